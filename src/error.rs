@@ -1,0 +1,129 @@
+//! Everything the API can answer besides success. `wire::fault` gives each its code, status and message.
+//!
+//! Owns: `Error` and the conversions into it from the token's and the store's own errors. Must not know: HTTP.
+//! Used by: api, keys, secrets, auth, wire.
+
+use std::borrow::Cow;
+
+use crate::ids::Malformed;
+
+/// Why a request was not answered with success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The bytes are no request of this protocol.
+    MalformedRequest,
+    /// A path other than `/`.
+    PathNotFound,
+    /// A method other than GET and POST.
+    MethodNotSupported,
+    /// The request line or the head is too long.
+    HeadTooLarge,
+    /// The body is too long.
+    BodyTooLarge,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// No operation of that name.
+    ActionNotFound,
+    /// A Version other than 2016-01-20.
+    VersionNotSupported,
+    /// A parameter that every request needs is absent; its name.
+    MissingCommonParameter(&'static str),
+    /// A parameter that the operation needs is absent; its name.
+    MissingParameter(Cow<'static, str>),
+    /// A parameter has a value that it cannot have, or two values; its name.
+    InvalidParameter(Cow<'static, str>),
+    /// A Timestamp (x-acs-date) that is no time.
+    TimestampMalformed,
+    /// A Timestamp more than 15 minutes off.
+    TimestampExpired,
+    /// The nonce was used by this access key before.
+    NonceUsed,
+    /// A SignatureMethod or SignatureVersion that is not served.
+    SignatureMethodNotSupported,
+    /// The signature's form is wrong, or it leaves out what it must cover.
+    SignatureIncomplete,
+    /// The signature is not the one the server computes; what the server signed.
+    SignatureMismatch {
+        /// The string to sign as the server built it.
+        string_to_sign: String,
+    },
+    /// No such access key.
+    AccessKeyNotFound,
+    /// The access key, its user or its account is disabled.
+    AccessKeyInactive,
+    /// No policy allows it, or one denies it.
+    NoPermission,
+    /// The operation does not fit the kind of key or secret.
+    UnsupportedOperation,
+    /// A quota or a limit of the API is reached.
+    LimitExceeded,
+    /// Too many requests.
+    Throttled,
+    /// No such secret, version or stage.
+    SecretNotFound,
+    /// A secret of that name exists.
+    SecretExists,
+    /// The secret is in its deletion window.
+    SecretInDeleteWindow,
+    /// RestoreSecret of a secret that is not deleted.
+    SecretInUse,
+    /// No such key.
+    KeyNotFound,
+    /// No such alias.
+    AliasNotFound,
+    /// An alias of that name exists.
+    AliasExists,
+    /// The key's state does not allow its use.
+    KeyState(RejectedState),
+    /// The key's state does not allow the change.
+    KeyStateChange,
+    /// An alias where only a key id may stand.
+    AliasNotAllowed,
+    /// A ProtectionLevel that the token does not have.
+    ProtectionLevelNotSupported,
+    /// DryRun: it would have succeeded.
+    DryRunSucceeded,
+    /// DryRun: a parameter was wrong.
+    DryRunInvalid,
+    /// DryRun: permission was missing.
+    DryRunDenied,
+    /// Something the request needs is away for now; what, for the log.
+    Unavailable(&'static str),
+    /// Stored bytes do not verify; what, for the log and the alarm.
+    Integrity(String),
+    /// A fault of the service; detail for the log, never for the caller.
+    Internal(String),
+}
+
+/// Key states in which a key cannot be used (keys page, table of states).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectedState {
+    /// Disabled.
+    Disabled,
+    /// Scheduled for deletion.
+    PendingDeletion,
+    /// Waits for its material.
+    PendingImport,
+    /// Being made, or failed while being made.
+    Unavailable,
+}
+
+impl Error {
+    /// A wrong parameter of this name.
+    pub fn invalid(name: &'static str) -> Self {
+        Error::InvalidParameter(Cow::Borrowed(name))
+    }
+
+    /// Whether the request was turned away before it could have any effect and may be sent again as it is: such a request does
+    /// not use up its nonce.
+    pub fn not_executed(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::Throttled)
+    }
+}
+
+/// A parameter whose grammar failed under a known name.
+impl From<(&'static str, Malformed)> for Error {
+    fn from((name, _): (&'static str, Malformed)) -> Self {
+        Error::invalid(name)
+    }
+}

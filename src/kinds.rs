@@ -1,0 +1,128 @@
+//! The closed vocabularies of the API: what kinds of keys, states and secrets there are, each with its one spelling.
+//!
+//! Owns: the words. Must not know: what they allow (see `keys`, `secrets`). Used by all.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Malformed;
+
+/// A word list: an enum, its wire text, and parsing that accepts exactly those texts.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl $name {
+            /// Every word, in the order of the documentation.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The wire and database text.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                match text { $($text => Ok($name::$variant),)+ _ => Err(Malformed(concat!("a ", stringify!($name)))) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What a master key is made of (CreateKey, KeySpec).
+    KeySpec {
+        /// AES with 256 bits, the default.
+        Aes256 = "Aliyun_AES_256",
+        /// AES with 192 bits.
+        Aes192 = "Aliyun_AES_192",
+        /// AES with 128 bits.
+        Aes128 = "Aliyun_AES_128",
+    }
+    /// What a master key may be used for (CreateKey, KeyUsage).
+    KeyUsage {
+        /// Encryption and decryption.
+        EncryptDecrypt = "ENCRYPT/DECRYPT",
+        /// Signature and verification.
+        SignVerify = "SIGN/VERIFY",
+    }
+    /// State of a master key.
+    KeyState {
+        /// The row is there, the token object not proved yet. Never shown: such a key is not found.
+        Creating = "Creating",
+        /// In use.
+        Enabled = "Enabled",
+        /// Not to be used until enabled again.
+        Disabled = "Disabled",
+        /// Will be destroyed at its DeleteDate.
+        PendingDeletion = "PendingDeletion",
+    }
+    /// Where key material comes from (CreateKey, Origin).
+    Origin {
+        /// Made on the token.
+        Service = "Aliyun_KMS",
+    }
+    /// Where key material lives (CreateKey, ProtectionLevel).
+    ProtectionLevel {
+        /// The API's default word; the material is on the token all the same.
+        Software = "SOFTWARE",
+        /// On a hardware module.
+        Hsm = "HSM",
+    }
+    /// Kind of a secret (CreateSecret, SecretType).
+    SecretType {
+        /// A value that the caller manages.
+        Generic = "Generic",
+    }
+    /// What a secret's value is (CreateSecret, SecretDataType).
+    DataType {
+        /// Text.
+        Text = "text",
+        /// Base64 text of bytes; kept as given.
+        Binary = "binary",
+    }
+}
+
+/// How data keys are wrapped on the token; chosen by a probe at `bulla init`, stored in every object (docs/formats.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Suite {
+    /// S1: CKM_AES_GCM, 96-bit IV from the caller, 128-bit tag.
+    AesGcmCallerIv = 1,
+}
+
+impl Suite {
+    /// The suite with this stored number; an unknown one is refused, never guessed.
+    pub fn from_number(number: i16) -> Option<Self> {
+        (number == Suite::AesGcmCallerIv as i16).then_some(Suite::AesGcmCallerIv)
+    }
+
+    /// The stored number.
+    pub fn number(self) -> i16 {
+        self as i16
+    }
+}

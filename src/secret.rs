@@ -1,0 +1,89 @@
+//! Secrets as types: no Debug of their content, no Clone, no Serialize; wiped when dropped.
+//!
+//! Owns: the four kinds of secret bytes that pass through the process. `expose` is called where bytes must leave the type
+//! (envelope, wire encoding, signatures, token); a test holds the list of those places. Used by all.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+macro_rules! redacted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+
+/// A 256-bit data key, used for exactly one encryption.
+pub struct DataKey(Zeroizing<[u8; 32]>);
+
+impl DataKey {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// Takes the bytes over.
+    pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The value of a secret version.
+pub struct Plaintext(Zeroizing<Vec<u8>>);
+
+impl Plaintext {
+    /// Takes the bytes over.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Plaintext {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(Self::new(String::deserialize(d)?.into_bytes()))
+    }
+}
+
+/// The secret half of an access key: ASCII text, the HMAC key of request signatures.
+pub struct AccessKeySecret(Zeroizing<Vec<u8>>);
+
+impl AccessKeySecret {
+    /// Takes the bytes over.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The user PIN of the token.
+pub struct Pin(Zeroizing<String>);
+
+impl Pin {
+    /// Takes the text over.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+redacted!(DataKey, Plaintext, AccessKeySecret, Pin);
