@@ -10,6 +10,7 @@
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 pub mod canonical;
 pub mod clock;
+pub mod envelope;
 pub mod error;
 pub mod ids;
 pub mod integrity;
