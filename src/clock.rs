@@ -26,7 +26,7 @@ impl Timestamp {
     }
 
     /// This time, so many days later.
-    pub fn plus_days(self, days: u16) -> Self {
+    pub fn plus_days(self, days: u32) -> Self {
         self.plus_ms(i64::from(days) * 86_400_000)
     }
 }

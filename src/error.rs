@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 
+use crate::audit::AuditError;
 use crate::ids::Malformed;
+use crate::store::StoreError;
+use crate::token::TokenError;
 
 /// Why a request was not answered with success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,5 +128,43 @@ impl Error {
 impl From<(&'static str, Malformed)> for Error {
     fn from((name, _): (&'static str, Malformed)) -> Self {
         Error::invalid(name)
+    }
+}
+
+/// What the store could not do. A conflict that its caller did not expect is a fault of ours.
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Error::Unavailable("database busy"),
+            StoreError::Unavailable(detail) => {
+                log::warn!("database: {detail}");
+                Error::Unavailable("database")
+            }
+            StoreError::Corrupt { .. } => Error::Integrity(error.to_string()),
+            StoreError::Conflict | StoreError::Fault(_) => Error::Internal(error.to_string()),
+        }
+    }
+}
+
+/// What the token could not do. Whoever expects stored bytes to be tampered with, or a key to be absent, says so itself.
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Busy => Error::Unavailable("token busy"),
+            TokenError::Gone => Error::Unavailable("token"),
+            TokenError::Tampered => Error::Integrity("wrapped bytes do not open on the token".into()),
+            TokenError::NoSuchKey(_) | TokenError::Duplicate(_) => Error::Integrity(error.to_string()),
+            TokenError::Unsupported(_) | TokenError::Absent(_) | TokenError::Pin | TokenError::Fault(_) => {
+                Error::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+/// No record, no effect.
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        log::error!("audit: {error}");
+        Error::Unavailable("audit")
     }
 }

@@ -166,7 +166,8 @@ text_id! {
     SecretName: "1 to 192 letters, digits and _/+=.@-, not beginning acs/",
         |t| within(t, 192, in_secret_name) && !t.starts_with("acs/");
     /// The caller's name of a secret version, unique in the secret (CreateSecret: at most 64 characters).
-    VersionId: "1 to 64 characters, none of them a control character", |t| within(t, 64, |c| !c.is_control());
+    VersionId: "1 to 64 characters that every answer format can carry",
+        |t| within(t, 64, |c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
     /// A label on one version of a secret.
     Stage: "1 to 64 letters, digits and _/+=.@-", |t| within(t, 64, in_secret_name);
     /// Another name of a key, with its prefix `alias/` (CreateAlias: 1 to 255 characters in all).

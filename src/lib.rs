@@ -1,19 +1,41 @@
 //! Bulla: a secret store that speaks the API of Alibaba Cloud KMS / Secrets Manager (version 2016-01-20) and keeps its master
 //! keys in a PKCS#11 token.
 //!
-//! The map, from the bottom up; a module uses only modules above it in this list (a test holds that):
+//! The map, from the bottom up. A module uses only modules above it in this list; `tests/arrows.rs` holds that.
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`ids`], [`secret`], [`clock`], [`canonical`] | what an id, a secret, a time, a list of fields is |
-//! | [`error`] | what can go wrong, in the API's own words |
+//! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
+//! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
+//! | [`error`] | what can go wrong, in the API's own words |
+//! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
+//! | [`auth`] | who calls and what they may |
+//! | [`keys`], [`secrets`] | master keys; secrets under them |
+//! | [`api`] | the operations, and the pipeline that every request takes |
+//! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
+//! | [`config`], [`app`] | what can be set; the only place that builds things |
+//! | [`cli`], [`admin`] | the command line; the commands |
+pub mod admin;
+pub mod api;
+pub mod app;
+pub mod audit;
+pub mod auth;
 pub mod canonical;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod envelope;
 pub mod error;
+pub mod http;
 pub mod ids;
 pub mod integrity;
+pub mod jobs;
+pub mod keys;
 pub mod kinds;
+pub mod metrics;
 pub mod secret;
+pub mod secrets;
+pub mod store;
+pub mod token;
 pub mod wire;

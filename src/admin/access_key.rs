@@ -1,0 +1,85 @@
+//! `bulla access-key`: access keys, two at most per user (and two of the account's root).
+
+use crate::admin::output::{Output, Row};
+use crate::admin::{Session, present, refuse, user};
+use crate::app::{Failure, context};
+use crate::cli::{AccessKey, Scope};
+use crate::ids::{AccessKeyId, AccountId, UserId, UserName};
+use crate::secret::AccessKeySecret;
+use crate::store::{Abort, AccessKeyRow, Tx};
+
+/// Access keys of one user, so that they can be exchanged one after the other.
+const MOST: usize = 2;
+
+/// Runs the command.
+pub fn run(session: &Session, scope: &Scope, action: AccessKey) -> Result<Output, Failure> {
+    let account = session.account(scope)?.id;
+    match action {
+        AccessKey::Create { user } => create(session, &account, user.as_ref()),
+        AccessKey::List { user } => session.read(|tx| {
+            let owner = owner(tx, &account, user.as_ref())?;
+            Ok(Output::List(tx.access_keys_of(&account, owner.as_ref())?.iter().map(row).collect()))
+        }),
+        AccessKey::Enable { id } => set_enabled(session, &account, &id, true),
+        AccessKey::Disable { id } => set_enabled(session, &account, &id, false),
+        AccessKey::Delete { id } => session.change("DeleteAccessKey", id.as_str(), |tx| {
+            let key = find(tx, &account, &id)?;
+            tx.access_key_delete(&key.id)?;
+            Ok(Output::One(row(&key)))
+        }),
+    }
+}
+
+/// A new access key of a user, or of the account's root; not stored yet.
+pub fn issue(
+    session: &Session,
+    account: &AccountId,
+    user: Option<UserId>,
+) -> Result<(AccessKeyRow, AccessKeySecret), Failure> {
+    session.base.sys().issue(account, user, session.now()).map_err(|e| context("token")(format!("{e:?}")))
+}
+
+/// What is shown of a new access key, once.
+pub fn shown_once(key: &AccessKeyRow, secret: &AccessKeySecret) -> Row {
+    let secret = String::from_utf8_lossy(secret.expose()).into_owned();
+    Output::row([("AccessKeyId", key.id.to_string()), ("AccessKeySecret", secret)])
+}
+
+fn create(session: &Session, account: &AccountId, user: Option<&UserName>) -> Result<Output, Failure> {
+    let owner_id = session.read(|tx| owner(tx, account, user))?;
+    let (key, secret) = issue(session, account, owner_id)?;
+    session.change("CreateAccessKey", key.id.as_str(), |tx| {
+        if tx.access_keys_of(account, owner_id.as_ref())?.len() >= MOST {
+            return Err(refuse(format!("there are {MOST} access keys already; delete one first")));
+        }
+        Ok(tx.access_key_insert(&key)?)
+    })?;
+    Ok(Output::One(shown_once(&key, &secret)))
+}
+
+fn set_enabled(session: &Session, account: &AccountId, id: &AccessKeyId, enabled: bool) -> Result<Output, Failure> {
+    let action = if enabled { "EnableAccessKey" } else { "DisableAccessKey" };
+    session.change(action, id.as_str(), |tx| {
+        let old = find(tx, account, id)?;
+        let new = AccessKeyRow { enabled, ..old.clone() };
+        tx.access_key_update(&old, &new)?;
+        Ok(Output::One(row(&new)))
+    })
+}
+
+fn owner(tx: &mut Tx<'_>, account: &AccountId, user: Option<&UserName>) -> Result<Option<UserId>, Abort<Failure>> {
+    user.map(|name| user::find(tx, account, name).map(|u| u.id)).transpose()
+}
+
+fn find(tx: &mut Tx<'_>, account: &AccountId, id: &AccessKeyId) -> Result<AccessKeyRow, Abort<Failure>> {
+    let found = tx.access_key_by_id(id)?.filter(|k| k.account_id == *account);
+    present(found, "access key", id)
+}
+
+fn row(key: &AccessKeyRow) -> Row {
+    Output::row([
+        ("AccessKeyId", key.id.to_string()),
+        ("Enabled", key.enabled.to_string()),
+        ("CreateTime", key.created_at.to_string()),
+    ])
+}

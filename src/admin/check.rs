@@ -1,0 +1,35 @@
+//! `bulla check`: whether a server would start, and what is wrong if not.
+
+use crate::admin::output::Output;
+use crate::app::{Base, Failure, context};
+use crate::config::Config;
+use crate::store::migrate;
+
+/// Runs the command: tries one thing after the other and stops at the first that is wrong.
+pub fn run(config: &Config) -> Result<Output, Failure> {
+    let pending = migrate::pending(&config.database.location()?).map_err(context("database"))?;
+    if !pending.is_empty() && !config.database.migrate_at_start {
+        return Err(Failure(format!("database: pending migrations {}; run `bulla migrate`", pending.join(", "))));
+    }
+    let base = Base::open(config)?;
+    base.token.health().map_err(context("token"))?;
+    let suite = base.token.probe().map_err(context("token"))?;
+    if suite != base.deployment.suite {
+        return Err(Failure("token: it no longer serves the suite that was found at `bulla init`".into()));
+    }
+    for (name, id) in [("SYS", base.deployment.sys_key), ("INT", base.deployment.int_key), ("AUD", base.deployment.aud_key)] {
+        if !base.token.exists(&id).map_err(context("token"))? {
+            return Err(Failure(format!("token: system key {name} ({id}) is not there")));
+        }
+    }
+    base.store.health().map_err(context("database"))?;
+    let folder = &config.audit.directory;
+    tempfile::tempfile_in(folder).map_err(context(format!("audit folder {}", folder.display())))?;
+    Ok(Output::one([
+        ("Deployment", base.deployment.id.to_string()),
+        ("Region", base.deployment.region.to_string()),
+        ("Token", "answers, with all system keys".into()),
+        ("Database", "answers, with the schema of this program".into()),
+        ("Audit", "folder can be written".into()),
+    ]))
+}

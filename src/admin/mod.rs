@@ -1,0 +1,154 @@
+//! The administration commands, run on the server's host beside a running server.
+//!
+//! Owns: what each command does and prints. Must not know: HTTP. Called by: main.
+//!
+//! A command's effect is recorded in the log `admin` of the audit folder, durably, before it happens; its result after.
+
+mod access_key;
+mod account;
+mod audit;
+mod check;
+pub mod dev;
+mod first_secret;
+mod init;
+mod output;
+mod policy;
+mod user;
+
+use std::path::PathBuf;
+
+use crate::app::{Base, Failure, context};
+use crate::audit::{Audit as Log, Kind, Record, Verdict};
+use crate::cli::{Command, Place, Scope};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::ids::RequestId;
+use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
+use output::Output;
+
+/// How long a command waits for another one to end, ms.
+const LOCK_WAIT_MS: u64 = 10_000;
+
+/// Runs a command that is neither `dev` nor `serve`, and prints what it has to say.
+///
+/// # Errors
+/// Why it did not do what was asked.
+pub fn run(command: Command) -> Result<(), Failure> {
+    let (output, json) = match command {
+        Command::Init { place, account } => (init::run(&load(&place)?, &account)?, place.json),
+        Command::Check { place } => (check::run(&load(&place)?)?, place.json),
+        Command::Migrate { place } => (migrate(&load(&place)?)?, place.json),
+        Command::Account { place, action } => (account::run(&Session::open(&place)?, action)?, place.json),
+        Command::User { scope, action } => (user::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json),
+        Command::AccessKey { scope, action } => {
+            (access_key::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json)
+        }
+        Command::Policy { scope, action } => (policy::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json),
+        Command::Audit { action } => return audit::run(action),
+        Command::Dev(_) | Command::Serve { .. } => return Err(Failure("not an administration command".into())),
+    };
+    output.print(json)
+}
+
+/// The configuration file of a place.
+fn config_file(place: &Place) -> Result<PathBuf, Failure> {
+    match (&place.config, &place.data) {
+        (Some(file), _) => Ok(file.clone()),
+        (None, Some(folder)) => Ok(dev::config_file(folder)),
+        (None, None) => Err(Failure("name the deployment: --config FILE, or --data DIR of `bulla dev`".into())),
+    }
+}
+
+fn load(place: &Place) -> Result<Config, Failure> {
+    Ok(Config::load(&config_file(place)?)?)
+}
+
+fn migrate(config: &Config) -> Result<Output, Failure> {
+    let applied = migrate::run(&config.database.location()?).map_err(context("database"))?;
+    Ok(Output::List(applied.into_iter().map(|name| Output::row([("Migration", name)])).collect()))
+}
+
+/// A command's hold on a deployment.
+struct Session {
+    base: Base,
+    log: Log,
+    clock: Clock,
+}
+
+impl Session {
+    fn open(place: &Place) -> Result<Self, Failure> {
+        let config = load(place)?;
+        let base = Base::open(&config)?;
+        let (log, _, _) = base.audit(&config, "admin", LOCK_WAIT_MS)?;
+        Ok(Self { base, log, clock: Clock::System })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Reads.
+    fn read<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Failure>>) -> Result<T, Failure> {
+        self.base.store.read("admin_read", f)
+    }
+
+    /// Changes something, recorded before and after: `action` is what, `on` is to whom.
+    fn change<T>(&self, action: &str, on: &str, f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Failure>>) -> Result<T, Failure> {
+        let request = RequestId::new().to_string();
+        let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
+        let record = Record {
+            principal: Some(&principal),
+            resource: Some(on),
+            decision: Some(Verdict::Allowed),
+            by: Some("host"),
+            ..Record::new(Kind::Admin, &request, action)
+        };
+        self.log.submit(&record).wait().map_err(context("audit"))?;
+        let result = self.base.store.write("admin", f);
+        let code = if result.is_ok() { "OK" } else { "Failed" };
+        self.log.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
+        result
+    }
+
+    /// The account that a command is for: the one named, or the only one.
+    fn account(&self, scope: &Scope) -> Result<AccountRow, Failure> {
+        self.read(|tx| match &scope.account {
+            Some(name) => account::find(tx, name),
+            None => {
+                let mut all = tx.accounts()?;
+                match (all.pop(), all.is_empty()) {
+                    (Some(only), true) => Ok(only),
+                    _ => Err(refuse("there are several accounts; name one with --account")),
+                }
+            }
+        })
+    }
+}
+
+
+/// Leaves a transaction with a reason for the administrator.
+fn refuse(reason: impl Into<String>) -> Abort<Failure> {
+    Abort::App(Failure(reason.into()))
+}
+
+/// The value, or the refusal that there is none.
+fn present<T>(value: Option<T>, what: &str, name: impl std::fmt::Display) -> Result<T, Abort<Failure>> {
+    value.ok_or_else(|| refuse(format!("no {what} {name}")))
+}
+
+/// Success, or the refusal that the name is taken.
+fn unless_taken(inserted: Result<(), StoreError>, what: &str) -> Result<(), Abort<Failure>> {
+    match inserted {
+        Err(StoreError::Conflict) => Err(refuse(format!("{what} exists already"))),
+        other => Ok(other?),
+    }
+}
+
+/// Success, or the refusal that something still depends on it.
+fn unless_needed(deleted: Result<bool, StoreError>, what: &str) -> Result<(), Abort<Failure>> {
+    match deleted {
+        Err(StoreError::Conflict) => Err(refuse(format!("{what} is still in use"))),
+        Err(other) => Err(other.into()),
+        Ok(_) => Ok(()),
+    }
+}

@@ -1,0 +1,74 @@
+//! What is known of a request so far, for its audit record.
+//!
+//! Owns: gathering the members of a record while a request goes through the pipeline. Called by: api::service.
+
+use crate::audit::{Kind, Record, Verdict};
+use crate::auth::Caller;
+use crate::wire::Call;
+
+/// A request on its way, as the audit log will tell it.
+pub(super) struct Event {
+    kind: Kind,
+    request_id: String,
+    source_ip: std::net::IpAddr,
+    /// As asked for; it need not exist.
+    pub action: String,
+    /// As given; it need not exist.
+    pub access_key: Option<String>,
+    caller: Option<(String, String)>,
+    /// ARN of what is acted on.
+    pub resource: Option<String>,
+    /// Version or stage of it.
+    pub version: Option<String>,
+    /// By what it was allowed.
+    pub grant: Option<String>,
+}
+
+impl Event {
+    /// Nothing known yet: a refusal, until the request runs.
+    pub fn arrived(call: &Call) -> Self {
+        Self {
+            kind: Kind::Refused,
+            request_id: call.request_id.to_string(),
+            source_ip: call.peer,
+            action: String::new(),
+            access_key: None,
+            caller: None,
+            resource: None,
+            version: None,
+            grant: None,
+        }
+    }
+
+    /// Who it is, once the signature is verified.
+    pub fn identified(&mut self, caller: &Caller) {
+        self.caller = Some((caller.account.to_string(), caller.principal.to_string()));
+    }
+
+    /// From now on the request runs.
+    pub fn becomes(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    /// Whether the request was refused before it ran.
+    pub fn is_refusal(&self) -> bool {
+        self.kind == Kind::Refused
+    }
+
+    /// The record, with the result's code once there is one.
+    pub fn record<'a>(&'a self, code: Option<&'a str>) -> Record<'a> {
+        let decision = if self.is_refusal() { Verdict::Refused } else { Verdict::Allowed };
+        Record {
+            account: self.caller.as_ref().map(|(account, _)| account.as_str()),
+            principal: self.caller.as_ref().map(|(_, principal)| principal.as_str()),
+            access_key: self.access_key.as_deref(),
+            source_ip: Some(self.source_ip),
+            resource: self.resource.as_deref(),
+            version: self.version.as_deref(),
+            decision: Some(decision),
+            by: self.grant.as_deref(),
+            code,
+            ..Record::new(self.kind, &self.request_id, &self.action)
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! CreateAlias: gives a key a second name. Aliases are unique per account and region.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{Alias, KeyRef};
+
+/// CreateAlias.
+pub struct CreateAlias;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    alias_name: Alias,
+    key_id: KeyRef,
+}
+
+impl Operation for CreateAlias {
+    const NAME: &'static str = "CreateAlias";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Alias(&request.alias_name)).and(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.alias_create(cx.caller, &request.alias_name, &request.key_id)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,104 @@
+//! CreateKey: makes a master key on the token.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::fields::{Description, NewTags};
+use crate::api::keys::KeyMetadata;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::keys::NewKey;
+use crate::kinds::{KeySpec, KeyUsage, Origin, ProtectionLevel};
+
+/// CreateKey.
+pub struct CreateKey;
+
+/// Parameters. KeySpec and Origin are texts here, so that those that the API knows and this service does not serve are told apart
+/// from those that nobody knows.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_spec: Option<String>,
+    key_usage: Option<KeyUsage>,
+    origin: Option<String>,
+    protection_level: Option<ProtectionLevel>,
+    description: Option<Description>,
+    enable_automatic_rotation: Option<bool>,
+    tags: Option<NewTags>,
+    policy: Option<String>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    key_metadata: KeyMetadata,
+}
+
+/// Key specs of the API that no key can be made of here.
+const OTHER_SPECS: [&str; 9] = [
+    "Aliyun_SM4",
+    "Aliyun_DES3_192",
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "EC_P256",
+    "EC_P256K",
+    "EC_SM2",
+    "HMAC_SM3",
+];
+
+/// A word of ours, or the right refusal: `UnsupportedOperation` for a word of the API that is not served, else invalid.
+fn word<T: std::str::FromStr>(given: Option<&str>, default: T, name: &'static str, others: &[&str]) -> Result<T, Error> {
+    match given {
+        None | Some("") => Ok(default),
+        Some(text) if others.contains(&text) => Err(Error::UnsupportedOperation),
+        Some(text) => text.parse().map_err(|_| Error::invalid(name)),
+    }
+}
+
+impl Request {
+    fn spec(&self) -> Result<KeySpec, Error> {
+        word(self.key_spec.as_deref(), KeySpec::Aes256, "KeySpec", &OTHER_SPECS)
+    }
+
+    fn origin(&self) -> Result<Origin, Error> {
+        word(self.origin.as_deref(), Origin::Service, "Origin", &["EXTERNAL"])
+    }
+}
+
+impl Operation for CreateKey {
+    const NAME: &'static str = "CreateKey";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Response;
+
+    fn check(request: &Request) -> Result<(), Error> {
+        request.spec()?;
+        request.origin()?;
+        if request.key_usage == Some(KeyUsage::SignVerify) {
+            return Err(Error::invalid("KeyUsage"));
+        }
+        let has_policy = request.policy.as_ref().is_some_and(|p| !p.is_empty());
+        if request.enable_automatic_rotation == Some(true) || has_policy {
+            return Err(Error::UnsupportedOperation);
+        }
+        Ok(())
+    }
+
+    fn target(_: &Request) -> Target<'_> {
+        Target::of(Resource::Keys)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let new = NewKey {
+            spec: request.spec()?,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: request.origin()?,
+            protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
+            description: request.description.unwrap_or_default().0,
+            tags: request.tags.unwrap_or_default().0,
+        };
+        let key = cx.keys.create(cx.caller, &new)?;
+        Ok(Response { key_metadata: KeyMetadata::new(cx.caller, key) })
+    }
+}

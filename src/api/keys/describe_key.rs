@@ -1,0 +1,41 @@
+//! DescribeKey: a key's metadata.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::keys::KeyMetadata;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// DescribeKey.
+pub struct DescribeKey;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    key_metadata: KeyMetadata,
+}
+
+impl Operation for DescribeKey {
+    const NAME: &'static str = "DescribeKey";
+    const EFFECT: Effect = Effect::Read;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let key = cx.keys.find(cx.caller, &request.key_id)?;
+        Ok(Response { key_metadata: KeyMetadata::new(cx.caller, key) })
+    }
+}

@@ -1,0 +1,34 @@
+//! DisableKey: stops all use of a key until it is enabled again.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// DisableKey.
+pub struct DisableKey;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+}
+
+impl Operation for DisableKey {
+    const NAME: &'static str = "DisableKey";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.set_enabled(cx.caller, &request.key_id, false)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,34 @@
+//! EnableKey: lets a key be used again.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// EnableKey.
+pub struct EnableKey;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+}
+
+impl Operation for EnableKey {
+    const NAME: &'static str = "EnableKey";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.set_enabled(cx.caller, &request.key_id, true)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,67 @@
+//! ListKeys: the account's keys, a page at a time, oldest first.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::fields::{NoFilters, Page, PageNumber, PageSize};
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyId;
+
+/// ListKeys.
+pub struct ListKeys;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    page_number: Option<PageNumber>,
+    page_size: Option<PageSize>,
+    #[serde(rename = "Filters")]
+    _filters: Option<NoFilters>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    keys: KeyList,
+    page_number: u32,
+    page_size: u32,
+    total_count: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyList {
+    key: Vec<Item>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    key_id: KeyId,
+    key_arn: String,
+}
+
+impl Operation for ListKeys {
+    const NAME: &'static str = "ListKeys";
+    const EFFECT: Effect = Effect::Read;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(_: &Request) -> Target<'_> {
+        Target::of(Resource::Keys)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let page = Page::new(request.page_number, request.page_size);
+        let found = cx.keys.list(&cx.caller.account, page.offset(), i64::from(page.size))?;
+        let item = |id: KeyId| Item { key_id: id, key_arn: cx.caller.arn(None, &format!("key/{id}")) };
+        Ok(Response {
+            keys: KeyList { key: found.keys.into_iter().map(|k| item(k.id)).collect() },
+            page_number: page.number,
+            page_size: page.size,
+            total_count: found.total,
+        })
+    }
+}

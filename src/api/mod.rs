@@ -1,0 +1,139 @@
+//! The operations of the API and the pipeline that every request takes.
+//!
+//! Owns: what an operation is, and the table of them. Must not know: sockets, SQL, PKCS#11. Called by: http through [`Service`].
+//!
+//! Adding an operation is one file beside the others and one line in [`table`].
+
+mod event;
+mod fields;
+mod keys;
+mod secrets;
+mod service;
+pub mod table;
+
+pub use service::{Answer, Limits, Service};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::{Caller, Grant};
+use crate::error::Error;
+use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
+use crate::keys::Keys;
+use crate::secrets::Secrets;
+
+/// What an operation does to the world; decides how it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Changes nothing: one audit line, with its result.
+    Read,
+    /// Changes something: an audit line before, durable, and one after.
+    Write,
+}
+
+/// One operation of the API.
+pub trait Operation {
+    /// Its name, the `Action` of a request; `kms:` and this name is the permission it needs.
+    const NAME: &'static str;
+    /// Whether it writes.
+    const EFFECT: Effect;
+    /// Whether it takes DryRun, which turns success and refusals into the codes of a rehearsal.
+    const DRY_RUN: bool = false;
+    /// Its parameters; each a type that has parsed its own grammar.
+    type Request: DeserializeOwned;
+    /// Its answer, without RequestId.
+    type Response: Serialize;
+
+    /// Rules over several parameters, and values that are refused.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`], [`Error::UnsupportedOperation`].
+    fn check(_: &Self::Request) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// What it acts on; the caller needs the permission on each.
+    fn target(request: &Self::Request) -> Target<'_>;
+
+    /// Does it. The caller is authorised; for a write the intent is recorded.
+    ///
+    /// # Errors
+    /// Any of the operation's own.
+    fn run(cx: &Context<'_>, request: Self::Request) -> Result<Self::Response, Error>;
+}
+
+/// What an operation works with.
+pub struct Context<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Master keys.
+    pub keys: &'a Keys,
+    /// Secrets.
+    pub secrets: &'a Secrets,
+}
+
+/// What a request acts on.
+pub struct Target<'a> {
+    resources: Vec<Resource<'a>>,
+    version: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// One resource.
+    pub fn of(resource: Resource<'a>) -> Self {
+        Self { resources: vec![resource], version: None }
+    }
+
+    /// Another resource, on which the permission is needed as well.
+    pub fn and(mut self, resource: Resource<'a>) -> Self {
+        self.resources.push(resource);
+        self
+    }
+
+    /// The version that the record names.
+    pub fn version(mut self, version: &'a str) -> Self {
+        self.version = Some(version);
+        self
+    }
+}
+
+/// A resource as policies name it.
+#[derive(Debug, Clone, Copy)]
+pub enum Resource<'a> {
+    /// The account's secrets as a whole.
+    Secrets,
+    /// A secret about to be made: the permission is on the account's secrets, the record names it.
+    NewSecret(&'a SecretName),
+    /// One secret.
+    Secret(&'a SecretRef),
+    /// The account's keys as a whole.
+    Keys,
+    /// One key.
+    Key(&'a KeyRef),
+    /// One alias.
+    Alias(&'a Alias),
+}
+
+impl Resource<'_> {
+    /// The ARN that the record names, and the grant of the action on this resource.
+    fn authorise(&self, cx: &Context<'_>, action: &str) -> (String, Result<Grant, Error>) {
+        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise(action, home, relative);
+        match self {
+            Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
+            Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
+            Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
+            Resource::Secret(secret) => {
+                let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));
+                (cx.caller.arn(home, &relative), ask(home, &relative))
+            }
+            Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
+            Resource::Key(key) => {
+                let home = key.home.as_ref();
+                match cx.keys.resource(cx.caller, key) {
+                    Ok(relative) => (cx.caller.arn(home, &relative), ask(home, &relative)),
+                    Err(error) => (cx.caller.arn(home, &format!("key/{}", key.name)), Err(error)),
+                }
+            }
+        }
+    }
+}

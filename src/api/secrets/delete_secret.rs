@@ -1,0 +1,56 @@
+//! DeleteSecret: begins a secret's deletion window, or deletes it at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::fields::Bounded;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{SecretName, SecretRef};
+use crate::secrets::Deletion;
+
+/// Days of the window where nothing is said.
+const DEFAULT_WINDOW_DAYS: u32 = 30;
+
+/// DeleteSecret.
+pub struct DeleteSecret;
+
+/// Parameters. The window is 7 to 30 days; it is ignored when the deletion is forced.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    secret_name: SecretRef,
+    force_delete_without_recovery: Option<bool>,
+    recovery_window_in_days: Option<Bounded<7, 30>>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    secret_name: SecretName,
+    planned_delete_time: Timestamp,
+}
+
+impl Operation for DeleteSecret {
+    const NAME: &'static str = "DeleteSecret";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Secret(&request.secret_name))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let deletion = match request.force_delete_without_recovery {
+            Some(true) => Deletion::Now,
+            Some(false) | None => {
+                let days = request.recovery_window_in_days.map_or(DEFAULT_WINDOW_DAYS, |d| d.0);
+                Deletion::AfterDays(days)
+            }
+        };
+        let planned_delete_time = cx.secrets.delete(cx.caller, &request.secret_name, deletion)?;
+        Ok(Response { secret_name: request.secret_name.name, planned_delete_time })
+    }
+}

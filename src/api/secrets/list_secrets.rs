@@ -1,0 +1,91 @@
+//! ListSecrets: the account's secrets, a page at a time, by name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::fields::{NoFilters, Page, PageNumber, PageSize};
+use crate::api::secrets::Tags;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::SecretName;
+use crate::kinds::SecretType;
+use crate::secrets::Described;
+
+/// ListSecrets.
+pub struct ListSecrets;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    page_number: Option<PageNumber>,
+    page_size: Option<PageSize>,
+    fetch_tags: Option<bool>,
+    #[serde(rename = "Filters")]
+    _filters: Option<NoFilters>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    page_number: u32,
+    page_size: u32,
+    total_count: i64,
+    secret_list: SecretList,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SecretList {
+    secret: Vec<Item>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    secret_name: SecretName,
+    secret_type: SecretType,
+    create_time: Timestamp,
+    update_time: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned_delete_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Tags>,
+}
+
+impl From<Described> for Item {
+    fn from(d: Described) -> Self {
+        Self {
+            secret_name: d.secret.name,
+            secret_type: d.secret.secret_type,
+            create_time: d.secret.created_at,
+            update_time: d.secret.updated_at,
+            planned_delete_time: d.planned_delete_time,
+            tags: d.tags.map(Tags::from),
+        }
+    }
+}
+
+impl Operation for ListSecrets {
+    const NAME: &'static str = "ListSecrets";
+    const EFFECT: Effect = Effect::Read;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(_: &Request) -> Target<'_> {
+        Target::of(Resource::Secrets)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let page = Page::new(request.page_number, request.page_size);
+        let with_tags = request.fetch_tags == Some(true);
+        let found = cx.secrets.list(&cx.caller.account, page.offset(), i64::from(page.size), with_tags)?;
+        Ok(Response {
+            page_number: page.number,
+            page_size: page.size,
+            total_count: found.total,
+            secret_list: SecretList { secret: found.secrets.into_iter().map(Item::from).collect() },
+        })
+    }
+}

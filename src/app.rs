@@ -1,0 +1,330 @@
+//! The only place that builds things: Config → token, store, audit, keys, secrets, service, server.
+//!
+//! Owns: the order of starting and stopping, and the checks at start. Called by: main (serve, check), admin (what commands need).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::api::{Limits, Service};
+use crate::audit::{Audit, AuditConfig, OpenIntent};
+use crate::auth::Auth;
+use crate::auth::access_key::{Credentials, SysKey};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::http;
+use crate::ids::{NodeId, RequestId};
+use crate::integrity::RowKey;
+use crate::jobs::Jobs;
+use crate::keys::{KeyQuotas, Keys};
+use crate::metrics::{AuditFigures, DatabaseFigures, Metrics, Snapshot, TokenFigures};
+use crate::secrets::Secrets;
+use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
+use crate::token::{Selector, Token, TokenConfig};
+
+/// Why something does not start, in words for the administrator.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure(error.to_string())
+    }
+}
+
+/// Puts a subject before the reason of a failure.
+pub fn context<E: std::fmt::Display>(subject: impl std::fmt::Display) -> impl FnOnce(E) -> Failure {
+    move |error| Failure(format!("{subject}: {error}"))
+}
+
+/// What the server and the administration commands both stand on.
+pub struct Base {
+    /// The token, logged in.
+    pub token: Arc<Token>,
+    /// The installation.
+    pub deployment: DeploymentRow,
+    /// The database.
+    pub store: Arc<Store>,
+}
+
+/// Opens the token of the configuration, with its PIN.
+///
+/// # Errors
+/// When PIN, module or token are not as configured.
+pub fn open_token(config: &Config) -> Result<Token, Failure> {
+    let token = &config.token;
+    let selector = match (&token.label, &token.serial) {
+        (Some(label), _) => Selector::Label(label.clone()),
+        (None, Some(serial)) => Selector::Serial(serial.clone()),
+        (None, None) => return Err(Failure("token: name label or serial".into())),
+    };
+    let pin = token.pin()?;
+    let session_wait = Duration::from_millis(token.session_wait_ms);
+    let options = TokenConfig { module: token.module.clone(), selector, sessions: token.sessions, session_wait };
+    Token::open(options, pin).map_err(context("token"))
+}
+
+/// Applies migrations, or refuses a database that needs them, as configured.
+///
+/// # Errors
+/// When the database is away, or needs migrations that may not be applied at start.
+pub fn settle_schema(config: &Config) -> Result<(), Failure> {
+    let url = config.database.location()?;
+    if config.database.migrate_at_start {
+        for name in migrate::run(&url).map_err(context("database"))? {
+            log::info!("migration {name} applied");
+        }
+        return Ok(());
+    }
+    let pending = migrate::pending(&url).map_err(context("database"))?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    Err(Failure(format!("database: {} migrations are pending ({}); run `bulla migrate`", pending.len(), pending.join(", "))))
+}
+
+impl Base {
+    /// Opens token and database of an initialised deployment.
+    ///
+    /// # Errors
+    /// When either is away or does not fit the other, or `bulla init` has not run.
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        let url = config.database.location()?;
+        let row = deployment::read(&url).map_err(context("database"))?;
+        let deployment = row.filter(|row| row.ready).ok_or(Failure("database: not initialised; run `bulla init`".into()))?;
+        if deployment.region != config.region {
+            return Err(Failure(format!("region is {} here and was {} at `bulla init`", config.region, deployment.region)));
+        }
+        let token = open_token(config)?;
+        let store = open_store(config, &token, &deployment)?;
+        Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
+    }
+
+    /// SYS, which wraps access-key secrets.
+    pub fn sys(&self) -> SysKey {
+        SysKey {
+            token: Arc::clone(&self.token),
+            id: self.deployment.sys_key,
+            suite: self.deployment.suite,
+            deployment: self.deployment.id,
+        }
+    }
+
+    /// Opens an audit log of this node that AUD signs; gives the intents that a crash left open.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or another process holds the log.
+    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
+        let node = node_id(&config.audit.directory)?;
+        let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
+        let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
+        let options = AuditConfig {
+            max_file_bytes: config.audit.max_file_bytes,
+            lock_wait_ms,
+            ..AuditConfig::new(&config.audit.directory, name)
+        };
+        let (audit, recovered) = Audit::open(options, node, Box::new(signer)).map_err(context("audit"))?;
+        if let Some(reason) = recovered.set_aside {
+            log::warn!("audit: the file found was set aside: {reason}");
+        }
+        Ok((audit, node, recovered.open_intents))
+    }
+}
+
+/// The store, with row MACs under a key that only the token can derive.
+fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow) -> Result<Store, Failure> {
+    let derivation = RowKey::derivation(&deployment.id);
+    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
+    let options = StoreOptions {
+        readers: config.database.connections,
+        wait: Duration::from_millis(config.database.wait_ms),
+        ..StoreOptions::new(config.database.location()?)
+    };
+    Store::open(options, RowKey::new(&signature)).map_err(context("database"))
+}
+
+/// This node's id, from its audit folder; made at the first start.
+fn node_id(folder: &Path) -> Result<NodeId, Failure> {
+    std::fs::create_dir_all(folder).map_err(context(folder.display()))?;
+    let file = folder.join("node-id");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse().map_err(context(file.display())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let id = NodeId::new();
+            // Linked into place whole, so that of two processes at their first start both use the one that was first.
+            let draft = folder.join(format!("node-id.{id}"));
+            std::fs::write(&draft, format!("{id}\n")).map_err(context(draft.display()))?;
+            let linked = std::fs::hard_link(&draft, &file);
+            std::fs::remove_file(&draft).map_err(context(draft.display()))?;
+            match linked {
+                Ok(()) => Ok(id),
+                Err(_) => node_id(folder),
+            }
+        }
+        Err(e) => Err(context(file.display())(e)),
+    }
+}
+
+/// A server that is built and listens, and not yet answers.
+pub struct Server {
+    bound: http::Bound,
+    front: Arc<Front>,
+    jobs: Jobs,
+    metrics: Arc<Metrics>,
+}
+
+/// What the HTTP front calls.
+struct Front {
+    service: Service,
+    audit: Arc<Audit>,
+    store: Arc<Store>,
+    token: Arc<Token>,
+    alarms: Arc<AtomicU64>,
+}
+
+impl http::Service for Front {
+    type Durable = crate::audit::Ticket;
+    type Lost = crate::audit::AuditError;
+
+    fn call(&self, call: crate::wire::Call) -> http::Answer<Self::Durable> {
+        let answer = self.service.call(&call);
+        if answer.alarm {
+            self.alarms.fetch_add(1, Ordering::Relaxed);
+        }
+        let action = answer.action.map_or_else(|| http::Action::Unknown(answer.asked), http::Action::Served);
+        http::Answer { reply: answer.reply, action, code: answer.code, durable: answer.durable }
+    }
+
+    fn readiness(&self) -> http::Readiness {
+        http::Readiness {
+            token: self.token.health().map_err(|e| e.to_string()),
+            database: self.store.health().map_err(|e| e.to_string()),
+            audit: self.audit.health().map_err(|e| e.to_string()),
+        }
+    }
+}
+
+impl Server {
+    /// Builds everything and opens the listeners.
+    ///
+    /// # Errors
+    /// When anything that it needs is missing or does not fit.
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        settle_schema(config)?;
+        let bound = http::bind(http_config(config)).map_err(context(config.server.listen))?;
+        let base = Base::open(config)?;
+        let (audit, node, open_intents) = base.audit(config, "audit", 0)?;
+        complete(&base.store, &audit, node, &open_intents)?;
+        let audit = Arc::new(audit);
+        let clock = Clock::System;
+        let quotas = KeyQuotas { keys: config.quotas.keys, aliases: config.quotas.aliases };
+        let row = &base.deployment;
+        let keys = Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.suite, quotas);
+        let keys = Arc::new(keys);
+        let secrets = Arc::new(Secrets::new(
+            Arc::clone(&base.store),
+            Arc::clone(&keys),
+            clock.clone(),
+            row.id,
+            row.region.clone(),
+            config.quotas.secrets,
+        ));
+        let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
+        let auth = Auth::new(credentials, row.region.clone(), node, config.limits.nonces);
+        let metrics = Arc::new(Metrics::new());
+        let alarms = Arc::new(AtomicU64::new(0));
+        metrics.set_source(figures(&base, &audit, &alarms));
+        let jobs = Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), node, clock.clone());
+        let limits = Limits { requests_per_second: config.limits.requests_per_second };
+        let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
+        let Base { store, token, .. } = base;
+        let front = Arc::new(Front { service, audit, store, token, alarms });
+        Ok(Self { bound, front, jobs, metrics })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn address(&self) -> Result<std::net::SocketAddr, Failure> {
+        Ok(self.bound.address()?)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then closes the audit log.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn run(self) -> Result<(), Failure> {
+        let Self { bound, front, jobs, metrics } = self;
+        let running = jobs.start()?;
+        let served = bound.run(Arc::clone(&front), metrics);
+        running.stop();
+        front.audit.close();
+        Ok(served?)
+    }
+}
+
+/// Writes the outcomes that a crash kept from being written, from what the database says.
+fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) -> Result<(), Failure> {
+    // Nonces of this node are kept until it sweeps them itself, so every open intent's is still there.
+    let from = Timestamp(0);
+    for intent in intents {
+        let request: RequestId = intent.request_id.parse()?;
+        let committed = store
+            .read("intent", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(&request, &node, from)?))
+            .map_err(context("database"))?;
+        audit.complete(intent, committed).wait().map_err(context("audit"))?;
+        let outcome = if committed { "committed" } else { "not committed" };
+        log::warn!("request {request} ({}) was under way when the server died: {outcome}", intent.action);
+    }
+    Ok(())
+}
+
+fn http_config(config: &Config) -> http::Config {
+    let server = &config.server;
+    let ms = Duration::from_millis;
+    http::Config {
+        admin_listen: server.admin_listen,
+        threads: server.threads,
+        max_concurrent: server.max_concurrent,
+        max_connections: server.max_connections,
+        max_body_bytes: server.max_body_bytes,
+        head_timeout: ms(server.head_timeout_ms),
+        body_timeout: ms(server.body_timeout_ms),
+        keep_alive: ms(server.keep_alive_ms),
+        stop_timeout: ms(server.stop_timeout_ms),
+        trusted_proxies: server.trusted_proxies.clone(),
+        ..http::Config::new(server.listen)
+    }
+}
+
+/// Reads, at each scrape, what the parts count for themselves.
+fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn() -> Snapshot + Send + Sync + 'static {
+    let (token, store) = (Arc::clone(&base.token), Arc::clone(&base.store));
+    let (audit, alarms) = (Arc::clone(audit), Arc::clone(alarms));
+    move || {
+        let (token, store, audit) = (token.status(), store.status(), audit.stats());
+        Snapshot {
+            token: TokenFigures {
+                up: token.up,
+                sessions_in_use: token.sessions_in_use as u64,
+                sessions_limit: token.sessions as u64,
+                operations: token.operations,
+                errors: token.errors,
+            },
+            database: DatabaseFigures {
+                in_use: u64::from(store.connections - store.idle),
+                idle: u64::from(store.idle),
+                retries: store.retries,
+            },
+            audit: AuditFigures {
+                queue: audit.queued as u64,
+                syncs: audit.syncs,
+                sync_seconds: audit.sync_us as f64 / 1e6,
+                sync_failures: audit.failures,
+            },
+            integrity_alarms: alarms.load(Ordering::Relaxed),
+        }
+    }
+}

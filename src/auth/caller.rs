@@ -1,0 +1,134 @@
+//! Who calls, and what they may do.
+//!
+//! Owns: the authenticated caller, its authorisation and the use of its nonce. Must not know: how a request was signed.
+//! Called by: api (authorise), keys and secrets (authorise on a key, commit an effect).
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::auth::nonce::{NonceDigest, RETENTION_MS};
+use crate::auth::policy::{self, Conditions, Decision, Policy};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{AccessKeyId, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
+use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
+
+/// Whose access key it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// The account itself: full rights on its own resources.
+    Root,
+    /// A user: what its policies allow.
+    User(UserName),
+}
+
+impl std::fmt::Display for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Principal::Root => f.write_str("root"),
+            Principal::User(name) => write!(f, "user/{name}"),
+        }
+    }
+}
+
+/// A policy as it is attached to a user.
+pub struct Attached {
+    /// Its name.
+    pub name: PolicyName,
+    /// What it says; the system policies are part of the program.
+    pub policy: Cow<'static, Policy>,
+}
+
+/// A caller whose signature was verified, for the length of one request.
+pub struct Caller {
+    /// The account.
+    pub account: AccountId,
+    /// Root or user.
+    pub principal: Principal,
+    /// The access key that signed.
+    pub access_key: AccessKeyId,
+    /// The region this deployment answers as.
+    pub region: Region,
+    /// From where.
+    pub source_ip: IpAddr,
+    /// Over TLS.
+    pub secure: bool,
+    /// When the request arrived.
+    pub received_at: Timestamp,
+    /// The request.
+    pub request_id: RequestId,
+    /// This node.
+    pub node: NodeId,
+    pub(super) policies: Arc<[Attached]>,
+    pub(super) nonce: NonceDigest,
+}
+
+/// Why something is allowed: the policy's name, or `root`.
+pub type Grant = String;
+
+impl Caller {
+    /// The ARN of a resource of the caller's own account, or of the account and region that an ARN named.
+    pub fn arn(&self, home: Option<&Home>, relative: &str) -> String {
+        match home {
+            None => format!("acs:kms:{}:{}:{relative}", self.region, self.account),
+            Some(home) => format!("acs:kms:{}:{}:{relative}", home.region, home.account),
+        }
+    }
+
+    /// Whether a resource named with this home is one of the caller's account in this region.
+    pub fn at_home(&self, home: Option<&Home>) -> bool {
+        home.is_none_or(|h| h.account == self.account.as_str() && h.region == self.region.as_str())
+    }
+
+    /// Asks the policies whether an action (`kms:GetSecretValue`) on a resource is allowed. Resources of another account are
+    /// never allowed: that would need a policy on the resource too.
+    ///
+    /// # Errors
+    /// [`Error::NoPermission`], the same whether the resource exists or not.
+    pub fn authorise(&self, action: &str, home: Option<&Home>, relative: &str) -> Result<Grant, Error> {
+        if home.is_some_and(|h| h.account != self.account.as_str()) {
+            return Err(Error::NoPermission);
+        }
+        if self.principal == Principal::Root {
+            return Ok(Principal::Root.to_string());
+        }
+        let conditions = Conditions {
+            source_ip: self.source_ip,
+            current_time: self.received_at,
+            secure_transport: self.secure,
+            extra: &[],
+        };
+        let request = policy::Request { action, resource: &self.arn(home, relative), conditions: &conditions };
+        match policy::evaluate(self.policies.iter().map(|a| (a.name.as_str(), a.policy.as_ref())), &request) {
+            Decision::Allowed { by } => Ok(by.to_owned()),
+            Decision::Denied { .. } | Decision::NotAllowed => Err(Error::NoPermission),
+        }
+    }
+
+    /// Runs a write transaction that is the effect of this request, and uses up the request's nonce in it: a replay, here or on
+    /// another node, now or after a restart, finds the nonce taken and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NonceUsed`] for a replay; whatever `f` answers; [`Error::Unavailable`] when the database is away.
+    pub fn commit<T>(
+        &self,
+        store: &Store,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
+    ) -> Result<T, Error> {
+        store.write(name, |tx| {
+            let used = NonceRow {
+                digest: self.nonce,
+                request_id: self.request_id,
+                node: self.node,
+                expires_at: self.received_at.plus_ms(RETENTION_MS),
+            };
+            match tx.nonce_insert(&used) {
+                Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
+                other => other?,
+            }
+            f(tx)
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Who calls and what they may do.
+//!
+//! Owns: access keys and their cache, nonces, callers, policies. Must not know: HTTP, operations, PKCS#11 beyond "unwrap this".
+//! Called by: api (authenticate, authorise), keys and secrets (authorise on a key, commit), admin (make access keys).
+
+pub mod access_key;
+pub mod caller;
+pub mod nonce;
+pub mod policy;
+
+use std::sync::Arc;
+
+pub use caller::{Caller, Grant, Principal};
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{NodeId, Region};
+use crate::wire::signature::Claim;
+use crate::wire::Call;
+use access_key::Credentials;
+use nonce::SeenNonces;
+
+/// Authentication of requests.
+pub struct Auth {
+    credentials: Credentials,
+    seen: SeenNonces,
+    region: Region,
+    node: NodeId,
+}
+
+impl Auth {
+    /// Authentication for one node; `nonce_capacity` is the number of nonces it remembers.
+    pub fn new(credentials: Credentials, region: Region, node: NodeId, nonce_capacity: usize) -> Self {
+        Self { credentials, seen: SeenNonces::new(nonce_capacity), region, node }
+    }
+
+    /// Finds out who signed a request: signature, then time, then nonce.
+    ///
+    /// # Errors
+    /// [`Error::AccessKeyNotFound`], [`Error::SignatureMismatch`], [`Error::AccessKeyInactive`], [`Error::TimestampExpired`],
+    /// [`Error::NonceUsed`]; [`Error::Unavailable`] when the access key cannot be looked up.
+    pub fn authenticate(&self, call: &Call, claim: &Claim, now: Timestamp) -> Result<Caller, Error> {
+        let Some(credential) = self.credentials.find(&claim.access_key, now)? else {
+            claim.burn();
+            return Err(Error::AccessKeyNotFound);
+        };
+        claim.verify(&credential.signing_key)?;
+        if !credential.enabled {
+            return Err(Error::AccessKeyInactive);
+        }
+        claim.check_time(now)?;
+        let nonce = nonce::digest_of(&claim.access_key, &claim.nonce);
+        if !self.seen.reserve(nonce, now) {
+            return Err(Error::NonceUsed);
+        }
+        Ok(Caller {
+            account: credential.account.clone(),
+            principal: credential.principal.clone(),
+            access_key: claim.access_key.clone(),
+            region: self.region.clone(),
+            source_ip: call.peer,
+            secure: call.secure,
+            received_at: call.received_at,
+            request_id: call.request_id,
+            node: self.node,
+            policies: Arc::clone(&credential.policies),
+            nonce,
+        })
+    }
+
+    /// Gives a caller's nonce back: its request was refused before it ran and may be sent again as it is.
+    pub fn release(&self, caller: &Caller) {
+        self.seen.release(&caller.nonce);
+    }
+}

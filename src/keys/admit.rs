@@ -1,0 +1,77 @@
+//! Admission of a caller to a key.
+//!
+//! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys::data_key's callers.
+//! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
+
+use crate::auth::Caller;
+use crate::error::{Error, RejectedState};
+use crate::ids::{KeyId, KeyVersionId};
+use crate::kinds::KeyState;
+use crate::store::KeyRow;
+
+/// What a key is used for; each is a permission of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// A new data key is made under it.
+    GenerateDataKey,
+    /// A data key is unwrapped with it.
+    Decrypt,
+}
+
+impl Use {
+    /// The action that policies name.
+    pub fn action(self) -> &'static str {
+        match self {
+            Use::GenerateDataKey => "kms:GenerateDataKey",
+            Use::Decrypt => "kms:Decrypt",
+        }
+    }
+}
+
+/// Proof that a caller may use a key now: the only thing that data keys are made or unwrapped for.
+#[derive(Debug)]
+pub struct AdmittedKey {
+    key: KeyId,
+    primary: KeyVersionId,
+}
+
+impl AdmittedKey {
+    /// The key.
+    pub fn key(&self) -> &KeyId {
+        &self.key
+    }
+
+    /// The version that new data keys are wrapped under.
+    pub fn primary(&self) -> &KeyVersionId {
+        &self.primary
+    }
+}
+
+/// Admits a caller to a key of its account. A key that the service made for itself needs no permission: the permission on the
+/// secret stands for it.
+///
+/// # Errors
+/// [`Error::NoPermission`]; [`Error::KeyState`] in a state in which the key cannot be used.
+pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey, Error> {
+    if key.account_id != caller.account {
+        return Err(Error::NoPermission);
+    }
+    if !key.service {
+        caller.authorise(purpose.action(), None, &format!("key/{}", key.id))?;
+    }
+    usable(key.state)?;
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+}
+
+/// Whether a key in this state can be used.
+///
+/// # Errors
+/// [`Error::KeyState`].
+pub fn usable(state: KeyState) -> Result<(), Error> {
+    match state {
+        KeyState::Enabled => Ok(()),
+        KeyState::Disabled => Err(Error::KeyState(RejectedState::Disabled)),
+        KeyState::PendingDeletion => Err(Error::KeyState(RejectedState::PendingDeletion)),
+        KeyState::Creating => Err(Error::KeyState(RejectedState::Unavailable)),
+    }
+}

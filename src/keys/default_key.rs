@@ -1,0 +1,73 @@
+//! The default key of an account: what encrypts secrets for which no key was named.
+//!
+//! Owns: making it exactly once per account, whatever number of nodes race. Must not know: HTTP. Called by: secrets.
+//!
+//! The row that names the default key is inserted together with the key's own row, in state `Creating`, before anything is made
+//! on the token. Whoever loses that race waits for the winner; whoever waits too long declares the winner dead and starts anew.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::ids::AccountId;
+use crate::keys::{Keys, NewKey, lifecycle};
+use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::store::{Abort, KeyRow, StoreError};
+
+/// How long a loser waits for the winner's key, ms; a token makes a key in far less.
+const WAIT_MS: i64 = 10_000;
+
+/// Between two looks at the winner's key.
+const POLL: Duration = Duration::from_millis(20);
+
+impl Keys {
+    /// The account's default key; makes it on first use.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when token or database are away, or another node does not finish making it.
+    pub fn default_key(&self, account: &AccountId) -> Result<KeyRow, Error> {
+        let deadline = self.clock.now().plus_ms(WAIT_MS);
+        loop {
+            match self.read_default(account)? {
+                Some(key) if key.state != KeyState::Creating => return Ok(key),
+                Some(key) if self.is_stale(&key) => self.creation_fail(&key)?,
+                Some(_) if self.clock.now() >= deadline => return Err(Error::Unavailable("default key")),
+                Some(_) => std::thread::sleep(POLL),
+                None => {
+                    if let Some(key) = self.make_default(account)? {
+                        return Ok(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the default key; none if another node began first.
+    fn make_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {
+        let new = NewKey {
+            spec: KeySpec::Aes256,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: Origin::Service,
+            protection: ProtectionLevel::Software,
+            description: "Default key of Secrets Manager".into(),
+            tags: Vec::new(),
+        };
+        let (key, version) = lifecycle::rows(account, &new, true, self.clock.now());
+        let begun = self.store.write("default_key_begin", |tx| {
+            tx.default_key_insert(account, &key.id)?;
+            Ok::<_, Abort<StoreError>>(lifecycle::begin(tx, &key, &version)?)
+        });
+        match begun {
+            Ok(()) => self.finish(&key, &new, None).map(Some),
+            Err(StoreError::Conflict) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn read_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {
+        self.store.read("default_key", |tx| {
+            let Some(id) = tx.default_key(account)? else { return Ok(None) };
+            let key = tx.key_by_id(&id)?;
+            key.map(Some).ok_or_else(|| Abort::App(Error::Integrity(format!("default key {id} of {account} has no row"))))
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! DeleteSecret and RestoreSecret, and the end of the deletion window.
+//!
+//! Owns: the window. Must not know: HTTP, SQL. Called by: api, jobs.
+//! Source of the rules: the pages of DeleteSecret and RestoreSecret.
+
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::SecretRef;
+use crate::secrets::{Life, Secrets, find, life};
+use crate::store::{Abort, SecretRow, Tx};
+
+/// How a secret is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// At once; it cannot be restored.
+    Now,
+    /// After so many days, in which it can be restored.
+    AfterDays(u32),
+}
+
+impl Secrets {
+    /// Deletes a secret, or begins its deletion window. Gives the time at which it is gone.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`] unless deleted [`Deletion::Now`].
+    pub fn delete(&self, caller: &Caller, secret: &SecretRef, deletion: Deletion) -> Result<Timestamp, Error> {
+        let now = self.clock.now();
+        let here = caller.at_home(secret.home.as_ref());
+        caller.commit(&self.store, "secret_delete", |tx| {
+            let found = find(tx, &caller.account, here, secret, now)?;
+            match (deletion, life(&found, now)) {
+                (Deletion::Now, _) => {
+                    tx.secret_delete(&found)?;
+                    Ok(now)
+                }
+                (Deletion::AfterDays(days), Life::Live) => {
+                    let at = now.plus_days(days);
+                    update(tx, &found, SecretRow { delete_at: Some(at), ..found.clone() })?;
+                    Ok(at)
+                }
+                (Deletion::AfterDays(_), _) => Err(Abort::App(Error::SecretInDeleteWindow)),
+            }
+        })
+    }
+
+    /// Takes a secret out of its deletion window, as it was.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`]; [`Error::SecretInUse`] for a secret that is not deleted.
+    pub fn restore(&self, caller: &Caller, secret: &SecretRef) -> Result<(), Error> {
+        let now = self.clock.now();
+        let here = caller.at_home(secret.home.as_ref());
+        caller.commit(&self.store, "secret_restore", |tx| {
+            let found = find(tx, &caller.account, here, secret, now)?;
+            match life(&found, now) {
+                Life::Window(_) => update(tx, &found, SecretRow { delete_at: None, ..found.clone() }),
+                Life::Live | Life::Gone => Err(Abort::App(Error::SecretInUse)),
+            }
+        })
+    }
+
+    /// Removes up to `limit` secrets whose window is over. Returns their names.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn deletions_sweep(&self, limit: i64) -> Result<Vec<SecretRow>, Error> {
+        let now = self.clock.now();
+        let due = self.store.read("secrets_due", |tx| Ok::<_, Abort<Error>>(tx.secrets_due(now, limit)?))?;
+        let mut removed = Vec::new();
+        for secret in due {
+            let gone = self.store.write("secret_purge", |tx| {
+                // Restored, or removed by another node, since it was read.
+                let still = tx.secret_by_name(&secret.account_id, &secret.name)?.is_some_and(|s| s == secret);
+                if still {
+                    tx.secret_delete(&secret)?;
+                }
+                Ok::<_, Abort<Error>>(still)
+            })?;
+            if gone {
+                removed.push(secret);
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn update(tx: &mut Tx<'_>, old: &SecretRow, new: SecretRow) -> Result<(), Abort<Error>> {
+    // Inside a write transaction nobody else can have changed the row since it was read.
+    if tx.secret_update(old, &new)? {
+        Ok(())
+    } else {
+        Err(Abort::App(Error::Internal(format!("secret {} changed inside a transaction", old.name))))
+    }
+}

@@ -1,0 +1,68 @@
+//! DescribeSecret and ListSecrets: what is known of secrets without opening them.
+//!
+//! Owns: metadata. Must not know: HTTP, SQL. Called by: api.
+
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{AccountId, SecretRef};
+use crate::secrets::{Life, Secrets, find, life};
+use crate::store::{Abort, SecretRow, TagRow, Tagged, Tx};
+
+/// A secret's metadata.
+#[derive(Debug)]
+pub struct Described {
+    /// The secret.
+    pub secret: SecretRow,
+    /// When it will be gone, in the deletion window.
+    pub planned_delete_time: Option<Timestamp>,
+    /// Its tags, where they were asked for.
+    pub tags: Option<Vec<TagRow>>,
+}
+
+/// One page of an account's secrets.
+#[derive(Debug)]
+pub struct SecretPage {
+    /// Secrets on the page.
+    pub secrets: Vec<Described>,
+    /// Secrets in all.
+    pub total: i64,
+}
+
+impl Secrets {
+    /// The metadata of one secret.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`].
+    pub fn describe(&self, caller: &Caller, secret: &SecretRef, with_tags: bool) -> Result<Described, Error> {
+        let here = caller.at_home(secret.home.as_ref());
+        let now = self.clock.now();
+        self.store.read("secret_describe", |tx| {
+            let found = find(tx, &caller.account, here, secret, now)?;
+            described(tx, found, with_tags, now)
+        })
+    }
+
+    /// A page of the account's secrets by name, those in the deletion window included.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn list(&self, account: &AccountId, offset: i64, limit: i64, with_tags: bool) -> Result<SecretPage, Error> {
+        let now = self.clock.now();
+        self.store.read("secrets_page", |tx| {
+            let total = tx.secret_count(account)?;
+            let page = tx.secrets_page(account, offset, limit)?;
+            let secrets = page.into_iter().map(|s| described(tx, s, with_tags, now)).collect::<Result<_, _>>()?;
+            Ok(SecretPage { secrets, total })
+        })
+    }
+}
+
+fn described(tx: &mut Tx<'_>, secret: SecretRow, with_tags: bool, now: Timestamp) -> Result<Described, Abort<Error>> {
+    let tags = if with_tags { Some(tx.tags_of(Tagged::Secret(secret.id))?) } else { None };
+    let planned_delete_time = match life(&secret, now) {
+        Life::Window(at) => Some(at),
+        Life::Live | Life::Gone => None,
+    };
+    Ok(Described { secret, planned_delete_time, tags })
+}

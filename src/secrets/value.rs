@@ -1,0 +1,142 @@
+//! GetSecretValue: which version, and its value.
+//!
+//! Owns: selection by stage and version, and the checks before a value is given out. Must not know: HTTP, PKCS#11, SQL.
+//! Called by: api::secrets::get_secret_value.
+
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::envelope::{self, Sealed};
+use crate::error::Error;
+use crate::ids::{SecretName, SecretRef, Stage, VersionId};
+use crate::keys::Use;
+use crate::kinds::{DataType, SecretType};
+use crate::secret::Plaintext;
+use crate::secrets::{Life, Secrets, Version, life};
+use crate::store::ValueRow;
+use crate::store::{Abort, Tx};
+
+/// Which version of a secret: by stage, by id, or both, which must then name the same version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The version that carries the stage.
+    Stage(Stage),
+    /// The version with this id, and, where given, only if it carries the stage.
+    Version(VersionId, Option<Stage>),
+}
+
+/// A value and what is said of it.
+#[derive(Debug)]
+pub struct Value {
+    /// The secret's name.
+    pub name: SecretName,
+    /// The secret's type.
+    pub secret_type: SecretType,
+    /// The version's id.
+    pub version: VersionId,
+    /// The value.
+    pub value: Plaintext,
+    /// Text or binary.
+    pub data_type: DataType,
+    /// Every stage of the version.
+    pub stages: Vec<Stage>,
+    /// When the version was made.
+    pub created_at: Timestamp,
+}
+
+impl Secrets {
+    /// The value of one version.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`] for an unknown secret, version or stage; [`Error::SecretInDeleteWindow`];
+    /// [`Error::NoPermission`] and [`Error::KeyState`] of the key; [`Error::Integrity`] when any stored byte does not verify;
+    /// [`Error::DryRunSucceeded`] instead of a value when `dry_run`.
+    pub fn value(&self, caller: &Caller, secret: &SecretRef, selector: &Selector, dry_run: bool) -> Result<Value, Error> {
+        if !caller.at_home(secret.home.as_ref()) {
+            return Err(Error::SecretNotFound);
+        }
+        let (row, stages) =
+            self.store.read("secret_value", |tx| select(tx, caller, &secret.name, selector, self.clock.now()))?;
+        let ValueRow { secret, key, version, .. } = row;
+        let version = version.ok_or_else(|| missing_version(&secret.name))?;
+        let admitted = if secret.user_key || key.service {
+            self.keys.admit(caller, &key, Use::Decrypt)?
+        } else {
+            return Err(Error::Integrity(format!("secret {} names a key that the service did not make", secret.name)));
+        };
+        if dry_run {
+            return Err(Error::DryRunSucceeded);
+        }
+        let facts = Version {
+            uuid: &version.uuid,
+            id: &version.version_id,
+            data_type: version.data_type,
+            created_at: version.created_at,
+            key: &key.id,
+            key_version: &version.key_version_id,
+            suite: version.suite,
+        };
+        let identity = self.identity(&secret, &facts);
+        let context = identity.data_key_context();
+        let data_key =
+            self.keys.unwrap_data_key(&admitted, &version.key_version_id, version.suite, &version.wrapped, &context)?;
+        let sealed =
+            Sealed { commitment: version.commitment, nonce: version.nonce, ciphertext: version.ciphertext };
+        let value = envelope::open(&identity, data_key, &version.wrapped, sealed)
+            .map_err(|_| Error::Integrity(format!("version {} of secret {} does not open", version.version_id, secret.name)))?;
+        Ok(Value {
+            name: secret.name.clone(),
+            secret_type: secret.secret_type,
+            version: version.version_id.clone(),
+            value,
+            data_type: version.data_type,
+            stages,
+            created_at: version.created_at,
+        })
+    }
+}
+
+/// The rows of the selected version and its stages.
+fn select(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    name: &SecretName,
+    selector: &Selector,
+    now: Timestamp,
+) -> Result<(ValueRow, Vec<Stage>), Abort<Error>> {
+    let not_found = || Abort::App(Error::SecretNotFound);
+    let row = match selector {
+        Selector::Stage(stage) => tx.value_by_stage(&caller.account, name, stage)?,
+        Selector::Version(version, _) => tx.value_by_version(&caller.account, name, version)?,
+    };
+    let row = row.ok_or_else(not_found)?;
+    match life(&row.secret, now) {
+        Life::Live => {}
+        Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),
+        Life::Gone => return Err(not_found()),
+    }
+    let stages = match (selector, &row.version) {
+        (Selector::Stage(stage), version) => {
+            let Some(labelled) = &row.stage else {
+                // Every secret has a current version; one without has lost its row.
+                return Err(if stage.as_str() == Stage::CURRENT { Abort::App(missing_version(name)) } else { not_found() });
+            };
+            if version.as_ref().is_none_or(|v| v.uuid != labelled.version_uuid) {
+                return Err(Abort::App(missing_version(name)));
+            }
+            tx.stages_of_version(&row.secret.id, &labelled.version_id)?
+        }
+        (Selector::Version(..), None) => return Err(not_found()),
+        (Selector::Version(_, stage), Some(version)) => {
+            let stages = tx.stages_of_version(&row.secret.id, &version.version_id)?;
+            if stage.as_ref().is_some_and(|s| !stages.contains(s)) {
+                return Err(not_found());
+            }
+            stages
+        }
+    };
+    Ok((row, stages))
+}
+
+fn missing_version(name: &SecretName) -> Error {
+    Error::Integrity(format!("a stage of secret {name} names a version that is not there"))
+}
