@@ -84,8 +84,8 @@ impl Params {
         Ok(first.filter(|value| !value.is_empty()))
     }
 
-    /// Reads a request struct. Only the parameters that it names are looked at; they are written as documented in
-    /// [`decode`](self::decode).
+    /// Reads a request struct. Only the parameters that it names are looked at; how they are written is the table that begins
+    /// the module `decode`.
     ///
     /// # Errors
     /// [`Error::MissingParameter`] and [`Error::InvalidParameter`] with the full wire name (`Tag.1.Key`), never the value.

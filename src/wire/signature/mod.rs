@@ -3,7 +3,7 @@
 //! Owns: telling the schemes apart, the form of a signed request, the comparison. Must not know: where access keys come from,
 //! which nonces were used. Called by: api, which reads a [`Claim`]; auth, which verifies it.
 //!
-//! Served are the two schemes in which SDKs sign with an access key: RPC version 1.0 ([`v1`]) and ACS3-HMAC-SHA256 ([`v3`]).
+//! Served are the two schemes in which SDKs sign with an access key: RPC version 1.0 (`v1`) and ACS3-HMAC-SHA256 (`v3`).
 //! Both sign decoded values, encoded again in one way: the query text as it stands on the request line is not canonical.
 
 mod percent;
