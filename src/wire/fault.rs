@@ -52,33 +52,25 @@ impl Fault {
             Error::TimestampMalformed => {
                 fixed(400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
             }
-            Error::TimestampExpired => {
-                fixed(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
-            }
+            Error::TimestampExpired => fixed(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
             Error::NonceUsed => fixed(400, "SignatureNonceUsed", "Specified signature nonce was used already."),
             Error::SignatureMethodNotSupported => {
                 fixed(400, "InvalidSignatureMethod", "Specified signature method is not valid.")
             }
-            Error::SignatureIncomplete => fixed(
-                400,
-                "IncompleteSignature",
-                "The request signature does not conform to Alibaba Cloud standards.",
-            ),
+            Error::SignatureIncomplete => {
+                fixed(400, "IncompleteSignature", "The request signature does not conform to Alibaba Cloud standards.")
+            }
             // SDKs look for the words before the colon and compare what follows with their own string to sign.
             Error::SignatureMismatch { string_to_sign } => told(
                 400,
                 "SignatureDoesNotMatch",
                 format!("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"),
             ),
-            Error::AccessKeyNotFound => fixed(
-                404,
-                "InvalidAccessKeyId.NotFound",
-                "The Access Key ID provided does not exist in our records.",
-            ),
-            Error::AccessKeyInactive => fixed(403, "Forbidden.AccessKey", "This AccessKey is not enabled."),
-            Error::NoPermission => {
-                fixed(403, "Forbidden.NoPermission", "This operation is forbidden by permission system.")
+            Error::AccessKeyNotFound => {
+                fixed(404, "InvalidAccessKeyId.NotFound", "The Access Key ID provided does not exist in our records.")
             }
+            Error::AccessKeyInactive => fixed(403, "Forbidden.AccessKey", "This AccessKey is not enabled."),
+            Error::NoPermission => fixed(403, "Forbidden.NoPermission", "This operation is forbidden by permission system."),
             Error::UnsupportedOperation => fixed(400, "UnsupportedOperation", "This action is not supported."),
             Error::LimitExceeded => fixed(
                 400,
@@ -98,11 +90,9 @@ impl Fault {
             Error::KeyState(state) => key_state(*state),
             Error::KeyStateChange => fixed(409, "Rejected.StateModifiedFailed", "Keystate modified failed."),
             Error::AliasNotAllowed => fixed(400, "Unsupported.Alias", "Alias is not valid for this api."),
-            Error::ProtectionLevelNotSupported => fixed(
-                400,
-                "Unsupported.ProtectionLevel",
-                "This protection level is not valid for this region",
-            ),
+            Error::ProtectionLevelNotSupported => {
+                fixed(400, "Unsupported.ProtectionLevel", "This protection level is not valid for this region")
+            }
             Error::DryRunSucceeded => {
                 fixed(400, "DryRunOperationError", "The request would have succeeded, but DryRun was set.")
             }
@@ -123,16 +113,12 @@ fn key_state(state: RejectedState) -> Fault {
         RejectedState::Disabled => {
             fixed(409, "Rejected.Disabled", "The request was rejected because the key state is Disabled.")
         }
-        RejectedState::PendingDeletion => fixed(
-            409,
-            "Rejected.PendingDeletion",
-            "The request was rejected because the key state is PendingDeletion.",
-        ),
-        RejectedState::PendingImport => fixed(
-            409,
-            "Rejected.PendingImport",
-            "The request was rejected because the key state is PendingImport.",
-        ),
+        RejectedState::PendingDeletion => {
+            fixed(409, "Rejected.PendingDeletion", "The request was rejected because the key state is PendingDeletion.")
+        }
+        RejectedState::PendingImport => {
+            fixed(409, "Rejected.PendingImport", "The request was rejected because the key state is PendingImport.")
+        }
         RejectedState::Unavailable => {
             fixed(409, "Rejected.Unavailable", "The request was rejected because the key state is Unavailable.")
         }
@@ -186,10 +172,7 @@ mod tests {
 
     #[test]
     fn messages_name_the_parameter() {
-        assert_eq!(
-            Fault::of(&Error::invalid("Tag.1.Key")).message,
-            "The specified parameter \"Tag.1.Key\" is not valid."
-        );
+        assert_eq!(Fault::of(&Error::invalid("Tag.1.Key")).message, "The specified parameter \"Tag.1.Key\" is not valid.");
         assert_eq!(
             Fault::of(&Error::MissingParameter("KeyId".into())).message,
             "The parameter \"KeyId\" is needed but not provided."

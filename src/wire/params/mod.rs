@@ -5,6 +5,7 @@
 
 mod decode;
 mod json;
+mod node;
 #[cfg(test)]
 mod tests;
 

@@ -109,11 +109,7 @@ fn check_coverage(call: &Call, signed: &[&str]) -> Result<(), Error> {
     let all_there = signed.iter().all(|name| times_sent(name) > 0);
     let listed_once = (1..signed.len()).all(|i| !signed[..i].contains(&signed[i]));
 
-    if required && acs_covered && type_covered && all_there && listed_once {
-        Ok(())
-    } else {
-        Err(Error::SignatureIncomplete)
-    }
+    if required && acs_covered && type_covered && all_there && listed_once { Ok(()) } else { Err(Error::SignatureIncomplete) }
 }
 
 /// Builds the canonical request.

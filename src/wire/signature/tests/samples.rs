@@ -148,13 +148,7 @@ fn acs3() {
     ];
     let node = [("accept", "application/json"), ("user-agent", ""), ("x-acs-credentials-provider", "static_ak")];
     for (client, query, headers, body, signed) in [
-        (
-            "Tea Python",
-            format!("Description=%E6%95%B0+x&SecretName=cap%2Fa&Tags={tags}&VersionId=v1"),
-            &tea[..],
-            body,
-            &[][..],
-        ),
+        ("Tea Python", format!("Description=%E6%95%B0+x&SecretName=cap%2Fa&Tags={tags}&VersionId=v1"), &tea[..], body, &[][..]),
         (
             "Tea Python, async: slash, colon and comma as they are",
             format!(
