@@ -1,0 +1,194 @@
+//! The two forms of replies and errors.
+
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use quick_xml::events::Event;
+use serde::Serialize;
+
+use super::*;
+
+const ID: &str = "0b7fe8a4-8a0c-4a57-9a39-6f6a3f0c1f11";
+
+fn id() -> RequestId {
+    ID.parse().unwrap()
+}
+
+fn text(reply: &impl Serialize, format: Format) -> String {
+    String::from_utf8(success("GetSecretValue", reply, &id(), format).unwrap()).unwrap()
+}
+
+/// A reply with everything that replies have.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Reply {
+    secret_name: &'static str,
+    #[serde(serialize_with = "plaintext")]
+    secret_data: Plaintext,
+    delete_date: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<bool>,
+    total_count: u32,
+    automatic: bool,
+    version_stages: VersionStages,
+    secret_list: SecretList,
+    client_keys: Vec<Named>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct VersionStages {
+    version_stage: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SecretList {
+    secret: Vec<Named>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    name: &'static str,
+}
+
+fn reply(data: &str) -> Reply {
+    Reply {
+        secret_name: "a/b",
+        secret_data: Plaintext::new(data.as_bytes().to_vec()),
+        delete_date: "",
+        skipped: None,
+        total_count: 2,
+        automatic: true,
+        version_stages: VersionStages { version_stage: vec!["ACSCurrent", "x"] },
+        secret_list: SecretList { secret: vec![] },
+        client_keys: vec![Named { name: "k1" }, Named { name: "k2" }],
+    }
+}
+
+#[test]
+fn json() {
+    assert_eq!(
+        text(&reply("{\"pw\":\"<&\r\u{1}数\"}"), Format::Json),
+        format!(
+            "{{\"SecretName\":\"a/b\",\"SecretData\":\"{{\\\"pw\\\":\\\"<&\\r\\u0001数\\\"}}\",\"DeleteDate\":\"\",\
+             \"TotalCount\":2,\"Automatic\":true,\"VersionStages\":{{\"VersionStage\":[\"ACSCurrent\",\"x\"]}},\
+             \"SecretList\":{{\"Secret\":[]}},\"ClientKeys\":[{{\"Name\":\"k1\"}},{{\"Name\":\"k2\"}}],\"RequestId\":\"{ID}\"}}"
+        )
+    );
+}
+
+#[test]
+fn xml() {
+    assert_eq!(
+        text(&reply(" {\"pw\":\"<&>\r\n\t数\"} "), Format::Xml),
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><GetSecretValueResponse><SecretName>a/b</SecretName>\
+             <SecretData> {{\"pw\":\"&lt;&amp;&gt;&#13;\n\t数\"}} </SecretData><DeleteDate></DeleteDate>\
+             <TotalCount>2</TotalCount><Automatic>true</Automatic>\
+             <VersionStages><VersionStage>ACSCurrent</VersionStage><VersionStage>x</VersionStage></VersionStages>\
+             <SecretList></SecretList><ClientKeys><Name>k1</Name></ClientKeys><ClientKeys><Name>k2</Name></ClientKeys>\
+             <RequestId>{ID}</RequestId></GetSecretValueResponse>"
+        )
+    );
+}
+
+#[test]
+fn replies_without_fields_and_with_flattened_ones() {
+    #[derive(Serialize)]
+    struct Nothing {}
+    #[derive(Serialize)]
+    struct Unit;
+    #[derive(Serialize)]
+    struct Flat {
+        #[serde(flatten)]
+        named: Named,
+        none: Option<u8>,
+    }
+    let nothing = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><GetSecretValueResponse><RequestId>".to_owned() + ID;
+    assert_eq!(text(&Nothing {}, Format::Json), format!("{{\"RequestId\":\"{ID}\"}}"));
+    assert_eq!(text(&Unit, Format::Json), format!("{{\"RequestId\":\"{ID}\"}}"));
+    assert_eq!(text(&Nothing {}, Format::Xml), nothing.clone() + "</RequestId></GetSecretValueResponse>");
+    assert_eq!(text(&Unit, Format::Xml), nothing + "</RequestId></GetSecretValueResponse>");
+    let flat = text(&Flat { named: Named { name: "n" }, none: None }, Format::Xml);
+    assert!(flat.contains("Response><Name>n</Name><RequestId>"), "{flat}");
+}
+
+#[test]
+fn what_xml_cannot_carry_is_refused() {
+    for data in ["\0", "a\u{8}", "\u{b}", "\u{1f}b", "\u{fffe}", "x\u{ffff}"] {
+        let refused = success("GetSecretValue", &reply(data), &id(), Format::Xml);
+        assert_eq!(refused.err(), Some(Error::invalid("Format")), "{data:?}");
+        assert!(success("GetSecretValue", &reply(data), &id(), Format::Json).is_ok());
+    }
+    let bytes = Reply { secret_data: Plaintext::new(vec![0xff]), ..reply("") };
+    for format in [Format::Json, Format::Xml] {
+        assert!(matches!(success("GetSecretValue", &bytes, &id(), format), Err(Error::Internal(_))));
+    }
+}
+
+#[test]
+fn errors() {
+    let error = Error::SecretNotFound;
+    let json = fault(&error, &id(), Format::Json);
+    assert_eq!((json.status, json.retry_after_s), (404, None));
+    assert_eq!(
+        String::from_utf8(json.body).unwrap(),
+        format!(
+            "{{\"HttpStatus\":404,\"Code\":\"Forbidden.ResourceNotFound\",\"Message\":\"Resource not found.\",\
+             \"RequestId\":\"{ID}\"}}"
+        )
+    );
+    let xml = fault(&error, &id(), Format::Xml);
+    assert_eq!(
+        String::from_utf8(xml.body).unwrap(),
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><HttpStatus>404</HttpStatus>\
+             <Code>Forbidden.ResourceNotFound</Code><Message>Resource not found.</Message><RequestId>{ID}</RequestId></Error>"
+        )
+    );
+    assert_eq!(fault(&Error::Throttled, &id(), Format::Json).retry_after_s, Some(1));
+    let unsayable = fault(&Error::InvalidParameter("a\u{1}".into()), &id(), Format::Xml);
+    assert_eq!((unsayable.status, unsayable.format), (400, Format::Json));
+}
+
+#[test]
+fn the_buffer_grows() {
+    let mut buffer = Buffer::default();
+    for _ in 0..1000 {
+        buffer.push(b"0123456789");
+    }
+    assert_eq!(buffer.into_bytes(), b"0123456789".repeat(1000));
+}
+
+/// The text of SecretData as a parser that is not ours reads it.
+fn read_back(document: &str) -> String {
+    let mut reader = quick_xml::Reader::from_str(document);
+    let (mut inside, mut text) = (false, String::new());
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(start) => inside = start.name().as_ref() == b"SecretData",
+            Event::End(_) => inside = false,
+            Event::Text(piece) if inside => text.push_str(&piece.decode().unwrap()),
+            Event::GeneralRef(entity) if inside => match entity.resolve_char_ref().unwrap() {
+                Some(character) => text.push(character),
+                None => text.push_str(quick_xml::escape::resolve_predefined_entity(&entity.decode().unwrap()).unwrap()),
+            },
+            Event::Eof => return text,
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn values_come_back(data in "([<>&\"'\r\n\t ]|.)*") {
+        let json: serde_json::Value = serde_json::from_str(&text(&reply(&data), Format::Json)).unwrap();
+        prop_assert_eq!(json["SecretData"].as_str(), Some(data.as_str()));
+        match success("GetSecretValue", &reply(&data), &id(), Format::Xml) {
+            Ok(xml) => prop_assert_eq!(read_back(&String::from_utf8(xml).unwrap()), data),
+            Err(error) => prop_assert_eq!(error, Error::invalid("Format")),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What stands under one parameter name, and the shapes it can be read as.
+//!
+//! Owns: names with dots and numbers, and the rule that nothing stands there twice. Must not know: structs, serde's calls.
+//! Called by: decode.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de;
+
+/// Names and values, in order of arrival.
+pub(super) type Pairs<'p> = Vec<(&'p str, &'p str)>;
+
+/// What is wrong with a parameter, and which. Never holds a value: messages of serde, which quote values, are not kept.
+#[derive(Debug)]
+pub(super) struct DecodeError {
+    pub(super) problem: Problem,
+    /// The parameter's name, put together from its end as the error goes up.
+    pub(super) name: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Problem {
+    Missing,
+    Invalid,
+    /// Invalid, and its text is empty.
+    Empty,
+}
+
+impl DecodeError {
+    pub(super) const INVALID: DecodeError = DecodeError { problem: Problem::Invalid, name: Cow::Borrowed("") };
+
+    /// The same error seen from one level up.
+    pub(super) fn within(self, segment: &str) -> Self {
+        let name = if self.name.is_empty() { segment.to_owned() } else { format!("{segment}.{}", self.name) };
+        Self { name: name.into(), ..self }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} parameter {}", self.problem, self.name)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+impl de::Error for DecodeError {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::INVALID
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self { problem: Problem::Missing, name: field.into() }
+    }
+}
+
+/// What stands under one name: its own text, and the parts whose names go on after a dot.
+pub(super) struct Node<'p> {
+    pub(super) text: Option<&'p str>,
+    pub(super) parts: Pairs<'p>,
+}
+
+impl<'p> Node<'p> {
+    /// What stands under `segment` in these pairs, none if nothing does.
+    pub(super) fn pick(pairs: &Pairs<'p>, segment: &str) -> Result<Option<Self>, DecodeError> {
+        let mut node = Node { text: None, parts: Vec::new() };
+        for &(name, value) in pairs {
+            match name.strip_prefix(segment) {
+                Some("") => node.set_text(value)?,
+                Some(tail) => node.parts.extend(tail.strip_prefix('.').map(|tail| (tail, value))),
+                None => {}
+            }
+        }
+        Ok((node.text.is_some() || !node.parts.is_empty()).then_some(node))
+    }
+
+    /// The same value twice is fine, two values are not.
+    fn set_text(&mut self, value: &'p str) -> Result<(), DecodeError> {
+        match self.text.replace(value) {
+            Some(other) if other != value => Err(DecodeError::INVALID),
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of a parameter that has no parts.
+    pub(super) fn scalar(&self) -> Result<&'p str, DecodeError> {
+        self.text.filter(|_| self.parts.is_empty()).ok_or(DecodeError::INVALID)
+    }
+
+    /// An integer from decimal text.
+    pub(super) fn integer<T: std::str::FromStr>(&self) -> Result<T, DecodeError> {
+        self.scalar()?.parse().map_err(|_| DecodeError::INVALID)
+    }
+
+    /// Reads a list, struct or map from JSON text.
+    pub(super) fn json_text<T>(
+        &self,
+        read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'p>>) -> serde_json::Result<T>,
+    ) -> Result<T, DecodeError> {
+        let mut json = serde_json::Deserializer::from_str(self.scalar()?);
+        read(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| DecodeError::INVALID)
+    }
+
+    /// The elements of a flattened list, by number.
+    pub(super) fn elements(self) -> Result<impl Iterator<Item = (u32, Node<'p>)>, DecodeError> {
+        let mut elements = BTreeMap::new();
+        for (name, value) in self.parts {
+            let (number, tail) = name.split_once('.').map_or((name, None), |(number, tail)| (number, Some(tail)));
+            let index: u32 = number.parse().ok().filter(|n| *n > 0).ok_or(DecodeError::INVALID)?;
+            if index.to_string() != number {
+                return Err(DecodeError::INVALID);
+            }
+            let element = elements.entry(index).or_insert_with(|| Node { text: None, parts: Vec::new() });
+            match tail {
+                None => element.set_text(value).map_err(|fault| fault.within(number))?,
+                Some(tail) => element.parts.push((tail, value)),
+            }
+        }
+        Ok(elements.into_iter())
+    }
+
+    /// The entries of a flattened map. Everything behind the first dot is the key, dots included, unless every part is the
+    /// `Key` or `Value` of a number.
+    pub(super) fn entries(self) -> Result<BTreeMap<&'p str, &'p str>, DecodeError> {
+        let pairs = numbered_entries(&self.parts).unwrap_or(self.parts);
+        let mut entries = BTreeMap::new();
+        for (key, value) in pairs {
+            if entries.insert(key, value).is_some_and(|other| other != value) {
+                return Err(DecodeError::INVALID);
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// `1.Key=a`, `1.Value=b` as the pair a=b; none if the parts are not all of this form and in pairs.
+fn numbered_entries<'p>(parts: &Pairs<'p>) -> Option<Pairs<'p>> {
+    let mut halves: BTreeMap<&str, (Option<&'p str>, Option<&'p str>)> = BTreeMap::new();
+    for &(name, value) in parts {
+        let (number, half) = name.split_once('.')?;
+        number.parse::<u32>().ok()?;
+        let entry = halves.entry(number).or_default();
+        let slot = match half {
+            "Key" => &mut entry.0,
+            "Value" => &mut entry.1,
+            _ => return None,
+        };
+        if slot.replace(value).is_some_and(|other| other != value) {
+            return None;
+        }
+    }
+    halves.into_values().map(|(key, value)| key.zip(value)).collect()
+}
