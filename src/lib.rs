@@ -15,4 +15,5 @@ pub mod ids;
 pub mod integrity;
 pub mod kinds;
 pub mod secret;
+pub mod token;
 pub mod wire;
