@@ -24,7 +24,7 @@ pub enum TokenError {
     Tampered,
     /// The token cannot do this; what it is that is missing.
     Unsupported(String),
-    /// More objects carry this id than may; none of them is used. An alarm: somebody else writes to the token.
+    /// The id is taken, or more objects carry it than may; then none of them is used. An alarm: somebody else writes to the token.
     Duplicate(KeyVersionId),
     /// The PIN is wrong, locked or expired. Never tried again by itself: tokens lock after a few tries.
     Pin,
@@ -41,7 +41,7 @@ impl fmt::Display for TokenError {
             TokenError::NoSuchKey(id) => write!(f, "no object {id} on the token"),
             TokenError::Tampered => f.write_str("the ciphertext does not verify"),
             TokenError::Unsupported(what) => write!(f, "the token does not support {what}"),
-            TokenError::Duplicate(id) => write!(f, "more than one object {id} on the token"),
+            TokenError::Duplicate(id) => write!(f, "more objects {id} on the token than may be"),
             TokenError::Pin => f.write_str("the token refuses the PIN"),
             TokenError::Fault(detail) => write!(f, "the token failed: {detail}"),
         }

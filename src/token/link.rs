@@ -174,14 +174,6 @@ impl Link {
         self.changed.notify_all();
     }
 
-    /// Ends the epoch for good. Waits for the calls that are in the module.
-    pub(super) fn shut(&self) {
-        let mut current = self.epoch.write().unwrap_or_else(PoisonError::into_inner);
-        if current.take().is_some() {
-            self.claim.finalize();
-        }
-    }
-
     /// What metrics want to know.
     pub(super) fn status(&self) -> TokenStatus {
         let up = *self.lock_state() == State::Up;
@@ -270,6 +262,16 @@ impl Link {
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the login and finalises the library. The last owner is gone, so no call is inside it.
+impl Drop for Link {
+    fn drop(&mut self) {
+        let current = self.epoch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if current.take().is_some() {
+            self.claim.finalize();
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 pub use self::create::Object;
 pub use self::errors::TokenError;
-pub use self::status::TokenStatus;
+pub use self::status::{Counts, TokenStatus};
 pub use self::templates::ObjectKind;
 
 use self::context::Claim;
@@ -339,7 +339,7 @@ impl Token {
     }
 }
 
-/// Ends the login and finalises the library, once no call is inside it any more.
+/// Stops the thread; the link then ends with its last owner.
 impl Drop for Token {
     fn drop(&mut self) {
         self.link.stop();
@@ -348,6 +348,5 @@ impl Drop for Token {
         {
             log::error!("token: the thread that tends the link panicked");
         }
-        self.link.shut();
     }
 }

@@ -37,6 +37,9 @@ impl Operation {
     ];
 }
 
+/// Counters by name.
+pub type Counts = Vec<(&'static str, u64)>;
+
 /// The state of the token layer at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenStatus {
@@ -51,9 +54,9 @@ pub struct TokenStatus {
     /// Sessions in use.
     pub sessions_in_use: usize,
     /// Operations begun, by name.
-    pub operations: Vec<(&'static str, u64)>,
+    pub operations: Counts,
     /// Failed PKCS#11 calls, by class.
-    pub failures: Vec<(&'static str, u64)>,
+    pub failures: Counts,
 }
 
 /// The counters behind [`TokenStatus`].
@@ -75,7 +78,7 @@ impl Counters {
     }
 
     /// Operations and failures by name.
-    pub(super) fn read(&self) -> (Vec<(&'static str, u64)>, Vec<(&'static str, u64)>) {
+    pub(super) fn read(&self) -> (Counts, Counts) {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let operations = Operation::ALL.iter().zip(&self.operations).map(|((_, name), c)| (*name, value(c))).collect();
         let failures = Class::ALL.iter().zip(&self.failures).map(|((_, name), c)| (*name, value(c))).collect();
