@@ -1,0 +1,325 @@
+//! What can go wrong on the token, and what each PKCS#11 return code means for us.
+//!
+//! Owns: [`TokenError`], and the one table from CKR codes to classes. Must not know: sessions, retries (see `link`), who asked.
+//! Called by: every file of `token`; `error.rs` translates `TokenError` for the API.
+
+use std::fmt;
+
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+
+use crate::ids::KeyVersionId;
+
+/// Why the token did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenError {
+    /// Every session was in use for as long as a caller may wait, or the token is out of room. Come back later.
+    Busy,
+    /// The token is away; the link to it is being rebuilt. Come back later.
+    Gone,
+    /// No token fits the configured label or serial number; what was found instead.
+    Absent(String),
+    /// No object on the token has this id.
+    NoSuchKey(KeyVersionId),
+    /// The bytes do not verify under this key and context: they, or the row around them, are not what was written.
+    Tampered,
+    /// The token cannot do this; what it is that is missing.
+    Unsupported(String),
+    /// The id is taken, or more objects carry it than may; then none of them is used. An alarm: somebody else writes to the token.
+    Duplicate(KeyVersionId),
+    /// The PIN is wrong, locked or expired. Never tried again by itself: tokens lock after a few tries.
+    Pin,
+    /// The token, the module or this code is at fault; function and code, for the log.
+    Fault(String),
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenError::Busy => f.write_str("the token is busy"),
+            TokenError::Gone => f.write_str("the token is away"),
+            TokenError::Absent(found) => write!(f, "the token was not found: {found}"),
+            TokenError::NoSuchKey(id) => write!(f, "no object {id} on the token"),
+            TokenError::Tampered => f.write_str("the ciphertext does not verify"),
+            TokenError::Unsupported(what) => write!(f, "the token does not support {what}"),
+            TokenError::Duplicate(id) => write!(f, "more objects {id} on the token than may be"),
+            TokenError::Pin => f.write_str("the token refuses the PIN"),
+            TokenError::Fault(detail) => write!(f, "the token failed: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+/// What a return code calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// The caller's data cannot be processed; session and token are fine.
+    Data,
+    /// The token says itself that ciphertext or signature is wrong; session and token are fine.
+    Tampered,
+    /// Forged data or a sick device: the code alone does not tell. A canary on the same session does.
+    Ambiguous,
+    /// The object handle is stale: forget it, look the object up anew, once.
+    Handle,
+    /// The session is unusable: close it, once again on a new one.
+    Session,
+    /// The login is lost: the epoch ends.
+    Login,
+    /// The token or the library is gone: the epoch ends.
+    Gone,
+    /// Out of sessions or memory: later.
+    Busy,
+    /// The token lacks a mechanism, an attribute, a size.
+    Unsupported,
+    /// The PIN is refused.
+    Pin,
+    /// A bug here or in the module.
+    Fatal,
+}
+
+impl Class {
+    /// Every class; the index of a counter is the position here.
+    pub(super) const ALL: [(Class, &'static str); 11] = [
+        (Class::Data, "data"),
+        (Class::Tampered, "tampered"),
+        (Class::Ambiguous, "ambiguous"),
+        (Class::Handle, "handle"),
+        (Class::Session, "session"),
+        (Class::Login, "login"),
+        (Class::Gone, "gone"),
+        (Class::Busy, "busy"),
+        (Class::Unsupported, "unsupported"),
+        (Class::Pin, "pin"),
+        (Class::Fatal, "fatal"),
+    ];
+
+    /// The class of a failed call.
+    pub(super) fn of(error: &Pkcs11Error) -> Class {
+        match error {
+            Pkcs11Error::Pkcs11(code, _) => Class::of_code(*code),
+            Pkcs11Error::LibraryLoading(_)
+            | Pkcs11Error::MissingSymbol(_)
+            | Pkcs11Error::NullFunctionPointer
+            | Pkcs11Error::NotSupported => Class::Unsupported,
+            Pkcs11Error::TryFromInt(_)
+            | Pkcs11Error::TryFromSlice(_)
+            | Pkcs11Error::ParseInt(_)
+            | Pkcs11Error::Utf8(_)
+            | Pkcs11Error::NulError(_)
+            | Pkcs11Error::InvalidValue
+            | Pkcs11Error::PinNotSet => Class::Fatal,
+        }
+    }
+
+    /// The table. No `_` arm: a code that a later version of cryptoki knows does not compile until it has a class.
+    pub(super) fn of_code(code: RvError) -> Class {
+        use RvError as R;
+        match code {
+            R::DataInvalid | R::DataLenRange => Class::Data,
+
+            R::EncryptedDataInvalid
+            | R::EncryptedDataLenRange
+            | R::SignatureInvalid
+            | R::SignatureLenRange
+            | R::WrappedKeyInvalid
+            | R::WrappedKeyLenRange => Class::Tampered,
+
+            // A forged GCM tag is GENERAL_ERROR on SoftHSM 2.6.1, FUNCTION_FAILED on nShield; both, and DEVICE_ERROR, are what
+            // a lost connection gives elsewhere.
+            R::GeneralError | R::FunctionFailed | R::DeviceError | R::VendorDefined(_) | R::UnknownErrorCode(_) => {
+                Class::Ambiguous
+            }
+
+            R::KeyHandleInvalid | R::ObjectHandleInvalid | R::WrappingKeyHandleInvalid | R::UnwrappingKeyHandleInvalid => {
+                Class::Handle
+            }
+
+            R::Cancel
+            | R::FunctionCanceled
+            | R::OperationActive
+            | R::OperationNotInitialized
+            | R::SessionClosed
+            | R::SessionHandleInvalid
+            | R::SessionReadOnly => Class::Session,
+
+            R::UserNotLoggedIn | R::UserAnotherAlreadyLoggedIn | R::UserTooManyTypes => Class::Login,
+
+            R::CryptokiNotInitialized
+            | R::DeviceRemoved
+            | R::TokenNotPresent
+            | R::TokenNotRecognized
+            | R::SlotIdInvalid
+            | R::LibraryLoadFailed
+            | R::FipsSelfTestFailed => Class::Gone,
+
+            R::SessionCount | R::HostMemory | R::DeviceMemory => Class::Busy,
+
+            R::AttributeReadOnly
+            | R::AttributeSensitive
+            | R::AttributeTypeInvalid
+            | R::AttributeValueInvalid
+            | R::CurveNotSupported
+            | R::DomainParamsInvalid
+            | R::FunctionNotParallel
+            | R::FunctionNotSupported
+            | R::KeySizeRange
+            | R::MechanismInvalid
+            | R::MechanismParamInvalid
+            | R::RandomNoRng
+            | R::RandomSeedNotSupported
+            | R::SessionParallelNotSupported
+            | R::TemplateIncomplete
+            | R::TemplateInconsistent
+            | R::TokenWriteProtected
+            | R::UnwrappingKeySizeRange
+            | R::WrappingKeySizeRange => Class::Unsupported,
+
+            R::PinIncorrect
+            | R::PinInvalid
+            | R::PinLenRange
+            | R::PinExpired
+            | R::PinLocked
+            | R::PinTooWeak
+            | R::UserPinNotInitialized
+            | R::NewPinMode
+            | R::NextOtp => Class::Pin,
+
+            R::ActionProhibited
+            | R::ArgumentsBad
+            | R::BufferTooSmall
+            | R::CantLock
+            | R::CryptokiAlreadyInitialized
+            | R::ExceededMaxIterations
+            | R::FunctionRejected
+            | R::InformationSensitive
+            | R::KeyChanged
+            | R::KeyFunctionNotPermitted
+            | R::KeyIndigestible
+            | R::KeyNeeded
+            | R::KeyNotNeeded
+            | R::KeyNotWrappable
+            | R::KeyTypeInconsistent
+            | R::KeyUnextractable
+            | R::MutexBad
+            | R::MutexNotLocked
+            | R::NeedToCreateThreads
+            | R::NoEvent
+            | R::PublicKeyInvalid
+            | R::SavedStateInvalid
+            | R::SessionExists
+            | R::SessionReadOnlyExists
+            | R::SessionReadWriteSoExists
+            | R::StateUnsaveable
+            | R::UnwrappingKeyTypeInconsistent
+            | R::UserAlreadyLoggedIn
+            | R::UserTypeInvalid
+            | R::WrappingKeyTypeInconsistent => Class::Fatal,
+        }
+    }
+
+    /// What the caller is told when this is the last word.
+    pub(super) fn verdict(self, error: &Pkcs11Error) -> TokenError {
+        match self {
+            Class::Tampered => TokenError::Tampered,
+            Class::Busy => TokenError::Busy,
+            Class::Pin => TokenError::Pin,
+            Class::Session | Class::Login | Class::Gone => TokenError::Gone,
+            Class::Data => TokenError::Unsupported(format!("data of this length: {}", describe(error))),
+            Class::Unsupported => TokenError::Unsupported(describe(error)),
+            Class::Ambiguous | Class::Handle | Class::Fatal => TokenError::Fault(describe(error)),
+        }
+    }
+}
+
+/// Function and code of a failed call, e.g. `Decrypt: GeneralError`.
+pub(super) fn describe(error: &Pkcs11Error) -> String {
+    match error {
+        Pkcs11Error::Pkcs11(code, function) => format!("{function:?}: {code:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// Why a piece of work on a session ended early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A call failed; `link` decides by its class.
+    Call(Pkcs11Error),
+    /// Decided already; nothing to retry, and the session is fine.
+    Final(TokenError),
+}
+
+impl From<Pkcs11Error> for Failure {
+    fn from(error: Pkcs11Error) -> Self {
+        Failure::Call(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Failure::Final(error)
+    }
+}
+
+/// The last word on a failure that is not retried.
+impl From<Failure> for TokenError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Final(error) => error,
+            Failure::Call(error) => Class::of(&error).verdict(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn codes_that_decide_a_path() {
+        use RvError as R;
+        for (code, class) in [
+            (R::GeneralError, Class::Ambiguous),
+            (R::FunctionFailed, Class::Ambiguous),
+            (R::DeviceError, Class::Ambiguous),
+            (R::VendorDefined(0x8000_0001), Class::Ambiguous),
+            (R::UnknownErrorCode(0x1ff), Class::Ambiguous),
+            (R::EncryptedDataInvalid, Class::Tampered),
+            (R::SignatureInvalid, Class::Tampered),
+            (R::DataLenRange, Class::Data),
+            (R::KeyHandleInvalid, Class::Handle),
+            (R::ObjectHandleInvalid, Class::Handle),
+            (R::OperationActive, Class::Session),
+            (R::SessionHandleInvalid, Class::Session),
+            (R::UserNotLoggedIn, Class::Login),
+            (R::CryptokiNotInitialized, Class::Gone),
+            (R::TokenNotPresent, Class::Gone),
+            (R::DeviceRemoved, Class::Gone),
+            (R::SlotIdInvalid, Class::Gone),
+            (R::SessionCount, Class::Busy),
+            (R::MechanismInvalid, Class::Unsupported),
+            (R::PinIncorrect, Class::Pin),
+            (R::PinLocked, Class::Pin),
+            (R::ArgumentsBad, Class::Fatal),
+        ] {
+            assert_eq!(Class::of_code(code), class, "{code:?}");
+        }
+    }
+
+    /// No code of any class but `Tampered` may by itself say that data was tampered with, and none of the caller's data that
+    /// the token is gone: forged input must not start a reconnect.
+    #[test]
+    fn verdicts_keep_tampering_and_outage_apart() {
+        for (class, name) in Class::ALL {
+            let error = Pkcs11Error::Pkcs11(RvError::GeneralError, Function::Decrypt);
+            let verdict = class.verdict(&error);
+            assert_eq!(verdict == TokenError::Tampered, class == Class::Tampered, "{name}");
+            let away = matches!(class, Class::Gone | Class::Login | Class::Session);
+            assert_eq!(verdict == TokenError::Gone, away, "{name}");
+        }
+        for (position, (class, _)) in Class::ALL.iter().enumerate() {
+            assert_eq!(*class as usize, position);
+        }
+    }
+}

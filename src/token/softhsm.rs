@@ -1,0 +1,46 @@
+//! A throw-away SoftHSM token in a folder of its own, for `bulla dev` and for tests.
+//!
+//! Owns: where SoftHSM's module is, and its configuration file. Must not know: keys, what the token is for. Called by: admin (dev),
+//! tests. SoftHSM never syncs what it writes and loses keys at power loss: it is no token for production.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that SoftHSM reads at C_Initialize. A process cannot set it safely for itself, so it is set for a child
+/// process.
+pub const CONF_VARIABLE: &str = "SOFTHSM2_CONF";
+
+/// The template of the configuration file; `@TOKENS@` is the folder of the tokens.
+const TEMPLATE: &str = include_str!("../../softhsm/softhsm2.conf.in");
+
+/// Where distributions put the module.
+const MODULES: [&str; 6] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+];
+
+/// SoftHSM's module on this machine, if it is installed.
+pub fn module() -> Option<PathBuf> {
+    MODULES.iter().map(PathBuf::from).find(|path| path.exists())
+}
+
+/// Makes a folder for tokens and a configuration file in `home`, if they are not there, and answers the path of the file: what
+/// [`CONF_VARIABLE`] must be for the process that opens the token. Tokens that are there stay.
+///
+/// # Errors
+/// What the file system says; a path that the configuration file cannot express.
+pub fn prepare(home: &Path) -> io::Result<PathBuf> {
+    let tokens = std::path::absolute(home)?.join("tokens");
+    DirBuilder::new().recursive(true).mode(0o700).create(&tokens)?;
+    let folder = tokens.to_str().filter(|path| !path.contains(['\n', '#']));
+    let folder = folder.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a path for softhsm2.conf"))?;
+    let conf = home.join("softhsm2.conf");
+    fs::write(&conf, TEMPLATE.replace("@TOKENS@", folder))?;
+    std::path::absolute(conf)
+}

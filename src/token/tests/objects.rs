@@ -1,0 +1,164 @@
+//! Keys: made, inspected, found, destroyed.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::signature;
+use cryptoki::object::AttributeType;
+
+use super::*;
+use crate::token::isolated::second_process;
+
+fn attributes_of(token: &Token, id: &KeyVersionId, class: &str) -> BTreeMap<String, String> {
+    let objects = token.inspect(id).expect("inspect");
+    objects.into_iter().map(|o| o.attributes).find(|a| a["CKA_CLASS"] == class).expect("an object of that class")
+}
+
+#[test]
+fn keys_are_born_with_exactly_their_attributes() {
+    isolated(softhsm::prepare, |_| {
+        let token = new_token(2, 1000);
+        let aes = |bytes: &'static str| (bytes, "CKK_AES", true, false);
+        for (kind, label, (bytes, key_type, encrypts, signs)) in [
+            (ObjectKind::Cmk(KeySpec::Aes128), "cmk", aes("16")),
+            (ObjectKind::Cmk(KeySpec::Aes192), "cmk", aes("24")),
+            (ObjectKind::Cmk(KeySpec::Aes256), "cmk", aes("32")),
+            (ObjectKind::Sys, "sys", aes("32")),
+            (ObjectKind::Int, "int", ("32", "CKK_GENERIC_SECRET", false, true)),
+        ] {
+            let id = KeyVersionId::new();
+            token.create(&id, kind).expect("create");
+            assert_eq!(token.inspect(&id).expect("inspect").len(), 1);
+            let found = attributes_of(&token, &id, "CKO_SECRET_KEY");
+            let is = |name: &str, value: &str| assert_eq!(found[name], value, "{kind:?} {name}");
+            is("CKA_KEY_TYPE", key_type);
+            is("CKA_VALUE_LEN", bytes);
+            is("CKA_ID", &hex::encode(id.as_bytes()));
+            is("CKA_LABEL", &format!("bulla {label} {id}"));
+            for name in ["TOKEN", "PRIVATE", "SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "DESTROYABLE"] {
+                is(&format!("CKA_{name}"), "true");
+            }
+            for name in ["EXTRACTABLE", "MODIFIABLE", "COPYABLE", "WRAP", "UNWRAP", "DERIVE"] {
+                is(&format!("CKA_{name}"), "false");
+            }
+            for (name, value) in [("ENCRYPT", encrypts), ("DECRYPT", encrypts), ("SIGN", signs), ("VERIFY", signs)] {
+                is(&format!("CKA_{name}"), &value.to_string());
+            }
+            assert_eq!(token.prove(&id, kind), Ok(()));
+        }
+        let id = new_key(&token);
+        assert!(matches!(token.prove(&id, ObjectKind::Int), Err(TokenError::Unsupported(_))), "another kind is noticed");
+        let value = token.link.run(Operation::Inspect, Access::ReadOnly, None, |epoch, session| {
+            Ok(session.get_attributes(epoch.handle(session, &id, Half::Secret)?, &[AttributeType::Value])?)
+        });
+        assert_eq!(value.expect("attributes").len(), 0, "the key's bytes cannot be read");
+    });
+}
+
+#[test]
+fn a_pair_only_signs() {
+    isolated(softhsm::prepare, |_| {
+        let token = new_token(2, 1000);
+        let id = KeyVersionId::new();
+        token.create(&id, ObjectKind::Aud).expect("create");
+        let private = attributes_of(&token, &id, "CKO_PRIVATE_KEY");
+        for name in ["TOKEN", "PRIVATE", "SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "SIGN"] {
+            assert_eq!(private[&format!("CKA_{name}")], "true", "{name}");
+        }
+        for name in ["EXTRACTABLE", "MODIFIABLE", "COPYABLE", "DECRYPT", "UNWRAP", "DERIVE", "SIGN_RECOVER"] {
+            assert_eq!(private[&format!("CKA_{name}")], "false", "{name}");
+        }
+        let public = attributes_of(&token, &id, "CKO_PUBLIC_KEY");
+        assert_eq!(private["CKA_ID"], public["CKA_ID"]);
+        assert_eq!((public["CKA_VERIFY"].as_str(), public["CKA_ENCRYPT"].as_str()), ("true", "false"));
+
+        let public = token.public_key(&id).expect("public key");
+        let public = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public);
+        for message in [b"".as_slice(), b"checkpoint", &[7; 5000]] {
+            let signed = token.sign(&id, message).expect("sign");
+            assert!(public.verify(message, &signed).is_ok());
+            assert!(public.verify(b"another", &signed).is_err());
+        }
+        assert_eq!(token.mac(&id, b"x"), Err(TokenError::NoSuchKey(id)), "a pair is no HMAC key");
+        assert_eq!(token.create(&id, ObjectKind::Sys), Err(TokenError::Duplicate(id)), "whatever its class");
+        assert_eq!(token.destroy(&id), Ok(()));
+        assert_eq!(token.inspect(&id), Ok(vec![]));
+        assert_eq!(token.sign(&id, b"x"), Err(TokenError::NoSuchKey(id)));
+    });
+}
+
+#[test]
+fn two_objects_with_one_id_are_refused() {
+    isolated(softhsm::prepare, |_| {
+        let token = new_token(2, 1000);
+        let id = new_key(&token);
+        assert_eq!(token.create(&id, ObjectKind::Cmk(KeySpec::Aes256)), Err(TokenError::Duplicate(id)));
+        let wrapped = token.wrap(S1, &id, b"x", &context("a")).expect("wrap");
+        let plant = |epoch: &Epoch, session: &Session| {
+            session.generate_key(&Mechanism::AesKeyGen, &ObjectKind::Sys.template(Half::Secret, &id))?;
+            epoch.forget(&id);
+            Ok(())
+        };
+        token.link.run(Operation::Create, Access::ReadWrite, None, plant).expect("planted");
+        assert_eq!(token.unwrap(S1, &id, &wrapped, &context("a")).err(), Some(TokenError::Duplicate(id)));
+        assert_eq!(token.prove(&id, ObjectKind::Sys), Err(TokenError::Duplicate(id)));
+        assert_eq!(token.destroy(&id), Err(TokenError::Duplicate(id)), "which one is ours is for a person to say");
+        assert_eq!(token.inspect(&id).expect("inspect").len(), 2);
+        new_key(&token);
+    });
+}
+
+#[test]
+fn destroyed_keys_stay_gone_and_others_stay() {
+    isolated(softhsm::prepare, |_| {
+        let token = new_token(2, 1000);
+        let (id, kept) = (new_key(&token), new_key(&token));
+        let wrapped = token.wrap(S1, &kept, b"x", &context("a")).expect("wrap");
+        assert_eq!(token.exists(&id), Ok(true));
+        assert_eq!(token.destroy(&id), Ok(()));
+        assert_eq!(token.destroy(&id), Ok(()), "done already is success");
+        assert_eq!(token.exists(&id), Ok(false));
+        assert_eq!(token.wrap(S1, &id, b"x", &context("a")), Err(TokenError::NoSuchKey(id)));
+        drop(token);
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open again");
+        assert_eq!(token.exists(&id), Ok(false), "also after a new login");
+        assert_eq!(*token.unwrap(S1, &kept, &wrapped, &context("a")).expect("unwrap"), b"x");
+    });
+}
+
+#[test]
+fn threads_make_keys_side_by_side() {
+    isolated(softhsm::prepare, |_| {
+        let token = new_token(4, 20_000);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..2 {
+                        let id = new_key(&token);
+                        let wrapped = token.wrap(S1, &id, b"x", &context("a")).expect("wrap");
+                        assert_eq!(*token.unwrap(S1, &id, &wrapped, &context("a")).expect("unwrap"), b"x");
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn a_key_made_by_another_process_is_found() {
+    const MAKE: &str = "BULLA_TEST_MAKE";
+    isolated(softhsm::prepare, |_| {
+        if let Ok(id) = std::env::var(MAKE) {
+            let token = Token::open(config(1, 50), pin("1234")).expect("the second node");
+            return token.create(&id.parse().expect("an id"), ObjectKind::Sys).expect("create");
+        }
+        let token = new_token(1, 50);
+        let (before, id) = (new_key(&token), KeyVersionId::new());
+        assert_eq!(token.wrap(S1, &id, b"x", &context("a")), Err(TokenError::NoSuchKey(id)));
+        let output = second_process(|| (), MAKE, &id.to_string());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let wrapped = token.wrap(S1, &id, b"x", &context("a")).expect("wrap");
+        assert_eq!(*token.unwrap(S1, &id, &wrapped, &context("a")).expect("unwrap"), b"x");
+        assert_eq!(token.prove(&before, ObjectKind::Cmk(KeySpec::Aes256)), Ok(()));
+        assert_eq!(token.status().epoch, 1);
+    });
+}
