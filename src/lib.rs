@@ -11,8 +11,10 @@
 pub mod canonical;
 pub mod clock;
 pub mod error;
+pub mod http;
 pub mod ids;
 pub mod integrity;
 pub mod kinds;
+pub mod metrics;
 pub mod secret;
 pub mod wire;
