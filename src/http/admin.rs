@@ -1,0 +1,82 @@
+//! `/healthz`, `/readyz` and `/metrics`: for probes and monitoring, not part of the API.
+//!
+//! Owns: who may see which of the three, and their form. Called by: actix-web, before the API's own path.
+//!
+//! | listener | `/healthz`, `/readyz` | reasons in `/readyz`, `/metrics` |
+//! |---|---|---|
+//! | `admin_listen` | everybody | everybody: bind it where only operators reach it |
+//! | the API's, without `admin_listen` | everybody | peers on loopback that forward for nobody |
+//! | the API's, with `admin_listen` | nobody (404 in the API's form) | nobody |
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, rt};
+
+use super::front::{Front, REQUEST_ID};
+use super::{Readiness, Service, Side};
+use crate::ids::RequestId;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What a probe asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    Alive,
+    Ready { reasons: bool },
+    Metrics,
+}
+
+/// The page a request asks for, if there is one for this caller on this listener.
+pub(super) fn page(request: &HttpRequest, side: Side) -> Option<Page> {
+    if side == Side::ApiOnly || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let headers = request.headers();
+    let local = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+        && !headers.contains_key(FORWARDED_FOR)
+        && !headers.contains_key(FORWARDED);
+    let trusted = side == Side::Admin || local;
+    match request.uri().path() {
+        "/healthz" => Some(Page::Alive),
+        "/readyz" => Some(Page::Ready { reasons: trusted }),
+        "/metrics" if trusted => Some(Page::Metrics),
+        _ => None,
+    }
+}
+
+/// Shows a page. Readiness and figures are read on a blocking thread; they take no permit, so that they can be seen under load.
+pub(super) async fn show<S: Service>(front: Arc<Front<S>>, page: Page) -> HttpResponse {
+    let shown = match page {
+        Page::Alive => Ok((StatusCode::OK, "text/plain", "alive\n".to_owned())),
+        Page::Ready { reasons } => rt::task::spawn_blocking(move || ready(&front.service.readiness(), reasons)).await,
+        Page::Metrics => {
+            let render = move || front.metrics.render(front.in_flight());
+            let text = rt::task::spawn_blocking(render).await;
+            text.map(|text| (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
+        }
+    };
+    let (status, media_type, body) =
+        shown.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "failed\n".to_owned()));
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CONTENT_TYPE, media_type));
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    response.insert_header((REQUEST_ID, RequestId::new().to_string()));
+    response.body(body)
+}
+
+fn ready(readiness: &Readiness, reasons: bool) -> (StatusCode, &'static str, String) {
+    let parts = [("token", &readiness.token), ("database", &readiness.database), ("audit", &readiness.audit)];
+    let words = parts.map(|(name, state)| {
+        let word = match state {
+            Ok(()) => "ok",
+            Err(why) if reasons => why,
+            Err(_) => "unavailable",
+        };
+        (name.to_owned(), serde_json::Value::from(word))
+    });
+    let ok = parts.iter().all(|(_, state)| state.is_ok());
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, "application/json", serde_json::Value::Object(words.into_iter().collect()).to_string())
+}

@@ -1,0 +1,86 @@
+//! What a connection is doing, known to both its ends: the stream below the HTTP parser and the handler above it.
+//!
+//! Owns: the phases of a connection and the length of the request line being read. Must not know: sockets, requests.
+//! Called by: guard (bytes come) and front (a request starts, an answer is ready). One thread only, hence cells.
+
+use std::cell::Cell;
+
+use tokio::time::Instant;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Accepted then; nothing has come.
+    New(Instant),
+    /// The first byte of a head came then (of the first head: the connection); the rest has not.
+    Head(Instant),
+    /// A request is with the handler, which has deadlines of its own for the body and the work.
+    Busy,
+    /// Between requests; the parser's keep-alive timer runs.
+    Idle,
+    /// The last answer is given; nothing that comes matters.
+    Closing,
+}
+
+/// State of one connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    phase: Cell<Phase>,
+    line: Cell<Line>,
+}
+
+/// Length of the request line now being read.
+#[derive(Debug, Clone, Copy)]
+enum Line {
+    Open(usize),
+    Ended(usize),
+}
+
+impl Connection {
+    /// A connection accepted now.
+    pub fn new() -> Self {
+        Self { phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Bytes have come from the client.
+    pub fn received(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        match self.phase.get() {
+            Phase::New(since) => self.phase.set(Phase::Head(since)),
+            Phase::Idle => self.phase.set(Phase::Head(Instant::now())),
+            Phase::Head(_) | Phase::Busy | Phase::Closing => {}
+        }
+        if let Line::Open(length) = self.line.get() {
+            self.line.set(match bytes.iter().position(|&b| b == b'\n') {
+                Some(at) => Line::Ended(length + at),
+                None => Line::Open(length + bytes.len()),
+            });
+        }
+    }
+
+    /// Length of the request line so far. Exact for the first request and for one that comes after the answer to the one
+    /// before; for a pipelined one it may fall short.
+    pub fn line_length(&self) -> usize {
+        match self.line.get() {
+            Line::Open(length) | Line::Ended(length) => length,
+        }
+    }
+
+    /// A whole head has come and its request is with the handler.
+    pub fn started(&self) {
+        self.phase.set(Phase::Busy);
+    }
+
+    /// The answer is ready to be sent; `last` if the connection ends with it.
+    pub fn answered(&self, last: bool) {
+        self.phase.set(if last { Phase::Closing } else { Phase::Idle });
+        self.line.set(Line::Open(0));
+    }
+}

@@ -1,0 +1,272 @@
+//! From an HTTP request to a [`Call`], over the one hop to a blocking thread, and back to an HTTP answer.
+//!
+//! Owns: the order of checks before a call, admission, deadlines of body and work, the shape of answers. Must not know:
+//! operations, signatures. Called by: actix-web, for every request that its parser understands.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER};
+use actix_web::http::{Method as HttpMethod, StatusCode};
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse, rt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::access::{Action, Line};
+use super::body::{Bodies, Length};
+use super::connection::Connection;
+use super::fault::fault;
+use super::guard::MAX_TARGET;
+use super::peer::{self, Client};
+use super::{Answer, Config, Service, Side};
+use crate::error::Error;
+use crate::ids::RequestId;
+use crate::metrics::Metrics;
+use crate::wire::{Call, Format, Method, Reply};
+
+/// The request id, in every answer.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
+
+/// All that requests share.
+pub(super) struct Front<S> {
+    pub service: Arc<S>,
+    pub config: Config,
+    pub metrics: Arc<Metrics>,
+    /// One permit for each request being worked on or waiting for a thread.
+    pub permits: Arc<Semaphore>,
+    bodies: Bodies,
+}
+
+/// An answer on its way, with what the access line and the figures tell of it.
+struct Outcome {
+    reply: Reply,
+    action: Action,
+    code: &'static str,
+    /// Whether the connection must end because the rest of the request was not read.
+    last: bool,
+}
+
+/// A request turned away by the front.
+struct Refused {
+    error: Error,
+    last: bool,
+}
+
+impl Refused {
+    fn now(error: Error) -> Self {
+        Self { error, last: false }
+    }
+
+    fn last(error: Error) -> Self {
+        Self { error, last: true }
+    }
+}
+
+impl<S: Service> Front<S> {
+    pub fn new(service: Arc<S>, config: Config, metrics: Arc<Metrics>) -> Self {
+        let permits = Arc::new(Semaphore::new(config.max_concurrent));
+        let bodies = Bodies::new(config.max_body_bytes, config.max_body_memory_bytes, config.body_timeout);
+        Self { service, config, metrics, permits, bodies }
+    }
+
+    /// Requests admitted and not finished.
+    pub fn in_flight(&self) -> usize {
+        self.config.max_concurrent.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Answers a request that the parser refused: the whole answer, which ends the connection.
+    pub fn refuse(&self, error: &Error, peer: Option<SocketAddr>) -> Vec<u8> {
+        let request_id = RequestId::new();
+        log_refusal(request_id, error);
+        let (reply, code) = fault(error, request_id);
+        self.metrics.request(None, code, Duration::ZERO);
+        Line {
+            request_id,
+            peer: peer.map(|p| p.ip().to_canonical()),
+            method: "",
+            action: &Action::Unknown(String::new()),
+            code,
+            status: reply.status,
+            bytes: reply.body.len(),
+            duration: Duration::ZERO,
+        }
+        .write();
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n{REQUEST_ID}: {request_id}\r\n\
+             date: {}\r\n\r\n",
+            media_type(reply.format),
+            reply.body.len(),
+            HttpDate::from(SystemTime::now()),
+        )
+        .into_bytes();
+        answer.extend_from_slice(&reply.body);
+        answer
+    }
+
+    /// Answers one request of the API.
+    pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> HttpResponse {
+        let arrived = Instant::now();
+        let connection = request.conn_data::<Rc<Connection>>();
+        if let Some(connection) = connection {
+            connection.started();
+        }
+        let request_id = RequestId::new();
+        let client = request.peer_addr().map(|peer| peer::client(peer.ip(), request.headers(), &self.config.trusted_proxies));
+        let outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
+            Ok(outcome) => outcome,
+            Err(Refused { error, last }) => {
+                log_refusal(request_id, &error);
+                let (reply, code) = fault(&error, request_id);
+                Outcome { reply, action: Action::Unknown(String::new()), code, last }
+            }
+        };
+        let duration = arrived.elapsed();
+        self.metrics.request(outcome.action.served(), outcome.code, duration);
+        Line {
+            request_id,
+            peer: client.map(|c| c.address),
+            method: request.method().as_str(),
+            action: &outcome.action,
+            code: outcome.code,
+            status: outcome.reply.status,
+            bytes: outcome.reply.body.len(),
+            duration,
+        }
+        .write();
+        if let Some(connection) = connection {
+            connection.answered(outcome.last);
+        }
+        response(outcome.reply, request_id, outcome.last)
+    }
+
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        side: Side,
+        request_id: RequestId,
+        client: Option<Client>,
+        arrived: Instant,
+    ) -> Result<Outcome, Refused> {
+        let received_at = self.config.clock.now();
+        let length = Length::of(request);
+        let turn_away = |error| Refused { error, last: length != Length::Known(0) };
+        let method = match *request.method() {
+            HttpMethod::GET => Method::Get,
+            HttpMethod::POST => Method::Post,
+            _ => return Err(turn_away(Error::MethodNotSupported)),
+        };
+        let query = request.uri().query().unwrap_or("");
+        if request.uri().path().len() + query.len() >= MAX_TARGET {
+            return Err(turn_away(Error::HeadTooLarge));
+        }
+        if request.uri().path() != "/" || side == Side::Admin {
+            return Err(turn_away(Error::PathNotFound));
+        }
+        // A client that has gone before it could be asked for its address.
+        let client = client.ok_or(Refused::last(Error::MalformedRequest))?;
+        let mut body = self.bodies.read(length, payload).await.map_err(Refused::last)?;
+        let call = Call {
+            request_id,
+            received_at,
+            peer: client.address,
+            secure: client.secure,
+            method,
+            query: query.to_owned(),
+            headers: headers_of(request),
+            body: std::mem::take(&mut *body.bytes),
+        };
+        let Answer { reply, action, code, durable } = self.work(call, body.claim, arrived).await?;
+        match timeout(self.config.answer_timeout, durable).await {
+            Ok(Ok(())) => Ok(Outcome { reply, action, code, last: false }),
+            not_durable => {
+                match not_durable {
+                    Ok(Err(error)) => log::error!("request_id={request_id} not recorded, so not answered: {error}"),
+                    _ => log::error!("request_id={request_id} not recorded in time, so not answered"),
+                }
+                wipe(reply);
+                let (reply, code) = fault(&Error::Unavailable("audit"), request_id);
+                Ok(Outcome { reply, action, code, last: false })
+            }
+        }
+    }
+
+    /// The one hop: a permit, a blocking thread, the service. The permit and the claim on the body's memory end with the work,
+    /// whether or not the client still waits.
+    async fn work(
+        &self,
+        call: Call,
+        claim: Option<OwnedSemaphorePermit>,
+        arrived: Instant,
+    ) -> Result<Answer<S::Durable>, Refused> {
+        let unavailable = |what| Refused::now(Error::Unavailable(what));
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| unavailable("permits"))?;
+        let service = Arc::clone(&self.service);
+        let mut work = rt::task::spawn_blocking(move || {
+            let answer = service.call(call);
+            drop((permit, claim));
+            answer
+        });
+        let mut done = timeout(self.config.queue_timeout, &mut work).await;
+        if done.is_err() {
+            // Takes it out of the queue for threads if it is still there; work that has begun goes on.
+            work.abort();
+            done = timeout(self.config.answer_timeout, &mut work).await;
+        }
+        match done {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(gone)) if gone.is_panic() => Err(Refused::now(Error::Internal("the handler panicked".to_owned()))),
+            Ok(Err(_)) => Err(unavailable("threads")),
+            Err(_) => {
+                log::error!("work goes on {:?} after its request came; its client got an error", arrived.elapsed());
+                Err(unavailable("work in time"))
+            }
+        }
+    }
+}
+
+/// Names in lower case and values. Bytes that are no UTF-8 become U+FFFD: a signature that covers them cannot match.
+fn headers_of(request: &HttpRequest) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+fn response(reply: Reply, request_id: RequestId, last: bool) -> HttpResponse {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static(media_type(reply.format))));
+    response.insert_header((REQUEST_ID, request_id.to_string()));
+    if let Some(seconds) = reply.retry_after_s {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    if last {
+        response.force_close();
+    }
+    response.body(Bytes::from_owner(Zeroizing::new(reply.body)))
+}
+
+/// Tea clients parse `text/xml;charset=utf-8`, exactly, as another envelope; so XML goes out as `application/xml`.
+fn media_type(format: Format) -> &'static str {
+    match format {
+        Format::Json => "application/json;charset=utf-8",
+        Format::Xml => "application/xml;charset=utf-8",
+    }
+}
+
+/// An answer that must not leave may hold a value.
+fn wipe(reply: Reply) {
+    drop(Zeroizing::new(reply.body));
+}
+
+fn log_refusal(request_id: RequestId, error: &Error) {
+    match error {
+        Error::Unavailable(what) => log::warn!("request_id={request_id} turned away: no {what}"),
+        Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
+        _ => {}
+    }
+}

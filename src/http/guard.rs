@@ -1,0 +1,291 @@
+//! The stream between the socket and the HTTP parser of actix-http. It mends what the parser does not offer:
+//!
+//! - Requests that the parser refuses (malformed or too large heads) it answers itself, with an empty body. Clients of this API
+//!   then see a parse error instead of a code. Such an answer is recognised on its way out and replaced by one in the API's form.
+//! - Its deadline for heads holds for the first request of a connection only. Here it holds for each, also one that trickles in
+//!   after a keep-alive pause; an answer that nobody reads has a deadline too.
+//! - After a refusal it closes at once. With bytes unread that makes the kernel reset the connection, and the client may lose
+//!   the answer. Here the rest is read and thrown away, for [`LINGER`] at most.
+//!
+//! Owns: recognising refusals, deadlines of heads and writes, the end of a connection. Must not know: what answers look like
+//! beyond their first line and `x-acs-request-id`. Called by: actix-http.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::connection::{Connection, Phase};
+use crate::error::Error;
+
+/// How long a connection that was refused is read from, so that the client gets the answer.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// The longest request target served, in bytes. Old clients put a whole secret, percent-encoded, into it; the parser's own limit
+/// is 65,534.
+pub(super) const MAX_TARGET: usize = 65_000;
+
+/// Makes the whole answer (head and body, ending the connection) to a refused request, and counts it.
+pub(super) type Refuse = Rc<dyn Fn(&Error, Option<SocketAddr>) -> Vec<u8>>;
+
+/// Deadlines that the guard keeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// Without a byte of an answer taken by the client.
+    pub write: Duration,
+}
+
+/// A guarded TCP stream.
+pub(super) struct Guard {
+    io: TcpStream,
+    peer: Option<SocketAddr>,
+    connection: Rc<Connection>,
+    limits: Limits,
+    refuse: Refuse,
+    /// Wakes the connection at its next deadline at the latest. It is set anew when it fires, not at each request.
+    tick: Pin<Box<Sleep>>,
+    /// Since when the client takes nothing of what is to be sent.
+    stalled: Option<Instant>,
+    ending: Option<Ending>,
+}
+
+/// The last thing a connection does.
+enum Ending {
+    /// Sends this answer, of which so many bytes are sent.
+    Answer(Vec<u8>, usize),
+    /// Reads until the client closes or `tick` fires.
+    Linger,
+    /// Nothing.
+    Over,
+}
+
+/// A deadline that has passed.
+enum Overdue {
+    /// Nothing ever came.
+    Silence,
+    Head,
+    Write,
+}
+
+impl Guard {
+    pub fn new(io: TcpStream, limits: Limits, refuse: Refuse) -> Self {
+        Self {
+            peer: io.peer_addr().ok(),
+            io,
+            connection: Rc::new(Connection::new()),
+            limits,
+            refuse,
+            tick: Box::pin(sleep(limits.head.min(limits.write))),
+            stalled: None,
+            ending: None,
+        }
+    }
+
+    /// The state shared with the handler.
+    pub fn connection(&self) -> Rc<Connection> {
+        Rc::clone(&self.connection)
+    }
+
+    /// The client's socket address.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Option<Overdue> {
+        while self.tick.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let head = match self.connection.phase() {
+                Phase::New(since) => Some((since + self.limits.head, Overdue::Silence)),
+                Phase::Head(since) => Some((since + self.limits.head, Overdue::Head)),
+                Phase::Busy | Phase::Idle | Phase::Closing => None,
+            };
+            let write = self.stalled.map(|since| (since + self.limits.write, Overdue::Write));
+            let mut next = now + self.limits.head.min(self.limits.write);
+            for (at, overdue) in head.into_iter().chain(write) {
+                if at <= now {
+                    return Some(overdue);
+                }
+                next = next.min(at);
+            }
+            self.tick.as_mut().reset(next);
+        }
+        None
+    }
+
+    /// Begins the end of the connection, with an answer unless the last one has been given already.
+    fn end(&mut self, error: &Error) {
+        self.ending = Some(match self.connection.phase() {
+            Phase::Closing => Ending::Answer(Vec::new(), 0),
+            _ => Ending::Answer((self.refuse)(error, self.peer), 0),
+        });
+        self.connection.answered(true);
+        self.tick.as_mut().reset(Instant::now() + self.limits.write);
+    }
+
+    /// Runs the end of the connection: send, close that half, read until the client closes too.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.ending {
+                None | Some(Ending::Over) => return Poll::Ready(Ok(())),
+                Some(Ending::Answer(answer, sent)) if *sent < answer.len() => {
+                    match Pin::new(&mut self.io).poll_write(cx, &answer[*sent..])? {
+                        Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                        Poll::Ready(more) => *sent += more,
+                        Poll::Pending => {
+                            ready!(self.tick.as_mut().poll(cx));
+                            self.ending = Some(Ending::Over);
+                        }
+                    }
+                }
+                Some(Ending::Answer(..)) => {
+                    ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+                    self.tick.as_mut().reset(Instant::now() + LINGER);
+                    self.ending = Some(Ending::Linger);
+                }
+                Some(Ending::Linger) => {
+                    let mut space = [0; 4096];
+                    let mut rest = ReadBuf::new(&mut space);
+                    let over = match Pin::new(&mut self.io).poll_read(cx, &mut rest) {
+                        Poll::Ready(Ok(())) => rest.filled().is_empty() || self.tick.as_mut().poll(cx).is_ready(),
+                        Poll::Ready(Err(_)) => true,
+                        Poll::Pending => {
+                            ready!(self.tick.as_mut().poll(cx));
+                            true
+                        }
+                    };
+                    if over {
+                        self.ending = Some(Ending::Over);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Guard {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ending.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        if let Poll::Ready(result) = Pin::new(&mut this.io).poll_read(cx, buf) {
+            this.connection.received(&buf.filled()[before..]);
+            return Poll::Ready(result);
+        }
+        // No bytes without an error is the end of the stream: the parser starts to close, and asks poll_shutdown.
+        match this.poll_overdue(cx) {
+            None => Poll::Pending,
+            Some(Overdue::Silence) => Poll::Ready(Ok(())),
+            Some(Overdue::Head) => {
+                this.end(&Error::RequestTimeout);
+                Poll::Ready(Ok(()))
+            }
+            Some(Overdue::Write) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Guard {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let ours = if this.ending.is_some() {
+            0
+        } else {
+            match refusal(buf) {
+                None => buf.len(),
+                Some((0, status)) => {
+                    this.end(&error_of(status, this.connection.line_length()));
+                    0
+                }
+                Some((answers_before, _)) => answers_before,
+            }
+        };
+        if ours == 0 && !buf.is_empty() {
+            // The parser waits for its refusal to be written, so it does not drop the stream before the end is over.
+            ready!(this.poll_ending(cx))?;
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = Pin::new(&mut this.io).poll_write(cx, &buf[..ours]);
+        if written.is_pending() {
+            this.stalled.get_or_insert_with(Instant::now);
+            if let Some(Overdue::Write) = this.poll_overdue(cx) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else {
+            this.stalled = None;
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_ending(cx))?;
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}
+
+/// Finds an answer of the parser's own at the end of what is to be sent: where it begins, and its status. Such an answer has no
+/// body, a status of 400 or more and no `x-acs-request-id`, which every answer of the service has. An answer of the service
+/// cannot be mistaken for one: no body of ours has a CR LF in it (JSON and XML escape CR), so a buffer that ends in an empty line
+/// ends in a head, and that head begins at the last `HTTP/1.`.
+fn refusal(out: &[u8]) -> Option<(usize, u16)> {
+    const VERSION: &[u8] = b"HTTP/1.";
+    const OWN: &[u8] = b"\r\nx-acs-request-id:";
+    if !out.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let at = out.windows(VERSION.len()).rposition(|w| w == VERSION)?;
+    let head = &out[at..];
+    let status: u16 = str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
+    let ours = head.windows(OWN.len()).any(|w| w == OWN);
+    (status >= 400 && !ours).then_some((at, status))
+}
+
+/// What the parser meant by a status. It says 400 also to a request target longer than it can hold.
+fn error_of(status: u16, line_length: usize) -> Error {
+    match status {
+        408 => Error::RequestTimeout,
+        413 => Error::BodyTooLarge,
+        414 | 431 => Error::HeadTooLarge,
+        400 if line_length > MAX_TARGET => Error::HeadTooLarge,
+        400..=499 => Error::MalformedRequest,
+        _ => Error::Internal(format!("the HTTP parser answered {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_parsers_own_answers_and_nothing_else() {
+        let refused = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\ndate: x\r\n\r\n";
+        assert_eq!(refusal(refused.as_bytes()), Some((0, 400)));
+        let ours = "HTTP/1.1 200 OK\r\nx-acs-request-id: 1\r\ncontent-length: 29\r\n\r\n{\"a\":\"HTTP/1.1 400 B\\r\\n\\r\\n\"}";
+        assert_eq!(refusal(format!("{ours}{refused}").as_bytes()), Some((ours.len(), 400)));
+        for other in [
+            "",
+            "\r\n\r\n",
+            ours,
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            &format!("{ours}HTTP/1.1 100 Continue\r\n\r\n"),
+            "HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 99\r\nx-acs-request-id: 1\r\n\r\n",
+            "HTTP/1.1",
+        ] {
+            assert_eq!(refusal(other.as_bytes()), None, "{other:?}");
+        }
+    }
+}

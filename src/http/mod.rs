@@ -1,0 +1,257 @@
+//! The HTTP front, on actix: listeners, limits, admission, the one hop to a blocking thread, health and figures.
+//!
+//! Owns: everything between the socket and a [`Call`], and between a [`Reply`] and the socket. Must not know: operations,
+//! signatures, tokens, databases. Called by: app, which gives it the [`Service`] to call.
+//!
+//! ```text
+//! socket - guard (deadlines, refusals in the API's form) - actix-http's parser - front (body, permit) - thread: Service::call
+//!        <------------------- answer <----------------- audit record durable <-----------------------------------|
+//! ```
+//!
+//! Every answer, whatever went wrong, has `x-acs-request-id` and, but for health and figures, the API's error form.
+
+mod access;
+mod admin;
+mod body;
+mod config;
+mod connection;
+mod fault;
+mod front;
+mod guard;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_http::{HttpService, KeepAlive, Protocol, Request};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::rt::{System, net::TcpStream};
+use actix_web::web::Payload;
+use actix_web::{App, HttpRequest, web};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+pub use access::{Action, TARGET as ACCESS_TARGET};
+pub use config::Config;
+use front::Front;
+use guard::{Guard, LINGER, Limits};
+
+use crate::metrics::Metrics;
+use crate::wire::{Call, Reply};
+
+/// What the front calls.
+pub trait Service: Send + Sync + 'static {
+    /// Resolves when the record of a call is on disk.
+    type Durable: Future<Output = Result<(), Self::Lost>> + Send + 'static;
+    /// Why a record is not on disk, for the log.
+    type Lost: fmt::Display;
+
+    /// Carries out a call. Runs on a thread that may block; a panic is answered as an internal failure.
+    fn call(&self, call: Call) -> Answer<Self::Durable>;
+
+    /// What of the service works now. Runs on a thread that may block, but probes wait for it: a second at most.
+    fn readiness(&self) -> Readiness;
+}
+
+/// What a call came to.
+pub struct Answer<D> {
+    /// What the client gets.
+    pub reply: Reply,
+    /// The operation, for the access line and the figures.
+    pub action: Action,
+    /// The error's code, or `OK`, for the same.
+    pub code: &'static str,
+    /// Until this resolves, nobody may see the reply; if it fails, nobody ever does.
+    pub durable: D,
+}
+
+/// What works; why not, for operators.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// The token answers.
+    pub token: Result<(), String>,
+    /// The database answers.
+    pub database: Result<(), String>,
+    /// Audit records can be written.
+    pub audit: Result<(), String>,
+}
+
+/// Which requests a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Api,
+    ApiOnly,
+    Admin,
+}
+
+/// Listeners that are open and not yet served: clients can connect, and wait.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    api: TcpListener,
+    admin: Option<TcpListener>,
+    stopper: Stopper,
+}
+
+/// Stops a server, like SIGTERM does.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Notify>);
+
+impl Stopper {
+    /// Stops accepting, lets requests end within the time for it, then lets [`Bound::run`] return.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Opens the listeners, so that the ports are known and taken before anything else is started.
+///
+/// # Errors
+/// Of the system, when an address cannot be bound.
+pub fn bind(config: Config) -> io::Result<Bound> {
+    let config = config.bounded();
+    let listen = |address: SocketAddr| -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        // The standard library has its own idea of the queue's length; to listen again changes it.
+        rustix::net::listen(&listener, i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        Ok(listener)
+    };
+    let api = listen(config.listen)?;
+    let admin = config.admin_listen.map(listen).transpose()?;
+    Ok(Bound { config, api, admin, stopper: Stopper(Arc::new(Notify::new())) })
+}
+
+impl Bound {
+    /// Where the API is served.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.api.local_addr()
+    }
+
+    /// Where health and figures are served, if not on the API's listener.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn admin_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.admin.as_ref().map(TcpListener::local_addr).transpose()
+    }
+
+    /// A handle that stops the server from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until it is told to stop, on the calling thread and its own. When this returns, no request is being worked on,
+    /// except those that did not end within `stop_timeout`.
+    ///
+    /// # Errors
+    /// Of the system, when threads or signal handlers cannot be made.
+    pub fn run<S: Service>(self, service: Arc<S>, metrics: Arc<Metrics>) -> io::Result<()> {
+        let Bound { config, api, admin, stopper } = self;
+        let front = Arc::new(Front::new(service, config.clone(), metrics));
+        let work = Arc::clone(&front);
+        System::new().block_on(async move {
+            let (told, hears) = tokio::sync::oneshot::channel();
+            let stop = stop_asked(stopper, config.stop_on_signals)?;
+            let builder = Server::build()
+                .workers(config.workers)
+                // Two more for probes, which take no permit.
+                .worker_max_blocking_threads(config.threads.div_ceil(config.workers) + 2)
+                .max_concurrent_connections(config.max_connections.div_ceil(config.workers))
+                .shutdown_timeout(config.stop_timeout.as_secs().max(1))
+                .shutdown_signal(async move {
+                    stop.await;
+                    let _ = told.send(Instant::now());
+                });
+            let signal = builder.graceful_shutdown_signal();
+            let api_side = if admin.is_some() { Side::ApiOnly } else { Side::Api };
+            let (api_front, api_signal) = (Arc::clone(&front), signal.clone());
+            let mut builder =
+                builder.listen("api", api, move || pipeline(Arc::clone(&api_front), api_side, api_signal.clone()))?;
+            if let Some(admin) = admin {
+                builder = builder.listen("admin", admin, move || pipeline(Arc::clone(&front), Side::Admin, signal.clone()))?;
+            }
+            builder.run().await?;
+            // Work whose client has gone is not seen by the server; its permit is.
+            let since = hears.await.unwrap_or_else(|_| Instant::now());
+            let left = config.stop_timeout.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
+            let all = u32::try_from(config.max_concurrent).unwrap_or(u32::MAX);
+            if tokio::time::timeout(left, work.permits.acquire_many(all)).await.is_err() {
+                log::warn!("stopped with {} requests still at work", work.in_flight());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Resolves when the server is to stop.
+fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let signals = if on_signals { Some((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)) } else { None };
+    Ok(async move {
+        let Some((mut terminate, mut interrupt)) = signals else {
+            return stopper.0.notified().await;
+        };
+        tokio::select! {
+            () = stopper.0.notified() => log::info!("stopping"),
+            _ = terminate.recv() => log::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => log::info!("SIGINT: stopping"),
+        }
+    })
+}
+
+/// What a worker does with a connection.
+fn pipeline<S: Service>(
+    front: Arc<Front<S>>,
+    side: Side,
+    stop: GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()> {
+    let limits = Limits { head: front.config.head_timeout, write: front.config.write_timeout };
+    let keep_alive = KeepAlive::Timeout(front.config.keep_alive);
+    let refuse: guard::Refuse = {
+        let front = Arc::clone(&front);
+        Rc::new(move |error, peer| front.refuse(error, peer))
+    };
+    let handler = move |request: HttpRequest, payload: Payload| {
+        let front = Arc::clone(&front);
+        async move {
+            match admin::page(&request, side) {
+                Some(page) => admin::show(front, page).await,
+                None => front.respond(request, payload, side).await,
+            }
+        }
+    };
+    let app = App::new().default_service(web::to(handler));
+    let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
+    let http = HttpService::build()
+        .keep_alive(keep_alive)
+        // The guard keeps the deadline of heads.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(LINGER)
+        .graceful_shutdown_signal(move || {
+            let stop = stop.clone();
+            async move { stop.notified().await }
+        })
+        .on_connect_ext(|guard: &Guard, data| {
+            data.insert(guard.connection());
+        })
+        .finish(map_config(app, |()| AppConfig::default()));
+    fn_service(move |stream: TcpStream| {
+        // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
+        let _ = stream.set_nodelay(true);
+        let guard = Guard::new(stream, limits, Rc::clone(&refuse));
+        let peer = guard.peer();
+        async move { Ok((guard, Protocol::Http1, peer)) }
+    })
+    .and_then(http)
+}

@@ -1,0 +1,138 @@
+//! Clients that are slow, silent or gone.
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use super::harness::*;
+use crate::http::Config;
+
+fn short() -> Config {
+    Config {
+        head_timeout: Duration::from_millis(500),
+        body_timeout: Duration::from_millis(500),
+        write_timeout: Duration::from_millis(500),
+        keep_alive: Duration::from_millis(1500),
+        ..config()
+    }
+}
+
+/// Sends one byte each 100 ms until it may not; how long that was.
+fn drip(wire: &mut Wire, bytes: &[u8]) -> Duration {
+    let since = Instant::now();
+    let mut to = wire.0.try_clone().unwrap();
+    let bytes = bytes.to_vec();
+    let dripping = thread::spawn(move || {
+        for byte in bytes {
+            if to.write_all(&[byte]).is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(100));
+        }
+    });
+    let got = wire.answer();
+    got.is_error(408, "RequestTimeout");
+    let took = since.elapsed();
+    wire.closed();
+    drop(dripping);
+    took
+}
+
+#[test]
+fn a_slow_head_is_answered_408_on_every_request_of_a_connection() {
+    let server = start(short());
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{}", "A: b\r\n".repeat(20));
+    let in_time = Duration::from_millis(400)..Duration::from_millis(1500);
+    assert!(in_time.contains(&drip(&mut Wire::to(server.address), head.as_bytes())));
+    let mut kept = Wire::to(server.address);
+    assert_eq!(kept.send(get("/?echo=1")).answer().status, 200);
+    sleep(Duration::from_millis(700));
+    assert!(in_time.contains(&drip(&mut kept, head.as_bytes())));
+    // The beginning of a second head in one piece with the first request.
+    let mut piece = Wire::to(server.address);
+    piece.send(get("/?echo=1") + "GET /");
+    assert_eq!(piece.answer().status, 200);
+    assert!(in_time.contains(&drip(&mut piece, head.as_bytes())));
+}
+
+#[test]
+fn a_slow_body_is_answered_408() {
+    let server = start(short());
+    let mut wire = Wire::to(server.address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
+    assert!(drip(&mut wire, &[b'x'; 50]) < Duration::from_millis(1500));
+    let mut chunked = Wire::to(server.address);
+    chunked.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert!(drip(&mut chunked, "1\r\nx\r\n".repeat(10).as_bytes()) < Duration::from_millis(1500));
+    assert_eq!(server.echo.calls.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn silence_ends_without_a_word() {
+    let server = start(short());
+    assert!(Wire::to(server.address).closed() < Duration::from_millis(1500), "nothing was ever sent");
+    let mut used = Wire::to(server.address);
+    assert_eq!(used.send(get("/")).answer().status, 200);
+    let kept = used.closed();
+    assert!((Duration::from_millis(1300)..Duration::from_millis(4000)).contains(&kept), "keep-alive: {kept:?}");
+}
+
+#[test]
+fn work_that_takes_longer_than_a_head_may_is_not_disturbed() {
+    let server = start(short());
+    let mut wire = Wire::to(server.address);
+    assert_eq!(wire.send(get("/?sleep=1300")).answer().status, 200);
+    assert_eq!(wire.send(get("/?sleep=700")).answer().status, 200);
+}
+
+#[test]
+fn answers_that_nobody_reads_end_the_connection() {
+    let server = start(short());
+    let mut wire = Wire::to(server.address);
+    wire.0.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let request = get(&format!("/?echo={}", "e".repeat(60_000))).repeat(4);
+    let since = Instant::now();
+    while wire.0.write_all(request.as_bytes()).is_ok_and(|()| true) || !gone(&wire) {
+        assert!(since.elapsed() < Duration::from_secs(8), "the connection lives on");
+    }
+}
+
+/// Whether the server has ended the connection, without reading what it sent.
+fn gone(wire: &Wire) -> bool {
+    sleep(Duration::from_millis(50));
+    wire.0.take_error().unwrap().is_some() || (&wire.0).write(b"x").is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock)
+}
+
+#[test]
+fn a_client_that_breaks_off_costs_nothing() {
+    let server = start(config());
+    for part in ["GET", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"] {
+        drop(Wire::to(server.address).send(part));
+    }
+    let mut half = Wire::to(server.address);
+    half.send(get("/?echo=1&sleep=100"));
+    half.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(half.answer().json()["Echo"], "1", "a half-closed client still gets its answer");
+    assert_eq!(server.echo.calls.load(Ordering::SeqCst), 1);
+}
+
+/// Many slow clients leave room for a good one.
+#[test]
+fn slow_clients_do_not_starve_others() {
+    let server = start(Config { head_timeout: Duration::from_secs(3), ..config() });
+    let slow: Vec<Wire> = (0..300)
+        .map(|i| {
+            let mut wire = Wire::to(server.address);
+            wire.send(if i % 2 == 0 { "GET / HT" } else { "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na" });
+            wire
+        })
+        .collect();
+    let since = Instant::now();
+    let mut good = Wire::to(server.address);
+    for _ in 0..200 {
+        assert_eq!(good.send(get("/")).answer().status, 200);
+    }
+    assert!(since.elapsed() < Duration::from_secs(2));
+    drop(slow);
+}

@@ -1,0 +1,92 @@
+//! Requests that the HTTP parser refuses: answered in the API's form, once, and the connection ends.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::harness::*;
+
+const MALFORMED: (u16, &str) = (400, "ParseRequestParameterException");
+
+#[test]
+fn malformed_heads_and_ambiguous_lengths() {
+    let server = start(config());
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let table = [
+        "hello\r\n\r\n".to_owned(),
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n".to_owned(),
+        "GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n".to_owned(),
+        format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(96)),
+        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n{chunked}\r\n0\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: x\r\n{chunked}Content-Length: 5\r\n\r\n0\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n{chunked}\r\n0\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: x\r\n{chunked}{chunked}\r\n0\r\n\r\n"),
+        format!("POST / HTTP/1.0\r\nHost: x\r\n{chunked}\r\n0\r\n\r\n"),
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\nabc".to_owned(),
+    ];
+    for request in &table {
+        let mut wire = Wire::to(server.address);
+        // Whatever follows a refused head is no request.
+        wire.send(request).send(get("/?smuggled"));
+        let got = wire.answer();
+        got.is_error(MALFORMED.0, MALFORMED.1);
+        assert_eq!(got.header("connection"), Some("close"), "{request:?}");
+        assert!(got.header("date").is_some());
+        wire.closed();
+    }
+    assert_eq!(server.echo.calls.load(Ordering::SeqCst), 0);
+    let most = format!("GET /?echo=1 HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(95));
+    assert_eq!(ask(server.address, most).json()["Echo"], "1");
+}
+
+#[test]
+fn heads_too_large_for_the_parser() {
+    let server = start(config());
+    let header = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(200_000));
+    let mut wire = Wire::to(server.address);
+    wire.send(header).answer().is_error(414, "RequestUriTooLarge");
+    wire.closed();
+}
+
+#[test]
+fn a_refusal_comes_after_the_answers_before_it() {
+    let server = start(config());
+    let mut wire = Wire::to(server.address);
+    wire.send([&get("/?echo=1&sleep=100"), &get("/nowhere"), &get("/?echo=HTTP/1.1"), "rubbish\r\n\r\n"].concat());
+    assert_eq!(wire.answer().json()["Echo"], "1");
+    wire.answer().is_error(404, "InvalidApi.NotFound");
+    assert_eq!(wire.answer().json()["Echo"], "HTTP/1.1");
+    wire.answer().is_error(MALFORMED.0, MALFORMED.1);
+    assert!(wire.closed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_body_with_malformed_chunks_is_refused_once() {
+    let server = start(config());
+    let bad = ["zz\r\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFFF\r\n", "3\nabc\n0\n\n", "-1\r\n\r\n"];
+    for chunks in bad {
+        let mut wire = Wire::to(server.address);
+        wire.send(format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"));
+        let got = wire.answer();
+        got.is_error(MALFORMED.0, MALFORMED.1);
+        wire.closed();
+    }
+    assert_eq!(server.echo.calls.load(Ordering::SeqCst), 0);
+}

@@ -1,0 +1,121 @@
+//! How a server ends: on a signal, under load, with idle and half-sent requests open.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use super::harness::*;
+use crate::http::Config;
+
+#[test]
+fn an_idle_server_with_idle_connections_stops_soon() {
+    let mut server = start(config());
+    let mut idle = Wire::to(server.address);
+    assert_eq!(idle.send(get("/")).answer().status, 200);
+    let _silent = Wire::to(server.address);
+    let mut half = Wire::to(server.address);
+    half.send("GET / HTTP/1.1\r\nHo");
+    sleep(Duration::from_millis(100));
+    let since = Instant::now();
+    server.stopper.stop();
+    idle.closed();
+    server.join();
+    assert!(since.elapsed() < Duration::from_millis(2500), "{:?}", since.elapsed());
+    assert!(TcpStream::connect(server.address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn requests_under_way_are_answered_and_none_is_lost() {
+    let mut server = start(config());
+    let address = server.address;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let answered = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (stopping, answered) = (Arc::clone(&stopping), Arc::clone(&answered));
+            thread::spawn(move || {
+                loop {
+                    let mut wire = Wire::to(address);
+                    loop {
+                        if stopping.load(Ordering::SeqCst) {
+                            return;
+                        }
+                        let got = wire.send(get("/?sleep=20")).answer();
+                        assert_eq!(got.status, 200);
+                        answered.fetch_add(1, Ordering::SeqCst);
+                        if got.header("connection") == Some("close") {
+                            return;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut long = Wire::to(address);
+    sleep(Duration::from_millis(200));
+    long.send(get("/?sleep=1200&echo=long"));
+    sleep(Duration::from_millis(100));
+    stopping.store(true, Ordering::SeqCst);
+    server.stopper.stop();
+    assert_eq!(long.answer().json()["Echo"], "long");
+    for client in clients {
+        client.join().expect("every request of this client was answered");
+    }
+    server.join();
+    assert_eq!(server.echo.calls.load(Ordering::SeqCst), answered.load(Ordering::SeqCst) + 1);
+}
+
+#[test]
+fn work_whose_client_has_gone_is_waited_for_within_the_time() {
+    let mut server = start(config());
+    drop(Wire::to(server.address).send(get("/?sleep=1500")));
+    sleep(Duration::from_millis(200));
+    let since = Instant::now();
+    server.stopper.stop();
+    server.join();
+    assert!((Duration::from_millis(1000)..Duration::from_millis(3500)).contains(&since.elapsed()), "{:?}", since.elapsed());
+
+    let mut stuck = start(Config { stop_timeout: Duration::from_secs(1), ..config() });
+    Wire::to(stuck.address).send(get("/?sleep=6000"));
+    sleep(Duration::from_millis(200));
+    let since = Instant::now();
+    stuck.stopper.stop();
+    stuck.join();
+    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+}
+
+/// Signals go to a whole process, so this test starts itself again as the server.
+#[test]
+fn signals_stop_a_server_after_its_requests() {
+    const SERVER: &str = "BULLA_TEST_IS_THE_SERVER";
+    if std::env::var_os(SERVER).is_some() {
+        let mut server = start(Config { stop_on_signals: true, ..config() });
+        eprintln!("\nlistens on {}", server.address);
+        server.join();
+        return;
+    }
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "http::tests::stopping::signals_stop_a_server_after_its_requests", "--nocapture"])
+            .env(SERVER, "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines.find_map(|l| l.unwrap().strip_prefix("listens on ").map(str::to_owned)).expect("it says its port");
+        let mut wire = Wire::to(address.parse::<SocketAddr>().unwrap());
+        wire.send(get("/?sleep=700&echo=1"));
+        sleep(Duration::from_millis(200));
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        assert_eq!(wire.answer().json()["Echo"], "1");
+        let since = Instant::now();
+        assert!(child.wait().unwrap().success(), "the process ended by itself, not by the signal");
+        assert!(since.elapsed() < Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,269 @@
+//! The service's figures in the text form of Prometheus, in a registry of its own.
+//!
+//! Owns: names, labels and units of every figure, and that labels stay few. Must not know: where figures come from. Called by:
+//! http (requests, rendering) and app (which says how to read the figures of token, database and audit).
+//!
+//! | name | kind | meaning |
+//! |---|---|---|
+//! | `bulla_requests_total{action,code}` | counter | requests answered; action `unknown` for all that is no operation, code `OK` on success |
+//! | `bulla_request_duration_seconds{action}` | histogram | from the whole head received to the answer handed to the connection |
+//! | `bulla_requests_in_flight` | gauge | requests admitted and not finished, whether or not their client still waits |
+//! | `bulla_token_up` | gauge | 1 while the token answers |
+//! | `bulla_token_sessions_in_use`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions at work, and at most |
+//! | `bulla_token_operations_total{operation}` | counter | operations on the token |
+//! | `bulla_token_errors_total{class}` | counter | failed operations by class of error |
+//! | `bulla_database_connections_in_use`, `…_idle`, `…_waiting` | gauge | the pool; waiting counts threads that want a connection |
+//! | `bulla_store_retries_total{transaction}` | counter | transactions run again after a conflict |
+//! | `bulla_audit_queue_length` | gauge | records not yet on disk |
+//! | `bulla_audit_sync_duration_seconds` | summary | syncs of the audit file: count and sum |
+//! | `bulla_audit_sync_failures_total` | counter | syncs that failed; each refused its requests |
+//! | `bulla_integrity_alarms_total` | counter | stored bytes that did not verify. Anything but 0 needs a person |
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Summary};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+/// The action label of everything that is no operation of the API, so that callers cannot make labels.
+const UNKNOWN: &str = "unknown";
+
+/// Upper bounds in seconds: from a cached read to the two-second waits for sessions and connections.
+const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1.0, 2.5];
+
+/// What the rest of the service counts for itself, read when somebody asks.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The token.
+    pub token: TokenFigures,
+    /// The database.
+    pub database: DatabaseFigures,
+    /// The audit file.
+    pub audit: AuditFigures,
+    /// Stored bytes that did not verify, since start.
+    pub integrity_alarms: u64,
+}
+
+/// Figures of the token layer. Counts are since start.
+#[derive(Debug, Clone, Default)]
+pub struct TokenFigures {
+    /// Whether the token answers.
+    pub up: bool,
+    /// Sessions at work now.
+    pub sessions_in_use: u64,
+    /// Sessions at most.
+    pub sessions_limit: u64,
+    /// Operations by name.
+    pub operations: Vec<(&'static str, u64)>,
+    /// Failures by class.
+    pub errors: Vec<(&'static str, u64)>,
+}
+
+/// Figures of the store. Counts are since start.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseFigures {
+    /// Connections at work now.
+    pub in_use: u64,
+    /// Connections open and free.
+    pub idle: u64,
+    /// Threads that wait for a connection.
+    pub waiting: u64,
+    /// Retries by name of the transaction.
+    pub retries: Vec<(&'static str, u64)>,
+}
+
+/// Figures of the audit file. Counts are since start.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFigures {
+    /// Records not yet on disk.
+    pub queue: u64,
+    /// Syncs done.
+    pub syncs: u64,
+    /// Time spent in them, seconds.
+    pub sync_seconds: f64,
+    /// Syncs that failed.
+    pub sync_failures: u64,
+}
+
+type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
+
+/// All figures of one server.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    in_flight: IntGauge,
+    source: OnceLock<Source>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Figures at zero, with no source yet.
+    pub fn new() -> Self {
+        const VALID: &str = "names, labels and buckets are constants that fit the format and differ from each other";
+        let requests =
+            IntCounterVec::new(Opts::new("bulla_requests_total", "Requests answered."), &["action", "code"]).expect(VALID);
+        let options = HistogramOpts::new("bulla_request_duration_seconds", "Time from head to answer.");
+        let durations = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["action"]).expect(VALID);
+        let in_flight = IntGauge::new("bulla_requests_in_flight", "Requests admitted and not finished.").expect(VALID);
+        let registry = Registry::new();
+        registry.register(Box::new(requests.clone())).expect(VALID);
+        registry.register(Box::new(durations.clone())).expect(VALID);
+        registry.register(Box::new(in_flight.clone())).expect(VALID);
+        Self { registry, requests, durations, in_flight, source: OnceLock::new() }
+    }
+
+    /// Says how to read what others count. It is called at each scrape, on a thread that may wait a little. The first call
+    /// counts; later ones change nothing.
+    pub fn set_source(&self, source: impl Fn() -> Snapshot + Send + Sync + 'static) {
+        let _ = self.source.set(Box::new(source));
+    }
+
+    /// Counts an answer. `action` is none for what is no operation of the API.
+    pub fn request(&self, action: Option<&'static str>, code: &'static str, duration: Duration) {
+        let action = action.unwrap_or(UNKNOWN);
+        self.requests.with_label_values(&[action, code]).inc();
+        self.durations.with_label_values(&[action]).observe(duration.as_secs_f64());
+    }
+
+    /// All figures in the text form of Prometheus (version 0.0.4), and the requests in flight as the caller counts them.
+    pub fn render(&self, in_flight: usize) -> String {
+        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        let mut families = self.registry.gather();
+        if let Some(source) = self.source.get() {
+            families.extend(families_of(&source()));
+        }
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+            log::error!("metrics cannot be written: {error}");
+        }
+        text
+    }
+}
+
+#[rustfmt::skip]
+fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
+    let Snapshot { token, database, audit, integrity_alarms } = now;
+    [
+        gauge("bulla_token_up", "1 while the token answers.", u64::from(token.up)),
+        gauge("bulla_token_sessions_in_use", "PKCS#11 sessions at work.", token.sessions_in_use),
+        gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most.", token.sessions_limit),
+        counters("bulla_token_operations_total", "Operations on the token.", "operation", &token.operations),
+        counters("bulla_token_errors_total", "Failed token operations by class.", "class", &token.errors),
+        gauge("bulla_database_connections_in_use", "Database connections at work.", database.in_use),
+        gauge("bulla_database_connections_idle", "Database connections open and free.", database.idle),
+        gauge("bulla_database_connections_waiting", "Threads that wait for a connection.", database.waiting),
+        counters("bulla_store_retries_total", "Transactions run again.", "transaction", &database.retries),
+        gauge("bulla_audit_queue_length", "Audit records not yet on disk.", audit.queue),
+        summary("bulla_audit_sync_duration_seconds", "Syncs of the audit file.", audit.syncs, audit.sync_seconds),
+        counter("bulla_audit_sync_failures_total", "Syncs of the audit file that failed.", audit.sync_failures),
+        counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
+    ]
+    .into_iter()
+    .filter(|family| !family.get_metric().is_empty())
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn counted(labels: Vec<LabelPair>, value: u64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value as f64);
+    let mut metric = Metric::from_label(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn counter(name: &str, help: &str, value: u64) -> MetricFamily {
+    family(name, help, MetricType::COUNTER, vec![counted(Vec::new(), value)])
+}
+
+fn counters(name: &str, help: &str, label: &str, values: &[(&'static str, u64)]) -> MetricFamily {
+    let metrics = values.iter().map(|(value, count)| {
+        let mut pair = LabelPair::default();
+        pair.set_name(label.to_owned());
+        pair.set_value((*value).to_owned());
+        counted(vec![pair], *count)
+    });
+    family(name, help, MetricType::COUNTER, metrics.collect())
+}
+
+fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value as f64);
+    family(name, help, MetricType::GAUGE, vec![Metric::from_gauge(gauge)])
+}
+
+fn summary(name: &str, help: &str, count: u64, sum: f64) -> MetricFamily {
+    let mut summary = Summary::default();
+    summary.set_sample_count(count);
+    summary.set_sample_sum(sum);
+    let mut metric = Metric::default();
+    metric.set_summary(summary);
+    family(name, help, MetricType::SUMMARY, vec![metric])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.request(Some("GetSecretValue"), "OK", Duration::from_millis(3));
+        metrics.request(None, "InvalidApi.NotFound", Duration::ZERO);
+        let token = TokenFigures { errors: vec![("session", 2)], ..TokenFigures::default() };
+        let audit = AuditFigures { syncs: 4, sync_seconds: 0.5, ..AuditFigures::default() };
+        metrics.set_source(move || Snapshot { token: token.clone(), audit: audit.clone(), ..Snapshot::default() });
+        let text = metrics.render(7);
+        for line in [
+            "bulla_requests_total{action=\"GetSecretValue\",code=\"OK\"} 1",
+            "bulla_requests_total{action=\"unknown\",code=\"InvalidApi.NotFound\"} 1",
+            "bulla_request_duration_seconds_bucket{action=\"GetSecretValue\",le=\"0.004\"} 1",
+            "bulla_requests_in_flight 7",
+            "bulla_token_errors_total{class=\"session\"} 2",
+            "bulla_audit_sync_duration_seconds_count 4",
+            "bulla_audit_sync_duration_seconds_sum 0.5",
+            "bulla_integrity_alarms_total 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("bulla_store_retries_total"), "a family without members is left out");
+    }
+
+    /// The table in the module's doc is what operators read; it must have every name.
+    #[test]
+    fn every_name_is_documented() {
+        let (doc, _) = include_str!("metrics.rs").split_once("\nuse ").expect("the doc ends where the uses begin");
+        let metrics = Metrics::new();
+        metrics.request(None, "OK", Duration::ZERO);
+        let one = || vec![("x", 1)];
+        metrics.set_source(move || Snapshot {
+            token: TokenFigures { operations: one(), errors: one(), ..TokenFigures::default() },
+            database: DatabaseFigures { retries: one(), ..DatabaseFigures::default() },
+            ..Snapshot::default()
+        });
+        let doc = doc.replace("`…_", "`bulla_database_connections_");
+        for name in metrics.render(0).lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()) {
+            assert!(doc.contains(&format!("`{name}")), "{name}");
+        }
+    }
+}
