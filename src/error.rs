@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use zeroize::Zeroizing;
+
 use crate::audit::AuditError;
 use crate::ids::Malformed;
 use crate::store::StoreError;
@@ -47,8 +49,9 @@ pub enum Error {
     SignatureIncomplete,
     /// The signature is not the one the server computes; what the server signed.
     SignatureMismatch {
-        /// The string to sign as the server built it.
-        string_to_sign: String,
+        /// The string to sign as the server built it. For the RPC scheme it holds the request's parameters, so only the caller
+        /// may see it.
+        string_to_sign: StringToSign,
     },
     /// No such access key.
     AccessKeyNotFound,
@@ -96,6 +99,16 @@ pub enum Error {
     Integrity(String),
     /// A fault of the service; detail for the log, never for the caller.
     Internal(String),
+}
+
+/// A string to sign, wiped when dropped; no Debug of its content.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StringToSign(pub Zeroizing<String>);
+
+impl std::fmt::Debug for StringToSign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StringToSign(..)")
+    }
 }
 
 /// Key states in which a key cannot be used (keys page, table of states).

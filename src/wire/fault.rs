@@ -64,7 +64,7 @@ impl Fault {
             Error::SignatureMismatch { string_to_sign } => told(
                 400,
                 "SignatureDoesNotMatch",
-                format!("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"),
+                format!("Specified signature is not matched with our calculation. server string to sign is:{}", string_to_sign.0.as_str()),
             ),
             Error::AccessKeyNotFound => {
                 fixed(404, "InvalidAccessKeyId.NotFound", "The Access Key ID provided does not exist in our records.")
@@ -178,7 +178,7 @@ mod tests {
             "The parameter \"KeyId\" is needed but not provided."
         );
         // The old Python SDK takes what follows the first colon.
-        let mismatch = Fault::of(&Error::SignatureMismatch { string_to_sign: "GET&%2F&".into() });
+        let mismatch = Fault::of(&Error::SignatureMismatch { string_to_sign: StringToSign("GET&%2F&".to_owned().into()) });
         assert_eq!(mismatch.message.split_once(':').map(|(_, tail)| tail), Some("GET&%2F&"));
     }
 }

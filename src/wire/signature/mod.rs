@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::params::Params;
 use super::{API_VERSION, Call, Format};
 use crate::clock::Timestamp;
-use crate::error::Error;
+use crate::error::{Error, StringToSign};
 use crate::ids::AccessKeyId;
 use crate::secret::AccessKeySecret;
 
@@ -94,7 +94,7 @@ impl Claim {
     /// parameters it contains, and nowhere else.
     pub fn verify(&self, key: &SigningKey) -> Result<(), Error> {
         hmac::verify(key.of(self.scheme), self.string_to_sign.as_bytes(), &self.signature)
-            .map_err(|_| Error::SignatureMismatch { string_to_sign: self.string_to_sign.to_string() })
+            .map_err(|_| Error::SignatureMismatch { string_to_sign: StringToSign(self.string_to_sign.clone()) })
     }
 
     /// The work of a failed [`Claim::verify`], for an access key that does not exist: the two take the same time.
