@@ -16,10 +16,10 @@ pub(super) enum Phase {
     Head(Instant),
     /// A request is with the handler, which has deadlines of its own for the body and the work.
     Busy,
-    /// Between requests; the parser's keep-alive timer runs.
-    Idle,
-    /// The last answer is given; nothing that comes matters.
-    Closing,
+    /// The last answer was given then, and nothing of a next request has come.
+    Idle(Instant),
+    /// The answer that ends the connection was given then; nothing that comes matters.
+    Closing(Instant),
 }
 
 /// State of one connection.
@@ -54,8 +54,8 @@ impl Connection {
         }
         match self.phase.get() {
             Phase::New(since) => self.phase.set(Phase::Head(since)),
-            Phase::Idle => self.phase.set(Phase::Head(Instant::now())),
-            Phase::Head(_) | Phase::Busy | Phase::Closing => {}
+            Phase::Idle(_) => self.phase.set(Phase::Head(Instant::now())),
+            Phase::Head(_) | Phase::Busy | Phase::Closing(_) => {}
         }
         if let Line::Open(length) = self.line.get() {
             self.line.set(match bytes.iter().position(|&b| b == b'\n') {
@@ -80,7 +80,8 @@ impl Connection {
 
     /// The answer is ready to be sent; `last` if the connection ends with it.
     pub fn answered(&self, last: bool) {
-        self.phase.set(if last { Phase::Closing } else { Phase::Idle });
+        let now = Instant::now();
+        self.phase.set(if last { Phase::Closing(now) } else { Phase::Idle(now) });
         self.line.set(Line::Open(0));
     }
 }

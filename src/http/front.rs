@@ -117,7 +117,7 @@ impl<S: Service> Front<S> {
         }
         let request_id = RequestId::new();
         let client = request.peer_addr().map(|peer| peer::client(peer.ip(), request.headers(), &self.config.trusted_proxies));
-        let outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
+        let mut outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {
                 log_refusal(request_id, &error);
@@ -125,6 +125,8 @@ impl<S: Service> Front<S> {
                 Outcome { reply, action: Action::Unknown(String::new()), code, last }
             }
         };
+        // The parser keeps no connection whose client offered another protocol; it should be told.
+        outcome.last |= request.head().upgrade();
         let duration = arrived.elapsed();
         self.metrics.request(outcome.action.served(), outcome.code, duration);
         Line {

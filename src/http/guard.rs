@@ -2,8 +2,9 @@
 //!
 //! - Requests that the parser refuses (malformed or too large heads) it answers itself, with an empty body. Clients of this API
 //!   then see a parse error instead of a code. Such an answer is recognised on its way out and replaced by one in the API's form.
-//! - Its deadline for heads holds for the first request of a connection only. Here it holds for each, also one that trickles in
-//!   after a keep-alive pause; an answer that nobody reads has a deadline too.
+//! - Its deadline for heads holds for the first request of a connection only, its keep-alive timer starts anew whenever the
+//!   connection is looked at, and an answer that nobody reads, or the unread rest of a refused body, has no deadline. Here all
+//!   of these have one.
 //! - After a refusal it closes at once. With bytes unread that makes the kernel reset the connection, and the client may lose
 //!   the answer. Here the rest is read and thrown away, for [`LINGER`] at most.
 //!
@@ -39,6 +40,8 @@ pub(super) type Refuse = Rc<dyn Fn(&Error, Option<SocketAddr>) -> Vec<u8>>;
 pub(super) struct Limits {
     /// From the first byte of a head to its last.
     pub head: Duration,
+    /// From an answer to the first byte of the next head.
+    pub keep_alive: Duration,
     /// Without a byte of an answer taken by the client.
     pub write: Duration,
 }
@@ -69,10 +72,17 @@ enum Ending {
 
 /// A deadline that has passed.
 enum Overdue {
-    /// Nothing ever came.
+    /// Nothing came that deserves an answer.
     Silence,
     Head,
     Write,
+}
+
+impl Limits {
+    /// How often a connection looks at its deadlines at least.
+    fn tick(&self) -> Duration {
+        self.head.min(self.keep_alive).min(self.write).min(LINGER)
+    }
 }
 
 impl Guard {
@@ -83,7 +93,7 @@ impl Guard {
             connection: Rc::new(Connection::new()),
             limits,
             refuse,
-            tick: Box::pin(sleep(limits.head.min(limits.write))),
+            tick: Box::pin(sleep(limits.tick())),
             stalled: None,
             ending: None,
         }
@@ -102,14 +112,17 @@ impl Guard {
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Option<Overdue> {
         while self.tick.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let head = match self.connection.phase() {
+            let write = self.stalled.map(|since| (since + self.limits.write, Overdue::Write));
+            let read = match self.connection.phase() {
                 Phase::New(since) => Some((since + self.limits.head, Overdue::Silence)),
                 Phase::Head(since) => Some((since + self.limits.head, Overdue::Head)),
-                Phase::Busy | Phase::Idle | Phase::Closing => None,
+                Phase::Idle(since) => Some((since + self.limits.keep_alive, Overdue::Silence)),
+                Phase::Closing(since) => Some((since + LINGER, Overdue::Silence)),
+                Phase::Busy => None,
             };
-            let write = self.stalled.map(|since| (since + self.limits.write, Overdue::Write));
-            let mut next = now + self.limits.head.min(self.limits.write);
-            for (at, overdue) in head.into_iter().chain(write) {
+            let mut next = now + self.limits.tick();
+            // While an answer is not taken, what comes next need not come.
+            if let Some((at, overdue)) = write.or(read) {
                 if at <= now {
                     return Some(overdue);
                 }
@@ -123,7 +136,7 @@ impl Guard {
     /// Begins the end of the connection, with an answer unless the last one has been given already.
     fn end(&mut self, error: &Error) {
         self.ending = Some(match self.connection.phase() {
-            Phase::Closing => Ending::Answer(Vec::new(), 0),
+            Phase::Closing(_) => Ending::Answer(Vec::new(), 0),
             _ => Ending::Answer((self.refuse)(error, self.peer), 0),
         });
         self.connection.answered(true);

@@ -216,8 +216,8 @@ fn pipeline<S: Service>(
     side: Side,
     stop: GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()> {
-    let limits = Limits { head: front.config.head_timeout, write: front.config.write_timeout };
-    let keep_alive = KeepAlive::Timeout(front.config.keep_alive);
+    let Config { head_timeout: head, keep_alive, write_timeout: write, .. } = front.config;
+    let limits = Limits { head, keep_alive, write };
     let refuse: guard::Refuse = {
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
@@ -234,8 +234,8 @@ fn pipeline<S: Service>(
     let app = App::new().default_service(web::to(handler));
     let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
     let http = HttpService::build()
-        .keep_alive(keep_alive)
-        // The guard keeps the deadline of heads.
+        // The guard keeps these deadlines.
+        .keep_alive(KeepAlive::Os)
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER)
         .graceful_shutdown_signal(move || {

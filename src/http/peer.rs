@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn only_trusted_proxies_speak_for_others() {
-        let table: [(&str, &[&str], &str, (&str, bool)); 10] = [
+        type Row = (&'static str, &'static [&'static str], &'static str, (&'static str, bool));
+        let table: [Row; 10] = [
             ("192.0.2.1", &["203.0.113.9"], "https", ("192.0.2.1", false)),
             ("::ffff:192.0.2.1", &[], "", ("192.0.2.1", false)),
             ("10.1.1.1", &["203.0.113.9"], "https", ("203.0.113.9", true)),

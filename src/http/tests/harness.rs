@@ -160,6 +160,12 @@ impl Wire {
         got
     }
 
+    /// The next answer; none if the server ends the connection without a byte of one.
+    pub fn answer_or_end(&mut self) -> Option<Got> {
+        let any = self.0.peek(&mut [0]).is_ok_and(|n| n > 0);
+        any.then(|| self.answer())
+    }
+
     /// The next head.
     pub fn head(&mut self) -> String {
         let mut head = Vec::new();

@@ -44,6 +44,17 @@ fn forms_of_http_that_clients_may_use() {
     assert_eq!(old.send("GET /?echo=1 HTTP/1.0\r\n\r\n").answer().json()["Echo"], "1");
     old.closed();
 
+    // Java's client offers HTTP/2 on plain connections.
+    for offer in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA",
+        "Connection: Upgrade\r\nUpgrade: websocket",
+    ] {
+        let mut offers = Wire::to(server.address);
+        let got = offers.send(format!("GET /?echo=1 HTTP/1.1\r\nHost: x\r\n{offer}\r\n\r\n")).answer();
+        assert_eq!((got.json()["Echo"].as_str(), got.header("connection")), (Some("1"), Some("close")));
+        offers.closed();
+    }
+
     let mut careful = Wire::to(server.address);
     careful.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(careful.head(), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -169,7 +180,9 @@ fn requests_do_not_wait_for_threads_for_ever_and_then_have_no_effect() {
     });
     // Three threads: one, and two for probes.
     let mut busy: Vec<Wire> = (0..3).map(|_| Wire::to(server.address)).collect();
-    busy.iter_mut().for_each(|wire| drop(wire.send(get("/?sleep=1500"))));
+    for wire in &mut busy {
+        wire.send(get("/?sleep=1500"));
+    }
     thread::sleep(Duration::from_millis(100));
     ask(server.address, get("/?queued")).is_error(503, "ServiceUnavailableTemporary");
     for wire in &mut busy {
