@@ -74,6 +74,8 @@ class Core:
 class CoreBody(Core):
     """The same core with CommonRequest: the operation's parameters in a form body."""
 
+    wrong_secret_code = "SignatureDoesNotMatch"  # a CommonRequest does not keep what it signed
+
     def request(self, action, parameters):
         request = CommonRequest(domain=self.target.endpoint, version="2016-01-20", action_name=action)
         request.set_method("POST")

@@ -16,7 +16,7 @@ FLOW = pathlib.Path(__file__).parent / "node/flow.js"
 def test_main_flow(witness, name, kind, value):
     if "BULLA_NODE_MODULES" not in os.environ:
         pytest.skip("BULLA_NODE_MODULES is not set")
-    tags = [{"TagKey": "环境", "TagValue": "生产 prod"}]
+    tags = [{"TagKey": "env/stage", "TagValue": "prod a+b"}]
     wanted = {"secretName": name, "secretData": value, "secretDataType": kind, "tags": tags}
     environment = {**os.environ, "NODE_PATH": os.environ["BULLA_NODE_MODULES"]}
     done = subprocess.run(
