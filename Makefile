@@ -19,8 +19,7 @@ help:
 run:
 	@scripts/setup.sh run
 	@echo "run: building (the first time takes some minutes)"
-	@cargo build --release --locked --bin bulla
-	@exec target/release/bulla dev $(ARGS)
+	@cargo run --release --locked --bin bulla -- dev $(ARGS)
 
 test:
 	@scripts/setup.sh test

@@ -18,8 +18,7 @@ list() { local text; printf -v text '%s; ' "$@"; printf '%s' "${text%; }"; }
 any() { local f; for f in "$@"; do [[ -e $f ]] && return; done; return 1; }
 links() { printf 'int main(void){return 0;}\n' | cc -x c - "$@" -o /dev/null 2>/dev/null; }
 has_compiler() { command -v cc >/dev/null && links; }
-has_libpq() { has_compiler && links -lpq && { command -v pg_config || pkg-config --exists libpq; } >/dev/null 2>&1; }
-has_pkg_config() { command -v pkg-config >/dev/null; }
+has_libpq() { command -v pg_config >/dev/null && links -lpq; }
 has_softhsm() {
   command -v softhsm2-util >/dev/null && any /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so
 }
@@ -33,7 +32,6 @@ has_npm() { command -v npm >/dev/null; }
 # One need a line: probe | what it is, for people | Debian packages
 needs_run='
 has_compiler   | a C compiler and the C library headers   | build-essential
-has_pkg_config | pkg-config                               | pkg-config
 has_libpq      | libpq with its headers                   | libpq-dev
 has_softhsm    | SoftHSM2, the PKCS#11 token in software  | softhsm2
 '
