@@ -74,7 +74,7 @@ def prepare():
     def python():
         print("tests/sdk: installing the Python SDKs into", VENV, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-        pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+        pip = [VENV / "bin/pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
         attempt("pip install", [*pip, "-r", sdks])
         attempt("pip install", [*pip, "--no-deps", "--require-hashes", "-r", tools])
 

@@ -106,3 +106,50 @@ impl Connection {
 fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that gives these bytes to one connection, whatever it is asked, and closes.
+    fn answering(bytes: &'static str) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let endpoint = listener.local_addr().expect("bound").to_string();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let _ = stream.read(&mut [0; 64]).expect("a request");
+            stream.write_all(bytes.as_bytes()).expect("still open");
+        });
+        Connection::open(&endpoint).expect("it listens")
+    }
+
+    #[test]
+    fn reads_every_kind_of_body() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"A\":\"b\"}",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"A\"\r\n5\r\n:\"b\"}\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"A\":\"b\"}",
+        ] {
+            let answer = answering(answer).exchange(b"x").expect("an answer");
+            assert_eq!((answer.status, answer.text("A")), (200, "b"));
+        }
+    }
+
+    #[test]
+    fn half_an_answer_is_an_error() {
+        for answer in ["", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "HTTP/1.1 no\r\n\r\n"] {
+            assert!(answering(answer).exchange(b"x").is_err(), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn notices_that_the_server_closed() {
+        let mut connection = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert!(connection.still_open());
+        connection.exchange(b"x").expect("an answer");
+        std::thread::sleep(2 * FRESH);
+        assert!(!connection.still_open());
+    }
+}
