@@ -1,0 +1,34 @@
+# Bulla's commands. Each installs what it needs first (scripts/setup.sh says what) and may be run again at any time.
+#
+#   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
+#   make test    everything that CI runs
+#   make bench   the benchmark, beside its floor program
+#   make soak    the benchmark's long run
+
+SHELL := /bin/bash
+# Where rustup puts cargo: not in the PATH of a fresh login, nor in sudo's.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench soak
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+run:
+	@scripts/setup.sh run
+	@echo "run: building (the first time takes some minutes)"
+	@cargo run --release --locked --bin bulla -- dev $(ARGS)
+
+test:
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+bench:
+	@scripts/setup.sh run
+	@cargo run --release --locked -p bulla-bench -- $(ARGS)
+
+soak:
+	@scripts/setup.sh run
+	@cargo run --release --locked -p bulla-bench -- soak $(ARGS)

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Installs what Bulla needs on this machine and does not find, on Debian and Ubuntu; elsewhere says what is missing.
+#
+#   scripts/setup.sh run     what building and running need
+#   scripts/setup.sh test    that, and what the tests need
+#
+# Every need is probed by use (a program links, a file is there), not by package name, so what came by another way counts.
+# Nothing is done when nothing is missing. As root, or as a user with sudo.
+set -euo pipefail
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+list() { local text; printf -v text '%s; ' "$@"; printf '%s' "${text%; }"; }
+
+# --- probes: true when there ---------------------------------------------------------------------------------------------
+
+any() { local f; for f in "$@"; do [[ -e $f ]] && return; done; return 1; }
+links() { printf 'int main(void){return 0;}\n' | cc -x c - "$@" -o /dev/null 2>/dev/null; }
+has_compiler() { command -v cc >/dev/null && links; }
+has_libpq() { command -v pg_config >/dev/null && links -lpq; }
+has_softhsm() {
+  command -v softhsm2-util >/dev/null && any /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so
+}
+has_postgresql() { command -v initdb >/dev/null || any /usr/lib/postgresql/*/bin/initdb; }
+has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+has_node() { command -v node >/dev/null; }
+has_npm() { command -v npm >/dev/null; }
+
+# --- what is needed ------------------------------------------------------------------------------------------------------
+
+# One need a line: probe | what it is, for people | Debian packages
+needs_run='
+has_compiler   | a C compiler and the C library headers   | build-essential
+has_libpq      | libpq with its headers                   | libpq-dev
+has_softhsm    | SoftHSM2, the PKCS#11 token in software  | softhsm2
+'
+needs_test='
+has_postgresql | the PostgreSQL server programs           | postgresql
+has_venv       | Python 3 with venv                       | python3 python3-venv
+has_node       | Node.js                                  | nodejs
+has_npm        | npm                                      | npm
+'
+
+# Sets `names` and `packages` to what is missing of the needs given.
+look() {
+  names=() packages=()
+  local probe what wanted
+  while IFS='|' read -r probe what wanted; do
+    probe=${probe// /}
+    [[ -z $probe ]] && continue
+    "$probe" && continue
+    read -r what <<<"$what"
+    names+=("$what")
+    read -ra wanted <<<"$wanted"
+    packages+=("${wanted[@]}")
+  done <<<"$1"
+}
+
+# --- Debian and Ubuntu ---------------------------------------------------------------------------------------------------
+
+as_root() {
+  if [[ $(id -u) == 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "not root and no sudo. As root: apt-get install ${packages[*]}"
+  fi
+}
+
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+    -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+apt_update() {
+  local try
+  for try in 1 2 3; do
+    apt_get update && return
+    say "apt-get update failed (try $try of 3)"
+    sleep $((try * 3))
+  done
+  die "apt-get update failed three times; is the network there?"
+}
+
+# Debian's postgresql package makes a cluster and starts it. The tests make their own; so, where the package was not there
+# before, it is told not to.
+without_main_cluster() {
+  local conf=/etc/postgresql-common/createcluster.conf
+  [[ -e $conf ]] && return
+  apt_get install --no-install-recommends postgresql-common || die "apt-get install postgresql-common failed"
+  as_root sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' "$conf"
+}
+
+install_missing() {
+  say "missing: $(list "${names[@]}")"
+  command -v apt-get >/dev/null ||
+    die "not a Debian or Ubuntu: install the above with this system's own tools (on Debian it is: ${packages[*]})"
+  say "installing: ${packages[*]}"
+  apt_update
+  if [[ " ${packages[*]} " == *' postgresql '* ]]; then without_main_cluster; fi
+  apt_get install --no-install-recommends "${packages[@]}" || die "apt-get install ${packages[*]} failed; its reason is above"
+}
+
+# --- main ----------------------------------------------------------------------------------------------------------------
+
+case ${1-} in
+  run) needs=$needs_run ;;
+  test) needs=$needs_run$needs_test ;;
+  *) die "usage: scripts/setup.sh run|test" ;;
+esac
+
+command -v cargo >/dev/null || die "cargo not found: Bulla needs Rust (see rust-version in Cargo.toml), best from https://rustup.rs"
+
+look "$needs"
+if ((${#packages[@]})); then
+  install_missing
+  look "$needs"
+  if ((${#packages[@]})); then die "installed, but still not usable: $(list "${names[@]}")"; fi
+  say "done"
+else
+  say "everything is there"
+fi

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Runs the SDK suite against Bulla on SQLite and on PostgreSQL.
+
+    tests/sdk/run.py [--bulla PROGRAM] [--only sqlite|postgresql] [-- PYTEST ARGUMENTS]
+    tests/sdk/run.py --prepare       only installs the SDKs (and the tools of scripts/test.sh) under target/sdk
+
+The SDKs go into a virtual environment and a node_modules folder under target/sdk; they are installed again only when the
+pinned lists change. Each database gets its own `bulla dev` on a free port and a data folder of its own; PostgreSQL is a
+throw-away cluster, run as user postgres where this runs as root. Whatever was started ends with this program, also by SIGKILL.
+
+To run the suite against another Bulla, set the BULLA_… variables of conftest.py and call pytest on this folder.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PLACE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk"
+VENV = PLACE / "venv"
+NODE = PLACE / "node"
+
+READY_S = 60  # `bulla dev` makes a token and a database first; seconds
+
+
+def die(reason):
+    sys.exit(f"tests/sdk: {reason}")
+
+
+# --- what the suite needs ------------------------------------------------------------------------------------------------
+
+
+def unless_done(folder, inputs, install):
+    """Runs `install` unless it succeeded in this folder with these very input files (and this Python) before."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in inputs:
+        digest.update(path.read_bytes())
+    stamp = folder / "installed.sha256"
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    install()
+    stamp.write_text(digest.hexdigest())
+
+
+def attempt(what, command, tries=3, **options):
+    """Runs a command that uses the network, a few times."""
+    for number in range(1, tries + 1):
+        if subprocess.run(command, stdin=subprocess.DEVNULL, **options).returncode == 0:
+            return
+        print(f"tests/sdk: {what} failed (try {number} of {tries})", file=sys.stderr, flush=True)
+        time.sleep(3 * number)
+    die(f"{what} failed; its reason is above")
+
+
+def prepare():
+    sdks, tools = HERE / "requirements.txt", HERE / "requirements-tools.txt"
+    package, lock = HERE / "node/package.json", HERE / "node/package-lock.json"
+
+    def python():
+        print("tests/sdk: installing the Python SDKs into", VENV, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+        pip = [VENV / "bin/pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
+        attempt("pip install", [*pip, "-r", sdks])
+        attempt("pip install", [*pip, "--no-deps", "--require-hashes", "-r", tools])
+
+    def node():
+        print("tests/sdk: installing the Node SDK into", NODE, flush=True)
+        for path in (package, lock):
+            shutil.copy(path, NODE)
+        attempt("npm ci", ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE)
+
+    unless_done(VENV, [sdks, tools], python)
+    unless_done(NODE, [package, lock], node)
+
+
+# --- processes that end with this one --------------------------------------------------------------------------------------
+
+
+def die_with_parent():
+    """In a child: the kernel kills it when this program is gone."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def stop(process, how):
+    """Asks a child to end and makes sure that it does."""
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+# --- databases -----------------------------------------------------------------------------------------------------------
+
+
+def postgresql_program(name):
+    """Debian keeps the server's programs out of PATH, one folder per version; the newest is taken."""
+    versions = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: float(p.parts[4]))
+    found = str(versions[-1]) if versions else shutil.which(name)
+    return found or die(f"PostgreSQL's {name} not found; scripts/setup.sh test installs it")
+
+
+@contextlib.contextmanager
+def postgresql():
+    """A throw-away cluster; gives the URL of an empty database in it."""
+    as_user = {}
+    if os.geteuid() == 0:  # the server refuses to run as root
+        account = pwd.getpwnam("postgres")
+        as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    with tempfile.TemporaryDirectory(prefix="bulla-sdk-pg-") as folder:
+        if as_user:
+            os.chown(folder, as_user["user"], as_user["group"])
+        data, log = pathlib.Path(folder, "data"), pathlib.Path(folder, "log")
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": folder}
+        initdb = [postgresql_program("initdb"), "-D", data, "-U", "bulla", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(initdb, check=True, **quiet, **as_user)
+        port = free_port()
+        with open(log, "wb") as out:
+            server = subprocess.Popen(
+                [postgresql_program("postgres"), "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, preexec_fn=die_with_parent, **as_user,
+            )
+        try:
+            createdb = [postgresql_program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "bulla", "bulla"]
+            deadline = time.monotonic() + READY_S
+            while subprocess.run(createdb, stderr=subprocess.DEVNULL, **quiet).returncode != 0:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    die("PostgreSQL did not start:\n" + log.read_text())
+                time.sleep(0.1)
+            yield f"postgres://bulla@127.0.0.1:{port}/bulla"
+        finally:
+            stop(server, signal.SIGINT)  # "fast" shutdown
+
+
+@contextlib.contextmanager
+def sqlite():
+    yield None  # what `bulla dev` takes by itself
+
+
+DATABASES = {"sqlite": sqlite, "postgresql": postgresql}
+
+
+# --- Bulla and the suite ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def bulla(program, database):
+    """Starts `bulla dev`; gives the environment in which the suite finds it."""
+    with tempfile.TemporaryDirectory(prefix="bulla-sdk-") as folder:
+        data, log = pathlib.Path(folder, "data"), pathlib.Path(folder, "log")
+        command = [program, "dev", "--data", data, "--listen", "127.0.0.1:0", "--json"]
+        if database:
+            command += ["--database", database]
+        with open(log, "wb") as out:
+            server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=out, preexec_fn=die_with_parent
+            )
+        try:
+            line = server.stdout.readline()
+            try:
+                ready = json.loads(line)
+            except ValueError:
+                stop(server, signal.SIGTERM)
+                die(f"`bulla dev` did not become ready (exit {server.returncode}); it said {line!r} and logged:\n{log.read_text()}")
+            yield {
+                "BULLA_ENDPOINT": ready["Endpoint"],
+                "BULLA_REGION": ready["RegionId"],
+                "BULLA_ACCOUNT": ready["AccountId"],
+                "BULLA_ACCESS_KEY_ID": ready["AccessKeyId"],
+                "BULLA_ACCESS_KEY_SECRET": ready["AccessKeySecret"],
+                "BULLA_PROGRAM": str(program),
+                "BULLA_ADMIN_ARGS": f"--data {data}",
+                "BULLA_NODE_MODULES": str(NODE / "node_modules"),
+            }
+            if server.poll() is not None:
+                die(f"`bulla dev` ended during the suite (exit {server.returncode}); its log:\n{log.read_text()}")
+        except BaseException:
+            print(f"--- the end of Bulla's log\n{log.read_text()[-4000:]}", file=sys.stderr)
+            raise
+        finally:
+            stop(server, signal.SIGTERM)
+            if server.stdout:
+                server.stdout.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prepare", action="store_true")
+    parser.add_argument("--bulla", type=pathlib.Path, default=PLACE.parent / "debug/bulla")
+    parser.add_argument("--only", choices=DATABASES)
+    parser.add_argument("pytest", nargs="*", help="passed on to pytest")
+    options = parser.parse_args()
+
+    prepare()
+    if options.prepare:
+        return
+    if not options.bulla.is_file():
+        die(f"{options.bulla} not found; cargo build makes it")
+
+    failed = []
+    for name in [options.only] if options.only else DATABASES:
+        print(f"--- {name}", flush=True)
+        with DATABASES[name]() as database, bulla(options.bulla.resolve(), database) as environment:
+            command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", HERE, *options.pytest]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"})
+        if done.returncode != 0:
+            failed.append(name)
+    if failed:
+        die(f"failed on {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+//! What Bulla's tests and its benchmark share. Knows Bulla only from outside: its program, its wire protocol, its databases.
+
+pub mod client;
+pub mod server;
