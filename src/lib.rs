@@ -8,6 +8,7 @@
 //! | [`ids`], [`secret`], [`clock`], [`canonical`] | what an id, a secret, a time, a list of fields is |
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
+//! | [`store`] | what outlives the process, on SQLite and PostgreSQL |
 pub mod canonical;
 pub mod clock;
 pub mod error;
@@ -15,4 +16,5 @@ pub mod ids;
 pub mod integrity;
 pub mod kinds;
 pub mod secret;
+pub mod store;
 pub mod wire;
