@@ -1,4 +1,5 @@
 //! What Bulla's tests and its benchmark share. Knows Bulla only from outside: its program, its wire protocol, its databases.
 
 pub mod client;
+pub mod postgres;
 pub mod server;

@@ -1,0 +1,17 @@
+DROP TABLE leases;
+DROP TABLE nonces;
+DROP TABLE tags;
+DROP TABLE version_stages;
+DROP TABLE secret_versions;
+DROP TABLE secrets;
+DROP TABLE aliases;
+DROP TABLE default_keys;
+DROP TABLE key_versions;
+DROP TABLE keys;
+DROP TABLE policy_attachments;
+DROP TABLE policies;
+DROP TABLE access_keys;
+DROP TABLE users;
+DROP TABLE accounts;
+DROP TABLE identity_revision;
+DROP TABLE deployment;

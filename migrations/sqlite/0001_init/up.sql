@@ -1,0 +1,188 @@
+-- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/kinds.rs. Tables that are read by
+-- their primary key keep their rows in it (WITHOUT ROWID). `mac` is the MAC of all other columns of the row (src/integrity.rs).
+-- The twin of this file is migrations/postgres; a test compares them.
+
+-- One row: the installation. Read before the key of the MACs is known, so it carries none: a false id here names an object that the
+-- token does not have, or a key that verifies no row.
+CREATE TABLE deployment (
+    id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    region     TEXT    NOT NULL,
+    sys_key    BLOB    NOT NULL CHECK (length(sys_key) = 16),
+    int_key    BLOB    NOT NULL CHECK (length(int_key) = 16),
+    aud_key    BLOB    NOT NULL CHECK (length(aud_key) = 16),
+    suite      INTEGER NOT NULL,
+    ready      INTEGER NOT NULL CHECK (ready IN (0, 1)),
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX deployment_is_one ON deployment ((1));
+
+-- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
+CREATE TABLE identity_revision (
+    id    INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    value INTEGER NOT NULL
+) STRICT;
+INSERT INTO identity_revision (id, value) VALUES (1, 0);
+
+CREATE TABLE accounts (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    name       TEXT    NOT NULL UNIQUE,
+    enabled    INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE users (
+    id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    name       TEXT    NOT NULL,
+    enabled    INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL,
+    UNIQUE (account_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- user_id is null for a key of the account's root.
+CREATE TABLE access_keys (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    user_id    BLOB             REFERENCES users (id),
+    enabled    INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    suite      INTEGER NOT NULL,
+    wrapped    BLOB    NOT NULL,
+    mac        BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX access_keys_by_owner ON access_keys (account_id, user_id);
+CREATE INDEX access_keys_by_user ON access_keys (user_id);
+
+CREATE TABLE policies (
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    name       TEXT    NOT NULL,
+    document   TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- system: the policy is one of those built in, which have no row in policies.
+CREATE TABLE policy_attachments (
+    user_id     BLOB    NOT NULL REFERENCES users (id),
+    system      INTEGER NOT NULL CHECK (system IN (0, 1)),
+    policy_name TEXT    NOT NULL,
+    account_id  TEXT    NOT NULL REFERENCES accounts (id),
+    mac         BLOB    NOT NULL,
+    PRIMARY KEY (user_id, system, policy_name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX policy_attachments_by_policy ON policy_attachments (account_id, policy_name);
+
+-- service: made by the service as an account's default key, not by a caller.
+CREATE TABLE keys (
+    id              BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id      TEXT    NOT NULL REFERENCES accounts (id),
+    spec            TEXT    NOT NULL,
+    usage           TEXT    NOT NULL,
+    origin          TEXT    NOT NULL,
+    protection      TEXT    NOT NULL,
+    state           TEXT    NOT NULL,
+    service         INTEGER NOT NULL CHECK (service IN (0, 1)),
+    description     TEXT    NOT NULL,
+    primary_version BLOB    NOT NULL CHECK (length(primary_version) = 16),
+    created_at      INTEGER NOT NULL,
+    delete_at       INTEGER,
+    mac             BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
+CREATE INDEX keys_creating ON keys (created_at) WHERE state = 'Creating';
+CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
+
+CREATE TABLE key_versions (
+    id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    key_id     BLOB    NOT NULL REFERENCES keys (id),
+    created_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
+
+CREATE TABLE default_keys (
+    account_id TEXT NOT NULL PRIMARY KEY REFERENCES accounts (id),
+    key_id     BLOB NOT NULL REFERENCES keys (id),
+    mac        BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE aliases (
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    name       TEXT    NOT NULL,
+    key_id     BLOB    NOT NULL REFERENCES keys (id),
+    created_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX aliases_by_key ON aliases (key_id);
+
+-- user_key: the caller chose the key. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
+-- tenth of its size; the deletion of a key reads the table once instead.
+CREATE TABLE secrets (
+    account_id  TEXT    NOT NULL REFERENCES accounts (id),
+    name        TEXT    NOT NULL,
+    id          BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    secret_type TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    key_id      BLOB    NOT NULL REFERENCES keys (id),
+    user_key    INTEGER NOT NULL CHECK (user_key IN (0, 1)),
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    delete_at   INTEGER,
+    mac         BLOB    NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX secrets_due ON secrets (delete_at) WHERE delete_at IS NOT NULL;
+
+-- No mac: the associated data of the encryption binds the columns (docs/formats.md).
+CREATE TABLE secret_versions (
+    secret_id      BLOB    NOT NULL REFERENCES secrets (id),
+    version_id     TEXT    NOT NULL,
+    uuid           BLOB    NOT NULL CHECK (length(uuid) = 16),
+    data_type      TEXT    NOT NULL,
+    created_at     INTEGER NOT NULL,
+    key_version_id BLOB    NOT NULL CHECK (length(key_version_id) = 16),
+    suite          INTEGER NOT NULL,
+    wrapped        BLOB    NOT NULL,
+    commitment     BLOB    NOT NULL,
+    nonce          BLOB    NOT NULL,
+    ciphertext     BLOB    NOT NULL,
+    PRIMARY KEY (secret_id, version_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE version_stages (
+    secret_id    BLOB NOT NULL,
+    stage        TEXT NOT NULL,
+    version_id   TEXT NOT NULL,
+    version_uuid BLOB NOT NULL CHECK (length(version_uuid) = 16),
+    mac          BLOB NOT NULL,
+    PRIMARY KEY (secret_id, stage),
+    FOREIGN KEY (secret_id, version_id) REFERENCES secret_versions (secret_id, version_id)
+) STRICT, WITHOUT ROWID;
+
+-- resource_kind: 1 a key, 2 a secret.
+CREATE TABLE tags (
+    resource_id   BLOB    NOT NULL CHECK (length(resource_id) = 16),
+    tag_key       TEXT    NOT NULL,
+    account_id    TEXT    NOT NULL,
+    resource_kind INTEGER NOT NULL CHECK (resource_kind IN (1, 2)),
+    tag_value     TEXT    NOT NULL,
+    PRIMARY KEY (resource_id, tag_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE nonces (
+    digest     BLOB    NOT NULL PRIMARY KEY CHECK (length(digest) = 16),
+    request_id BLOB    NOT NULL CHECK (length(request_id) = 16),
+    node       BLOB    NOT NULL CHECK (length(node) = 16),
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX nonces_by_expiry ON nonces (node, expires_at);
+
+CREATE TABLE leases (
+    name   TEXT    NOT NULL PRIMARY KEY,
+    holder BLOB    NOT NULL CHECK (length(holder) = 16),
+    until  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,196 @@
+//! Master keys: what is known of them besides their material, which is on the token.
+//!
+//! Owns: the rows of keys and default_keys. Must not know: the token, what a state allows. Called by: keys, secrets, jobs.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::canonical::Canonical;
+use crate::clock::Timestamp;
+use crate::ids::{AccountId, KeyId, KeyVersionId};
+use crate::integrity::Sealed;
+use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::store::schema::{default_keys, key_versions, keys};
+use crate::store::{StoreError, Tx};
+
+/// A master key.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = keys)]
+#[diesel(treat_none_as_null = true)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: KeyId,
+    /// The owner.
+    pub account_id: AccountId,
+    /// What it is made of.
+    pub spec: KeySpec,
+    /// What it is for.
+    pub usage: KeyUsage,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// Where its material is said to live.
+    pub protection: ProtectionLevel,
+    /// Its state.
+    pub state: KeyState,
+    /// Whether the service made it, as the account's default key.
+    pub service: bool,
+    /// For people.
+    pub description: String,
+    /// The version that encrypts.
+    pub primary_version: KeyVersionId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it will be destroyed; in state PendingDeletion.
+    pub delete_at: Option<Timestamp>,
+}
+
+impl Sealed for KeyRow {
+    const TABLE: &'static str = "keys";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(self.id.as_bytes())
+            .text(self.account_id.as_str())
+            .text(self.spec.as_str())
+            .text(self.usage.as_str())
+            .text(self.origin.as_str())
+            .text(self.protection.as_str())
+            .text(self.state.as_str())
+            .integer(self.service.into())
+            .text(&self.description)
+            .field(self.primary_version.as_bytes())
+            .integer(self.created_at.0)
+            .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+    }
+}
+
+/// Which key an account uses when it names none.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = default_keys)]
+pub(super) struct DefaultKeyRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// The key.
+    pub key_id: KeyId,
+}
+
+impl Sealed for DefaultKeyRow {
+    const TABLE: &'static str = "default_keys";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str()).field(self.key_id.as_bytes())
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a key.
+    ///
+    /// # Errors
+    /// `Conflict` when its id is taken, or there is no such account.
+    pub fn key_insert(&mut self, row: &KeyRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(KeyRow::TABLE, |conn| insert_into(keys::table).values((row, keys::mac.eq(&mac[..]))).execute(conn))?;
+        Ok(())
+    }
+
+    /// The key with this id, of whatever account and in whatever state.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn key_by_id(&mut self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
+        let query = keys::table.find(id);
+        self.one(|conn| query.select((KeyRow::as_select(), keys::mac)).first(conn).optional())
+    }
+
+    /// A page of the keys of an account, oldest first, without those that are being made.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn keys_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+        let query = keys::table
+            .filter(keys::account_id.eq(account))
+            .filter(keys::state.ne(KeyState::Creating))
+            .order((keys::created_at, keys::id))
+            .offset(offset)
+            .limit(limit);
+        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+    }
+
+    /// How many keys [`Tx::keys_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
+        let query = keys::table.filter(keys::account_id.eq(account)).filter(keys::state.ne(KeyState::Creating));
+        self.run(KeyRow::TABLE, |conn| query.count().get_result(conn))
+    }
+
+    /// Keys whose making began before this time and did not end, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn keys_creating_before(&mut self, time: Timestamp) -> Result<Vec<KeyRow>, StoreError> {
+        let query = keys::table
+            .filter(keys::state.eq(KeyState::Creating))
+            .filter(keys::created_at.lt(time))
+            .order((keys::created_at, keys::id));
+        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+    }
+
+    /// Keys whose time of destruction has come, the longest due first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn keys_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+        let query = keys::table.filter(keys::delete_at.le(now)).order((keys::delete_at, keys::id)).limit(limit);
+        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// `Conflict` when a unique column would have the same value twice.
+    pub fn key_update(&mut self, old: &KeyRow, new: &KeyRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = keys::table.filter(keys::id.eq(&old.id)).filter(keys::mac.eq(&was[..]));
+        let changed = self.changed(KeyRow::TABLE, |conn| update(row).set((new, keys::mac.eq(&mac[..]))).execute(conn))?;
+        Ok(changed)
+    }
+
+    /// Deletes a key and its versions; false when there is none.
+    ///
+    /// # Errors
+    /// `Conflict` while a secret, an alias or an account's choice of a default names it.
+    pub fn key_delete(&mut self, id: &KeyId) -> Result<bool, StoreError> {
+        let versions = key_versions::table.filter(key_versions::key_id.eq(id));
+        self.run("key_versions", |conn| delete(versions).execute(conn))?;
+        self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
+    }
+
+    /// The default key of an account.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyId>, StoreError> {
+        let query = default_keys::table.find(account).select((DefaultKeyRow::as_select(), default_keys::mac));
+        Ok(self.one(|conn| query.first(conn).optional())?.map(|row: DefaultKeyRow| row.key_id))
+    }
+
+    /// Makes a key the default of an account that has none.
+    ///
+    /// # Errors
+    /// `Conflict` when the account has one, or there is no such key.
+    pub fn default_key_insert(&mut self, account: &AccountId, key: &KeyId) -> Result<(), StoreError> {
+        let row = DefaultKeyRow { account_id: account.clone(), key_id: *key };
+        let mac = self.mac(&row);
+        let values = (&row, default_keys::mac.eq(&mac[..]));
+        self.run(DefaultKeyRow::TABLE, |conn| insert_into(default_keys::table).values(values).execute(conn)).map(drop)
+    }
+
+    /// Takes an account's default away; false when it has none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn default_key_delete(&mut self, account: &AccountId) -> Result<bool, StoreError> {
+        self.changed(DefaultKeyRow::TABLE, |conn| delete(default_keys::table.find(account)).execute(conn))
+    }
+}

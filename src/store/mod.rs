@@ -1,0 +1,154 @@
+//! The database: everything that outlives the process, except what the token keeps and the audit files.
+//!
+//! Owns: rows, queries, transactions and their retries, on SQLite and PostgreSQL by one code path. Must not know: HTTP, PKCS#11,
+//! what a caller may do. Called by: auth, keys, secrets, jobs, admin, app.
+//!
+//! Work is a closure over [`Tx`], whose methods are the rows' (resource first, then verb: `secret_insert`). It may run more than
+//! once and must have no other effect. Rows that decide who may do what, or which value is served, carry a MAC: it is made and
+//! checked in here, and callers never see one.
+
+mod access_keys;
+mod accounts;
+mod aliases;
+mod connection;
+pub mod deployment;
+mod error;
+mod key_versions;
+mod keys;
+mod leases;
+mod location;
+pub mod migrate;
+mod nonces;
+mod policies;
+mod pool;
+mod runner;
+mod schema;
+mod secrets;
+mod stages;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod types;
+mod users;
+mod values;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+pub use access_keys::AccessKeyRow;
+pub use accounts::AccountRow;
+pub use aliases::AliasRow;
+pub use deployment::DeploymentRow;
+pub use error::{Abort, StoreError};
+pub use key_versions::KeyVersionRow;
+pub use keys::KeyRow;
+pub use nonces::NonceRow;
+pub use policies::{AttachmentRow, PolicyRow};
+pub use secrets::SecretRow;
+pub use stages::StageRow;
+pub use tags::{TagRow, Tagged};
+pub use tx::Tx;
+pub use users::UserRow;
+pub use values::ValueRow;
+pub use versions::{VersionHead, VersionRow};
+
+use crate::integrity::RowKey;
+use connection::{Access, Conn};
+use location::Location;
+use pool::Pool;
+
+/// Where the database is and how long to wait for it. No Debug: the URL may hold a password.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// `sqlite:PATH`, a path, `postgres://…` or `postgresql://…`.
+    pub url: String,
+    /// Connections: on SQLite the readers, beside the one writer; on PostgreSQL all.
+    pub readers: u32,
+    /// How long a request waits for a free connection, and keeps trying a transaction.
+    pub wait: Duration,
+    /// How long a statement waits for the lock of another process (SQLite) or transaction (PostgreSQL).
+    pub busy_timeout: Duration,
+    /// How many times a transaction is run again before its caller hears `Busy`.
+    pub retries: u32,
+}
+
+impl StoreOptions {
+    /// The defaults for this URL: 8 connections, 2 s of waiting, 32 retries.
+    pub fn new(url: impl Into<String>) -> Self {
+        let wait = Duration::from_secs(2);
+        Self { url: url.into(), readers: 8, wait, busy_timeout: wait, retries: 32 }
+    }
+}
+
+/// The database. Shared by all threads of a process.
+pub struct Store {
+    readers: Pool,
+    writers: Pool,
+    rows: RowKey,
+    wait: Duration,
+    retries: u32,
+    retried: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// Numbers of the moment, for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Connections open.
+    pub connections: u32,
+    /// Of them, not in use.
+    pub idle: u32,
+    /// The most that will be opened.
+    pub limit: u32,
+    /// Since the start, how often transactions were run again, by name.
+    pub retries: Vec<(&'static str, u64)>,
+}
+
+impl Store {
+    /// Opens the database.
+    ///
+    /// # Errors
+    /// `Fault` when the URL is none, the schema is older or newer than this program's, or the server's settings would lose
+    /// acknowledged writes; `Unavailable` when the database cannot be reached.
+    pub fn open(options: StoreOptions, rows: RowKey) -> Result<Self, StoreError> {
+        let location = Location::parse(&options.url)?;
+        let mut first = Conn::open(&location, Access::Admin, options.busy_timeout)?;
+        migrate::check(&mut first)?;
+        let pool = |access, size| Pool::new(&location, access, size, options.wait, options.busy_timeout);
+        let readers = pool(Access::Read, options.readers);
+        let writers = match &location {
+            Location::Sqlite(_) => pool(Access::Write, 1),
+            Location::Postgres(_) => readers.clone(),
+        };
+        Ok(Self { readers, writers, rows, wait: options.wait, retries: options.retries, retried: Mutex::default() })
+    }
+
+    /// Whether the database answers now.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn health(&self) -> Result<(), StoreError> {
+        self.read_one("health", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision()?)).map(drop)
+    }
+
+    /// Pool and retry numbers.
+    pub fn status(&self) -> StoreStatus {
+        let (mut connections, mut idle) = self.readers.state();
+        let mut limit = self.readers.size();
+        if !self.readers.same(&self.writers) {
+            let (open, free) = self.writers.state();
+            connections += open;
+            idle += free;
+            limit += self.writers.size();
+        }
+        let retries = self.retried().iter().map(|(name, count)| (*name, *count)).collect();
+        StoreStatus { connections, idle, limit, retries }
+    }
+
+    fn retried(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        // A panic while the lock is held leaves the map whole: it only counts.
+        self.retried.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

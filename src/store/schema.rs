@@ -1,0 +1,193 @@
+//! The tables as diesel sees them; a test compares this with both migrations.
+//!
+//! Owns: nothing but the list. Must not know: what the columns mean (see the row structs). Called by: the rest of store.
+
+diesel::table! {
+    deployment (id) {
+        id -> Binary,
+        region -> Text,
+        sys_key -> Binary,
+        int_key -> Binary,
+        aud_key -> Binary,
+        suite -> SmallInt,
+        ready -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    identity_revision (id) {
+        id -> SmallInt,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    accounts (id) {
+        id -> Text,
+        name -> Text,
+        enabled -> Bool,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Binary,
+        account_id -> Text,
+        name -> Text,
+        enabled -> Bool,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    access_keys (id) {
+        id -> Text,
+        account_id -> Text,
+        user_id -> Nullable<Binary>,
+        enabled -> Bool,
+        created_at -> BigInt,
+        suite -> SmallInt,
+        wrapped -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    policies (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        document -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    policy_attachments (user_id, system, policy_name) {
+        user_id -> Binary,
+        system -> Bool,
+        policy_name -> Text,
+        account_id -> Text,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    keys (id) {
+        id -> Binary,
+        account_id -> Text,
+        spec -> Text,
+        usage -> Text,
+        origin -> Text,
+        protection -> Text,
+        state -> Text,
+        service -> Bool,
+        description -> Text,
+        primary_version -> Binary,
+        created_at -> BigInt,
+        delete_at -> Nullable<BigInt>,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    key_versions (id) {
+        id -> Binary,
+        key_id -> Binary,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    default_keys (account_id) {
+        account_id -> Text,
+        key_id -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    aliases (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        key_id -> Binary,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    secrets (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        id -> Binary,
+        secret_type -> Text,
+        description -> Text,
+        key_id -> Binary,
+        user_key -> Bool,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        delete_at -> Nullable<BigInt>,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    secret_versions (secret_id, version_id) {
+        secret_id -> Binary,
+        version_id -> Text,
+        uuid -> Binary,
+        data_type -> Text,
+        created_at -> BigInt,
+        key_version_id -> Binary,
+        suite -> SmallInt,
+        wrapped -> Binary,
+        commitment -> Binary,
+        nonce -> Binary,
+        ciphertext -> Binary,
+    }
+}
+
+diesel::table! {
+    version_stages (secret_id, stage) {
+        secret_id -> Binary,
+        stage -> Text,
+        version_id -> Text,
+        version_uuid -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    tags (resource_id, tag_key) {
+        resource_id -> Binary,
+        tag_key -> Text,
+        account_id -> Text,
+        resource_kind -> SmallInt,
+        tag_value -> Text,
+    }
+}
+
+diesel::table! {
+    nonces (digest) {
+        digest -> Binary,
+        request_id -> Binary,
+        node -> Binary,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Binary,
+        until -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages);

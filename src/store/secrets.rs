@@ -1,0 +1,136 @@
+//! Secrets: everything about them but their values.
+//!
+//! Owns: the rows of secrets. Must not know: keys' states, encryption. Called by: secrets, jobs.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::canonical::Canonical;
+use crate::clock::Timestamp;
+use crate::ids::{AccountId, KeyId, SecretId, SecretName};
+use crate::integrity::Sealed;
+use crate::kinds::SecretType;
+use crate::store::schema::{secret_versions, secrets, tags, version_stages};
+use crate::store::{StoreError, Tx};
+
+/// A secret.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = secrets)]
+#[diesel(primary_key(account_id, name))]
+#[diesel(treat_none_as_null = true)]
+pub struct SecretRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: SecretName,
+    /// Its id; never recurs.
+    pub id: SecretId,
+    /// Its kind.
+    pub secret_type: SecretType,
+    /// For people.
+    pub description: String,
+    /// The key that protects it.
+    pub key_id: KeyId,
+    /// Whether the caller chose the key.
+    pub user_key: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// When it will be deleted; none while it is in use.
+    pub delete_at: Option<Timestamp>,
+}
+
+impl Sealed for SecretRow {
+    const TABLE: &'static str = "secrets";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str())
+            .text(self.name.as_str())
+            .field(self.id.as_bytes())
+            .text(self.secret_type.as_str())
+            .text(&self.description)
+            .field(self.key_id.as_bytes())
+            .integer(self.user_key.into())
+            .integer(self.created_at.0)
+            .integer(self.updated_at.0)
+            .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a secret.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such key.
+    pub fn secret_insert(&mut self, row: &SecretRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(SecretRow::TABLE, |conn| insert_into(secrets::table).values((row, secrets::mac.eq(&mac[..]))).execute(conn))?;
+        Ok(())
+    }
+
+    /// The secret of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
+        let query = secrets::table.find((account, name));
+        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
+    }
+
+    /// A page of the secrets of an account, by name; those in their deletion window too.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn secrets_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::account_id.eq(account)).order(secrets::name).offset(offset).limit(limit);
+        self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
+    }
+
+    /// How many secrets [`Tx::secrets_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn secret_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
+        let query = secrets::table.filter(secrets::account_id.eq(account));
+        self.run(SecretRow::TABLE, |conn| query.count().get_result(conn))
+    }
+
+    /// Secrets whose time of deletion has come, the longest due first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::delete_at.le(now)).order(secrets::delete_at).limit(limit);
+        self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// `Conflict` when a unique column would have the same value twice.
+    pub fn secret_update(&mut self, old: &SecretRow, new: &SecretRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = secrets::table
+            .filter(secrets::account_id.eq(&old.account_id))
+            .filter(secrets::name.eq(&old.name))
+            .filter(secrets::mac.eq(&was[..]));
+        let changed = self.changed(SecretRow::TABLE, |conn| update(row).set((new, secrets::mac.eq(&mac[..]))).execute(conn))?;
+        Ok(changed)
+    }
+
+    /// Deletes a secret with its versions, stages and tags; false when the row is not this one any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn secret_delete(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
+        let was = self.mac(row);
+        let (id, name) = (&row.id, secrets::table.find((&row.account_id, &row.name)));
+        let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
+        self.run("version_stages", |conn| delete(stages).execute(conn))?;
+        let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
+        self.run("secret_versions", |conn| delete(versions).execute(conn))?;
+        self.run("tags", |conn| delete(tags::table.filter(tags::resource_id.eq(id))).execute(conn))?;
+        self.changed(SecretRow::TABLE, |conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn))
+    }
+}

@@ -1,0 +1,208 @@
+//! A throw-away PostgreSQL from Debian's package, one per test process.
+//!
+//! Owns: making, starting, stopping and restarting the cluster, and fresh databases in it. Must not know: the schema.
+//! Called by: tests. fsync stays on: it is what runs in production.
+//!
+//! The server runs in the foreground, as a child that the kernel ends when the thread that started it does (`setpriv --pdeathsig`);
+//! that thread lives as long as the process. So even a killed test leaves no server behind.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, mpsc};
+use std::time::{Duration, Instant};
+
+/// Where Debian and Ubuntu put the server's programs, one folder per version.
+const PACKAGES: &str = "/usr/lib/postgresql";
+/// Who runs the server when the tests run as root, which PostgreSQL refuses to be; the package makes this user.
+const USER: &str = "postgres";
+/// The longest a start or a stop may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running cluster; stopped and removed when dropped.
+pub struct PostgresCluster {
+    programs: PathBuf,
+    folder: tempfile::TempDir,
+    port: u16,
+    server: Mutex<Option<Child>>,
+    spawner: Spawner,
+    databases: AtomicU32,
+}
+
+impl PostgresCluster {
+    /// The cluster of this process, started at the first call.
+    ///
+    /// # Panics
+    /// When the package is not installed or the server does not start; the message says what to do.
+    pub fn shared() -> &'static PostgresCluster {
+        static SHARED: OnceLock<PostgresCluster> = OnceLock::new();
+        SHARED.get_or_init(|| match PostgresCluster::start() {
+            Ok(cluster) => cluster,
+            Err(error) => panic!("no throw-away PostgreSQL (apt-get install postgresql): {error}"),
+        })
+    }
+
+    /// Makes and starts a cluster.
+    ///
+    /// # Errors
+    /// When the package is not installed, or a program of it fails.
+    pub fn start() -> io::Result<Self> {
+        let programs = newest(Path::new(PACKAGES))?;
+        let folder = tempfile::Builder::new().prefix("bulla-postgres-").tempdir()?;
+        if is_root() {
+            succeed(Command::new("chown").arg(USER).arg(folder.path()))?;
+        }
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
+        let mut initdb = as_user(&programs.join("initdb"), &[]);
+        initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
+        succeed(initdb.arg(folder.path().join("data")))?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let cluster =
+            Self { programs, folder, port, server: Mutex::new(None), spawner: Spawner::new(), databases: AtomicU32::new(0) };
+        cluster.resume(&[])?;
+        Ok(cluster)
+    }
+
+    /// The URL of a fresh, empty database, over loopback TCP.
+    ///
+    /// # Panics
+    /// When the server does not make one.
+    pub fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Runs statements with psql, in a database or a URL of one; answers what it prints, unaligned and without headers.
+    ///
+    /// # Panics
+    /// When a statement fails.
+    pub fn sql(&self, database: &str, statements: &str) -> String {
+        let mut psql = as_user(&self.programs.join("psql"), &[]);
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"]);
+        psql.arg(self.folder.path()).args(["-p", &self.port.to_string(), "-d", database, "-c", statements]);
+        match succeed(&mut psql) {
+            Ok(printed) => printed,
+            Err(error) => panic!("psql: {error}"),
+        }
+    }
+
+    /// Stops the server at once, connections and all; the data stays.
+    pub fn halt(&self) {
+        if let Some(mut server) = self.slot().take() {
+            let (programs, data) = (&self.programs, self.folder.path().join("data"));
+            let mut stop = as_user(&programs.join("pg_ctl"), &[]);
+            let stopped = succeed(stop.args(["stop", "--mode=fast", "--pgdata"]).arg(data));
+            if stopped.is_err() {
+                // The server may be gone already; if it is not, this ends it.
+                let _ = server.kill();
+            }
+            let _ = server.wait();
+        }
+    }
+
+    /// Starts the server again, with these settings (`name=value`) besides the usual ones.
+    ///
+    /// # Errors
+    /// When it does not accept connections in time.
+    pub fn resume(&self, settings: &[&str]) -> io::Result<()> {
+        let folder = self.folder.path();
+        let mut command = as_user(&self.programs.join("postgres"), &["--pdeathsig", "QUIT"]);
+        command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-c", "max_connections=200"]);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        let log = std::fs::File::create(folder.join("log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut child = self.spawner.spawn(command)?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut ready = as_user(&self.programs.join("pg_isready"), &[]);
+        ready.arg("-h").arg(folder).args(["-p", &self.port.to_string(), "-q"]);
+        while !ready.status()?.success() {
+            let ended = child.try_wait()?.is_some();
+            if ended || Instant::now() > deadline {
+                let _ = child.kill();
+                let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+                return Err(io::Error::other(format!("the server did not start:\n{log}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        *self.slot() = Some(child);
+        Ok(())
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for PostgresCluster {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+/// The thread whose end would end the server: the kernel watches the thread that starts a child, not the process.
+struct Spawner(Mutex<mpsc::Sender<(Command, mpsc::Sender<io::Result<Child>>)>>);
+
+impl Spawner {
+    fn new() -> Self {
+        let (orders, received) = mpsc::channel::<(Command, mpsc::Sender<io::Result<Child>>)>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in received {
+                // The one who asked waits for the answer.
+                let _ = answer.send(command.spawn());
+            }
+        });
+        Self(Mutex::new(orders))
+    }
+
+    fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (answer, child) = mpsc::channel();
+        let orders = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        orders.send((command, answer)).map_err(io::Error::other)?;
+        child.recv().map_err(io::Error::other)?
+    }
+}
+
+/// The programs of the newest version installed.
+fn newest(packages: &Path) -> io::Result<PathBuf> {
+    let versions = std::fs::read_dir(packages)?.filter_map(Result::ok);
+    let number = |path: &Path| path.file_name().and_then(OsStr::to_str).and_then(|name| name.parse::<u32>().ok());
+    versions
+        .map(|entry| entry.path())
+        .filter(|path| path.join("bin/postgres").exists())
+        .max_by_key(|path| number(path))
+        .map(|path| path.join("bin"))
+        .ok_or_else(|| io::Error::other(format!("no server in {}", packages.display())))
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// A program of the package, run by `setpriv` as a user that is not root, from a folder that the user may enter.
+fn as_user(program: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(options);
+    if is_root() {
+        command.args(["--reuid", USER, "--regid", USER, "--init-groups"]);
+    }
+    command.arg("--").arg(program).current_dir("/").env("LC_ALL", "C");
+    command
+}
+
+/// Runs a program to its end; what it printed, or why it failed.
+fn succeed(command: &mut Command) -> io::Result<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+}
