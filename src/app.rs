@@ -14,7 +14,7 @@ use crate::auth::access_key::{Credentials, SysKey};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::http;
-use crate::ids::{NodeId, RequestId};
+use crate::ids::NodeId;
 use crate::integrity::RowKey;
 use crate::jobs::Jobs;
 use crate::keys::{KeyQuotas, Keys};
@@ -270,7 +270,7 @@ fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) 
     // Nonces of this node are kept until it sweeps them itself, so every open intent's is still there.
     let from = Timestamp(0);
     for intent in intents {
-        let request: RequestId = intent.request_id.parse()?;
+        let request = intent.request_id;
         let committed = store
             .read("intent", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(&request, &node, from)?))
             .map_err(context("database"))?;
@@ -309,9 +309,9 @@ fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn(
             token: TokenFigures {
                 up: token.up,
                 sessions_in_use: token.sessions_in_use as u64,
-                sessions_limit: token.sessions as u64,
+                sessions_limit: token.sessions_limit as u64,
                 operations: token.operations,
-                errors: token.errors,
+                errors: token.failures,
             },
             database: DatabaseFigures {
                 in_use: u64::from(store.connections - store.idle),
@@ -321,7 +321,7 @@ fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn(
             audit: AuditFigures {
                 queue: audit.queued as u64,
                 syncs: audit.syncs,
-                sync_seconds: audit.sync_us as f64 / 1e6,
+                sync_seconds: audit.last_sync_us as f64 / 1e6,
                 sync_failures: audit.failures,
             },
             integrity_alarms: alarms.load(Ordering::Relaxed),

@@ -134,8 +134,9 @@ impl Token {
                 Path::new(&folder).join(name)
             }
             (None, None) => {
-                let pin = rpassword::prompt_password("PIN of the token: ")
-                    .map_err(|e| ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}")))?;
+                let pin = rpassword::prompt_password("PIN of the token: ").map_err(|e| {
+                    ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}"))
+                })?;
                 return Ok(Pin::new(pin));
             }
         };
@@ -275,7 +276,9 @@ impl Config {
         }
         let loopback = [Some(self.server.listen), self.server.admin_listen].iter().flatten().all(|a| a.ip().is_loopback());
         if !loopback && !self.server.plain_http_beyond_loopback {
-            return wrong("server: plain HTTP beyond loopback; put a TLS proxy in front and set plain_http_beyond_loopback = true");
+            return wrong(
+                "server: plain HTTP beyond loopback; put a TLS proxy in front and set plain_http_beyond_loopback = true",
+            );
         }
         if self.server.max_concurrent == 0 || self.token.sessions == 0 || self.database.connections == 0 {
             return wrong("server.max_concurrent, token.sessions and database.connections are at least 1");
@@ -323,8 +326,7 @@ mod tests {
     #[test]
     fn samples_in_the_documentation_parse() {
         let text = include_str!("../docs/operations.md");
-        let samples: Vec<&str> =
-            text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let samples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(!samples.is_empty());
         for sample in samples {
             if let Err(error) = load(sample) {

@@ -12,7 +12,7 @@
 //! | `bulla_token_sessions_in_use`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions at work, and at most |
 //! | `bulla_token_operations_total{operation}` | counter | operations on the token |
 //! | `bulla_token_errors_total{class}` | counter | failed operations by class of error |
-//! | `bulla_database_connections_in_use`, `…_idle`, `…_waiting` | gauge | the pool; waiting counts threads that want a connection |
+//! | `bulla_database_connections_in_use`, `…_idle` | gauge | the pool |
 //! | `bulla_store_retries_total{transaction}` | counter | transactions run again after a conflict |
 //! | `bulla_audit_queue_length` | gauge | records not yet on disk |
 //! | `bulla_audit_sync_duration_seconds` | summary | syncs of the audit file: count and sum |
@@ -67,8 +67,6 @@ pub struct DatabaseFigures {
     pub in_use: u64,
     /// Connections open and free.
     pub idle: u64,
-    /// Threads that wait for a connection.
-    pub waiting: u64,
     /// Retries by name of the transaction.
     pub retries: Vec<(&'static str, u64)>,
 }
@@ -164,7 +162,6 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         counters("bulla_token_errors_total", "Failed token operations by class.", "class", &token.errors),
         gauge("bulla_database_connections_in_use", "Database connections at work.", database.in_use),
         gauge("bulla_database_connections_idle", "Database connections open and free.", database.idle),
-        gauge("bulla_database_connections_waiting", "Threads that wait for a connection.", database.waiting),
         counters("bulla_store_retries_total", "Transactions run again.", "transaction", &database.retries),
         gauge("bulla_audit_queue_length", "Audit records not yet on disk.", audit.queue),
         summary("bulla_audit_sync_duration_seconds", "Syncs of the audit file.", audit.syncs, audit.sync_seconds),

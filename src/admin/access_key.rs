@@ -31,11 +31,7 @@ pub fn run(session: &Session, scope: &Scope, action: AccessKey) -> Result<Output
 }
 
 /// A new access key of a user, or of the account's root; not stored yet.
-pub fn issue(
-    session: &Session,
-    account: &AccountId,
-    user: Option<UserId>,
-) -> Result<(AccessKeyRow, AccessKeySecret), Failure> {
+pub fn issue(session: &Session, account: &AccountId, user: Option<UserId>) -> Result<(AccessKeyRow, AccessKeySecret), Failure> {
     session.base.sys().issue(account, user, session.now()).map_err(|e| context("token")(format!("{e:?}")))
 }
 

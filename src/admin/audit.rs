@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::admin::{load, output};
 use crate::admin::output::Output;
+use crate::admin::{load, output};
 use crate::app::{Base, Failure, context};
 use crate::audit;
 use crate::cli::Audit;
@@ -40,7 +40,7 @@ fn verify(files: &[PathBuf], key: &[u8]) -> Result<Output, Failure> {
         ("Lines", report.lines.to_string()),
         ("Checkpoints", report.checkpoints.to_string()),
         ("LinesAfterLastCheckpoint", report.unproven.to_string()),
-        ("FirstTime", report.first_time.unwrap_or_default()),
-        ("LastTime", report.last_time.unwrap_or_default()),
+        ("FirstTime", report.first_time),
+        ("LastTime", report.last_time),
     ]))
 }

@@ -94,14 +94,13 @@ impl Session {
 
     /// Changes something, recorded before and after: `action` is what, `on` is to whom.
     fn change<T>(&self, action: &str, on: &str, f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Failure>>) -> Result<T, Failure> {
-        let request = RequestId::new().to_string();
         let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
         let record = Record {
             principal: Some(&principal),
             resource: Some(on),
             decision: Some(Verdict::Allowed),
             by: Some("host"),
-            ..Record::new(Kind::Admin, &request, action)
+            ..Record::new(Kind::Admin, RequestId::new(), action)
         };
         self.log.submit(&record).wait().map_err(context("audit"))?;
         let result = self.base.store.write("admin", f);
@@ -124,7 +123,6 @@ impl Session {
         })
     }
 }
-
 
 /// Leaves a transaction with a reason for the administrator.
 fn refuse(reason: impl Into<String>) -> Abort<Failure> {

@@ -4,12 +4,13 @@
 
 use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
+use crate::ids::RequestId;
 use crate::wire::Call;
 
 /// A request on its way, as the audit log will tell it.
 pub(super) struct Event {
     kind: Kind,
-    request_id: String,
+    request_id: RequestId,
     source_ip: std::net::IpAddr,
     /// As asked for; it need not exist.
     pub action: String,
@@ -29,7 +30,7 @@ impl Event {
     pub fn arrived(call: &Call) -> Self {
         Self {
             kind: Kind::Refused,
-            request_id: call.request_id.to_string(),
+            request_id: call.request_id,
             source_ip: call.peer,
             action: String::new(),
             access_key: None,
@@ -68,7 +69,7 @@ impl Event {
             decision: Some(decision),
             by: self.grant.as_deref(),
             code,
-            ..Record::new(self.kind, &self.request_id, &self.action)
+            ..Record::new(self.kind, self.request_id, &self.action)
         }
     }
 }

@@ -92,7 +92,11 @@ impl<'de> Deserialize<'de> for NewTags {
         let mut seen = std::collections::HashSet::new();
         let well_formed = |t: &NewTag| {
             let key = t.tag_key.to_ascii_lowercase();
-            !key.is_empty() && in_tag(&t.tag_key) && in_tag(&t.tag_value) && !key.starts_with("aliyun") && !key.starts_with("acs:")
+            !key.is_empty()
+                && in_tag(&t.tag_key)
+                && in_tag(&t.tag_value)
+                && !key.starts_with("aliyun")
+                && !key.starts_with("acs:")
         };
         if tags.len() > 20 || !tags.iter().all(|t| well_formed(t) && seen.insert(t.tag_key.clone())) {
             return Err(D::Error::custom("at most 20 tags with different keys"));

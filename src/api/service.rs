@@ -23,8 +23,8 @@ use crate::error::Error;
 use crate::ids::AccountId;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
-use crate::wire::params::Params;
 use crate::wire::fault::Fault;
+use crate::wire::params::Params;
 use crate::wire::{Call, Format, Reply, encode, signature};
 
 /// Bounds on what callers may ask for; none is no bound.

@@ -80,7 +80,8 @@ impl SysKey {
         let context = self.context(&id, account, user.as_ref());
         let wrapped = self.token.wrap(self.suite, &self.id, secret.expose(), &context)?;
         let suite = self.suite;
-        let row = AccessKeyRow { id, account_id: account.clone(), user_id: user, enabled: true, suite, wrapped, created_at: now };
+        let row =
+            AccessKeyRow { id, account_id: account.clone(), user_id: user, enabled: true, suite, wrapped, created_at: now };
         Ok((row, secret))
     }
 

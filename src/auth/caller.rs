@@ -93,12 +93,8 @@ impl Caller {
         if self.principal == Principal::Root {
             return Ok(Principal::Root.to_string());
         }
-        let conditions = Conditions {
-            source_ip: self.source_ip,
-            current_time: self.received_at,
-            secure_transport: self.secure,
-            extra: &[],
-        };
+        let conditions =
+            Conditions { source_ip: self.source_ip, current_time: self.received_at, secure_transport: self.secure, extra: &[] };
         let request = policy::Request { action, resource: &self.arn(home, relative), conditions: &conditions };
         match policy::evaluate(self.policies.iter().map(|a| (a.name.as_str(), a.policy.as_ref())), &request) {
             Decision::Allowed { by } => Ok(by.to_owned()),

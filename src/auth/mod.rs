@@ -15,8 +15,8 @@ pub use caller::{Caller, Grant, Principal};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{NodeId, Region};
-use crate::wire::signature::Claim;
 use crate::wire::Call;
+use crate::wire::signature::Claim;
 use access_key::Credentials;
 use nonce::SeenNonces;
 

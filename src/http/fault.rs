@@ -4,28 +4,10 @@
 
 use crate::error::Error;
 use crate::ids::RequestId;
-use crate::wire::{Format, Reply};
+use crate::wire::fault::Fault;
+use crate::wire::{Format, Reply, encode};
 
 /// The answer to an error, and its code for the access line and the figures.
 pub(super) fn fault(error: &Error, request_id: RequestId) -> (Reply, &'static str) {
-    let (status, code, message) = match error {
-        Error::MalformedRequest => (400, "ParseRequestParameterException", "Server parse parameters exception."),
-        Error::PathNotFound => (404, "InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
-        Error::MethodNotSupported => (405, "UnsupportedHTTPMethod", "This http method is not supported."),
-        Error::RequestTimeout => (408, "RequestTimeout", "The request did not arrive in time."),
-        Error::BodyTooLarge => (413, "RequestBodyTooLarge", "The request body is too large."),
-        Error::HeadTooLarge => (414, "RequestUriTooLarge", "The request line or head is too large."),
-        Error::Unavailable(_) => (503, "ServiceUnavailableTemporary", "Service Unavailable Temporary."),
-        _ => (500, "InternalFailure", "Internal Failure."),
-    };
-    let body = serde_json::json!({
-        "HttpStatus": status, "Code": code, "Message": message, "RequestId": request_id.to_string(),
-    });
-    let reply = Reply {
-        status,
-        format: Format::Json,
-        body: body.to_string().into_bytes(),
-        retry_after_s: (status == 503).then_some(1),
-    };
-    (reply, code)
+    (encode::fault(error, &request_id, Format::Json), Fault::of(error).code)
 }

@@ -2,8 +2,8 @@
 //!
 //! Owns: when jobs run, and that of many nodes one runs each. Must not know: how a job is done. Called by: app.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 

@@ -58,8 +58,7 @@ impl Keys {
             {
                 return Err(Abort::App(Error::LimitExceeded));
             }
-            let row =
-                AliasRow { account_id: caller.account.clone(), name: alias.clone(), key_id: key.id, created_at: now };
+            let row = AliasRow { account_id: caller.account.clone(), name: alias.clone(), key_id: key.id, created_at: now };
             match tx.alias_insert(&row) {
                 Err(StoreError::Conflict) => Err(Abort::App(Error::AliasExists)),
                 other => Ok(other?),
@@ -83,7 +82,5 @@ pub(super) fn find(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<Key
     };
     let Some(id) = id else { return Err(Abort::App(missing)) };
     let found = tx.key_by_id(&id)?;
-    found
-        .filter(|k| k.account_id == caller.account && k.state != KeyState::Creating)
-        .ok_or(Abort::App(Error::KeyNotFound))
+    found.filter(|k| k.account_id == caller.account && k.state != KeyState::Creating).ok_or(Abort::App(Error::KeyNotFound))
 }

@@ -30,14 +30,17 @@ impl Keys {
             match self.read_default(account)? {
                 Some(key) if key.state != KeyState::Creating => return Ok(key),
                 Some(key) if self.is_stale(&key) => self.creation_fail(&key)?,
-                Some(_) if self.clock.now() >= deadline => return Err(Error::Unavailable("default key")),
-                Some(_) => std::thread::sleep(POLL),
+                Some(_) => {}
                 None => {
                     if let Some(key) = self.make_default(account)? {
                         return Ok(key);
                     }
                 }
             }
+            if self.clock.now() >= deadline {
+                return Err(Error::Unavailable("default key"));
+            }
+            std::thread::sleep(POLL);
         }
     }
 
@@ -53,8 +56,8 @@ impl Keys {
         };
         let (key, version) = lifecycle::rows(account, &new, true, self.clock.now());
         let begun = self.store.write("default_key_begin", |tx| {
-            tx.default_key_insert(account, &key.id)?;
-            Ok::<_, Abort<StoreError>>(lifecycle::begin(tx, &key, &version)?)
+            lifecycle::begin(tx, &key, &version)?;
+            Ok::<_, Abort<StoreError>>(tx.default_key_insert(account, &key.id)?)
         });
         match begun {
             Ok(()) => self.finish(&key, &new, None).map(Some),

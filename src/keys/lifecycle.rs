@@ -138,8 +138,7 @@ impl Keys {
     /// [`Error::Unavailable`] when token or database are away; what is left is tried again at the next sweep.
     pub fn creations_sweep(&self) -> Result<usize, Error> {
         let before = self.clock.now().plus_ms(-STALE_MS);
-        let stale =
-            self.store.read("keys_creating", |tx| Ok::<_, Abort<Error>>(tx.keys_creating_before(before)?))?;
+        let stale = self.store.read("keys_creating", |tx| Ok::<_, Abort<Error>>(tx.keys_creating_before(before)?))?;
         for key in &stale {
             self.creation_fail(key)?;
             log::warn!("key {} was never finished and has been removed", key.id);

@@ -11,7 +11,7 @@ mod lifecycle;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use};
+pub use admit::{AdmittedKey, Use, admit};
 pub use lifecycle::{KeyPage, NewKey};
 
 use crate::clock::Clock;

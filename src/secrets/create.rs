@@ -106,12 +106,7 @@ impl Secrets {
             nonce: sealed.nonce,
             ciphertext: sealed.ciphertext,
         };
-        let stage = StageRow {
-            secret_id: secret.id,
-            stage: Stage::current(),
-            version_id: new.version,
-            version_uuid: uuid,
-        };
+        let stage = StageRow { secret_id: secret.id, stage: Stage::current(), version_id: new.version, version_uuid: uuid };
         Ok(Rows { secret, version, stage, tags: new.tags })
     }
 

@@ -96,11 +96,15 @@ fn life(secret: &SecretRow, now: Timestamp) -> Life {
 }
 
 /// The secret that a caller names, in its window or not.
-fn find(tx: &mut Tx<'_>, account: &AccountId, here: bool, secret: &SecretRef, now: Timestamp) -> Result<SecretRow, Abort<Error>> {
+fn find(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    here: bool,
+    secret: &SecretRef,
+    now: Timestamp,
+) -> Result<SecretRow, Abort<Error>> {
     if !here {
         return Err(Abort::App(Error::SecretNotFound));
     }
-    tx.secret_by_name(account, &secret.name)?
-        .filter(|s| life(s, now) != Life::Gone)
-        .ok_or(Abort::App(Error::SecretNotFound))
+    tx.secret_by_name(account, &secret.name)?.filter(|s| life(s, now) != Life::Gone).ok_or(Abort::App(Error::SecretNotFound))
 }

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::envelope::{self, Sealed};
 use crate::error::Error;
 use crate::ids::{SecretName, SecretRef, Stage, VersionId};
-use crate::keys::Use;
+use crate::keys::{self, Use};
 use crate::kinds::{DataType, SecretType};
 use crate::secret::Plaintext;
 use crate::secrets::{Life, Secrets, Version, life};
@@ -54,15 +54,10 @@ impl Secrets {
         if !caller.at_home(secret.home.as_ref()) {
             return Err(Error::SecretNotFound);
         }
-        let (row, stages) =
-            self.store.read("secret_value", |tx| select(tx, caller, &secret.name, selector, self.clock.now()))?;
-        let ValueRow { secret, key, version, .. } = row;
+        let row = self.store.read_one("secret_value", |tx| select(tx, caller, &secret.name, selector, self.clock.now()))?;
+        let ValueRow { secret, key, version, stages } = row;
         let version = version.ok_or_else(|| missing_version(&secret.name))?;
-        let admitted = if secret.user_key || key.service {
-            self.keys.admit(caller, &key, Use::Decrypt)?
-        } else {
-            return Err(Error::Integrity(format!("secret {} names a key that the service did not make", secret.name)));
-        };
+        let admitted = keys::admit(caller, &key, Use::Decrypt)?;
         if dry_run {
             return Err(Error::DryRunSucceeded);
         }
@@ -79,8 +74,7 @@ impl Secrets {
         let context = identity.data_key_context();
         let data_key =
             self.keys.unwrap_data_key(&admitted, &version.key_version_id, version.suite, &version.wrapped, &context)?;
-        let sealed =
-            Sealed { commitment: version.commitment, nonce: version.nonce, ciphertext: version.ciphertext };
+        let sealed = Sealed { commitment: version.commitment, nonce: version.nonce, ciphertext: version.ciphertext };
         let value = envelope::open(&identity, data_key, &version.wrapped, sealed)
             .map_err(|_| Error::Integrity(format!("version {} of secret {} does not open", version.version_id, secret.name)))?;
         Ok(Value {
@@ -95,14 +89,14 @@ impl Secrets {
     }
 }
 
-/// The rows of the selected version and its stages.
+/// The selected version, with its secret, its key and its stages.
 fn select(
     tx: &mut Tx<'_>,
     caller: &Caller,
     name: &SecretName,
     selector: &Selector,
     now: Timestamp,
-) -> Result<(ValueRow, Vec<Stage>), Abort<Error>> {
+) -> Result<ValueRow, Abort<Error>> {
     let not_found = || Abort::App(Error::SecretNotFound);
     let row = match selector {
         Selector::Stage(stage) => tx.value_by_stage(&caller.account, name, stage)?,
@@ -114,27 +108,13 @@ fn select(
         Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),
         Life::Gone => return Err(not_found()),
     }
-    let stages = match (selector, &row.version) {
-        (Selector::Stage(stage), version) => {
-            let Some(labelled) = &row.stage else {
-                // Every secret has a current version; one without has lost its row.
-                return Err(if stage.as_str() == Stage::CURRENT { Abort::App(missing_version(name)) } else { not_found() });
-            };
-            if version.as_ref().is_none_or(|v| v.uuid != labelled.version_uuid) {
-                return Err(Abort::App(missing_version(name)));
-            }
-            tx.stages_of_version(&row.secret.id, &labelled.version_id)?
-        }
-        (Selector::Version(..), None) => return Err(not_found()),
-        (Selector::Version(_, stage), Some(version)) => {
-            let stages = tx.stages_of_version(&row.secret.id, &version.version_id)?;
-            if stage.as_ref().is_some_and(|s| !stages.contains(s)) {
-                return Err(not_found());
-            }
-            stages
-        }
-    };
-    Ok((row, stages))
+    match (selector, &row.version) {
+        // Every secret has a current version; one without has lost a row.
+        (Selector::Stage(stage), None) if stage.as_str() == Stage::CURRENT => Err(Abort::App(missing_version(name))),
+        (_, None) => Err(not_found()),
+        (Selector::Version(_, Some(stage)), Some(_)) if !row.stages.contains(stage) => Err(not_found()),
+        (_, Some(_)) => Ok(row),
+    }
 }
 
 fn missing_version(name: &SecretName) -> Error {

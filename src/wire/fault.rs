@@ -16,11 +16,27 @@ pub struct Fault {
     /// HTTP status, also in the body.
     pub status: u16,
     /// The code that clients act on; safe to record.
-    pub code: Cow<'static, str>,
+    pub code: &'static str,
     /// Text for people; for the caller only.
     pub message: Cow<'static, str>,
     /// Seconds after which the same request may be sent again.
     pub retry_after_s: Option<u32>,
+}
+
+/// The code for a parameter that every request needs.
+fn missing(name: &str) -> &'static str {
+    match name {
+        "AccessKeyId" => "MissingAccessKeyId",
+        "Action" => "MissingAction",
+        "Authorization" => "MissingAuthorization",
+        "Signature" => "MissingSignature",
+        "SignatureMethod" => "MissingSignatureMethod",
+        "SignatureNonce" => "MissingSignatureNonce",
+        "SignatureVersion" => "MissingSignatureVersion",
+        "Timestamp" => "MissingTimestamp",
+        "Version" => "MissingVersion",
+        _ => "MissingParameter",
+    }
 }
 
 impl Fault {
@@ -40,9 +56,7 @@ impl Fault {
             Error::BodyTooLarge => fixed(413, "RequestBodyTooLarge", "The request body is too long."),
             Error::RequestTimeout => fixed(408, "RequestTimeout", "The request did not arrive in time."),
             Error::VersionNotSupported => fixed(400, "InvalidVersion", "Specified parameter Version is not valid."),
-            Error::MissingCommonParameter(name) => {
-                told(400, format!("Missing{name}"), format!("{name} is mandatory for this action."))
-            }
+            Error::MissingCommonParameter(name) => told(400, missing(name), format!("{name} is mandatory for this action.")),
             Error::MissingParameter(name) => {
                 told(400, "MissingParameter", format!("The parameter \"{name}\" is needed but not provided."))
             }
@@ -64,7 +78,10 @@ impl Fault {
             Error::SignatureMismatch { string_to_sign } => told(
                 400,
                 "SignatureDoesNotMatch",
-                format!("Specified signature is not matched with our calculation. server string to sign is:{}", string_to_sign.0.as_str()),
+                format!(
+                    "Specified signature is not matched with our calculation. server string to sign is:{}",
+                    string_to_sign.0.as_str()
+                ),
             ),
             Error::AccessKeyNotFound => {
                 fixed(404, "InvalidAccessKeyId.NotFound", "The Access Key ID provided does not exist in our records.")
@@ -126,11 +143,11 @@ fn key_state(state: RejectedState) -> Fault {
 }
 
 fn fixed(status: u16, code: &'static str, message: &'static str) -> Fault {
-    Fault { status, code: code.into(), message: message.into(), retry_after_s: None }
+    Fault { status, code, message: message.into(), retry_after_s: None }
 }
 
-fn told(status: u16, code: impl Into<Cow<'static, str>>, message: String) -> Fault {
-    Fault { status, code: code.into(), message: message.into(), retry_after_s: None }
+fn told(status: u16, code: &'static str, message: String) -> Fault {
+    Fault { status, code, message: message.into(), retry_after_s: None }
 }
 
 fn again(status: u16, code: &'static str, message: &'static str) -> Fault {
@@ -159,7 +176,7 @@ mod tests {
         ];
         for (error, status, code, retry_after_s) in table {
             let fault = Fault::of(&error);
-            assert_eq!((fault.status, &*fault.code, fault.retry_after_s), (status, code, retry_after_s), "{error:?}");
+            assert_eq!((fault.status, fault.code, fault.retry_after_s), (status, code, retry_after_s), "{error:?}");
         }
     }
 

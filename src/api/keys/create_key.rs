@@ -35,17 +35,8 @@ pub struct Response {
 }
 
 /// Key specs of the API that no key can be made of here.
-const OTHER_SPECS: [&str; 9] = [
-    "Aliyun_SM4",
-    "Aliyun_DES3_192",
-    "RSA_2048",
-    "RSA_3072",
-    "RSA_4096",
-    "EC_P256",
-    "EC_P256K",
-    "EC_SM2",
-    "HMAC_SM3",
-];
+const OTHER_SPECS: [&str; 9] =
+    ["Aliyun_SM4", "Aliyun_DES3_192", "RSA_2048", "RSA_3072", "RSA_4096", "EC_P256", "EC_P256K", "EC_SM2", "HMAC_SM3"];
 
 /// A word of ours, or the right refusal: `UnsupportedOperation` for a word of the API that is not served, else invalid.
 fn word<T: std::str::FromStr>(given: Option<&str>, default: T, name: &'static str, others: &[&str]) -> Result<T, Error> {

@@ -95,7 +95,11 @@ fn rpc() {
         assert_eq!(claim.access_key.as_str(), "testid", "{name}");
         assert_eq!(claim.nonce, if name == "V1-A" { signature } else { NONCE }, "{name}");
         let other = claim.verify(&key("testsecrets")).err();
-        assert_eq!(other, Some(Error::SignatureMismatch { string_to_sign: StringToSign(string_to_sign.to_owned().into()) }), "{name}");
+        assert_eq!(
+            other,
+            Some(Error::SignatureMismatch { string_to_sign: StringToSign(string_to_sign.to_owned().into()) }),
+            "{name}"
+        );
     }
 }
 
