@@ -8,6 +8,7 @@
 //! | `bulla_requests_total{action,code}` | counter | requests answered; action `unknown` for all that is no operation, code `OK` on success |
 //! | `bulla_request_duration_seconds{action}` | histogram | from the whole head received to the answer handed to the connection |
 //! | `bulla_requests_in_flight` | gauge | requests admitted and not finished, whether or not their client still waits |
+//! | `bulla_requests_turned_away_total{want}` | counter | 503 for want of a permit, a thread, memory for a body, time, or the audit record |
 //! | `bulla_token_up` | gauge | 1 while the token answers |
 //! | `bulla_token_sessions_in_use`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions at work, and at most |
 //! | `bulla_token_operations_total{operation}` | counter | operations on the token |
@@ -92,6 +93,7 @@ type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    turned_away: IntCounterVec,
     durations: HistogramVec,
     in_flight: IntGauge,
     source: OnceLock<Source>,
@@ -115,14 +117,20 @@ impl Metrics {
         const VALID: &str = "names, labels and buckets are constants that fit the format and differ from each other";
         let requests =
             IntCounterVec::new(Opts::new("bulla_requests_total", "Requests answered."), &["action", "code"]).expect(VALID);
+        let turned_away = IntCounterVec::new(
+            Opts::new("bulla_requests_turned_away_total", "Requests answered 503 by the front, by what was wanting."),
+            &["want"],
+        )
+        .expect(VALID);
         let options = HistogramOpts::new("bulla_request_duration_seconds", "Time from head to answer.");
         let durations = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["action"]).expect(VALID);
         let in_flight = IntGauge::new("bulla_requests_in_flight", "Requests admitted and not finished.").expect(VALID);
         let registry = Registry::new();
         registry.register(Box::new(requests.clone())).expect(VALID);
+        registry.register(Box::new(turned_away.clone())).expect(VALID);
         registry.register(Box::new(durations.clone())).expect(VALID);
         registry.register(Box::new(in_flight.clone())).expect(VALID);
-        Self { registry, requests, durations, in_flight, source: OnceLock::new() }
+        Self { registry, requests, turned_away, durations, in_flight, source: OnceLock::new() }
     }
 
     /// Says how to read what others count. It is called at each scrape, on a thread that may wait a little. The first call
@@ -136,6 +144,11 @@ impl Metrics {
         let action = action.unwrap_or(UNKNOWN);
         self.requests.with_label_values(&[action, code]).inc();
         self.durations.with_label_values(&[action]).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a request that was turned away for want of something.
+    pub fn turned_away(&self, want: &'static str) {
+        self.turned_away.with_label_values(&[want]).inc();
     }
 
     /// All figures in the text form of Prometheus (version 0.0.4), and the requests in flight as the caller counts them.
@@ -255,6 +268,7 @@ mod tests {
         let (doc, _) = include_str!("metrics.rs").split_once("\nuse ").expect("the doc ends where the uses begin");
         let metrics = Metrics::new();
         metrics.request(None, "OK", Duration::ZERO);
+        metrics.turned_away("permits");
         let one = || vec![("x", 1)];
         metrics.set_source(move || Snapshot {
             token: TokenFigures { operations: one(), errors: one(), ..TokenFigures::default() },

@@ -4,7 +4,6 @@
 //! operations, signatures. Called by: actix-web, for every request that its parser understands.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +17,6 @@ use zeroize::Zeroizing;
 
 use super::access::{Action, Line};
 use super::body::{Bodies, Length};
-use super::connection::Connection;
 use super::fault::fault;
 use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
@@ -81,7 +79,7 @@ impl<S: Service> Front<S> {
     /// Answers a request that the parser refused: the whole answer, which ends the connection.
     pub fn refuse(&self, error: &Error, peer: Option<SocketAddr>) -> Vec<u8> {
         let request_id = RequestId::new();
-        log_refusal(request_id, error);
+        self.note(request_id, error);
         let (reply, code) = fault(error, request_id);
         self.metrics.request(None, code, Duration::ZERO);
         Line {
@@ -108,19 +106,24 @@ impl<S: Service> Front<S> {
         answer
     }
 
-    /// Answers one request of the API.
-    pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> HttpResponse {
-        let arrived = Instant::now();
-        let connection = request.conn_data::<Rc<Connection>>();
-        if let Some(connection) = connection {
-            connection.started();
+    /// Logs or counts what the client is not told. Under load many are turned away: those are counted only.
+    fn note(&self, request_id: RequestId, error: &Error) {
+        match error {
+            Error::Unavailable(what) => self.metrics.turned_away(what),
+            Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
+            _ => {}
         }
+    }
+
+    /// Answers one request, and says whether the connection must end with the answer.
+    pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> (HttpResponse, bool) {
+        let arrived = Instant::now();
         let request_id = RequestId::new();
         let client = request.peer_addr().map(|peer| peer::client(peer.ip(), request.headers(), &self.config.trusted_proxies));
         let mut outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {
-                log_refusal(request_id, &error);
+                self.note(request_id, &error);
                 let (reply, code) = fault(&error, request_id);
                 Outcome { reply, action: Action::Unknown(String::new()), code, last }
             }
@@ -140,10 +143,7 @@ impl<S: Service> Front<S> {
             duration,
         }
         .write();
-        if let Some(connection) = connection {
-            connection.answered(outcome.last);
-        }
-        response(outcome.reply, request_id, outcome.last)
+        (response(outcome.reply, request_id, outcome.last), outcome.last)
     }
 
     async fn answer(
@@ -192,7 +192,9 @@ impl<S: Service> Front<S> {
                     _ => log::error!("request_id={request_id} not recorded in time, so not answered"),
                 }
                 wipe(reply);
-                let (reply, code) = fault(&Error::Unavailable("audit"), request_id);
+                let error = Error::Unavailable("audit");
+                self.note(request_id, &error);
+                let (reply, code) = fault(&error, request_id);
                 Ok(Outcome { reply, action, code, last: false })
             }
         }
@@ -226,7 +228,7 @@ impl<S: Service> Front<S> {
             Ok(Err(_)) => Err(unavailable("threads")),
             Err(_) => {
                 log::error!("work goes on {:?} after its request came; its client got an error", arrived.elapsed());
-                Err(unavailable("work in time"))
+                Err(unavailable("time"))
             }
         }
     }
@@ -263,12 +265,4 @@ fn media_type(format: Format) -> &'static str {
 /// An answer that must not leave may hold a value.
 fn wipe(reply: Reply) {
     drop(Zeroizing::new(reply.body));
-}
-
-fn log_refusal(request_id: RequestId, error: &Error) {
-    match error {
-        Error::Unavailable(what) => log::warn!("request_id={request_id} turned away: no {what}"),
-        Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
-        _ => {}
-    }
 }

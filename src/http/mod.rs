@@ -36,12 +36,13 @@ use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_se
 use actix_web::dev::AppConfig;
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
-use actix_web::{App, HttpRequest, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 pub use access::{Action, TARGET as ACCESS_TARGET};
 pub use config::Config;
+use connection::Connection;
 use front::Front;
 use guard::{Guard, LINGER, Limits};
 
@@ -210,6 +211,22 @@ fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Outp
     })
 }
 
+/// What is done with a request.
+async fn handle<S: Service>(front: Arc<Front<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);
+    if let Some(connection) = &connection {
+        connection.started();
+    }
+    let (response, last) = match admin::page(&request, side) {
+        Some(page) => (admin::show(front, page).await, false),
+        None => front.respond(request, payload, side).await,
+    };
+    if let Some(connection) = &connection {
+        connection.answered(last);
+    }
+    response
+}
+
 /// What a worker does with a connection.
 fn pipeline<S: Service>(
     front: Arc<Front<S>>,
@@ -222,15 +239,7 @@ fn pipeline<S: Service>(
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
     };
-    let handler = move |request: HttpRequest, payload: Payload| {
-        let front = Arc::clone(&front);
-        async move {
-            match admin::page(&request, side) {
-                Some(page) => admin::show(front, page).await,
-                None => front.respond(request, payload, side).await,
-            }
-        }
-    };
+    let handler = move |request: HttpRequest, payload: Payload| handle(Arc::clone(&front), side, request, payload);
     let app = App::new().default_service(web::to(handler));
     let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
     let http = HttpService::build()

@@ -165,6 +165,8 @@ fn without_a_permit_it_is_503_at_once_and_permits_last_as_long_as_the_work() {
     third.send(get("/")).answer().is_error(503, "ServiceUnavailableTemporary");
     assert!(since.elapsed() < Duration::from_millis(300));
     assert_eq!(waits.answer().status, 200);
+    let figures = String::from_utf8(ask(server.address, get("/metrics")).body).unwrap();
+    assert!(figures.contains("bulla_requests_turned_away_total{want=\"permits\"} 1\n"), "{figures}");
     thread::sleep(Duration::from_millis(200));
     assert_eq!(third.send(get("/")).answer().status, 200);
 }
