@@ -2,19 +2,23 @@
 //!
 //! Owns: nothing but the way to the wire's table of faults. Called by: front, guard's refusals.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::ids::RequestId;
 use crate::wire::{Format, Reply};
 
 /// The answer to an error, and its code for the access line and the figures.
-pub(super) fn fault(error: &Error, request_id: RequestId) -> (Reply, &'static str) {
+pub(super) fn fault(error: &Error, request_id: RequestId) -> (Reply, Cow<'static, str>) {
     let (status, code, message) = match error {
-        Error::MalformedRequest => (400, "ParseRequestParameterException", "Server parse parameters exception."),
+        Error::MalformedRequest => {
+            (400, "ParseRequestParameterException", "Server parse parameters exception. Please check your input params.")
+        }
         Error::PathNotFound => (404, "InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
         Error::MethodNotSupported => (405, "UnsupportedHTTPMethod", "This http method is not supported."),
         Error::RequestTimeout => (408, "RequestTimeout", "The request did not arrive in time."),
-        Error::BodyTooLarge => (413, "RequestBodyTooLarge", "The request body is too large."),
-        Error::HeadTooLarge => (414, "RequestUriTooLarge", "The request line or head is too large."),
+        Error::BodyTooLarge => (413, "RequestBodyTooLarge", "The request body is too long."),
+        Error::HeadTooLarge => (414, "RequestHeadTooLarge", "The request line or the headers are too long."),
         Error::Unavailable(_) => (503, "ServiceUnavailableTemporary", "Service Unavailable Temporary."),
         _ => (500, "InternalFailure", "Internal Failure."),
     };
@@ -27,5 +31,5 @@ pub(super) fn fault(error: &Error, request_id: RequestId) -> (Reply, &'static st
         body: body.to_string().into_bytes(),
         retry_after_s: (status == 503).then_some(1),
     };
-    (reply, code)
+    (reply, code.into())
 }

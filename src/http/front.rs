@@ -3,6 +3,7 @@
 //! Owns: the order of checks before a call, admission, deadlines of body and work, the shape of answers. Must not know:
 //! operations, signatures. Called by: actix-web, for every request that its parser understands.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -43,7 +44,7 @@ pub(super) struct Front<S> {
 struct Outcome {
     reply: Reply,
     action: Action,
-    code: &'static str,
+    code: Cow<'static, str>,
     /// Whether the connection must end because the rest of the request was not read.
     last: bool,
 }
@@ -81,13 +82,13 @@ impl<S: Service> Front<S> {
         let request_id = RequestId::new();
         self.note(request_id, error);
         let (reply, code) = fault(error, request_id);
-        self.metrics.request(None, code, Duration::ZERO);
+        self.metrics.request(None, &code, Duration::ZERO);
         Line {
             request_id,
             peer: peer.map(|p| p.ip().to_canonical()),
             method: "",
             action: &Action::Unknown(String::new()),
-            code,
+            code: &code,
             status: reply.status,
             bytes: reply.body.len(),
             duration: Duration::ZERO,
@@ -131,13 +132,13 @@ impl<S: Service> Front<S> {
         // The parser keeps no connection whose client offered another protocol; it should be told.
         outcome.last |= request.head().upgrade();
         let duration = arrived.elapsed();
-        self.metrics.request(outcome.action.served(), outcome.code, duration);
+        self.metrics.request(outcome.action.served(), &outcome.code, duration);
         Line {
             request_id,
             peer: client.map(|c| c.address),
             method: request.method().as_str(),
             action: &outcome.action,
-            code: outcome.code,
+            code: &outcome.code,
             status: outcome.reply.status,
             bytes: outcome.reply.body.len(),
             duration,

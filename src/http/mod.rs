@@ -22,6 +22,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -69,8 +70,8 @@ pub struct Answer<D> {
     pub reply: Reply,
     /// The operation, for the access line and the figures.
     pub action: Action,
-    /// The error's code, or `OK`, for the same.
-    pub code: &'static str,
+    /// The error's code, or `OK`, for the same. Never text of the caller's.
+    pub code: Cow<'static, str>,
     /// Until this resolves, nobody may see the reply; if it fails, nobody ever does.
     pub durable: D,
 }

@@ -75,12 +75,12 @@ fn long_targets_are_served_to_the_limit() {
     let target = |length: usize| format!("/?{}", "a".repeat(length - 2));
     assert_eq!(ask(server.address, get(&target(65_000))).json()["QueryLength"], 64_998);
     for too_long in [65_001, 65_534, 65_535, 70_000, 120_000, 200_000, 2_000_000] {
-        ask(server.address, get(&target(too_long))).is_error(414, "RequestUriTooLarge");
+        ask(server.address, get(&target(too_long))).is_error(414, "RequestHeadTooLarge");
     }
     // The same on a connection that was used before.
     let mut wire = Wire::to(server.address);
     assert_eq!(wire.send(get("/")).answer().status, 200);
-    wire.send(get(&target(70_000))).answer().is_error(414, "RequestUriTooLarge");
+    wire.send(get(&target(70_000))).answer().is_error(414, "RequestHeadTooLarge");
     wire.closed();
 }
 
