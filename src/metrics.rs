@@ -8,22 +8,26 @@
 //! | `bulla_requests_total{action,code}` | counter | requests answered; action `unknown` for all that is no operation, code `OK` on success |
 //! | `bulla_request_duration_seconds{action}` | histogram | from the whole head received to the answer handed to the connection |
 //! | `bulla_requests_in_flight` | gauge | requests admitted and not finished, whether or not their client still waits |
+//! | `bulla_requests_turned_away_total{want}` | counter | 503 for want of a permit, a thread, memory for a body, time, or the audit record |
 //! | `bulla_token_up` | gauge | 1 while the token answers |
-//! | `bulla_token_sessions_in_use`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions at work, and at most |
-//! | `bulla_token_operations_total{operation}` | counter | operations on the token |
-//! | `bulla_token_errors_total{class}` | counter | failed operations by class of error |
-//! | `bulla_database_connections_in_use`, `…_idle` | gauge | the pool |
+//! | `bulla_token_epochs_total` | counter | connections to the token: one at start, one for each reconnect |
+//! | `bulla_token_sessions_in_use`, `bulla_token_sessions_open`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions |
+//! | `bulla_token_operations_total{operation}` | counter | operations begun on the token |
+//! | `bulla_token_errors_total{class}` | counter | failed PKCS#11 calls by class of error |
+//! | `bulla_database_connections_in_use`, `bulla_database_connections_idle`, `bulla_database_connections_limit` | gauge | the pools |
 //! | `bulla_store_retries_total{transaction}` | counter | transactions run again after a conflict |
 //! | `bulla_audit_queue_length` | gauge | records not yet on disk |
-//! | `bulla_audit_sync_duration_seconds` | summary | syncs of the audit file: count and sum |
-//! | `bulla_audit_sync_failures_total` | counter | syncs that failed; each refused its requests |
+//! | `bulla_audit_lines_total`, `bulla_audit_syncs_total` | counter | lines written; syncs that succeeded. Their ratio is the group size |
+//! | `bulla_audit_last_sync_duration_seconds` | gauge | the last sync of the audit file |
+//! | `bulla_audit_failures_total` | counter | times the file could not be written; each refused its requests |
+//! | `bulla_audit_checkpoint_failures_total` | counter | checkpoint signatures that the token did not give |
 //! | `bulla_integrity_alarms_total` | counter | stored bytes that did not verify. Anything but 0 needs a person |
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Summary};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// The action label of everything that is no operation of the API, so that callers cannot make labels.
@@ -50,8 +54,12 @@ pub struct Snapshot {
 pub struct TokenFigures {
     /// Whether the token answers.
     pub up: bool,
+    /// Connections to it, the first included.
+    pub epochs: u64,
     /// Sessions at work now.
     pub sessions_in_use: u64,
+    /// Sessions open now.
+    pub sessions_open: u64,
     /// Sessions at most.
     pub sessions_limit: u64,
     /// Operations by name.
@@ -67,6 +75,8 @@ pub struct DatabaseFigures {
     pub in_use: u64,
     /// Connections open and free.
     pub idle: u64,
+    /// Connections at most.
+    pub limit: u64,
     /// Retries by name of the transaction.
     pub retries: Vec<(&'static str, u64)>,
 }
@@ -76,12 +86,16 @@ pub struct DatabaseFigures {
 pub struct AuditFigures {
     /// Records not yet on disk.
     pub queue: u64,
-    /// Syncs done.
+    /// Lines written.
+    pub lines: u64,
+    /// Syncs that succeeded.
     pub syncs: u64,
-    /// Time spent in them, seconds.
-    pub sync_seconds: f64,
-    /// Syncs that failed.
-    pub sync_failures: u64,
+    /// Duration of the last one, seconds.
+    pub last_sync_seconds: f64,
+    /// Times the file could not be written.
+    pub failures: u64,
+    /// Checkpoint signatures that the token did not give.
+    pub checkpoint_failures: u64,
 }
 
 type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
@@ -90,6 +104,7 @@ type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    turned_away: IntCounterVec,
     durations: HistogramVec,
     in_flight: IntGauge,
     source: OnceLock<Source>,
@@ -113,14 +128,20 @@ impl Metrics {
         const VALID: &str = "names, labels and buckets are constants that fit the format and differ from each other";
         let requests =
             IntCounterVec::new(Opts::new("bulla_requests_total", "Requests answered."), &["action", "code"]).expect(VALID);
+        let turned_away = IntCounterVec::new(
+            Opts::new("bulla_requests_turned_away_total", "Requests answered 503 by the front, by what was wanting."),
+            &["want"],
+        )
+        .expect(VALID);
         let options = HistogramOpts::new("bulla_request_duration_seconds", "Time from head to answer.");
         let durations = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["action"]).expect(VALID);
         let in_flight = IntGauge::new("bulla_requests_in_flight", "Requests admitted and not finished.").expect(VALID);
         let registry = Registry::new();
         registry.register(Box::new(requests.clone())).expect(VALID);
+        registry.register(Box::new(turned_away.clone())).expect(VALID);
         registry.register(Box::new(durations.clone())).expect(VALID);
         registry.register(Box::new(in_flight.clone())).expect(VALID);
-        Self { registry, requests, durations, in_flight, source: OnceLock::new() }
+        Self { registry, requests, turned_away, durations, in_flight, source: OnceLock::new() }
     }
 
     /// Says how to read what others count. It is called at each scrape, on a thread that may wait a little. The first call
@@ -129,11 +150,16 @@ impl Metrics {
         let _ = self.source.set(Box::new(source));
     }
 
-    /// Counts an answer. `action` is none for what is no operation of the API.
-    pub fn request(&self, action: Option<&'static str>, code: &'static str, duration: Duration) {
+    /// Counts an answer. `action` is none for what is no operation of the API; `code` is from the table of faults, or `OK`.
+    pub fn request(&self, action: Option<&'static str>, code: &str, duration: Duration) {
         let action = action.unwrap_or(UNKNOWN);
         self.requests.with_label_values(&[action, code]).inc();
         self.durations.with_label_values(&[action]).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a request that was turned away for want of something.
+    pub fn turned_away(&self, want: &'static str) {
+        self.turned_away.with_label_values(&[want]).inc();
     }
 
     /// All figures in the text form of Prometheus (version 0.0.4), and the requests in flight as the caller counts them.
@@ -155,17 +181,23 @@ impl Metrics {
 fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
     let Snapshot { token, database, audit, integrity_alarms } = now;
     [
-        gauge("bulla_token_up", "1 while the token answers.", u64::from(token.up)),
-        gauge("bulla_token_sessions_in_use", "PKCS#11 sessions at work.", token.sessions_in_use),
-        gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most.", token.sessions_limit),
-        counters("bulla_token_operations_total", "Operations on the token.", "operation", &token.operations),
-        counters("bulla_token_errors_total", "Failed token operations by class.", "class", &token.errors),
-        gauge("bulla_database_connections_in_use", "Database connections at work.", database.in_use),
-        gauge("bulla_database_connections_idle", "Database connections open and free.", database.idle),
+        gauge("bulla_token_up", "1 while the token answers.", f64::from(u8::from(token.up))),
+        counter("bulla_token_epochs_total", "Connections to the token.", token.epochs),
+        gauge("bulla_token_sessions_in_use", "PKCS#11 sessions at work.", token.sessions_in_use as f64),
+        gauge("bulla_token_sessions_open", "PKCS#11 sessions open.", token.sessions_open as f64),
+        gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most.", token.sessions_limit as f64),
+        counters("bulla_token_operations_total", "Operations begun on the token.", "operation", &token.operations),
+        counters("bulla_token_errors_total", "Failed PKCS#11 calls by class.", "class", &token.errors),
+        gauge("bulla_database_connections_in_use", "Database connections at work.", database.in_use as f64),
+        gauge("bulla_database_connections_idle", "Database connections open and free.", database.idle as f64),
+        gauge("bulla_database_connections_limit", "Database connections at most.", database.limit as f64),
         counters("bulla_store_retries_total", "Transactions run again.", "transaction", &database.retries),
-        gauge("bulla_audit_queue_length", "Audit records not yet on disk.", audit.queue),
-        summary("bulla_audit_sync_duration_seconds", "Syncs of the audit file.", audit.syncs, audit.sync_seconds),
-        counter("bulla_audit_sync_failures_total", "Syncs of the audit file that failed.", audit.sync_failures),
+        gauge("bulla_audit_queue_length", "Audit records not yet on disk.", audit.queue as f64),
+        counter("bulla_audit_lines_total", "Lines of the audit file.", audit.lines),
+        counter("bulla_audit_syncs_total", "Syncs of the audit file that succeeded.", audit.syncs),
+        gauge("bulla_audit_last_sync_duration_seconds", "The last of them.", audit.last_sync_seconds),
+        counter("bulla_audit_failures_total", "Times the audit file could not be written.", audit.failures),
+        counter("bulla_audit_checkpoint_failures_total", "Missing checkpoint signatures.", audit.checkpoint_failures),
         counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
     ]
     .into_iter()
@@ -203,19 +235,10 @@ fn counters(name: &str, help: &str, label: &str, values: &[(&'static str, u64)])
     family(name, help, MetricType::COUNTER, metrics.collect())
 }
 
-fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
+fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
     let mut gauge = Gauge::default();
-    gauge.set_value(value as f64);
+    gauge.set_value(value);
     family(name, help, MetricType::GAUGE, vec![Metric::from_gauge(gauge)])
-}
-
-fn summary(name: &str, help: &str, count: u64, sum: f64) -> MetricFamily {
-    let mut summary = Summary::default();
-    summary.set_sample_count(count);
-    summary.set_sample_sum(sum);
-    let mut metric = Metric::default();
-    metric.set_summary(summary);
-    family(name, help, MetricType::SUMMARY, vec![metric])
 }
 
 #[cfg(test)]
@@ -228,7 +251,7 @@ mod tests {
         metrics.request(Some("GetSecretValue"), "OK", Duration::from_millis(3));
         metrics.request(None, "InvalidApi.NotFound", Duration::ZERO);
         let token = TokenFigures { errors: vec![("session", 2)], ..TokenFigures::default() };
-        let audit = AuditFigures { syncs: 4, sync_seconds: 0.5, ..AuditFigures::default() };
+        let audit = AuditFigures { syncs: 4, last_sync_seconds: 0.5, ..AuditFigures::default() };
         metrics.set_source(move || Snapshot { token: token.clone(), audit: audit.clone(), ..Snapshot::default() });
         let text = metrics.render(7);
         for line in [
@@ -237,8 +260,8 @@ mod tests {
             "bulla_request_duration_seconds_bucket{action=\"GetSecretValue\",le=\"0.004\"} 1",
             "bulla_requests_in_flight 7",
             "bulla_token_errors_total{class=\"session\"} 2",
-            "bulla_audit_sync_duration_seconds_count 4",
-            "bulla_audit_sync_duration_seconds_sum 0.5",
+            "bulla_audit_syncs_total 4",
+            "bulla_audit_last_sync_duration_seconds 0.5",
             "bulla_integrity_alarms_total 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
@@ -252,13 +275,13 @@ mod tests {
         let (doc, _) = include_str!("metrics.rs").split_once("\nuse ").expect("the doc ends where the uses begin");
         let metrics = Metrics::new();
         metrics.request(None, "OK", Duration::ZERO);
+        metrics.turned_away("permits");
         let one = || vec![("x", 1)];
         metrics.set_source(move || Snapshot {
             token: TokenFigures { operations: one(), errors: one(), ..TokenFigures::default() },
             database: DatabaseFigures { retries: one(), ..DatabaseFigures::default() },
             ..Snapshot::default()
         });
-        let doc = doc.replace("`…_", "`bulla_database_connections_");
         for name in metrics.render(0).lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()) {
             assert!(doc.contains(&format!("`{name}")), "{name}");
         }

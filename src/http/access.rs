@@ -37,7 +37,7 @@ pub(super) struct Line<'a> {
     pub peer: Option<IpAddr>,
     pub method: &'a str,
     pub action: &'a Action,
-    pub code: &'static str,
+    pub code: &'a str,
     pub status: u16,
     pub bytes: usize,
     pub duration: Duration,

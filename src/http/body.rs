@@ -90,7 +90,7 @@ impl Bodies {
             }
             while length > claimed {
                 let block = Arc::clone(&self.memory).try_acquire_owned();
-                let block = block.map_err(|_| Error::Unavailable("memory for bodies"))?;
+                let block = block.map_err(|_| Error::Unavailable("memory"))?;
                 match &mut claim {
                     Some(claim) => claim.merge(block),
                     None => claim = Some(block),

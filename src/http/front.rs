@@ -3,8 +3,8 @@
 //! Owns: the order of checks before a call, admission, deadlines of body and work, the shape of answers. Must not know:
 //! operations, signatures. Called by: actix-web, for every request that its parser understands.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 
 use super::access::{Action, Line};
 use super::body::{Bodies, Length};
-use super::connection::Connection;
 use super::fault::fault;
 use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
@@ -45,7 +44,7 @@ pub(super) struct Front<S> {
 struct Outcome {
     reply: Reply,
     action: Action,
-    code: &'static str,
+    code: Cow<'static, str>,
     /// Whether the connection must end because the rest of the request was not read.
     last: bool,
 }
@@ -81,15 +80,15 @@ impl<S: Service> Front<S> {
     /// Answers a request that the parser refused: the whole answer, which ends the connection.
     pub fn refuse(&self, error: &Error, peer: Option<SocketAddr>) -> Vec<u8> {
         let request_id = RequestId::new();
-        log_refusal(request_id, error);
+        self.note(request_id, error);
         let (reply, code) = fault(error, request_id);
-        self.metrics.request(None, code, Duration::ZERO);
+        self.metrics.request(None, &code, Duration::ZERO);
         Line {
             request_id,
             peer: peer.map(|p| p.ip().to_canonical()),
             method: "",
             action: &Action::Unknown(String::new()),
-            code,
+            code: &code,
             status: reply.status,
             bytes: reply.body.len(),
             duration: Duration::ZERO,
@@ -108,19 +107,24 @@ impl<S: Service> Front<S> {
         answer
     }
 
-    /// Answers one request of the API.
-    pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> HttpResponse {
-        let arrived = Instant::now();
-        let connection = request.conn_data::<Rc<Connection>>();
-        if let Some(connection) = connection {
-            connection.started();
+    /// Logs or counts what the client is not told. Under load many are turned away: those are counted only.
+    fn note(&self, request_id: RequestId, error: &Error) {
+        match error {
+            Error::Unavailable(what) => self.metrics.turned_away(what),
+            Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
+            _ => {}
         }
+    }
+
+    /// Answers one request, and says whether the connection must end with the answer.
+    pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> (HttpResponse, bool) {
+        let arrived = Instant::now();
         let request_id = RequestId::new();
         let client = request.peer_addr().map(|peer| peer::client(peer.ip(), request.headers(), &self.config.trusted_proxies));
         let mut outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {
-                log_refusal(request_id, &error);
+                self.note(request_id, &error);
                 let (reply, code) = fault(&error, request_id);
                 Outcome { reply, action: Action::Unknown(String::new()), code, last }
             }
@@ -128,22 +132,19 @@ impl<S: Service> Front<S> {
         // The parser keeps no connection whose client offered another protocol; it should be told.
         outcome.last |= request.head().upgrade();
         let duration = arrived.elapsed();
-        self.metrics.request(outcome.action.served(), outcome.code, duration);
+        self.metrics.request(outcome.action.served(), &outcome.code, duration);
         Line {
             request_id,
             peer: client.map(|c| c.address),
             method: request.method().as_str(),
             action: &outcome.action,
-            code: outcome.code,
+            code: &outcome.code,
             status: outcome.reply.status,
             bytes: outcome.reply.body.len(),
             duration,
         }
         .write();
-        if let Some(connection) = connection {
-            connection.answered(outcome.last);
-        }
-        response(outcome.reply, request_id, outcome.last)
+        (response(outcome.reply, request_id, outcome.last), outcome.last)
     }
 
     async fn answer(
@@ -192,7 +193,9 @@ impl<S: Service> Front<S> {
                     _ => log::error!("request_id={request_id} not recorded in time, so not answered"),
                 }
                 wipe(reply);
-                let (reply, code) = fault(&Error::Unavailable("audit"), request_id);
+                let error = Error::Unavailable("audit");
+                self.note(request_id, &error);
+                let (reply, code) = fault(&error, request_id);
                 Ok(Outcome { reply, action, code, last: false })
             }
         }
@@ -226,7 +229,7 @@ impl<S: Service> Front<S> {
             Ok(Err(_)) => Err(unavailable("threads")),
             Err(_) => {
                 log::error!("work goes on {:?} after its request came; its client got an error", arrived.elapsed());
-                Err(unavailable("work in time"))
+                Err(unavailable("time"))
             }
         }
     }
@@ -263,12 +266,4 @@ fn media_type(format: Format) -> &'static str {
 /// An answer that must not leave may hold a value.
 fn wipe(reply: Reply) {
     drop(Zeroizing::new(reply.body));
-}
-
-fn log_refusal(request_id: RequestId, error: &Error) {
-    match error {
-        Error::Unavailable(what) => log::warn!("request_id={request_id} turned away: no {what}"),
-        Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
-        _ => {}
-    }
 }

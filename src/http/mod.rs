@@ -22,6 +22,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -36,12 +37,13 @@ use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_se
 use actix_web::dev::AppConfig;
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
-use actix_web::{App, HttpRequest, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 pub use access::{Action, TARGET as ACCESS_TARGET};
 pub use config::Config;
+use connection::Connection;
 use front::Front;
 use guard::{Guard, LINGER, Limits};
 
@@ -68,8 +70,8 @@ pub struct Answer<D> {
     pub reply: Reply,
     /// The operation, for the access line and the figures.
     pub action: Action,
-    /// The error's code, or `OK`, for the same.
-    pub code: &'static str,
+    /// The error's code, or `OK`, for the same. Never text of the caller's.
+    pub code: Cow<'static, str>,
     /// Until this resolves, nobody may see the reply; if it fails, nobody ever does.
     pub durable: D,
 }
@@ -210,6 +212,22 @@ fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Outp
     })
 }
 
+/// What is done with a request.
+async fn handle<S: Service>(front: Arc<Front<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);
+    if let Some(connection) = &connection {
+        connection.started();
+    }
+    let (response, last) = match admin::page(&request, side) {
+        Some(page) => (admin::show(front, page).await, false),
+        None => front.respond(request, payload, side).await,
+    };
+    if let Some(connection) = &connection {
+        connection.answered(last);
+    }
+    response
+}
+
 /// What a worker does with a connection.
 fn pipeline<S: Service>(
     front: Arc<Front<S>>,
@@ -222,15 +240,7 @@ fn pipeline<S: Service>(
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
     };
-    let handler = move |request: HttpRequest, payload: Payload| {
-        let front = Arc::clone(&front);
-        async move {
-            match admin::page(&request, side) {
-                Some(page) => admin::show(front, page).await,
-                None => front.respond(request, payload, side).await,
-            }
-        }
-    };
+    let handler = move |request: HttpRequest, payload: Payload| handle(Arc::clone(&front), side, request, payload);
     let app = App::new().default_service(web::to(handler));
     let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
     let http = HttpService::build()

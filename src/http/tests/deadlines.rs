@@ -84,6 +84,12 @@ fn work_that_takes_longer_than_a_head_may_is_not_disturbed() {
     let mut wire = Wire::to(server.address);
     assert_eq!(wire.send(get("/?sleep=1300")).answer().status, 200);
     assert_eq!(wire.send(get("/?sleep=700")).answer().status, 200);
+    // Nor are probes on a connection that they keep.
+    for page in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(wire.send(get(page)).answer().status, 200);
+        sleep(Duration::from_millis(900));
+    }
+    assert_eq!(wire.send(get("/")).answer().status, 200);
 }
 
 #[test]

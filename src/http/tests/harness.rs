@@ -48,7 +48,7 @@ impl Service for Echo {
         };
         let action = if asked("unknown").is_some() { Action::Unknown("No Such".into()) } else { Action::Served("Echo") };
         let reply = Reply { status: 200, format: Format::Json, body: body.to_string().into_bytes(), retry_after_s: None };
-        Answer { reply, action, code: "OK", durable }
+        Answer { reply, action, code: "OK".into(), durable }
     }
 
     fn readiness(&self) -> Readiness {

@@ -58,11 +58,11 @@ fn heads_too_large_for_the_parser() {
     let server = start(config());
     let header = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(200_000));
     let mut wire = Wire::to(server.address);
-    wire.send(header).answer().is_error(414, "RequestUriTooLarge");
+    wire.send(header).answer().is_error(414, "RequestHeadTooLarge");
     wire.closed();
     let headers = |count| format!("GET /?echo=1 HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count));
     assert_eq!(ask(server.address, headers(95)).json()["Echo"], "1");
-    ask(server.address, headers(96)).is_error(414, "RequestUriTooLarge");
+    ask(server.address, headers(96)).is_error(414, "RequestHeadTooLarge");
 }
 
 #[test]

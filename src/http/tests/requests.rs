@@ -75,12 +75,12 @@ fn long_targets_are_served_to_the_limit() {
     let target = |length: usize| format!("/?{}", "a".repeat(length - 2));
     assert_eq!(ask(server.address, get(&target(65_000))).json()["QueryLength"], 64_998);
     for too_long in [65_001, 65_534, 65_535, 70_000, 120_000, 200_000, 2_000_000] {
-        ask(server.address, get(&target(too_long))).is_error(414, "RequestUriTooLarge");
+        ask(server.address, get(&target(too_long))).is_error(414, "RequestHeadTooLarge");
     }
     // The same on a connection that was used before.
     let mut wire = Wire::to(server.address);
     assert_eq!(wire.send(get("/")).answer().status, 200);
-    wire.send(get(&target(70_000))).answer().is_error(414, "RequestUriTooLarge");
+    wire.send(get(&target(70_000))).answer().is_error(414, "RequestHeadTooLarge");
     wire.closed();
 }
 
@@ -165,6 +165,8 @@ fn without_a_permit_it_is_503_at_once_and_permits_last_as_long_as_the_work() {
     third.send(get("/")).answer().is_error(503, "ServiceUnavailableTemporary");
     assert!(since.elapsed() < Duration::from_millis(300));
     assert_eq!(waits.answer().status, 200);
+    let figures = String::from_utf8(ask(server.address, get("/metrics")).body).unwrap();
+    assert!(figures.contains("bulla_requests_turned_away_total{want=\"permits\"} 1\n"), "{figures}");
     thread::sleep(Duration::from_millis(200));
     assert_eq!(third.send(get("/")).answer().status, 200);
 }
