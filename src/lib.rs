@@ -8,6 +8,8 @@
 //! | [`ids`], [`secret`], [`clock`], [`canonical`] | what an id, a secret, a time, a list of fields is |
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
+//! | [`auth`] | who calls, and what they may do |
+pub mod auth;
 pub mod canonical;
 pub mod clock;
 pub mod error;
