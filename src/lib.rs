@@ -9,6 +9,8 @@
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`auth`] | who calls, and what they may do |
+//! | [`audit`] | what happened, provably |
+pub mod audit;
 pub mod auth;
 pub mod canonical;
 pub mod clock;

@@ -1,0 +1,328 @@
+//! The audit log: what happened is on disk before anybody can see it happen.
+//!
+//! Owns: the file, its chain, the signed checkpoints, and their proof (`verify`). Must not know: tokens, databases, HTTP; the
+//! signer is a closure. Called by: api and jobs (submit), app and admin (open, complete, close, verify).
+//!
+//! # Promises
+//! - When [`Ticket`] says yes, the line is durable (`fdatasync` returned). One sync serves all who wait.
+//! - When a line cannot be made durable, its ticket fails, and the file goes back to its last durable length. The next line, or
+//!   the next second, tries again: service returns when the disk does, without a restart.
+//! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
+//! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
+//!   why, and what was in a removed one is written out again from the open handle.
+//! - An intent without outcome survives crashes and rotation, until [`Audit::complete`] closes it.
+//!
+//! # Format
+//! The file `<dir>/<name>.jsonl` (mode 0600) holds one JSON object a line. Every line begins with the same members, in this
+//! order and with no white space, then those of its kind:
+//!
+//! ```text
+//! {"seq":17,"time":"2026-11-24T05:47:40.764Z","node":"<uuid>","prev":"<64 hex digits>","kind":"read",…}\n
+//!
+//! seq    number of the line, from 1, over all files of the log
+//! time   UTC, milliseconds; when the line was written
+//! node   the server process's home
+//! prev   SHA-256 of the line before without its newline; 64 zeros before the first line
+//! ```
+//!
+//! | kind | written | further members |
+//! |---|---|---|
+//! | `file` | first in every file | `log` (its name), `format` (1), `reason`, `open` (intents without outcome, as objects) |
+//! | `start`, `stop` | when the log is opened, closed | |
+//! | `read` | a read was allowed | those of a record |
+//! | `refused` | a request was refused | those of a record |
+//! | `intent` | before a write's transaction commits | those of a record |
+//! | `outcome` | after it, before the answer leaves | those of a record |
+//! | `admin` | an administration command | those of a record |
+//! | `checkpoint` | every second or 256 lines | `at` (a seq), `hash` (of that line), `sig` |
+//! | `recovered` | after a crash or a failure to write | `reason`; after a crash `cut` (bytes), `cut_sha256`, `cut_text` (their beginning); after a failure `refused` (records) |
+//!
+//! Members of a record, absent where they do not apply: `request_id`, `account`, `principal` (`root` or `user/<name>`),
+//! `access_key`, `source_ip`, `action`, `resource`, `version`, `decision` (`allowed` or `refused`), `by` (policy, `root` or rule),
+//! `code`. Texts are cut to [`MAX_TEXT_BYTES`] bytes and then end in `…`.
+//!
+//! `sig` is the ECDSA P-256 signature (64 bytes r‖s, 128 hex digits) by the key AUD on the token over SHA-256 of this text, where
+//! time is the checkpoint line's:
+//!
+//! ```text
+//! bulla audit checkpoint 1\nnode <node>\nseq <at>\nhash <hash>\ntime <time>\n
+//! ```
+//!
+//! A checkpoint proves the line `at` and everything before it, over all files. It may stand some lines later than what it proves,
+//! because nothing waits for the token. When a file is full it ends in a checkpoint, is renamed to `<name>-<seq of its first
+//! line, 20 digits>.jsonl`, and the new file's first line carries its last hash. `<name>.lock` is locked while a process owns the log.
+
+mod chain;
+mod file;
+mod record;
+mod recover;
+mod seal;
+mod verify;
+mod writer;
+
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
+pub use self::seal::Signer;
+pub use self::verify::{Broken, Flaw, Report, log_files, verify, verify_files};
+use self::writer::{Job, Line, Writer};
+use crate::clock::Clock;
+use crate::ids::NodeId;
+
+/// How a log is kept.
+#[derive(Debug, Clone)]
+pub struct AuditConfig {
+    /// The folder; made with mode 0700 if it is not there.
+    pub dir: PathBuf,
+    /// Name of the log: letters, digits and underscores; `audit` for the server, `admin` for commands.
+    pub name: String,
+    /// From this size on, in bytes, a new file begins.
+    pub max_file_bytes: u64,
+    /// Longest time from a line to its checkpoint while the token is there, milliseconds.
+    pub checkpoint_every_ms: u64,
+    /// Most lines between two checkpoints while the token is there.
+    pub checkpoint_lines: u64,
+    /// Most records that wait to be written; one more is refused.
+    pub queue_limit: usize,
+    /// How long to wait for another process that holds the log, milliseconds.
+    pub lock_wait_ms: u64,
+    /// Where times come from.
+    pub clock: Clock,
+}
+
+impl AuditConfig {
+    /// The usual values: files of 64 MiB, checkpoints every second or 256 lines, 8,192 waiting records, no wait for the lock.
+    pub fn new(dir: impl Into<PathBuf>, name: &str) -> Self {
+        Self {
+            dir: dir.into(),
+            name: name.to_owned(),
+            max_file_bytes: 64 << 20,
+            checkpoint_every_ms: 1000,
+            checkpoint_lines: 256,
+            queue_limit: 8192,
+            lock_wait_ms: 0,
+            clock: Clock::System,
+        }
+    }
+}
+
+/// Why a record is not in the log, or the log not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditError {
+    /// Too many records wait.
+    Full,
+    /// The file cannot be written; why.
+    Write(String),
+    /// The log is closed.
+    Closed,
+    /// Another process holds the log; its lock file.
+    InUse(PathBuf),
+    /// The log cannot be opened; file and reason.
+    Open(PathBuf, String),
+}
+
+impl fmt::Display for AuditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AuditError::Full => f.write_str("too many audit records wait"),
+            AuditError::Write(reason) => write!(f, "the audit file cannot be written: {reason}"),
+            AuditError::Closed => f.write_str("the audit log is closed"),
+            AuditError::InUse(lock) => write!(f, "another process holds the audit log ({})", lock.display()),
+            AuditError::Open(path, reason) => write!(f, "cannot open the audit log {}: {reason}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for AuditError {}
+
+/// What the log says of the time before it was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Intents without outcome, oldest first: ask the database, then call [`Audit::complete`].
+    pub open_intents: Vec<OpenIntent>,
+    /// Bytes of a line that was cut off because the process died while writing it.
+    pub cut_bytes: u64,
+    /// Why the file found was set aside and a new one begun; none when it was sound.
+    pub set_aside: Option<String>,
+}
+
+/// An open log. Dropping it closes it.
+pub struct Audit {
+    queue: SyncSender<Job>,
+    gauges: Arc<Gauges>,
+    /// None once closed.
+    writer: Mutex<Option<Running>>,
+}
+
+/// The writing thread, and the lock that it holds the log by.
+struct Running {
+    thread: JoinHandle<()>,
+    _lock: File,
+}
+
+/// Numbers for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that wait to be written.
+    pub queued: usize,
+    /// Lines written, of every kind, since the log was opened.
+    pub lines: u64,
+    /// Syncs that succeeded.
+    pub syncs: u64,
+    /// Duration of the last sync, microseconds.
+    pub last_sync_us: u64,
+    /// Times that the file could not be written.
+    pub failures: u64,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Signatures that the token did not give.
+    pub checkpoint_failures: u64,
+}
+
+/// [`Stats`] while they change, and why the file cannot be written, if so.
+#[derive(Default)]
+struct Gauges {
+    queued: AtomicUsize,
+    lines: AtomicU64,
+    syncs: AtomicU64,
+    last_sync_us: AtomicU64,
+    failures: AtomicU64,
+    checkpoints: AtomicU64,
+    checkpoint_failures: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Audit {
+    /// Opens or makes the log, repairs its end after a crash, and writes its `start` line.
+    ///
+    /// # Errors
+    /// `InUse` when another process holds it; `Open` when folder or file do not allow it; `Write` when the first lines cannot be
+    /// written.
+    pub fn open(config: AuditConfig, node: NodeId, signer: Signer) -> Result<(Self, Recovered), AuditError> {
+        let lock = file::lock(&config)?;
+        let gauges = Arc::new(Gauges::default());
+        let (queue, jobs) = std::sync::mpsc::sync_channel(config.queue_limit);
+        let thread = format!("audit-{}", config.name);
+        let path = config.dir.clone();
+        let (writer, recovered) = Writer::open(config, node, signer, Arc::clone(&gauges))?;
+        let thread = std::thread::Builder::new()
+            .name(thread)
+            .spawn(move || writer.run(&jobs))
+            .map_err(|e| AuditError::Open(path, e.to_string()))?;
+        Ok((Self { queue, gauges, writer: Mutex::new(Some(Running { thread, _lock: lock })) }, recovered))
+    }
+
+    /// Hands a record to the log. It is durable when the ticket says so, not before.
+    pub fn submit(&self, record: &Record<'_>) -> Ticket {
+        self.put(Line::of(record))
+    }
+
+    /// Writes the outcome of an intent that a crash left open: whether the database has its effect.
+    pub fn complete(&self, intent: &OpenIntent, committed: bool) -> Ticket {
+        self.put(Line::of(&intent.outcome(if committed { "OK" } else { "NotCommitted" })))
+    }
+
+    fn put(&self, line: Line) -> Ticket {
+        let (done, result) = oneshot::channel();
+        // Counted before it can be taken off again.
+        self.gauges.queued.fetch_add(1, Ordering::Relaxed);
+        let refused = match self.queue.try_send(Job::Write(line, done)) {
+            Ok(()) => return Ticket(Waiting::For(result)),
+            Err(TrySendError::Full(_)) => AuditError::Full,
+            Err(TrySendError::Disconnected(_)) => AuditError::Closed,
+        };
+        self.gauges.queued.fetch_sub(1, Ordering::Relaxed);
+        Ticket(Waiting::Refused(refused))
+    }
+
+    /// Whether the last attempt to write succeeded. While it did not, one is made at least every second.
+    ///
+    /// # Errors
+    /// `Write` with the reason; `Closed` when nothing will be written any more.
+    pub fn health(&self) -> Result<(), AuditError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.as_ref().is_none_or(|w| w.thread.is_finished()) {
+            return Err(AuditError::Closed);
+        }
+        let trouble = self.gauges.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone().map_or(Ok(()), |reason| Err(AuditError::Write(reason)))
+    }
+
+    /// The numbers now.
+    pub fn stats(&self) -> Stats {
+        let g = &self.gauges;
+        let [lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures] =
+            [&g.lines, &g.syncs, &g.last_sync_us, &g.failures, &g.checkpoints, &g.checkpoint_failures]
+                .map(|n| n.load(Ordering::Relaxed));
+        let queued = g.queued.load(Ordering::Relaxed);
+        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures }
+    }
+
+    /// Writes what waits, the `stop` line and a last checkpoint (the token has two seconds for it). Records that come later are
+    /// refused. Closing twice does nothing.
+    pub fn close(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // An error means that the thread is gone already.
+            let _ = self.queue.send(Job::Close);
+            if writer.thread.join().is_err() {
+                log::error!("the audit writer panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A record on its way to the disk: wait for it, in a thread or as a future, before the effect or the answer.
+#[must_use = "a record counts only when its ticket says that it is durable"]
+pub struct Ticket(Waiting);
+
+enum Waiting {
+    For(oneshot::Receiver<Result<(), AuditError>>),
+    Refused(AuditError),
+}
+
+impl Ticket {
+    /// Blocks until the record is durable, or known not to be.
+    ///
+    /// # Errors
+    /// `Full`, `Write` or `Closed`: the record is not in the log, and what it describes must not happen.
+    ///
+    /// # Panics
+    /// In an asynchronous task; await the ticket there.
+    pub fn wait(self) -> Result<(), AuditError> {
+        match self.0 {
+            Waiting::For(result) => result.blocking_recv().unwrap_or(Err(AuditError::Closed)),
+            Waiting::Refused(error) => Err(error),
+        }
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<(), AuditError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Waiting::For(result) => Pin::new(result).poll(cx).map(|r| r.unwrap_or(Err(AuditError::Closed))),
+            Waiting::Refused(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! What a line says: who, from where, did what to which thing, and what came of it.
+//!
+//! Owns: the members of a record and their bounds. Must not know: files, chains. Called by: api (makes them), writer.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::ids::RequestId;
+
+/// The longest text of a record, in bytes; callers choose names before anybody knows who they are.
+pub const MAX_TEXT_BYTES: usize = 512;
+
+/// What kind of event a record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A read that was allowed; durable before the answer leaves.
+    Read,
+    /// A request that was refused; durable before the answer leaves.
+    Refused,
+    /// A write that is about to happen; durable before its transaction commits. One per request id.
+    Intent,
+    /// What came of an intent with the same request id.
+    Outcome,
+    /// An administration command.
+    Admin,
+}
+
+/// Whether it was allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It was.
+    Allowed,
+    /// It was not.
+    Refused,
+}
+
+/// One event. Holds names, never values: no secret value, PIN, signature or query text goes in here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Record<'a> {
+    /// What kind of event.
+    pub kind: Kind,
+    /// The request's id, as in the answer.
+    pub request_id: RequestId,
+    /// The account.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub account: Option<&'a str>,
+    /// `root` or `user/<name>`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub principal: Option<&'a str>,
+    /// The access key id, as given; it need not exist.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub access_key: Option<&'a str>,
+    /// The client's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<IpAddr>,
+    /// The operation, as asked for; it need not exist.
+    #[serde(serialize_with = "bounded")]
+    pub action: &'a str,
+    /// ARN of what it was done to.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub resource: Option<&'a str>,
+    /// VersionId of the secret, or version of the key.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub version: Option<&'a str>,
+    /// Whether it was allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Verdict>,
+    /// By what: a policy's name, `root`, or a rule.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub by: Option<&'a str>,
+    /// `OK`, or the code of the error.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub code: Option<&'a str>,
+}
+
+impl<'a> Record<'a> {
+    /// A record with nothing but these three.
+    pub fn new(kind: Kind, request_id: RequestId, action: &'a str) -> Self {
+        Self {
+            kind,
+            request_id,
+            account: None,
+            principal: None,
+            access_key: None,
+            source_ip: None,
+            action,
+            resource: None,
+            version: None,
+            decision: None,
+            by: None,
+            code: None,
+        }
+    }
+}
+
+/// At most `MAX_TEXT_BYTES`, cut between characters.
+struct Bounded<'a>(&'a str);
+
+impl Serialize for Bounded<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if self.0.len() <= MAX_TEXT_BYTES {
+            return s.serialize_str(self.0);
+        }
+        const MARK: char = '…';
+        let end = self.0.floor_char_boundary(MAX_TEXT_BYTES - MARK.len_utf8());
+        s.collect_str(&format_args!("{}{MARK}", &self.0[..end]))
+    }
+}
+
+fn bounded<S: Serializer>(text: &str, s: S) -> Result<S::Ok, S::Error> {
+    Bounded(text).serialize(s)
+}
+
+fn bounded_option<S: Serializer>(text: &Option<&str>, s: S) -> Result<S::Ok, S::Error> {
+    text.map(Bounded).serialize(s)
+}
+
+/// An intent whose outcome is not in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIntent {
+    /// The request's id.
+    pub request_id: RequestId,
+    /// The account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// `root` or `user/<name>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The operation.
+    pub action: String,
+    /// ARN of what it is done to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// VersionId of the secret, or version of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl OpenIntent {
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            request_id: record.request_id,
+            account: owned(record.account),
+            principal: owned(record.principal),
+            action: record.action.to_owned(),
+            resource: owned(record.resource),
+            version: owned(record.version),
+        }
+    }
+
+    pub(super) fn outcome<'a>(&'a self, code: &'a str) -> Record<'a> {
+        Record {
+            account: self.account.as_deref(),
+            principal: self.principal.as_deref(),
+            resource: self.resource.as_deref(),
+            version: self.version.as_deref(),
+            code: Some(code),
+            ..Record::new(Kind::Outcome, self.request_id, &self.action)
+        }
+    }
+}

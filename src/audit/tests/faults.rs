@@ -1,0 +1,254 @@
+//! Crashes, full disks, absent tokens, files that others remove or change.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use super::*;
+
+/// The folder that a child process works in; set only there.
+const CHILD_DIR: &str = "BULLA_TEST_AUDIT_DIR";
+
+/// This test again, alone, in a process of its own which a write beyond the file-size limit does not kill.
+fn child(dir: &Path) -> Command {
+    let thread = std::thread::current();
+    let test = thread.name().expect("tests run in threads that bear their names");
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#]).arg(std::env::current_exe().expect("this program"));
+    command.args(["--exact", test, "--nocapture"]).env(CHILD_DIR, dir).stdout(Stdio::piped());
+    command
+}
+
+fn child_config() -> Option<AuditConfig> {
+    Some(AuditConfig::new(PathBuf::from(std::env::var_os(CHILD_DIR)?), "audit"))
+}
+
+#[test]
+fn a_torn_last_line_is_cut_off_and_recorded() {
+    let home = Home::new();
+    let (audit, _) = home.open();
+    audit.submit(&intent(RequestId::new())).wait().expect("durable");
+    audit.close();
+    let whole = std::fs::read(home.present()).expect("a file");
+    let last = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n').expect("lines") + 1;
+    for at in (last..whole.len()).step_by(7) {
+        std::fs::write(home.present(), &whole[..at]).expect("written");
+        let (audit, recovered) = home.open();
+        assert_eq!(recovered.cut_bytes, (at - last) as u64);
+        assert_eq!((recovered.open_intents.len(), recovered.set_aside), (1, None));
+        audit.close();
+        let report = home.verify().expect("sound");
+        assert_eq!(report.recoveries, u64::from(at > last));
+        if at > last {
+            let line: serde_json::Value =
+                home.lines().iter().find(|l| l.contains(r#""kind":"recovered""#)).expect("there").parse().expect("JSON");
+            assert_eq!(line["cut_text"], String::from_utf8_lossy(&whole[last..at]).into_owned());
+            assert_eq!(line["cut_sha256"], hex::encode(chain::hash(&whole[last..at])));
+        }
+    }
+}
+
+/// A file whose chain does not hold is evidence: it stays as it is, and the log goes on beside it.
+#[test]
+fn a_broken_file_is_set_aside_untouched() {
+    let home = Home::new();
+    let (audit, _) = home.open();
+    let open = RequestId::new();
+    audit.submit(&intent(open)).wait().expect("durable");
+    audit.close();
+    let changed = std::fs::read_to_string(home.present()).expect("a file").replace("user/app", "user/eve");
+    std::fs::write(home.present(), &changed).expect("written");
+    let (audit, recovered) = home.open();
+    assert!(recovered.set_aside.is_some_and(|why| why.contains("does not follow")));
+    assert_eq!(recovered.open_intents.len(), 1);
+    audit.close();
+    let aside = file::rotated(home.dir.path(), "audit", 1);
+    assert_eq!(std::fs::read_to_string(&aside).expect("there"), changed);
+    let broken = home.verify().expect_err("the proof says so for ever");
+    assert_eq!((broken.file, broken.flaw), (aside, Flaw::Link));
+    assert!(verify(&home.present(), &home.aud.pem()).expect("the new file is sound").closed);
+    // Emptied, or filled with what is no log: the chain goes on from the file before.
+    for content in ["", "garbage", "garbage\n"] {
+        std::fs::write(home.present(), content).expect("written");
+        let (audit, recovered) = home.open();
+        assert!(recovered.set_aside.is_some(), "{content:?}");
+        audit.close();
+        assert!(verify(&home.present(), &home.aud.pem()).expect("sound").closed);
+    }
+    assert_eq!(read_lines(&file::foreign(home.dir.path(), "audit", 6).with_extension("3.jsonl")), ["garbage"]);
+}
+
+/// kill -9 at any time: what was acknowledged is in the log, the chain holds, the next process goes on.
+#[test]
+fn killed_processes_lose_nothing_that_was_acknowledged() {
+    if let Some(config) = child_config() {
+        let node = "00000000-0000-4000-8000-000000000000".parse().expect("an id");
+        let aud = Aud::new();
+        let (audit, _) = Audit::open(AuditConfig { max_file_bytes: 40_000, ..config }, node, aud.signer()).expect("opens");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let id = RequestId::new();
+                        audit.submit(&intent(id)).wait().expect("durable");
+                        std::io::stdout().write_all(format!("ack {id}\n").as_bytes()).expect("the parent reads");
+                    }
+                });
+            }
+        });
+    }
+    let home = Home::new();
+    let mut acknowledged = HashSet::new();
+    for round in 0..8u64 {
+        let mut process = child(home.dir.path()).spawn().expect("starts");
+        let mut output = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let mut acks = (&mut output).map_while(Result::ok).filter_map(|l| Some(l.strip_prefix("ack ")?.to_owned()));
+        acknowledged.extend((&mut acks).take(40 + 13 * round as usize));
+        process.kill().expect("killed");
+        process.wait().expect("gone");
+        acknowledged.extend(acks.filter(|id| id.len() == 36));
+    }
+    let files = log_files(home.dir.path(), "audit").expect("a folder");
+    let all: Vec<String> = files.iter().flat_map(|f| read_lines(f)).collect();
+    for id in &acknowledged {
+        assert!(all.iter().any(|l| l.contains(id)), "{id} was acknowledged");
+    }
+    let node = "00000000-0000-4000-8000-000000000000".parse().expect("an id");
+    let (_, recovered) = Audit::open(home.config(), node, home.aud.signer()).expect("opens");
+    assert_eq!(recovered.set_aside, None);
+    let open: HashSet<_> = recovered.open_intents.iter().map(|i| i.request_id.to_string()).collect();
+    assert!(acknowledged.is_subset(&open), "each is an intent that has no outcome");
+    let mut position = None;
+    for line in &all {
+        let Some(head) = chain::Head::parse(line.as_bytes()) else { continue };
+        assert!(position.is_none_or(|p| p == (head.seq, head.prev)), "line {} follows", head.seq);
+        position = Some((head.seq + 1, chain::hash(line.as_bytes())));
+    }
+}
+
+/// The file-size limit stands for a full disk: a write gets shorter, then fails, until there is room again.
+#[test]
+fn a_full_disk_refuses_and_service_returns_by_itself() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Some(config) = child_config() else {
+        let home = Home::new();
+        let output = child(home.dir.path()).output().expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(home.present().exists(), "the child did its work");
+        return;
+    };
+    let limit = |bytes| {
+        setrlimit(Resource::Fsize, Rlimit { current: bytes, maximum: getrlimit(Resource::Fsize).maximum }).expect("allowed")
+    };
+    let home = Home::new();
+    let config = AuditConfig { dir: config.dir, ..home.config() };
+    let (audit, _) = home.open_with(config.clone());
+    let write = || {
+        let id = RequestId::new();
+        (id.to_string(), audit.submit(&read_record(id)).wait())
+    };
+    let (mut durable, mut refused) = (Vec::new(), Vec::new());
+    for round in 1..=20u64 {
+        limit(Some(round * 7_001));
+        while refused.len() < 5 * round as usize {
+            match write() {
+                (id, Ok(())) => durable.push(id),
+                (id, Err(error)) => {
+                    assert!(matches!(error, AuditError::Write(_)) && audit.health() == Err(error));
+                    refused.push(id);
+                }
+            }
+        }
+        limit(None);
+        let (id, result) = write();
+        assert_eq!((result, audit.health()), (Ok(()), Ok(())), "without a restart");
+        durable.push(id);
+    }
+    limit(Some(1));
+    assert!(write().1.is_err());
+    limit(None);
+    wait_until("healthy again with nobody calling", || audit.health().is_ok());
+    audit.close();
+    let report = verify(&file::present(&config.dir, "audit"), &home.aud.pem()).expect("sound");
+    assert!(report.closed);
+    assert!(report.recoveries >= 21);
+    let text = std::fs::read_to_string(file::present(&config.dir, "audit")).expect("a file");
+    assert!(durable.iter().all(|id| text.contains(id)), "what was acknowledged is there");
+    assert!(refused.iter().all(|id| !text.contains(id)), "what was refused is not");
+    assert!(text.contains(r#""kind":"recovered","reason":"File too large (os error 27)","refused":5}"#));
+}
+
+#[test]
+fn a_token_that_is_away_delays_checkpoints_only() {
+    let home = Home::new();
+    home.aud.there.store(false, Ordering::Relaxed);
+    let config = AuditConfig { checkpoint_every_ms: 20, checkpoint_lines: 2, ..home.config() };
+    let (audit, _) = home.open_with(config);
+    for _ in 0..20 {
+        audit.submit(&read_record(RequestId::new())).wait().expect("durable");
+    }
+    wait_until("tried again", || audit.stats().checkpoint_failures >= 3);
+    assert_eq!((audit.stats().checkpoints, audit.health()), (0, Ok(())));
+    home.aud.there.store(true, Ordering::Relaxed);
+    wait_until("signed", || audit.stats().checkpoints == 1);
+    let report = home.verify().expect("sound");
+    assert_eq!(report.unproven, 0, "one checkpoint proves them all");
+}
+
+#[test]
+fn a_token_that_hangs_holds_up_neither_lines_nor_the_end() {
+    let home = Home::new();
+    let hang: Signer = Box::new(|_| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let config = AuditConfig { checkpoint_every_ms: 10, max_file_bytes: 3000, ..home.config() };
+    let (audit, _) = Audit::open(config, home.node, hang).expect("opens");
+    let begin = Instant::now();
+    for _ in 0..10 {
+        audit.submit(&read_record(RequestId::new())).wait().expect("durable");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    audit.close();
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    let report = home.verify().expect("sound");
+    assert_eq!((report.checkpoints, report.unproven), (0, report.lines));
+}
+
+/// Removed, replaced, changed: noticed within a second or so, and the log goes on in a new file that says why.
+#[test]
+fn others_changes_to_the_file_are_noticed() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change, bool); 4] = [
+        ("removed or replaced", |p| std::fs::remove_file(p).expect("removed"), true),
+        ("removed or replaced", |p| std::fs::rename(p, p.with_extension("away")).expect("renamed"), true),
+        (
+            "removed or replaced",
+            |p| {
+                std::fs::remove_file(p).expect("removed");
+                std::fs::write(p, "another\n").expect("written");
+            },
+            true,
+        ),
+        ("was changed", |p| std::fs::write(p, "").expect("emptied"), false),
+    ];
+    for (reason, change, restored) in changes {
+        let home = Home::new();
+        let (audit, _) = home.open();
+        let id = RequestId::new();
+        audit.submit(&intent(id)).wait().expect("durable");
+        change(&home.present());
+        let begin = Instant::now();
+        wait_until("noticed", || audit.stats().failures == 1);
+        assert!(begin.elapsed() < Duration::from_millis(2_500), "{:?}", begin.elapsed());
+        audit.submit(&read_record(RequestId::new())).wait().expect("durable again");
+        assert_eq!(audit.health(), Ok(()));
+        audit.close();
+        let lines = home.lines();
+        assert!(lines[0].contains(reason) && lines[0].contains(&id.to_string()), "{}", lines[0]);
+        match home.verify() {
+            Ok(report) => assert!(restored && report.first_seq == 1 && report.closed),
+            Err(broken) => assert!(!restored, "{broken}"),
+        }
+    }
+}

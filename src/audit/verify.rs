@@ -1,0 +1,266 @@
+//! Proof of a log, with nothing but its files and the public half of AUD.
+//!
+//! Owns: the checks and the report. Must not know: tokens, the writer. Called by: admin (`bulla audit verify`).
+//!
+//! What it shows: no line up to the last checkpoint was changed, removed, added or moved. Lines behind it
+//! ([`Report::unproven`]) form a chain, but whoever can write the file could have made them. A file that was cut exactly behind
+//! an earlier checkpoint is a sound, shorter file: [`Report::closed`] is false then, and [`Report::proved`] is less than what
+//! was seen before; keep the numbers of earlier reports, or the files, elsewhere.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::chain::{self, Hash, Head, Position, Statement};
+use super::file;
+
+/// What a sound log holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Lines of every kind.
+    pub lines: u64,
+    /// Checkpoints; every signature was verified.
+    pub checkpoints: u64,
+    /// Number of the first line; 1 when nothing before it is missing.
+    pub first_seq: u64,
+    /// Number of the last line.
+    pub last_seq: u64,
+    /// Time of the first line.
+    pub first_time: String,
+    /// Time of the last line.
+    pub last_time: String,
+    /// Number of the last line that a checkpoint proves; 0 when none does.
+    pub proved: u64,
+    /// Lines behind that.
+    pub unproven: u64,
+    /// Bytes of a last line that has no end: the log is being written, or a crash tore it.
+    pub torn_bytes: u64,
+    /// Times that the log noted a crash or a failure to write.
+    pub recoveries: u64,
+    /// Whether it ends as a log does that was closed: `stop`, checkpoint.
+    pub closed: bool,
+}
+
+/// The first thing that does not hold, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The file.
+    pub file: PathBuf,
+    /// Line of the file, from 1; 0 when it is not about a line.
+    pub line: u64,
+    /// What is wrong there.
+    pub flaw: Flaw,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flaw {
+    /// The public key is no PEM text of a P-256 key.
+    PublicKey,
+    /// The file cannot be read; why.
+    Unreadable(String),
+    /// The file has no line.
+    Empty,
+    /// The line does not have the form of this log.
+    NotALine,
+    /// A file does not begin with a `file` line: its beginning is missing.
+    Beginning,
+    /// The line's number does not follow the one before.
+    Sequence {
+        /// The number that should be there.
+        expected: u64,
+        /// The number that is.
+        found: u64,
+    },
+    /// The line was written by another node than those before.
+    Node,
+    /// `prev` is not the hash of the line before: that line was changed, or this is not the one that followed it.
+    Link,
+    /// The checkpoint is not about a line of these files, or that line's hash is another.
+    Checkpoint,
+    /// The checkpoint's signature is not by this key over this statement.
+    Signature,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flaw::PublicKey => f.write_str("the public key is no PEM text of a P-256 key"),
+            Flaw::Unreadable(reason) => write!(f, "cannot be read: {reason}"),
+            Flaw::Empty => f.write_str("has no line"),
+            Flaw::NotALine => f.write_str("not a line of an audit log"),
+            Flaw::Beginning => f.write_str("the beginning of the file is missing"),
+            Flaw::Sequence { expected, found } => write!(f, "number {found} where {expected} should follow"),
+            Flaw::Node => f.write_str("written by another node than the lines before"),
+            Flaw::Link => f.write_str("does not follow the line before, or that line was changed"),
+            Flaw::Checkpoint => f.write_str("the checkpoint is about a line that is not there, or was changed"),
+            Flaw::Signature => f.write_str("the checkpoint's signature is not valid"),
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file.display(), self.flaw),
+            line => write!(f, "{}, line {line}: {}", self.file.display(), self.flaw),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// The files of a log in the order of their lines: rotated ones, then the present one.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn log_files(dir: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
+    let mut files = file::all_rotated(dir, name)?;
+    files.push(file::present(dir, name));
+    Ok(files)
+}
+
+/// Proves one file.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify(path: &Path, public_key: &[u8]) -> Result<Report, Broken> {
+    verify_files(&[path], public_key)
+}
+
+/// Proves files that follow each other. The key: PEM text of a SubjectPublicKeyInfo.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify_files(paths: &[impl AsRef<Path>], public_key: &[u8]) -> Result<Report, Broken> {
+    let first = paths.first().map_or(Path::new(""), AsRef::as_ref);
+    let point = point(public_key).ok_or_else(|| Broken { file: first.to_owned(), line: 0, flaw: Flaw::PublicKey })?;
+    let mut proof = Proof::new(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point));
+    for path in paths.iter().map(AsRef::as_ref) {
+        proof.file(path)?;
+    }
+    Ok(proof.report)
+}
+
+/// What stands in a SubjectPublicKeyInfo before the point of a P-256 key (RFC 5480).
+const P256_INFO: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+    0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// The point of a public key in PEM.
+fn point(pem: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(pem).ok()?;
+    let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
+    let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
+    let body: String = body.split_ascii_whitespace().collect();
+    let info = STANDARD.decode(body).ok()?;
+    info.strip_prefix(&P256_INFO).filter(|point| point.len() == 65).map(<[u8]>::to_vec)
+}
+
+/// The state between two lines.
+struct Proof {
+    key: UnparsedPublicKey<Vec<u8>>,
+    report: Report,
+    /// None before the first line, which may follow anything.
+    position: Option<Position>,
+    node: String,
+    /// Hashes of the lines that a checkpoint may still speak of; the last is the last line's.
+    hashes: VecDeque<Hash>,
+    /// Kind of the line before.
+    last_kind: String,
+}
+
+impl Proof {
+    fn new(key: UnparsedPublicKey<Vec<u8>>) -> Self {
+        let (node, last_kind) = (String::new(), String::new());
+        Self { key, report: Report::default(), position: None, node, hashes: VecDeque::new(), last_kind }
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Broken> {
+        let broken = |line, flaw| Broken { file: path.to_owned(), line, flaw };
+        let unreadable = |e: io::Error| broken(0, Flaw::Unreadable(e.to_string()));
+        if self.report.torn_bytes > 0 {
+            return Err(broken(1, Flaw::Link)); // the file before this one does not end
+        }
+        let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(unreadable)?);
+        let mut line = Vec::new();
+        for number in 1u64.. {
+            line.clear();
+            reader.read_until(b'\n', &mut line).map_err(unreadable)?;
+            if line.pop_if(|last| *last == b'\n').is_none() {
+                if number == 1 {
+                    return Err(broken(0, Flaw::Empty));
+                }
+                self.report.torn_bytes = line.len() as u64;
+                break;
+            }
+            self.line(&line, number == 1).map_err(|flaw| broken(number, flaw))?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &[u8], first_of_file: bool) -> Result<(), Flaw> {
+        let head = Head::parse(line).ok_or(Flaw::NotALine)?;
+        if first_of_file && head.kind != "file" {
+            return Err(Flaw::Beginning);
+        }
+        match self.position {
+            None => {
+                self.report.first_seq = head.seq;
+                self.report.first_time.clone_from(&head.time);
+                self.node.clone_from(&head.node);
+                if head.seq == Position::ORIGIN.next_seq && head.prev != Position::ORIGIN.prev {
+                    return Err(Flaw::Link);
+                }
+            }
+            Some(Position { next_seq, .. }) if head.seq != next_seq => {
+                return Err(Flaw::Sequence { expected: next_seq, found: head.seq });
+            }
+            Some(Position { prev, .. }) if head.prev != prev => return Err(Flaw::Link),
+            Some(_) if head.node != self.node => return Err(Flaw::Node),
+            Some(_) => {}
+        }
+        let report = &mut self.report;
+        report.closed = false;
+        report.lines += 1;
+        report.last_seq = head.seq;
+        report.last_time.clone_from(&head.time);
+        match head.kind.as_str() {
+            "checkpoint" => self.checkpoint(&head, line)?,
+            "recovered" => report.recoveries += 1,
+            _ => {}
+        }
+        self.report.unproven = if self.report.proved == 0 { self.report.lines } else { head.seq - self.report.proved };
+        let prev = chain::hash(line);
+        self.position = Some(Position { next_seq: head.seq.saturating_add(1), prev });
+        self.hashes.push_back(prev);
+        self.last_kind = head.kind;
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, head: &Head, line: &[u8]) -> Result<(), Flaw> {
+        let (statement, signature) = Statement::parse(line, &head.time).ok_or(Flaw::NotALine)?;
+        // How far back the line is: 1 is the line before.
+        let back = head.seq.checked_sub(statement.at).ok_or(Flaw::Checkpoint)?;
+        let back = usize::try_from(back).map_err(|_| Flaw::Checkpoint)?;
+        let at = self.hashes.len().checked_sub(back).ok_or(Flaw::Checkpoint)?;
+        if self.hashes.get(at) != Some(&statement.hash) {
+            return Err(Flaw::Checkpoint);
+        }
+        self.key.verify(statement.text(&self.node).as_bytes(), &signature).map_err(|_| Flaw::Signature)?;
+        self.hashes.drain(..at);
+        self.report.checkpoints += 1;
+        // A checkpoint of the line before it proves itself: everything in it is signed.
+        let proved = if back == 1 { head.seq } else { statement.at };
+        self.report.proved = self.report.proved.max(proved);
+        self.report.closed = back == 1 && self.last_kind == "stop";
+        Ok(())
+    }
+}

@@ -1,0 +1,457 @@
+//! The one thread that writes: collects what waits, writes it, syncs once, and tells all who wait.
+//!
+//! Owns: the order of lines, group commit, checkpoints, rotation, and the way back after a failure. Called by: `Audit`.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::chain::{self, Position, Statement};
+use super::file::{self, LogFile, Trouble};
+use super::record::{Kind, OpenIntent, Record};
+use super::recover::{self, End, OpenIntents, Place};
+use super::seal::{Sealed, Sealer, Signer};
+use super::{AuditConfig, AuditError, Gauges, Recovered};
+use crate::ids::{NodeId, RequestId};
+
+/// Most lines of one batch: bounds what one failure refuses, and the buffer.
+const BATCH_LINES: usize = 4096;
+/// How often the file is looked at, and how often a broken one is tried again.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How often to look for a signature that is being made.
+const SEAL_POLL: Duration = Duration::from_millis(50);
+/// How long the end of a file waits for its checkpoint.
+const SEAL_AT_ROTATION: Duration = Duration::from_millis(500);
+/// How long closing waits for its checkpoint.
+const SEAL_AT_CLOSE: Duration = Duration::from_secs(2);
+/// How much of a torn line is kept.
+const TORN_TEXT_BYTES: usize = 512;
+
+/// What is sent to the thread.
+pub(super) enum Job {
+    Write(Line, oneshot::Sender<Result<(), AuditError>>),
+    Close,
+}
+
+/// A line without its head.
+pub(super) struct Line {
+    body: Vec<u8>,
+    change: Change,
+}
+
+/// What a line does to the open intents.
+enum Change {
+    None,
+    Opens(Box<OpenIntent>),
+    Closes(RequestId),
+}
+
+impl Line {
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        let change = match record.kind {
+            Kind::Intent => Change::Opens(Box::new(OpenIntent::of(record))),
+            Kind::Outcome => Change::Closes(record.request_id),
+            Kind::Read | Kind::Refused | Kind::Admin => Change::None,
+        };
+        Self { body: json(record), change }
+    }
+
+    fn plain(body: &impl Serialize) -> Self {
+        Self { body: json(body), change: Change::None }
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("structs of texts and numbers always have a JSON form")
+}
+
+/// Bodies of the lines that the log writes about itself.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Own<'a> {
+    File { log: &'a str, format: u32, reason: &'a str, open: &'a [OpenIntent] },
+    Start,
+    Stop,
+    Recovered(RecoveredLine<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RecoveredLine<'a> {
+    Crash { reason: &'a str, cut: usize, cut_sha256: String, cut_text: &'a str },
+    Failure { reason: &'a str, refused: u64 },
+}
+
+/// The writing thread's state.
+pub(super) struct Writer {
+    config: AuditConfig,
+    node: String,
+    gauges: Arc<Gauges>,
+    sealer: Sealer,
+    log: LogFile,
+    /// Behind the last durable line.
+    position: Position,
+    intents: OpenIntents,
+    trouble: Option<Trouble>,
+    /// Records refused since the trouble began.
+    refused: u64,
+    checked: Instant,
+    /// When a file that is full may be rotated: at once, or a while after it failed.
+    rotate_from: Instant,
+    sealing: Sealing,
+    lines: Vec<u8>,
+}
+
+/// What checkpoints have been asked for.
+struct Sealing {
+    /// The last line that needs no further one.
+    covered: u64,
+    asked: Instant,
+    /// Whether the token refused the last one; the next then waits its time, however many lines there are.
+    failing: bool,
+}
+
+impl Writer {
+    /// Finds where the chain stands, repairs the file's end, and writes the first lines.
+    pub(super) fn open(
+        config: AuditConfig,
+        node: NodeId,
+        signer: Signer,
+        gauges: Arc<Gauges>,
+    ) -> Result<(Self, Recovered), AuditError> {
+        let node = node.to_string();
+        let path = file::present(&config.dir, &config.name);
+        let failed = |e: std::io::Error| AuditError::Open(path.clone(), e.to_string());
+        let sealer = Sealer::start(&config.name, node.clone(), signer).map_err(failed)?;
+        let End { mut position, intents, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
+        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None };
+        let mut torn = Vec::new();
+        let log = match place {
+            Place::Sound { first_seq, len, torn: rest } => {
+                torn = rest;
+                recovered.cut_bytes = torn.len() as u64;
+                LogFile::open(&config.dir, &config.name, first_seq, len)
+            }
+            Place::Begin { aside, reason } => {
+                let first_seq = position.next_seq;
+                let mut line = Vec::new();
+                let own =
+                    Own::File { log: &config.name, format: chain::FORMAT, reason: &reason, open: &recovered.open_intents };
+                position.append(&mut line, &chain::time_text(config.clock.now()), &node, &json(&own));
+                let log = LogFile::begin(&config.dir, &config.name, aside.as_deref(), first_seq, &line);
+                recovered.set_aside = aside.map(|_| reason);
+                log
+            }
+        }
+        .map_err(failed)?;
+        let now = Instant::now();
+        let sealing = Sealing { covered: position.next_seq - 1, asked: now, failing: false };
+        let mut writer = Self {
+            config,
+            node,
+            gauges,
+            sealer,
+            log,
+            position,
+            intents,
+            trouble: None,
+            refused: 0,
+            checked: now,
+            rotate_from: now,
+            sealing,
+            lines: Vec::new(),
+        };
+        let mut first = Vec::new();
+        if !torn.is_empty() {
+            first.push(Line::plain(&Own::Recovered(RecoveredLine::Crash {
+                reason: "the last line was not complete",
+                cut: torn.len(),
+                cut_sha256: hex::encode(chain::hash(&torn)),
+                cut_text: &String::from_utf8_lossy(&torn[..torn.len().min(TORN_TEXT_BYTES)]),
+            })));
+        }
+        first.push(Line::plain(&Own::Start));
+        writer.write(&first).map_err(|trouble| AuditError::Write(trouble.reason().to_owned()))?;
+        Ok((writer, recovered))
+    }
+
+    /// Works until told to close, or until every `Audit` is gone.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut closing = false;
+        while !closing {
+            let mut batch = Vec::new();
+            match jobs.recv_timeout(if self.sealer.is_busy() { SEAL_POLL } else { self.idle_time() }) {
+                Ok(Job::Write(line, done)) => {
+                    batch.push((line, done));
+                    while batch.len() < BATCH_LINES && !closing {
+                        match jobs.try_recv() {
+                            Ok(Job::Write(line, done)) => batch.push((line, done)),
+                            Ok(Job::Close) => closing = true,
+                            Err(_) => break,
+                        }
+                    }
+                }
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => closing = true,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.gauges.queued.fetch_sub(batch.len(), Relaxed);
+            self.look_after_file();
+            self.serve(batch);
+            self.look_after_checkpoints();
+        }
+        self.finish();
+    }
+
+    /// How long nothing need be done if no record comes.
+    fn idle_time(&self) -> Duration {
+        CHECK_EVERY.min(Duration::from_millis(self.config.checkpoint_every_ms)).max(Duration::from_millis(1))
+    }
+
+    /// Writes a batch and answers all who wait for it.
+    fn serve(&mut self, batch: Vec<(Line, oneshot::Sender<Result<(), AuditError>>)>) {
+        if batch.is_empty() {
+            return;
+        }
+        let (lines, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let result = if self.repair() { self.write_or_note(&lines) } else { Err(self.refusal()) };
+        if result.is_err() {
+            self.refused += waiting.len() as u64;
+        }
+        for done in waiting {
+            // An error means that nobody waits any more; the line is written all the same.
+            let _ = done.send(result.clone());
+        }
+    }
+
+    /// Makes lines durable, or leaves the state as if they had never been.
+    fn write(&mut self, lines: &[Line]) -> Result<(), Trouble> {
+        let mut position = self.position;
+        let time = chain::time_text(self.config.clock.now());
+        self.lines.clear();
+        for line in lines {
+            position.append(&mut self.lines, &time, &self.node, &line.body);
+        }
+        self.commit(position)?;
+        let first_seq = self.position.next_seq - lines.len() as u64;
+        for (line, seq) in lines.iter().zip(first_seq..) {
+            match &line.change {
+                Change::None => {}
+                Change::Opens(intent) => self.intents.open(seq, (**intent).clone()),
+                Change::Closes(id) => self.intents.close(*id),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `self.lines`, which end at this position, durable.
+    fn commit(&mut self, end: Position) -> Result<(), Trouble> {
+        let took = self.log.append(&self.lines)?;
+        let count = end.next_seq - self.position.next_seq;
+        self.position = end;
+        self.gauges.lines.fetch_add(count, Relaxed);
+        self.gauges.syncs.fetch_add(1, Relaxed);
+        self.gauges.last_sync_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        Ok(())
+    }
+
+    fn write_or_note(&mut self, lines: &[Line]) -> Result<(), AuditError> {
+        self.write(lines).map_err(|trouble| {
+            self.note(trouble);
+            self.refusal()
+        })
+    }
+
+    /// From here on the file counts as broken, until `repair` succeeds.
+    fn note(&mut self, trouble: Trouble) {
+        self.gauges.failures.fetch_add(1, Relaxed);
+        if self.trouble.is_none() {
+            log::error!("audit log {}: {}; requests are refused until it can be written", self.config.name, trouble.reason());
+        }
+        *self.gauges.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.reason().to_owned());
+        // A failed sync is not forgotten because a later write fails as well.
+        if self.trouble.as_ref().is_none_or(|known| known.weight() <= trouble.weight()) {
+            self.trouble = Some(trouble);
+        }
+    }
+
+    fn refusal(&self) -> AuditError {
+        AuditError::Write(self.trouble.as_ref().map_or_else(String::new, |t| t.reason().to_owned()))
+    }
+
+    /// Brings a broken file back, with a line that says so; whether the file can be written now.
+    fn repair(&mut self) -> bool {
+        let Some(trouble) = self.trouble.take() else { return true };
+        let reason = trouble.reason().to_owned();
+        let repaired = match &trouble {
+            Trouble::Write(_) => self.resume(),
+            Trouble::Sync(_) => self.resume().and_then(|()| self.begin_file(&reason)),
+            Trouble::Foreign(_) => {
+                self.log.restore().map_err(|e| Trouble::Write(e.to_string())).and_then(|()| self.begin_file(&reason))
+            }
+        };
+        let line = RecoveredLine::Failure { reason: &reason, refused: self.refused };
+        match repaired.and_then(|()| self.write(&[Line::plain(&Own::Recovered(line))])) {
+            Ok(()) => {
+                log::warn!("audit log {}: works again; {} records were refused ({reason})", self.config.name, self.refused);
+                self.refused = 0;
+                *self.gauges.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                true
+            }
+            Err(again) => {
+                self.trouble = Some(trouble);
+                self.note(again);
+                false
+            }
+        }
+    }
+
+    /// Cuts off what a failed write left, and makes sure that the file ends with the last durable line.
+    fn resume(&self) -> Result<(), Trouble> {
+        let failed = |e: std::io::Error| Trouble::Write(e.to_string());
+        self.log.cut_back().map_err(failed)?;
+        self.log.check()?;
+        // The newline before the last line lies further back than any line is long, or the line is the file's only one.
+        let mut count = 1 << 16;
+        loop {
+            let tail = self.log.tail(count).map_err(failed)?;
+            let whole = tail.strip_suffix(b"\n").unwrap_or(&tail);
+            match whole.iter().rposition(|b| *b == b'\n') {
+                None if tail.len() == count => count *= 8,
+                begin => {
+                    let last = &whole[begin.map_or(0, |at| at + 1)..];
+                    let same = chain::hash(last) == self.position.prev;
+                    return if same {
+                        Ok(())
+                    } else {
+                        Err(Trouble::Foreign("the audit file's last line was changed".to_owned()))
+                    };
+                }
+            }
+        }
+    }
+
+    /// Begins the next file of the chain.
+    fn begin_file(&mut self, reason: &str) -> Result<(), Trouble> {
+        let mut position = self.position;
+        let own = Own::File { log: &self.config.name, format: chain::FORMAT, reason, open: &self.intents.list() };
+        self.lines.clear();
+        position.append(&mut self.lines, &chain::time_text(self.config.clock.now()), &self.node, &json(&own));
+        self.log = self.log.next(self.position.next_seq, &self.lines).map_err(|e| Trouble::Write(e.to_string()))?;
+        self.position = position;
+        self.gauges.lines.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Once a second: is the file still ours, and if it is broken, can it be written again?
+    fn look_after_file(&mut self) {
+        if self.checked.elapsed() < CHECK_EVERY {
+            return;
+        }
+        self.checked = Instant::now();
+        if self.trouble.is_none()
+            && let Err(trouble) = self.log.check()
+        {
+            self.note(trouble);
+        }
+        self.repair();
+    }
+
+    /// Takes a signature that is ready, asks for the next one when it is due, and begins a new file when this one is full.
+    fn look_after_checkpoints(&mut self) {
+        if let Some(sealed) = self.sealer.result(Duration::ZERO) {
+            self.checkpoint(sealed);
+        }
+        let lines = self.position.next_seq - 1 - self.sealing.covered;
+        let full = lines >= self.config.checkpoint_lines && !self.sealing.failing;
+        let late = self.sealing.asked.elapsed() >= Duration::from_millis(self.config.checkpoint_every_ms);
+        if lines > 0 && (full || late) && !self.sealer.is_busy() {
+            self.ask();
+        }
+        if self.log.len() >= self.config.max_file_bytes && self.trouble.is_none() && self.rotate_from <= Instant::now() {
+            self.rotate();
+        }
+    }
+
+    fn ask(&mut self) {
+        let statement = Statement {
+            at: self.position.next_seq - 1,
+            hash: self.position.prev,
+            time: chain::time_text(self.config.clock.now()),
+        };
+        self.sealing.covered = statement.at;
+        self.sealing.asked = Instant::now();
+        self.sealer.ask(statement);
+    }
+
+    /// Writes a checkpoint line, unless the token did not sign or the file cannot be written: the next one proves the same lines.
+    fn checkpoint(&mut self, (statement, signature): Sealed) {
+        let was_failing = std::mem::replace(&mut self.sealing.failing, signature.is_err());
+        match signature {
+            Err(reason) => {
+                self.gauges.checkpoint_failures.fetch_add(1, Relaxed);
+                if !was_failing {
+                    log::warn!("audit log {}: no checkpoint, {reason}; lines go on without", self.config.name);
+                }
+                self.sealing.covered = self.sealing.covered.min(statement.at - 1);
+            }
+            // A statement about the file before has no place in this one: its lines are proved by the next checkpoint here.
+            Ok(_) if statement.at < self.log.first_seq() || self.trouble.is_some() => {}
+            Ok(signature) => {
+                let mut position = self.position;
+                self.lines.clear();
+                position.append(&mut self.lines, &statement.time, &self.node, statement.body(&signature).as_bytes());
+                let adjoins = statement.at + 1 == self.position.next_seq;
+                match self.commit(position) {
+                    Ok(()) => {
+                        self.gauges.checkpoints.fetch_add(1, Relaxed);
+                        if adjoins {
+                            // Nothing but the checkpoint itself is new, and it proves itself.
+                            self.sealing.covered = self.position.next_seq - 1;
+                        }
+                    }
+                    Err(trouble) => self.note(trouble),
+                }
+            }
+        }
+    }
+
+    /// Waits a bounded time for a checkpoint of everything written so far.
+    fn seal(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        if self.sealer.is_busy() {
+            match self.sealer.result(wait) {
+                Some(sealed) => self.checkpoint(sealed),
+                None => return,
+            }
+        }
+        self.ask();
+        if let Some(sealed) = self.sealer.result(until.saturating_duration_since(Instant::now())) {
+            self.checkpoint(sealed);
+        }
+    }
+
+    /// Ends the file with a checkpoint if the token answers, and begins the next. A rotation that fails leaves the file in use
+    /// and is tried again.
+    fn rotate(&mut self) {
+        self.seal(SEAL_AT_ROTATION);
+        if self.trouble.is_none()
+            && let Err(trouble) = self.begin_file("size")
+        {
+            log::warn!("audit log {}: cannot begin a new file: {}", self.config.name, trouble.reason());
+            self.rotate_from = Instant::now() + CHECK_EVERY;
+        }
+    }
+
+    /// The last lines.
+    fn finish(mut self) {
+        if self.repair()
+            && let Ok(()) = self.write_or_note(&[Line::plain(&Own::Stop)])
+        {
+            self.seal(SEAL_AT_CLOSE);
+        }
+    }
+}
