@@ -6,7 +6,7 @@
 //! # Promises
 //! - When [`Ticket`] says yes, the line is durable (`fdatasync` returned). One sync serves all who wait.
 //! - When a line cannot be made durable, its ticket fails, and the file goes back to its last durable length. The next line, or
-//!   the next second, tries again: service returns when the disk does, without a restart.
+//!   the next half second, tries again: service returns when the disk does, without a restart.
 //! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
 //! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
 //!   why, and what was in a removed one is written out again from the open handle.
@@ -54,8 +54,10 @@
 
 mod chain;
 mod file;
+mod line;
 mod record;
 mod recover;
+mod repair;
 mod seal;
 mod verify;
 mod writer;
@@ -72,10 +74,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use self::line::Line;
 pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::verify::{Broken, Flaw, Report, log_files, verify, verify_files};
-use self::writer::{Job, Line, Writer};
+use self::writer::{Job, Writer};
 use crate::clock::Clock;
 use crate::ids::NodeId;
 
@@ -202,6 +205,12 @@ struct Gauges {
     trouble: Mutex<Option<String>>,
 }
 
+impl Gauges {
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
 impl Audit {
     /// Opens or makes the log, repairs its end after a crash, and writes its `start` line.
     ///
@@ -245,7 +254,7 @@ impl Audit {
         Ticket(Waiting::Refused(refused))
     }
 
-    /// Whether the last attempt to write succeeded. While it did not, one is made at least every second.
+    /// Whether the last attempt to write succeeded. While it did not, one is made at least twice a second.
     ///
     /// # Errors
     /// `Write` with the reason; `Closed` when nothing will be written any more.

@@ -2,6 +2,7 @@
 //!
 //! Owns: the members of a record and their bounds. Must not know: files, chains. Called by: api (makes them), writer.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -96,26 +97,22 @@ impl<'a> Record<'a> {
     }
 }
 
-/// At most `MAX_TEXT_BYTES`, cut between characters.
-struct Bounded<'a>(&'a str);
-
-impl Serialize for Bounded<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        if self.0.len() <= MAX_TEXT_BYTES {
-            return s.serialize_str(self.0);
-        }
-        const MARK: char = '…';
-        let end = self.0.floor_char_boundary(MAX_TEXT_BYTES - MARK.len_utf8());
-        s.collect_str(&format_args!("{}{MARK}", &self.0[..end]))
+/// At most `MAX_TEXT_BYTES` of a text, cut between characters.
+fn bound(text: &str) -> Cow<'_, str> {
+    const MARK: &str = "…";
+    if text.len() <= MAX_TEXT_BYTES {
+        return Cow::Borrowed(text);
     }
+    let end = text.floor_char_boundary(MAX_TEXT_BYTES - MARK.len());
+    Cow::Owned(text[..end].to_owned() + MARK)
 }
 
 fn bounded<S: Serializer>(text: &str, s: S) -> Result<S::Ok, S::Error> {
-    Bounded(text).serialize(s)
+    s.serialize_str(&bound(text))
 }
 
 fn bounded_option<S: Serializer>(text: &Option<&str>, s: S) -> Result<S::Ok, S::Error> {
-    text.map(Bounded).serialize(s)
+    text.map(bound).serialize(s)
 }
 
 /// An intent whose outcome is not in the log.
@@ -141,12 +138,12 @@ pub struct OpenIntent {
 
 impl OpenIntent {
     pub(super) fn of(record: &Record<'_>) -> Self {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let owned = |text: Option<&str>| text.map(|t| bound(t).into_owned());
         Self {
             request_id: record.request_id,
             account: owned(record.account),
             principal: owned(record.principal),
-            action: record.action.to_owned(),
+            action: bound(record.action).into_owned(),
             resource: owned(record.resource),
             version: owned(record.version),
         }

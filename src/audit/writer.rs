@@ -1,27 +1,26 @@
 //! The one thread that writes: collects what waits, writes it, syncs once, and tells all who wait.
 //!
-//! Owns: the order of lines, group commit, checkpoints, rotation, and the way back after a failure. Called by: `Audit`.
+//! Owns: the order of lines, group commit, checkpoints, rotation. Must not know: what records say, who signs. Called by: `Audit`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::chain::{self, Position, Statement};
 use super::file::{self, LogFile, Trouble};
-use super::record::{Kind, OpenIntent, Record};
+use super::line::{Change, Line, Own, RecoveredLine};
 use super::recover::{self, End, OpenIntents, Place};
 use super::seal::{Sealed, Sealer, Signer};
 use super::{AuditConfig, AuditError, Gauges, Recovered};
-use crate::ids::{NodeId, RequestId};
+use crate::ids::NodeId;
 
 /// Most lines of one batch: bounds what one failure refuses, and the buffer.
 const BATCH_LINES: usize = 4096;
 /// How often the file is looked at, and how often a broken one is tried again.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// How often to look for a signature that is being made.
 const SEAL_POLL: Duration = Duration::from_millis(50);
 /// How long the end of a file waits for its checkpoint.
@@ -37,73 +36,30 @@ pub(super) enum Job {
     Close,
 }
 
-/// A line without its head.
-pub(super) struct Line {
-    body: Vec<u8>,
-    change: Change,
-}
-
-/// What a line does to the open intents.
-enum Change {
-    None,
-    Opens(Box<OpenIntent>),
-    Closes(RequestId),
-}
-
-impl Line {
-    pub(super) fn of(record: &Record<'_>) -> Self {
-        let change = match record.kind {
-            Kind::Intent => Change::Opens(Box::new(OpenIntent::of(record))),
-            Kind::Outcome => Change::Closes(record.request_id),
-            Kind::Read | Kind::Refused | Kind::Admin => Change::None,
-        };
-        Self { body: json(record), change }
-    }
-
-    fn plain(body: &impl Serialize) -> Self {
-        Self { body: json(body), change: Change::None }
-    }
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("structs of texts and numbers always have a JSON form")
-}
-
-/// Bodies of the lines that the log writes about itself.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum Own<'a> {
-    File { log: &'a str, format: u32, reason: &'a str, open: &'a [OpenIntent] },
-    Start,
-    Stop,
-    Recovered(RecoveredLine<'a>),
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum RecoveredLine<'a> {
-    Crash { reason: &'a str, cut: usize, cut_sha256: String, cut_text: &'a str },
-    Failure { reason: &'a str, refused: u64 },
-}
+/// Those who wait for a batch, with their lines.
+pub(super) type Batch = Vec<(Line, oneshot::Sender<Result<(), AuditError>>)>;
 
 /// The writing thread's state.
 pub(super) struct Writer {
-    config: AuditConfig,
-    node: String,
-    gauges: Arc<Gauges>,
-    sealer: Sealer,
-    log: LogFile,
+    pub(super) config: AuditConfig,
+    pub(super) node: String,
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) log: LogFile,
     /// Behind the last durable line.
-    position: Position,
-    intents: OpenIntents,
-    trouble: Option<Trouble>,
+    pub(super) position: Position,
+    pub(super) intents: OpenIntents,
+    /// Why the file cannot be written.
+    pub(super) trouble: Option<Trouble>,
     /// Records refused since the trouble began.
-    refused: u64,
-    checked: Instant,
+    pub(super) refused: u64,
+    /// When the file was looked at.
+    pub(super) checked: Instant,
+    /// The bytes being written; kept for their room.
+    pub(super) lines: Vec<u8>,
+    sealer: Sealer,
     /// When a file that is full may be rotated: at once, or a while after it failed.
     rotate_from: Instant,
     sealing: Sealing,
-    lines: Vec<u8>,
 }
 
 /// What checkpoints have been asked for.
@@ -141,7 +97,7 @@ impl Writer {
                 let mut line = Vec::new();
                 let own =
                     Own::File { log: &config.name, format: chain::FORMAT, reason: &reason, open: &recovered.open_intents };
-                position.append(&mut line, &chain::time_text(config.clock.now()), &node, &json(&own));
+                position.append(&mut line, &chain::time_text(config.clock.now()), &node, &Line::own(&own).body);
                 let log = LogFile::begin(&config.dir, &config.name, aside.as_deref(), first_seq, &line);
                 recovered.set_aside = aside.map(|_| reason);
                 log
@@ -167,14 +123,14 @@ impl Writer {
         };
         let mut first = Vec::new();
         if !torn.is_empty() {
-            first.push(Line::plain(&Own::Recovered(RecoveredLine::Crash {
+            first.push(Line::own(&Own::Recovered(RecoveredLine::Crash {
                 reason: "the last line was not complete",
                 cut: torn.len(),
                 cut_sha256: hex::encode(chain::hash(&torn)),
                 cut_text: &String::from_utf8_lossy(&torn[..torn.len().min(TORN_TEXT_BYTES)]),
             })));
         }
-        first.push(Line::plain(&Own::Start));
+        first.push(Line::own(&Own::Start));
         writer.write(&first).map_err(|trouble| AuditError::Write(trouble.reason().to_owned()))?;
         Ok((writer, recovered))
     }
@@ -184,7 +140,7 @@ impl Writer {
         let mut closing = false;
         while !closing {
             let mut batch = Vec::new();
-            match jobs.recv_timeout(if self.sealer.is_busy() { SEAL_POLL } else { self.idle_time() }) {
+            match jobs.recv_timeout(self.idle_time()) {
                 Ok(Job::Write(line, done)) => {
                     batch.push((line, done));
                     while batch.len() < BATCH_LINES && !closing {
@@ -208,11 +164,26 @@ impl Writer {
 
     /// How long nothing need be done if no record comes.
     fn idle_time(&self) -> Duration {
-        CHECK_EVERY.min(Duration::from_millis(self.config.checkpoint_every_ms)).max(Duration::from_millis(1))
+        let mut time = CHECK_EVERY.saturating_sub(self.checked.elapsed());
+        if self.sealer.is_busy() {
+            time = time.min(SEAL_POLL);
+        } else if self.unsealed() > 0 {
+            time = time.min(self.checkpoint_every().saturating_sub(self.sealing.asked.elapsed()));
+        }
+        time.max(Duration::from_millis(1))
+    }
+
+    /// Lines that no checkpoint was asked for.
+    fn unsealed(&self) -> u64 {
+        self.position.next_seq - 1 - self.sealing.covered
+    }
+
+    fn checkpoint_every(&self) -> Duration {
+        Duration::from_millis(self.config.checkpoint_every_ms)
     }
 
     /// Writes a batch and answers all who wait for it.
-    fn serve(&mut self, batch: Vec<(Line, oneshot::Sender<Result<(), AuditError>>)>) {
+    pub(super) fn serve(&mut self, batch: Batch) {
         if batch.is_empty() {
             return;
         }
@@ -228,7 +199,7 @@ impl Writer {
     }
 
     /// Makes lines durable, or leaves the state as if they had never been.
-    fn write(&mut self, lines: &[Line]) -> Result<(), Trouble> {
+    pub(super) fn write(&mut self, lines: &[Line]) -> Result<(), Trouble> {
         let mut position = self.position;
         let time = chain::time_text(self.config.clock.now());
         self.lines.clear();
@@ -265,109 +236,14 @@ impl Writer {
         })
     }
 
-    /// From here on the file counts as broken, until `repair` succeeds.
-    fn note(&mut self, trouble: Trouble) {
-        self.gauges.failures.fetch_add(1, Relaxed);
-        if self.trouble.is_none() {
-            log::error!("audit log {}: {}; requests are refused until it can be written", self.config.name, trouble.reason());
-        }
-        *self.gauges.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.reason().to_owned());
-        // A failed sync is not forgotten because a later write fails as well.
-        if self.trouble.as_ref().is_none_or(|known| known.weight() <= trouble.weight()) {
-            self.trouble = Some(trouble);
-        }
-    }
-
-    fn refusal(&self) -> AuditError {
-        AuditError::Write(self.trouble.as_ref().map_or_else(String::new, |t| t.reason().to_owned()))
-    }
-
-    /// Brings a broken file back, with a line that says so; whether the file can be written now.
-    fn repair(&mut self) -> bool {
-        let Some(trouble) = self.trouble.take() else { return true };
-        let reason = trouble.reason().to_owned();
-        let repaired = match &trouble {
-            Trouble::Write(_) => self.resume(),
-            Trouble::Sync(_) => self.resume().and_then(|()| self.begin_file(&reason)),
-            Trouble::Foreign(_) => {
-                self.log.restore().map_err(|e| Trouble::Write(e.to_string())).and_then(|()| self.begin_file(&reason))
-            }
-        };
-        let line = RecoveredLine::Failure { reason: &reason, refused: self.refused };
-        match repaired.and_then(|()| self.write(&[Line::plain(&Own::Recovered(line))])) {
-            Ok(()) => {
-                log::warn!("audit log {}: works again; {} records were refused ({reason})", self.config.name, self.refused);
-                self.refused = 0;
-                *self.gauges.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                true
-            }
-            Err(again) => {
-                self.trouble = Some(trouble);
-                self.note(again);
-                false
-            }
-        }
-    }
-
-    /// Cuts off what a failed write left, and makes sure that the file ends with the last durable line.
-    fn resume(&self) -> Result<(), Trouble> {
-        let failed = |e: std::io::Error| Trouble::Write(e.to_string());
-        self.log.cut_back().map_err(failed)?;
-        self.log.check()?;
-        // The newline before the last line lies further back than any line is long, or the line is the file's only one.
-        let mut count = 1 << 16;
-        loop {
-            let tail = self.log.tail(count).map_err(failed)?;
-            let whole = tail.strip_suffix(b"\n").unwrap_or(&tail);
-            match whole.iter().rposition(|b| *b == b'\n') {
-                None if tail.len() == count => count *= 8,
-                begin => {
-                    let last = &whole[begin.map_or(0, |at| at + 1)..];
-                    let same = chain::hash(last) == self.position.prev;
-                    return if same {
-                        Ok(())
-                    } else {
-                        Err(Trouble::Foreign("the audit file's last line was changed".to_owned()))
-                    };
-                }
-            }
-        }
-    }
-
-    /// Begins the next file of the chain.
-    fn begin_file(&mut self, reason: &str) -> Result<(), Trouble> {
-        let mut position = self.position;
-        let own = Own::File { log: &self.config.name, format: chain::FORMAT, reason, open: &self.intents.list() };
-        self.lines.clear();
-        position.append(&mut self.lines, &chain::time_text(self.config.clock.now()), &self.node, &json(&own));
-        self.log = self.log.next(self.position.next_seq, &self.lines).map_err(|e| Trouble::Write(e.to_string()))?;
-        self.position = position;
-        self.gauges.lines.fetch_add(1, Relaxed);
-        Ok(())
-    }
-
-    /// Once a second: is the file still ours, and if it is broken, can it be written again?
-    fn look_after_file(&mut self) {
-        if self.checked.elapsed() < CHECK_EVERY {
-            return;
-        }
-        self.checked = Instant::now();
-        if self.trouble.is_none()
-            && let Err(trouble) = self.log.check()
-        {
-            self.note(trouble);
-        }
-        self.repair();
-    }
-
     /// Takes a signature that is ready, asks for the next one when it is due, and begins a new file when this one is full.
     fn look_after_checkpoints(&mut self) {
         if let Some(sealed) = self.sealer.result(Duration::ZERO) {
             self.checkpoint(sealed);
         }
-        let lines = self.position.next_seq - 1 - self.sealing.covered;
+        let lines = self.unsealed();
         let full = lines >= self.config.checkpoint_lines && !self.sealing.failing;
-        let late = self.sealing.asked.elapsed() >= Duration::from_millis(self.config.checkpoint_every_ms);
+        let late = self.sealing.asked.elapsed() >= self.checkpoint_every();
         if lines > 0 && (full || late) && !self.sealer.is_busy() {
             self.ask();
         }
@@ -419,11 +295,11 @@ impl Writer {
         }
     }
 
-    /// Waits a bounded time for a checkpoint of everything written so far.
+    /// Waits a bounded time for a checkpoint of everything written so far; not at all for a token that has hung that long already.
     fn seal(&mut self, wait: Duration) {
         let until = Instant::now() + wait;
         if self.sealer.is_busy() {
-            match self.sealer.result(wait) {
+            match self.sealer.result(wait.saturating_sub(self.sealing.asked.elapsed())) {
                 Some(sealed) => self.checkpoint(sealed),
                 None => return,
             }
@@ -449,7 +325,7 @@ impl Writer {
     /// The last lines.
     fn finish(mut self) {
         if self.repair()
-            && let Ok(()) = self.write_or_note(&[Line::plain(&Own::Stop)])
+            && let Ok(()) = self.write_or_note(&[Line::own(&Own::Stop)])
         {
             self.seal(SEAL_AT_CLOSE);
         }
