@@ -84,10 +84,12 @@ fn open_sqlite(path: &Path, access: Access, busy: Duration) -> Result<SqliteConn
     Ok(connection)
 }
 
-/// FULL syncs the log at every commit. cache_size is in KiB when negative. The log is cut back to 64 MiB after a burst.
+/// FULL syncs the log at every commit. cache_size is in KiB when negative and per connection: up to 4 MiB it made no difference to
+/// a value read of 14 µs (1,000 secrets) or 21 µs (100,000), as the system's own cache stands behind it; nor did mmap beyond a tenth,
+/// at the price of memory that grows with the file. The log is cut back to 64 MiB after a burst.
 const SQLITE_SETTINGS: &str = "\
     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
-    PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;";
+    PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA journal_size_limit = 67108864;";
 
 #[derive(QueryableByName)]
 struct JournalMode {

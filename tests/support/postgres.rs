@@ -4,7 +4,8 @@
 //! Called by: tests. fsync stays on: it is what runs in production.
 //!
 //! The server runs in the foreground, as a child that the kernel ends when the thread that started it does (`setpriv --pdeathsig`);
-//! that thread lives as long as the process. So even a killed test leaves no server behind.
+//! that thread lives as long as the process. A second child removes the folder when its standard input ends, which it does with
+//! the process. So even a killed test leaves neither server nor files behind.
 
 use std::ffi::OsStr;
 use std::io;
@@ -30,6 +31,7 @@ pub struct PostgresCluster {
     port: u16,
     server: Mutex<Option<Child>>,
     spawner: Spawner,
+    sweeper: Child,
     databases: AtomicU32,
 }
 
@@ -53,6 +55,7 @@ impl PostgresCluster {
     pub fn start() -> io::Result<Self> {
         let programs = newest(Path::new(PACKAGES))?;
         let folder = tempfile::Builder::new().prefix("bulla-postgres-").tempdir()?;
+        let sweeper = sweeper(folder.path())?;
         if is_root() {
             succeed(Command::new("chown").arg(USER).arg(folder.path()))?;
         }
@@ -61,8 +64,15 @@ impl PostgresCluster {
         initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
         succeed(initdb.arg(folder.path().join("data")))?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let cluster =
-            Self { programs, folder, port, server: Mutex::new(None), spawner: Spawner::new(), databases: AtomicU32::new(0) };
+        let cluster = Self {
+            programs,
+            folder,
+            port,
+            server: Mutex::new(None),
+            spawner: Spawner::new(),
+            sweeper,
+            databases: AtomicU32::new(0),
+        };
         cluster.resume(&[])?;
         Ok(cluster)
     }
@@ -144,7 +154,22 @@ impl PostgresCluster {
 impl Drop for PostgresCluster {
     fn drop(&mut self) {
         self.halt();
+        // The folder goes with its owner.
+        let _ = self.sweeper.kill();
+        let _ = self.sweeper.wait();
     }
+}
+
+/// A child that outlives this process by as long as the server needs to end, and removes the folder.
+fn sweeper(folder: &Path) -> io::Result<Child> {
+    let script = "trap '' INT TERM HUP; read -r _; sleep 1; rm -rf \"$0\"";
+    Command::new("sh")
+        .args(["-c", script])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 /// The thread whose end would end the server: the kernel watches the thread that starts a child, not the process.

@@ -1,1 +1,207 @@
+//! The suite of the store: every test runs on SQLite and on PostgreSQL.
 
+#![allow(clippy::unwrap_used)]
+
+mod identity;
+mod migrations;
+mod outage;
+mod resources;
+mod tampering;
+mod transactions;
+mod values;
+
+use bulla_test_support::postgres::PostgresCluster;
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::ids::{AccountId, KeyId, KeyVersionId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
+use crate::kinds::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType, Suite};
+
+/// Makes two tests of each function over a [`Fixture`].
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::sqlite()) })* }
+        mod postgres { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::postgres()) })* }
+    };
+}
+pub(super) use on_both;
+
+/// A store on a fresh database.
+pub(super) struct Fixture {
+    pub(super) url: String,
+    pub(super) store: Store,
+    _folder: tempfile::TempDir,
+}
+
+/// Patient enough for a slow machine.
+pub(super) fn options(url: &str) -> StoreOptions {
+    StoreOptions { readers: 16, wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) }
+}
+
+pub(super) fn row_key() -> RowKey {
+    RowKey::new(&[7; 32])
+}
+
+impl Fixture {
+    pub(super) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("bulla.db").display());
+        Self::on(url, folder)
+    }
+
+    pub(super) fn postgres() -> Self {
+        Self::on(PostgresCluster::shared().database(), tempfile::tempdir().unwrap())
+    }
+
+    fn on(url: String, folder: tempfile::TempDir) -> Self {
+        migrate::run(&url).unwrap();
+        let store = Store::open(options(&url), row_key()).unwrap();
+        Self { url, store, _folder: folder }
+    }
+
+    pub(super) fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
+    /// A connection with no checks of foreign keys: what an intruder in the database has.
+    pub(super) fn intruder(&self) -> Conn {
+        let location = Location::parse(&self.url).unwrap();
+        let mut conn = Conn::open(&location, Access::Admin, Duration::from_secs(5)).unwrap();
+        let sql = if self.is_sqlite() { "PRAGMA foreign_keys = OFF" } else { "SET session_replication_role = replica" };
+        conn.batch_execute(sql).unwrap();
+        conn
+    }
+
+    /// Runs a write that must succeed.
+    pub(super) fn write<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> T {
+        self.try_write(f).unwrap()
+    }
+
+    pub(super) fn try_write<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.store.write("test", |tx| f(tx).map_err(Abort::Db))
+    }
+
+    pub(super) fn read<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> T {
+        self.store.read("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).unwrap()
+    }
+
+    /// An account, a key in it, and a secret with one version under two labels.
+    pub(super) fn with_secret(&self) -> (AccountRow, KeyRow, SecretRow, VersionRow) {
+        let account = account("main");
+        let key = key(&account.id);
+        let secret = secret(&account.id, &key.id, "app/db");
+        let version = version(&secret.id, &key.primary_version, "v1");
+        self.write(|tx| {
+            tx.account_insert(&account)?;
+            tx.key_insert(&key)?;
+            tx.key_version_insert(&KeyVersionRow { id: key.primary_version, key_id: key.id, created_at: NOW })?;
+            tx.secret_insert(&secret)?;
+            tx.version_insert(&version)?;
+            tx.stage_insert(&stage(&version, "ACSCurrent"))?;
+            tx.stage_insert(&stage(&version, "blue"))
+        });
+        (account, key, secret, version)
+    }
+}
+
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+pub(super) fn account(name: &str) -> AccountRow {
+    AccountRow { id: AccountId::random(), name: name.to_owned(), enabled: true, created_at: NOW }
+}
+
+pub(super) fn user(account: &AccountId, name: &str) -> UserRow {
+    UserRow { id: UserId::new(), account_id: account.clone(), name: name.parse().unwrap(), enabled: true, created_at: NOW }
+}
+
+pub(super) fn key(account: &AccountId) -> KeyRow {
+    KeyRow {
+        id: KeyId::new(),
+        account_id: account.clone(),
+        spec: KeySpec::Aes256,
+        usage: KeyUsage::EncryptDecrypt,
+        origin: Origin::Service,
+        protection: ProtectionLevel::Software,
+        state: KeyState::Enabled,
+        service: false,
+        description: String::new(),
+        primary_version: KeyVersionId::new(),
+        created_at: NOW,
+        delete_at: None,
+    }
+}
+
+pub(super) fn secret(account: &AccountId, key: &KeyId, name: &str) -> SecretRow {
+    SecretRow {
+        account_id: account.clone(),
+        name: name.parse::<SecretName>().unwrap(),
+        id: SecretId::new(),
+        secret_type: SecretType::Generic,
+        description: String::new(),
+        key_id: *key,
+        user_key: false,
+        created_at: NOW,
+        updated_at: NOW,
+        delete_at: None,
+    }
+}
+
+pub(super) fn version(secret: &SecretId, key_version: &KeyVersionId, name: &str) -> VersionRow {
+    VersionRow {
+        secret_id: *secret,
+        version_id: name.parse::<VersionId>().unwrap(),
+        uuid: SecretVersionUuid::new(),
+        data_type: DataType::Text,
+        created_at: NOW,
+        key_version_id: *key_version,
+        suite: Suite::AesGcmCallerIv,
+        wrapped: vec![1; 60],
+        commitment: vec![2; 32],
+        nonce: vec![3; 12],
+        ciphertext: vec![4; 50],
+    }
+}
+
+pub(super) fn stage(version: &VersionRow, label: &str) -> StageRow {
+    StageRow {
+        secret_id: version.secret_id,
+        stage: label.parse::<Stage>().unwrap(),
+        version_id: version.version_id.clone(),
+        version_uuid: version.uuid,
+    }
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// The column `line` of a query, as an intruder.
+pub(super) fn lines(conn: &mut Conn, query: &str) -> Vec<String> {
+    let lines: Vec<Line> = sql_query(query).load(conn).unwrap();
+    lines.into_iter().map(|l| l.line).collect()
+}
+
+/// Name, type and nullability of a table's columns, in order, in words of both databases: `name blob|text|int|bool[ null]`.
+pub(super) fn columns(fixture: &Fixture, table: &str) -> Vec<String> {
+    let mut conn = fixture.intruder();
+    if fixture.is_sqlite() {
+        let query = format!(
+            "SELECT name || ' ' || CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{table}' AND sql LIKE \
+             '%' || c.name || ' IN (0, 1)%') THEN 'bool' ELSE lower(replace(type, 'INTEGER', 'int')) END || \
+             CASE WHEN \"notnull\" = 1 THEN '' ELSE ' null' END AS line FROM pragma_table_info('{table}') AS c ORDER BY cid"
+        );
+        lines(&mut conn, &query)
+    } else {
+        let query = format!(
+            "SELECT column_name || ' ' || CASE data_type WHEN 'bytea' THEN 'blob' WHEN 'boolean' THEN 'bool' WHEN 'bigint' \
+             THEN 'int' WHEN 'smallint' THEN 'int' ELSE data_type END || CASE is_nullable WHEN 'YES' THEN ' null' ELSE '' END \
+             AS line FROM information_schema.columns WHERE table_name = '{table}' ORDER BY ordinal_position"
+        );
+        lines(&mut conn, &query)
+    }
+}

@@ -1,0 +1,109 @@
+//! Accounts, users, access keys, policies, the deployment.
+
+use super::*;
+use crate::ids::{AccessKeyId, DeploymentId, PolicyName};
+
+on_both!(every_identity_change_raises_the_revision, what_is_needed_stays, compare_and_set, the_deployment_is_one);
+
+fn every_identity_change_raises_the_revision(on: &Fixture) {
+    let account = account("main");
+    let user = user(&account.id, "ann");
+    let access_key = AccessKeyRow {
+        id: AccessKeyId::random(),
+        account_id: account.id.clone(),
+        user_id: Some(user.id),
+        enabled: true,
+        created_at: NOW,
+        suite: Suite::AesGcmCallerIv,
+        wrapped: vec![9; 60],
+    };
+    let root_key = AccessKeyRow { id: AccessKeyId::random(), user_id: None, ..access_key.clone() };
+    let name: PolicyName = "readers".parse().unwrap();
+    let policy = PolicyRow { account_id: account.id.clone(), name: name.clone(), document: "{}".to_owned(), created_at: NOW };
+    let attachment =
+        AttachmentRow { user_id: user.id, system: false, policy_name: name.clone(), account_id: account.id.clone() };
+    let disabled = AccountRow { enabled: false, ..account.clone() };
+    let renamed = UserRow { name: "bob".parse().unwrap(), ..user.clone() };
+    let off = AccessKeyRow { enabled: false, ..access_key.clone() };
+
+    let raised = std::cell::Cell::new(0);
+    let step = |f: &dyn Fn(&mut Tx<'_>) -> Result<(), StoreError>| {
+        on.write(f);
+        raised.set(raised.get() + 1);
+        assert_eq!(on.read(|tx| tx.identity_revision()), raised.get());
+    };
+    let done = |changed: Result<bool, StoreError>| changed.map(|changed| assert!(changed));
+    step(&|tx| tx.account_insert(&account));
+    step(&|tx| tx.user_insert(&user));
+    step(&|tx| tx.access_key_insert(&access_key));
+    step(&|tx| tx.access_key_insert(&root_key));
+    step(&|tx| tx.policy_insert(&policy));
+    step(&|tx| tx.attachment_insert(&attachment));
+    on.read(|tx| {
+        assert_eq!(tx.account_by_id(&account.id)?, Some(account.clone()));
+        assert_eq!(tx.account_by_name("main")?, Some(account.clone()));
+        assert_eq!(tx.user_by_id(&user.id)?, Some(user.clone()));
+        assert_eq!(tx.user_by_name(&account.id, &user.name)?, Some(user.clone()));
+        assert_eq!(tx.users_of(&account.id)?, std::slice::from_ref(&user));
+        assert_eq!(tx.access_key_by_id(&access_key.id)?, Some(access_key.clone()));
+        assert_eq!(tx.access_keys_of(&account.id, Some(&user.id))?, std::slice::from_ref(&access_key));
+        assert_eq!(tx.access_keys_of(&account.id, None)?, std::slice::from_ref(&root_key));
+        assert_eq!(tx.policy_by_name(&account.id, &name)?, Some(policy.clone()));
+        assert_eq!(tx.policies_of(&account.id)?, std::slice::from_ref(&policy));
+        assert_eq!(tx.attachments_of(&user.id)?, std::slice::from_ref(&attachment));
+        assert_eq!(tx.attachments_of_policy(&account.id, &name)?, std::slice::from_ref(&attachment));
+        Ok(())
+    });
+    step(&|tx| done(tx.account_update(&account, &disabled)));
+    step(&|tx| done(tx.user_update(&user, &renamed)));
+    step(&|tx| done(tx.access_key_update(&access_key, &off)));
+    step(&|tx| done(tx.attachment_delete(&attachment)));
+    step(&|tx| done(tx.policy_delete(&account.id, &name)));
+    step(&|tx| done(tx.access_key_delete(&access_key.id)));
+    step(&|tx| done(tx.access_key_delete(&root_key.id)));
+    step(&|tx| done(tx.user_delete(&user.id)));
+    step(&|tx| done(tx.account_delete(&account.id)));
+    assert!(!on.write(|tx| tx.account_delete(&account.id)));
+    assert_eq!(on.read(|tx| tx.identity_revision()), raised.get(), "nothing was changed, nothing is raised");
+}
+
+fn what_is_needed_stays(on: &Fixture) {
+    let (account, key, ..) = on.with_secret();
+    let user = user(&account.id, "ann");
+    on.write(|tx| tx.user_insert(&user));
+    assert_eq!(on.try_write(|tx| tx.account_delete(&account.id)), Err(StoreError::Conflict));
+    assert_eq!(on.try_write(|tx| tx.key_delete(&key.id)), Err(StoreError::Conflict));
+    assert!(on.read(|tx| tx.key_by_id(&key.id)).is_some());
+}
+
+fn compare_and_set(on: &Fixture) {
+    let old = account("old");
+    on.write(|tx| tx.account_insert(&old));
+    let new = AccountRow { name: "new".to_owned(), ..old.clone() };
+    assert!(on.write(|tx| tx.account_update(&old, &new)));
+    assert!(
+        !on.write(|tx| tx.account_update(&old, &AccountRow { enabled: false, ..old.clone() })),
+        "old is not there any more"
+    );
+    assert_eq!(on.read(|tx| tx.account_by_id(&old.id)), Some(new));
+}
+
+fn the_deployment_is_one(on: &Fixture) {
+    assert_eq!(deployment::read(&on.url).unwrap(), None);
+    let row = DeploymentRow {
+        id: DeploymentId::new(),
+        region: "cn-hangzhou".parse().unwrap(),
+        sys_key: KeyVersionId::new(),
+        int_key: KeyVersionId::new(),
+        aud_key: KeyVersionId::new(),
+        suite: Suite::AesGcmCallerIv,
+        ready: false,
+        created_at: NOW,
+    };
+    deployment::insert(&on.url, &row).unwrap();
+    let second = DeploymentRow { id: DeploymentId::new(), ..row.clone() };
+    assert_eq!(deployment::insert(&on.url, &second), Err(StoreError::Conflict));
+    assert!(deployment::set_ready(&on.url, &row.id).unwrap());
+    assert!(!deployment::set_ready(&on.url, &second.id).unwrap());
+    assert_eq!(deployment::read(&on.url).unwrap(), Some(DeploymentRow { ready: true, ..row }));
+}

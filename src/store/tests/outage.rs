@@ -1,0 +1,70 @@
+//! A server that goes away and comes back, and servers that would lose writes.
+
+use std::time::Instant;
+
+use super::*;
+
+fn bump(store: &Store) -> Result<(), StoreError> {
+    store.write("bump", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision_bump()?))
+}
+
+#[test]
+fn the_store_comes_back_with_the_server() {
+    let cluster = PostgresCluster::start().unwrap();
+    let url = cluster.database();
+    migrate::run(&url).unwrap();
+    let store = Store::open(StoreOptions { readers: 8, ..StoreOptions::new(&url) }, row_key()).unwrap();
+    // All eight connections are open when the server restarts.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| bump(&store).unwrap());
+        }
+    });
+    cluster.halt();
+    cluster.resume(&[]).unwrap();
+    for _ in 0..20 {
+        store.health().unwrap();
+        bump(&store).unwrap();
+    }
+    // Away for longer: refused, soon without waiting; and served again after it.
+    cluster.halt();
+    assert!(matches!(bump(&store), Err(StoreError::Unavailable(_) | StoreError::Busy)));
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    assert!(matches!(store.health(), Err(StoreError::Unavailable(_))));
+    assert!(asked.elapsed() < Duration::from_millis(500), "a database known to be away is not waited for");
+    cluster.resume(&[]).unwrap();
+    let back = Instant::now();
+    while bump(&store).is_err() {
+        assert!(back.elapsed() < Duration::from_secs(10), "still away");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(store.read("r", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision()?)), Ok(29));
+
+    // A server that would lose acknowledged writes.
+    drop(store);
+    for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
+        cluster.halt();
+        cluster.resume(&[setting]).unwrap();
+        let refused = Store::open(StoreOptions::new(&url), row_key()).map(drop);
+        assert!(matches!(&refused, Err(StoreError::Fault(text)) if text.contains(setting)), "{setting}: {refused:?}");
+    }
+}
+
+/// A backend ended in the middle of a transaction: the attempt is repeated on another connection.
+#[test]
+fn a_connection_cut_in_a_transaction_is_replaced() {
+    let on = Fixture::postgres();
+    let runs = std::sync::atomic::AtomicU32::new(0);
+    on.write(|tx| {
+        tx.identity_revision_bump()?;
+        if runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+            let others = "SELECT count(pg_terminate_backend(pid))::text AS line FROM pg_stat_activity \
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            lines(&mut on.intruder(), others);
+        }
+        tx.identity_revision().map(drop)
+    });
+    assert_eq!(runs.into_inner(), 2);
+    assert_eq!(on.read(|tx| tx.identity_revision()), 1);
+}

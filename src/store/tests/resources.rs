@@ -1,0 +1,177 @@
+//! Keys, aliases, secrets, versions, tags, nonces, leases.
+
+use super::*;
+use crate::ids::{NodeId, RequestId};
+
+on_both!(
+    keys_and_aliases,
+    secrets_page_in_order_and_go_whole,
+    versions_and_labels,
+    tags,
+    a_nonce_works_once,
+    one_holds_a_lease
+);
+
+fn keys_and_aliases(on: &Fixture) {
+    let (account, shown, ..) = on.with_secret();
+    let made = KeyRow { state: KeyState::Creating, created_at: Timestamp(5), ..key(&account.id) };
+    let due = KeyRow { state: KeyState::PendingDeletion, delete_at: Some(Timestamp(9)), ..key(&account.id) };
+    let due = KeyRow { created_at: NOW.plus_ms(1), ..due };
+    let alias = AliasRow { account_id: account.id.clone(), name: "alias/a".parse().unwrap(), key_id: due.id, created_at: NOW };
+    let moved = AliasRow { key_id: shown.id, ..alias.clone() };
+    on.write(|tx| {
+        tx.key_insert(&made)?;
+        tx.key_insert(&due)?;
+        tx.key_version_insert(&KeyVersionRow { id: due.primary_version, key_id: due.id, created_at: NOW })?;
+        tx.default_key_insert(&account.id, &shown.id)?;
+        tx.alias_insert(&alias)
+    });
+    on.read(|tx| {
+        assert_eq!(tx.keys_page(&account.id, 0, 10)?, [shown.clone(), due.clone()]);
+        assert_eq!(tx.keys_page(&account.id, 1, 10)?, std::slice::from_ref(&due));
+        assert_eq!(tx.key_count(&account.id)?, 2);
+        assert_eq!(tx.keys_creating_before(Timestamp(6))?, std::slice::from_ref(&made));
+        assert!(tx.keys_creating_before(Timestamp(5))?.is_empty());
+        assert_eq!(tx.keys_due(Timestamp(9), 10)?, std::slice::from_ref(&due));
+        assert!(tx.keys_due(Timestamp(8), 10)?.is_empty());
+        assert_eq!(tx.default_key(&account.id)?, Some(shown.id));
+        assert_eq!(tx.alias_by_name(&account.id, &alias.name)?, Some(alias.clone()));
+        assert_eq!(tx.aliases_page(&account.id, 0, 10)?, std::slice::from_ref(&alias));
+        assert_eq!(tx.alias_count(&account.id)?, 1);
+        assert_eq!(tx.key_versions_of(&due.id)?.len(), 1);
+        assert!(tx.key_version_by_id(&due.primary_version)?.is_some());
+        Ok(())
+    });
+    assert_eq!(on.try_write(|tx| tx.default_key_insert(&account.id, &due.id)), Err(StoreError::Conflict));
+    assert!(on.write(|tx| tx.alias_update(&alias, &moved)));
+    assert_eq!(on.read(|tx| tx.aliases_of_key(&shown.id)), [moved]);
+    assert!(on.write(|tx| tx.key_delete(&due.id)));
+    assert!(on.read(|tx| tx.key_versions_of(&due.id)).is_empty());
+    assert!(on.write(|tx| tx.alias_delete(&account.id, &alias.name)));
+    assert!(on.write(|tx| tx.default_key_delete(&account.id)));
+    let enabled = KeyRow { state: KeyState::Enabled, ..made.clone() };
+    assert!(on.write(|tx| tx.key_update(&made, &enabled)));
+    assert!(!on.write(|tx| tx.key_update(&made, &enabled)));
+}
+
+fn secrets_page_in_order_and_go_whole(on: &Fixture) {
+    let (account, key, first, version) = on.with_secret();
+    // Order is that of bytes on both databases: capitals before small letters, and `_` between.
+    let names = ["Zebra", "_x", "app/db", "beta"];
+    for name in ["beta", "Zebra", "_x"] {
+        on.write(|tx| tx.secret_insert(&secret(&account.id, &key.id, name)));
+    }
+    let listed = |offset, limit| -> Vec<String> {
+        on.read(|tx| tx.secrets_page(&account.id, offset, limit)).iter().map(|s| s.name.to_string()).collect()
+    };
+    assert_eq!(listed(0, 10), names);
+    assert_eq!(listed(1, 2), names[1..3]);
+    assert_eq!(on.read(|tx| tx.secret_count(&account.id)), 4);
+    assert_eq!(on.read(|tx| tx.secret_count(&AccountId::random())), 0);
+
+    let deleted = SecretRow { delete_at: Some(Timestamp(9)), updated_at: NOW.plus_ms(1), ..first.clone() };
+    assert!(on.write(|tx| tx.secret_update(&first, &deleted)));
+    assert!(!on.write(|tx| tx.secret_update(&first, &deleted)));
+    assert_eq!(on.read(|tx| tx.secrets_due(Timestamp(9), 10)), std::slice::from_ref(&deleted));
+    assert!(on.read(|tx| tx.secrets_due(Timestamp(8), 10)).is_empty());
+
+    on.write(|tx| tx.tag_put(&account.id, Tagged::Secret(first.id), "k", "v"));
+    let stale = on.try_write(|tx| if tx.secret_delete(&first)? { Ok(()) } else { Err(StoreError::Conflict) });
+    assert_eq!(stale, Err(StoreError::Conflict), "restored meanwhile: not deleted, and nothing of it is gone");
+    assert!(on.read(|tx| tx.version_by_id(&first.id, &version.version_id)).is_some());
+    assert!(on.write(|tx| tx.secret_delete(&deleted)));
+    assert_eq!(on.read(|tx| tx.secret_by_name(&account.id, &first.name)), None);
+    assert_eq!(on.read(|tx| tx.version_count(&first.id)), 0);
+    assert_eq!(on.read(|tx| tx.tags_count(Tagged::Secret(first.id))), 0);
+}
+
+fn versions_and_labels(on: &Fixture) {
+    let (_, _, secret, v1) = on.with_secret();
+    let v2 = VersionRow { created_at: NOW.plus_ms(1), ..version(&secret.id, &v1.key_version_id, "v2") };
+    on.write(|tx| tx.version_insert(&v2));
+    assert_eq!(on.try_write(|tx| tx.version_insert(&v2)), Err(StoreError::Conflict));
+    let heads = on.read(|tx| tx.versions_of(&secret.id));
+    assert_eq!(heads.iter().map(|h| h.uuid).collect::<Vec<_>>(), [v1.uuid, v2.uuid]);
+    assert_eq!(on.read(|tx| tx.versions_page(&secret.id, 1, 1)), heads[1..]);
+    assert_eq!(on.read(|tx| tx.version_by_id(&secret.id, &v2.version_id)), Some(v2.clone()));
+    let (was, now) = (stage(&v1, "ACSCurrent"), stage(&v2, "ACSCurrent"));
+    assert!(on.write(|tx| tx.stage_update(&was, &now)));
+    assert!(!on.write(|tx| tx.stage_update(&was, &now)), "it does not stand there any more");
+    assert_eq!(on.read(|tx| tx.stages_of_version(&secret.id, &v2.version_id)), std::slice::from_ref(&now));
+    assert_eq!(on.read(|tx| tx.stage_by_name(&secret.id, &now.stage)), Some(now.clone()));
+    assert_eq!(on.read(|tx| tx.stages_of(&secret.id)), [now, stage(&v1, "blue")]);
+    assert_eq!(on.try_write(|tx| tx.version_delete(&secret.id, &v1.version_id)), Err(StoreError::Conflict));
+    assert!(on.write(|tx| tx.stage_delete(&stage(&v1, "blue"))));
+    assert!(on.write(|tx| tx.version_delete(&secret.id, &v1.version_id)));
+    assert!(on.try_write(|tx| tx.stage_insert(&stage(&v1, "blue"))).is_err(), "no label without a version");
+}
+
+fn tags(on: &Fixture) {
+    let (account, key, secret, _) = on.with_secret();
+    let tagged = Tagged::Secret(secret.id);
+    on.write(|tx| {
+        tx.tag_put(&account.id, tagged, "b", "1")?;
+        tx.tag_put(&account.id, tagged, "a", "")?;
+        tx.tag_put(&account.id, tagged, "b", "2")?;
+        tx.tag_put(&account.id, Tagged::Key(key.id), "c", "3")
+    });
+    let tag = |key: &str, value: &str| TagRow { tag_key: key.to_owned(), tag_value: value.to_owned() };
+    assert_eq!(on.read(|tx| tx.tags_of(tagged)), [tag("a", ""), tag("b", "2")]);
+    assert_eq!(on.read(|tx| tx.tags_count(tagged)), 2);
+    assert!(on.write(|tx| tx.tag_delete(tagged, "a")));
+    assert!(!on.write(|tx| tx.tag_delete(tagged, "a")));
+    assert_eq!(on.read(|tx| tx.tags_of(Tagged::Key(key.id))), [tag("c", "3")]);
+}
+
+fn a_nonce_works_once(on: &Fixture) {
+    let node = NodeId::new();
+    let nonce = |digest: u8, expires: i64| NonceRow {
+        digest: [digest; 16],
+        request_id: RequestId::new(),
+        node,
+        expires_at: Timestamp(expires),
+    };
+    let first = nonce(1, 10);
+    let name = account("effect");
+    on.write(|tx| {
+        tx.nonce_insert(&first)?;
+        tx.account_insert(&name)
+    });
+    let replay = on.try_write(|tx| {
+        tx.account_insert(&account("second effect"))?;
+        tx.nonce_insert(&NonceRow { request_id: RequestId::new(), ..first.clone() })
+    });
+    assert_eq!(replay, Err(StoreError::Conflict));
+    assert_eq!(on.read(|tx| tx.accounts()), [name], "a replay has no effect");
+    let had_effect =
+        |request: &RequestId, node: &NodeId, from| on.read(|tx| tx.nonce_of_request(request, node, Timestamp(from)));
+    assert!(had_effect(&first.request_id, &node, 10));
+    assert!(!had_effect(&first.request_id, &node, 11));
+    assert!(!had_effect(&RequestId::new(), &node, 0));
+    assert!(!had_effect(&first.request_id, &NodeId::new(), 0));
+    for digest in 2..6 {
+        on.write(|tx| tx.nonce_insert(&nonce(digest, i64::from(digest) * 10)));
+    }
+    assert_eq!(on.write(|tx| tx.nonces_sweep(&node, Timestamp(40), 2)), 2);
+    assert_eq!(on.write(|tx| tx.nonces_sweep(&node, Timestamp(40), 2)), 1);
+    assert_eq!(on.write(|tx| tx.nonces_sweep(&node, Timestamp(40), 2)), 0);
+    on.write(|tx| tx.nonce_insert(&first));
+}
+
+fn one_holds_a_lease(on: &Fixture) {
+    let (a, b) = (NodeId::new(), NodeId::new());
+    let take = |node: &NodeId, now, until| on.write(|tx| tx.lease_take("sweep", node, Timestamp(now), Timestamp(until)));
+    assert!(take(&a, 0, 10));
+    assert!(!take(&b, 9, 20));
+    assert!(take(&a, 9, 20), "its own");
+    assert!(!take(&b, 19, 30));
+    assert!(take(&b, 20, 30), "run out");
+    assert!(!take(&a, 21, 30));
+    let nodes: Vec<NodeId> = (0..8).map(|_| NodeId::new()).collect();
+    let winners: u32 = std::thread::scope(|scope| {
+        let race = |node| scope.spawn(move || on.write(|tx| tx.lease_take("race", node, Timestamp(0), Timestamp(9))));
+        let racers: Vec<_> = nodes.iter().map(race).collect();
+        racers.into_iter().map(|racer| u32::from(racer.join().unwrap())).sum()
+    });
+    assert_eq!(winners, 1);
+}
