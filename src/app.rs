@@ -193,7 +193,7 @@ impl http::Service for Front {
             self.alarms.fetch_add(1, Ordering::Relaxed);
         }
         let action = answer.action.map_or_else(|| http::Action::Unknown(answer.asked), http::Action::Served);
-        http::Answer { reply: answer.reply, action, code: answer.code, durable: answer.durable }
+        http::Answer { reply: answer.reply, action, code: answer.code.into(), durable: answer.durable }
     }
 
     fn readiness(&self) -> http::Readiness {
@@ -308,6 +308,8 @@ fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn(
         Snapshot {
             token: TokenFigures {
                 up: token.up,
+                epochs: token.epoch,
+                sessions_open: token.sessions_open as u64,
                 sessions_in_use: token.sessions_in_use as u64,
                 sessions_limit: token.sessions_limit as u64,
                 operations: token.operations,
@@ -316,13 +318,16 @@ fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn(
             database: DatabaseFigures {
                 in_use: u64::from(store.connections - store.idle),
                 idle: u64::from(store.idle),
+                limit: u64::from(store.limit),
                 retries: store.retries,
             },
             audit: AuditFigures {
                 queue: audit.queued as u64,
+                lines: audit.lines,
                 syncs: audit.syncs,
-                sync_seconds: audit.last_sync_us as f64 / 1e6,
-                sync_failures: audit.failures,
+                last_sync_seconds: audit.last_sync_us as f64 / 1e6,
+                failures: audit.failures,
+                checkpoint_failures: audit.checkpoint_failures,
             },
             integrity_alarms: alarms.load(Ordering::Relaxed),
         }

@@ -2,7 +2,7 @@
 //!
 //! Owns: every setting, its default and its unit. Must not know: what is built from them. Read by app and admin, which pass plain
 //! values on. Unknown keys are refused. Every key can come from the environment: `BULLA_`, then the path with `__` between its
-//! parts, e.g. `BULLA_TOKEN__PIN_FILE`. Secrets are named by file, never given.
+//! parts, e.g. `BULLA_TOKEN__PIN_FILE`; a variable without `__` is none of ours, but for `BULLA_REGION`. Secrets are named by file, never given.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -255,7 +255,7 @@ impl Config {
         if !file.is_file() {
             return Err(ConfigError(format!("no configuration file {}", file.display())));
         }
-        let figment = Figment::from(Toml::file_exact(file)).merge(Env::prefixed("BULLA_").split("__"));
+        let figment = Figment::from(Toml::file_exact(file)).merge(environment());
         let config: Self = figment.extract().map_err(|e| ConfigError(format!("{}: {e}", file.display())))?;
         config.check().map(|()| config)
     }
@@ -285,6 +285,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The settings in the environment: those with a section, and the region. Other programs have variables that begin `BULLA_` too,
+/// so no other name is taken for a misspelt setting.
+fn environment() -> Env {
+    Env::prefixed("BULLA_").filter(|name| name == "region" || name.as_str().contains("__")).split("__")
 }
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
 //! The program: arguments, logger, then one call into `app` or `admin`.
 
-use std::process::ExitCode;
-
 use bulla::admin::{self, dev};
 use bulla::app::{Failure, Server};
 use bulla::cli::{Cli, Command};
 use bulla::config::Config;
 use clap::Parser;
 
-fn main() -> ExitCode {
+fn main() {
     let cli = Cli::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_timestamp_millis().init();
-    match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+    let status = match run(cli.command) {
+        Ok(()) => 0,
         Err(Failure(reason)) => {
             log::error!("{reason}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    };
+    // Everything is closed and flushed by now. What the C runtime would still do is run the destructors of the PKCS#11 module,
+    // of OpenSSL and of libpq, in an order that SoftHSM does not survive each time.
+    signal_hook::low_level::exit(status)
 }
 
 fn run(command: Command) -> Result<(), Failure> {

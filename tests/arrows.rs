@@ -32,9 +32,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
     ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth",
                     "keys", "secrets", "jobs", "api", "http"]),
+    ("cli",       &["bottom"]),
     ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
-                    "app"]),
-    ("main",      &["config", "app", "admin"]),
+                    "app", "cli"]),
+    ("main",      &["config", "app", "cli", "admin"]),
 ];
 
 /// Libraries that only one part of the program may know, so that it can be replaced there.
@@ -47,7 +48,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_http", &["http"]),
     ("actix_server", &["http", "app"]),
     ("figment", &["config"]),
-    ("clap", &["admin", "main"]),
+    ("clap", &["cli", "main"]),
 ];
 
 /// Where a secret's bytes leave their type (files and folders of src/), and what for.

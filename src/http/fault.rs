@@ -2,12 +2,14 @@
 //!
 //! Owns: nothing but the way to the wire's table of faults. Called by: front, guard's refusals.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::ids::RequestId;
 use crate::wire::fault::Fault;
 use crate::wire::{Format, Reply, encode};
 
 /// The answer to an error, and its code for the access line and the figures.
-pub(super) fn fault(error: &Error, request_id: RequestId) -> (Reply, &'static str) {
-    (encode::fault(error, &request_id, Format::Json), Fault::of(error).code)
+pub(super) fn fault(error: &Error, request_id: RequestId) -> (Reply, Cow<'static, str>) {
+    (encode::fault(error, &request_id, Format::Json), Fault::of(error).code.into())
 }

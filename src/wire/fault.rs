@@ -157,6 +157,7 @@ fn again(status: u16, code: &'static str, message: &'static str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::StringToSign;
 
     #[test]
     fn codes_that_clients_act_on() {

@@ -52,7 +52,7 @@ pub fn success(action: &str, reply: &impl Serialize, request_id: &RequestId, for
 /// The answer to an error, in the API's form. Needs no request: also for those that could not be read.
 pub fn fault(error: &Error, request_id: &RequestId, format: Format) -> Reply {
     let Fault { status, code, message, retry_after_s } = Fault::of(error);
-    let failure = Failure { http_status: status, code: &code, message: &message };
+    let failure = Failure { http_status: status, code, message: &message };
     let (format, body) = match body("Error", &failure, request_id, format) {
         Ok(body) => (format, body),
         // A parameter's name with a control character in it; JSON can say it.
