@@ -2,8 +2,6 @@
 #
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
-#   make bench   the benchmark, beside its floor program
-#   make soak    the benchmark's long run
 
 SHELL := /bin/bash
 # Where rustup puts cargo: not in the PATH of a fresh login, nor in sudo's.
@@ -11,7 +9,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak
+.PHONY: help run test
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,11 +22,3 @@ run:
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh
-
-bench:
-	@scripts/setup.sh run
-	@cargo run --release --locked -p bulla-bench -- $(ARGS)
-
-soak:
-	@scripts/setup.sh run
-	@cargo run --release --locked -p bulla-bench -- soak $(ARGS)

@@ -38,7 +38,8 @@ pub fn context<E: std::fmt::Display>(subject: impl std::fmt::Display) -> impl Fn
     move |error| Failure(format!("{subject}: {error}"))
 }
 
-/// What the server and the administration commands both stand on.
+/// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
+#[derive(Clone)]
 pub struct Base {
     /// The token, logged in.
     pub token: Arc<Token>,
@@ -96,7 +97,14 @@ impl Base {
         if deployment.region != config.region {
             return Err(Failure(format!("region is {} here and was {} at `bulla init`", config.region, deployment.region)));
         }
-        let token = open_token(config)?;
+        Self::on(config, open_token(config)?, deployment)
+    }
+
+    /// The same on a token that is open already.
+    ///
+    /// # Errors
+    /// When the database does not fit the token.
+    pub fn on(config: &Config, token: Token, deployment: DeploymentRow) -> Result<Self, Failure> {
         let store = open_store(config, &token, &deployment)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
@@ -206,14 +214,21 @@ impl http::Service for Front {
 }
 
 impl Server {
-    /// Builds everything and opens the listeners.
+    /// Settles the schema, opens token and database, and builds the server on them.
     ///
     /// # Errors
     /// When anything that it needs is missing or does not fit.
     pub fn open(config: &Config) -> Result<Self, Failure> {
         settle_schema(config)?;
+        Self::on(config, Base::open(config)?)
+    }
+
+    /// Builds everything and opens the listeners.
+    ///
+    /// # Errors
+    /// When an address is taken, or the audit log cannot be opened.
+    pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
         let bound = http::bind(http_config(config)).map_err(context(config.server.listen))?;
-        let base = Base::open(config)?;
         let (audit, node, open_intents) = base.audit(config, "audit", 0)?;
         complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);

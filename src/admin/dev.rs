@@ -53,8 +53,10 @@ pub fn run(dev: cli::Dev) -> Result<(), Failure> {
     fs::create_dir_all(&folder).map_err(context(folder.display()))?;
     enter(&folder)?;
     let config = furnish(&folder, dev.database.as_deref())?.listening_on(dev.listen)?;
-    let root = prepare(&config)?;
-    let server = Server::open(&config)?;
+    let base = init::begin(&config)?;
+    init::first_account_create(&config, &base, &"dev".parse()?)?;
+    let root = Root::of(&base)?;
+    let server = Server::on(&config, base)?;
     let endpoint = server.address()?.to_string();
     let announced = std::thread::spawn({
         let folder = folder.clone();
@@ -161,24 +163,20 @@ struct Root {
     secret: AccessKeySecret,
 }
 
-/// Initialises the deployment if that was not done, and opens the root's access key.
-fn prepare(config: &Config) -> Result<Root, Failure> {
-    if !init::is_done(config)? {
-        init::run(config, &"dev".parse()?)?;
-    }
-    let base = Base::open(config)?;
-    let (account, key) = base.store.read("root", |tx| {
-        let account = tx.accounts()?.into_iter().next();
-        let account = account.ok_or_else(|| Abort::App(Failure("there is no account".into())))?;
-        let key = tx.access_keys_of(&account.id, None)?.into_iter().find(|k| k.enabled);
-        let key = key.ok_or_else(|| Abort::App(Failure("the account's root has no enabled access key".into())))?;
-        Ok::<_, Abort<Failure>>((account, key))
-    })?;
-    let secret = base.sys().open(&key).map_err(|e| Failure(format!("the root's access key does not open: {e:?}")))?;
-    Ok(Root { account: account.id, access_key: key.id, secret })
-}
-
 impl Root {
+    /// The first account's root, with the first of its access keys that is enabled.
+    fn of(base: &Base) -> Result<Self, Failure> {
+        let (account, key) = base.store.read("root", |tx| {
+            let account = tx.accounts()?.into_iter().next();
+            let account = account.ok_or_else(|| Abort::App(Failure("there is no account".into())))?;
+            let key = tx.access_keys_of(&account.id, None)?.into_iter().find(|k| k.enabled);
+            let key = key.ok_or_else(|| Abort::App(Failure("the account's root has no enabled access key".into())))?;
+            Ok::<_, Abort<Failure>>((account, key))
+        })?;
+        let secret = base.sys().open(&key).map_err(|e| Failure(format!("the root's access key does not open: {e:?}")))?;
+        Ok(Self { account: account.id, access_key: key.id, secret })
+    }
+
     fn secret_text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(self.secret.expose())
     }

@@ -10,57 +10,56 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::store::{Abort, DeploymentRow, deployment, migrate};
-use crate::token::ObjectKind;
+use crate::token::{ObjectKind, Token};
 
 /// Runs the command.
 pub fn run(config: &Config, first_account: &UserName) -> Result<Output, Failure> {
-    let url = config.database.location()?;
-    migrate::run(&url).map_err(context("database"))?;
-    let row = deployment::read(&url).map_err(context("database"))?;
-    if !row.as_ref().is_some_and(|row| row.ready) {
-        make_system_keys(config, &url, row)?;
-    }
-    let base = Base::open(config)?;
-    let (log, _, _) = base.audit(config, "admin", LOCK_WAIT_MS)?;
-    let session = Session { base, log, clock: Clock::System };
-    if session.read(|tx| Ok::<_, Abort<Failure>>(!tx.accounts()?.is_empty()))? {
-        return Err(Failure("the deployment is initialised already".into()));
-    }
-    account::create(&session, first_account)
+    let base = begin(config)?;
+    let output = first_account_create(config, &base, first_account)?;
+    output.ok_or(Failure("the deployment is initialised already".into()))
 }
 
-/// Whether `bulla init` has come to its end.
-pub fn is_done(config: &Config) -> Result<bool, Failure> {
+/// Brings the schema up, and makes the system keys unless that was done.
+pub fn begin(config: &Config) -> Result<Base, Failure> {
     let url = config.database.location()?;
     migrate::run(&url).map_err(context("database"))?;
-    let row = deployment::read(&url).map_err(context("database"))?;
-    if !row.is_some_and(|row| row.ready) {
-        return Ok(false);
-    }
-    let base = Base::open(config)?;
-    let accounts = base.store.read("accounts", |tx| Ok::<_, Abort<crate::store::StoreError>>(tx.accounts()?));
-    Ok(!accounts.map_err(context("database"))?.is_empty())
-}
-
-fn make_system_keys(config: &Config, url: &str, begun: Option<DeploymentRow>) -> Result<(), Failure> {
     let token = open_token(config)?;
-    let row = match begun {
+    let row = match deployment::read(&url).map_err(context("database"))? {
         Some(row) => row,
-        None => {
-            let row = DeploymentRow {
-                id: DeploymentId::new(),
-                region: config.region.clone(),
-                sys_key: KeyVersionId::new(),
-                int_key: KeyVersionId::new(),
-                aud_key: KeyVersionId::new(),
-                suite: token.probe().map_err(context("token"))?,
-                ready: false,
-                created_at: Clock::System.now(),
-            };
-            deployment::insert(url, &row).map_err(context("database"))?;
-            row
-        }
+        None => insert_row(config, &url, &token)?,
     };
+    if !row.ready {
+        make_system_keys(&url, &token, &row)?;
+    }
+    Base::on(config, token, row)
+}
+
+/// Makes the first account and its root access key; none if there is an account already.
+pub fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result<Option<Output>, Failure> {
+    let (log, _, _) = base.audit(config, "admin", LOCK_WAIT_MS)?;
+    let session = Session { base: base.clone(), log, clock: Clock::System };
+    if session.read(|tx| Ok::<_, Abort<Failure>>(!tx.accounts()?.is_empty()))? {
+        return Ok(None);
+    }
+    account::create(&session, name).map(Some)
+}
+
+fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow, Failure> {
+    let row = DeploymentRow {
+        id: DeploymentId::new(),
+        region: config.region.clone(),
+        sys_key: KeyVersionId::new(),
+        int_key: KeyVersionId::new(),
+        aud_key: KeyVersionId::new(),
+        suite: token.probe().map_err(context("token"))?,
+        ready: false,
+        created_at: Clock::System.now(),
+    };
+    deployment::insert(url, &row).map_err(context("database"))?;
+    Ok(row)
+}
+
+fn make_system_keys(url: &str, token: &Token, row: &DeploymentRow) -> Result<(), Failure> {
     let keys = [(row.sys_key, ObjectKind::Sys), (row.int_key, ObjectKind::Int), (row.aud_key, ObjectKind::Aud)];
     for (id, kind) in keys {
         // What an earlier run left half made.

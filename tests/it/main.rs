@@ -1,0 +1,56 @@
+//! The program as its users run it: real processes, real tokens, real databases.
+
+mod crash;
+mod durable;
+mod hostile;
+mod nodes;
+mod tampering;
+
+use bulla_test_support::client::Client;
+use bulla_test_support::postgres::PostgresCluster;
+use bulla_test_support::server::Server;
+
+/// The program under test.
+const BULLA: &str = env!("CARGO_BIN_EXE_bulla");
+
+/// A fresh server on SQLite, in a folder that goes with it.
+fn on_sqlite() -> (tempfile::TempDir, Server) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::dev(BULLA, folder.path().join("data"), None);
+    (folder, server)
+}
+
+/// A fresh server on a fresh database of the shared PostgreSQL.
+fn on_postgres() -> (tempfile::TempDir, Server) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = PostgresCluster::shared().database();
+    let server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    (folder, server)
+}
+
+/// Creates a secret with version v1.
+fn create(client: &Client, name: &str, value: &str) -> bulla_test_support::client::Answer {
+    client.call("CreateSecret", &[("SecretName", name), ("VersionId", "v1"), ("SecretData", value)])
+}
+
+/// Proves the audit log of a server's data folder with the key of its token.
+fn verify_audit(server: &Server) {
+    let data = server.data();
+    let conf = data.join("softhsm2.conf");
+    let key = std::process::Command::new(BULLA)
+        .args(["audit", "public-key", "--data"])
+        .arg(data)
+        .env("SOFTHSM2_CONF", &conf)
+        .output()
+        .expect("the program is there");
+    let pem = data.join("aud.pem");
+    std::fs::write(&pem, &key.stdout).expect("the folder can be written");
+    let verified = std::process::Command::new(BULLA)
+        .args(["audit", "verify"])
+        .arg(data.join("audit/audit.jsonl"))
+        .arg("--public-key")
+        .arg(&pem)
+        .output()
+        .expect("the program is there");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
