@@ -1,4 +1,4 @@
-//! What Bulla's tests and its benchmark share. Knows Bulla only from outside: its program, its wire protocol, its databases.
+//! What Bulla's tests share. Knows Bulla only from outside: its program, its wire protocol, its databases.
 
 pub mod client;
 pub mod postgres;
