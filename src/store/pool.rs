@@ -7,9 +7,9 @@
 //! new ones in the background, at most a second apart.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use r2d2::ManageConnection;
@@ -38,7 +38,18 @@ pub(super) struct Manager {
 #[derive(Default)]
 struct Link {
     epoch: AtomicU64,
-    down: AtomicBool,
+    /// When connections began to fail; none while they succeed.
+    down: Mutex<Option<Instant>>,
+}
+
+/// How long connecting must have failed before nobody waits for it any more: a restart of the server, and one unlucky attempt, are
+/// waited out.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Link {
+    fn down(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ManageConnection for Manager {
@@ -48,7 +59,12 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Slot, StoreError> {
         let epoch = self.link.epoch.load(Ordering::Acquire);
         let opened = Conn::open(&self.location, self.access, self.busy);
-        let was_down = self.link.down.swap(opened.is_err(), Ordering::AcqRel);
+        let was_down = {
+            let mut down = self.link.down();
+            let was = down.is_some();
+            *down = if opened.is_ok() { None } else { down.or_else(|| Some(Instant::now())) };
+            was
+        };
         match &opened {
             Err(error) if !was_down => log::error!("{}: {error}", self.location),
             Ok(_) if was_down => log::info!("{}: connected again", self.location),
@@ -108,13 +124,15 @@ impl Pool {
         if let Some(connection) = self.inner.try_get() {
             return Ok(Loan(connection));
         }
-        let away = || self.link.down.load(Ordering::Acquire) && self.inner.state().connections == 0;
-        if !away()
+        let away = |since: Duration| {
+            self.inner.state().connections == 0 && self.link.down().is_some_and(|began| began.elapsed() >= since)
+        };
+        if !away(GRACE)
             && let Ok(connection) = self.inner.get_timeout(self.wait)
         {
             return Ok(Loan(connection));
         }
-        Err(if away() { StoreError::Unavailable("it cannot be reached".to_owned()) } else { StoreError::Busy })
+        Err(if away(Duration::ZERO) { StoreError::Unavailable("it cannot be reached".to_owned()) } else { StoreError::Busy })
     }
 
     /// Called when an operation said `Unavailable`: finds out whether its connection is lost and, if so, parts with it and all

@@ -35,7 +35,7 @@ fn the_store_comes_back_with_the_server() {
     // Away for longer: refused, soon without waiting; and served again after it.
     cluster.halt();
     assert!(matches!(bump(&store), Err(StoreError::Unavailable(_) | StoreError::Busy)));
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(2));
     let asked = Instant::now();
     assert!(matches!(store.health(), Err(StoreError::Unavailable(_))));
     assert!(asked.elapsed() < Duration::from_secs(4), "a database known to be away is not waited for");
