@@ -6,6 +6,7 @@
 //! | module | answers |
 //! |---|---|
 //! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
+//! | [`failpoint`] | where tests let the process die; empty in a release build |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
 //! | [`error`] | what can go wrong, in the API's own words |
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod envelope;
 pub mod error;
+pub mod failpoint;
 pub mod http;
 pub mod ids;
 pub mod integrity;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules from the bottom up, and what each may use. Stands for itself: `bottom`, the first five.
+/// The modules from the bottom up, and what each may use. Stands for itself: `bottom`, the first six.
 #[rustfmt::skip]
 const ARROWS: &[(&str, &[&str])] = &[
     ("ids",       &[]),
@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock",     &[]),
     ("canonical", &["ids"]),
     ("kinds",     &["ids"]),
+    ("failpoint", &[]),
     ("integrity", &["bottom"]),
     ("envelope",  &["bottom"]),
     ("config",    &["bottom"]),
@@ -137,7 +138,7 @@ fn words_after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
 
 fn allowed(module: &str) -> Option<Vec<&'static str>> {
     let (_, names) = ARROWS.iter().find(|(m, _)| *m == module)?;
-    let bottom = ARROWS[..5].iter().map(|(m, _)| *m);
+    let bottom = ARROWS[..6].iter().map(|(m, _)| *m);
     Some(names.iter().flat_map(|n| if *n == "bottom" { bottom.clone().collect() } else { vec![*n] }).collect())
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{AuditConfig, AuditError};
+use crate::failpoint::{Step, reach};
 
 /// Why lines could not be appended; it decides how to go on.
 #[derive(Debug)]
@@ -136,9 +137,11 @@ impl LogFile {
         let mut file = options().create_new(true).open(&new)?;
         file.write_all(first_line)?;
         file.sync_all()?;
+        reach(Step::AuditFileMade);
         let path = present(dir, name);
         if let Some(aside) = aside {
             set_aside(&path, aside)?;
+            reach(Step::AuditFileAside);
         }
         fs::rename(&new, &path)?;
         sync_dir(dir)?;
@@ -163,8 +166,10 @@ impl LogFile {
     /// Appends whole lines and makes them durable; the time that the sync took.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<Duration, Trouble> {
         self.file.write_all(lines).map_err(|e| Trouble::Write(e.to_string()))?;
+        reach(Step::AuditWritten);
         let begin = Instant::now();
         self.file.sync_data().map_err(|e| Trouble::Sync(e.to_string()))?;
+        reach(Step::AuditSynced);
         self.len += lines.len() as u64;
         Ok(begin.elapsed())
     }
