@@ -84,7 +84,7 @@ pub(super) fn all_rotated(dir: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
 
 /// Makes the folder if need be and locks the log, waiting as long as configured.
 pub(super) fn lock(config: &AuditConfig) -> Result<File, AuditError> {
-    let failed = |path: &Path, e: io::Error| AuditError::Open(path.to_owned(), e.to_string());
+    let failed = |path: &Path, e: io::Error| AuditError::of(path, &e);
     if config.name.is_empty() || !config.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(AuditError::Open(config.dir.clone(), format!("{:?} is no name of a log", config.name)));
     }

@@ -1,6 +1,7 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
 mod crash;
+mod disk;
 mod durable;
 mod hostile;
 mod nodes;
