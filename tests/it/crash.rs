@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bulla_test_support::journal::{Writer, check_audit, check_keys};
+use bulla_test_support::journal::{Writer, check_keys};
 use bulla_test_support::server::Server;
 use bulla_test_support::sizes::{seed, size};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{audit_lines, on_postgres, on_sqlite, verify_audit};
+use super::load::check_audit_log;
+use super::{on_postgres, on_sqlite};
 
 /// Clients that write at the same time.
 const WRITERS: u64 = 3;
@@ -47,11 +48,8 @@ fn kills(mut server: Server, times: usize) {
 /// The last look: at the keys, the audit chain, and the outcome of every acknowledged write.
 fn finish(mut server: Server, writers: &[Writer], least: usize) {
     check_keys(&server.client(), least);
-    server.stop();
-    verify_audit(&server);
-    let acknowledged = || writers.iter().flat_map(Writer::acknowledged);
-    check_audit(&audit_lines(&server), acknowledged());
-    let count = acknowledged().count();
+    check_audit_log(&mut server, writers);
+    let count = writers.iter().flat_map(Writer::acknowledged).count();
     eprintln!("{count} writes were acknowledged, 0 lost");
     assert!(count > least, "too few writes to mean anything: {count}");
 }

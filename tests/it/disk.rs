@@ -4,17 +4,16 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bulla_test_support::client::Client;
 use bulla_test_support::disk::SmallDisk;
-use bulla_test_support::journal::{Writer, check_audit};
 use bulla_test_support::node::Node;
 use bulla_test_support::server::{Server, terminate};
-use bulla_test_support::sizes::{seed, size};
+use bulla_test_support::sizes::size;
 
-use super::{BULLA, audit_lines, create, verify_audit};
+use super::load::{check_audit_log, under_load, until_served};
+use super::{BULLA, create};
 
 /// Room for the database or the audit log of a test, bytes.
 const ROOM: u64 = 24 << 20;
@@ -24,42 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A small disk; none, with the reason on the test's output, where this process may not mount one.
 fn small_disk() -> Option<SmallDisk> {
     SmallDisk::mount(ROOM).map_err(|e| eprintln!("SKIPPED: no tmpfs can be mounted here: {e}")).ok()
-}
-
-/// Runs something while clients write, and looks whether everything acknowledged is there in the end.
-fn under_load(mut server: Server, test: &str, between: impl FnOnce(&Server)) {
-    let seed = seed(test);
-    let pid = server.pid();
-    let over = AtomicBool::new(false);
-    let mut writers: Vec<Writer> = (0..2).map(|n| Writer::new(&format!("disk/{n}"), seed ^ n)).collect();
-    std::thread::scope(|scope| {
-        for writer in &mut writers {
-            let (server, over) = (&server, &over);
-            scope.spawn(move || {
-                let client = server.client();
-                while !over.load(Ordering::Relaxed) {
-                    writer.step(&client).expect("an answer, whatever it is");
-                }
-            });
-        }
-        // Set whether or not `between` panics, so that the threads end.
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let _over = Over(&over);
-        between(&server);
-    });
-    assert_eq!(server.pid(), pid, "it was not restarted");
-    writers.iter_mut().for_each(|writer| writer.check(&server.client()));
-    server.stop();
-    verify_audit(&server);
-    check_audit(&audit_lines(&server), writers.iter().flat_map(Writer::acknowledged));
-    let count: usize = writers.iter().map(|writer| writer.acknowledged().len()).sum();
-    let refused: usize = writers.iter().map(Writer::refused).sum();
-    eprintln!("{test}: {count} writes were acknowledged, 0 lost; {refused} were refused");
 }
 
 /// Creates secrets until one is refused, 503; the names of those that were not.
@@ -81,21 +44,6 @@ fn until_refused(client: &Client, prefix: &str) -> Vec<String> {
     unreachable!("the loop has no end")
 }
 
-/// Waits until a write succeeds; how long that took.
-fn until_served(client: &Client, name: &str) -> Duration {
-    let begun = Instant::now();
-    loop {
-        match create(client, name, "back").status {
-            200 => return begun.elapsed(),
-            503 => assert!(begun.elapsed() < PATIENCE, "service does not return"),
-            // Made by an attempt whose answer was 503.
-            409 => return begun.elapsed(),
-            other => panic!("{other}"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Fills the disk and empties it, again and again.
 fn fill_and_free(server: &Server, disk: &SmallDisk, reads_go_on: bool) {
     let client = server.client();
@@ -109,7 +57,7 @@ fn fill_and_free(server: &Server, disk: &SmallDisk, reads_go_on: bool) {
             assert_eq!(read.status, if reads_go_on { 200 } else { 503 }, "{read:?}");
         }
         disk.free();
-        slowest = slowest.max(until_served(&client, &format!("back/{round}")));
+        slowest = slowest.max(until_served(&client, &format!("back/{round}"), PATIENCE));
         for name in kept {
             let read = client.call("GetSecretValue", &[("SecretName", &name)]).ok();
             assert_eq!(read.text("SecretData").len(), 20_000);
@@ -124,8 +72,9 @@ fn a_full_disk_under_the_database_refuses_writes_until_there_is_space() {
     let Some(disk) = small_disk() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite:{}", disk.path().join("bulla.db").display());
-    let server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
-    under_load(server, "database", |server| fill_and_free(server, &disk, true));
+    let mut server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    let writers = under_load(&server, "database", |server| fill_and_free(server, &disk, true));
+    check_audit_log(&mut server, &writers);
 }
 
 /// A server whose audit folder is on this disk.
@@ -141,8 +90,9 @@ fn with_audit_on(disk: &SmallDisk, data: &Path) -> Server {
 fn a_full_disk_under_the_audit_log_refuses_everything_until_there_is_space() {
     let Some(disk) = small_disk() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = with_audit_on(&disk, &folder.path().join("data"));
-    under_load(server, "audit", |server| fill_and_free(server, &disk, false));
+    let mut server = with_audit_on(&disk, &folder.path().join("data"));
+    let writers = under_load(&server, "audit", |server| fill_and_free(server, &disk, false));
+    check_audit_log(&mut server, &writers);
 }
 
 #[test]
@@ -192,8 +142,8 @@ fn with_failing(pid: u32, calls: &str, error: &str, when: &str, meanwhile: impl 
 
 #[test]
 fn a_sync_or_a_write_that_fails_is_never_acknowledged() {
-    let (_folder, server) = super::on_sqlite();
-    under_load(server, "syncs", |server| {
+    let (_folder, mut server) = super::on_sqlite();
+    let writers = under_load(&server, "syncs", |server| {
         let (client, pid) = (server.client(), server.pid().expect("it runs"));
         for round in 0..size(3, 60) {
             // Of each thread's calls: the first, every second, every one from the third on.
@@ -206,9 +156,10 @@ fn a_sync_or_a_write_that_fails_is_never_acknowledged() {
                         eprintln!("SKIPPED: strace is not installed, or may not trace here");
                         return;
                     }
-                    until_served(&client, &format!("after/{round}/{n}/{m}"));
+                    until_served(&client, &format!("after/{round}/{n}/{m}"), PATIENCE);
                 }
             }
         }
     });
+    check_audit_log(&mut server, &writers);
 }

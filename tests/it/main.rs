@@ -3,8 +3,11 @@
 mod crash;
 mod disk;
 mod durable;
+mod failover;
 mod hostile;
+mod load;
 mod nodes;
+mod replays;
 mod tampering;
 
 use bulla_test_support::client::Client;

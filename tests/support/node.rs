@@ -1,12 +1,12 @@
 //! `bulla serve` beside a [`Server`]: the same token and database, an audit folder and settings of its own.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::postgres::free_port;
 use crate::server::{Server, bound_to_this_process, spawn, terminate};
 
 /// How long a node may take to answer.
@@ -36,7 +36,7 @@ impl Node {
     /// # Panics
     /// When the program is not there.
     pub fn start_with(program: impl AsRef<Path>, server: &Server, name: &str, settings: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
+        let port = free_port().expect("a port");
         let endpoint = format!("127.0.0.1:{port}");
         let data = server.data();
         let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
