@@ -21,6 +21,7 @@ use crate::integrity::RowKey;
 use crate::jobs::Jobs;
 use crate::keys::{KeyQuotas, Keys};
 use crate::metrics::{AuditFigures, DatabaseFigures, Metrics, Snapshot, TokenFigures};
+use crate::process;
 use crate::secrets::Secrets;
 use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
 use crate::token::{Selector, Token, TokenConfig};
@@ -251,6 +252,8 @@ impl Server {
     /// # Errors
     /// When an address is taken, or the audit log cannot be opened.
     pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
+        process::raise_open_files().map_err(context("open files"))?;
+        process::lock_memory(config.server.lock_memory)?;
         let bound = http::bind(http_config(config)).map_err(context(config.server.listen))?;
         let (audit, node, open_intents) = base.audit_with(config, "audit", 0, Patience::Server)?;
         complete(&base.store, &audit, node, &open_intents)?;

@@ -15,6 +15,7 @@
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
 //! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
+//! | [`process`] | core dumps, locked memory, open files |
 //! | [`config`], [`app`] | what can be set; the only place that builds things |
 //! | [`cli`], [`admin`] | the command line; the commands |
 pub mod admin;
@@ -36,6 +37,7 @@ pub mod jobs;
 pub mod keys;
 pub mod kinds;
 pub mod metrics;
+pub mod process;
 pub mod secret;
 pub mod secrets;
 pub mod store;

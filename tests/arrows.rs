@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("failpoint", &[]),
     ("integrity", &["bottom"]),
     ("envelope",  &["bottom"]),
-    ("config",    &["bottom"]),
+    ("process",   &[]),
+    ("config",    &["bottom", "process"]),
     ("metrics",   &["bottom"]),
     ("audit",     &["bottom"]),
     ("token",     &["ids", "secret", "canonical", "kinds"]),
@@ -31,12 +32,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
     ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
-    ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth",
+    ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "store", "wire", "auth",
                     "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
     ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
                     "app", "cli"]),
-    ("main",      &["config", "app", "cli", "admin"]),
+    ("main",      &["process", "config", "app", "cli", "admin"]),
 ];
 
 /// Libraries that only one part of the program may know, so that it can be replaced there.

@@ -7,6 +7,7 @@ mod failover;
 mod hostile;
 mod load;
 mod nodes;
+mod pressure;
 mod replays;
 mod tampering;
 

@@ -7,7 +7,7 @@
 //! that a name can be in; after a request without answer (or answered 503, when a commit's end may be unknown) there are two, the
 //! one before and the one after it, whole, and [`Writer::check`] finds out which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -250,5 +250,20 @@ fn ended(end: End) -> io::Result<()> {
     match end {
         End::Unknown(Some(error)) => Err(error),
         End::Done(_) | End::Unknown(None) => Ok(()),
+    }
+}
+
+/// Every write that these lines of an audit log say was done, was acknowledged to its client.
+///
+/// # Panics
+/// When one was not.
+pub fn check_answered<'a>(lines: &str, acknowledged: impl Iterator<Item = &'a String>) {
+    let acknowledged: BTreeSet<&str> = acknowledged.map(String::as_str).collect();
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        if line["kind"] == "outcome" && line["code"] == "OK" {
+            let id = line["request_id"].as_str().expect("in every outcome");
+            assert!(acknowledged.contains(id), "nobody was told of {line}");
+        }
     }
 }
