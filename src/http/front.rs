@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::access::{Action, Line};
 use super::body::{Bodies, Length};
+use super::connection::Connection;
 use super::fault::fault;
 use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
@@ -121,7 +123,9 @@ impl<S: Service> Front<S> {
     pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> (HttpResponse, bool) {
         let arrived = Instant::now();
         let request_id = RequestId::new();
-        let client = request.peer_addr().map(|peer| peer::client(peer.ip(), request.headers(), &self.config.trusted_proxies));
+        let tls = request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_secure());
+        let client = |peer: SocketAddr| peer::client(peer.ip(), tls, request.headers(), &self.config.trusted_proxies);
+        let client = request.peer_addr().map(client);
         let mut outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {

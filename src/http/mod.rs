@@ -4,8 +4,8 @@
 //! signatures, tokens, databases. Called by: app, which gives it the [`Service`] to call.
 //!
 //! ```text
-//! socket - guard (deadlines, refusals in the API's form) - actix-http's parser - front (body, permit) - thread: Service::call
-//!        <------------------- answer <----------------- audit record durable <-----------------------------------|
+//! socket - TLS - guard (deadlines, refusals in the API's form) - actix-http's parser - front (body, permit) - thread: Service::call
+//!              <------------------- answer <----------------- audit record durable <-----------------------------------|
 //! ```
 //!
 //! Every answer, whatever went wrong, has `x-acs-request-id` and, but for health and figures, the API's error form.
@@ -19,8 +19,10 @@ mod fault;
 mod front;
 mod guard;
 mod peer;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,6 +33,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
@@ -40,12 +43,15 @@ use actix_web::web::Payload;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 pub use access::{Action, TARGET as ACCESS_TARGET};
 pub use config::Config;
 use connection::Connection;
 use front::Front;
 use guard::{Guard, LINGER, Limits};
+use stream::Stream;
+pub use tls::{Tls, TlsFiles};
 
 use crate::metrics::Metrics;
 use crate::wire::{Call, Reply};
@@ -189,7 +195,7 @@ impl Bound {
             let since = hears.await.unwrap_or_else(|_| Instant::now());
             let left = config.stop_timeout.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
             let all = u32::try_from(config.max_concurrent).unwrap_or(u32::MAX);
-            if tokio::time::timeout(left, work.permits.acquire_many(all)).await.is_err() {
+            if timeout(left, work.permits.acquire_many(all)).await.is_err() {
                 log::warn!("stopped with {} requests still at work", work.in_flight());
             }
             Ok(())
@@ -233,9 +239,11 @@ fn pipeline<S: Service>(
     front: Arc<Front<S>>,
     side: Side,
     stop: GracefulShutdownSignal,
-) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()> {
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let Config { head_timeout: head, keep_alive, write_timeout: write, .. } = front.config;
     let limits = Limits { head, keep_alive, write };
+    let tls = front.config.tls.clone().filter(|_| side != Side::Admin);
+    let stopping = stop.clone();
     let refuse: guard::Refuse = {
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
@@ -259,9 +267,21 @@ fn pipeline<S: Service>(
     fn_service(move |stream: TcpStream| {
         // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
         let _ = stream.set_nodelay(true);
-        let guard = Guard::new(stream, limits, Rc::clone(&refuse));
-        let peer = guard.peer();
-        async move { Ok((guard, Protocol::Http1, peer)) }
+        let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
+        async move {
+            let stream = match tls {
+                None => Stream::Plain(stream),
+                Some(tls) => tokio::select! {
+                    shaken = timeout(head, tls.accept(stream)) => {
+                        Stream::Tls(Box::new(shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?))
+                    }
+                    () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
+                },
+            };
+            let guard = Guard::new(stream, limits, refuse);
+            let peer = guard.peer();
+            Ok((guard, Protocol::Http1, peer))
+        }
     })
     .and_then(http)
 }

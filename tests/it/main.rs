@@ -10,6 +10,7 @@ mod nodes;
 mod pressure;
 mod replays;
 mod tampering;
+mod tls;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::postgres::PostgresCluster;
