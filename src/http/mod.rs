@@ -28,6 +28,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,11 +37,15 @@ use std::time::{Duration, Instant};
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
 use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, Service as _, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
+use actix_web::http::Uri;
+use actix_web::http::header::HeaderMap;
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -218,15 +223,26 @@ fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Outp
     })
 }
 
+/// What a client sent, taken out of the request: actix keeps requests for reuse with all that is in them, secrets in the target
+/// included, and headers keep the buffer that they were read into.
+#[derive(Default)]
+struct Received {
+    target: Uri,
+    headers: HeaderMap,
+    /// Whether it offers to go on with another protocol.
+    upgrade: bool,
+}
+
 /// What is done with a request.
 async fn handle<S: Service>(front: Arc<Front<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
     let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);
     if let Some(connection) = &connection {
         connection.started();
     }
-    let (response, last) = match admin::page(&request, side) {
+    let received: Received = request.extensions_mut().remove().unwrap_or_default();
+    let (response, last) = match admin::page(&request, &received, side) {
         Some(page) => (admin::show(front, page).await, false),
-        None => front.respond(request, payload, side).await,
+        None => front.respond(request, &received, payload, side).await,
     };
     if let Some(connection) = &connection {
         connection.answered(last);
@@ -251,6 +267,15 @@ fn pipeline<S: Service>(
     let handler = move |request: HttpRequest, payload: Payload| handle(Arc::clone(&front), side, request, payload);
     let app = App::new().default_service(web::to(handler));
     let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
+    let app = apply_fn_factory(app, |mut request: Request, app| {
+        let received = Received {
+            upgrade: request.upgrade(),
+            target: mem::take(request.uri_mut()),
+            headers: mem::take(request.headers_mut()),
+        };
+        request.extensions_mut().insert(received);
+        app.call(request)
+    });
     let http = HttpService::build()
         // The guard keeps these deadlines.
         .keep_alive(KeepAlive::Os)

@@ -6,6 +6,7 @@ mod durable;
 mod failover;
 mod hostile;
 mod load;
+mod memory;
 mod nodes;
 mod pressure;
 mod replays;
