@@ -2,6 +2,7 @@
 
 mod crash;
 mod durable;
+mod golden;
 mod hostile;
 mod nodes;
 mod tampering;
