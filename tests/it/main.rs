@@ -5,6 +5,7 @@ mod durable;
 mod golden;
 mod hostile;
 mod nodes;
+mod tags;
 mod tampering;
 
 use bulla_test_support::client::Client;
