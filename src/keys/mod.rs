@@ -8,11 +8,12 @@ mod alias;
 mod data_key;
 mod default_key;
 mod lifecycle;
+mod policy;
 mod tags;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit};
+pub use admit::{AdmittedKey, Use, admit, authorise_use};
 pub use lifecycle::{KeyPage, NewKey};
 
 use crate::clock::Clock;

@@ -6,6 +6,7 @@
 mod create;
 mod delete;
 mod describe;
+mod policy;
 mod tags;
 mod value;
 

@@ -5,6 +5,7 @@ mod durable;
 mod golden;
 mod hostile;
 mod nodes;
+mod policies;
 mod tags;
 mod tampering;
 
