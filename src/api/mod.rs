@@ -18,7 +18,7 @@ pub use service::{Answer, Limits, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Auth, Caller, Facts, Grant};
+use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
 use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
@@ -130,6 +130,8 @@ pub enum Resource<'a> {
     Key(&'a KeyRef),
     /// One alias.
     Alias(&'a Alias),
+    /// Nothing in particular: only a policy on `*` allows it.
+    Everything,
 }
 
 impl Resource<'_> {
@@ -139,6 +141,7 @@ impl Resource<'_> {
         match self {
             Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
+            Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
             Resource::Secret(secret) => {
                 let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));

@@ -24,6 +24,7 @@ operations! {
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
     policies::get_key_policy::GetKeyPolicy,
+    secrets::get_random_password::GetRandomPassword,
     policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,

@@ -25,6 +25,9 @@ pub const ENCRYPTION_ALGORITHM: &str = "kms:EncryptionAlgorithm";
 /// Its value for symmetric keys.
 pub const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
 
+/// The resource of actions that are about nothing in particular; it belongs to no account, so that only `*` matches it.
+pub const EVERYTHING: &str = "*";
+
 /// What conditions of policies can ask of a request, beside what is true of every request: names and values.
 pub type Facts<'a> = &'a [(&'static str, &'a str)];
 
@@ -114,7 +117,8 @@ impl Caller {
             secure_transport: self.secure,
             extra: &facts,
         };
-        let request = policy::Request { action, resource: &self.arn(home, relative), conditions: &conditions };
+        let resource = if relative == EVERYTHING { relative.to_owned() } else { self.arn(home, relative) };
+        let request = policy::Request { action, resource: &resource, conditions: &conditions };
         let by_account = match self.principal {
             Principal::Root => Decision::Allowed { by: "root" },
             Principal::User(_) => {

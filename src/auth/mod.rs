@@ -11,7 +11,7 @@ pub mod policy;
 
 use std::sync::Arc;
 
-pub use authorise::{ENCRYPTION_ALGORITHM, Facts, SYMMETRIC_DEFAULT};
+pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
 pub use caller::{Caller, Grant, Principal};
 
 use crate::clock::Timestamp;
