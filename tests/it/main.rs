@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod load;
 mod nodes;
+mod policies;
 mod pressure;
 mod replays;
 mod tags;
