@@ -170,6 +170,17 @@ diesel::table! {
         account_id -> Text,
         resource_kind -> SmallInt,
         tag_value -> Text,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    resource_policies (account_id, resource) {
+        account_id -> Text,
+        resource -> Text,
+        document -> Text,
+        updated_at -> BigInt,
+        mac -> Binary,
     }
 }
 

@@ -4,12 +4,15 @@ mod crash;
 mod disk;
 mod durable;
 mod failover;
+mod golden;
 mod hostile;
 mod load;
 mod memory;
 mod nodes;
+mod policies;
 mod pressure;
 mod replays;
+mod tags;
 mod tampering;
 mod tls;
 

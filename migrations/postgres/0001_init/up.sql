@@ -173,7 +173,19 @@ CREATE TABLE tags (
     account_id    TEXT COLLATE "C" NOT NULL,
     resource_kind SMALLINT NOT NULL CHECK (resource_kind IN (1, 2)),
     tag_value     TEXT COLLATE "C" NOT NULL,
+    mac           BYTEA NOT NULL,
     PRIMARY KEY (resource_id, tag_key)
+);
+CREATE INDEX tags_by_key ON tags (account_id, resource_kind, tag_key, tag_value);
+
+-- resource: 'secret/NAME' or 'key/ID', as in its ARN.
+CREATE TABLE resource_policies (
+    account_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    resource   TEXT COLLATE "C" NOT NULL,
+    document   TEXT   NOT NULL,
+    updated_at BIGINT NOT NULL,
+    mac        BYTEA  NOT NULL,
+    PRIMARY KEY (account_id, resource)
 );
 
 CREATE TABLE nonces (

@@ -170,7 +170,19 @@ CREATE TABLE tags (
     account_id    TEXT    NOT NULL,
     resource_kind INTEGER NOT NULL CHECK (resource_kind IN (1, 2)),
     tag_value     TEXT    NOT NULL,
+    mac           BLOB    NOT NULL,
     PRIMARY KEY (resource_id, tag_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tags_by_key ON tags (account_id, resource_kind, tag_key, tag_value);
+
+-- resource: 'secret/NAME' or 'key/ID', as in its ARN.
+CREATE TABLE resource_policies (
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    resource   TEXT    NOT NULL,
+    document   TEXT    NOT NULL,
+    updated_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL,
+    PRIMARY KEY (account_id, resource)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE nonces (
