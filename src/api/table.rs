@@ -15,6 +15,7 @@ macro_rules! operations {
 }
 
 operations! {
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
@@ -29,6 +30,7 @@ operations! {
     secrets::list_secrets::ListSecrets,
     secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
+    secrets::update_secret::UpdateSecret,
     secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 

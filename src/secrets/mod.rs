@@ -9,6 +9,7 @@ mod describe;
 mod put;
 mod stage;
 mod stages;
+mod update;
 mod value;
 mod version;
 
@@ -18,6 +19,7 @@ pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
 pub use stage::{Listed, Move};
+pub use update::Changes;
 pub use value::{Selector, Value};
 pub use version::NewVersion;
 

@@ -47,7 +47,7 @@ pub use key_versions::KeyVersionRow;
 pub use keys::KeyRow;
 pub use nonces::NonceRow;
 pub use policies::{AttachmentRow, PolicyRow};
-pub use secrets::SecretRow;
+pub use secrets::{SecretFilter, SecretRow};
 pub use stages::StageRow;
 pub use tags::{TagRow, Tagged};
 pub use tx::Tx;

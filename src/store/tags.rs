@@ -76,6 +76,15 @@ impl Tx<'_> {
         self.run(TABLE, |conn| query.select(TagRow::as_select()).load(conn))
     }
 
+    /// The tags on these secrets, by secret and key.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn tags_of_secrets(&mut self, secrets: &[SecretId]) -> Result<Vec<(SecretId, TagRow)>, StoreError> {
+        let query = tags::table.filter(tags::resource_id.eq_any(secrets)).order((tags::resource_id, tags::tag_key));
+        self.run(TABLE, |conn| query.select((tags::resource_id, TagRow::as_select())).load(conn))
+    }
+
     /// How many tags a resource has.
     ///
     /// # Errors

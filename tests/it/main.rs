@@ -3,7 +3,10 @@
 mod crash;
 mod durable;
 mod hostile;
+mod listing;
 mod nodes;
+mod races;
+mod secrets_model;
 mod tampering;
 mod versions;
 

@@ -9,7 +9,7 @@ use bulla_test_support::server::{Server, bound_to_this_process, spawn};
 use super::{BULLA, create, on_postgres};
 
 /// `bulla serve` beside a dev server: the same token and database, an audit folder of its own.
-fn second_node(server: &Server) -> (Child, Client) {
+pub(super) fn second_node(server: &Server) -> (Child, Client) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
     let data = server.data();
     let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
