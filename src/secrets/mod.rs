@@ -9,6 +9,7 @@ mod describe;
 mod put;
 mod stage;
 mod stages;
+mod tags;
 mod update;
 mod value;
 mod version;

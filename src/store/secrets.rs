@@ -10,10 +10,11 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::integrity::Sealed;
-use crate::kinds::SecretType;
+use crate::kinds::{ResourceType, SecretType};
 use crate::store::connection::Backend;
 use crate::store::schema::{secret_versions, secrets, tags, version_stages};
-use crate::store::{StoreError, Tx};
+use crate::store::tags::number;
+use crate::store::{StoreError, Tagged, Tx};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -76,7 +77,10 @@ fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) 
     if let Some(types) = &filter.types {
         query = query.filter(secrets::secret_type.eq_any(types));
     }
-    let tagged = tags::table.filter(tags::account_id.eq(account)).select(tags::resource_id);
+    let tagged = tags::table
+        .filter(tags::account_id.eq(account))
+        .filter(tags::resource_kind.eq(number(ResourceType::Secret)))
+        .select(tags::resource_id);
     match (&filter.tag_keys, &filter.tag_values) {
         (None, None) => query,
         (Some(keys), None) => query.filter(secrets::id.eq_any(tagged.filter(tags::tag_key.eq_any(keys)))),
@@ -122,6 +126,15 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.find((account, name));
+        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
+    }
+
+    /// The secret with this id.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::id.eq(id));
         self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
     }
 
@@ -184,7 +197,7 @@ impl Tx<'_> {
         self.run("version_stages", |conn| delete(stages).execute(conn))?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
         self.run("secret_versions", |conn| delete(versions).execute(conn))?;
-        self.run("tags", |conn| delete(tags::table.filter(tags::resource_id.eq(id))).execute(conn))?;
+        self.tags_delete(Tagged::Secret(row.id))?;
         self.changed(SecretRow::TABLE, |conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn))
     }
 }

@@ -2,11 +2,13 @@
 
 mod crash;
 mod durable;
+mod golden;
 mod hostile;
 mod listing;
 mod nodes;
 mod races;
 mod secrets_model;
+mod tags;
 mod tampering;
 mod versions;
 
