@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod listing;
 mod load;
+mod memory;
 mod nodes;
 mod policies;
 mod pressure;
@@ -16,6 +17,7 @@ mod replays;
 mod secrets_model;
 mod tags;
 mod tampering;
+mod tls;
 mod versions;
 
 use bulla_test_support::client::Client;
