@@ -15,7 +15,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, rt};
 
 use super::front::{Front, REQUEST_ID};
-use super::{Readiness, Service, Side};
+use super::{Readiness, Received, Service, Side};
 use crate::ids::RequestId;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -29,16 +29,16 @@ pub(super) enum Page {
 }
 
 /// The page a request asks for, if there is one for this caller on this listener.
-pub(super) fn page(request: &HttpRequest, side: Side) -> Option<Page> {
+pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Option<Page> {
     if side == Side::ApiOnly || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
-    let headers = request.headers();
+    let headers = &received.headers;
     let local = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
         && !headers.contains_key(FORWARDED_FOR)
         && !headers.contains_key(FORWARDED);
     let trusted = side == Side::Admin || local;
-    match request.uri().path() {
+    match received.target.path() {
         "/healthz" => Some(Page::Alive),
         "/readyz" => Some(Page::Ready { reasons: trusted }),
         "/metrics" if trusted => Some(Page::Metrics),

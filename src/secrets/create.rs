@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::ids::{KeyRef, SecretId, SecretName, Stage};
 use crate::keys::{self, AdmittedKey, Use};
 use crate::kinds::SecretType;
-use crate::secrets::{Life, NewVersion, Secrets, life, stages};
-use crate::store::{Abort, KeyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
+use crate::secrets::{Life, NewVersion, Secrets, life, policy, stages};
+use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -20,6 +20,8 @@ pub struct NewSecret {
     pub description: String,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
     /// The CMK that the caller chose; none takes the account's default key.
     pub key: Option<KeyRef>,
 }
@@ -29,6 +31,7 @@ struct Rows {
     secret: SecretRow,
     version: VersionRow,
     tags: Vec<(String, String)>,
+    policy: Option<ResourcePolicyRow>,
 }
 
 impl Secrets {
@@ -50,7 +53,7 @@ impl Secrets {
             Some(key) => {
                 // Before the look-up, so that a stranger cannot learn which keys exist.
                 let resource = self.keys.resource(caller, key)?;
-                caller.authorise(Use::GenerateDataKey.action(), key.home.as_ref(), &resource)?;
+                keys::authorise_use(caller, Use::GenerateDataKey, key.home.as_ref(), &resource)?;
                 self.keys.find(caller, key)?
             }
         };
@@ -73,7 +76,8 @@ impl Secrets {
             delete_at: None,
         };
         let version = self.seal(&secret, key, &new.version, now)?;
-        Ok(Rows { secret, version, tags: new.tags })
+        let policy = new.policy.map(|document| ResourcePolicyRow { document, ..policy::row(&secret) });
+        Ok(Rows { secret, version, tags: new.tags, policy })
     }
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, key: &KeyRow) -> Result<(), Abort<Error>> {
@@ -97,6 +101,9 @@ impl Secrets {
         stages::store_version(tx, &rows.version, &[Stage::current()])?;
         for (tag_key, tag_value) in &rows.tags {
             tx.tag_put(&caller.account, Tagged::Secret(rows.secret.id), tag_key, tag_value)?;
+        }
+        if let Some(policy) = &rows.policy {
+            tx.resource_policy_put(policy)?;
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 mod create;
 mod delete;
 mod describe;
+mod password;
+mod policy;
 mod put;
 mod stage;
 mod stages;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
+pub use password::{Class, PasswordRules};
 pub use stage::{Listed, Move};
 pub use update::Changes;
 pub use value::{Selector, Value};

@@ -8,13 +8,16 @@ mod golden;
 mod hostile;
 mod listing;
 mod load;
+mod memory;
 mod nodes;
+mod policies;
 mod pressure;
 mod races;
 mod replays;
 mod secrets_model;
 mod tags;
 mod tampering;
+mod tls;
 mod versions;
 
 use bulla_test_support::client::Client;

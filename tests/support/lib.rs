@@ -3,6 +3,7 @@
 pub mod client;
 pub mod disk;
 pub mod journal;
+pub mod memory;
 pub mod node;
 pub mod postgres;
 pub mod server;
