@@ -105,6 +105,7 @@ impl Base {
     /// # Errors
     /// When the database does not fit the token.
     pub fn on(config: &Config, token: Token, deployment: DeploymentRow) -> Result<Self, Failure> {
+        token.authenticate_with(deployment.int_key);
         let store = open_store(config, &token, &deployment)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
@@ -308,6 +309,7 @@ fn http_config(config: &Config) -> http::Config {
         head_timeout: ms(server.head_timeout_ms),
         body_timeout: ms(server.body_timeout_ms),
         keep_alive: ms(server.keep_alive_ms),
+        answer_timeout: ms(server.answer_timeout_ms),
         stop_timeout: ms(server.stop_timeout_ms),
         trusted_proxies: server.trusted_proxies.clone(),
         ..http::Config::new(server.listen)

@@ -72,7 +72,10 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
         compare(session, object, &kind.expected(*half, id))?;
     }
     match kind {
-        ObjectKind::Cmk(_) | ObjectKind::Sys => suites::prove(epoch.suite, session, epoch.handle(session, id, Half::Secret)?),
+        ObjectKind::Cmk(_) | ObjectKind::Sys => {
+            let key = epoch.canary.keyed(session, epoch.handle(session, id, Half::Secret)?);
+            suites::prove(epoch.canary.suite(), &key)
+        }
         ObjectKind::Int => prove_mac(session, epoch.handle(session, id, Half::Secret)?),
         ObjectKind::Aud => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;

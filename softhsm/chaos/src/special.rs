@@ -4,6 +4,7 @@
 
 #![allow(non_snake_case, reason = "PKCS#11's own names")]
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use cryptoki_sys::*;
@@ -123,7 +124,10 @@ pub(crate) unsafe extern "C" fn C_OpenSession(
     notify: CK_NOTIFY,
     session: *mut CK_SESSION_HANDLE,
 ) -> CK_RV {
+    /// One at a time, so that the cap holds.
+    static OPENING: Mutex<()> = Mutex::new(());
     call(F::C_OpenSession, || {
+        let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = {
             let state = chaos().plug.state();
             if state.most_sessions.is_some_and(|most| state.sessions.len() >= most) {
