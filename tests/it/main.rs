@@ -2,8 +2,10 @@
 
 mod crash;
 mod durable;
+mod golden;
 mod hostile;
 mod nodes;
+mod tags;
 mod tampering;
 mod token_faults;
 
