@@ -15,11 +15,18 @@ const HOME_VARIABLE: &str = "BULLA_TEST_HOME";
 /// Environment variables of a child.
 pub type Variables = Vec<(&'static str, OsString)>;
 
-/// Runs `body` in child processes, one after the other, one for each list of variables; `prepare` writes SoftHSM's configuration into
-/// the child's folder, which `body` is given and in which the child starts.
+/// Runs `body` in a child process; `prepare` writes SoftHSM's configuration into the child's folder, which `body` is given and in
+/// which the child starts.
 ///
 /// `body` must be a closure written in the test function itself: the name of the test is taken from its type.
-pub fn isolated<F: FnOnce(&Path)>(prepare: fn(&Path) -> io::Result<PathBuf>, children: &[Variables], body: F) {
+#[allow(dead_code, reason = "not every test binary has use for both")]
+pub fn isolated<F: FnOnce(&Path)>(prepare: fn(&Path) -> io::Result<PathBuf>, body: F) {
+    isolated_each(prepare, &[vec![]], body);
+}
+
+/// The same in one child after the other, one for each list of variables.
+#[allow(dead_code, reason = "not every test binary has use for both")]
+pub fn isolated_each<F: FnOnce(&Path)>(prepare: fn(&Path) -> io::Result<PathBuf>, children: &[Variables], body: F) {
     if let Some(home) = std::env::var_os(HOME_VARIABLE) {
         return body(Path::new(&home));
     }

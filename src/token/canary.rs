@@ -57,7 +57,7 @@ impl Canary {
             session.close()?;
             match tried {
                 Ok(canary) => return Ok(canary),
-                Err(failure) => match Refusal::of(&failure) {
+                Err(failure) => match Refusal::of(suite, &failure) {
                     None => return Err(failure),
                     Some(refusal) => {
                         refusals.push(format!("{suite:?}: {failure:?}"));
@@ -116,12 +116,14 @@ enum Refusal {
 
 impl Refusal {
     /// None: the failure says nothing of the suite.
-    fn of(failure: &Failure) -> Option<Self> {
+    fn of(suite: Suite, failure: &Failure) -> Option<Self> {
         match failure {
             Failure::Final(TokenError::Unsupported(_) | TokenError::Tampered) => Some(Refusal::Clear),
             Failure::Final(_) => None,
             Failure::Call(error) => match Class::of(error) {
                 Class::Unsupported | Class::Data | Class::Tampered | Class::Fatal => Some(Refusal::Clear),
+                // A token that needs an IV has no code for there being none: NSS says CKR_HOST_MEMORY.
+                Class::Ambiguous | Class::Busy if suite == Suite::AesGcmAppendedIv => Some(Refusal::Clear),
                 Class::Ambiguous => Some(Refusal::Doubtful),
                 Class::Handle | Class::Session | Class::Login | Class::Gone | Class::Busy | Class::Pin => None,
             },

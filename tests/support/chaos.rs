@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Mutex;
 
-pub use bulla_chaos::{Function, RETURN_CODES, module};
+pub use bulla_chaos::{Function, RESERVED_VARIABLE, RETURN_CODES, module};
 
 /// A line to the chaos module of a process.
 pub struct Chaos {

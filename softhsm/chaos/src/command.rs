@@ -39,9 +39,12 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
         ["hide", ms] => plug.state().hide = milliseconds(ms)?,
         ["lie", "none"] => plug.state().lies.clear(),
         ["lie", attribute, bytes] => {
-            let number = codes::number(codes::ATTRIBUTES, attribute).ok_or_else(|| format!("no attribute {attribute}"))?;
-            let bytes = hex::decode(bytes).map_err(|e| format!("{bytes}: {e}"))?;
+            let (number, bytes) = attribute_is(attribute, bytes)?;
             plug.state().lies.insert(number, bytes);
+        }
+        ["keep", attribute, bytes] => {
+            let (number, bytes) = attribute_is(attribute, bytes)?;
+            plug.state().kept.insert(number, bytes);
         }
         ["forged", "own"] => plug.state().forged = None,
         ["forged", code] => plug.state().forged = Some(return_code(code)?),
@@ -74,6 +77,11 @@ fn rule(function: &str, effect: Effect, options: &[&str]) -> Result<Rule, String
         }
     }
     Ok(rule)
+}
+
+fn attribute_is(name: &str, bytes: &str) -> Result<(u64, Vec<u8>), String> {
+    let number = codes::number(codes::ATTRIBUTES, name).ok_or_else(|| format!("no attribute {name}"))?;
+    Ok((number, hex::decode(bytes).map_err(|e| format!("{bytes}: {e}"))?))
 }
 
 fn return_code(text: &str) -> Result<u64, String> {

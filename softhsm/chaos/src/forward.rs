@@ -1,7 +1,7 @@
 //! Every function of PKCS#11 2.40: what befalls a call, and the plain way on to the module behind.
 //!
 //! Owns: the list of functions, and the forwards that only exchange numbers. Must not know: how rules come about.
-//! Called by: whoever holds the function list; `special` has the functions that do more.
+//! Called by: whoever holds the function list; `special` and `attributes` have the functions that do more.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use cryptoki_sys::*;
 
 use crate::faults::Effect;
 use crate::plug::{State, absence};
-use crate::{chaos, real, special};
+use crate::{attributes, chaos, real, special};
 
 /// How an argument is exchanged on its way in, and after success on its way out.
 trait Kind {
@@ -77,7 +77,7 @@ type Pointer = Plain<CK_VOID_PTR>;
 macro_rules! functions {
     (
         plain { $($name:ident($($argument:ident: $kind:ty),*);)* }
-        special { $($more:ident,)* }
+        special { $($module:ident::$more:ident,)* }
     ) => {
         /// A function of PKCS#11.
         #[allow(non_camel_case_types, reason = "these are their names")]
@@ -121,7 +121,7 @@ macro_rules! functions {
         pub(crate) static LIST: Shared = Shared(CK_FUNCTION_LIST {
             version: CK_VERSION { major: 2, minor: 40 },
             $($name: Some($name),)*
-            $($more: Some(special::$more),)*
+            $($more: Some($module::$more),)*
         });
     };
 }
@@ -176,10 +176,6 @@ functions! {
         C_DecryptDigestUpdate(session: Session, part: Bytes, length: Number, decrypted: Bytes, decrypted_length: Length);
         C_SignEncryptUpdate(session: Session, part: Bytes, length: Number, encrypted: Bytes, encrypted_length: Length);
         C_DecryptVerifyUpdate(session: Session, part: Bytes, length: Number, decrypted: Bytes, decrypted_length: Length);
-        C_GenerateKeyPair(
-            session: Session, mechanism: Mechanism, public: Template, public_count: Number, private: Template,
-            private_count: Number, public_key: NewObject, private_key: NewObject
-        );
         C_WrapKey(session: Session, mechanism: Mechanism, by: Object, key: Object, wrapped: Bytes, length: Length);
         C_UnwrapKey(
             session: Session, mechanism: Mechanism, by: Object, wrapped: Bytes, length: Number, template: Template, count: Number,
@@ -195,9 +191,11 @@ functions! {
         C_WaitForSlotEvent(flags: Plain<CK_FLAGS>, slot: NewSlot, reserved: Pointer);
     }
     special {
-        C_Initialize, C_Finalize, C_GetFunctionList, C_GetSlotList, C_GetMechanismList, C_GetMechanismInfo, C_OpenSession,
-        C_CloseSession, C_CloseAllSessions, C_GetSessionInfo, C_GetAttributeValue, C_FindObjects, C_EncryptInit, C_Encrypt,
-        C_DecryptInit, C_Decrypt, C_GenerateKey,
+        special::C_Initialize, special::C_Finalize, special::C_GetFunctionList, special::C_GetSlotList,
+        special::C_GetMechanismList, special::C_GetMechanismInfo, special::C_OpenSession, special::C_CloseSession,
+        special::C_CloseAllSessions, special::C_GetSessionInfo, special::C_EncryptInit, special::C_Encrypt,
+        special::C_DecryptInit, special::C_Decrypt, attributes::C_GetAttributeValue, attributes::C_GenerateKey,
+        attributes::C_GenerateKeyPair, attributes::C_FindObjects,
     }
 }
 

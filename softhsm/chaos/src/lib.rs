@@ -3,7 +3,7 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | `forward.rs`, `special.rs` | what each function does |
+//! | `forward.rs`, `special.rs`, `attributes.rs` | what each function does |
 //! | `faults.rs` | which calls fail, wait or hang |
 //! | `plug.rs`, `numbers.rs` | whether the token is there, and under which numbers |
 //! | `gcm.rs` | who makes the IV |
@@ -20,6 +20,7 @@ pub use special::C_GetFunctionList;
 use faults::Faults;
 use plug::Plug;
 
+mod attributes;
 mod codes;
 mod command;
 mod control;
@@ -34,6 +35,9 @@ mod special;
 
 /// The environment variable with the path of the module behind.
 pub const MODULE_VARIABLE: &str = "BULLA_CHAOS_MODULE";
+
+/// The environment variable with a text that C_Initialize hands to the module behind as its reserved argument; NSS wants one.
+pub const RESERVED_VARIABLE: &str = "BULLA_CHAOS_RESERVED";
 
 /// The environment variable with the folder of the control sockets; without it there is none.
 pub const CONTROL_VARIABLE: &str = "BULLA_CHAOS_CONTROL";

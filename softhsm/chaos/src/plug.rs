@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) born: HashMap<u64, Instant>,
     /// Attributes that are not told as they are: number and bytes.
     pub(crate) lies: HashMap<u64, Vec<u8>>,
+    /// Attributes that are kept from the module, and what is told of them: number and bytes.
+    pub(crate) kept: HashMap<u64, Vec<u8>>,
     /// What C_Decrypt answers to a ciphertext that does not verify; none: the module's own code.
     pub(crate) forged: Option<CK_RV>,
     pub(crate) gcm: Gcm,

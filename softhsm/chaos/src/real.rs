@@ -2,11 +2,12 @@
 //!
 //! Owns: loading it, its function list. Called by: `forward`, `special`, `plug`.
 
+use std::ffi::CString;
 use std::sync::OnceLock;
 
 use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CK_SLOT_ID, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK, Pkcs11};
 
-use crate::MODULE_VARIABLE;
+use crate::{MODULE_VARIABLE, RESERVED_VARIABLE};
 
 /// Never dropped: unloading a module runs its destructors under threads that may still be inside.
 static LOADED: OnceLock<(Pkcs11, CK_FUNCTION_LIST)> = OnceLock::new();
@@ -34,6 +35,12 @@ pub(crate) fn load() -> Result<(), String> {
     // Of two threads that load at once the second's handle is dropped: the library stays, the first holds it too.
     let _ = LOADED.set((library, table));
     Ok(())
+}
+
+/// What C_Initialize hands it as the reserved argument, if anything.
+pub(crate) fn reserved() -> Option<&'static CString> {
+    static RESERVED: OnceLock<Option<CString>> = OnceLock::new();
+    RESERVED.get_or_init(|| CString::new(std::env::var(RESERVED_VARIABLE).ok()?).ok()).as_ref()
 }
 
 /// One of its functions.

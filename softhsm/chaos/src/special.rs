@@ -5,7 +5,6 @@
 #![allow(non_snake_case, reason = "PKCS#11's own names")]
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use cryptoki_sys::*;
 
@@ -16,7 +15,16 @@ use crate::{chaos, real};
 /// Numbers become others: handles of before may be somebody else's.
 pub(crate) unsafe extern "C" fn C_Initialize(arguments: CK_VOID_PTR) -> CK_RV {
     call(F::C_Initialize, || {
-        // SAFETY: the caller's arguments.
+        // SAFETY: null, or arguments of C_Initialize.
+        let mut with_reserved = unsafe { arguments.cast::<CK_C_INITIALIZE_ARGS>().as_ref() }.copied().unwrap_or_default();
+        let arguments = match real::reserved() {
+            Some(text) => {
+                with_reserved.pReserved = text.as_ptr().cast_mut().cast();
+                (&raw mut with_reserved).cast()
+            }
+            None => arguments,
+        };
+        // SAFETY: the caller's arguments, or a copy that lives as long as the call; its text lives for ever.
         let answer = unsafe { real::function(|list| list.C_Initialize)?(arguments) };
         if answer == CKR_OK {
             chaos().plug.state().renumber();
@@ -180,73 +188,6 @@ pub(crate) unsafe extern "C" fn C_GetSessionInfo(session: CK_SESSION_HANDLE, inf
     })
 }
 
-/// Tells of some attributes what is not so.
-pub(crate) unsafe extern "C" fn C_GetAttributeValue(
-    session: CK_SESSION_HANDLE,
-    object: CK_OBJECT_HANDLE,
-    template: *mut CK_ATTRIBUTE,
-    count: CK_ULONG,
-) -> CK_RV {
-    call(F::C_GetAttributeValue, || {
-        let (session, object, lies) = {
-            let state = chaos().plug.state();
-            (state.session(session)?, state.object(object)?, state.lies.clone())
-        };
-        // SAFETY: the caller's arguments.
-        let answer = unsafe { real::function(|list| list.C_GetAttributeValue)?(session, object, template, count) };
-        if lies.is_empty() || template.is_null() {
-            return Ok(answer);
-        }
-        // SAFETY: the caller says that `count` attributes are there.
-        let attributes = unsafe { std::slice::from_raw_parts_mut(template, count as usize) };
-        for attribute in attributes {
-            if let Some(lie) = lies.get(&attribute.type_)
-                && !attribute.pValue.is_null()
-                && attribute.ulValueLen == lie.len() as CK_ULONG
-            {
-                // SAFETY: the value has this length, by what the module has just said.
-                unsafe { std::ptr::copy_nonoverlapping(lie.as_ptr(), attribute.pValue.cast(), lie.len()) };
-            }
-        }
-        Ok(answer)
-    })
-}
-
-/// Leaves out keys that are too young to be found.
-pub(crate) unsafe extern "C" fn C_FindObjects(
-    session: CK_SESSION_HANDLE,
-    objects: *mut CK_OBJECT_HANDLE,
-    most: CK_ULONG,
-    count: *mut CK_ULONG,
-) -> CK_RV {
-    call(F::C_FindObjects, || {
-        let session = chaos().plug.state().session(session)?;
-        let find = real::function(|list| list.C_FindObjects)?;
-        loop {
-            // SAFETY: the caller's arguments.
-            let answer = unsafe { find(session, objects, most, count) };
-            if answer != CKR_OK {
-                return Ok(answer);
-            }
-            // SAFETY: the module has written `*count` handles, and a count.
-            let (found, count) = unsafe { (std::slice::from_raw_parts_mut(objects, *count as usize), &mut *count) };
-            let mut state = chaos().plug.state();
-            let mut shown = 0;
-            for at in 0..found.len() {
-                if !state.hides(found[at]) {
-                    found[shown] = state.objects.show(found[at]);
-                    shown += 1;
-                }
-            }
-            // None where the module found some would end the search.
-            if shown > 0 || *count == 0 {
-                *count = shown as CK_ULONG;
-                return Ok(CKR_OK);
-            }
-        }
-    })
-}
-
 pub(crate) unsafe extern "C" fn C_EncryptInit(
     session: CK_SESSION_HANDLE,
     mechanism: *mut CK_MECHANISM,
@@ -309,30 +250,6 @@ pub(crate) unsafe extern "C" fn C_Decrypt(
         let answer = unsafe { real::function(|list| list.C_Decrypt)?(session, encrypted, length, out, out_length) };
         let does_not_verify = matches!(answer, CKR_GENERAL_ERROR | CKR_ENCRYPTED_DATA_INVALID | CKR_AEAD_DECRYPT_FAILED);
         Ok(forged.filter(|_| does_not_verify).unwrap_or(answer))
-    })
-}
-
-pub(crate) unsafe extern "C" fn C_GenerateKey(
-    session: CK_SESSION_HANDLE,
-    mechanism: *mut CK_MECHANISM,
-    template: *mut CK_ATTRIBUTE,
-    count: CK_ULONG,
-    key: *mut CK_OBJECT_HANDLE,
-) -> CK_RV {
-    call(F::C_GenerateKey, || {
-        let session = chaos().plug.state().session(session)?;
-        // SAFETY: the caller's arguments; after CKR_OK a handle stands in `key`.
-        unsafe {
-            let answer = real::function(|list| list.C_GenerateKey)?(session, mechanism, template, count, key);
-            if answer == CKR_OK {
-                let mut state = chaos().plug.state();
-                if !state.hide.is_zero() {
-                    state.born.insert(*key, Instant::now());
-                }
-                *key = state.objects.show(*key);
-            }
-            Ok(answer)
-        }
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
+use super::tokens::on_every_softhsm;
 use super::*;
 
 /// Work that fails with this code, the first time or always.
@@ -35,7 +36,7 @@ fn until_back(token: &Token) -> Duration {
 
 #[test]
 fn sixteen_threads_share_one_session() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 20_000);
         let id = new_key(&token);
         thread::scope(|scope| {
@@ -58,7 +59,7 @@ fn sixteen_threads_share_one_session() {
 
 #[test]
 fn a_full_pool_is_busy_in_time() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 50);
         let held = Barrier::new(2);
         thread::scope(|scope| {
@@ -82,7 +83,7 @@ fn a_full_pool_is_busy_in_time() {
 
 #[test]
 fn a_wrong_pin_is_tried_once() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         drop(new_token(1, 50));
         assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(TokenError::Pin));
         let token = Token::open(config(1, 50), pin("1234")).expect("the right one");
@@ -100,7 +101,7 @@ fn a_wrong_pin_is_tried_once() {
 
 #[test]
 fn a_refused_pin_ends_the_reconnecting() {
-    on_every_token(|home| {
+    on_every_softhsm(|home| {
         let token = new_token(1, 50);
         // Somebody changes the PIN while the link is up.
         let changed = token.link.run(Operation::Create, Access::ReadWrite, None, |_, session| {
@@ -120,7 +121,7 @@ fn a_refused_pin_ends_the_reconnecting() {
 
 #[test]
 fn failures_are_judged_by_class() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         use RvError as R;
         for passing in [R::SessionHandleInvalid, R::OperationActive, R::GeneralError, R::DeviceError, R::KeyHandleInvalid] {
@@ -147,7 +148,7 @@ fn failures_are_judged_by_class() {
 
 #[test]
 fn a_lost_login_is_no_lost_key() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let id = new_key(&token);
         let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
@@ -169,7 +170,7 @@ fn a_lost_login_is_no_lost_key() {
 
 #[test]
 fn the_link_comes_back_under_load() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let ids = [new_key(&token), new_key(&token)];
         let wrapped = ids.map(|id| token.wrap(suite(), &id, id.as_bytes(), &context("a")).expect("wrap"));
@@ -204,7 +205,7 @@ fn the_link_comes_back_under_load() {
 
 #[test]
 fn a_token_that_returns_is_served_within_two_seconds() {
-    on_every_token(|home| {
+    on_every_softhsm(|home| {
         let token = new_token(2, 1000);
         let id = new_key(&token);
         let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
@@ -231,7 +232,7 @@ fn a_token_that_returns_is_served_within_two_seconds() {
 
 #[test]
 fn a_call_that_hangs_holds_up_the_reconnect_and_nobody_else() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let held = Barrier::new(2);
         thread::scope(|scope| {
@@ -261,7 +262,7 @@ fn a_call_that_hangs_holds_up_the_reconnect_and_nobody_else() {
 
 #[test]
 fn a_waiting_caller_hears_of_the_loss_at_once() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 20_000);
         let held = Barrier::new(2);
         thread::scope(|scope| {
@@ -286,7 +287,7 @@ fn a_waiting_caller_hears_of_the_loss_at_once() {
 
 #[test]
 fn a_panic_in_a_call_costs_its_session_only() {
-    on_every_token(|_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 50);
         assert_eq!(token.health(), Ok(()));
         thread::scope(|scope| {

@@ -14,7 +14,7 @@ mod objects;
 mod operations;
 mod tokens;
 
-use tokens::{on_every_token, suite};
+use tokens::suite;
 
 fn pin(text: &str) -> Pin {
     Pin::new(text.to_owned())
@@ -23,7 +23,7 @@ fn pin(text: &str) -> Pin {
 fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
     TokenConfig {
         module: tokens::module(),
-        selector: Selector::Label("bulla test".into()),
+        selector: Selector::Label(tokens::label().into()),
         sessions,
         session_wait: Duration::from_millis(wait_ms),
     }
@@ -31,7 +31,7 @@ fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
 
 /// A new token, open.
 fn new_token(sessions: usize, wait_ms: u64) -> Token {
-    Token::initialise(&tokens::module(), "bulla test", &pin("so-pin"), &pin("1234")).expect("a new token");
+    tokens::initialise();
     let token = Token::open(config(sessions, wait_ms), pin("1234")).expect("open");
     if suite() == Suite::AesCbcHmac {
         token.authenticate_with(INTEGRITY);

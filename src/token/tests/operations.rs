@@ -1,5 +1,6 @@
 //! Keys at work: what comes back, and what is refused.
 
+use super::tokens::on_every_token;
 use super::*;
 
 #[test]
