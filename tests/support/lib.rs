@@ -2,5 +2,9 @@
 
 pub mod chaos;
 pub mod client;
+pub mod disk;
+pub mod journal;
+pub mod node;
 pub mod postgres;
 pub mod server;
+pub mod sizes;

@@ -2,6 +2,7 @@
 //! out, keys that hide, attributes that lie.
 
 use bulla_test_support::chaos::Function;
+use bulla_test_support::sizes::size;
 
 use super::tokens::{line, under_chaos};
 use super::*;
@@ -41,9 +42,11 @@ fn forged_ciphertexts_reconnect_nothing_whatever_the_token_says_of_them() {
         let (sessions, logins) = (chaos.calls(Function::C_OpenSession), chaos.calls(Function::C_Login));
         let codes = ["own", "CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_DEVICE_ERROR", "CKR_ENCRYPTED_DATA_INVALID"];
         let vendors = ["CKR_AEAD_DECRYPT_FAILED", "0x80000001", "0x1ff"];
+        // For each code; 10,000 in all.
+        let forgeries = size(1_250, 125_000);
         for code in codes.iter().chain(&vendors) {
             chaos.tell(&format!("forged {code}"));
-            for n in 0..forgeries() {
+            for n in 0..forgeries {
                 let mut forged = wrapped.clone();
                 let at = n % forged.len();
                 forged[at] ^= 1 << (n % 8);
@@ -58,11 +61,6 @@ fn forged_ciphertexts_reconnect_nothing_whatever_the_token_says_of_them() {
     });
 }
 
-/// For each code; 10,000 in all.
-fn forgeries() -> usize {
-    if std::env::var_os("BULLA_SOAK").is_some() { 125_000 } else { 1_250 }
-}
-
 #[test]
 fn numbers_that_become_others_mean_no_other_key() {
     under_chaos(|_| {
@@ -71,7 +69,7 @@ fn numbers_that_become_others_mean_no_other_key() {
         let keys: Vec<KeyVersionId> = (0..6).map(|_| new_key(&token)).collect();
         let wrap = |id: &KeyVersionId| token.wrap(suite(), id, id.as_bytes(), &context("a"));
         let known: Vec<Wrapped> = keys.iter().map(|id| wrap(id).expect("wrap")).collect();
-        let times = if std::env::var_os("BULLA_SOAK").is_some() { 10_000 } else { 200 };
+        let times = size(200, 10_000);
         for _ in 0..times {
             chaos.tell("unplug");
             chaos.tell("replug");
@@ -92,7 +90,7 @@ fn numbers_that_become_others_mean_no_other_key() {
                 }
             }
         }
-        assert_eq!(token.status().epoch, times + 1);
+        assert_eq!(token.status().epoch, times as u64 + 1);
         assert_eq!(chaos.ivs().1, 0);
     });
 }

@@ -10,6 +10,7 @@ mod vendors;
 use bulla_test_support::chaos::{Chaos, Environment, Function};
 use bulla_test_support::client::Answer;
 use bulla_test_support::server::Server;
+use bulla_test_support::sizes::size;
 
 use super::BULLA;
 
@@ -53,9 +54,4 @@ impl Rig {
 fn never(chaos: &Chaos) {
     assert_eq!(chaos.calls(Function::C_SetAttributeValue), 0);
     assert_eq!(chaos.ivs().1, 0, "IVs that were used twice");
-}
-
-/// The size of a test: for every run, or for a long one.
-fn size(ci: usize, soak: usize) -> usize {
-    if std::env::var_os("BULLA_SOAK").is_some() { soak } else { ci }
 }
