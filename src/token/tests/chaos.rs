@@ -175,6 +175,28 @@ fn an_attribute_that_is_not_as_demanded_refuses_the_key() {
 }
 
 #[test]
+fn a_new_key_that_hides_is_waited_for() {
+    under_chaos(|_| {
+        let token = new_token(1, 1000);
+        let chaos = line();
+        chaos.tell("hide 700");
+        for kind in [ObjectKind::Cmk(KeySpec::Aes256), ObjectKind::Aud] {
+            let id = KeyVersionId::new();
+            let start = std::time::Instant::now();
+            token.create(&id, kind).expect("found in the end");
+            assert!(start.elapsed() >= Duration::from_millis(700));
+            assert_eq!(token.prove(&id, kind), Ok(()));
+        }
+        // One that does not appear at all is not used.
+        chaos.tell("hide 600000");
+        let id = KeyVersionId::new();
+        assert_eq!(token.create(&id, ObjectKind::Sys), Err(TokenError::NoSuchKey(id)));
+        chaos.tell("hide 0");
+        assert_eq!(token.status().epoch, 1);
+    });
+}
+
+#[test]
 fn a_token_that_hangs_costs_its_sessions_and_nobody_waits_for_it() {
     under_chaos(|_| {
         let token = new_token(3, 60_000);
