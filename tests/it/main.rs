@@ -18,6 +18,7 @@ mod secrets_model;
 mod tags;
 mod tampering;
 mod tls;
+mod token_faults;
 mod versions;
 
 use bulla_test_support::client::Client;
