@@ -117,6 +117,7 @@ impl Base {
     }
 
     fn build(config: &Config, token: Token, deployment: DeploymentRow, patience: Patience) -> Result<Self, Failure> {
+        token.authenticate_with(deployment.int_key);
         let store = open_store(config, &token, &deployment, patience)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
@@ -347,6 +348,7 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
         head_timeout: ms(server.head_timeout_ms),
         body_timeout: ms(server.body_timeout_ms),
         keep_alive: ms(server.keep_alive_ms),
+        answer_timeout: ms(server.answer_timeout_ms),
         stop_timeout: ms(server.stop_timeout_ms),
         trusted_proxies: server.trusted_proxies.clone(),
         ..http::Config::new(server.listen)

@@ -69,6 +69,8 @@ pub struct Server {
     pub body_timeout_ms: u64,
     /// Idle connections are kept so long, ms.
     pub keep_alive_ms: u64,
+    /// A request that is not done by then is answered 503, ms; what it does goes on.
+    pub answer_timeout_ms: u64,
     /// On SIGTERM, requests under way get so long, ms.
     pub stop_timeout_ms: u64,
     /// Whether memory is kept from being written to swap: `where_allowed`, `always` or `never`.
@@ -90,6 +92,7 @@ impl Default for Server {
             head_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             keep_alive_ms: 60_000,
+            answer_timeout_ms: 10_000,
             stop_timeout_ms: 8_000,
             lock_memory: LockMemory::default(),
         }

@@ -15,6 +15,7 @@ macro_rules! operations {
 }
 
 operations! {
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
@@ -29,8 +30,10 @@ operations! {
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     tags::list_resource_tags::ListResourceTags,
+    secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
     tags::list_tag_resources::ListTagResources,
+    secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
     policies::set_key_policy::SetKeyPolicy,
     policies::set_secret_policy::SetSecretPolicy,
@@ -38,6 +41,8 @@ operations! {
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,
     tags::untag_resources::UntagResources,
+    secrets::update_secret::UpdateSecret,
+    secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, rt};
+use tokio::time::timeout;
 
 use super::front::{Front, REQUEST_ID};
 use super::{Readiness, Received, Service, Side};
@@ -50,7 +51,13 @@ pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Op
 pub(super) async fn show<S: Service>(front: Arc<Front<S>>, page: Page) -> HttpResponse {
     let shown = match page {
         Page::Alive => Ok((StatusCode::OK, "text/plain", "alive\n".to_owned())),
-        Page::Ready { reasons } => rt::task::spawn_blocking(move || ready(&front.service.readiness(), reasons)).await,
+        Page::Ready { reasons } => {
+            let deadline = front.config.queue_timeout;
+            let looking = rt::task::spawn_blocking(move || ready(&front.service.readiness(), reasons));
+            // A part that does not answer at all is not ready either.
+            let late = |_| Ok((StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no answer in time\n".to_owned()));
+            timeout(deadline, looking).await.unwrap_or_else(late)
+        }
         Page::Metrics => {
             let render = move || front.metrics.render(front.in_flight());
             let text = rt::task::spawn_blocking(render).await;

@@ -47,7 +47,7 @@ pub struct Config {
     pub keep_alive: Duration,
     /// For how long a request waits for a thread. It has had no effect then, and is answered 503.
     pub queue_timeout: Duration,
-    /// For how long a client is kept waiting by work, and then by its audit record. The work goes on.
+    /// For how long a client is kept waiting by work, its wait for a thread included, and then by its audit record. The work goes on.
     pub answer_timeout: Duration,
     /// For how long requests may go on after a signal to stop.
     pub stop_timeout: Duration,

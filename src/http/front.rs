@@ -231,11 +231,12 @@ impl<S: Service> Front<S> {
             drop((permit, claim));
             answer
         });
-        let mut done = timeout(self.config.queue_timeout, &mut work).await;
+        let queued = self.config.queue_timeout.min(self.config.answer_timeout);
+        let mut done = timeout(queued, &mut work).await;
         if done.is_err() {
             // Takes it out of the queue for threads if it is still there; work that has begun goes on.
             work.abort();
-            done = timeout(self.config.answer_timeout, &mut work).await;
+            done = timeout(self.config.answer_timeout - queued, &mut work).await;
         }
         match done {
             Ok(Ok(answer)) => Ok(answer),
