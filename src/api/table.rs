@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, secrets, tags};
+use crate::api::{Operation, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -15,6 +15,7 @@ macro_rules! operations {
 }
 
 operations! {
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
@@ -23,16 +24,25 @@ operations! {
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
+    policies::get_key_policy::GetKeyPolicy,
+    secrets::get_random_password::GetRandomPassword,
+    policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     tags::list_resource_tags::ListResourceTags,
+    secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
     tags::list_tag_resources::ListTagResources,
+    secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
+    policies::set_key_policy::SetKeyPolicy,
+    policies::set_secret_policy::SetSecretPolicy,
     tags::tag_resource::TagResource,
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,
     tags::untag_resources::UntagResources,
+    secrets::update_secret::UpdateSecret,
+    secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant.

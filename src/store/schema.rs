@@ -175,6 +175,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    resource_policies (account_id, resource) {
+        account_id -> Text,
+        resource -> Text,
+        document -> Text,
+        updated_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     nonces (digest) {
         digest -> Binary,
         request_id -> Binary,
@@ -191,4 +201,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages);
+diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags);

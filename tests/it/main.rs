@@ -6,13 +6,18 @@ mod durable;
 mod failover;
 mod golden;
 mod hostile;
+mod listing;
 mod load;
 mod nodes;
+mod policies;
 mod pressure;
+mod races;
 mod replays;
+mod secrets_model;
 mod tags;
 mod tampering;
 mod token_faults;
+mod versions;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::postgres::PostgresCluster;
