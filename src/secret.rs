@@ -1,6 +1,6 @@
 //! Secrets as types: no Debug of their content, no Clone, no Serialize; wiped when dropped.
 //!
-//! Owns: the four kinds of secret bytes that pass through the process. `expose` is called where bytes must leave the type
+//! Owns: the kinds of secret bytes that pass through the process. `expose` is called where bytes must leave the type
 //! (envelope, wire encoding, signatures, token); a test holds the list of those places. Used by all.
 
 use std::fmt;
@@ -56,6 +56,21 @@ impl<'de> serde::Deserialize<'de> for Plaintext {
     }
 }
 
+/// Key material that a caller imports, where the token cannot unwrap it itself.
+pub struct KeyMaterial(Zeroizing<Vec<u8>>);
+
+impl KeyMaterial {
+    /// Takes the bytes over.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// The secret half of an access key: ASCII text, the HMAC key of request signatures.
 pub struct AccessKeySecret(Zeroizing<Vec<u8>>);
 
@@ -86,4 +101,4 @@ impl Pin {
     }
 }
 
-redacted!(DataKey, Plaintext, AccessKeySecret, Pin);
+redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, Pin);

@@ -7,13 +7,16 @@ mod admit;
 mod alias;
 mod data_key;
 mod default_key;
+mod import;
 mod lifecycle;
 
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit};
+pub use import::ImportParameters;
 pub use lifecycle::{KeyPage, NewKey};
 
+use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
 use crate::kinds::Suite;
 use crate::store::Store;
@@ -35,12 +38,14 @@ pub struct Keys {
     clock: Clock,
     suite: Suite,
     quotas: KeyQuotas,
+    /// Keeps wrapping pairs for import that the token cannot.
+    sys: SysKey,
 }
 
 impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
-    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas) -> Self {
-        Self { store, token, clock, suite, quotas }
+    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas, sys: SysKey) -> Self {
+        Self { store, token, clock, suite, quotas, sys }
     }
 
     /// How new data keys are wrapped.

@@ -90,6 +90,7 @@ diesel::table! {
         primary_version -> Binary,
         created_at -> BigInt,
         delete_at -> Nullable<BigInt>,
+        material_expires_at -> Nullable<BigInt>,
         mac -> Binary,
     }
 }
@@ -99,6 +100,32 @@ diesel::table! {
         id -> Binary,
         key_id -> Binary,
         created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    key_materials (key_version_id) {
+        key_version_id -> Binary,
+        key_id -> Binary,
+        state -> Text,
+        check_value -> Nullable<Binary>,
+        changed_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    import_parameters (id) {
+        id -> Binary,
+        key_id -> Binary,
+        algorithm -> Text,
+        token_digest -> Binary,
+        ready -> Bool,
+        failures -> BigInt,
+        expires_at -> BigInt,
+        wrapped_suite -> Nullable<SmallInt>,
+        wrapped -> Nullable<Binary>,
         mac -> Binary,
     }
 }

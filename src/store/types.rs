@@ -16,7 +16,9 @@ use crate::ids::{
     AccessKeyId, AccountId, Alias, DeploymentId, KeyId, KeyVersionId, NodeId, PolicyName, Region, RequestId, SecretId,
     SecretName, SecretVersionUuid, Stage, UserId, UserName, VersionId,
 };
-use crate::kinds::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType, Suite};
+use crate::kinds::{
+    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretType, Suite,
+};
 
 macro_rules! column {
     ($($name:ident: $sql:ident;)*) => {$(
@@ -34,7 +36,8 @@ column! {
     SecretVersionUuid: Binary; UserId: Binary;
     AccessKeyId: Text; AccountId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
     UserName: Text; VersionId: Text;
-    DataType: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; Origin: Text; ProtectionLevel: Text; SecretType: Text;
+    DataType: Text; ImportAlgorithm: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; MaterialState: Text; Origin: Text;
+    ProtectionLevel: Text; SecretType: Text;
     Suite: SmallInt; Timestamp: BigInt;
 }
 
@@ -87,7 +90,7 @@ macro_rules! text {
 }
 
 text!(AccessKeyId, AccountId, Alias, PolicyName, Region, SecretName, Stage, UserName, VersionId);
-text!(DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType);
+text!(DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretType);
 
 impl<DB: Backend> ToSql<SmallInt, DB> for Suite
 where

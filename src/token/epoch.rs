@@ -23,7 +23,7 @@ use super::suites::{self, IV_LEN};
 use super::templates::{self, Half};
 use crate::canonical::{Canonical, Purpose};
 use crate::ids::KeyVersionId;
-use crate::kinds::Suite;
+use crate::kinds::{ImportAlgorithm, Suite};
 use crate::secret::Pin;
 
 /// Sessions of ours outside the pool of readers: the anchor and the writer.
@@ -39,6 +39,8 @@ pub(super) struct Epoch {
     writer: Pool,
     handles: RwLock<HashMap<(KeyVersionId, Half), ObjectHandle>>,
     canary: Canary,
+    /// Which algorithms unwrap on this token, as far as it was asked.
+    unwraps: Mutex<HashMap<ImportAlgorithm, bool>>,
     /// Holds the login, which ends with the last session, and the canary's key. Never used for anything else.
     _anchor: Mutex<Session>,
 }
@@ -73,6 +75,7 @@ impl Epoch {
             writer: Pool::new(pkcs11.clone(), slot, Access::ReadWrite, 1),
             handles: RwLock::default(),
             canary,
+            unwraps: Mutex::default(),
             _anchor: Mutex::new(anchor),
         })
     }
@@ -117,6 +120,21 @@ impl Epoch {
         for half in Half::ALL {
             handles.remove(&(*id, half));
         }
+    }
+
+    /// Whether the token unwraps with an algorithm: what is remembered, or else what `ask` finds.
+    pub(super) fn unwraps(
+        &self,
+        algorithm: ImportAlgorithm,
+        ask: impl FnOnce() -> Result<bool, Failure>,
+    ) -> Result<bool, Failure> {
+        let known = self.unwraps.lock().unwrap_or_else(PoisonError::into_inner).get(&algorithm).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = ask()?;
+        self.unwraps.lock().unwrap_or_else(PoisonError::into_inner).insert(algorithm, found);
+        Ok(found)
     }
 
     /// Whether this session still decrypts what is known to be right.

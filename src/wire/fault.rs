@@ -107,6 +107,10 @@ impl Fault {
             Error::KeyState(state) => key_state(*state),
             Error::KeyStateChange => fixed(409, "Rejected.StateModifiedFailed", "Keystate modified failed."),
             Error::AliasNotAllowed => fixed(400, "Unsupported.Alias", "Alias is not valid for this api."),
+            Error::OriginNotSupported => fixed(400, "Unsupported.Origin", "This key origin is not valid for this api."),
+            Error::KeyMaterialInvalid => fixed(400, "InvalidKeyMaterial", "key material is invalid."),
+            Error::ImportTokenInvalid => fixed(400, "InvalidImportToken", "import token is invalid."),
+            Error::ImportTokenExpired => fixed(400, "ExpiredImportToken", "import token is expired."),
             Error::ProtectionLevelNotSupported => {
                 fixed(400, "Unsupported.ProtectionLevel", "This protection level is not valid for this region")
             }

@@ -3,6 +3,7 @@
 mod crash;
 mod durable;
 mod hostile;
+mod import;
 mod nodes;
 mod tampering;
 

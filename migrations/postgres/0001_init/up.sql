@@ -89,11 +89,13 @@ CREATE TABLE keys (
     primary_version BYTEA NOT NULL CHECK (length(primary_version) = 16),
     created_at      BIGINT NOT NULL,
     delete_at       BIGINT,
+    material_expires_at BIGINT,
     mac             BYTEA NOT NULL
 );
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
 CREATE INDEX keys_creating ON keys (created_at) WHERE state = 'Creating';
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
+CREATE INDEX keys_expiring ON keys (material_expires_at) WHERE material_expires_at IS NOT NULL;
 
 CREATE TABLE key_versions (
     id         BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -102,6 +104,34 @@ CREATE TABLE key_versions (
     mac        BYTEA NOT NULL
 );
 CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
+
+-- What an EXTERNAL key's version was given. check_value tells whether material that comes again is the same; null until some came.
+CREATE TABLE key_materials (
+    key_version_id BYTEA NOT NULL PRIMARY KEY CHECK (length(key_version_id) = 16),
+    key_id         BYTEA NOT NULL REFERENCES keys (id),
+    state          TEXT COLLATE "C" NOT NULL,
+    check_value    BYTEA,
+    changed_at     BIGINT NOT NULL,
+    mac            BYTEA NOT NULL
+);
+CREATE INDEX key_materials_by_key ON key_materials (key_id);
+CREATE INDEX key_materials_moving ON key_materials (changed_at) WHERE state IN ('Importing', 'Removing');
+
+-- A wrapping pair for one day: on the token under its id, or wrapped by SYS. No reference to keys: a key may go before its day ends.
+CREATE TABLE import_parameters (
+    id            BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    key_id        BYTEA NOT NULL CHECK (length(key_id) = 16),
+    algorithm     TEXT COLLATE "C" NOT NULL,
+    token_digest  BYTEA NOT NULL CHECK (length(token_digest) = 32),
+    ready         BOOLEAN NOT NULL,
+    failures      BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    wrapped_suite SMALLINT,
+    wrapped       BYTEA,
+    mac           BYTEA NOT NULL
+);
+CREATE INDEX import_parameters_by_key ON import_parameters (key_id);
+CREATE INDEX import_parameters_due ON import_parameters (expires_at);
 
 CREATE TABLE default_keys (
     account_id TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES accounts (id),

@@ -6,6 +6,8 @@ DROP TABLE secret_versions;
 DROP TABLE secrets;
 DROP TABLE aliases;
 DROP TABLE default_keys;
+DROP TABLE import_parameters;
+DROP TABLE key_materials;
 DROP TABLE key_versions;
 DROP TABLE keys;
 DROP TABLE policy_attachments;

@@ -9,6 +9,7 @@ use crate::canonical::Purpose;
 use crate::kinds::KeySpec;
 
 mod faults;
+mod import;
 mod objects;
 mod operations;
 
