@@ -93,6 +93,12 @@ pub enum Error {
     ImportTokenInvalid,
     /// An import token whose day is over.
     ImportTokenExpired,
+    /// No such access point, policy, network rule or client key.
+    ResourceNotFound,
+    /// One of that name exists.
+    ResourceExists,
+    /// Something else names it.
+    ResourceInUse,
     /// A ProtectionLevel that the token does not have.
     ProtectionLevelNotSupported,
     /// DryRun: it would have succeeded.

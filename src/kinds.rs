@@ -83,6 +83,13 @@ words! {
         /// Has no material: none was imported yet, or it was deleted or has expired. Origin EXTERNAL only.
         PendingImport = "PendingImport",
     }
+    /// What a policy of an access point allows (CreatePolicy, Permissions).
+    AccessPermission {
+        /// To use keys: encrypt, decrypt, make data keys, sign, verify, MAC.
+        KeyUser = "RbacPermission/Template/CryptoServiceKeyUser",
+        /// To read secrets.
+        SecretUser = "RbacPermission/Template/CryptoServiceSecretUser",
+    }
     /// Where key material comes from (CreateKey, Origin).
     Origin {
         /// Made on the token.

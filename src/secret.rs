@@ -86,6 +86,26 @@ impl AccessKeySecret {
     }
 }
 
+/// The password of a PKCS #12 file, chosen by the caller who gets it: 8 to 64 characters (CreateClientKey).
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Password {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(d)?);
+        match text.chars().count() {
+            8..=64 => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("8 to 64 characters")),
+        }
+    }
+}
+
 /// The user PIN of the token.
 pub struct Pin(Zeroizing<String>);
 
@@ -101,4 +121,4 @@ impl Pin {
     }
 }
 
-redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, Pin);
+redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, Password, Pin);

@@ -60,6 +60,11 @@ impl Page {
         Self { number: number.map_or(1, |n| n.0), size: size.map_or(10, |s| s.0) }
     }
 
+    /// The same, of twenty rows where nothing was said (ListPolicies and the like).
+    pub fn of_twenty(number: Option<PageNumber>, size: Option<PageSize>) -> Self {
+        Self { size: size.map_or(20, |s| s.0), ..Self::new(number, size) }
+    }
+
     /// Rows before the page.
     pub fn offset(self) -> i64 {
         i64::from(self.number - 1) * i64::from(self.size)

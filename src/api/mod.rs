@@ -4,6 +4,7 @@
 //!
 //! Adding an operation is one file beside the others and one line in [`table`].
 
+mod access_points;
 mod event;
 mod fields;
 mod keys;
@@ -16,6 +17,7 @@ pub use service::{Answer, Limits, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::auth::access_point::AccessPoints;
 use crate::auth::{Caller, Grant};
 use crate::error::Error;
 use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
@@ -70,6 +72,8 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// Secrets.
     pub secrets: &'a Secrets,
+    /// Access points of applications.
+    pub access_points: &'a AccessPoints,
 }
 
 /// What a request acts on.
@@ -112,6 +116,8 @@ pub enum Resource<'a> {
     Key(&'a KeyRef),
     /// One alias.
     Alias(&'a Alias),
+    /// Things of a kind that policies do not otherwise speak of: the account's as a whole, or one by name.
+    Other(&'static str, Option<&'a str>),
 }
 
 impl Resource<'_> {
@@ -122,6 +128,11 @@ impl Resource<'_> {
             Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
+            Resource::Other(kind, None) => (cx.caller.arn(None, kind), ask(None, kind)),
+            Resource::Other(kind, Some(name)) => {
+                let relative = format!("{kind}/{name}");
+                (cx.caller.arn(None, &relative), ask(None, &relative))
+            }
             Resource::Secret(secret) => {
                 let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));
                 (cx.caller.arn(home, &relative), ask(home, &relative))

@@ -159,7 +159,12 @@ fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result
     let request: O::Request = params.decode()?;
     O::check(&request)?;
     let service = exchange.service;
-    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets };
+    let cx = Context {
+        caller: exchange.caller,
+        keys: &service.keys,
+        secrets: &service.secrets,
+        access_points: service.auth.access_points(),
+    };
     exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
     let response = O::run(&cx, request)?;

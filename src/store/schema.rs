@@ -77,6 +77,55 @@ diesel::table! {
 }
 
 diesel::table! {
+    access_points (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        policies -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    access_policies (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        kms_instance -> Text,
+        permissions -> Text,
+        resources -> Text,
+        network_rules -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    network_rules (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        source_ips -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    client_keys (id) {
+        id -> Text,
+        account_id -> Text,
+        access_point -> Text,
+        public_key -> Binary,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     keys (id) {
         id -> Binary,
         account_id -> Text,

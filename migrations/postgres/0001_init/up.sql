@@ -75,6 +75,55 @@ CREATE TABLE policy_attachments (
 );
 CREATE INDEX policy_attachments_by_policy ON policy_attachments (account_id, policy_name);
 
+-- Access points: what a client key may do, and from where. policies, permissions, resources, network_rules and source_ips are JSON
+-- lists of texts.
+CREATE TABLE access_points (
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name        TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    policies    TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+CREATE TABLE access_policies (
+    account_id    TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name          TEXT COLLATE "C" NOT NULL,
+    description   TEXT COLLATE "C" NOT NULL,
+    kms_instance  TEXT COLLATE "C" NOT NULL,
+    permissions   TEXT COLLATE "C" NOT NULL,
+    resources     TEXT COLLATE "C" NOT NULL,
+    network_rules TEXT COLLATE "C" NOT NULL,
+    created_at    BIGINT NOT NULL,
+    mac           BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+CREATE TABLE network_rules (
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name        TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    source_ips  TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+-- The public half alone: the private one left with the caller.
+CREATE TABLE client_keys (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    account_id   TEXT COLLATE "C" NOT NULL,
+    access_point TEXT COLLATE "C" NOT NULL,
+    public_key   BYTEA NOT NULL,
+    not_before   BIGINT NOT NULL,
+    not_after    BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    mac          BYTEA NOT NULL,
+    FOREIGN KEY (account_id, access_point) REFERENCES access_points (account_id, name)
+);
+CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_point);
+
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
     id              BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),

@@ -75,6 +75,55 @@ CREATE TABLE policy_attachments (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX policy_attachments_by_policy ON policy_attachments (account_id, policy_name);
 
+-- Access points: what a client key may do, and from where. policies, permissions, resources, network_rules and source_ips are JSON
+-- lists of texts.
+CREATE TABLE access_points (
+    account_id  TEXT    NOT NULL REFERENCES accounts (id),
+    name        TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    policies    TEXT    NOT NULL,
+    created_at  INTEGER NOT NULL,
+    mac         BLOB    NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_policies (
+    account_id    TEXT    NOT NULL REFERENCES accounts (id),
+    name          TEXT    NOT NULL,
+    description   TEXT    NOT NULL,
+    kms_instance  TEXT    NOT NULL,
+    permissions   TEXT    NOT NULL,
+    resources     TEXT    NOT NULL,
+    network_rules TEXT    NOT NULL,
+    created_at    INTEGER NOT NULL,
+    mac           BLOB    NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE network_rules (
+    account_id  TEXT    NOT NULL REFERENCES accounts (id),
+    name        TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    source_ips  TEXT    NOT NULL,
+    created_at  INTEGER NOT NULL,
+    mac         BLOB    NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- The public half alone: the private one left with the caller.
+CREATE TABLE client_keys (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    account_id   TEXT    NOT NULL,
+    access_point TEXT    NOT NULL,
+    public_key   BLOB    NOT NULL,
+    not_before   INTEGER NOT NULL,
+    not_after    INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    mac          BLOB    NOT NULL,
+    FOREIGN KEY (account_id, access_point) REFERENCES access_points (account_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_point);
+
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
     id              BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
