@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, access_points, keys, secrets};
+use crate::api::{Operation, access_points, keys, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -44,8 +44,14 @@ operations! {
     keys::list_keys::ListKeys,
     access_points::list_network_rules::ListNetworkRules,
     access_points::list_policies::ListPolicies,
+    tags::list_resource_tags::ListResourceTags,
     secrets::list_secrets::ListSecrets,
+    tags::list_tag_resources::ListTagResources,
     secrets::restore_secret::RestoreSecret,
+    tags::tag_resource::TagResource,
+    tags::tag_resources::TagResources,
+    tags::untag_resource::UntagResource,
+    tags::untag_resources::UntagResources,
     access_points::update_application_access_point::UpdateApplicationAccessPoint,
     access_points::update_network_rule::UpdateNetworkRule,
     access_points::update_policy::UpdatePolicy,

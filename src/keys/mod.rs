@@ -9,6 +9,7 @@ mod data_key;
 mod default_key;
 mod import;
 mod lifecycle;
+mod tags;
 
 use std::sync::Arc;
 

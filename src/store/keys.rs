@@ -11,7 +11,7 @@ use crate::ids::{AccountId, KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::schema::{default_keys, key_versions, keys};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tagged, Tx};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -181,7 +181,7 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a key and its versions; false when there is none.
+    /// Deletes a key with its versions and tags; false when there is none.
     ///
     /// # Errors
     /// `Conflict` while a secret, an alias or an account's choice of a default names it.
@@ -189,6 +189,7 @@ impl Tx<'_> {
         let versions = key_versions::table.filter(key_versions::key_id.eq(id));
         self.run("key_versions", |conn| delete(versions).execute(conn))?;
         self.key_materials_delete(id)?;
+        self.tags_delete(Tagged::Key(*id))?;
         self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
     }
 

@@ -51,7 +51,7 @@ impl Token {
     /// # Errors
     /// `Busy`, `Gone`, `Fault`.
     pub fn unwraps(&self, algorithm: ImportAlgorithm) -> Result<bool, TokenError> {
-        self.link.run(Operation::Probe, Access::ReadWrite, None, |epoch, session| {
+        self.link.run(Operation::Probe, Access::ReadOnly, None, |epoch, session| {
             epoch.unwraps(algorithm, || wrapping::supported(session, algorithm))
         })
     }
@@ -75,8 +75,8 @@ impl Token {
     /// `Unsupported` for a spec that is not AES; `Busy`, `Gone`, `Fault`.
     pub fn weigh(&self, material: &Material<'_>, version: &KeyVersionId, spec: KeySpec) -> Result<CheckValue, TokenError> {
         let length = aes_len(spec)?;
-        // An ambiguous failure here is a failure to unwrap. The writer: making session objects is making objects.
-        self.link.run(Operation::Unwrap, Access::ReadWrite, material.pair(), |epoch, session| {
+        // An ambiguous failure here is a failure to unwrap. What is made here lives for the moment, so no lock of creation is needed.
+        self.link.run(Operation::Unwrap, Access::ReadOnly, material.pair(), |epoch, session| {
             let kept = for_a_moment(session, material.bring(epoch, session, moment(false))?, |object| {
                 let known = known_len(session, object)?;
                 Ok((known, check_value(session, object, version)))

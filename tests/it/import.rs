@@ -249,8 +249,9 @@ fn side_by_side_imports_agree_on_one_material() {
         let key = key(&client);
         let sent: Vec<(Answer, String)> = (0..6u8)
             .map(|n| {
-                let parameters = parameters(&client, &key, ALGORITHMS[2]).ok();
-                let wrapped = wrap(&parameters, ALGORITHMS[2], &[n % 2; 32]);
+                let algorithm = ALGORITHMS[usize::from(n / 2)];
+                let parameters = parameters(&client, &key, algorithm).ok();
+                let wrapped = wrap(&parameters, algorithm, &[n % 2; 32]);
                 (parameters, wrapped)
             })
             .collect();

@@ -1,10 +1,13 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
+mod access_points;
 mod crash;
 mod durable;
+mod golden;
 mod hostile;
 mod import;
 mod nodes;
+mod tags;
 mod tampering;
 
 use bulla_test_support::client::Client;

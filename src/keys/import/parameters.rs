@@ -117,14 +117,7 @@ impl Keys {
         let token = ImportToken::parse(token).ok_or(Error::ImportTokenInvalid)?;
         let now = self.clock.now();
         let found = self.store.read("import_parameters", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_by_id(&token.id)?))?;
-        let Some(row) = found else {
-            return Err(if token.expires_at <= now { Error::ImportTokenExpired } else { Error::ImportTokenInvalid });
-        };
-        let known = verify_slices_are_equal(&row.token_digest, &token.digest()).is_ok();
-        if !known || row.key_id != key.id || !row.ready || row.failures >= FAILURES {
-            return Err(Error::ImportTokenInvalid);
-        }
-        if row.expires_at <= now { Err(Error::ImportTokenExpired) } else { Ok(row) }
+        fitting(found, &token, key.id, now)
     }
 
     /// Counts that material did not decrypt, or was not what it must be.
@@ -152,5 +145,61 @@ impl Keys {
             self.store.write("import_parameters_sweep", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_delete(&row.id)?))?;
         }
         Ok(due.len())
+    }
+}
+
+/// The row that was found for a token, if that may be used for this key now.
+fn fitting(
+    found: Option<ImportParametersRow>,
+    token: &ImportToken,
+    key: KeyId,
+    now: Timestamp,
+) -> Result<ImportParametersRow, Error> {
+    let Some(row) = found else {
+        return Err(if token.expires_at <= now { Error::ImportTokenExpired } else { Error::ImportTokenInvalid });
+    };
+    let known = verify_slices_are_equal(&row.token_digest, &token.digest()).is_ok();
+    if !known || row.key_id != key || !row.ready || row.failures >= FAILURES {
+        return Err(Error::ImportTokenInvalid);
+    }
+    if row.expires_at <= now { Err(Error::ImportTokenExpired) } else { Ok(row) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_fits_its_row_its_key_and_its_day() {
+        let (key, expires_at) = (KeyId::new(), Timestamp(1_000));
+        let token = ImportToken::new(KeyVersionId::new(), expires_at, [1; 32]);
+        let row = ImportParametersRow {
+            id: token.id,
+            key_id: key,
+            algorithm: ImportAlgorithm::OaepSha256,
+            token_digest: token.digest(),
+            ready: true,
+            failures: 0,
+            expires_at,
+            wrapped_suite: None,
+            wrapped: None,
+        };
+        let fits = |row: Option<ImportParametersRow>, key, now| fitting(row, &token, key, Timestamp(now)).map(drop);
+        assert_eq!(fits(Some(row.clone()), key, 999), Ok(()));
+        assert_eq!(fits(Some(row.clone()), key, 1_000), Err(Error::ImportTokenExpired));
+        assert_eq!(fits(None, key, 999), Err(Error::ImportTokenInvalid));
+        assert_eq!(fits(None, key, 1_000), Err(Error::ImportTokenExpired), "swept");
+        assert_eq!(fits(Some(row.clone()), KeyId::new(), 999), Err(Error::ImportTokenInvalid));
+        let other = ImportToken::new(token.id, expires_at, [2; 32]);
+        for row in [
+            ImportParametersRow { token_digest: other.digest(), ..row.clone() },
+            ImportParametersRow { ready: false, ..row.clone() },
+            ImportParametersRow { failures: FAILURES, ..row.clone() },
+        ] {
+            assert_eq!(fits(Some(row), key, 999), Err(Error::ImportTokenInvalid));
+        }
+        // What counts is the row's day, whatever the token says.
+        let longer = ImportParametersRow { expires_at: Timestamp(2_000), ..row };
+        assert_eq!(fits(Some(longer), key, 1_500), Ok(()));
     }
 }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::*;
 use crate::ids::AccessKeyId;
 use crate::store::schema;
+use crate::store::tags::TagRecord;
 
 on_both!(every_column_counts, another_key_verifies_nothing);
 
@@ -22,10 +23,12 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 12] = sealed!(
+const TABLES: [(&str, Reader); 17] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
     keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow,
-    key_materials: KeyMaterialRow, import_parameters: ImportParametersRow
+    key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
+    access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
+    tags: TagRecord
 );
 
 fn fill(on: &Fixture) -> AccountId {
@@ -51,11 +54,47 @@ fn fill(on: &Fixture) -> AccountId {
         tx.attachment_insert(&attached)?;
         tx.default_key_insert(&account_id, &key.id)?;
         tx.key_material_insert(&material(&key))?;
+        fill_access(tx, &account_id)?;
         tx.import_parameters_insert(&parameters(&key.id))?;
+        tx.tag_put(&account_id, Tagged::Key(key.id), "k", "v")?;
         let name = "alias/a".parse().unwrap();
         tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
     });
     account_id
+}
+
+/// An access point with everything that there is round one.
+fn fill_access(tx: &mut Tx<'_>, account: &AccountId) -> Result<(), StoreError> {
+    let (account_id, description, created_at) = (account.clone(), String::new(), NOW);
+    tx.network_rule_insert(&NetworkRuleRow {
+        account_id: account_id.clone(),
+        name: "r".parse().unwrap(),
+        description: description.clone(),
+        source_ips: "[]".to_owned(),
+        created_at,
+    })?;
+    tx.access_policy_insert(&AccessPolicyRow {
+        account_id: account_id.clone(),
+        name: "p".parse().unwrap(),
+        description: description.clone(),
+        kms_instance: String::new(),
+        permissions: "[]".to_owned(),
+        resources: "[]".to_owned(),
+        network_rules: "[]".to_owned(),
+        created_at,
+    })?;
+    let (name, policies) = ("a".parse::<crate::ids::AccessPointName>().unwrap(), "[]".to_owned());
+    let point = AccessPointRow { account_id: account_id.clone(), name: name.clone(), description, policies, created_at };
+    tx.access_point_insert(&point)?;
+    tx.client_key_insert(&ClientKeyRow {
+        id: AccessKeyId::of_client_key(),
+        account_id,
+        access_point: name,
+        public_key: vec![1; 16],
+        not_before: NOW,
+        not_after: NOW.plus_days(1),
+        created_at,
+    })
 }
 
 /// Another value that the column may hold, and that parses where the column's type has more than one.

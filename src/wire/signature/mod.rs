@@ -99,10 +99,10 @@ impl Claim {
     pub fn verify(&self, key: &SigningKey) -> Result<(), Error> {
         let (message, signature) = (self.string_to_sign.as_bytes(), self.signature.as_slice());
         let proved = match (&key.0, self.scheme) {
-            (Key::Secret { v1, .. }, Scheme::RpcV1) => hmac::verify(v1, message, signature).is_ok(),
-            (Key::Secret { v3, .. }, Scheme::Acs3) => hmac::verify(v3, message, signature).is_ok(),
+            (Key::Secret(keys), Scheme::RpcV1) => hmac::verify(&keys.v1, message, signature).is_ok(),
+            (Key::Secret(keys), Scheme::Acs3) => hmac::verify(&keys.v3, message, signature).is_ok(),
             (Key::Public(key), Scheme::RpcRsa) => key.verify_sig(message, signature).is_ok(),
-            (Key::Secret { .. }, Scheme::RpcRsa) | (Key::Public(_), Scheme::RpcV1 | Scheme::Acs3) => false,
+            (Key::Secret(_), Scheme::RpcRsa) | (Key::Public(_), Scheme::RpcV1 | Scheme::Acs3) => false,
         };
         let mismatch = || Error::SignatureMismatch { string_to_sign: StringToSign(self.string_to_sign.clone()) };
         if proved { Ok(()) } else { Err(mismatch()) }
@@ -141,8 +141,13 @@ impl Claim {
 pub struct SigningKey(Key);
 
 enum Key {
-    Secret { v1: hmac::Key, v3: hmac::Key },
+    Secret(Box<Secret>),
     Public(ParsedPublicKey),
+}
+
+struct Secret {
+    v1: hmac::Key,
+    v3: hmac::Key,
 }
 
 impl SigningKey {
@@ -152,10 +157,10 @@ impl SigningKey {
         let mut with_ampersand = Zeroizing::new(Vec::with_capacity(secret.len() + 1));
         with_ampersand.extend_from_slice(secret);
         with_ampersand.push(b'&');
-        Self(Key::Secret {
+        Self(Key::Secret(Box::new(Secret {
             v1: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &with_ampersand),
             v3: hmac::Key::new(hmac::HMAC_SHA256, secret),
-        })
+        })))
     }
 
     /// The public half of a client key: SubjectPublicKeyInfo in DER, RSA. None if it is none.
