@@ -8,6 +8,7 @@ mod access_points;
 mod event;
 mod fields;
 mod keys;
+mod policies;
 mod secrets;
 mod service;
 pub mod table;
@@ -18,8 +19,7 @@ pub use service::{Answer, Limits, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::access_point::AccessPoints;
-use crate::auth::{Caller, Grant};
+use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
 use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
@@ -73,32 +73,39 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// Secrets.
     pub secrets: &'a Secrets,
-    /// Access points of applications.
-    pub access_points: &'a AccessPoints,
+    /// Who may what.
+    pub auth: &'a Auth,
 }
 
 /// What a request acts on.
 pub struct Target<'a> {
     resources: Vec<Resource<'a>>,
     version: Option<&'a str>,
+    facts: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Target<'a> {
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
-        Self { resources: vec![resource], version: None }
+        Self { resources: vec![resource], version: None, facts: Vec::new() }
     }
 
     /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
     pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
         let resources: Vec<_> = resources.collect();
         assert!(!resources.is_empty(), "a target has a resource");
-        Self { resources, version: None }
+        Self { resources, version: None, facts: Vec::new() }
     }
 
     /// Another resource, on which the permission is needed as well.
     pub fn and(mut self, resource: Resource<'a>) -> Self {
         self.resources.push(resource);
+        self
+    }
+
+    /// What conditions of policies can ask of this request, e.g. `kms:EncryptionAlgorithm`.
+    pub fn given(mut self, name: &'static str, value: &'a str) -> Self {
+        self.facts.push((name, value));
         self
     }
 
@@ -126,15 +133,18 @@ pub enum Resource<'a> {
     Alias(&'a Alias),
     /// Things of a kind that policies do not otherwise speak of: the account's as a whole, or one by name.
     Other(&'static str, Option<&'a str>),
+    /// Nothing in particular: only a policy on `*` allows it.
+    Everything,
 }
 
 impl Resource<'_> {
     /// The ARN that the record names, and the grant of the action on this resource.
-    fn authorise(&self, cx: &Context<'_>, action: &str) -> (String, Result<Grant, Error>) {
-        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise(action, home, relative);
+    fn authorise(&self, cx: &Context<'_>, action: &str, facts: Facts<'_>) -> (String, Result<Grant, Error>) {
+        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise_given(action, home, relative, facts);
         match self {
             Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
+            Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
             Resource::Other(kind, None) => (cx.caller.arn(None, kind), ask(None, kind)),
             Resource::Other(kind, Some(name)) => {

@@ -20,6 +20,7 @@ use crate::audit::{Audit, Kind, Ticket};
 use crate::auth::{Auth, Caller};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::AccountId;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
@@ -159,12 +160,7 @@ fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result
     let request: O::Request = params.decode()?;
     O::check(&request)?;
     let service = exchange.service;
-    let cx = Context {
-        caller: exchange.caller,
-        keys: &service.keys,
-        secrets: &service.secrets,
-        access_points: service.auth.access_points(),
-    };
+    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets, auth: &service.auth };
     exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
     let response = O::run(&cx, request)?;
@@ -176,7 +172,7 @@ impl Exchange<'_> {
     fn authorise(&mut self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
         self.event.version = target.version.map(str::to_owned);
         for resource in target.resources {
-            let (arn, grant) = resource.authorise(cx, action);
+            let (arn, grant) = resource.authorise(cx, action, &target.facts);
             self.event.resource.get_or_insert(arn);
             self.event.grant = Some(grant?);
         }
@@ -192,6 +188,7 @@ impl Exchange<'_> {
                 let durable = self.service.audit.submit(&self.event.record(None)).wait();
                 self.event.becomes(if durable.is_ok() { Kind::Outcome } else { Kind::Refused });
                 durable?;
+                reach(Step::IntentRecorded);
             }
         }
         Ok(())

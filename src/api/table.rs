@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, access_points, keys, secrets, tags};
+use crate::api::{Operation, access_points, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -36,7 +36,10 @@ operations! {
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
     access_points::get_client_key::GetClientKey,
+    policies::get_key_policy::GetKeyPolicy,
     keys::get_parameters_for_import::GetParametersForImport,
+    secrets::get_random_password::GetRandomPassword,
+    policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
     keys::import_key_material::ImportKeyMaterial,
     access_points::list_application_access_points::ListApplicationAccessPoints,
@@ -48,6 +51,8 @@ operations! {
     secrets::list_secrets::ListSecrets,
     tags::list_tag_resources::ListTagResources,
     secrets::restore_secret::RestoreSecret,
+    policies::set_key_policy::SetKeyPolicy,
+    policies::set_secret_policy::SetSecretPolicy,
     tags::tag_resource::TagResource,
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,

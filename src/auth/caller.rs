@@ -1,16 +1,19 @@
 //! Who calls, and what they may do.
 //!
-//! Owns: the authenticated caller, its authorisation and the use of its nonce. Must not know: how a request was signed.
-//! Called by: api (authorise), keys and secrets (authorise on a key, commit an effect).
+//! Owns: the authenticated caller and the use of its nonce; what it may do is in `authorise`. Must not know: how a request was
+//! signed. Called by: api, keys and secrets (authorise, commit an effect).
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::auth::access_key::Ruled;
+use crate::auth::authorise::Decided;
 use crate::auth::nonce::{NonceDigest, RETENTION_MS};
-use crate::auth::policy::{self, Conditions, Decision, Policy};
+use crate::auth::policy::Policy;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::{AccessKeyId, AccessPointName, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
 use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
 
@@ -64,6 +67,11 @@ pub struct Caller {
     /// This node.
     pub node: NodeId,
     pub(super) policies: Arc<[Attached]>,
+    /// What of the account has a policy of its own.
+    pub(super) ruled: Ruled,
+    /// Where those policies are.
+    pub(super) store: Arc<Store>,
+    pub(super) decided: Decided,
     pub(super) nonce: NonceDigest,
 }
 
@@ -84,27 +92,6 @@ impl Caller {
         home.is_none_or(|h| h.account == self.account.as_str() && h.region == self.region.as_str())
     }
 
-    /// Asks the policies whether an action (`kms:GetSecretValue`) on a resource is allowed. Resources of another account are
-    /// never allowed: that would need a policy on the resource too.
-    ///
-    /// # Errors
-    /// [`Error::NoPermission`], the same whether the resource exists or not.
-    pub fn authorise(&self, action: &str, home: Option<&Home>, relative: &str) -> Result<Grant, Error> {
-        if home.is_some_and(|h| h.account != self.account.as_str()) {
-            return Err(Error::NoPermission);
-        }
-        if self.principal == Principal::Root {
-            return Ok(Principal::Root.to_string());
-        }
-        let conditions =
-            Conditions { source_ip: self.source_ip, current_time: self.received_at, secure_transport: self.secure, extra: &[] };
-        let request = policy::Request { action, resource: &self.arn(home, relative), conditions: &conditions };
-        match policy::evaluate(self.policies.iter().map(|a| (a.name.as_str(), a.policy.as_ref())), &request) {
-            Decision::Allowed { by } => Ok(by.to_owned()),
-            Decision::Denied { .. } | Decision::NotAllowed => Err(Error::NoPermission),
-        }
-    }
-
     /// Runs a write transaction that is the effect of this request, and uses up the request's nonce in it: a replay, here or on
     /// another node, now or after a restart, finds the nonce taken and changes nothing.
     ///
@@ -116,7 +103,7 @@ impl Caller {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
     ) -> Result<T, Error> {
-        store.write(name, |tx| {
+        let done = store.write(name, |tx| {
             let used = NonceRow {
                 digest: self.nonce,
                 request_id: self.request_id,
@@ -127,7 +114,12 @@ impl Caller {
                 Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
                 other => other?,
             }
-            f(tx)
-        })
+            reach(Step::NonceWritten);
+            let done = f(tx)?;
+            reach(Step::EffectWritten);
+            Ok(done)
+        })?;
+        reach(Step::Committed);
+        Ok(done)
     }
 }

@@ -8,10 +8,11 @@
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
-use crate::keys::{Keys, alias};
+use crate::keys::{Keys, alias, policy};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tagged, Tx};
+use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
 use crate::token::ObjectKind;
 
 /// After this long in `Creating` a key's maker is taken for dead, ms.
@@ -31,6 +32,8 @@ pub struct NewKey {
     pub description: String,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
 }
 
 /// One page of an account's keys.
@@ -92,11 +95,11 @@ impl Keys {
     /// Makes what `begin` has inserted rows for. `caller` is given when the key is the effect of its request; the last step then
     /// uses up its nonce.
     pub(super) fn finish(&self, key: &KeyRow, new: &NewKey, caller: Option<&Caller>) -> Result<KeyRow, Error> {
-        let made = self
-            .token
-            .create(&key.primary_version, ObjectKind::Cmk(new.spec))
-            .map_err(Error::from)
-            .and_then(|()| self.enable_new(key, new, caller));
+        reach(Step::KeyBegun);
+        let made = self.token.create(&key.primary_version, ObjectKind::Cmk(new.spec)).map_err(Error::from).and_then(|()| {
+            reach(Step::KeyOnToken);
+            self.enable_new(key, new, caller)
+        });
         if made.is_err()
             && let Err(left) = self.creation_fail(key)
         {
@@ -124,17 +127,15 @@ impl Keys {
             for (tag_key, tag_value) in &new.tags {
                 tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
             }
+            if let Some(document) = &new.policy {
+                tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(key) })?;
+            }
             Ok(enabled)
         };
         match caller {
             Some(caller) => caller.commit(&self.store, "key_enable_new", step),
             None => self.store.write("key_enable_new", step),
         }
-    }
-
-    /// Whether a key has been in `Creating` for too long.
-    pub(super) fn is_stale(&self, key: &KeyRow) -> bool {
-        key.state == KeyState::Creating && self.clock.now().0 - key.created_at.0 > STALE_MS
     }
 
     /// Gives up every key whose making began too long ago. Returns how many there were.

@@ -9,16 +9,18 @@ mod data_key;
 mod default_key;
 mod import;
 mod lifecycle;
+mod policy;
 mod tags;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit};
+pub use admit::{AdmittedKey, Use, admit, authorise_use};
 pub use import::ImportParameters;
 pub use lifecycle::{KeyPage, NewKey};
 
 use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
@@ -47,6 +49,14 @@ impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
     pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas, sys: SysKey) -> Self {
         Self { store, token, clock, suite, quotas, sys }
+    }
+
+    /// Fills `out` with random bytes, of the token and of the operating system together.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
+        Ok(self.token.random(out)?)
     }
 
     /// How new data keys are wrapped.

@@ -87,11 +87,12 @@ def until(what, code, ask):
     deadline = time.monotonic() + 60
     while True:
         try:
-            ask()
+            seen = ask() and "success"
         except Refused as e:
-            assert e.code == code, what
+            seen = e.code
+        if seen == code:
             return
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, f"{what}: {seen}"
         time.sleep(0.05)
 
 

@@ -53,7 +53,7 @@ impl Operation for CreateApplicationAccessPoint {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let description = request.description.unwrap_or_default().0;
         let new = NewPoint { name: request.name, description, policies: request.policies.0 };
-        cx.access_points.point_create(cx.caller, &new)?;
+        cx.auth.access_points().point_create(cx.caller, &new)?;
         Ok(Response {
             arn: cx.caller.arn(None, &format!("{ACCESS_POINT}/{}", new.name)),
             authentication_method: METHOD,

@@ -53,7 +53,7 @@ impl Operation for CreateClientKey {
             not_before: request.not_before.map(|time| time.0),
             not_after: request.not_after.map(|time| time.0),
         };
-        let (key, file) = cx.access_points.client_key_create(cx.caller, &new)?;
+        let (key, file) = cx.auth.access_points().client_key_create(cx.caller, &new)?;
         Ok(Response {
             client_key_id: key.id,
             key_algorithm: KEY_ALGORITHM,

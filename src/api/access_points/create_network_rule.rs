@@ -58,7 +58,7 @@ impl Operation for CreateNetworkRule {
             description: request.description.unwrap_or_default().0,
             source_ips: request.source_private_ip.map(|list| list.0).unwrap_or_default(),
         };
-        cx.access_points.rule_create(cx.caller, &new)?;
+        cx.auth.access_points().rule_create(cx.caller, &new)?;
         Ok(Response {
             arn: cx.caller.arn(None, &format!("{NETWORK_RULE}/{}", new.name)),
             description: new.description,

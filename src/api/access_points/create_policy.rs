@@ -64,7 +64,7 @@ impl Operation for CreatePolicy {
             resources: request.resources.0,
             network_rules: request.access_control_rules.unwrap_or_default().0,
         };
-        cx.access_points.policy_create(cx.caller, &new)?;
+        cx.auth.access_points().policy_create(cx.caller, &new)?;
         Ok(Response {
             access_control_rules: rules_text(new.network_rules)?,
             arn: cx.caller.arn(None, &format!("{POLICY}/{}", new.name)),

@@ -28,7 +28,7 @@ impl Operation for DeleteApplicationAccessPoint {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        cx.access_points.point_delete(cx.caller, &request.name)?;
+        cx.auth.access_points().point_delete(cx.caller, &request.name)?;
         Ok(Done {})
     }
 }

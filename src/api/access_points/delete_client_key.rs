@@ -28,7 +28,7 @@ impl Operation for DeleteClientKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        cx.access_points.client_key_delete(cx.caller, &request.client_key_id)?;
+        cx.auth.access_points().client_key_delete(cx.caller, &request.client_key_id)?;
         Ok(Done {})
     }
 }

@@ -28,7 +28,7 @@ impl Operation for DeletePolicy {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        cx.access_points.policy_delete(cx.caller, &request.name)?;
+        cx.auth.access_points().policy_delete(cx.caller, &request.name)?;
         Ok(Done {})
     }
 }

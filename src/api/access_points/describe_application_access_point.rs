@@ -39,7 +39,7 @@ impl Operation for DescribeApplicationAccessPoint {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let found = cx.access_points.point(cx.caller, &request.name)?;
+        let found = cx.auth.access_points().point(cx.caller, &request.name)?;
         Ok(Response {
             arn: cx.caller.arn(None, &format!("{ACCESS_POINT}/{}", found.name)),
             authentication_method: METHOD,

@@ -40,7 +40,7 @@ impl Operation for DescribeNetworkRule {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let found = cx.access_points.rule(cx.caller, &request.name)?;
+        let found = cx.auth.access_points().rule(cx.caller, &request.name)?;
         Ok(Response {
             arn: cx.caller.arn(None, &format!("{NETWORK_RULE}/{}", found.name)),
             description: found.description,

@@ -43,7 +43,7 @@ impl Operation for DescribePolicy {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let found = cx.access_points.policy(cx.caller, &request.name)?;
+        let found = cx.auth.access_points().policy(cx.caller, &request.name)?;
         Ok(Response {
             access_control_rules: rules_text(found.network_rules)?,
             arn: cx.caller.arn(None, &format!("{POLICY}/{}", found.name)),

@@ -28,6 +28,6 @@ impl Operation for GetClientKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<ClientKeyInfo, Error> {
-        Ok(cx.access_points.client_key(cx.caller, &request.client_key_id)?.into())
+        Ok(cx.auth.access_points().client_key(cx.caller, &request.client_key_id)?.into())
     }
 }

@@ -45,7 +45,7 @@ impl Operation for ListApplicationAccessPoints {
 
     fn run(cx: &Context<'_>, request: ListRequest) -> Result<Response, Error> {
         let page = request.page();
-        let found = cx.access_points.points(cx.caller, page.offset(), i64::from(page.size))?;
+        let found = cx.auth.access_points().points(cx.caller, page.offset(), i64::from(page.size))?;
         Ok(Response {
             application_access_points: Wrapper {
                 application_access_point: found

@@ -38,7 +38,7 @@ impl Operation for ListClientKeys {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let found = cx.access_points.client_keys(cx.caller, request.aap_name.as_ref())?;
+        let found = cx.auth.access_points().client_keys(cx.caller, request.aap_name.as_ref())?;
         Ok(Response { client_keys: found.into_iter().map(ClientKeyInfo::from).collect() })
     }
 }

@@ -47,7 +47,7 @@ impl Operation for ListNetworkRules {
 
     fn run(cx: &Context<'_>, request: ListRequest) -> Result<Response, Error> {
         let page = request.page();
-        let found = cx.access_points.rules(cx.caller, page.offset(), i64::from(page.size))?;
+        let found = cx.auth.access_points().rules(cx.caller, page.offset(), i64::from(page.size))?;
         Ok(Response {
             network_rules: Wrapper { network_rule: found.items.into_iter().map(|name| Item { name, kind: PRIVATE }).collect() },
             page_number: page.number,

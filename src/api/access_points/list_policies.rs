@@ -44,7 +44,7 @@ impl Operation for ListPolicies {
 
     fn run(cx: &Context<'_>, request: ListRequest) -> Result<Response, Error> {
         let page = request.page();
-        let found = cx.access_points.policies(cx.caller, page.offset(), i64::from(page.size))?;
+        let found = cx.auth.access_points().policies(cx.caller, page.offset(), i64::from(page.size))?;
         Ok(Response {
             policies: Wrapper { policy: found.items.into_iter().map(|name| Item { name }).collect() },
             page_number: page.number,

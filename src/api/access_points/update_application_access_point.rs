@@ -33,7 +33,7 @@ impl Operation for UpdateApplicationAccessPoint {
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
         let (description, policies) = (request.description.map(|d| d.0), request.policies.map(|p| p.0));
-        cx.access_points.point_update(cx.caller, &request.name, &PointChange { description, policies })?;
+        cx.auth.access_points().point_update(cx.caller, &request.name, &PointChange { description, policies })?;
         Ok(Done {})
     }
 }

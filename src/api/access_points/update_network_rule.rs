@@ -36,7 +36,7 @@ impl Operation for UpdateNetworkRule {
             description: request.description.map(|d| d.0),
             source_ips: request.source_private_ip.map(|list| list.0),
         };
-        cx.access_points.rule_update(cx.caller, &request.name, &change)?;
+        cx.auth.access_points().rule_update(cx.caller, &request.name, &change)?;
         Ok(Done {})
     }
 }

@@ -41,7 +41,7 @@ impl Operation for UpdatePolicy {
             resources: request.resources.map(|r| r.0),
             network_rules: request.access_control_rules.map(|r| r.0),
         };
-        cx.access_points.policy_update(cx.caller, &request.name, &change)?;
+        cx.auth.access_points().policy_update(cx.caller, &request.name, &change)?;
         Ok(Done {})
     }
 }

@@ -23,12 +23,12 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 17] = sealed!(
+const TABLES: [(&str, Reader); 18] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
     keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow,
     key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
     access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
-    tags: TagRecord
+    tags: TagRecord, resource_policies: ResourcePolicyRow
 );
 
 fn fill(on: &Fixture) -> AccountId {
@@ -57,6 +57,8 @@ fn fill(on: &Fixture) -> AccountId {
         fill_access(tx, &account_id)?;
         tx.import_parameters_insert(&parameters(&key.id))?;
         tx.tag_put(&account_id, Tagged::Key(key.id), "k", "v")?;
+        let (resource, document) = (format!("key/{}", key.id), "{}".to_owned());
+        tx.resource_policy_put(&ResourcePolicyRow { account_id: account_id.clone(), resource, document, updated_at: NOW })?;
         let name = "alias/a".parse().unwrap();
         tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
     });
