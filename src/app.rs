@@ -13,6 +13,7 @@ use crate::api::{Limits, Service};
 use crate::audit::{Audit, AuditConfig, AuditError, OpenIntent};
 use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
+use crate::auth::access_point::AccessPoints;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::http;
@@ -262,7 +263,7 @@ impl Server {
         let clock = Clock::System;
         let quotas = KeyQuotas { keys: config.quotas.keys, aliases: config.quotas.aliases };
         let row = &base.deployment;
-        let keys = Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.suite, quotas);
+        let keys = Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.suite, quotas, base.sys());
         let keys = Arc::new(keys);
         let secrets = Arc::new(Secrets::new(
             Arc::clone(&base.store),
@@ -273,7 +274,8 @@ impl Server {
             config.quotas.secrets,
         ));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
-        let auth = Auth::new(credentials, row.region.clone(), node, config.limits.nonces);
+        let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone());
+        let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
         metrics.set_source(figures(&base, &audit, &alarms));

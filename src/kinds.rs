@@ -80,11 +80,42 @@ words! {
         Disabled = "Disabled",
         /// Will be destroyed at its DeleteDate.
         PendingDeletion = "PendingDeletion",
+        /// Has no material: none was imported yet, or it was deleted or has expired. Origin EXTERNAL only.
+        PendingImport = "PendingImport",
+    }
+    /// What a policy of an access point allows (CreatePolicy, Permissions).
+    AccessPermission {
+        /// To use keys: encrypt, decrypt, make data keys, sign, verify, MAC.
+        KeyUser = "RbacPermission/Template/CryptoServiceKeyUser",
+        /// To read secrets.
+        SecretUser = "RbacPermission/Template/CryptoServiceSecretUser",
     }
     /// Where key material comes from (CreateKey, Origin).
     Origin {
         /// Made on the token.
         Service = "Aliyun_KMS",
+        /// Imported by the caller.
+        External = "EXTERNAL",
+    }
+    /// How imported material is encrypted on its way here (GetParametersForImport, WrappingAlgorithm).
+    ImportAlgorithm {
+        /// RSA PKCS #1 version 1.5.
+        Pkcs1 = "RSAES_PKCS1_V1_5",
+        /// RSA-OAEP with SHA-1 and MGF1 of the same.
+        OaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256 and MGF1 of the same.
+        OaepSha256 = "RSAES_OAEP_SHA_256",
+    }
+    /// Where the material of an EXTERNAL key's version is. Not on the wire.
+    MaterialState {
+        /// On its way to the token.
+        Importing = "Importing",
+        /// On the token.
+        Present = "Present",
+        /// On its way off the token.
+        Removing = "Removing",
+        /// Not on the token; only the same may come again.
+        Absent = "Absent",
     }
     /// Where key material lives (CreateKey, ProtectionLevel).
     ProtectionLevel {

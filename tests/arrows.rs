@@ -53,6 +53,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["http"]),
     ("figment", &["config"]),
     ("clap", &["cli", "main"]),
+    ("p12_keystore", &["auth"]),
+    ("rcgen", &["auth"]),
 ];
 
 /// Where a secret's bytes leave their type (files and folders of src/), and what for.
@@ -62,6 +64,7 @@ const EXPOSING: &[(&str, &str)] = &[
     ("wire/encode/", "SecretData in the answer"),
     ("wire/signature/", "the HMAC key of a request's signature"),
     ("auth/access_key.rs", "an access key's secret on its way under SYS"),
+    ("auth/access_point/pkcs12.rs", "the password of a client key's file"),
     ("api/fields.rs", "the length limit of SecretData"),
     ("admin/", "a new access key's secret, shown once"),
 ];

@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, policies, secrets, tags};
+use crate::api::{Operation, access_points, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -17,18 +17,37 @@ macro_rules! operations {
 operations! {
     secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
+    access_points::create_application_access_point::CreateApplicationAccessPoint,
+    access_points::create_client_key::CreateClientKey,
     keys::create_key::CreateKey,
+    access_points::create_network_rule::CreateNetworkRule,
+    access_points::create_policy::CreatePolicy,
     secrets::create_secret::CreateSecret,
+    access_points::delete_application_access_point::DeleteApplicationAccessPoint,
+    access_points::delete_client_key::DeleteClientKey,
+    keys::delete_key_material::DeleteKeyMaterial,
+    access_points::delete_network_rule::DeleteNetworkRule,
+    access_points::delete_policy::DeletePolicy,
     secrets::delete_secret::DeleteSecret,
+    access_points::describe_application_access_point::DescribeApplicationAccessPoint,
     keys::describe_key::DescribeKey,
+    access_points::describe_network_rule::DescribeNetworkRule,
+    access_points::describe_policy::DescribePolicy,
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
+    access_points::get_client_key::GetClientKey,
     policies::get_key_policy::GetKeyPolicy,
+    keys::get_parameters_for_import::GetParametersForImport,
     secrets::get_random_password::GetRandomPassword,
     policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
+    keys::import_key_material::ImportKeyMaterial,
+    access_points::list_application_access_points::ListApplicationAccessPoints,
+    access_points::list_client_keys::ListClientKeys,
     keys::list_keys::ListKeys,
+    access_points::list_network_rules::ListNetworkRules,
+    access_points::list_policies::ListPolicies,
     tags::list_resource_tags::ListResourceTags,
     secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
@@ -41,6 +60,9 @@ operations! {
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,
     tags::untag_resources::UntagResources,
+    access_points::update_application_access_point::UpdateApplicationAccessPoint,
+    access_points::update_network_rule::UpdateNetworkRule,
+    access_points::update_policy::UpdatePolicy,
     secrets::update_secret::UpdateSecret,
     secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }

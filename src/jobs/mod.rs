@@ -81,6 +81,8 @@ impl Jobs {
         while self.sweep_nonces()? == BATCH as usize {}
         if self.holds("sweep")? {
             self.keys.creations_sweep()?;
+            self.keys.materials_sweep(BATCH)?;
+            self.keys.import_parameters_sweep(BATCH)?;
             for secret in self.secrets.deletions_sweep(BATCH)? {
                 log::info!("secret {} of account {} removed: its deletion window is over", secret.name, secret.account_id);
             }

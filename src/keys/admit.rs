@@ -59,7 +59,7 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     if !key.service {
         authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
-    usable(key.state)?;
+    usable(key.state_at(caller.received_at))?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version })
 }
 
@@ -79,6 +79,7 @@ pub fn usable(state: KeyState) -> Result<(), Error> {
     match state {
         KeyState::Enabled => Ok(()),
         KeyState::Disabled => Err(Error::KeyState(RejectedState::Disabled)),
+        KeyState::PendingImport => Err(Error::KeyState(RejectedState::PendingImport)),
         KeyState::PendingDeletion => Err(Error::KeyState(RejectedState::PendingDeletion)),
         KeyState::Creating => Err(Error::KeyState(RejectedState::Unavailable)),
     }

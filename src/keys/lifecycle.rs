@@ -50,6 +50,9 @@ impl Keys {
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::Unavailable`].
     pub fn create(&self, caller: &Caller, new: &NewKey) -> Result<KeyRow, Error> {
+        if new.origin == Origin::External {
+            return self.create_external(caller, new);
+        }
         let (key, version) = rows(&caller.account, new, false, self.clock.now());
         self.store.write("key_begin", |tx| {
             self.check_quota(tx, &key.account_id)?;
@@ -79,10 +82,12 @@ impl Keys {
         let state = if enabled { KeyState::Enabled } else { KeyState::Disabled };
         caller.commit(&self.store, "key_set_enabled", |tx| {
             let key = alias::find(tx, caller, key)?;
-            match key.state {
+            match key.state_at(self.clock.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
                 KeyState::Enabled | KeyState::Disabled => update(tx, &key, state),
-                KeyState::PendingDeletion | KeyState::Creating => Err(Abort::App(Error::KeyStateChange)),
+                KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating => {
+                    Err(Abort::App(Error::KeyStateChange))
+                }
             }
         })
     }
@@ -103,7 +108,7 @@ impl Keys {
         made
     }
 
-    fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
+    pub(super) fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
         match self.quotas.keys {
             Some(most) if tx.key_count(account)? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
             _ => Ok(()),
@@ -186,6 +191,7 @@ pub(super) fn rows(account: &AccountId, new: &NewKey, service: bool, now: Timest
         primary_version: version.id,
         created_at: now,
         delete_at: None,
+        material_expires_at: None,
     };
     (key, version)
 }

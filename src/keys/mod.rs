@@ -7,6 +7,7 @@ mod admit;
 mod alias;
 mod data_key;
 mod default_key;
+mod import;
 mod lifecycle;
 mod policy;
 mod tags;
@@ -14,8 +15,10 @@ mod tags;
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit, authorise_use};
+pub use import::ImportParameters;
 pub use lifecycle::{KeyPage, NewKey};
 
+use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::kinds::Suite;
@@ -38,12 +41,14 @@ pub struct Keys {
     clock: Clock,
     suite: Suite,
     quotas: KeyQuotas,
+    /// Keeps wrapping pairs for import that the token cannot.
+    sys: SysKey,
 }
 
 impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
-    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas) -> Self {
-        Self { store, token, clock, suite, quotas }
+    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas, sys: SysKey) -> Self {
+        Self { store, token, clock, suite, quotas, sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.

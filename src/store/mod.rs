@@ -8,16 +8,22 @@
 //! checked in here, and callers never see one.
 
 mod access_keys;
+mod access_points;
+mod access_policies;
 mod accounts;
 mod aliases;
+mod client_keys;
 mod connection;
 pub mod deployment;
 mod error;
+mod import_parameters;
+mod key_materials;
 mod key_versions;
 mod keys;
 mod leases;
 mod location;
 pub mod migrate;
+mod network_rules;
 mod nonces;
 mod policies;
 mod pool;
@@ -40,12 +46,18 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 pub use access_keys::AccessKeyRow;
+pub use access_points::AccessPointRow;
+pub use access_policies::AccessPolicyRow;
 pub use accounts::AccountRow;
 pub use aliases::AliasRow;
+pub use client_keys::ClientKeyRow;
 pub use deployment::DeploymentRow;
 pub use error::{Abort, StoreError, held};
+pub use import_parameters::ImportParametersRow;
+pub use key_materials::KeyMaterialRow;
 pub use key_versions::KeyVersionRow;
 pub use keys::KeyRow;
+pub use network_rules::NetworkRuleRow;
 pub use nonces::NonceRow;
 pub use policies::{AttachmentRow, PolicyRow};
 pub use resource_policies::ResourcePolicyRow;

@@ -77,6 +77,55 @@ diesel::table! {
 }
 
 diesel::table! {
+    access_points (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        policies -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    access_policies (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        kms_instance -> Text,
+        permissions -> Text,
+        resources -> Text,
+        network_rules -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    network_rules (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        source_ips -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    client_keys (id) {
+        id -> Text,
+        account_id -> Text,
+        access_point -> Text,
+        public_key -> Binary,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     keys (id) {
         id -> Binary,
         account_id -> Text,
@@ -90,6 +139,7 @@ diesel::table! {
         primary_version -> Binary,
         created_at -> BigInt,
         delete_at -> Nullable<BigInt>,
+        material_expires_at -> Nullable<BigInt>,
         mac -> Binary,
     }
 }
@@ -99,6 +149,32 @@ diesel::table! {
         id -> Binary,
         key_id -> Binary,
         created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    key_materials (key_version_id) {
+        key_version_id -> Binary,
+        key_id -> Binary,
+        state -> Text,
+        check_value -> Nullable<Binary>,
+        changed_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    import_parameters (id) {
+        id -> Binary,
+        key_id -> Binary,
+        algorithm -> Text,
+        token_digest -> Binary,
+        ready -> Bool,
+        failures -> BigInt,
+        expires_at -> BigInt,
+        wrapped_suite -> Nullable<SmallInt>,
+        wrapped -> Nullable<Binary>,
         mac -> Binary,
     }
 }

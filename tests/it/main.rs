@@ -1,11 +1,13 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
+mod access_points;
 mod crash;
 mod disk;
 mod durable;
 mod failover;
 mod golden;
 mod hostile;
+mod import;
 mod listing;
 mod load;
 mod memory;

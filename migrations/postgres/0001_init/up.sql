@@ -75,6 +75,55 @@ CREATE TABLE policy_attachments (
 );
 CREATE INDEX policy_attachments_by_policy ON policy_attachments (account_id, policy_name);
 
+-- Access points: what a client key may do, and from where. policies, permissions, resources, network_rules and source_ips are JSON
+-- lists of texts.
+CREATE TABLE access_points (
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name        TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    policies    TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+CREATE TABLE access_policies (
+    account_id    TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name          TEXT COLLATE "C" NOT NULL,
+    description   TEXT COLLATE "C" NOT NULL,
+    kms_instance  TEXT COLLATE "C" NOT NULL,
+    permissions   TEXT COLLATE "C" NOT NULL,
+    resources     TEXT COLLATE "C" NOT NULL,
+    network_rules TEXT COLLATE "C" NOT NULL,
+    created_at    BIGINT NOT NULL,
+    mac           BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+CREATE TABLE network_rules (
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name        TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    source_ips  TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+-- The public half alone: the private one left with the caller.
+CREATE TABLE client_keys (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    account_id   TEXT COLLATE "C" NOT NULL,
+    access_point TEXT COLLATE "C" NOT NULL,
+    public_key   BYTEA NOT NULL,
+    not_before   BIGINT NOT NULL,
+    not_after    BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    mac          BYTEA NOT NULL,
+    FOREIGN KEY (account_id, access_point) REFERENCES access_points (account_id, name)
+);
+CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_point);
+
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
     id              BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -89,11 +138,13 @@ CREATE TABLE keys (
     primary_version BYTEA NOT NULL CHECK (length(primary_version) = 16),
     created_at      BIGINT NOT NULL,
     delete_at       BIGINT,
+    material_expires_at BIGINT,
     mac             BYTEA NOT NULL
 );
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
 CREATE INDEX keys_creating ON keys (created_at) WHERE state = 'Creating';
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
+CREATE INDEX keys_expiring ON keys (material_expires_at) WHERE material_expires_at IS NOT NULL;
 
 CREATE TABLE key_versions (
     id         BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -102,6 +153,34 @@ CREATE TABLE key_versions (
     mac        BYTEA NOT NULL
 );
 CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
+
+-- What an EXTERNAL key's version was given. check_value tells whether material that comes again is the same; null until some came.
+CREATE TABLE key_materials (
+    key_version_id BYTEA NOT NULL PRIMARY KEY CHECK (length(key_version_id) = 16),
+    key_id         BYTEA NOT NULL REFERENCES keys (id),
+    state          TEXT COLLATE "C" NOT NULL,
+    check_value    BYTEA,
+    changed_at     BIGINT NOT NULL,
+    mac            BYTEA NOT NULL
+);
+CREATE INDEX key_materials_by_key ON key_materials (key_id);
+CREATE INDEX key_materials_moving ON key_materials (changed_at) WHERE state IN ('Importing', 'Removing');
+
+-- A wrapping pair for one day: on the token under its id, or wrapped by SYS. No reference to keys: a key may go before its day ends.
+CREATE TABLE import_parameters (
+    id            BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    key_id        BYTEA NOT NULL CHECK (length(key_id) = 16),
+    algorithm     TEXT COLLATE "C" NOT NULL,
+    token_digest  BYTEA NOT NULL CHECK (length(token_digest) = 32),
+    ready         BOOLEAN NOT NULL,
+    failures      BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    wrapped_suite SMALLINT,
+    wrapped       BYTEA,
+    mac           BYTEA NOT NULL
+);
+CREATE INDEX import_parameters_by_key ON import_parameters (key_id);
+CREATE INDEX import_parameters_due ON import_parameters (expires_at);
 
 CREATE TABLE default_keys (
     account_id TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES accounts (id),

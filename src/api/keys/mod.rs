@@ -2,9 +2,12 @@
 
 pub mod create_alias;
 pub mod create_key;
+pub mod delete_key_material;
 pub mod describe_key;
 pub mod disable_key;
 pub mod enable_key;
+pub mod get_parameters_for_import;
+pub mod import_key_material;
 pub mod list_keys;
 
 use serde::Serialize;
@@ -47,7 +50,7 @@ impl KeyMetadata {
             key_id: key.id,
             key_spec: key.spec,
             key_usage: key.usage,
-            key_state: key.state,
+            key_state: key.state_at(caller.received_at),
             origin: key.origin,
             protection_level: key.protection,
             creator: if key.service { "SecretsManager".into() } else { key.account_id.to_string() },
@@ -55,7 +58,7 @@ impl KeyMetadata {
             description: key.description,
             primary_key_version: key.primary_version,
             delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
-            material_expire_time: String::new(),
+            material_expire_time: key.material_expires_at.map(|at| at.to_string()).unwrap_or_default(),
             last_rotation_date: key.created_at,
             automatic_rotation: "Disabled",
         }

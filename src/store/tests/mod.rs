@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod identity;
+mod imports;
 mod migrations;
 mod outage;
 mod resources;
@@ -18,7 +19,9 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use super::*;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, KeyVersionId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
-use crate::kinds::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType, Suite};
+use crate::kinds::{
+    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretType, Suite,
+};
 
 /// Makes two tests of each function over a [`Fixture`].
 macro_rules! on_both {
@@ -131,6 +134,31 @@ pub(super) fn key(account: &AccountId) -> KeyRow {
         primary_version: KeyVersionId::new(),
         created_at: NOW,
         delete_at: None,
+        material_expires_at: None,
+    }
+}
+
+pub(super) fn material(key: &KeyRow) -> KeyMaterialRow {
+    KeyMaterialRow {
+        key_version_id: key.primary_version,
+        key_id: key.id,
+        state: MaterialState::Present,
+        check_value: Some(vec![5; 32]),
+        changed_at: NOW,
+    }
+}
+
+pub(super) fn parameters(key: &KeyId) -> ImportParametersRow {
+    ImportParametersRow {
+        id: KeyVersionId::new(),
+        key_id: *key,
+        algorithm: ImportAlgorithm::OaepSha256,
+        token_digest: vec![6; 32],
+        ready: true,
+        failures: 0,
+        expires_at: NOW.plus_days(1),
+        wrapped_suite: None,
+        wrapped: None,
     }
 }
 
