@@ -8,6 +8,7 @@
 //! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
+//! | [`servers`] | the database servers of others, whose accounts are rotated |
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
 //! | [`auth`] | who calls and what they may |
@@ -36,6 +37,7 @@ pub mod kinds;
 pub mod metrics;
 pub mod secret;
 pub mod secrets;
+pub mod servers;
 pub mod store;
 pub mod token;
 pub mod wire;

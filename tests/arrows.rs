@@ -21,17 +21,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics",   &["bottom"]),
     ("audit",     &["bottom"]),
     ("token",     &["ids", "secret", "canonical", "kinds"]),
+    ("servers",   &["ids", "secret", "kinds"]), // what happens on the servers of others; nothing else connects to them
     ("store",     &["ids", "kinds", "clock", "canonical", "integrity"]), // never a secret in the clear
     ("error",     &["bottom", "envelope", "audit", "token", "store"]),   // the From impls
     ("wire",      &["ids", "clock", "secret", "error"]),
     ("auth",      &["bottom", "error", "wire", "token", "store"]),
     ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth"]),
-    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "keys"]), // never the token
+    ("secrets",   &["bottom", "error", "integrity", "envelope", "servers", "store", "auth", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
     ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
-    ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth",
-                    "keys", "secrets", "jobs", "api", "http"]),
+    ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "servers", "store",
+                    "wire", "auth", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
     ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
                     "app", "cli"]),
@@ -41,7 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that only one part of the program may know, so that it can be replaced there.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("cryptoki", &["token"]),
-    ("diesel", &["store"]),
+    ("diesel", &["store", "servers"]), // servers: libpq, with TLS
+    ("mysql", &["servers"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("actix_web", &["http"]),
@@ -58,6 +60,7 @@ const EXPOSING: &[(&str, &str)] = &[
     ("wire/encode/", "SecretData in the answer"),
     ("wire/signature/", "the HMAC key of a request's signature"),
     ("auth/access_key.rs", "an access key's secret on its way under SYS"),
+    ("servers/", "passwords of accounts on their way to the servers"),
     ("api/fields.rs", "the length limit of SecretData"),
     ("admin/", "a new access key's secret, shown once"),
 ];

@@ -51,6 +51,9 @@ impl Operation for CreateSecret {
         if request.enable_automatic_rotation == Some(true) {
             return Err(Error::invalid("EnableAutomaticRotation"));
         }
+        if request.secret_type.is_some_and(|t| t != SecretType::Generic) {
+            return Err(Error::UnsupportedOperation);
+        }
         // A policy that is not enforced would protect less than the caller thinks.
         if request.policy.as_ref().is_some_and(|p| !p.is_empty()) {
             return Err(Error::UnsupportedOperation);

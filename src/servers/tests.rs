@@ -1,0 +1,116 @@
+//! Against real servers of each engine that Debian has.
+
+use std::path::Path;
+
+use bulla_test_support::mariadb::MariaDb;
+use bulla_test_support::postgres::PostgresCluster;
+
+use super::*;
+
+/// What MySQL and PostgreSQL must be told to take as text.
+const AWKWARD: &str = r#"it's a \ "quoted" $pass'word --;"#;
+
+fn password(text: &str) -> AccountPassword {
+    AccountPassword::new(text.to_owned()).expect("a password")
+}
+
+fn server(engine: Engine, port: u16, folder: &Path, administrator_password: &str) -> Server {
+    let password_file = folder.join("password");
+    std::fs::write(&password_file, format!("{administrator_password}\n")).expect("writable");
+    Server::new(ServerOptions {
+        engine,
+        host: "127.0.0.1".into(),
+        port,
+        database: "postgres".into(),
+        administrator: "bulla_rotation".into(),
+        password_file,
+        tls: Tls::Off,
+        account_host: "%".into(),
+        accounts: Vec::new(),
+    })
+}
+
+/// A password works once it is set, and the one before does not.
+fn takes_passwords(server: &Server) {
+    let account: AccountName = "app.one".parse().expect("a name");
+    let first = password("first one");
+    assert_eq!(server.accepts(&account, &first), Ok(true));
+    let generated = generate(|out| aws_lc_rs::rand::fill(out)).expect("random bytes");
+    for next in [generated, password(AWKWARD)] {
+        assert_eq!(server.accepts(&account, &next), Ok(false));
+        server.set_password(&account, &next).expect("set");
+        assert_eq!(server.accepts(&account, &next), Ok(true));
+        assert_eq!(server.accepts(&account, &first), Ok(false));
+    }
+    let nobody: AccountName = "nobody@home".parse().expect("a name");
+    assert_eq!(server.accepts(&nobody, &first), Ok(false));
+    let refused = server.set_password(&nobody, &first);
+    assert!(matches!(refused, Err(ServerError::Refused(_))), "{refused:?}");
+}
+
+/// Without an answer from the administrator nothing is said of an account.
+fn an_administrator_is_needed(server: &Server) {
+    std::fs::write(&server.options.password_file, "wrong").expect("writable");
+    let account: AccountName = "app.one".parse().expect("a name");
+    assert!(matches!(server.accepts(&account, &password("first one")), Err(ServerError::Unreachable(_))));
+    assert!(matches!(server.set_password(&account, &password("x")), Err(ServerError::Unreachable(_))));
+}
+
+#[test]
+fn postgresql() {
+    let cluster = PostgresCluster::start_with_passwords().expect("PostgreSQL (apt-get install postgresql)");
+    cluster.sql(
+        "postgres",
+        "CREATE ROLE bulla_rotation LOGIN CREATEROLE PASSWORD 'admin'; CREATE ROLE \"app.one\" LOGIN PASSWORD 'first one'",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server(Engine::Postgres, cluster.port(), folder.path(), "admin");
+    takes_passwords(&server);
+    let kept = cluster.sql("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'app.one'");
+    assert!(kept.starts_with("SCRAM-SHA-256$4096:"), "{kept}");
+    an_administrator_is_needed(&server);
+}
+
+#[test]
+fn mariadb() {
+    let database = MariaDb::start(
+        "CREATE USER bulla_rotation@'%' IDENTIFIED BY 'admin';\nGRANT CREATE USER ON *.* TO bulla_rotation@'%';\n\
+         CREATE USER `app.one`@'%' IDENTIFIED BY 'first one';\n",
+    )
+    .expect("MariaDB (apt-get install mariadb-server-core mariadb-client-core)");
+    let folder = tempfile::tempdir().expect("a folder");
+    let by_hash = server(Engine::MariaDb, database.port(), folder.path(), "admin");
+    takes_passwords(&by_hash);
+    let seen = database.statements();
+    assert!(seen.contains("IDENTIFIED BY PASSWORD '*") && !seen.contains(AWKWARD) && !seen.contains("pass\\'word"), "{seen}");
+    // MariaDB takes the statement for MySQL too.
+    let account: AccountName = "app.one".parse().expect("a name");
+    by_hash.set_password(&account, &password("first one")).expect("set");
+    takes_passwords(&server(Engine::MySql, database.port(), folder.path(), "admin"));
+    an_administrator_is_needed(&by_hash);
+}
+
+#[test]
+fn a_silent_server_holds_few_callers_and_none_for_long() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("bound").port();
+    let folder = tempfile::tempdir().expect("a folder");
+    for engine in [Engine::Postgres, Engine::MariaDb] {
+        let server = server(engine, port, folder.path(), "admin");
+        let account: AccountName = "app".parse().expect("a name");
+        let unreachable = server.set_password(&account, &password("x"));
+        assert!(matches!(unreachable, Err(ServerError::Unreachable(_))), "{unreachable:?}");
+    }
+}
+
+#[test]
+fn a_server_is_for_those_whom_it_names() {
+    let [ours, theirs] = [AccountId::random(), AccountId::random()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = server(Engine::Postgres, 1, folder.path(), "admin").options;
+    let closed = ServerOptions { accounts: vec![ours.clone()], ..open.clone() };
+    let id = |text: &str| -> InstanceId { text.parse().expect("an id") };
+    let servers = Servers::new([(id("open"), open), (id("closed"), closed)]);
+    assert!(servers.find(&id("open"), &theirs).is_some() && servers.find(&id("closed"), &ours).is_some());
+    assert!(servers.find(&id("closed"), &theirs).is_none() && servers.find(&id("none"), &ours).is_none());
+}
