@@ -25,8 +25,11 @@ operations! {
     keys::enable_key::EnableKey,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
+    secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
+    secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
+    secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant.

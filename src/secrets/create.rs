@@ -3,25 +3,19 @@
 //! Owns: the order of the steps. Must not know: HTTP, PKCS#11, SQL. Called by: api::secrets::create_secret.
 
 use crate::auth::Caller;
-use crate::envelope;
 use crate::error::Error;
-use crate::ids::{KeyRef, SecretId, SecretName, SecretVersionUuid, Stage, VersionId};
+use crate::ids::{KeyRef, SecretId, SecretName, Stage};
 use crate::keys::{self, AdmittedKey, Use};
-use crate::kinds::{DataType, SecretType};
-use crate::secret::Plaintext;
-use crate::secrets::{Life, Secrets, Version, life};
-use crate::store::{Abort, KeyRow, SecretRow, StageRow, Tagged, Tx, VersionRow};
+use crate::kinds::SecretType;
+use crate::secrets::{Life, NewVersion, Secrets, life, stages};
+use crate::store::{Abort, KeyRow, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
     /// Its name.
     pub name: SecretName,
-    /// Name of the first version.
-    pub version: VersionId,
-    /// Its value.
-    pub value: Plaintext,
-    /// Text or binary.
-    pub data_type: DataType,
+    /// Its first version.
+    pub version: NewVersion,
     /// For people.
     pub description: String,
     /// Key and value of each tag.
@@ -34,7 +28,6 @@ pub struct NewSecret {
 struct Rows {
     secret: SecretRow,
     version: VersionRow,
-    stage: StageRow,
     tags: Vec<(String, String)>,
 }
 
@@ -47,7 +40,7 @@ impl Secrets {
     pub fn create(&self, caller: &Caller, new: NewSecret) -> Result<(), Error> {
         let (key, admitted) = self.key_for(caller, new.key.as_ref())?;
         let user_key = new.key.is_some();
-        let rows = self.seal(caller, new, &admitted, user_key)?;
+        let rows = self.rows(caller, new, &admitted, user_key)?;
         caller.commit(&self.store, "secret_create", |tx| self.insert(tx, caller, &rows, &key))
     }
 
@@ -65,7 +58,7 @@ impl Secrets {
         Ok((key, admitted))
     }
 
-    fn seal(&self, caller: &Caller, new: NewSecret, key: &AdmittedKey, user_key: bool) -> Result<Rows, Error> {
+    fn rows(&self, caller: &Caller, new: NewSecret, key: &AdmittedKey, user_key: bool) -> Result<Rows, Error> {
         let now = self.clock.now();
         let secret = SecretRow {
             id: SecretId::new(),
@@ -79,35 +72,8 @@ impl Secrets {
             updated_at: now,
             delete_at: None,
         };
-        let uuid = SecretVersionUuid::new();
-        let suite = self.keys.suite();
-        let facts = Version {
-            uuid: &uuid,
-            id: &new.version,
-            data_type: new.data_type,
-            created_at: now,
-            key: key.key(),
-            key_version: key.primary(),
-            suite,
-        };
-        let identity = self.identity(&secret, &facts);
-        let (data_key, wrapped) = self.keys.new_data_key(key, &identity.data_key_context())?;
-        let sealed = envelope::seal(&identity, data_key, &wrapped, &new.value);
-        let version = VersionRow {
-            secret_id: secret.id,
-            version_id: new.version.clone(),
-            uuid,
-            data_type: new.data_type,
-            created_at: now,
-            key_version_id: *key.primary(),
-            suite,
-            wrapped,
-            commitment: sealed.commitment,
-            nonce: sealed.nonce,
-            ciphertext: sealed.ciphertext,
-        };
-        let stage = StageRow { secret_id: secret.id, stage: Stage::current(), version_id: new.version, version_uuid: uuid };
-        Ok(Rows { secret, version, stage, tags: new.tags })
+        let version = self.seal(&secret, key, &new.version, now)?;
+        Ok(Rows { secret, version, tags: new.tags })
     }
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, key: &KeyRow) -> Result<(), Abort<Error>> {
@@ -127,8 +93,7 @@ impl Secrets {
             return Err(Abort::App(Error::LimitExceeded));
         }
         tx.secret_insert(&rows.secret)?;
-        tx.version_insert(&rows.version)?;
-        tx.stage_insert(&rows.stage)?;
+        stages::store_version(tx, &rows.version, &[Stage::current()])?;
         for (tag_key, tag_value) in &rows.tags {
             tx.tag_put(&caller.account, Tagged::Secret(rows.secret.id), tag_key, tag_value)?;
         }

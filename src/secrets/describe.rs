@@ -35,10 +35,9 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`].
     pub fn describe(&self, caller: &Caller, secret: &SecretRef, with_tags: bool) -> Result<Described, Error> {
-        let here = caller.at_home(secret.home.as_ref());
         let now = self.clock.now();
         self.store.read("secret_describe", |tx| {
-            let found = find(tx, &caller.account, here, secret, now)?;
+            let found = find(tx, caller, secret, now)?;
             described(tx, found, with_tags, now)
         })
     }

@@ -42,7 +42,7 @@ pub use access_keys::AccessKeyRow;
 pub use accounts::AccountRow;
 pub use aliases::AliasRow;
 pub use deployment::DeploymentRow;
-pub use error::{Abort, StoreError};
+pub use error::{Abort, StoreError, held};
 pub use key_versions::KeyVersionRow;
 pub use keys::KeyRow;
 pub use nonces::NonceRow;

@@ -5,6 +5,7 @@ mod durable;
 mod hostile;
 mod nodes;
 mod tampering;
+mod versions;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::postgres::PostgresCluster;

@@ -10,7 +10,7 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyRef, SecretName, VersionId};
 use crate::kinds::{DataType, SecretType};
-use crate::secrets::NewSecret;
+use crate::secrets::{NewSecret, NewVersion};
 
 /// CreateSecret.
 pub struct CreateSecret;
@@ -76,9 +76,11 @@ impl Operation for CreateSecret {
             cx.caller,
             NewSecret {
                 name: request.secret_name,
-                version: request.version_id,
-                value: request.secret_data.0,
-                data_type: request.secret_data_type.unwrap_or(DataType::Text),
+                version: NewVersion {
+                    id: request.version_id,
+                    value: request.secret_data.0,
+                    data_type: request.secret_data_type.unwrap_or(DataType::Text),
+                },
                 description: request.description.unwrap_or_default().0,
                 tags: request.tags.unwrap_or_default().0,
                 key: request.encryption_key_id,

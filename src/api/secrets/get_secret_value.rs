@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -38,12 +39,6 @@ pub struct Response {
     create_time: Timestamp,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct VersionStages {
-    version_stage: Vec<Stage>,
-}
-
 impl Operation for GetSecretValue {
     const NAME: &'static str = "GetSecretValue";
     const EFFECT: Effect = Effect::Read;
@@ -69,7 +64,7 @@ impl Operation for GetSecretValue {
             secret_data: found.value,
             secret_data_type: found.data_type,
             secret_type: found.secret_type,
-            version_stages: VersionStages { version_stage: found.stages },
+            version_stages: found.stages.into(),
             create_time: found.created_at,
         })
     }

@@ -11,6 +11,9 @@ use crate::ids::SecretName;
 use crate::kinds::SecretType;
 use crate::secrets::Described;
 
+/// Secrets on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
+
 /// ListSecrets.
 pub struct ListSecrets;
 
@@ -78,7 +81,7 @@ impl Operation for ListSecrets {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let page = Page::new(request.page_number, request.page_size);
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let with_tags = request.fetch_tags == Some(true);
         let found = cx.secrets.list(&cx.caller.account, page.offset(), i64::from(page.size), with_tags)?;
         Ok(Response {
