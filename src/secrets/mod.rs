@@ -90,9 +90,7 @@ fn find_live(tx: &mut Tx<'_>, caller: &Caller, secret: &SecretRef, now: Timestam
 
 /// Refuses secrets whose versions and labels the service manages.
 fn only_generic(secret: &SecretRow) -> Result<(), Abort<Error>> {
-    match secret.secret_type {
-        SecretType::Generic => Ok(()),
-    }
+    if secret.secret_type == SecretType::Generic { Ok(()) } else { Err(Abort::App(Error::UnsupportedOperation)) }
 }
 
 /// Records that a secret has changed now.

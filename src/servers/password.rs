@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn generated_ones_differ_and_have_every_class() {
-        let draw = || generate(|out| rand::fill(out)).expect("random bytes");
+        let draw = || generate(rand::fill).expect("random bytes");
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
             let password = draw();

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::integrity::Sealed;
 use crate::kinds::SecretType;
-use crate::store::schema::{secret_versions, secrets, tags, version_stages};
+use crate::store::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
 use crate::store::{StoreError, Tx};
 
 /// A secret.
@@ -78,6 +78,15 @@ impl Tx<'_> {
         self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
     }
 
+    /// The secret with this id.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::id.eq(id));
+        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
+    }
+
     /// A page of the secrets of an account, by name; those in their deletion window too.
     ///
     /// # Errors
@@ -119,13 +128,16 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a secret with its versions, stages and tags; false when the row is not this one any more.
+    /// Deletes a secret with its versions, stages, tags and rotation; false when the row is not this one any more.
     ///
     /// # Errors
     /// As any write.
     pub fn secret_delete(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
         let was = self.mac(row);
         let (id, name) = (&row.id, secrets::table.find((&row.account_id, &row.name)));
+        let accounts = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(id));
+        self.run("rotation_accounts", |conn| delete(accounts).execute(conn))?;
+        self.run("rotations", |conn| delete(rotations::table.find(id)).execute(conn))?;
         let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
         self.run("version_stages", |conn| delete(stages).execute(conn))?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));

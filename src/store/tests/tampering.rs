@@ -22,13 +22,14 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 10] = sealed!(
+const TABLES: [(&str, Reader); 12] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
-    keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow
+    keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow,
+    rotations: RotationRow, rotation_accounts: RotationAccountRow
 );
 
 fn fill(on: &Fixture) -> AccountId {
-    let (account, key, ..) = on.with_secret();
+    let (account, key, secret, _) = on.with_secret();
     let user = user(&account.id, "ann");
     let (account_id, created_at) = (account.id.clone(), NOW);
     let policy_name: crate::ids::PolicyName = "p".parse().unwrap();
@@ -50,7 +51,15 @@ fn fill(on: &Fixture) -> AccountId {
         tx.attachment_insert(&attached)?;
         tx.default_key_insert(&account_id, &key.id)?;
         let name = "alias/a".parse().unwrap();
-        tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
+        tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })?;
+        let rotation = rotation(&secret.id);
+        let account = RotationAccountRow {
+            instance: rotation.instance.clone(),
+            name: "app".parse().unwrap(),
+            secret_id: rotation.secret_id,
+        };
+        tx.rotation_account_insert(&account)?;
+        tx.rotation_insert(&rotation)
     });
     account_id
 }
@@ -62,6 +71,7 @@ fn other(column: &str, kind: &str, sqlite: bool) -> String {
         ("state", _) => "'Disabled'".to_owned(),
         ("usage", _) => "'SIGN/VERIFY'".to_owned(),
         ("spec", _) => "'Aliyun_AES_128'".to_owned(),
+        ("sub_type", _) => "'DoubleUsers'".to_owned(),
         ("protection", _) => "'HSM'".to_owned(),
         (_, "text") => "'tampered'".to_owned(),
         (_, "int") => format!("COALESCE({column}, 0) + 1"),
