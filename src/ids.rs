@@ -201,6 +201,13 @@ impl AccessKeyId {
     }
 }
 
+impl VersionId {
+    /// A name for a version that the service makes by itself.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+}
+
 impl Stage {
     /// The label that exactly one version of every secret carries.
     pub const CURRENT: &'static str = "ACSCurrent";

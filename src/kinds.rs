@@ -124,6 +124,15 @@ words! {
         /// Two, of which the one that is not served gets the new password.
         DoubleUsers = "DoubleUsers",
     }
+    /// Whether a managed secret is rotated by itself (GetSecretValue).
+    AutomaticRotation {
+        /// It is.
+        Enabled = "Enabled",
+        /// It is not.
+        Disabled = "Disabled",
+        /// The last attempt failed.
+        Invalid = "Invalid",
+    }
     /// What a secret's value is (CreateSecret, SecretDataType).
     DataType {
         /// Text.

@@ -60,6 +60,7 @@ const EXPOSING: &[(&str, &str)] = &[
     ("wire/encode/", "SecretData in the answer"),
     ("wire/signature/", "the HMAC key of a request's signature"),
     ("auth/access_key.rs", "an access key's secret on its way under SYS"),
+    ("secrets/account.rs", "the JSON form of an account"),
     ("servers/", "passwords of accounts on their way to the servers"),
     ("api/fields.rs", "the length limit of SecretData"),
     ("admin/", "a new access key's secret, shown once"),

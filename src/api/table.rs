@@ -29,6 +29,8 @@ operations! {
     secrets::list_secrets::ListSecrets,
     secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
+    secrets::rotate_secret::RotateSecret,
+    secrets::update_secret_rotation_policy::UpdateSecretRotationPolicy,
     secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 

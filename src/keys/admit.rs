@@ -5,7 +5,7 @@
 
 use crate::auth::Caller;
 use crate::error::{Error, RejectedState};
-use crate::ids::{KeyId, KeyVersionId};
+use crate::ids::{AccountId, KeyId, KeyVersionId};
 use crate::kinds::KeyState;
 use crate::store::KeyRow;
 
@@ -58,6 +58,19 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     }
     if !key.service {
         caller.authorise(purpose.action(), None, &format!("key/{}", key.id))?;
+    }
+    usable(key.state)?;
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+}
+
+/// Admits the service itself to the key of a secret that it manages, for what the secret's owner has set up: changing the password
+/// in it. Who set it up needed the permission on the key.
+///
+/// # Errors
+/// [`Error::KeyState`]; [`Error::Integrity`] for a key of another account.
+pub fn admit_service(owner: &AccountId, key: &KeyRow) -> Result<AdmittedKey, Error> {
+    if key.account_id != *owner {
+        return Err(Error::Integrity(format!("key {} is not of the account of its secret", key.id)));
     }
     usable(key.state)?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version })

@@ -11,7 +11,7 @@ mod lifecycle;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit};
+pub use admit::{AdmittedKey, Use, admit, admit_service};
 pub use lifecycle::{KeyPage, NewKey};
 
 use crate::clock::Clock;

@@ -6,7 +6,9 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{AccountId, SecretRef};
-use crate::secrets::{Life, Secrets, find, life};
+use crate::kinds::SecretType;
+use crate::secrets::managed::rotation_of;
+use crate::secrets::{Life, Rotation, Secrets, find, life};
 use crate::store::{Abort, SecretRow, TagRow, Tagged, Tx};
 
 /// A secret's metadata.
@@ -18,6 +20,8 @@ pub struct Described {
     pub planned_delete_time: Option<Timestamp>,
     /// Its tags, where they were asked for.
     pub tags: Option<Vec<TagRow>>,
+    /// How it is rotated, if it is a managed one; lists do not tell.
+    pub rotation: Option<Rotation>,
 }
 
 /// One page of an account's secrets.
@@ -38,7 +42,11 @@ impl Secrets {
         let now = self.clock.now();
         self.store.read("secret_describe", |tx| {
             let found = find(tx, caller, secret, now)?;
-            described(tx, found, with_tags, now)
+            let rotation = match found.secret_type {
+                SecretType::Generic => None,
+                _ => Some(Rotation::of(&rotation_of(tx, &found)?).map_err(Abort::App)?),
+            };
+            Ok(Described { rotation, ..described(tx, found, with_tags, now)? })
         })
     }
 
@@ -63,5 +71,5 @@ fn described(tx: &mut Tx<'_>, secret: SecretRow, with_tags: bool, now: Timestamp
         Life::Window(at) => Some(at),
         Life::Live | Life::Gone => None,
     };
-    Ok(Described { secret, planned_delete_time, tags })
+    Ok(Described { secret, planned_delete_time, tags, rotation: None })
 }

@@ -3,10 +3,13 @@
 //! Owns: the life of a secret and of its versions, stages and deletion window. Must not know: HTTP, PKCS#11, SQL.
 //! Called by: api, jobs.
 
+mod account;
 mod create;
 mod delete;
 mod describe;
+mod managed;
 mod put;
+mod rotation;
 mod stage;
 mod stages;
 mod value;
@@ -17,6 +20,9 @@ use std::sync::Arc;
 pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
+pub use managed::{NewManaged, Rotation};
+use rotation::Rotations;
+pub use rotation::{Due, Run};
 pub use stage::{Listed, Move};
 pub use value::{Selector, Value};
 pub use version::NewVersion;
@@ -28,6 +34,7 @@ use crate::ids::{DeploymentId, Region, SecretRef};
 use crate::integrity::Sealed;
 use crate::keys::Keys;
 use crate::kinds::SecretType;
+use crate::servers::Servers;
 use crate::store::{Abort, SecretRow, Store, Tx, held};
 
 /// The secrets of a deployment.
@@ -38,10 +45,13 @@ pub struct Secrets {
     deployment: DeploymentId,
     region: Region,
     quota: Option<u32>,
+    servers: Servers,
+    rotations: Rotations,
 }
 
 impl Secrets {
-    /// The secrets of this store, sealed under these keys; `quota` bounds the secrets of an account.
+    /// The secrets of this store, sealed under these keys; `quota` bounds the secrets of an account, `servers` are those whose
+    /// accounts managed secrets may hold.
     pub fn new(
         store: Arc<Store>,
         keys: Arc<Keys>,
@@ -49,8 +59,14 @@ impl Secrets {
         deployment: DeploymentId,
         region: Region,
         quota: Option<u32>,
+        servers: Servers,
     ) -> Self {
-        Self { store, keys, clock, deployment, region, quota }
+        Self { store, keys, clock, deployment, region, quota, servers, rotations: Rotations::default() }
+    }
+
+    /// The ARN of a secret.
+    pub fn arn(&self, secret: &SecretRow) -> String {
+        format!("acs:kms:{}:{}:secret/{}", self.region, secret.account_id, secret.name)
     }
 }
 

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
 use crate::integrity::Sealed;
 use crate::kinds::SecretSubType;
-use crate::store::schema::{rotation_accounts, rotations};
-use crate::store::{StoreError, Tx};
+use crate::store::schema::{rotation_accounts, rotations, secrets};
+use crate::store::{SecretRow, StoreError, Tx};
 
 /// How a managed secret is rotated, and where it stands in that.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -109,15 +109,31 @@ impl Tx<'_> {
         self.one(|conn| query.select((RotationRow::as_select(), rotations::mac)).first(conn).optional())
     }
 
-    /// Rotations on which the job of a node may act now, the longest due first: not those that another node is at.
+    /// Secrets on which the rotation job of a node may act now, the longest due first: not those that another node is at, and of
+    /// deleted ones only those that are in the middle of a rotation.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
-    pub fn rotations_due(&mut self, node: &NodeId, now: Timestamp, limit: i64) -> Result<Vec<RotationRow>, StoreError> {
+    pub fn rotations_due(
+        &mut self,
+        node: &NodeId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(SecretRow, RotationRow)>, StoreError> {
         let free = rotations::holder.is_null().or(rotations::holder.eq(node)).or(rotations::held_until.le(now));
-        let query = rotations::table.filter(rotations::attempt_at.le(now)).filter(free.assume_not_null());
-        let query = query.order(rotations::attempt_at).limit(limit);
-        self.all(|conn| query.select((RotationRow::as_select(), rotations::mac)).load(conn))
+        let query = rotations::table
+            .inner_join(secrets::table.on(secrets::id.eq(rotations::secret_id)))
+            .filter(rotations::attempt_at.le(now))
+            .filter(free.assume_not_null())
+            .filter(rotations::pending_id.is_not_null().or(secrets::delete_at.is_null()))
+            .order(rotations::attempt_at)
+            .limit(limit)
+            .select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac));
+        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(RotationRow::TABLE, |conn| query.load(conn))?;
+        let verify = |(secret, secret_mac, rotation, rotation_mac)| {
+            Ok((self.verified((secret, secret_mac))?, self.verified((rotation, rotation_mac))?))
+        };
+        found.into_iter().map(verify).collect()
     }
 
     /// How many secrets have failed to rotate since they last did.

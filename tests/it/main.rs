@@ -4,6 +4,7 @@ mod crash;
 mod durable;
 mod hostile;
 mod nodes;
+mod rotation;
 mod tampering;
 mod versions;
 

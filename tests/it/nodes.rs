@@ -9,7 +9,7 @@ use bulla_test_support::server::{Server, bound_to_this_process, spawn};
 use super::{BULLA, create, on_postgres};
 
 /// `bulla serve` beside a dev server: the same token and database, an audit folder of its own.
-fn second_node(server: &Server) -> (Child, Client) {
+pub(super) fn second_node(server: &Server, environment: &[(&str, &str)]) -> (Child, Client) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
     let data = server.data();
     let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
@@ -19,6 +19,7 @@ fn second_node(server: &Server) -> (Child, Client) {
     std::fs::write(&file, format!("{own}\n[server]\nlisten = \"127.0.0.1:{port}\"\n")).expect("writable");
     let mut command = bound_to_this_process(BULLA.as_ref());
     command.args(["serve", "--config"]).arg(&file).env("SOFTHSM2_CONF", data.join("softhsm2.conf")).stderr(Stdio::null());
+    command.envs(environment.iter().copied());
     let child = spawn(command).expect("it starts");
     let ready = &server.ready;
     let client = Client::new(&format!("127.0.0.1:{port}"), &ready.access_key_id, &ready.access_key_secret);
@@ -33,7 +34,7 @@ fn second_node(server: &Server) -> (Child, Client) {
 #[test]
 fn nodes_share_everything_and_make_one_default_key() {
     let (_folder, server) = on_postgres();
-    let (mut child, second) = second_node(&server);
+    let (mut child, second) = second_node(&server, &[]);
     let first = server.client();
     std::thread::scope(|scope| {
         for n in 0..50 {

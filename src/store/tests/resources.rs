@@ -141,7 +141,9 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     assert_eq!(on.try_write(|tx| tx.rotation_account_insert(&one)), Err(StoreError::Conflict));
     assert_eq!(on.read(|tx| tx.rotations_failing()), 1);
 
-    let due = |node: &NodeId, now| on.read(|tx| tx.rotations_due(node, Timestamp(now), 10));
+    let due = |node: &NodeId, now| -> Vec<RotationRow> {
+        on.read(|tx| tx.rotations_due(node, Timestamp(now), 10)).into_iter().map(|(_, rotation)| rotation).collect()
+    };
     assert_eq!(due(&holder, 20), std::slice::from_ref(&row), "its own, held or not");
     assert!(due(&holder, 19).is_empty(), "not its time");
     assert!(due(&NodeId::new(), 29).is_empty(), "another is at it");
@@ -150,6 +152,14 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     assert!(on.write(|tx| tx.rotation_update(&row, &free)));
     assert!(!on.write(|tx| tx.rotation_update(&row, &free)), "it is not that row any more");
     assert_eq!(due(&NodeId::new(), 20), std::slice::from_ref(&free));
+    let deleted = SecretRow { delete_at: Some(Timestamp(99)), ..secret.clone() };
+    assert!(on.write(|tx| tx.secret_update(&secret, &deleted)));
+    assert_eq!(due(&holder, 20), std::slice::from_ref(&free), "what is begun is ended");
+    let begun = RotationRow { pending_id: None, pending_uuid: None, ..free.clone() };
+    assert!(on.write(|tx| tx.rotation_update(&free, &begun)));
+    assert!(due(&holder, 20).is_empty(), "nothing begins in the deletion window");
+    assert!(on.write(|tx| tx.rotation_update(&begun, &free)));
+    assert!(on.write(|tx| tx.secret_update(&deleted, &secret)));
     let waits = RotationRow { attempt_at: None, pending_id: None, pending_uuid: None, ..free.clone() };
     assert!(on.write(|tx| tx.rotation_update(&free, &waits)));
     assert!(due(&holder, i64::MAX).is_empty());
