@@ -33,7 +33,7 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     server.stop();
     // All nodes find all three due at their start.
     let (name, setting) = managed.setting();
-    let ahead = AHEAD.to_string();
+    let ahead = format!("+{AHEAD}");
     let environment =
         [(name, setting.as_str()), ("LD_PRELOAD", faketime), ("FAKETIME", &ahead), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     let (mut second, node) = second_node(&server, &environment);
