@@ -1,7 +1,7 @@
 //! Managed secrets: what is known of them beside their versions, how they are made, and how their rotation is set.
 //!
-//! Owns: the rules of CreateSecret's ExtendedConfig and accounts, and of UpdateSecretRotationPolicy. Must not know: HTTP, SQL, how a
-//! rotation goes (see `rotation`). Called by: api, secrets::create, secrets::describe, secrets::value.
+//! Owns: the rules of CreateSecret's ExtendedConfig and accounts, and of UpdateSecretRotationPolicy. Must not know: HTTP, SQL, how
+//! a rotation goes (see `rotation`). Called by: api, secrets::create, secrets::describe, secrets::value.
 //!
 //! The accounts exist on the server before the secret does, with the passwords that the caller gives; the service never makes an
 //! account and grants nothing. With two accounts (DoubleUsers) it is for the server's administrator to give both the same rights,
@@ -149,7 +149,7 @@ impl Secrets {
     /// secret was made.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a secret that is not managed.
+    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a Generic secret.
     pub fn rotation_policy_set(&self, caller: &Caller, secret: &SecretRef, interval_ms: Option<i64>) -> Result<(), Error> {
         caller.commit(&self.store, "rotation_policy_set", |tx| {
             let now = self.clock.now();

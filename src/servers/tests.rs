@@ -10,6 +10,10 @@ use super::*;
 /// What MySQL and PostgreSQL must be told to take as text.
 const AWKWARD: &str = r#"it's a \ "quoted" $pass'word --;"#;
 
+/// The accounts of a MariaDB.
+const MARIADB: &str = "CREATE USER bulla_rotation@'%' IDENTIFIED BY 'admin';\nGRANT CREATE USER ON *.* TO bulla_rotation@'%';\n\
+                       CREATE USER `app.one`@'%' IDENTIFIED BY 'first one';\n";
+
 fn password(text: &str) -> AccountPassword {
     AccountPassword::new(text.to_owned()).expect("a password")
 }
@@ -73,11 +77,7 @@ fn postgresql() {
 
 #[test]
 fn mariadb() {
-    let database = MariaDb::start(
-        "CREATE USER bulla_rotation@'%' IDENTIFIED BY 'admin';\nGRANT CREATE USER ON *.* TO bulla_rotation@'%';\n\
-         CREATE USER `app.one`@'%' IDENTIFIED BY 'first one';\n",
-    )
-    .expect("MariaDB (apt-get install mariadb-server-core mariadb-client-core)");
+    let database = MariaDb::start(MARIADB).expect("MariaDB (apt-get install mariadb-server-core mariadb-client-core)");
     let folder = tempfile::tempdir().expect("a folder");
     let by_hash = server(Engine::MariaDb, database.port(), folder.path(), "admin");
     takes_passwords(&by_hash);
@@ -88,6 +88,64 @@ fn mariadb() {
     by_hash.set_password(&account, &password("first one")).expect("set");
     takes_passwords(&server(Engine::MySql, database.port(), folder.path(), "admin"));
     an_administrator_is_needed(&by_hash);
+}
+
+/// An authority, and what it signed for `localhost`: certificates and the key, in PEM.
+fn certificate() -> (String, String, String) {
+    let key = || rcgen::KeyPair::generate().expect("a key");
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "an authority");
+    let signer = key();
+    let signed = authority.self_signed(&signer).expect("a certificate");
+    let issuer = rcgen::Issuer::new(authority, signer);
+    let (own, names) = (key(), vec!["localhost".to_owned()]);
+    let server = rcgen::CertificateParams::new(names).expect("a name").signed_by(&own, &issuer).expect("a certificate");
+    (signed.pem(), server.pem(), own.serialize_pem())
+}
+
+/// With TLS nothing is said to a server whose certificate is for another host, or of another authority.
+fn only_the_right_server(plain: Server, authority: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writable");
+        path
+    };
+    let (right, other) = (file("right", authority), file("other", &certificate().0));
+    let account: AccountName = "app.one".parse().expect("a name");
+    let with = |host: &str, tls: Tls| Server::new(ServerOptions { host: host.into(), tls, ..plain.options.clone() });
+    let accepts = |server: Server| server.accepts(&account, &password("first one"));
+    assert_eq!(accepts(with("localhost", Tls::Verified(right.clone()))), Ok(true));
+    for (host, authority) in [("127.0.0.1", right), ("localhost", other), ("localhost", folder.path().join("none"))] {
+        let answer = accepts(with(host, Tls::Verified(authority.clone())));
+        assert!(matches!(answer, Err(ServerError::Unreachable(_))), "{host} {authority:?}: {answer:?}");
+    }
+}
+
+#[test]
+fn postgresql_over_tls() {
+    let cluster = PostgresCluster::start_with_passwords().expect("PostgreSQL (apt-get install postgresql)");
+    cluster.sql(
+        "postgres",
+        "CREATE ROLE bulla_rotation LOGIN CREATEROLE PASSWORD 'admin'; CREATE ROLE \"app.one\" LOGIN PASSWORD 'first one'",
+    );
+    let (authority, certificate, key) = certificate();
+    cluster.offer_tls(&certificate, &key).expect("it starts again");
+    let folder = tempfile::tempdir().expect("a folder");
+    only_the_right_server(server(Engine::Postgres, cluster.port(), folder.path(), "admin"), &authority);
+}
+
+#[test]
+fn mariadb_over_tls() {
+    let (authority, certificate, key) = certificate();
+    let database = MariaDb::start_with_tls(MARIADB, &certificate, &key)
+        .expect("MariaDB (apt-get install mariadb-server-core mariadb-client-core)");
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server(Engine::MariaDb, database.port(), folder.path(), "admin");
+    let account: AccountName = "app.one".parse().expect("a name");
+    assert!(matches!(server.accepts(&account, &password("first one")), Err(ServerError::Unreachable(_))), "TLS is needed");
+    only_the_right_server(server, &authority);
 }
 
 #[test]

@@ -33,10 +33,26 @@ impl MariaDb {
     /// # Errors
     /// When the package is not installed, or a program of it fails.
     pub fn start(statements: &str) -> io::Result<Self> {
+        Self::start_with(statements, None)
+    }
+
+    /// The same with a certificate and its key, both PEM, and no connection without TLS.
+    ///
+    /// # Errors
+    /// As [`MariaDb::start`].
+    pub fn start_with_tls(statements: &str, certificate: &str, key: &str) -> io::Result<Self> {
+        Self::start_with(statements, Some((certificate, key)))
+    }
+
+    fn start_with(statements: &str, tls: Option<(&str, &str)>) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bulla-mariadb-").tempdir()?;
         let path = folder.path();
         let sweeper = sweeper(path)?;
         std::fs::write(path.join("init.sql"), statements)?;
+        if let Some((certificate, key)) = tls {
+            std::fs::write(path.join("server.crt"), certificate)?;
+            std::fs::write(path.join("server.key"), key)?;
+        }
         let data = path.join("data");
         std::fs::create_dir(&data)?;
         if is_root() {
@@ -53,6 +69,12 @@ impl MariaDb {
             command.arg(format!("--{option}={}", path.join(file).display()));
         }
         command.arg(format!("--general-log-file={}", path.join("general.log").display())).arg(format!("--port={port}"));
+        if tls.is_some() {
+            command.arg("--require-secure-transport=ON");
+            for (option, file) in [("ssl-cert", "server.crt"), ("ssl-key", "server.key")] {
+                command.arg(format!("--{option}={}", path.join(file).display()));
+            }
+        }
         let log = std::fs::File::create(path.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let server = spawn(command)?;

@@ -90,6 +90,23 @@ impl PostgresCluster {
         Ok(cluster)
     }
 
+    /// Restarts the server with a certificate and its key, both PEM, for those who ask for TLS.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub fn offer_tls(&self, certificate: &str, key: &str) -> io::Result<()> {
+        self.halt();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.folder.path().join("data").join(name);
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            if is_root() {
+                succeed(Command::new("chown").arg(USER).arg(&file))?;
+            }
+        }
+        self.resume(&["ssl=on"])
+    }
+
     /// The port that it listens on, on loopback.
     pub fn port(&self) -> u16 {
         self.port

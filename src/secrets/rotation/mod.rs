@@ -19,8 +19,8 @@
 //!
 //! # One at a time
 //! A thread takes the secret's turn in its process; the process holds the rotation's row against other nodes for [`HOLD_MS`], and
-//! begins to set a password only while more than half of that is left. A process that was stopped just there for longer still finds, when it cannot finish,
-//! that it may have undone the work of another node: it then proves what is served, and sets it again if need be.
+//! begins to set a password only while [`LEFT_MS`] of that are left. A process that was stopped just there for longer finds, when
+//! it cannot finish, that it may have undone the work of another node: it then proves what is served, and sets it again if need be.
 
 mod behalf;
 mod steps;
@@ -120,7 +120,7 @@ impl Secrets {
     /// happens; where that version is pending, its rotation goes on.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a secret that is not managed;
+    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a Generic secret;
     /// [`Error::KeyState`]; [`Error::Unavailable`] when the server does not do it, or the secret is being rotated elsewhere. What
     /// has begun then goes on by itself.
     pub fn rotate(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {

@@ -44,7 +44,8 @@ impl Managed {
     fn setting(&self) -> (&'static str, String) {
         let file = self.folder.path().join("password");
         let instance = format!(
-            r#"[{{id="pg-1",engine="postgresql",host="127.0.0.1",port={},administrator="bulla_rotation",password_file="{}",tls=false}}]"#,
+            "[{{id=\"pg-1\",engine=\"postgresql\",host=\"127.0.0.1\",port={},\
+             administrator=\"bulla_rotation\",password_file=\"{}\",tls=false}}]",
             self.cluster.port(),
             file.display()
         );
