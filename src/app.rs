@@ -300,7 +300,10 @@ fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) 
 }
 
 /// The servers whose accounts are rotated.
-fn servers(config: &Config) -> Result<Servers, Failure> {
+///
+/// # Errors
+/// When the file of a password is not named.
+pub fn servers(config: &Config) -> Result<Servers, Failure> {
     let options = |instance: &Instance| {
         let options = ServerOptions {
             engine: instance.engine,

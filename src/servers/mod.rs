@@ -110,8 +110,16 @@ impl Server {
     pub fn accepts(&self, account: &AccountName, password: &AccountPassword) -> Result<bool, ServerError> {
         match self.calls.make(self.login(account.as_str(), password.expose()), None) {
             Ok(()) => Ok(true),
-            Err(_) => self.calls.make(self.administrator()?, None).map(|()| false),
+            Err(_) => self.health().map(|()| false),
         }
+    }
+
+    /// Whether the administrator logs in.
+    ///
+    /// # Errors
+    /// `Unreachable`.
+    pub fn health(&self) -> Result<(), ServerError> {
+        self.calls.make(self.administrator()?, None)
     }
 
     fn administrator(&self) -> Result<Login, ServerError> {
@@ -144,8 +152,8 @@ impl Servers {
         self.0.get(id).filter(|s| s.options.accounts.is_empty() || s.options.accounts.contains(account))
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&InstanceId, &Server)> {
+        self.0.iter()
     }
 }

@@ -130,7 +130,17 @@ fn what_is_not_a_managed_secret_is_refused() {
     assert_eq!(client.call("UpdateSecretRotationPolicy", &policy).code(), "UnsupportedOperation");
     assert_eq!(client.call("DescribeSecret", &[("SecretName", "generic")]).ok().text("AutomaticRotation"), "");
     assert_eq!(rotate(&client, "none", "v2").code(), "Forbidden.ResourceNotFound");
+    let check = || {
+        let (name, value) = managed.setting();
+        let mut command = std::process::Command::new(BULLA);
+        command.args(["check", "--data"]).arg(server.data()).env(name, value);
+        let output = command.output().expect("the program is there");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(check().0, "{}", check().1);
     managed.cluster.halt();
+    let (fit, why) = check();
+    assert!(!fit && why.contains("rotation.instance pg-1: unreachable"), "{why}");
     let away = create(&client, "three", "pg-1", &["c"], &[]);
     assert_eq!((away.status, away.code()), (503, "ServiceUnavailableTemporary"));
 }
