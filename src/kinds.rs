@@ -133,6 +133,13 @@ words! {
         /// The last attempt failed.
         Invalid = "Invalid",
     }
+    /// What can carry tags (TagResources, ResourceType).
+    ResourceType {
+        /// A master key.
+        Key = "key",
+        /// A secret.
+        Secret = "secret",
+    }
     /// What a secret's value is (CreateSecret, SecretDataType).
     DataType {
         /// Text.

@@ -10,6 +10,7 @@ mod keys;
 mod secrets;
 mod service;
 pub mod table;
+mod tags;
 
 pub use service::{Answer, Limits, Service};
 
@@ -21,6 +22,7 @@ use crate::error::Error;
 use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
+use service::Exchange;
 
 /// What an operation does to the world; decides how it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,18 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// Secrets.
     pub secrets: &'a Secrets,
+    exchange: &'a Exchange<'a>,
+}
+
+impl Context<'_> {
+    /// Does a part of a read as the operation `O` does it: with its permission, and with an audit record of its own, whatever
+    /// comes of it. The answer leaves when all records are durable.
+    ///
+    /// # Errors
+    /// Those of `O`, [`Error::NoPermission`] among them.
+    pub fn part<O: Operation>(&self, request: O::Request) -> Result<O::Response, Error> {
+        self.exchange.part::<O>(self, request)
+    }
 }
 
 /// What a request acts on.
@@ -79,9 +93,21 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// Nothing as a whole: each part of the request has a target of its own ([`Context::part`]).
+    pub fn parts() -> Self {
+        Self { resources: Vec::new(), version: None }
+    }
+
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
         Self { resources: vec![resource], version: None }
+    }
+
+    /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
+    pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
+        let resources: Vec<_> = resources.collect();
+        assert!(!resources.is_empty(), "a target has a resource");
+        Self { resources, version: None }
     }
 
     /// Another resource, on which the permission is needed as well.

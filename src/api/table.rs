@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, secrets};
+use crate::api::{Operation, keys, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -15,6 +15,7 @@ macro_rules! operations {
 }
 
 operations! {
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
@@ -25,11 +26,18 @@ operations! {
     keys::enable_key::EnableKey,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
+    tags::list_resource_tags::ListResourceTags,
     secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
+    tags::list_tag_resources::ListTagResources,
     secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
     secrets::rotate_secret::RotateSecret,
+    tags::tag_resource::TagResource,
+    tags::tag_resources::TagResources,
+    tags::untag_resource::UntagResource,
+    tags::untag_resources::UntagResources,
+    secrets::update_secret::UpdateSecret,
     secrets::update_secret_rotation_policy::UpdateSecretRotationPolicy,
     secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }

@@ -9,7 +9,7 @@ use crate::keys::{self, AdmittedKey, Use};
 use crate::kinds::SecretType;
 use crate::secrets::managed::ManagedRows;
 use crate::secrets::{Life, NewManaged, NewVersion, Rotation, Secrets, life, stages};
-use crate::store::{Abort, KeyRow, SecretRow, Tagged, Tx, VersionRow};
+use crate::store::{Abort, KeyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -93,15 +93,16 @@ impl Secrets {
         // The key may have been disabled since it was admitted.
         let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
         keys::admit(caller, &key, Use::GenerateDataKey).map_err(Abort::App)?;
+        let now = self.clock.now();
         if let Some(existing) = tx.secret_by_name(&caller.account, &rows.secret.name)? {
-            match life(&existing, self.clock.now()) {
+            match life(&existing, now) {
                 Life::Live => return Err(Abort::App(Error::SecretExists)),
                 Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),
                 Life::Gone => drop(tx.secret_delete(&existing)?),
             }
         }
         if let Some(most) = self.quota
-            && tx.secret_count(&caller.account)? >= i64::from(most)
+            && tx.secret_count(&caller.account, now, &SecretFilter::default())? >= i64::from(most)
         {
             return Err(Abort::App(Error::LimitExceeded));
         }

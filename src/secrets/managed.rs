@@ -1,12 +1,14 @@
 //! Managed secrets: what is known of them beside their versions, how they are made, and how their rotation is set.
 //!
-//! Owns: the rules of CreateSecret's ExtendedConfig and accounts, and of UpdateSecretRotationPolicy. Must not know: HTTP, SQL, how
-//! a rotation goes (see `rotation`). Called by: api, secrets::create, secrets::describe, secrets::value.
+//! Owns: the rules of CreateSecret's accounts, of ExtendedConfig, and of UpdateSecretRotationPolicy. Must not know: HTTP, SQL, how
+//! a rotation goes (see `rotation`). Called by: api, and secrets::{create, describe, update, value}.
 //!
 //! The accounts exist on the server before the secret does, with the passwords that the caller gives; the service never makes an
 //! account and grants nothing. With two accounts (DoubleUsers) it is for the server's administrator to give both the same rights,
 //! best through a role that both have. The first one's password is served first; the second one's is not kept, as the first
 //! rotation replaces it.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,6 +24,12 @@ use crate::secrets::account::Account;
 use crate::secrets::{Secrets, find_live, touch};
 use crate::servers::ServerError;
 use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, Tx, held};
+
+/// Entries of CustomData.
+pub const MOST_ENTRIES: usize = 10;
+
+/// Characters of ExtendedConfig.
+pub const LONGEST_CONFIG: usize = 1024;
 
 /// What makes a new secret a managed one.
 pub struct NewManaged {
@@ -190,6 +198,26 @@ impl ManagedRows {
 /// [`Error::UnsupportedOperation`] for a secret that is not managed.
 pub(super) fn rotation_of(tx: &mut Tx<'_>, secret: &SecretRow) -> Result<RotationRow, Abort<Error>> {
     tx.rotation_of(&secret.id)?.ok_or(Abort::App(Error::UnsupportedOperation))
+}
+
+/// Puts the caller's own entries of ExtendedConfig in the place of those that are there.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for a Generic secret, more than ten entries, or an ExtendedConfig that grows too long.
+pub(super) fn custom_data_set(
+    tx: &mut Tx<'_>,
+    secret: &SecretRow,
+    entries: &BTreeMap<String, String>,
+) -> Result<(), Abort<Error>> {
+    let refused = || Abort::App(Error::invalid("ExtendedConfig.CustomData"));
+    let old = tx.rotation_of(&secret.id)?.ok_or_else(refused)?;
+    let custom_data = serde_json::to_string(entries).map_err(|_| refused())?;
+    let new = RotationRow { custom_data, ..old.clone() };
+    let length = extended_config(&new).map_err(Abort::App)?.chars().count();
+    if entries.len() > MOST_ENTRIES || length > LONGEST_CONFIG {
+        return Err(refused());
+    }
+    Ok(held(tx.rotation_update(&old, &new)?, RotationRow::TABLE)?)
 }
 
 /// A server that did not do what it should, for the caller; the reason is for the log.

@@ -12,6 +12,8 @@ mod put;
 mod rotation;
 mod stage;
 mod stages;
+mod tags;
+mod update;
 mod value;
 mod version;
 
@@ -20,10 +22,11 @@ use std::sync::Arc;
 pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
-pub use managed::{NewManaged, Rotation};
+pub use managed::{LONGEST_CONFIG, MOST_ENTRIES, NewManaged, Rotation};
 use rotation::Rotations;
 pub use rotation::{Due, Run};
 pub use stage::{Listed, Move};
+pub use update::Changes;
 pub use value::{Selector, Value};
 pub use version::NewVersion;
 

@@ -49,7 +49,7 @@ pub use keys::KeyRow;
 pub use nonces::NonceRow;
 pub use policies::{AttachmentRow, PolicyRow};
 pub use rotations::{RotationAccountRow, RotationRow};
-pub use secrets::SecretRow;
+pub use secrets::{SecretFilter, SecretRow};
 pub use stages::StageRow;
 pub use tags::{TagRow, Tagged};
 pub use tx::Tx;

@@ -198,6 +198,7 @@ diesel::table! {
         account_id -> Text,
         resource_kind -> SmallInt,
         tag_value -> Text,
+        mac -> Binary,
     }
 }
 
@@ -218,4 +219,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, rotations);
+diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags, rotations);

@@ -2,9 +2,14 @@
 
 mod crash;
 mod durable;
+mod golden;
 mod hostile;
+mod listing;
 mod nodes;
+mod races;
 mod rotation;
+mod secrets_model;
+mod tags;
 mod tampering;
 mod versions;
 

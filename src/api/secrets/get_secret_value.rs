@@ -28,6 +28,13 @@ pub struct Request {
     dry_run: Option<bool>,
 }
 
+impl Request {
+    /// The secret's name.
+    pub fn name(&self) -> &SecretName {
+        &self.secret_name.name
+    }
+}
+
 /// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,14 +1,17 @@
 //! Operations on secrets, one file each.
 
+pub mod batch_get_secret_value;
 pub mod create_secret;
 pub mod delete_secret;
 pub mod describe_secret;
+mod filters;
 pub mod get_secret_value;
 pub mod list_secret_version_ids;
 pub mod list_secrets;
 pub mod put_secret_value;
 pub mod restore_secret;
 pub mod rotate_secret;
+pub mod update_secret;
 pub mod update_secret_rotation_policy;
 pub mod update_secret_version_stage;
 
