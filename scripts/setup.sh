@@ -28,6 +28,7 @@ has_faketime() { any /usr/lib/*/faketime/libfaketime.so.1; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_node() { command -v node >/dev/null; }
 has_npm() { command -v npm >/dev/null; }
+has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
 
@@ -44,6 +45,7 @@ has_faketime   | libfaketime, for a clock that is ahead   | libfaketime
 has_venv       | Python 3 with venv                       | python3 python3-venv
 has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm
+has_strace     | strace, which makes system calls fail    | strace
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

@@ -5,7 +5,8 @@
 
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::ids::Stage;
 use crate::ids::{InstanceId, Malformed};
@@ -118,6 +119,36 @@ impl<'de> Deserialize<'de> for NoFilters {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         if matches!(text.trim(), "" | "[]") { Ok(Self) } else { Err(D::Error::custom("no filters")) }
+    }
+}
+
+/// True or false: in a JSON text as such or as text (BatchGetSecretValue), elsewhere as text; letter case does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Flag;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true or false")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Flag, E> {
+                Ok(Flag(value))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Flag, E> {
+                match text {
+                    yes if yes.eq_ignore_ascii_case("true") => Ok(Flag(true)),
+                    no if no.eq_ignore_ascii_case("false") => Ok(Flag(false)),
+                    _ => Err(E::custom("true or false")),
+                }
+            }
+        }
+        d.deserialize_any(Either)
     }
 }
 

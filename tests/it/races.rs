@@ -5,10 +5,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bulla_test_support::client::{Answer, Client};
-use bulla_test_support::server::terminate;
+use bulla_test_support::node::Node;
 
-use super::nodes::second_node;
-use super::{create, on_postgres, verify_audit};
+use super::{BULLA, create, on_postgres, verify_audit};
 
 /// Secrets that everybody fights for.
 const SECRETS: u64 = 4;
@@ -53,7 +52,8 @@ fn expect(answer: &Answer, allowed: &[(u16, &str)]) {
 #[test]
 fn labels_under_two_nodes() {
     let (_folder, server) = on_postgres();
-    let (mut child, second) = second_node(&server, &[]);
+    let node = Node::start(BULLA, &server, "2");
+    let second = node.client();
     let first = server.client();
     for n in 0..SECRETS {
         create(&first, &format!("race/{n}"), "v1").ok();
@@ -98,7 +98,7 @@ fn labels_under_two_nodes() {
             assert_eq!((read.text("VersionId"), read.text("SecretData")), (current.as_str(), current.as_str()));
         }
     }
-    assert!(terminate(&mut child).success());
+    assert!(node.stop().success());
     verify_audit(&server);
 }
 
@@ -127,7 +127,8 @@ fn race(node: &Client, turn: u64) {
 #[test]
 fn one_version_two_values() {
     let (_folder, server) = on_postgres();
-    let (mut child, second) = second_node(&server, &[]);
+    let node = Node::start(BULLA, &server, "2");
+    let second = node.client();
     let first = server.client();
     create(&first, "duel", "v1").ok();
     let barrier = Barrier::new(2);
@@ -149,5 +150,5 @@ fn one_version_two_values() {
     let last = if ours[DUELS as usize - 1] { "ours" } else { "theirs" };
     assert_eq!(second.call("GetSecretValue", &[("SecretName", "duel")]).ok().text("SecretData"), last);
     eprintln!("the first node won {wins} of {DUELS}");
-    assert!(terminate(&mut child).success());
+    assert!(node.stop().success());
 }

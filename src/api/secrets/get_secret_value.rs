@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Flag;
 use crate::api::secrets::RotationFields;
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
@@ -24,7 +25,7 @@ pub struct Request {
     secret_name: SecretRef,
     version_stage: Option<Stage>,
     version_id: Option<VersionId>,
-    fetch_extended_config: Option<bool>,
+    fetch_extended_config: Option<Flag>,
     dry_run: Option<bool>,
 }
 
@@ -78,7 +79,7 @@ impl Operation for GetSecretValue {
             secret_type: found.secret_type,
             version_stages: found.stages.into(),
             create_time: found.created_at,
-            rotation: found.rotation.map(|r| RotationFields::of(r, request.fetch_extended_config == Some(true))),
+            rotation: found.rotation.map(|r| RotationFields::of(r, request.fetch_extended_config == Some(Flag(true)))),
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use bulla_test_support::node::Node;
 use bulla_test_support::postgres::PostgresCluster;
 
 use super::*;
-use crate::nodes::second_node;
 
 /// Seconds by which the clocks of nodes are ahead.
 const AHEAD: i64 = 7 * 3600;
@@ -36,7 +36,8 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     let ahead = format!("+{AHEAD}");
     let environment =
         [(name, setting.as_str()), ("LD_PRELOAD", faketime), ("FAKETIME", &ahead), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-    let (mut second, node) = second_node(&server, &environment);
+    let second = Node::start_in(BULLA, &server, "2", "", &environment).answering();
+    let node = second.client();
     let mut first = Server::dev_with(BULLA, server.data(), Some(&url), &environment);
     let later = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(AHEAD)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let versions = |name: &str| {
@@ -52,7 +53,7 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
         assert_eq!(date("NextRotationDate").as_second() - date("LastRotationDate").as_second(), 21_600);
     }
     first.stop();
-    bulla_test_support::server::terminate(&mut second);
+    second.stop();
     let done: Vec<_> = ["audit", "audit-2"].iter().flat_map(|folder| outcomes(&server.data().join(folder))).collect();
     assert_eq!(done.iter().filter(|code| *code == "OK").count(), 3, "{done:?}");
 }
