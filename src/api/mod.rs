@@ -7,6 +7,7 @@
 mod event;
 mod fields;
 mod keys;
+mod policies;
 mod secrets;
 mod service;
 pub mod table;
@@ -17,7 +18,7 @@ pub use service::{Answer, Limits, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Caller, Grant};
+use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
 use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
@@ -72,6 +73,8 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// Secrets.
     pub secrets: &'a Secrets,
+    /// Who may what.
+    pub auth: &'a Auth,
     exchange: &'a Exchange<'a>,
 }
 
@@ -90,29 +93,36 @@ impl Context<'_> {
 pub struct Target<'a> {
     resources: Vec<Resource<'a>>,
     version: Option<&'a str>,
+    facts: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Target<'a> {
     /// Nothing as a whole: each part of the request has a target of its own ([`Context::part`]).
     pub fn parts() -> Self {
-        Self { resources: Vec::new(), version: None }
+        Self { resources: Vec::new(), version: None, facts: Vec::new() }
     }
 
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
-        Self { resources: vec![resource], version: None }
+        Self { resources: vec![resource], version: None, facts: Vec::new() }
     }
 
     /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
     pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
         let resources: Vec<_> = resources.collect();
         assert!(!resources.is_empty(), "a target has a resource");
-        Self { resources, version: None }
+        Self { resources, version: None, facts: Vec::new() }
     }
 
     /// Another resource, on which the permission is needed as well.
     pub fn and(mut self, resource: Resource<'a>) -> Self {
         self.resources.push(resource);
+        self
+    }
+
+    /// What conditions of policies can ask of this request, e.g. `kms:EncryptionAlgorithm`.
+    pub fn given(mut self, name: &'static str, value: &'a str) -> Self {
+        self.facts.push((name, value));
         self
     }
 
@@ -138,15 +148,18 @@ pub enum Resource<'a> {
     Key(&'a KeyRef),
     /// One alias.
     Alias(&'a Alias),
+    /// Nothing in particular: only a policy on `*` allows it.
+    Everything,
 }
 
 impl Resource<'_> {
     /// The ARN that the record names, and the grant of the action on this resource.
-    fn authorise(&self, cx: &Context<'_>, action: &str) -> (String, Result<Grant, Error>) {
-        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise(action, home, relative);
+    fn authorise(&self, cx: &Context<'_>, action: &str, facts: Facts<'_>) -> (String, Result<Grant, Error>) {
+        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise_given(action, home, relative, facts);
         match self {
             Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
+            Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
             Resource::Secret(secret) => {
                 let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));

@@ -151,7 +151,7 @@ fn perform<O: Operation>(exchange: &Exchange<'_>, params: &Params) -> Result<Vec
     let request: O::Request = params.decode()?;
     O::check(&request)?;
     let service = exchange.service;
-    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets, exchange };
+    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets, auth: &service.auth, exchange };
     exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
     let response = O::run(&cx, request);
@@ -166,7 +166,7 @@ impl Exchange<'_> {
         let mut event = self.event.borrow_mut();
         event.version = target.version.map(str::to_owned);
         for resource in target.resources {
-            let (arn, grant) = resource.authorise(cx, action);
+            let (arn, grant) = resource.authorise(cx, action, &target.facts);
             event.resource.get_or_insert(arn);
             event.grant = Some(grant?);
         }

@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, secrets, tags};
+use crate::api::{Operation, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -24,6 +24,9 @@ operations! {
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
+    policies::get_key_policy::GetKeyPolicy,
+    secrets::get_random_password::GetRandomPassword,
+    policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     tags::list_resource_tags::ListResourceTags,
@@ -33,6 +36,8 @@ operations! {
     secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
     secrets::rotate_secret::RotateSecret,
+    policies::set_key_policy::SetKeyPolicy,
+    policies::set_secret_policy::SetSecretPolicy,
     tags::tag_resource::TagResource,
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,

@@ -20,14 +20,6 @@ impl Keys {
         Ok(self.token.new_data_key(self.suite, under.primary(), context)?)
     }
 
-    /// Fills `out` with random bytes: the token's XOR the operating system's.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the token is away.
-    pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
-        Ok(self.token.random(out)?)
-    }
-
     /// Unwraps a stored data key.
     ///
     /// # Errors

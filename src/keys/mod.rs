@@ -8,14 +8,16 @@ mod alias;
 mod data_key;
 mod default_key;
 mod lifecycle;
+mod policy;
 mod tags;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit, admit_service};
+pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
 pub use lifecycle::{KeyPage, NewKey};
 
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
@@ -42,6 +44,14 @@ impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
     pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas) -> Self {
         Self { store, token, clock, suite, quotas }
+    }
+
+    /// Fills `out` with random bytes, of the token and of the operating system together.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
+        Ok(self.token.random(out)?)
     }
 
     /// How new data keys are wrapped.

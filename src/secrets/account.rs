@@ -1,6 +1,6 @@
 //! Accounts of servers, as the values of managed secrets hold them.
 //!
-//! Owns: their two JSON forms. Must not know: servers, versions. Called by: secrets::managed and secrets::rotation.
+//! Owns: their two JSON forms, and new passwords. Must not know: servers, versions. Called by: secrets::managed and secrets::rotation.
 //!
 //! - At creation (CreateSecret, SecretData): `{"Accounts":[{"AccountName":"a","AccountPassword":"p"}]}`.
 //! - Stored and read back (GetSecretValue): `{"AccountName":"a","AccountPassword":"p"}`, the account to be used.
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::ids::AccountName;
 use crate::secret::{AccountPassword, Plaintext};
+use crate::secrets::{Class, PasswordRules, Secrets};
 
 /// An account with its password.
 #[derive(Deserialize)]
@@ -59,6 +60,21 @@ impl Account {
         }
         json.extend_from_slice(b"\"}");
         Plaintext::new(json)
+    }
+}
+
+impl Secrets {
+    /// A new random password for an account: 193 bits, with the classes of characters that servers' rules may ask for, and of
+    /// punctuation only what a URL holds as it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub(super) fn account_password(&self) -> Result<AccountPassword, Error> {
+        let excluded = (b'!'..=b'~').map(char::from).filter(|c| c.is_ascii_punctuation() && !"-_.~".contains(*c)).collect();
+        let rules = PasswordRules { length: 32, classes: Class::ALL.to_vec(), excluded, each: true };
+        let drawn = self.random_password(&rules)?;
+        let text = String::from_utf8_lossy(drawn.expose()).into_owned();
+        AccountPassword::new(text).ok_or_else(|| Error::Internal("a random password is none for an account".into()))
     }
 }
 

@@ -8,8 +8,8 @@ use crate::ids::{KeyRef, SecretId, SecretName, Stage};
 use crate::keys::{self, AdmittedKey, Use};
 use crate::kinds::SecretType;
 use crate::secrets::managed::ManagedRows;
-use crate::secrets::{Life, NewManaged, NewVersion, Rotation, Secrets, life, stages};
-use crate::store::{Abort, KeyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
+use crate::secrets::{Life, NewManaged, NewVersion, Rotation, Secrets, life, policy, stages};
+use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -21,6 +21,8 @@ pub struct NewSecret {
     pub description: String,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
     /// The CMK that the caller chose; none takes the account's default key.
     pub key: Option<KeyRef>,
     /// For an Rds secret, whose first version then holds its accounts; none for a Generic one.
@@ -32,6 +34,7 @@ struct Rows {
     secret: SecretRow,
     version: VersionRow,
     tags: Vec<(String, String)>,
+    policy: Option<ResourcePolicyRow>,
     managed: Option<ManagedRows>,
 }
 
@@ -56,7 +59,7 @@ impl Secrets {
             Some(key) => {
                 // Before the look-up, so that a stranger cannot learn which keys exist.
                 let resource = self.keys.resource(caller, key)?;
-                caller.authorise(Use::GenerateDataKey.action(), key.home.as_ref(), &resource)?;
+                keys::authorise_use(caller, Use::GenerateDataKey, key.home.as_ref(), &resource)?;
                 self.keys.find(caller, key)?
             }
         };
@@ -86,7 +89,8 @@ impl Secrets {
             }
         };
         let version = self.seal(&secret, key, &first, now)?;
-        Ok(Rows { secret, version, tags: new.tags, managed })
+        let policy = new.policy.map(|document| ResourcePolicyRow { document, ..policy::row(&secret) });
+        Ok(Rows { secret, version, tags: new.tags, policy, managed })
     }
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, key: &KeyRow) -> Result<(), Abort<Error>> {
@@ -113,6 +117,9 @@ impl Secrets {
         }
         for (tag_key, tag_value) in &rows.tags {
             tx.tag_put(&caller.account, Tagged::Secret(rows.secret.id), tag_key, tag_value)?;
+        }
+        if let Some(policy) = &rows.policy {
+            tx.resource_policy_put(policy)?;
         }
         Ok(())
     }

@@ -23,7 +23,6 @@ use crate::ids::{AccountId, AccountName, InstanceId};
 use crate::kinds::Engine;
 use crate::secret::AccountPassword;
 use call::{Calls, Login};
-pub use password::generate;
 
 /// How a connection is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! New passwords, and what servers keep of one.
+//! What servers keep of a password.
 //!
-//! Owns: the alphabet, and the verifiers. Must not know: servers. Called by: servers, secrets.
+//! Owns: the verifiers. Must not know: connections. Called by: servers::{mysql, postgres}.
 //! Sources: RFC 5802 and RFC 7677 with the text form of PostgreSQL's pg_authid; MySQL's mysql_native_password.
 
 use std::num::NonZeroU32;
@@ -12,40 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::secret::AccountPassword;
 
-/// Characters of a new password: 193 bits.
-const LENGTH: usize = 32;
-
-/// Letters, digits and the punctuation that a URL holds as it is.
-const ALPHABET: &[u8; 66] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-
 /// Rounds of PBKDF2; the default of PostgreSQL. The passwords are random, so that more would protect nothing.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(4096).expect("not zero");
-
-/// A new password from random bytes, with each class of characters that servers' rules may ask for. All such passwords are
-/// equally likely.
-///
-/// # Errors
-/// Those of `random`.
-pub fn generate<E>(mut random: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<AccountPassword, E> {
-    // The largest multiple of the alphabet's size in a byte: what is above would favour some characters.
-    const FAIR: u8 = (256 / ALPHABET.len() * ALPHABET.len()) as u8;
-    let mut bytes = Zeroizing::new([0u8; 64]);
-    loop {
-        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
-        while text.len() < LENGTH {
-            random(bytes.as_mut_slice())?;
-            let fair = bytes.iter().filter(|b| **b < FAIR).map(|b| char::from(ALPHABET[usize::from(*b) % ALPHABET.len()]));
-            let missing = LENGTH - text.len();
-            text.extend(fair.take(missing));
-        }
-        let classes: [fn(u8) -> bool; 4] =
-            [|b| b.is_ascii_uppercase(), |b| b.is_ascii_lowercase(), |b| b.is_ascii_digit(), |b| b.is_ascii_punctuation()];
-        if classes.iter().all(|class| text.bytes().any(class)) {
-            let text = std::mem::take(&mut *text);
-            return Ok(AccountPassword::new(text).expect("printable ASCII of this length is a password"));
-        }
-    }
-}
 
 /// The SCRAM-SHA-256 verifier of a password, with a new salt, as PostgreSQL keeps it. Printable ASCII is its own SASLprep form.
 pub(super) fn scram_sha_256(password: &AccountPassword) -> Zeroizing<String> {
@@ -77,22 +45,6 @@ mod tests {
 
     fn password(text: &str) -> AccountPassword {
         AccountPassword::new(text.to_owned()).expect("a password")
-    }
-
-    #[test]
-    fn generated_ones_differ_and_have_every_class() {
-        let draw = || generate(rand::fill).expect("random bytes");
-        let mut seen = std::collections::HashSet::new();
-        for _ in 0..1000 {
-            let password = draw();
-            let text = password.expose().to_owned();
-            assert_eq!(text.len(), LENGTH);
-            assert!(text.bytes().all(|b| ALPHABET.contains(&b)));
-            assert!(text.bytes().any(|b| b.is_ascii_uppercase()) && text.bytes().any(|b| b.is_ascii_punctuation()));
-            assert!(text.bytes().any(|b| b.is_ascii_lowercase()) && text.bytes().any(|b| b.is_ascii_digit()));
-            assert!(seen.insert(text));
-        }
-        assert_eq!(generate(|_| Err::<(), _>("no bytes")).map(drop), Err("no bytes"));
     }
 
     /// Known answers: RFC 7677's example (its user, password and salt), and the manual's hash of `mypass`.

@@ -9,6 +9,7 @@ mod hostile;
 mod listing;
 mod load;
 mod nodes;
+mod policies;
 mod pressure;
 mod races;
 mod replays;

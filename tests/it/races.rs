@@ -53,8 +53,7 @@ fn expect(answer: &Answer, allowed: &[(u16, &str)]) {
 fn labels_under_two_nodes() {
     let (_folder, server) = on_postgres();
     let node = Node::start(BULLA, &server, "2");
-    let second = node.client();
-    let first = server.client();
+    let (first, second) = (server.client(), node.client());
     for n in 0..SECRETS {
         create(&first, &format!("race/{n}"), "v1").ok();
     }
@@ -128,8 +127,7 @@ fn race(node: &Client, turn: u64) {
 fn one_version_two_values() {
     let (_folder, server) = on_postgres();
     let node = Node::start(BULLA, &server, "2");
-    let second = node.client();
-    let first = server.client();
+    let (first, second) = (server.client(), node.client());
     create(&first, "duel", "v1").ok();
     let barrier = Barrier::new(2);
     let duel = |node: &Client, value: &str| -> Vec<bool> {

@@ -1,5 +1,6 @@
 DROP TABLE leases;
 DROP TABLE nonces;
+DROP TABLE resource_policies;
 DROP TABLE tags;
 DROP TABLE rotation_accounts;
 DROP TABLE rotations;

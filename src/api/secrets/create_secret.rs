@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
+use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
@@ -33,7 +34,7 @@ pub struct Request {
     extended_config: Option<String>,
     enable_automatic_rotation: Option<bool>,
     rotation_interval: Option<String>,
-    policy: Option<String>,
+    policy: Option<PolicyText>,
 }
 
 /// Answer.
@@ -78,12 +79,7 @@ impl Operation for CreateSecret {
     type Response = Response;
 
     fn check(request: &Request) -> Result<(), Error> {
-        request.managed()?;
-        // A policy that is not enforced would protect less than the caller thinks.
-        if request.policy.as_ref().is_some_and(|p| !p.is_empty()) {
-            return Err(Error::UnsupportedOperation);
-        }
-        Ok(())
+        request.managed().map(drop)
     }
 
     fn target(request: &Request) -> Target<'_> {
@@ -99,6 +95,7 @@ impl Operation for CreateSecret {
             secret_type: request.secret_type.unwrap_or(SecretType::Generic),
             rotation: None,
         };
+        let has_policy = request.policy.is_some();
         let rotation = cx.secrets.create(
             cx.caller,
             NewSecret {
@@ -110,10 +107,14 @@ impl Operation for CreateSecret {
                 },
                 description: request.description.unwrap_or_default().0,
                 tags: request.tags.unwrap_or_default().0,
+                policy: request.policy.map(|policy| policy.0),
                 key: request.encryption_key_id,
                 managed,
             },
         )?;
+        if has_policy {
+            cx.auth.policy_was_set();
+        }
         Ok(Response { rotation: rotation.map(|r| RotationFields::of(r, true)), ..answer })
     }
 }

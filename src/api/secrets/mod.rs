@@ -5,6 +5,7 @@ pub mod create_secret;
 pub mod delete_secret;
 pub mod describe_secret;
 mod filters;
+pub mod get_random_password;
 pub mod get_secret_value;
 pub mod list_secret_version_ids;
 pub mod list_secrets;

@@ -14,7 +14,7 @@ use crate::secrets::rotation::behalf::Behalf;
 use crate::secrets::rotation::{HOLD_MS, LEFT_MS, State};
 use crate::secrets::stages::{self, Place};
 use crate::secrets::{Life, NewVersion, Secrets, life, touch};
-use crate::servers::{self, Server, ServerError};
+use crate::servers::{Server, ServerError};
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx, held};
 
 /// Between the first failure and the next attempt, ms; then twice as long each time.
@@ -83,7 +83,7 @@ impl Secrets {
         }
         let admitted = keys::admit_service(&secret.account_id, &key)?;
         let name = self.target(&secret, &admitted, &rotation)?;
-        let account = Account { name, password: servers::generate(|out| self.keys.random(out))? };
+        let account = Account { name, password: self.account_password()? };
         let new = NewVersion { id: version.clone(), value: account.value(), data_type: DataType::Text };
         let youngest = self.store.read_one("rotation_age", |tx| Ok::<_, Abort<Error>>(tx.versions_of(&id)?))?;
         let youngest = youngest.last().map_or(secret.created_at, |head| head.created_at);
