@@ -27,6 +27,7 @@ has_mariadb() { command -v mariadb-install-db >/dev/null && any /usr/sbin/mariad
 has_faketime() { any /usr/lib/*/faketime/libfaketime.so.1; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_node() { command -v node >/dev/null; }
+has_nss() { any /usr/lib/*/libsoftokn3.so /usr/lib64/libsoftokn3.so; }
 has_npm() { command -v npm >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
@@ -45,6 +46,7 @@ has_faketime   | libfaketime, for a clock that is ahead   | libfaketime
 has_venv       | Python 3 with venv                       | python3 python3-venv
 has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm
+has_nss        | NSS softoken, a second PKCS#11 token     | libnss3
 has_strace     | strace, which makes system calls fail    | strace
 '
 

@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod listing;
 mod load;
+mod memory;
 mod nodes;
 mod policies;
 mod pressure;
@@ -17,6 +18,8 @@ mod rotation;
 mod secrets_model;
 mod tags;
 mod tampering;
+mod tls;
+mod token_faults;
 mod versions;
 
 use bulla_test_support::client::Client;
