@@ -61,6 +61,10 @@ pub enum Error {
     NoPermission,
     /// The operation does not fit the kind of key or secret.
     UnsupportedOperation,
+    /// Secrets of this type need a service that only the cloud has.
+    SecretTypeNotSupported,
+    /// Another secret manages the account.
+    AccountManaged,
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.

@@ -128,6 +128,41 @@ words! {
     SecretType {
         /// A value that the caller manages.
         Generic = "Generic",
+        /// Accounts of a database server, whose passwords the service changes.
+        Rds = "Rds",
+        /// Accounts of a cloud service; not served.
+        Redis = "Redis",
+        /// Accounts of a cloud service; not served.
+        PolarDb = "PolarDB",
+        /// Access keys of a cloud service; not served.
+        RamCredentials = "RAMCredentials",
+        /// Accounts of a cloud's machines; not served.
+        Ecs = "ECS",
+    }
+    /// What speaks the protocol of a server whose accounts are rotated.
+    Engine {
+        /// PostgreSQL 10 or later, where SCRAM verifiers are known.
+        Postgres = "postgresql",
+        /// MariaDB.
+        MariaDb = "mariadb",
+        /// MySQL 5.7 or later.
+        MySql = "mysql",
+    }
+    /// How many accounts a managed secret takes turns between (CreateSecret, ExtendedConfig: SecretSubType).
+    SecretSubType {
+        /// One, whose password changes in place.
+        SingleUser = "SingleUser",
+        /// Two, of which the one that is not served gets the new password.
+        DoubleUsers = "DoubleUsers",
+    }
+    /// Whether a managed secret is rotated by itself (GetSecretValue).
+    AutomaticRotation {
+        /// It is.
+        Enabled = "Enabled",
+        /// It is not.
+        Disabled = "Disabled",
+        /// The last attempt failed.
+        Invalid = "Invalid",
     }
     /// What can carry tags (TagResources, ResourceType).
     ResourceType {

@@ -126,4 +126,28 @@ impl Pin {
     }
 }
 
-redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, Password, Pin);
+/// The password of an account on a managed server: 1 to 128 printable ASCII characters, which every server takes unchanged.
+pub struct AccountPassword(Zeroizing<String>);
+
+impl AccountPassword {
+    /// Takes the text over; none when it is no such password.
+    pub fn new(text: String) -> Option<Self> {
+        let text = Zeroizing::new(text);
+        let valid = (1..=128).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        valid.then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for AccountPassword {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let expected = || serde::de::Error::custom("expected 1 to 128 printable ASCII characters");
+        Self::new(String::deserialize(d)?).ok_or_else(expected)
+    }
+}
+
+redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, AccountPassword, Password, Pin);

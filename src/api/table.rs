@@ -54,6 +54,7 @@ operations! {
     tags::list_tag_resources::ListTagResources,
     secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
+    secrets::rotate_secret::RotateSecret,
     policies::set_key_policy::SetKeyPolicy,
     policies::set_secret_policy::SetSecretPolicy,
     tags::tag_resource::TagResource,
@@ -64,6 +65,7 @@ operations! {
     access_points::update_network_rule::UpdateNetworkRule,
     access_points::update_policy::UpdatePolicy,
     secrets::update_secret::UpdateSecret,
+    secrets::update_secret_rotation_policy::UpdateSecretRotationPolicy,
     secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 

@@ -14,7 +14,7 @@ mod tags;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit, authorise_use};
+pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
 pub use import::ImportParameters;
 pub use lifecycle::{KeyPage, NewKey};
 

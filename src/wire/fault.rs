@@ -89,6 +89,12 @@ impl Fault {
             Error::AccessKeyInactive => fixed(403, "Forbidden.AccessKey", "This AccessKey is not enabled."),
             Error::NoPermission => fixed(403, "Forbidden.NoPermission", "This operation is forbidden by permission system."),
             Error::UnsupportedOperation => fixed(400, "UnsupportedOperation", "This action is not supported."),
+            Error::SecretTypeNotSupported => fixed(
+                400,
+                "UnsupportedOperation",
+                "Secrets of this type need a service of the cloud. Only Generic and Rds secrets are supported here.",
+            ),
+            Error::AccountManaged => fixed(409, "Rejected.ResourceExist", "Another secret manages this account already."),
             Error::LimitExceeded => fixed(
                 400,
                 "Rejected.LimitExceeded",

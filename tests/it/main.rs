@@ -16,6 +16,7 @@ mod policies;
 mod pressure;
 mod races;
 mod replays;
+mod rotation;
 mod secrets_model;
 mod tags;
 mod tampering;
