@@ -61,6 +61,8 @@ pub enum Error {
     NoPermission,
     /// The operation does not fit the kind of key or secret.
     UnsupportedOperation,
+    /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
+    Lacking(Cow<'static, str>),
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.

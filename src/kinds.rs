@@ -86,6 +86,29 @@ words! {
         /// Made on the token.
         Service = "Aliyun_KMS",
     }
+    /// Length of a data key (GenerateDataKey, KeySpec).
+    DataKeySpec {
+        /// 32 bytes, the default.
+        Aes256 = "AES_256",
+        /// 16 bytes.
+        Aes128 = "AES_128",
+    }
+    /// Encryption with a public key (AsymmetricEncrypt, Algorithm; ExportDataKey, WrappingAlgorithm).
+    EncryptionAlgorithm {
+        /// RSAES-OAEP, SHA-256 and MGF1 with SHA-256.
+        OaepSha256 = "RSAES_OAEP_SHA_256",
+        /// RSAES-OAEP, SHA-1 and MGF1 with SHA-1.
+        OaepSha1 = "RSAES_OAEP_SHA_1",
+        /// SM2 public-key encryption.
+        Sm2Pke = "SM2PKE",
+    }
+    /// The kind of public key that a data key is exported under (ExportDataKey, WrappingKeySpec).
+    WrappingKeySpec {
+        /// RSA with 2,048 bits.
+        Rsa2048 = "RSA_2048",
+        /// SM2.
+        EcSm2 = "EC_SM2",
+    }
     /// Where key material lives (CreateKey, ProtectionLevel).
     ProtectionLevel {
         /// The API's default word; the material is on the token all the same.

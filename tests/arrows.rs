@@ -55,10 +55,13 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const EXPOSING: &[(&str, &str)] = &[
     ("envelope.rs", "sealing and opening values"),
     ("token/", "the PIN, and data keys on their way to and from the token"),
-    ("wire/encode/", "SecretData in the answer"),
+    ("keys/blobs.rs", "a caller's plaintext on its way to the token"),
+    ("keys/public.rs", "a data key on its way under a caller's public key"),
+    ("wire/encode/", "SecretData and Plaintext in the answer"),
     ("wire/signature/", "the HMAC key of a request's signature"),
     ("auth/access_key.rs", "an access key's secret on its way under SYS"),
     ("api/fields.rs", "the length limit of SecretData"),
+    ("api/crypto/fields.rs", "the length limit of Plaintext"),
     ("admin/", "a new access key's secret, shown once"),
 ];
 

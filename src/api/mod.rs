@@ -4,6 +4,7 @@
 //!
 //! Adding an operation is one file beside the others and one line in [`table`].
 
+mod crypto;
 mod event;
 mod fields;
 mod keys;
@@ -18,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Caller, Grant};
 use crate::error::Error;
-use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
+use crate::ids::{Alias, Home, KeyRef, KeyVersionId, SecretName, SecretRef};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
 
@@ -74,25 +75,37 @@ pub struct Context<'a> {
 
 /// What a request acts on.
 pub struct Target<'a> {
-    resources: Vec<Resource<'a>>,
-    version: Option<&'a str>,
+    /// Resources, each with its action where that is not the operation's own.
+    resources: Vec<(Option<&'static str>, Resource<'a>)>,
+    version: Option<String>,
 }
 
 impl<'a> Target<'a> {
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
-        Self { resources: vec![resource], version: None }
+        Self { resources: vec![(None, resource)], version: None }
+    }
+
+    /// One resource, on which another permission is needed than the operation's name says.
+    pub fn by(action: &'static str, resource: Resource<'a>) -> Self {
+        Self { resources: vec![(Some(action), resource)], version: None }
     }
 
     /// Another resource, on which the permission is needed as well.
     pub fn and(mut self, resource: Resource<'a>) -> Self {
-        self.resources.push(resource);
+        self.resources.push((None, resource));
+        self
+    }
+
+    /// Another resource, with another permission.
+    pub fn and_by(mut self, action: &'static str, resource: Resource<'a>) -> Self {
+        self.resources.push((Some(action), resource));
         self
     }
 
     /// The version that the record names.
-    pub fn version(mut self, version: &'a str) -> Self {
-        self.version = Some(version);
+    pub fn version(mut self, version: impl ToString) -> Self {
+        self.version = Some(version.to_string());
         self
     }
 }
@@ -110,6 +123,9 @@ pub enum Resource<'a> {
     Keys,
     /// One key.
     Key(&'a KeyRef),
+    /// The key that has this version, which a blob names: looked up to know what the permission is asked for. Where there is
+    /// none, a caller who may not use every key gets the same refusal as for a key that is not its own to use.
+    KeyOf(KeyVersionId),
     /// One alias.
     Alias(&'a Alias),
 }
@@ -127,6 +143,16 @@ impl Resource<'_> {
                 (cx.caller.arn(home, &relative), ask(home, &relative))
             }
             Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
+            Resource::KeyOf(version) => match cx.keys.of_blob(cx.caller, version) {
+                Ok(key) => {
+                    let relative = format!("key/{}", key.id);
+                    (cx.caller.arn(None, &relative), ask(None, &relative))
+                }
+                Err(error) => {
+                    let refused = ask(None, &format!("key/{version}")).and(Err(error));
+                    (cx.caller.arn(None, "key"), refused)
+                }
+            },
             Resource::Key(key) => {
                 let home = key.home.as_ref();
                 match cx.keys.resource(cx.caller, key) {

@@ -169,9 +169,9 @@ fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result
 impl Exchange<'_> {
     /// Asks for the action on every resource; the first is the one that the record names.
     fn authorise(&mut self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
-        self.event.version = target.version.map(str::to_owned);
-        for resource in target.resources {
-            let (arn, grant) = resource.authorise(cx, action);
+        self.event.version = target.version;
+        for (other, resource) in target.resources {
+            let (arn, grant) = resource.authorise(cx, other.unwrap_or(action));
             self.event.resource.get_or_insert(arn);
             self.event.grant = Some(grant?);
         }

@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, secrets};
+use crate::api::{Operation, crypto, keys, secrets};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -18,14 +18,21 @@ operations! {
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
+    crypto::decrypt::Decrypt,
     secrets::delete_secret::DeleteSecret,
     keys::describe_key::DescribeKey,
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
+    crypto::encrypt::Encrypt,
+    crypto::export_data_key::ExportDataKey,
+    crypto::generate_and_export_data_key::GenerateAndExportDataKey,
+    crypto::generate_data_key::GenerateDataKey,
+    crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     secrets::list_secrets::ListSecrets,
+    crypto::re_encrypt::ReEncrypt,
     secrets::restore_secret::RestoreSecret,
 }
 

@@ -1,6 +1,6 @@
 //! Admission of a caller to a key.
 //!
-//! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys::data_key's callers.
+//! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys, secrets.
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
 use crate::auth::Caller;
@@ -14,8 +14,20 @@ use crate::store::KeyRow;
 pub enum Use {
     /// A new data key is made under it.
     GenerateDataKey,
-    /// A data key is unwrapped with it.
+    /// The same, and the data key is not given out.
+    GenerateDataKeyWithoutPlaintext,
+    /// The same, and the data key is given out under a public key.
+    GenerateAndExportDataKey,
+    /// A caller's bytes are encrypted under it.
+    Encrypt,
+    /// A data key is unwrapped with it, or a blob opened.
     Decrypt,
+    /// A blob is opened with it, and what was in it given out under a public key.
+    ExportDataKey,
+    /// A blob is opened with it, to be encrypted anew.
+    ReEncryptFrom,
+    /// What was in another blob is encrypted under it.
+    ReEncryptTo,
 }
 
 impl Use {
@@ -23,12 +35,18 @@ impl Use {
     pub fn action(self) -> &'static str {
         match self {
             Use::GenerateDataKey => "kms:GenerateDataKey",
+            Use::GenerateDataKeyWithoutPlaintext => "kms:GenerateDataKeyWithoutPlaintext",
+            Use::GenerateAndExportDataKey => "kms:GenerateAndExportDataKey",
+            Use::Encrypt => "kms:Encrypt",
             Use::Decrypt => "kms:Decrypt",
+            Use::ExportDataKey => "kms:ExportDataKey",
+            Use::ReEncryptFrom => "kms:ReEncryptFrom",
+            Use::ReEncryptTo => "kms:ReEncryptTo",
         }
     }
 }
 
-/// Proof that a caller may use a key now: the only thing that data keys are made or unwrapped for.
+/// Proof that a caller may use a key now: the only thing that anything is encrypted or decrypted for.
 #[derive(Debug)]
 pub struct AdmittedKey {
     key: KeyId,

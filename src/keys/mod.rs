@@ -1,20 +1,27 @@
 //! Master keys (CMKs): their life, their names, and what they are used for.
 //!
-//! Owns: key states, the steps of creation over token and database, admission of a caller to a key, data keys.
-//! Must not know: HTTP, secrets. Called by: api, secrets, jobs.
+//! Owns: key states, the steps of creation over token and database, admission of a caller to a key, data keys,
+//! callers' blobs. Must not know: HTTP, secrets. Called by: api, secrets, jobs.
 
 mod admit;
 mod alias;
+mod blobs;
 mod data_key;
 mod default_key;
 mod lifecycle;
+mod public;
 
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit};
+pub use blobs::{Decrypted, Encrypted};
 pub use lifecycle::{KeyPage, NewKey};
+pub use public::PublicKey;
+
+pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use crate::clock::Clock;
+use crate::ids::DeploymentId;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
@@ -33,14 +40,22 @@ pub struct Keys {
     store: Arc<Store>,
     token: Arc<Token>,
     clock: Clock,
+    deployment: DeploymentId,
     suite: Suite,
     quotas: KeyQuotas,
 }
 
 impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
-    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas) -> Self {
-        Self { store, token, clock, suite, quotas }
+    pub fn new(
+        store: Arc<Store>,
+        token: Arc<Token>,
+        clock: Clock,
+        deployment: DeploymentId,
+        suite: Suite,
+        quotas: KeyQuotas,
+    ) -> Self {
+        Self { store, token, clock, deployment, suite, quotas }
     }
 
     /// How new data keys are wrapped.

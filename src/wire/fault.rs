@@ -89,6 +89,9 @@ impl Fault {
             Error::AccessKeyInactive => fixed(403, "Forbidden.AccessKey", "This AccessKey is not enabled."),
             Error::NoPermission => fixed(403, "Forbidden.NoPermission", "This operation is forbidden by permission system."),
             Error::UnsupportedOperation => fixed(400, "UnsupportedOperation", "This action is not supported."),
+            Error::Lacking(what) => {
+                told(400, "UnsupportedOperation", format!("This action is not supported: there is no {what}."))
+            }
             Error::LimitExceeded => fixed(
                 400,
                 "Rejected.LimitExceeded",

@@ -6,23 +6,30 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::on_sqlite;
 
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 20] = [
     "CreateAlias",
     "CreateKey",
     "CreateSecret",
+    "Decrypt",
     "DeleteSecret",
     "DescribeKey",
     "DescribeSecret",
     "DisableKey",
     "EnableKey",
+    "Encrypt",
+    "ExportDataKey",
+    "GenerateAndExportDataKey",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
     "GetSecretValue",
     "ListKeys",
     "ListSecrets",
+    "ReEncrypt",
     "RestoreSecret",
     "NoSuchAction",
 ];
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 25] = [
     "SecretName",
     "VersionId",
     "SecretData",
@@ -42,6 +49,11 @@ const NAMES: [&str; 20] = [
     "KeyId",
     "AliasName",
     "KeySpec",
+    "CiphertextBlob",
+    "EncryptionContext",
+    "EncryptionContext.1.Key",
+    "NumberOfBytes",
+    "Plaintext",
     "Unknown",
 ];
 

@@ -1,7 +1,9 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
+mod blobs;
 mod crash;
 mod durable;
+mod forgery;
 mod hostile;
 mod nodes;
 mod tampering;
