@@ -77,6 +77,8 @@ pub enum Error {
     SecretInUse,
     /// No such key.
     KeyNotFound,
+    /// The key has no such version.
+    KeyVersionNotFound,
     /// No such alias.
     AliasNotFound,
     /// An alias of that name exists.

@@ -6,6 +6,7 @@
 //! | module | answers |
 //! |---|---|
 //! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
+//! | [`public_key`] | what is done with a public key alone |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
 //! | [`error`] | what can go wrong, in the API's own words |
@@ -34,6 +35,7 @@ pub mod jobs;
 pub mod keys;
 pub mod kinds;
 pub mod metrics;
+pub mod public_key;
 pub mod secret;
 pub mod secrets;
 pub mod store;

@@ -59,6 +59,11 @@ impl Plaintext {
         Self::new(STANDARD.encode(bytes).into_bytes())
     }
 
+    /// These bytes as text.
+    pub fn to_base64(&self) -> Self {
+        Self::base64(&self.0)
+    }
+
     /// The bytes of this text; none if it is not Base64.
     pub fn from_base64(&self) -> Option<Self> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(self.0.len()));

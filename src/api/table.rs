@@ -15,6 +15,10 @@ macro_rules! operations {
 }
 
 operations! {
+    crypto::asymmetric_decrypt::AsymmetricDecrypt,
+    crypto::asymmetric_encrypt::AsymmetricEncrypt,
+    crypto::asymmetric_sign::AsymmetricSign,
+    crypto::asymmetric_verify::AsymmetricVerify,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
@@ -29,11 +33,14 @@ operations! {
     crypto::generate_and_export_data_key::GenerateAndExportDataKey,
     crypto::generate_data_key::GenerateDataKey,
     crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
+    crypto::generate_mac::GenerateMac,
+    crypto::get_public_key::GetPublicKey,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     secrets::list_secrets::ListSecrets,
     crypto::re_encrypt::ReEncrypt,
     secrets::restore_secret::RestoreSecret,
+    crypto::verify_mac::VerifyMac,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant.

@@ -6,7 +6,7 @@
 use crate::auth::Caller;
 use crate::error::{Error, RejectedState};
 use crate::ids::{KeyId, KeyVersionId};
-use crate::kinds::KeyState;
+use crate::kinds::{KeySpec, KeyState, KeyUsage};
 use crate::store::KeyRow;
 
 /// What a key is used for; each is a permission of its own.
@@ -28,6 +28,20 @@ pub enum Use {
     ReEncryptFrom,
     /// What was in another blob is encrypted under it.
     ReEncryptTo,
+    /// Something is encrypted under its public half.
+    AsymmetricEncrypt,
+    /// Something is decrypted with its private half.
+    AsymmetricDecrypt,
+    /// A digest is signed with its private half.
+    AsymmetricSign,
+    /// A signature is verified with its public half.
+    AsymmetricVerify,
+    /// Its public half is given out.
+    GetPublicKey,
+    /// A MAC is made with it.
+    GenerateMac,
+    /// A MAC is verified with it.
+    VerifyMac,
 }
 
 impl Use {
@@ -42,6 +56,32 @@ impl Use {
             Use::ExportDataKey => "kms:ExportDataKey",
             Use::ReEncryptFrom => "kms:ReEncryptFrom",
             Use::ReEncryptTo => "kms:ReEncryptTo",
+            Use::AsymmetricEncrypt => "kms:AsymmetricEncrypt",
+            Use::AsymmetricDecrypt => "kms:AsymmetricDecrypt",
+            Use::AsymmetricSign => "kms:AsymmetricSign",
+            Use::AsymmetricVerify => "kms:AsymmetricVerify",
+            Use::GetPublicKey => "kms:GetPublicKey",
+            Use::GenerateMac => "kms:GenerateMac",
+            Use::VerifyMac => "kms:VerifyMac",
+        }
+    }
+
+    /// Whether a key is of the sort that this needs.
+    fn fits(self, spec: KeySpec, usage: KeyUsage) -> bool {
+        match self {
+            Use::GenerateDataKey
+            | Use::GenerateDataKeyWithoutPlaintext
+            | Use::GenerateAndExportDataKey
+            | Use::Encrypt
+            | Use::Decrypt
+            | Use::ExportDataKey
+            | Use::ReEncryptTo => spec.is_symmetric(),
+            // Public-key ciphertext can be encrypted anew too.
+            Use::ReEncryptFrom => usage == KeyUsage::EncryptDecrypt,
+            Use::AsymmetricEncrypt | Use::AsymmetricDecrypt => spec.is_pair() && usage == KeyUsage::EncryptDecrypt,
+            Use::AsymmetricSign | Use::AsymmetricVerify => usage == KeyUsage::SignVerify,
+            Use::GetPublicKey => spec.is_pair(),
+            Use::GenerateMac | Use::VerifyMac => usage == KeyUsage::GenerateVerifyMac,
         }
     }
 }
@@ -51,6 +91,7 @@ impl Use {
 pub struct AdmittedKey {
     key: KeyId,
     primary: KeyVersionId,
+    spec: KeySpec,
 }
 
 impl AdmittedKey {
@@ -63,13 +104,18 @@ impl AdmittedKey {
     pub fn primary(&self) -> &KeyVersionId {
         &self.primary
     }
+
+    /// What it is made of.
+    pub fn spec(&self) -> KeySpec {
+        self.spec
+    }
 }
 
 /// Admits a caller to a key of its account. A key that the service made for itself needs no permission: the permission on the
 /// secret stands for it.
 ///
 /// # Errors
-/// [`Error::NoPermission`]; [`Error::KeyState`] in a state in which the key cannot be used.
+/// [`Error::NoPermission`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`] in a state in which the key cannot be used.
 pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey, Error> {
     if key.account_id != caller.account {
         return Err(Error::NoPermission);
@@ -77,8 +123,11 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     if !key.service {
         caller.authorise(purpose.action(), None, &format!("key/{}", key.id))?;
     }
+    if !purpose.fits(key.spec, key.usage) {
+        return Err(Error::UnsupportedOperation);
+    }
     usable(key.state)?;
-    Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
 }
 
 /// Whether a key in this state can be used.

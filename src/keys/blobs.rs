@@ -11,6 +11,7 @@ use crate::auth::Caller;
 use crate::envelope::blob::{Blob, EncryptionContext, Identity};
 use crate::error::Error;
 use crate::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::keys::asymmetric::lost;
 use crate::keys::{AdmittedKey, Keys, Use, admit};
 use crate::kinds::{KeyState, Suite};
 use crate::secret::Plaintext;
@@ -46,7 +47,7 @@ impl Keys {
         admit(caller, &self.find(caller, key)?, purpose)
     }
 
-    /// The key of the caller's account that has this version.
+    /// The symmetric key of the caller's account that has this version.
     ///
     /// # Errors
     /// The answer to every wrong blob where there is none, also where another account has it.
@@ -54,8 +55,8 @@ impl Keys {
         self.store.read("key_of_blob", |tx| {
             let version = tx.key_version_by_id(version)?.ok_or(Abort::App(wrong_blob()))?;
             let key = tx.key_by_id(&version.key_id)?;
-            let ours = key.filter(|k| k.account_id == caller.account && k.state != KeyState::Creating);
-            ours.ok_or(Abort::App(wrong_blob()))
+            let ours = |k: &KeyRow| k.account_id == caller.account && k.state != KeyState::Creating && k.spec.is_symmetric();
+            key.filter(ours).ok_or(Abort::App(wrong_blob()))
         })
     }
 
@@ -93,8 +94,7 @@ impl Keys {
                 log::debug!("a blob that the token cannot process: {what}");
                 wrong_blob()
             }
-            TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
-            other => other.into(),
+            other => lost(other),
         })?;
         Ok(Decrypted { plaintext: Plaintext::new(std::mem::take(&mut *opened)), key, key_version })
     }

@@ -9,10 +9,11 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
+use crate::keys::asymmetric::lost;
 use crate::keys::{Keys, alias};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tagged, Tx};
-use crate::token::ObjectKind;
+use crate::token::{Material, ObjectKind};
 
 /// After this long in `Creating` a key's maker is taken for dead, ms.
 const STALE_MS: i64 = 60_000;
@@ -87,10 +88,9 @@ impl Keys {
     /// Makes what `begin` has inserted rows for. `caller` is given when the key is the effect of its request; the last step then
     /// uses up its nonce.
     pub(super) fn finish(&self, key: &KeyRow, new: &NewKey, caller: Option<&Caller>) -> Result<KeyRow, Error> {
-        let made = self
-            .token
-            .create(&key.primary_version, ObjectKind::Cmk(new.spec))
-            .map_err(Error::from)
+        let made = Material::of(new.spec, new.usage)
+            .and_then(|material| self.token.create(&key.primary_version, ObjectKind::Cmk(material)))
+            .map_err(lost)
             .and_then(|()| self.enable_new(key, new, caller));
         if made.is_err()
             && let Err(left) = self.creation_fail(key)

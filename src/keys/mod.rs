@@ -5,18 +5,21 @@
 
 mod admit;
 mod alias;
+mod asymmetric;
 mod blobs;
 mod data_key;
 mod default_key;
 mod lifecycle;
 mod public;
+mod spec;
 
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit};
+pub use asymmetric::AdmittedVersion;
 pub use blobs::{Decrypted, Encrypted};
 pub use lifecycle::{KeyPage, NewKey};
-pub use public::PublicKey;
+pub use public::ExportKey;
 
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 

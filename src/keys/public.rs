@@ -1,62 +1,46 @@
-//! Public keys: what needs no secret is done in this process.
+//! Public keys that callers send.
 //!
-//! Owns: encryption under a public key. Must not know: whose it is. Called by: api (a caller's own key), keys (a master key's).
-//! Sources: RFC 8017 (OAEP); the pages of ExportDataKey and AsymmetricEncrypt.
-
-use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey};
+//! Owns: which of them a data key is exported under. Must not know: data keys. Called by: api.
+//! Source: the page of ExportDataKey.
 
 use crate::error::Error;
 use crate::kinds::{EncryptionAlgorithm, WrappingKeySpec};
+use crate::public_key::PublicKey;
 use crate::secret::Plaintext;
 
-/// An RSA public key and how to encrypt with it.
-pub struct PublicKey {
-    key: OaepPublicEncryptingKey,
-    algorithm: &'static OaepAlgorithm,
+/// A public key of a caller's, and how to encrypt under it.
+pub struct ExportKey {
+    key: PublicKey,
+    algorithm: EncryptionAlgorithm,
+    longest: usize,
 }
 
-impl PublicKey {
-    /// A key that a caller sent to have a data key exported under it.
+impl ExportKey {
+    /// The key in these bytes, SubjectPublicKeyInfo in DER.
     ///
     /// # Errors
-    /// [`Error::Lacking`] for what is not served, [`Error::InvalidParameter`] for words that do not belong together, or if the
-    /// bytes are not the SubjectPublicKeyInfo (DER) of such a key.
-    pub fn of_caller(spec: WrappingKeySpec, algorithm: EncryptionAlgorithm, der: &[u8]) -> Result<Self, Error> {
+    /// [`Error::Lacking`] for what is not served, [`Error::InvalidParameter`] for words that do not belong together and for
+    /// bytes that are no such key.
+    pub fn new(spec: WrappingKeySpec, algorithm: EncryptionAlgorithm, der: &[u8]) -> Result<Self, Error> {
         match (spec, algorithm) {
             (WrappingKeySpec::EcSm2, EncryptionAlgorithm::Sm2Pke) => return Err(Error::Lacking("SM2PKE".into())),
             (WrappingKeySpec::EcSm2, _) | (_, EncryptionAlgorithm::Sm2Pke) => return Err(Error::invalid("WrappingAlgorithm")),
             (WrappingKeySpec::Rsa2048, _) => {}
         }
-        let key = PublicEncryptingKey::from_der(der).map_err(|_| Error::invalid("PublicKeyBlob"))?;
-        if key.key_size_bits() != 2048 {
-            return Err(Error::invalid("PublicKeyBlob"));
+        let key = PublicKey::from_der(der.to_vec());
+        match (key.rsa_bits(), key.longest_plaintext(algorithm)) {
+            (Some(2048), Ok(longest)) => Ok(Self { key, algorithm, longest }),
+            _ => Err(Error::invalid("PublicKeyBlob")),
         }
-        Self::new(key, algorithm)
     }
 
-    fn new(key: PublicEncryptingKey, algorithm: EncryptionAlgorithm) -> Result<Self, Error> {
-        let algorithm = match algorithm {
-            EncryptionAlgorithm::OaepSha256 => &OAEP_SHA256_MGF1SHA256,
-            EncryptionAlgorithm::OaepSha1 => &OAEP_SHA1_MGF1SHA1,
-            EncryptionAlgorithm::Sm2Pke => return Err(Error::Lacking("SM2PKE".into())),
-        };
-        let key = OaepPublicEncryptingKey::new(key).map_err(|_| Error::Internal("a public key cannot encrypt".into()))?;
-        Ok(Self { key, algorithm })
-    }
-
-    /// The most bytes that can be encrypted.
+    /// The most bytes that can be exported.
     pub fn longest(&self) -> usize {
-        self.key.max_plaintext_size(self.algorithm)
+        self.longest
     }
 
-    /// Encrypts at most [`PublicKey::longest`] bytes.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for more.
-    pub fn encrypt(&self, plaintext: &Plaintext) -> Result<Vec<u8>, Error> {
-        let mut ciphertext = vec![0; self.key.ciphertext_size()];
-        let done = self.key.encrypt(self.algorithm, plaintext.expose(), &mut ciphertext, None);
-        done.map_err(|_| Error::Internal("encryption under a public key failed".into()))?;
-        Ok(ciphertext)
+    /// Encrypts a data key; none if it is longer than [`ExportKey::longest`].
+    pub fn encrypt(&self, data_key: &Plaintext) -> Option<Vec<u8>> {
+        self.key.encrypt(self.algorithm, data_key.expose()).ok()
     }
 }

@@ -9,13 +9,14 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use cryptoki::context::{Function, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
-use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::{Limit, TokenInfo};
 use cryptoki::types::AuthPin;
 
 use super::TokenConfig;
+use super::asymmetric::Refused;
 use super::context::{Claim, find_slot};
 use super::errors::{Failure, TokenError, describe};
 use super::pool::{Access, Pool};
@@ -38,6 +39,9 @@ pub(super) struct Epoch {
     /// One session: on SoftHSM 2.6.1 objects made in parallel fail or break, so it is also the lock of all creation.
     writer: Pool,
     handles: RwLock<HashMap<(KeyVersionId, Half), ObjectHandle>>,
+    /// What the token can do, by its own account.
+    pub(super) mechanisms: Vec<MechanismType>,
+    pub(super) refused: Refused,
     canary: Canary,
     /// Holds the login, which ends with the last session, and the canary's key. Never used for anything else.
     _anchor: Mutex<Session>,
@@ -72,6 +76,8 @@ impl Epoch {
             readers: Pool::new(pkcs11.clone(), slot, Access::ReadOnly, limit),
             writer: Pool::new(pkcs11.clone(), slot, Access::ReadWrite, 1),
             handles: RwLock::default(),
+            mechanisms: pkcs11.get_mechanism_list(slot)?,
+            refused: Refused::default(),
             canary,
             _anchor: Mutex::new(anchor),
         })

@@ -11,7 +11,8 @@
 //! | `pool.rs`, `context.rs` | sessions; the library and the slot |
 //! | `templates.rs` | every attribute |
 //! | `create.rs` | making, proving, destroying objects |
-//! | `suites.rs`, `signing.rs` | how bytes are encrypted, MACed, signed |
+//! | `material.rs` | what a master key is on the token, by its spec and usage |
+//! | `suites.rs`, `signing.rs`, `asymmetric.rs`, `oaep.rs` | how bytes are encrypted, MACed, signed |
 //! | `errors.rs`, `status.rs` | what every return code means; what is counted |
 //! | `softhsm.rs` | a throw-away SoftHSM token, for `bulla dev` and tests |
 //!
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 
 pub use self::create::Object;
 pub use self::errors::TokenError;
+pub use self::material::Material;
 pub use self::status::{Counts, TokenStatus};
 pub use self::templates::ObjectKind;
 
@@ -44,8 +46,10 @@ use self::templates::Half;
 use crate::canonical::Canonical;
 use crate::ids::KeyVersionId;
 use crate::kinds::Suite;
+use crate::public_key::PublicKey;
 use crate::secret::{DataKey, Pin};
 
+mod asymmetric;
 mod context;
 mod create;
 mod epoch;
@@ -54,6 +58,8 @@ mod errors;
 #[path = "../../softhsm/isolated.rs"]
 mod isolated;
 mod link;
+mod material;
+mod oaep;
 mod pool;
 mod signing;
 pub mod softhsm;
@@ -311,11 +317,11 @@ impl Token {
         })
     }
 
-    /// The public key of an [`ObjectKind::Aud`]: SubjectPublicKeyInfo in DER.
+    /// The public half of a pair.
     ///
     /// # Errors
     /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
-    pub fn public_key(&self, id: &KeyVersionId) -> Result<Vec<u8>, TokenError> {
+    pub fn public_key(&self, id: &KeyVersionId) -> Result<PublicKey, TokenError> {
         self.link.run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| {
             let key = epoch.handle(session, id, Half::Public)?;
             signing::public_key(session, key)

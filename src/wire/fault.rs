@@ -105,6 +105,7 @@ impl Fault {
             }
             Error::SecretInUse => fixed(409, "Rejected.ResourceInUse", "restore normal secret"),
             Error::KeyNotFound => fixed(404, "Forbidden.KeyNotFound", "The specified Key is not found."),
+            Error::KeyVersionNotFound => fixed(404, "Forbidden.KeyVersionNotFound", "The specified Key version is not found."),
             Error::AliasNotFound => fixed(404, "Forbidden.AliasNotFound", "The specified Alias is not found."),
             Error::AliasExists => fixed(400, "AliasAlreadyExists", "AliasName Already Exists."),
             Error::KeyState(state) => key_state(*state),

@@ -6,7 +6,11 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::on_sqlite;
 
-const ACTIONS: [&str; 20] = [
+const ACTIONS: [&str; 27] = [
+    "AsymmetricDecrypt",
+    "AsymmetricEncrypt",
+    "AsymmetricSign",
+    "AsymmetricVerify",
     "CreateAlias",
     "CreateKey",
     "CreateSecret",
@@ -21,15 +25,18 @@ const ACTIONS: [&str; 20] = [
     "GenerateAndExportDataKey",
     "GenerateDataKey",
     "GenerateDataKeyWithoutPlaintext",
+    "GenerateMac",
+    "GetPublicKey",
     "GetSecretValue",
     "ListKeys",
     "ListSecrets",
     "ReEncrypt",
     "RestoreSecret",
+    "VerifyMac",
     "NoSuchAction",
 ];
 
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 29] = [
     "SecretName",
     "VersionId",
     "SecretData",
@@ -49,9 +56,13 @@ const NAMES: [&str; 25] = [
     "KeyId",
     "AliasName",
     "KeySpec",
+    "Algorithm",
     "CiphertextBlob",
+    "Digest",
     "EncryptionContext",
     "EncryptionContext.1.Key",
+    "KeyVersionId",
+    "Message",
     "NumberOfBytes",
     "Plaintext",
     "Unknown",

@@ -6,6 +6,7 @@ mod durable;
 mod forgery;
 mod hostile;
 mod nodes;
+mod pairs;
 mod tampering;
 
 use bulla_test_support::client::Client;

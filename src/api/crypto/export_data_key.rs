@@ -7,7 +7,7 @@ use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyId, KeyVersionId};
-use crate::keys::{PublicKey, Use};
+use crate::keys::{ExportKey, Use};
 use crate::kinds::{EncryptionAlgorithm, WrappingKeySpec};
 
 /// ExportDataKey.
@@ -35,8 +35,8 @@ pub struct Response {
 }
 
 impl Request {
-    fn public_key(&self) -> Result<PublicKey, Error> {
-        PublicKey::of_caller(self.wrapping_key_spec, self.wrapping_algorithm, &self.public_key_blob.0)
+    fn export_key(&self) -> Result<ExportKey, Error> {
+        ExportKey::new(self.wrapping_key_spec, self.wrapping_algorithm, &self.public_key_blob.0)
     }
 }
 
@@ -48,7 +48,7 @@ impl Operation for ExportDataKey {
     type Response = Response;
 
     fn check(request: &Request) -> Result<(), Error> {
-        request.public_key().map(drop)
+        request.export_key().map(drop)
     }
 
     fn target(request: &Request) -> Target<'_> {
@@ -57,12 +57,12 @@ impl Operation for ExportDataKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let public_key = request.public_key()?;
+        let export_key = request.export_key()?;
         let context = request.encryption_context.unwrap_or_default().0;
         let opened = cx.keys.decrypt(cx.caller, &request.ciphertext_blob.0, Use::ExportDataKey, &context)?;
         // What is in the blob need not be a data key: Encrypt takes any text.
-        let data_key = opened.plaintext.from_base64().ok_or_else(|| Error::invalid("CiphertextBlob"))?;
-        let exported = public_key.encrypt(&data_key).map_err(|_| Error::invalid("CiphertextBlob"))?;
+        let exported = opened.plaintext.from_base64().and_then(|data_key| export_key.encrypt(&data_key));
+        let exported = exported.ok_or_else(|| Error::invalid("CiphertextBlob"))?;
         rehearsed(request.dry_run)?;
         Ok(Response { exported_data_key: Base64(exported), key_id: opened.key, key_version_id: opened.key_version })
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::api::fields::Bounded;
 use crate::keys::{Blob, EncryptionContext};
 use crate::kinds::DataKeySpec;
+use crate::public_key::Digest32;
 use crate::secret::Plaintext;
 
 /// Bytes, as Base64 in the request or the answer.
@@ -32,6 +33,29 @@ impl<'de> Deserialize<'de> for Base64 {
             Ok(bytes) if !bytes.is_empty() => Ok(Self(bytes)),
             _ => Err(de::Error::custom("bytes in Base64")),
         }
+    }
+}
+
+/// Secret bytes, as Base64 in the request.
+pub struct SecretBytes(pub Plaintext);
+
+impl<'de> Deserialize<'de> for SecretBytes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match Plaintext::deserialize(d)?.from_base64() {
+            Some(bytes) if !bytes.expose().is_empty() => Ok(Self(bytes)),
+            _ => Err(de::Error::custom("bytes in Base64")),
+        }
+    }
+}
+
+/// Digest of AsymmetricSign and AsymmetricVerify: 32 bytes, the SHA-256 of the message, in Base64.
+#[derive(Debug)]
+pub struct Digest(pub Digest32);
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let Base64(bytes) = Base64::deserialize(d)?;
+        bytes.try_into().map(Self).map_err(|_| de::Error::custom("32 bytes in Base64"))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyId, KeyRef, KeyVersionId};
-use crate::keys::{PublicKey, Use};
+use crate::keys::{ExportKey, Use};
 use crate::kinds::{DataKeySpec, EncryptionAlgorithm, WrappingKeySpec};
 
 /// GenerateAndExportDataKey.
@@ -38,8 +38,8 @@ pub struct Response {
 }
 
 impl Request {
-    fn public_key(&self) -> Result<PublicKey, Error> {
-        PublicKey::of_caller(self.wrapping_key_spec, self.wrapping_algorithm, &self.public_key_blob.0)
+    fn export_key(&self) -> Result<ExportKey, Error> {
+        ExportKey::new(self.wrapping_key_spec, self.wrapping_algorithm, &self.public_key_blob.0)
     }
 
     fn length(&self) -> usize {
@@ -56,7 +56,7 @@ impl Operation for GenerateAndExportDataKey {
 
     fn check(request: &Request) -> Result<(), Error> {
         // 214 bytes at most under RSA_2048, whatever GenerateDataKey can make.
-        if request.length() > request.public_key()?.longest() { Err(Error::invalid("NumberOfBytes")) } else { Ok(()) }
+        if request.length() > request.export_key()?.longest() { Err(Error::invalid("NumberOfBytes")) } else { Ok(()) }
     }
 
     fn target(request: &Request) -> Target<'_> {
@@ -64,12 +64,12 @@ impl Operation for GenerateAndExportDataKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let public_key = request.public_key()?;
+        let export_key = request.export_key()?;
         let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateAndExportDataKey)?;
         rehearsed(request.dry_run)?;
         let text = cx.keys.new_data_key_text(request.length())?;
-        let data_key = text.from_base64().ok_or_else(|| Error::Internal("a data key is not Base64".into()))?;
-        let exported = public_key.encrypt(&data_key)?;
+        let exported = text.from_base64().and_then(|data_key| export_key.encrypt(&data_key));
+        let exported = exported.ok_or_else(|| Error::Internal("a new data key cannot be exported".into()))?;
         let context = request.encryption_context.unwrap_or_default().0;
         let made = cx.keys.encrypt(cx.caller, &key, &text, &context)?;
         Ok(Response {

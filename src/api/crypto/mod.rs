@@ -1,5 +1,9 @@
 //! Cryptographic operations, one file each: what the key is asked for is done on the token.
 
+pub mod asymmetric_decrypt;
+pub mod asymmetric_encrypt;
+pub mod asymmetric_sign;
+pub mod asymmetric_verify;
 pub mod decrypt;
 pub mod encrypt;
 pub mod export_data_key;
@@ -7,7 +11,10 @@ mod fields;
 pub mod generate_and_export_data_key;
 pub mod generate_data_key;
 pub mod generate_data_key_without_plaintext;
+pub mod generate_mac;
+pub mod get_public_key;
 pub mod re_encrypt;
+pub mod verify_mac;
 
 use serde::Serialize;
 

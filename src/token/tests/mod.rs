@@ -6,11 +6,11 @@ use super::epoch::Epoch;
 use super::isolated::isolated;
 use super::*;
 use crate::canonical::Purpose;
-use crate::kinds::KeySpec;
 
 mod faults;
 mod objects;
 mod operations;
+mod pairs;
 
 const S1: Suite = Suite::AesGcmCallerIv;
 
@@ -36,7 +36,7 @@ fn new_token(sessions: usize, wait_ms: u64) -> Token {
 
 fn new_key(token: &Token) -> KeyVersionId {
     let id = KeyVersionId::new();
-    token.create(&id, ObjectKind::Cmk(KeySpec::Aes256)).expect("a new key");
+    token.create(&id, ObjectKind::Cmk(Material::Aes(32))).expect("a new key");
     id
 }
 
