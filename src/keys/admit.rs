@@ -76,7 +76,7 @@ impl Use {
             | Use::Decrypt
             | Use::ExportDataKey
             | Use::ReEncryptTo => spec.is_symmetric(),
-            // Public-key ciphertext can be encrypted anew too.
+            // Also a pair's ciphertext can be encrypted anew.
             Use::ReEncryptFrom => usage == KeyUsage::EncryptDecrypt,
             Use::AsymmetricEncrypt | Use::AsymmetricDecrypt => spec.is_pair() && usage == KeyUsage::EncryptDecrypt,
             Use::AsymmetricSign | Use::AsymmetricVerify => usage == KeyUsage::SignVerify,
