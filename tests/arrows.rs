@@ -26,10 +26,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error",     &["bottom", "envelope", "audit", "token", "store"]),   // the From impls
     ("wire",      &["ids", "clock", "secret", "error"]),
     ("auth",      &["bottom", "error", "wire", "token", "store"]),
-    ("keys",      &["bottom", "public_key", "error", "integrity", "envelope", "token", "store", "auth"]),
-    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "keys"]), // never the token
+    ("tags",      &["bottom", "error", "store"]),
+    ("keys",      &["bottom", "public_key", "error", "integrity", "envelope", "token", "store", "auth", "tags"]),
+    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "tags", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
-    ("api",       &["bottom", "public_key", "error", "metrics", "audit", "wire", "auth", "store", "keys", "secrets"]),
+    ("api",       &["bottom", "public_key", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
     ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth",
                     "keys", "secrets", "jobs", "api", "http"]),

@@ -12,6 +12,7 @@ mod default_key;
 mod lifecycle;
 mod public;
 mod spec;
+mod tags;
 
 use std::sync::Arc;
 

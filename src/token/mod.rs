@@ -109,7 +109,7 @@ pub struct TokenConfig {
     /// Sessions for the use of keys, at most; fewer if the token has fewer. Two more are kept: one holds the login, one makes and
     /// destroys keys.
     pub sessions: usize,
-    /// How long a call waits for a session to come free before it is [`TokenError::Busy`].
+    /// How long a call waits for a session to come free before it is [`TokenError::Busy`]; longer for the one that makes keys.
     pub session_wait: Duration,
 }
 

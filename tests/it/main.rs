@@ -4,9 +4,11 @@ mod blobs;
 mod crash;
 mod durable;
 mod forgery;
+mod golden;
 mod hostile;
 mod nodes;
 mod pairs;
+mod tags;
 mod tampering;
 
 use bulla_test_support::client::Client;
