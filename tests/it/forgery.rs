@@ -6,14 +6,10 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bulla_test_support::server::Server;
+use bulla_test_support::sizes::size;
 
 use super::blobs::{encrypt, new_key, refused};
 use super::on_sqlite;
-
-/// Forged blobs sent; `BULLA_SOAK=1` sends ten times as many.
-fn forged() -> usize {
-    if std::env::var_os("BULLA_SOAK").is_some_and(|set| set == "1") { 100_000 } else { 10_000 }
-}
 
 /// A figure without labels, from /metrics.
 fn figure(server: &Server, name: &str) -> u64 {
@@ -30,6 +26,7 @@ fn forged_blobs_harm_nobody() {
     let key = new_key(&client, "Aliyun_AES_256");
     let blob = STANDARD.decode(encrypt(&client, &key, "QQ==", "")).expect("Base64");
     let whole = STANDARD.encode(&blob);
+    let forged = size(10_000, 100_000);
     let (next, served, ended) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
 
     thread::scope(|scope| {
@@ -47,7 +44,7 @@ fn forged_blobs_harm_nobody() {
                     let client = server.client();
                     loop {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        if n >= forged() {
+                        if n >= forged {
                             return;
                         }
                         // The head stays, so that each of them reaches the token; IV, ciphertext and tag change in turn.
@@ -65,7 +62,7 @@ fn forged_blobs_harm_nobody() {
         forgers.into_iter().for_each(|forger| forger.expect("forgeries are refused"));
     });
 
-    assert!(served.load(Ordering::Relaxed) > forged() / 100, "{} served meanwhile", served.load(Ordering::Relaxed));
+    assert!(served.load(Ordering::Relaxed) > forged / 100, "{} served meanwhile", served.load(Ordering::Relaxed));
     assert_eq!(figure(&server, "bulla_token_epochs_total"), 1, "no reconnect");
     assert_eq!(figure(&server, "bulla_token_up"), 1);
     assert_eq!(figure(&server, "bulla_integrity_alarms_total"), 0);
