@@ -42,7 +42,7 @@ impl Keys {
     /// Admits a caller to the key that it names.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], and those of [`admit`].
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], and those of [`admit()`].
     pub fn admit(&self, caller: &Caller, key: &KeyRef, purpose: Use) -> Result<AdmittedKey, Error> {
         admit(caller, &self.find(caller, key)?, purpose)
     }
@@ -81,7 +81,7 @@ impl Keys {
     /// Opens a blob with the key version that it names.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] naming CiphertextBlob, whatever is wrong with blob or context; those of [`admit`];
+    /// [`Error::InvalidParameter`] naming CiphertextBlob, whatever is wrong with blob or context; those of [`admit()`];
     /// [`Error::Unavailable`] when the token is away; [`Error::Integrity`] if it has lost the key.
     pub fn decrypt(&self, caller: &Caller, blob: &Blob, purpose: Use, context: &EncryptionContext) -> Result<Decrypted, Error> {
         let admitted = admit(caller, &self.of_blob(caller, &blob.key_version)?, purpose)?;
