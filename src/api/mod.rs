@@ -8,6 +8,7 @@ mod crypto;
 mod event;
 mod fields;
 mod keys;
+mod policies;
 mod secrets;
 mod service;
 pub mod table;
@@ -18,10 +19,10 @@ pub use service::{Answer, Limits, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Caller, Grant};
+use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
 use crate::ids::{Alias, Home, KeyRef, KeyVersionId, SecretName, SecretRef};
-use crate::keys::Keys;
+use crate::keys::{Keys, Use};
 use crate::secrets::Secrets;
 
 /// What an operation does to the world; decides how it is recorded.
@@ -72,12 +73,14 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// Secrets.
     pub secrets: &'a Secrets,
+    /// Who may what.
+    pub auth: &'a Auth,
 }
 
 /// What a request acts on.
 pub struct Target<'a> {
-    /// Resources, each with its action where that is not the operation's own.
-    resources: Vec<(Option<&'static str>, Resource<'a>)>,
+    /// Resources; each may be a key that is used in a way of its own, else the operation's name is the permission.
+    resources: Vec<(Option<Use>, Resource<'a>)>,
     version: Option<String>,
 }
 
@@ -87,9 +90,9 @@ impl<'a> Target<'a> {
         Self { resources: vec![(None, resource)], version: None }
     }
 
-    /// One resource, on which another permission is needed than the operation's name says.
-    pub fn by(action: &'static str, resource: Resource<'a>) -> Self {
-        Self { resources: vec![(Some(action), resource)], version: None }
+    /// One resource, as a key that is used like this: needs the permission for that use, with what conditions can ask of it.
+    pub fn using(purpose: Use, resource: Resource<'a>) -> Self {
+        Self { resources: vec![(Some(purpose), resource)], version: None }
     }
 
     /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
@@ -105,9 +108,9 @@ impl<'a> Target<'a> {
         self
     }
 
-    /// Another resource, with another permission.
-    pub fn and_by(mut self, action: &'static str, resource: Resource<'a>) -> Self {
-        self.resources.push((Some(action), resource));
+    /// Another resource, as a key that is used like this.
+    pub fn and_using(mut self, purpose: Use, resource: Resource<'a>) -> Self {
+        self.resources.push((Some(purpose), resource));
         self
     }
 
@@ -136,15 +139,18 @@ pub enum Resource<'a> {
     KeyOf(KeyVersionId),
     /// One alias.
     Alias(&'a Alias),
+    /// Nothing in particular: only a policy on `*` allows it.
+    Everything,
 }
 
 impl Resource<'_> {
     /// The ARN that the record names, and the grant of the action on this resource.
-    fn authorise(&self, cx: &Context<'_>, action: &str) -> (String, Result<Grant, Error>) {
-        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise(action, home, relative);
+    fn authorise(&self, cx: &Context<'_>, action: &str, facts: Facts<'_>) -> (String, Result<Grant, Error>) {
+        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise_given(action, home, relative, facts);
         match self {
             Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
+            Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
             Resource::Secret(secret) => {
                 let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));

@@ -160,7 +160,7 @@ fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result
     let request: O::Request = params.decode()?;
     O::check(&request)?;
     let service = exchange.service;
-    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets };
+    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets, auth: &service.auth };
     exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
     let response = O::run(&cx, request)?;
@@ -171,8 +171,9 @@ impl Exchange<'_> {
     /// Asks for the action on every resource; the first is the one that the record names.
     fn authorise(&mut self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
         self.event.version = target.version;
-        for (other, resource) in target.resources {
-            let (arn, grant) = resource.authorise(cx, other.unwrap_or(action));
+        for (purpose, resource) in target.resources {
+            let (action, facts) = purpose.map_or((action, None), |purpose| (purpose.action(), purpose.fact()));
+            let (arn, grant) = resource.authorise(cx, action, facts.as_slice());
             self.event.resource.get_or_insert(arn);
             self.event.grant = Some(grant?);
         }

@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, crypto, keys, secrets, tags};
+use crate::api::{Operation, crypto, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -34,7 +34,10 @@ operations! {
     crypto::generate_data_key::GenerateDataKey,
     crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
     crypto::generate_mac::GenerateMac,
+    policies::get_key_policy::GetKeyPolicy,
     crypto::get_public_key::GetPublicKey,
+    secrets::get_random_password::GetRandomPassword,
+    policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     tags::list_resource_tags::ListResourceTags,
@@ -42,6 +45,8 @@ operations! {
     tags::list_tag_resources::ListTagResources,
     crypto::re_encrypt::ReEncrypt,
     secrets::restore_secret::RestoreSecret,
+    policies::set_key_policy::SetKeyPolicy,
+    policies::set_secret_policy::SetSecretPolicy,
     tags::tag_resource::TagResource,
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,

@@ -3,10 +3,10 @@
 //! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys, secrets.
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
-use crate::auth::Caller;
+use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
 use crate::error::{Error, RejectedState};
-use crate::ids::{KeyId, KeyVersionId};
-use crate::kinds::{KeySpec, KeyState, KeyUsage};
+use crate::ids::{Home, KeyId, KeyVersionId};
+use crate::kinds::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::store::KeyRow;
 
 /// What a key is used for; each is a permission of its own.
@@ -26,12 +26,14 @@ pub enum Use {
     ExportDataKey,
     /// A blob is opened with it, to be encrypted anew.
     ReEncryptFrom,
+    /// The same with what was encrypted under its public half.
+    ReEncryptFromPair(EncryptionAlgorithm),
     /// What was in another blob is encrypted under it.
     ReEncryptTo,
     /// Something is encrypted under its public half.
-    AsymmetricEncrypt,
+    AsymmetricEncrypt(EncryptionAlgorithm),
     /// Something is decrypted with its private half.
-    AsymmetricDecrypt,
+    AsymmetricDecrypt(EncryptionAlgorithm),
     /// A digest is signed with its private half.
     AsymmetricSign,
     /// A signature is verified with its public half.
@@ -54,15 +56,26 @@ impl Use {
             Use::Encrypt => "kms:Encrypt",
             Use::Decrypt => "kms:Decrypt",
             Use::ExportDataKey => "kms:ExportDataKey",
-            Use::ReEncryptFrom => "kms:ReEncryptFrom",
+            Use::ReEncryptFrom | Use::ReEncryptFromPair(_) => "kms:ReEncryptFrom",
             Use::ReEncryptTo => "kms:ReEncryptTo",
-            Use::AsymmetricEncrypt => "kms:AsymmetricEncrypt",
-            Use::AsymmetricDecrypt => "kms:AsymmetricDecrypt",
+            Use::AsymmetricEncrypt(_) => "kms:AsymmetricEncrypt",
+            Use::AsymmetricDecrypt(_) => "kms:AsymmetricDecrypt",
             Use::AsymmetricSign => "kms:AsymmetricSign",
             Use::AsymmetricVerify => "kms:AsymmetricVerify",
             Use::GetPublicKey => "kms:GetPublicKey",
             Use::GenerateMac => "kms:GenerateMac",
             Use::VerifyMac => "kms:VerifyMac",
+        }
+    }
+
+    /// What conditions of policies can ask of this use: `kms:EncryptionAlgorithm`, where something is encrypted or decrypted.
+    pub fn fact(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Use::ReEncryptFromPair(algorithm) | Use::AsymmetricEncrypt(algorithm) | Use::AsymmetricDecrypt(algorithm) => {
+                Some((ENCRYPTION_ALGORITHM, algorithm.as_str()))
+            }
+            Use::AsymmetricSign | Use::AsymmetricVerify | Use::GetPublicKey | Use::GenerateMac | Use::VerifyMac => None,
+            _ => Some((ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT)),
         }
     }
 
@@ -75,10 +88,11 @@ impl Use {
             | Use::Encrypt
             | Use::Decrypt
             | Use::ExportDataKey
+            | Use::ReEncryptFrom
             | Use::ReEncryptTo => spec.is_symmetric(),
-            // Also a pair's ciphertext can be encrypted anew.
-            Use::ReEncryptFrom => usage == KeyUsage::EncryptDecrypt,
-            Use::AsymmetricEncrypt | Use::AsymmetricDecrypt => spec.is_pair() && usage == KeyUsage::EncryptDecrypt,
+            Use::ReEncryptFromPair(_) | Use::AsymmetricEncrypt(_) | Use::AsymmetricDecrypt(_) => {
+                spec.is_pair() && usage == KeyUsage::EncryptDecrypt
+            }
             Use::AsymmetricSign | Use::AsymmetricVerify => usage == KeyUsage::SignVerify,
             Use::GetPublicKey => spec.is_pair(),
             Use::GenerateMac | Use::VerifyMac => usage == KeyUsage::GenerateVerifyMac,
@@ -121,13 +135,21 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
         return Err(Error::NoPermission);
     }
     if !key.service {
-        caller.authorise(purpose.action(), None, &format!("key/{}", key.id))?;
+        authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
     if !purpose.fits(key.spec, key.usage) {
         return Err(Error::UnsupportedOperation);
     }
     usable(key.state)?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
+}
+
+/// Whether a caller may use the key that an ARN's end names (`key/ID`) for this. Looks nothing up.
+///
+/// # Errors
+/// [`Error::NoPermission`].
+pub fn authorise_use(caller: &Caller, purpose: Use, home: Option<&Home>, relative: &str) -> Result<(), Error> {
+    caller.authorise_given(purpose.action(), home, relative, purpose.fact().as_slice()).map(drop)
 }
 
 /// Whether a key in this state can be used.

@@ -105,7 +105,7 @@ impl Keys {
     /// [`Error::Unavailable`] when the token is away.
     pub fn new_data_key_text(&self, bytes: usize) -> Result<Plaintext, Error> {
         let mut key = Zeroizing::new(vec![0; bytes]);
-        self.token.random(&mut key)?;
+        self.random(&mut key)?;
         Ok(Plaintext::base64(&key))
     }
 

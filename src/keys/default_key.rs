@@ -57,6 +57,7 @@ impl Keys {
             protection: ProtectionLevel::Software,
             description: "Default key of Secrets Manager".into(),
             tags: Vec::new(),
+            policy: None,
         };
         let (key, version) = lifecycle::rows(account, &new, true, self.clock.now());
         let begun = self.store.write("default_key_begin", |tx| {

@@ -11,9 +11,9 @@ use crate::error::Error;
 use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
 use crate::keys::asymmetric::lost;
-use crate::keys::{Keys, alias};
+use crate::keys::{Keys, alias, policy};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tagged, Tx};
+use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
 use crate::token::{Material, ObjectKind};
 
 /// After this long in `Creating` a key's maker is taken for dead, ms.
@@ -33,6 +33,8 @@ pub struct NewKey {
     pub description: String,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
 }
 
 /// One page of an account's keys.
@@ -123,6 +125,9 @@ impl Keys {
             }
             for (tag_key, tag_value) in &new.tags {
                 tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
+            }
+            if let Some(document) = &new.policy {
+                tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(key) })?;
             }
             Ok(enabled)
         };

@@ -10,13 +10,14 @@ mod blobs;
 mod data_key;
 mod default_key;
 mod lifecycle;
+mod policy;
 mod public;
 mod spec;
 mod tags;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit};
+pub use admit::{AdmittedKey, Use, admit, authorise_use};
 pub use asymmetric::AdmittedVersion;
 pub use blobs::{Decrypted, Encrypted};
 pub use lifecycle::{KeyPage, NewKey};
@@ -25,6 +26,7 @@ pub use public::ExportKey;
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::ids::DeploymentId;
 use crate::kinds::Suite;
 use crate::store::Store;
@@ -60,6 +62,14 @@ impl Keys {
         quotas: KeyQuotas,
     ) -> Self {
         Self { store, token, clock, deployment, suite, quotas }
+    }
+
+    /// Fills `out` with random bytes, of the token and of the operating system together.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
+        Ok(self.token.random(out)?)
     }
 
     /// How new data keys are wrapped.

@@ -156,7 +156,7 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a key with its versions and tags; false when there is none.
+    /// Deletes a key with its versions, tags and policy; false when there is none.
     ///
     /// # Errors
     /// `Conflict` while a secret, an alias or an account's choice of a default names it.
@@ -164,6 +164,10 @@ impl Tx<'_> {
         let versions = key_versions::table.filter(key_versions::key_id.eq(id));
         self.run("key_versions", |conn| delete(versions).execute(conn))?;
         self.tags_delete(Tagged::Key(*id))?;
+        let owner = keys::table.find(id).select(keys::account_id);
+        if let Some(owner) = self.run(KeyRow::TABLE, |conn| owner.first::<AccountId>(conn).optional())? {
+            self.resource_policy_delete(&owner, &format!("key/{id}"))?;
+        }
         self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
     }
 

@@ -34,6 +34,18 @@ fn another_account(server: &Server) -> Client {
     server.client_as(&text("AccessKeyId"), &text("AccessKeySecret"))
 }
 
+/// A client of a new user with a policy of these statements.
+pub(crate) fn user(server: &Server, name: &str, statements: &str) -> Client {
+    let file = server.data().join(name);
+    std::fs::write(&file, format!(r#"{{"Version":"1","Statement":[{statements}]}}"#)).expect("the folder can be written");
+    server.admin(&["user", "create", name]);
+    server.admin(&["policy", "create", name, "--document", &file.to_string_lossy()]);
+    server.admin(&["policy", "attach", name, "--user", name]);
+    let made = server.admin(&["access-key", "create", "--user", name]);
+    let text = |field: &str| made[field].as_str().expect("in the output").to_owned();
+    server.client_as(&text("AccessKeyId"), &text("AccessKeySecret"))
+}
+
 #[test]
 fn decrypt_gives_back_the_very_text() {
     let (_folder, server) = on_sqlite();
@@ -158,19 +170,12 @@ fn re_encryption_needs_a_permission_on_each_key() {
     let root = server.client();
     let (from, to) = (new_key(&root, "Aliyun_AES_256"), new_key(&root, "Aliyun_AES_128"));
     let blob = encrypt(&root, &from, "QQ==", r#"{"a":"1"}"#);
-    let allowed = |user: &str, statements: &[(&str, &str)]| {
+    let allowed = |name: &str, statements: &[(&str, &str)]| {
         let statements: Vec<_> = statements
             .iter()
             .map(|(action, key)| format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"acs:kms:*:*:key/{key}"}}"#))
             .collect();
-        let file = server.data().join(user);
-        std::fs::write(&file, format!(r#"{{"Version":"1","Statement":[{}]}}"#, statements.join(","))).expect("written");
-        server.admin(&["user", "create", user]);
-        server.admin(&["policy", "create", user, "--document", &file.to_string_lossy()]);
-        server.admin(&["policy", "attach", user, "--user", user]);
-        let made = server.admin(&["access-key", "create", "--user", user]);
-        let text = |field: &str| made[field].as_str().expect("in the output").to_owned();
-        server.client_as(&text("AccessKeyId"), &text("AccessKeySecret"))
+        user(&server, name, &statements.join(","))
     };
     let parameters = [
         ("CiphertextBlob", blob.as_str()),

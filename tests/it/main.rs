@@ -11,6 +11,7 @@ mod hostile;
 mod load;
 mod nodes;
 mod pairs;
+mod policies;
 mod pressure;
 mod replays;
 mod tags;

@@ -155,6 +155,41 @@ fn a_ciphertext_that_does_not_decrypt_has_one_answer() {
     assert!(!text.contains("ALARM") && !text.contains("epoch 1 ends"), "{text}");
 }
 
+#[test]
+fn policies_can_name_the_algorithm() {
+    let (_folder, server) = on_sqlite();
+    let root = server.client();
+    let (key, version) = new_key(&root, "RSA_2048", "ENCRYPT/DECRYPT");
+    let aes = new_key(&root, "Aliyun_AES_256", "ENCRYPT/DECRYPT").0;
+    let only = |name: &str, algorithm: &str| {
+        let statement = format!(
+            r#"{{"Effect":"Allow","Action":"kms:*","Resource":"*",
+                "Condition":{{"StringEquals":{{"kms:EncryptionAlgorithm":"{algorithm}"}}}}}}"#
+        );
+        super::blobs::user(&server, name, &statement)
+    };
+    let (sha256, symmetric) = (only("sha256", "RSAES_OAEP_SHA_256"), only("symmetric", "SYMMETRIC_DEFAULT"));
+    for (client, algorithm, allowed) in
+        [(&sha256, "RSAES_OAEP_SHA_256", true), (&sha256, "RSAES_OAEP_SHA_1", false), (&symmetric, "RSAES_OAEP_SHA_256", false)]
+    {
+        let named = [("KeyId", key.as_str()), ("KeyVersionId", &version), ("Algorithm", algorithm)];
+        let sealed = client.call("AsymmetricEncrypt", &[&named[..], &[("Plaintext", "QQ==")]].concat());
+        assert_eq!(sealed.status == 200, allowed, "{algorithm}");
+        let sealed = root.call("AsymmetricEncrypt", &[&named[..], &[("Plaintext", "QQ==")]].concat()).ok();
+        let blob = ("CiphertextBlob", sealed.text("CiphertextBlob"));
+        let opened = client.call("AsymmetricDecrypt", &[&named[..], &[blob]].concat());
+        assert_eq!(opened.status == 200, allowed, "{algorithm}");
+        let source =
+            [("SourceKeyId", key.as_str()), ("SourceKeyVersionId", &version), ("SourceEncryptionAlgorithm", algorithm)];
+        let moved = client.call("ReEncrypt", &[&source[..], &[blob, ("DestinationKeyId", &aes)]].concat());
+        assert_eq!(code(&moved), (403, "Forbidden.NoPermission"), "each end needs its own algorithm");
+    }
+    for (client, allowed) in [(&sha256, false), (&symmetric, true)] {
+        assert_eq!(client.call("Encrypt", &[("KeyId", &aes), ("Plaintext", "QQ==")]).status == 200, allowed);
+        assert_eq!(client.call("GenerateDataKey", &[("KeyId", &aes)]).status == 200, allowed);
+    }
+}
+
 fn changed(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut changed = bytes.to_vec();
     changed[at] ^= 0x40;

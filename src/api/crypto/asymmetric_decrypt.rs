@@ -49,11 +49,13 @@ impl Operation for AsymmetricDecrypt {
     }
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id)).version(request.key_version_id)
+        let purpose = Use::AsymmetricDecrypt(request.algorithm);
+        Target::using(purpose, Resource::Key(&request.key_id)).version(request.key_version_id)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::AsymmetricDecrypt)?;
+        let purpose = Use::AsymmetricDecrypt(request.algorithm);
+        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, purpose)?;
         let opened = cx.keys.private_decrypt(&key, request.algorithm, &request.ciphertext_blob.0)?;
         rehearsed(request.dry_run)?;
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), plaintext: opened.to_base64() })

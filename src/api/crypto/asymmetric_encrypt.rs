@@ -33,11 +33,13 @@ impl Operation for AsymmetricEncrypt {
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id)).version(request.key_version_id)
+        let purpose = Use::AsymmetricEncrypt(request.algorithm);
+        Target::using(purpose, Resource::Key(&request.key_id)).version(request.key_version_id)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
-        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::AsymmetricEncrypt)?;
+        let purpose = Use::AsymmetricEncrypt(request.algorithm);
+        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, purpose)?;
         let encrypted = cx.keys.public_encrypt(&key, request.algorithm, &request.plaintext.0)?;
         rehearsed(request.dry_run)?;
         Ok(NewBlob { ciphertext_blob: Base64(encrypted), key_id: *key.key(), key_version_id: *key.version() })

@@ -47,7 +47,7 @@ impl Operation for Decrypt {
 
     fn target(request: &Request) -> Target<'_> {
         let version = request.ciphertext_blob.0.key_version;
-        Target::of(Resource::KeyOf(version)).version(version)
+        Target::using(Use::Decrypt, Resource::KeyOf(version)).version(version)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {

@@ -30,7 +30,7 @@ impl Operation for Encrypt {
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
+        Target::using(Use::Encrypt, Resource::Key(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {

@@ -60,7 +60,7 @@ impl Operation for GenerateAndExportDataKey {
     }
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
+        Target::using(Use::GenerateAndExportDataKey, Resource::Key(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {

@@ -50,7 +50,7 @@ impl Operation for GenerateDataKey {
     }
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
+        Target::using(Use::GenerateDataKey, Resource::Key(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {

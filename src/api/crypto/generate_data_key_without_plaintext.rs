@@ -32,7 +32,7 @@ impl Operation for GenerateDataKeyWithoutPlaintext {
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
+        Target::using(Use::GenerateDataKeyWithoutPlaintext, Resource::Key(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {

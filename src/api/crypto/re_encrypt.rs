@@ -57,7 +57,7 @@ impl Request {
         match self.source()? {
             Source::Blob(blob) => Ok(cx.keys.decrypt(cx.caller, &blob, Use::ReEncryptFrom, context)?.plaintext),
             Source::Pair(key, version, algorithm) => {
-                let key = cx.keys.admit_version(cx.caller, key, &version, Use::ReEncryptFrom)?;
+                let key = cx.keys.admit_version(cx.caller, key, &version, Use::ReEncryptFromPair(algorithm))?;
                 Ok(cx.keys.private_decrypt(&key, algorithm, &self.ciphertext_blob.0)?.to_base64())
             }
         }
@@ -80,18 +80,17 @@ impl Operation for ReEncrypt {
     }
 
     fn target(request: &Request) -> Target<'_> {
-        let (source, version) = match request.source() {
-            Ok(Source::Blob(blob)) => (Resource::KeyOf(blob.key_version), Some(blob.key_version)),
-            Ok(Source::Pair(key, version, _)) => (Resource::Key(key), Some(version)),
+        let source = match request.source() {
+            Ok(Source::Blob(blob)) => {
+                Target::using(Use::ReEncryptFrom, Resource::KeyOf(blob.key_version)).version(blob.key_version)
+            }
+            Ok(Source::Pair(key, version, algorithm)) => {
+                Target::using(Use::ReEncryptFromPair(algorithm), Resource::Key(key)).version(version)
+            }
             // Not after `check`.
-            Err(_) => (Resource::Keys, None),
+            Err(_) => Target::using(Use::ReEncryptFrom, Resource::Keys),
         };
-        let target = Target::by(Use::ReEncryptFrom.action(), source)
-            .and_by(Use::ReEncryptTo.action(), Resource::Key(&request.destination_key_id));
-        match version {
-            Some(version) => target.version(version),
-            None => target,
-        }
+        source.and_using(Use::ReEncryptTo, Resource::Key(&request.destination_key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{Description, NewTags};
 use crate::api::keys::KeyMetadata;
+use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::keys::NewKey;
@@ -24,7 +25,7 @@ pub struct Request {
     description: Option<Description>,
     enable_automatic_rotation: Option<bool>,
     tags: Option<NewTags>,
-    policy: Option<String>,
+    policy: Option<PolicyText>,
 }
 
 /// Answer.
@@ -72,8 +73,7 @@ impl Operation for CreateKey {
     fn check(request: &Request) -> Result<(), Error> {
         request.usage()?;
         request.origin()?;
-        let has_policy = request.policy.as_ref().is_some_and(|p| !p.is_empty());
-        if request.enable_automatic_rotation == Some(true) || has_policy {
+        if request.enable_automatic_rotation == Some(true) {
             return Err(Error::UnsupportedOperation);
         }
         Ok(())
@@ -91,8 +91,12 @@ impl Operation for CreateKey {
             protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
             description: request.description.unwrap_or_default().0,
             tags: request.tags.unwrap_or_default().0,
+            policy: request.policy.map(|policy| policy.0),
         };
         let key = cx.keys.create(cx.caller, &new)?;
+        if new.policy.is_some() {
+            cx.auth.policy_was_set();
+        }
         Ok(Response { key_metadata: KeyMetadata::new(cx.caller, key) })
     }
 }
