@@ -19,6 +19,7 @@ operations! {
     crypto::asymmetric_encrypt::AsymmetricEncrypt,
     crypto::asymmetric_sign::AsymmetricSign,
     crypto::asymmetric_verify::AsymmetricVerify,
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
     secrets::create_secret::CreateSecret,
@@ -41,8 +42,10 @@ operations! {
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
     tags::list_resource_tags::ListResourceTags,
+    secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
     tags::list_tag_resources::ListTagResources,
+    secrets::put_secret_value::PutSecretValue,
     crypto::re_encrypt::ReEncrypt,
     secrets::restore_secret::RestoreSecret,
     policies::set_key_policy::SetKeyPolicy,
@@ -51,6 +54,8 @@ operations! {
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,
     tags::untag_resources::UntagResources,
+    secrets::update_secret::UpdateSecret,
+    secrets::update_secret_version_stage::UpdateSecretVersionStage,
     crypto::verify_mac::VerifyMac,
 }
 

@@ -8,14 +8,18 @@ mod failover;
 mod forgery;
 mod golden;
 mod hostile;
+mod listing;
 mod load;
 mod nodes;
 mod pairs;
 mod policies;
 mod pressure;
+mod races;
 mod replays;
+mod secrets_model;
 mod tags;
 mod tampering;
+mod versions;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::postgres::PostgresCluster;
