@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod listing;
 mod load;
+mod memory;
 mod nodes;
 mod pairs;
 mod policies;
@@ -19,6 +20,8 @@ mod replays;
 mod secrets_model;
 mod tags;
 mod tampering;
+mod tls;
+mod token_faults;
 mod versions;
 
 use bulla_test_support::client::Client;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::node::Node;
@@ -65,6 +66,7 @@ fn labels_under_two_nodes() {
                 let node = if looks % 2 == 0 { &first } else { &second };
                 current(node, &format!("race/{}", looks % SECRETS));
                 looks += 1;
+                std::thread::sleep(Duration::from_millis(5));
             }
             looks
         });

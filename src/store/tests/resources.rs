@@ -49,7 +49,8 @@ fn keys_and_aliases(on: &Fixture) {
     assert!(on.write(|tx| tx.key_delete(&due.id)));
     assert!(on.read(|tx| tx.key_versions_of(&due.id)).is_empty());
     assert!(on.write(|tx| tx.alias_delete(&account.id, &alias.name)));
-    assert!(on.write(|tx| tx.default_key_delete(&account.id)));
+    assert!(!on.write(|tx| tx.default_key_delete(&account.id, &due.id)), "not that one");
+    assert!(on.write(|tx| tx.default_key_delete(&account.id, &shown.id)));
     let enabled = KeyRow { state: KeyState::Enabled, ..made.clone() };
     assert!(on.write(|tx| tx.key_update(&made, &enabled)));
     assert!(!on.write(|tx| tx.key_update(&made, &enabled)));

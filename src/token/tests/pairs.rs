@@ -1,5 +1,6 @@
 //! Pairs and MAC keys of master keys: made, proved, at work.
 
+use super::tokens::on_softhsm;
 use super::*;
 use crate::kinds::{EncryptionAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
 
@@ -11,7 +12,7 @@ fn new(token: &Token, spec: KeySpec, usage: KeyUsage) -> KeyVersionId {
 
 #[test]
 fn pairs_that_sign() {
-    isolated(softhsm::prepare, |_| {
+    on_softhsm(|_| {
         let token = new_token(2, 1000);
         use SignatureAlgorithm::{EcdsaSha256, RsaPkcs1Sha256, RsaPssSha256};
         for (spec, algorithms) in [
@@ -54,7 +55,7 @@ fn pairs_that_sign() {
 
 #[test]
 fn a_pair_that_decrypts() {
-    isolated(softhsm::prepare, |_| {
+    on_softhsm(|_| {
         let token = new_token(2, 1000);
         let id = new(&token, KeySpec::Rsa2048, KeyUsage::EncryptDecrypt);
         let public = token.public_key(&id).expect("public key");
@@ -89,7 +90,7 @@ fn a_pair_that_decrypts() {
 
 #[test]
 fn mac_keys() {
-    isolated(softhsm::prepare, |_| {
+    on_softhsm(|_| {
         let token = new_token(2, 1000);
         for (spec, algorithm, length) in [
             (KeySpec::HmacSha224, MacAlgorithm::HmacSha224, 28),
@@ -109,7 +110,7 @@ fn mac_keys() {
 
 #[test]
 fn pairs_are_proved_again_after_an_interrupted_creation() {
-    isolated(softhsm::prepare, |_| {
+    on_softhsm(|_| {
         let token = new_token(2, 1000);
         let id = new(&token, KeySpec::EcP256k, KeyUsage::SignVerify);
         let kind = |spec| ObjectKind::Cmk(Material::of(spec, KeyUsage::SignVerify).expect("known"));
