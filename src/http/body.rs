@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use actix_web::web::Payload;
@@ -36,9 +35,9 @@ pub(super) enum Length {
 }
 
 impl Length {
-    pub fn of(request: &HttpRequest, headers: &HeaderMap) -> Self {
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         // The parser takes what follows CONNECT for a stream without end.
-        if headers.contains_key(TRANSFER_ENCODING) || *request.method() == Method::CONNECT {
+        if headers.contains_key(TRANSFER_ENCODING) || *method == Method::CONNECT {
             return Length::Unknown;
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse().ok());

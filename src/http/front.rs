@@ -132,7 +132,7 @@ impl<S: Service> Front<S> {
         let tls = request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_secure());
         let client = |peer: SocketAddr| peer::client(peer.ip(), tls, &received.headers, &self.config.trusted_proxies);
         let client = request.peer_addr().map(client);
-        let mut outcome = match self.answer(&request, received, payload, side, request_id, client, arrived).await {
+        let mut outcome = match self.answer(received, payload, side, request_id, client, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {
                 self.note(request_id, &error);
@@ -160,7 +160,6 @@ impl<S: Service> Front<S> {
 
     async fn answer(
         &self,
-        request: &HttpRequest,
         received: &Received,
         payload: Payload,
         side: Side,
@@ -169,9 +168,9 @@ impl<S: Service> Front<S> {
         arrived: Instant,
     ) -> Result<Outcome, Refused> {
         let received_at = self.config.clock.now();
-        let length = Length::of(request, &received.headers);
+        let length = Length::of(&received.method, &received.headers);
         let turn_away = |error| Refused { error, last: length != Length::Known(0) };
-        let method = match *request.method() {
+        let method = match received.method {
             HttpMethod::GET => Method::Get,
             HttpMethod::POST => Method::Post,
             _ => return Err(turn_away(Error::MethodNotSupported)),

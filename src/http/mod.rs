@@ -41,8 +41,8 @@ use actix_service::{
     IntoServiceFactory, Service as _, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
 };
 use actix_web::dev::AppConfig;
-use actix_web::http::Uri;
 use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, Uri};
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
@@ -227,6 +227,7 @@ fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Outp
 /// included, and headers keep the buffer that they were read into.
 #[derive(Default)]
 struct Received {
+    method: Method,
     target: Uri,
     headers: HeaderMap,
     /// Whether it offers to go on with another protocol.
@@ -269,6 +270,7 @@ fn pipeline<S: Service>(
     let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
     let app = apply_fn_factory(app, |mut request: Request, app| {
         let received = Received {
+            method: request.method().clone(),
             upgrade: request.upgrade(),
             target: mem::take(request.uri_mut()),
             headers: mem::take(request.headers_mut()),
