@@ -264,7 +264,8 @@ impl Server {
         let clock = Clock::System;
         let quotas = KeyQuotas { keys: config.quotas.keys, aliases: config.quotas.aliases };
         let row = &base.deployment;
-        let keys = Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.suite, quotas, base.sys());
+        let keys =
+            Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.id, row.suite, quotas, base.sys());
         let keys = Arc::new(keys);
         let secrets = Arc::new(Secrets::new(
             Arc::clone(&base.store),

@@ -65,6 +65,8 @@ pub enum Error {
     SecretTypeNotSupported,
     /// Another secret manages the account.
     AccountManaged,
+    /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
+    Lacking(Cow<'static, str>),
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.
@@ -81,6 +83,8 @@ pub enum Error {
     SecretInUse,
     /// No such key.
     KeyNotFound,
+    /// The key has no such version.
+    KeyVersionNotFound,
     /// No such alias.
     AliasNotFound,
     /// An alias of that name exists.
