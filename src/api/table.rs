@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, secrets};
+use crate::api::{Operation, keys, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -25,8 +25,14 @@ operations! {
     keys::enable_key::EnableKey,
     secrets::get_secret_value::GetSecretValue,
     keys::list_keys::ListKeys,
+    tags::list_resource_tags::ListResourceTags,
     secrets::list_secrets::ListSecrets,
+    tags::list_tag_resources::ListTagResources,
     secrets::restore_secret::RestoreSecret,
+    tags::tag_resource::TagResource,
+    tags::tag_resources::TagResources,
+    tags::untag_resource::UntagResource,
+    tags::untag_resources::UntagResources,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant.

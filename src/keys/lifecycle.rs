@@ -8,6 +8,7 @@
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
 use crate::keys::{Keys, alias};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
@@ -87,11 +88,11 @@ impl Keys {
     /// Makes what `begin` has inserted rows for. `caller` is given when the key is the effect of its request; the last step then
     /// uses up its nonce.
     pub(super) fn finish(&self, key: &KeyRow, new: &NewKey, caller: Option<&Caller>) -> Result<KeyRow, Error> {
-        let made = self
-            .token
-            .create(&key.primary_version, ObjectKind::Cmk(new.spec))
-            .map_err(Error::from)
-            .and_then(|()| self.enable_new(key, new, caller));
+        reach(Step::KeyBegun);
+        let made = self.token.create(&key.primary_version, ObjectKind::Cmk(new.spec)).map_err(Error::from).and_then(|()| {
+            reach(Step::KeyOnToken);
+            self.enable_new(key, new, caller)
+        });
         if made.is_err()
             && let Err(left) = self.creation_fail(key)
         {
@@ -125,11 +126,6 @@ impl Keys {
             Some(caller) => caller.commit(&self.store, "key_enable_new", step),
             None => self.store.write("key_enable_new", step),
         }
-    }
-
-    /// Whether a key has been in `Creating` for too long.
-    pub(super) fn is_stale(&self, key: &KeyRow) -> bool {
-        key.state == KeyState::Creating && self.clock.now().0 - key.created_at.0 > STALE_MS
     }
 
     /// Gives up every key whose making began too long ago. Returns how many there were.

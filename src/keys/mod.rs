@@ -8,6 +8,7 @@ mod alias;
 mod data_key;
 mod default_key;
 mod lifecycle;
+mod tags;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::ids::{AccountId, KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::schema::{default_keys, key_versions, keys};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tagged, Tx};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -156,13 +156,14 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a key and its versions; false when there is none.
+    /// Deletes a key with its versions and tags; false when there is none.
     ///
     /// # Errors
     /// `Conflict` while a secret, an alias or an account's choice of a default names it.
     pub fn key_delete(&mut self, id: &KeyId) -> Result<bool, StoreError> {
         let versions = key_versions::table.filter(key_versions::key_id.eq(id));
         self.run("key_versions", |conn| delete(versions).execute(conn))?;
+        self.tags_delete(Tagged::Key(*id))?;
         self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
     }
 
