@@ -98,6 +98,10 @@ fn keys_that_the_token_cannot_make_are_refused_by_name() {
         let answer = client.call("CreateKey", &[("KeySpec", spec), ("KeyUsage", usage)]);
         assert_eq!(code(&answer), (400, "InvalidParameter"), "{spec} {usage}");
     }
+    for spec in ["Aliyun_SM4", "RSA_2048", "HMAC_SHA_256"] {
+        let answer = client.call("CreateKey", &[("KeySpec", spec), ("Origin", "EXTERNAL")]);
+        assert_eq!(code(&answer), (400, "UnsupportedOperation"), "{spec} from outside");
+    }
     assert_eq!(client.call("ListKeys", &[]).ok().json["TotalCount"], 0, "nothing is left of them");
 }
 

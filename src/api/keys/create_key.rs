@@ -74,7 +74,7 @@ impl Operation for CreateKey {
         request.usage()?;
         if request.origin()? == Origin::External {
             // Only AES keys are imported (GetParametersForImport).
-            if !request.spec().is_symmetric() {
+            if !matches!(request.spec(), KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
                 return Err(Error::UnsupportedOperation);
             }
             if request.enable_automatic_rotation == Some(true) {
