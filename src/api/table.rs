@@ -15,6 +15,7 @@ macro_rules! operations {
 }
 
 operations! {
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::create_alias::CreateAlias,
     access_points::create_application_access_point::CreateApplicationAccessPoint,
     access_points::create_client_key::CreateClientKey,
@@ -48,8 +49,10 @@ operations! {
     access_points::list_network_rules::ListNetworkRules,
     access_points::list_policies::ListPolicies,
     tags::list_resource_tags::ListResourceTags,
+    secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
     tags::list_tag_resources::ListTagResources,
+    secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
     policies::set_key_policy::SetKeyPolicy,
     policies::set_secret_policy::SetSecretPolicy,
@@ -60,6 +63,8 @@ operations! {
     access_points::update_application_access_point::UpdateApplicationAccessPoint,
     access_points::update_network_rule::UpdateNetworkRule,
     access_points::update_policy::UpdatePolicy,
+    secrets::update_secret::UpdateSecret,
+    secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant.

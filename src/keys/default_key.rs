@@ -65,10 +65,29 @@ impl Keys {
             Ok::<_, Abort<StoreError>>(tx.default_key_insert(account, &key.id)?)
         });
         match begun {
-            Ok(()) => self.finish(&key, &new, None).map(Some),
+            Ok(()) => {
+                let made = self.finish(&key, &new, None);
+                if made.is_err()
+                    && let Err(left) = self.abandon_default(&key)
+                {
+                    log::warn!("default key {} keeps others waiting until the next sweep: {left:?}", key.id);
+                }
+                made.map(Some)
+            }
             Err(StoreError::Conflict) => Ok(None),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Takes a key that will not be finished out of others' way. Its own row stays while the token cannot be asked to destroy what
+    /// it may have made of it: the sweep does that. A key that was finished after all stays the default.
+    fn abandon_default(&self, key: &KeyRow) -> Result<(), Error> {
+        self.store.write("default_key_abandon", |tx| {
+            if tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating) {
+                tx.default_key_delete(&key.account_id, &key.id)?;
+            }
+            Ok::<_, Abort<Error>>(())
+        })
     }
 
     fn read_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {

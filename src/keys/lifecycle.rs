@@ -159,7 +159,7 @@ impl Keys {
             let still = tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating);
             if still {
                 if key.service {
-                    tx.default_key_delete(&key.account_id)?;
+                    tx.default_key_delete(&key.account_id, &key.id)?;
                 }
                 tx.key_delete(&key.id)?;
             }

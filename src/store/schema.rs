@@ -277,4 +277,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages);
+diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags);

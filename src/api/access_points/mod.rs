@@ -123,7 +123,7 @@ pub struct ListRequest {
 
 impl ListRequest {
     fn page(self) -> Page {
-        Page::of_twenty(self.page_number, self.page_size)
+        Page::new(self.page_number, self.page_size, 20)
     }
 }
 
