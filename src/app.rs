@@ -15,15 +15,16 @@ use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
 use crate::auth::access_point::AccessPoints;
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Instance};
 use crate::http;
 use crate::ids::NodeId;
 use crate::integrity::RowKey;
 use crate::jobs::Jobs;
 use crate::keys::{KeyQuotas, Keys};
-use crate::metrics::{AuditFigures, DatabaseFigures, Metrics, Snapshot, TokenFigures};
+use crate::metrics::{AuditFigures, DatabaseFigures, Metrics, RotationFigures, Snapshot, TokenFigures};
 use crate::process;
 use crate::secrets::Secrets;
+use crate::servers::{ServerOptions, Servers, Tls};
 use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
 use crate::token::{Selector, Token, TokenConfig};
 use patience::Patience;
@@ -263,7 +264,8 @@ impl Server {
         let clock = Clock::System;
         let quotas = KeyQuotas { keys: config.quotas.keys, aliases: config.quotas.aliases };
         let row = &base.deployment;
-        let keys = Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.suite, quotas, base.sys());
+        let keys =
+            Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.id, row.suite, quotas, base.sys());
         let keys = Arc::new(keys);
         let secrets = Arc::new(Secrets::new(
             Arc::clone(&base.store),
@@ -272,14 +274,16 @@ impl Server {
             row.id,
             row.region.clone(),
             config.quotas.secrets,
+            servers(config)?,
         ));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
         let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone());
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &audit, &alarms));
-        let jobs = Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), node, clock.clone());
+        metrics.set_source(figures(&base, &secrets, &audit, &alarms));
+        let (store, audited) = (Arc::clone(&base.store), Arc::clone(&audit));
+        let jobs = Jobs::new(store, Arc::clone(&keys), Arc::clone(&secrets), audited, node, clock.clone());
         let limits = Limits { requests_per_second: config.limits.requests_per_second };
         let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
         let Base { store, token, .. } = base;
@@ -329,6 +333,29 @@ fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) 
     Ok(())
 }
 
+/// The servers whose accounts are rotated.
+///
+/// # Errors
+/// When the file of a password is not named.
+pub fn servers(config: &Config) -> Result<Servers, Failure> {
+    let options = |instance: &Instance| {
+        let options = ServerOptions {
+            engine: instance.engine,
+            host: instance.host.clone(),
+            port: instance.port(),
+            database: instance.database.clone(),
+            administrator: instance.administrator.clone(),
+            password_file: instance.password()?,
+            tls: instance.ca_file.clone().map_or(Tls::Off, Tls::Verified),
+            account_host: instance.account_host.clone(),
+            accounts: instance.accounts.clone(),
+        };
+        Ok((instance.id.clone(), options))
+    };
+    let servers: Result<Vec<_>, Failure> = config.rotation.instance.iter().map(options).collect();
+    Ok(Servers::new(servers?))
+}
+
 fn http_config(config: &Config) -> Result<http::Config, Failure> {
     let server = &config.server;
     let ms = Duration::from_millis;
@@ -358,11 +385,17 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
 }
 
 /// Reads, at each scrape, what the parts count for themselves.
-fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn() -> Snapshot + Send + Sync + 'static {
-    let (token, store) = (Arc::clone(&base.token), Arc::clone(&base.store));
+fn figures(
+    base: &Base,
+    secrets: &Arc<Secrets>,
+    audit: &Arc<Audit>,
+    alarms: &Arc<AtomicU64>,
+) -> impl Fn() -> Snapshot + Send + Sync + 'static {
+    let (token, store, secrets) = (Arc::clone(&base.token), Arc::clone(&base.store), Arc::clone(secrets));
     let (audit, alarms) = (Arc::clone(audit), Arc::clone(alarms));
     move || {
         let (token, store, audit) = (token.status(), store.status(), audit.stats());
+        let (rotated, failed) = secrets.rotation_counts();
         Snapshot {
             token: TokenFigures {
                 up: token.up,
@@ -387,6 +420,7 @@ fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn(
                 failures: audit.failures,
                 checkpoint_failures: audit.checkpoint_failures,
             },
+            rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
             integrity_alarms: alarms.load(Ordering::Relaxed),
         }
     }

@@ -61,6 +61,12 @@ pub enum Error {
     NoPermission,
     /// The operation does not fit the kind of key or secret.
     UnsupportedOperation,
+    /// Secrets of this type need a service that only the cloud has.
+    SecretTypeNotSupported,
+    /// Another secret manages the account.
+    AccountManaged,
+    /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
+    Lacking(Cow<'static, str>),
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.
@@ -77,6 +83,8 @@ pub enum Error {
     SecretInUse,
     /// No such key.
     KeyNotFound,
+    /// The key has no such version.
+    KeyVersionNotFound,
     /// No such alias.
     AliasNotFound,
     /// An alias of that name exists.

@@ -176,6 +176,11 @@ text_id! {
         |t| within(t, 64, |c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
     /// A label on one version of a secret.
     Stage: "1 to 64 letters, digits and _/+=.@-", |t| within(t, 64, in_secret_name);
+    /// A database server whose accounts are rotated, as secrets name it (CreateSecret, ExtendedConfig: DBInstanceId).
+    InstanceId: "1 to 64 letters, digits and _.@-", |t| within(t, 64, in_simple_name);
+    /// An account on such a server. PostgreSQL allows 63 bytes; no name needs escaping between quotes.
+    AccountName: "1 to 63 letters, digits and _.@$-",
+        |t| within(t, 63, |c| c.is_ascii_alphanumeric() || "_.@$-".contains(c));
     /// Another name of a key, with its prefix `alias/` (CreateAlias: 1 to 255 characters in all).
     Alias: "alias/ and letters, digits, _ - /, at most 255 characters", |t| {
         t.len() <= 255
@@ -212,6 +217,13 @@ impl AccessKeyId {
     /// Whether it can only be a client key's.
     pub fn is_client_key(&self) -> bool {
         self.0.starts_with(Self::CLIENT_KEY_PREFIX)
+    }
+}
+
+impl VersionId {
+    /// A name for a version that the service makes by itself.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
     }
 }
 

@@ -7,8 +7,10 @@
 //! |---|---|
 //! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
 //! | [`failpoint`] | where tests let the process die; empty in a release build |
+//! | [`public_key`] | what is done with a public key alone |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
+//! | [`servers`] | the database servers of others, whose accounts are rotated |
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
 //! | [`auth`] | who calls and what they may |
@@ -39,8 +41,10 @@ pub mod keys;
 pub mod kinds;
 pub mod metrics;
 pub mod process;
+pub mod public_key;
 pub mod secret;
 pub mod secrets;
+pub mod servers;
 pub mod store;
 pub mod tags;
 pub mod token;

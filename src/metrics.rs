@@ -21,6 +21,8 @@
 //! | `bulla_audit_last_sync_duration_seconds` | gauge | the last sync of the audit file |
 //! | `bulla_audit_failures_total` | counter | times the file could not be written; each refused its requests |
 //! | `bulla_audit_checkpoint_failures_total` | counter | checkpoint signatures that the token did not give |
+//! | `bulla_rotations_total{result}` | counter | rotations of managed secrets that were `done`, and attempts that `failed` |
+//! | `bulla_rotations_failing` | gauge | managed secrets, of all nodes, whose last attempt failed; absent while the database is away |
 //! | `bulla_integrity_alarms_total` | counter | stored bytes that did not verify. Anything but 0 needs a person |
 
 use std::fmt;
@@ -45,8 +47,21 @@ pub struct Snapshot {
     pub database: DatabaseFigures,
     /// The audit file.
     pub audit: AuditFigures,
+    /// The rotations.
+    pub rotations: RotationFigures,
     /// Stored bytes that did not verify, since start.
     pub integrity_alarms: u64,
+}
+
+/// Figures of the rotation of managed secrets.
+#[derive(Debug, Clone, Default)]
+pub struct RotationFigures {
+    /// Done since start.
+    pub done: u64,
+    /// Attempts that failed since start.
+    pub failed: u64,
+    /// Secrets whose last attempt failed; none while nobody can tell.
+    pub failing: Option<i64>,
 }
 
 /// Figures of the token layer. Counts are since start.
@@ -179,7 +194,8 @@ impl Metrics {
 
 #[rustfmt::skip]
 fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
-    let Snapshot { token, database, audit, integrity_alarms } = now;
+    let Snapshot { token, database, audit, rotations, integrity_alarms } = now;
+    let results = [("done", rotations.done), ("failed", rotations.failed)];
     [
         gauge("bulla_token_up", "1 while the token answers.", f64::from(u8::from(token.up))),
         counter("bulla_token_epochs_total", "Connections to the token.", token.epochs),
@@ -198,9 +214,11 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         gauge("bulla_audit_last_sync_duration_seconds", "The last of them.", audit.last_sync_seconds),
         counter("bulla_audit_failures_total", "Times the audit file could not be written.", audit.failures),
         counter("bulla_audit_checkpoint_failures_total", "Missing checkpoint signatures.", audit.checkpoint_failures),
+        counters("bulla_rotations_total", "Rotations of managed secrets.", "result", &results),
         counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
     ]
     .into_iter()
+    .chain(rotations.failing.map(|n| gauge("bulla_rotations_failing", "Secrets whose last attempt failed.", n as f64)))
     .filter(|family| !family.get_metric().is_empty())
 }
 
@@ -280,6 +298,7 @@ mod tests {
         metrics.set_source(move || Snapshot {
             token: TokenFigures { operations: one(), errors: one(), ..TokenFigures::default() },
             database: DatabaseFigures { retries: one(), ..DatabaseFigures::default() },
+            rotations: RotationFigures { failing: Some(1), ..RotationFigures::default() },
             ..Snapshot::default()
         });
         for name in metrics.render(0).lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()) {

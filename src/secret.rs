@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 macro_rules! redacted {
@@ -52,6 +54,26 @@ impl Plaintext {
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Base64 (the standard alphabet, padded) is how the API writes bytes as text.
+impl Plaintext {
+    /// The text of these bytes.
+    pub fn base64(bytes: &[u8]) -> Self {
+        Self::new(STANDARD.encode(bytes).into_bytes())
+    }
+
+    /// These bytes as text.
+    pub fn to_base64(&self) -> Self {
+        Self::base64(&self.0)
+    }
+
+    /// The bytes of this text; none if it is not Base64.
+    pub fn from_base64(&self) -> Option<Self> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(self.0.len()));
+        STANDARD.decode_vec(&*self.0, &mut bytes).ok()?;
+        Some(Self::new(std::mem::take(&mut *bytes)))
     }
 }
 
@@ -126,4 +148,28 @@ impl Pin {
     }
 }
 
-redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, Password, Pin);
+/// The password of an account on a managed server: 1 to 128 printable ASCII characters, which every server takes unchanged.
+pub struct AccountPassword(Zeroizing<String>);
+
+impl AccountPassword {
+    /// Takes the text over; none when it is no such password.
+    pub fn new(text: String) -> Option<Self> {
+        let text = Zeroizing::new(text);
+        let valid = (1..=128).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        valid.then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for AccountPassword {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let expected = || serde::de::Error::custom("expected 1 to 128 printable ASCII characters");
+        Self::new(String::deserialize(d)?).ok_or_else(expected)
+    }
+}
+
+redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, AccountPassword, Password, Pin);

@@ -31,7 +31,10 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotFound`].
     pub fn find(&self, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Error> {
-        self.store.read("key", |tx| find(tx, caller, key))
+        match key.name {
+            KeyName::Id(_) => self.store.read_one("key", |tx| find(tx, caller, key)),
+            KeyName::Alias(_) => self.store.read("key", |tx| find(tx, caller, key)),
+        }
     }
 
     /// Gives a key another name.

@@ -10,10 +10,11 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
+use crate::keys::asymmetric::lost;
 use crate::keys::{Keys, alias, policy};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
-use crate::token::ObjectKind;
+use crate::token::{Material, ObjectKind};
 
 /// After this long in `Creating` a key's maker is taken for dead, ms.
 const STALE_MS: i64 = 60_000;
@@ -96,10 +97,13 @@ impl Keys {
     /// uses up its nonce.
     pub(super) fn finish(&self, key: &KeyRow, new: &NewKey, caller: Option<&Caller>) -> Result<KeyRow, Error> {
         reach(Step::KeyBegun);
-        let made = self.token.create(&key.primary_version, ObjectKind::Cmk(new.spec)).map_err(Error::from).and_then(|()| {
-            reach(Step::KeyOnToken);
-            self.enable_new(key, new, caller)
-        });
+        let made = Material::of(new.spec, new.usage)
+            .and_then(|material| self.token.create(&key.primary_version, ObjectKind::Cmk(material)))
+            .map_err(lost)
+            .and_then(|()| {
+                reach(Step::KeyOnToken);
+                self.enable_new(key, new, caller)
+            });
         if made.is_err()
             && let Err(left) = self.creation_fail(key)
         {

@@ -1,26 +1,36 @@
 //! Master keys (CMKs): their life, their names, and what they are used for.
 //!
-//! Owns: key states, the steps of creation over token and database, admission of a caller to a key, data keys.
-//! Must not know: HTTP, secrets. Called by: api, secrets, jobs.
+//! Owns: key states, the steps of creation over token and database, admission of a caller to a key, data keys,
+//! callers' blobs. Must not know: HTTP, secrets. Called by: api, secrets, jobs.
 
 mod admit;
 mod alias;
+mod asymmetric;
+mod blobs;
 mod data_key;
 mod default_key;
 mod import;
 mod lifecycle;
 mod policy;
+mod public;
+mod spec;
 mod tags;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit, authorise_use};
+pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
+pub use asymmetric::AdmittedVersion;
+pub use blobs::{Decrypted, Encrypted};
 pub use import::ImportParameters;
 pub use lifecycle::{KeyPage, NewKey};
+pub use public::ExportKey;
+
+pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::ids::DeploymentId;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
@@ -39,6 +49,7 @@ pub struct Keys {
     store: Arc<Store>,
     token: Arc<Token>,
     clock: Clock,
+    deployment: DeploymentId,
     suite: Suite,
     quotas: KeyQuotas,
     /// Keeps wrapping pairs for import that the token cannot.
@@ -47,8 +58,16 @@ pub struct Keys {
 
 impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
-    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas, sys: SysKey) -> Self {
-        Self { store, token, clock, suite, quotas, sys }
+    pub fn new(
+        store: Arc<Store>,
+        token: Arc<Token>,
+        clock: Clock,
+        deployment: DeploymentId,
+        suite: Suite,
+        quotas: KeyQuotas,
+        sys: SysKey,
+    ) -> Self {
+        Self { store, token, clock, deployment, suite, quotas, sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.

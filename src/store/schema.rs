@@ -240,6 +240,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    rotations (secret_id) {
+        secret_id -> Binary,
+        sub_type -> Text,
+        instance -> Text,
+        custom_data -> Text,
+        interval_ms -> Nullable<BigInt>,
+        last_at -> Nullable<BigInt>,
+        next_at -> Nullable<BigInt>,
+        pending_id -> Nullable<Text>,
+        pending_uuid -> Nullable<Binary>,
+        attempt_at -> Nullable<BigInt>,
+        failures -> BigInt,
+        holder -> Nullable<Binary>,
+        held_until -> Nullable<BigInt>,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    rotation_accounts (instance, name) {
+        instance -> Text,
+        name -> Text,
+        secret_id -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     tags (resource_id, tag_key) {
         resource_id -> Binary,
         tag_key -> Text,
@@ -277,4 +305,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags);
+diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags, rotations);

@@ -13,11 +13,13 @@ use diesel::sql_types::{BigInt, Binary, SmallInt, Text};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    AccessKeyId, AccessPointName, AccessPolicyName, AccountId, Alias, DeploymentId, KeyId, KeyVersionId, NetworkRuleName,
-    NodeId, PolicyName, Region, RequestId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, UserName, VersionId,
+    AccessKeyId, AccessPointName, AccessPolicyName, AccountId, AccountName, Alias, DeploymentId, InstanceId, KeyId,
+    KeyVersionId, NetworkRuleName, NodeId, PolicyName, Region, RequestId, SecretId, SecretName, SecretVersionUuid, Stage,
+    UserId, UserName, VersionId,
 };
 use crate::kinds::{
-    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretType, Suite,
+    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
+    Suite,
 };
 
 macro_rules! column {
@@ -34,10 +36,10 @@ macro_rules! column {
 column! {
     DeploymentId: Binary; KeyId: Binary; KeyVersionId: Binary; NodeId: Binary; RequestId: Binary; SecretId: Binary;
     SecretVersionUuid: Binary; UserId: Binary;
-    AccessKeyId: Text; AccessPointName: Text; AccessPolicyName: Text; NetworkRuleName: Text; AccountId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
+    AccessKeyId: Text; AccessPointName: Text; AccessPolicyName: Text; NetworkRuleName: Text; AccountId: Text; AccountName: Text; InstanceId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
     UserName: Text; VersionId: Text;
     DataType: Text; ImportAlgorithm: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; MaterialState: Text; Origin: Text;
-    ProtectionLevel: Text; SecretType: Text;
+    ProtectionLevel: Text; SecretSubType: Text; SecretType: Text;
     Suite: SmallInt; Timestamp: BigInt;
 }
 
@@ -95,6 +97,8 @@ text!(
     AccessPolicyName,
     NetworkRuleName,
     AccountId,
+    AccountName,
+    InstanceId,
     Alias,
     PolicyName,
     Region,
@@ -103,7 +107,18 @@ text!(
     UserName,
     VersionId
 );
-text!(DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretType);
+text!(
+    DataType,
+    ImportAlgorithm,
+    KeySpec,
+    KeyState,
+    KeyUsage,
+    MaterialState,
+    Origin,
+    ProtectionLevel,
+    SecretSubType,
+    SecretType
+);
 
 impl<DB: Backend> ToSql<SmallInt, DB> for Suite
 where

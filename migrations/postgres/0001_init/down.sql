@@ -2,6 +2,8 @@ DROP TABLE leases;
 DROP TABLE nonces;
 DROP TABLE resource_policies;
 DROP TABLE tags;
+DROP TABLE rotation_accounts;
+DROP TABLE rotations;
 DROP TABLE version_stages;
 DROP TABLE secret_versions;
 DROP TABLE secrets;

@@ -245,6 +245,36 @@ CREATE TABLE version_stages (
     FOREIGN KEY (secret_id, version_id) REFERENCES secret_versions (secret_id, version_id)
 );
 
+-- How a managed secret is rotated. interval_ms: none while it is not by itself. pending_*: the version whose password is being set
+-- on the server. attempt_at: when the job acts next. holder: the node that rotates it now, until held_until.
+CREATE TABLE rotations (
+    secret_id    BYTEA NOT NULL PRIMARY KEY REFERENCES secrets (id),
+    sub_type     TEXT COLLATE "C" NOT NULL,
+    instance     TEXT COLLATE "C" NOT NULL,
+    custom_data  TEXT COLLATE "C" NOT NULL,
+    interval_ms  BIGINT,
+    last_at      BIGINT,
+    next_at      BIGINT,
+    pending_id   TEXT COLLATE "C",
+    pending_uuid BYTEA CHECK (length(pending_uuid) = 16),
+    attempt_at   BIGINT,
+    failures     BIGINT NOT NULL,
+    holder       BYTEA CHECK (length(holder) = 16),
+    held_until   BIGINT,
+    mac          BYTEA NOT NULL
+);
+CREATE INDEX rotations_due ON rotations (attempt_at) WHERE attempt_at IS NOT NULL;
+
+-- An account of a server is managed by one secret.
+CREATE TABLE rotation_accounts (
+    instance  TEXT COLLATE "C" NOT NULL,
+    name      TEXT COLLATE "C" NOT NULL,
+    secret_id BYTEA NOT NULL REFERENCES secrets (id),
+    mac       BYTEA NOT NULL,
+    PRIMARY KEY (instance, name)
+);
+CREATE INDEX rotation_accounts_by_secret ON rotation_accounts (secret_id);
+
 -- resource_kind: 1 a key, 2 a secret.
 CREATE TABLE tags (
     resource_id   BYTEA NOT NULL CHECK (length(resource_id) = 16),

@@ -242,6 +242,36 @@ CREATE TABLE version_stages (
     FOREIGN KEY (secret_id, version_id) REFERENCES secret_versions (secret_id, version_id)
 ) STRICT, WITHOUT ROWID;
 
+-- How a managed secret is rotated. interval_ms: none while it is not by itself. pending_*: the version whose password is being set
+-- on the server. attempt_at: when the job acts next. holder: the node that rotates it now, until held_until.
+CREATE TABLE rotations (
+    secret_id    BLOB NOT NULL PRIMARY KEY REFERENCES secrets (id),
+    sub_type     TEXT NOT NULL,
+    instance     TEXT NOT NULL,
+    custom_data  TEXT NOT NULL,
+    interval_ms  INTEGER,
+    last_at      INTEGER,
+    next_at      INTEGER,
+    pending_id   TEXT,
+    pending_uuid BLOB CHECK (length(pending_uuid) = 16),
+    attempt_at   INTEGER,
+    failures     INTEGER NOT NULL,
+    holder       BLOB CHECK (length(holder) = 16),
+    held_until   INTEGER,
+    mac          BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rotations_due ON rotations (attempt_at) WHERE attempt_at IS NOT NULL;
+
+-- An account of a server is managed by one secret.
+CREATE TABLE rotation_accounts (
+    instance  TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    secret_id BLOB NOT NULL REFERENCES secrets (id),
+    mac       BLOB NOT NULL,
+    PRIMARY KEY (instance, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rotation_accounts_by_secret ON rotation_accounts (secret_id);
+
 -- resource_kind: 1 a key, 2 a secret.
 CREATE TABLE tags (
     resource_id   BLOB    NOT NULL CHECK (length(resource_id) = 16),

@@ -113,6 +113,9 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// Rows on a page where nothing is said (ListPolicies and the like).
+const DEFAULT_PAGE_SIZE: u32 = 20;
+
 /// Which page of a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -123,7 +126,7 @@ pub struct ListRequest {
 
 impl ListRequest {
     fn page(self) -> Page {
-        Page::new(self.page_number, self.page_size, 20)
+        Page::new(self.page_number, self.page_size, DEFAULT_PAGE_SIZE)
     }
 }
 

@@ -18,9 +18,10 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::ids::{AccountId, KeyId, KeyVersionId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
+use crate::ids::{AccountId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
 use crate::kinds::{
-    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretType, Suite,
+    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
+    Suite,
 };
 
 /// Makes two tests of each function over a [`Fixture`].
@@ -199,6 +200,25 @@ pub(super) fn stage(version: &VersionRow, label: &str) -> StageRow {
         stage: label.parse::<Stage>().unwrap(),
         version_id: version.version_id.clone(),
         version_uuid: version.uuid,
+    }
+}
+
+/// A rotation under way, with every column set: due at 20, held until 30.
+pub(super) fn rotation(secret: &SecretId) -> RotationRow {
+    RotationRow {
+        secret_id: *secret,
+        sub_type: SecretSubType::SingleUser,
+        instance: "pg-1".parse().unwrap(),
+        custom_data: "{}".to_owned(),
+        interval_ms: Some(21_600_000),
+        last_at: Some(Timestamp(3)),
+        next_at: Some(Timestamp(20)),
+        pending_id: Some("v2".parse().unwrap()),
+        pending_uuid: Some(SecretVersionUuid::new()),
+        attempt_at: Some(Timestamp(20)),
+        failures: 1,
+        holder: Some(NodeId::new()),
+        held_until: Some(Timestamp(30)),
     }
 }
 

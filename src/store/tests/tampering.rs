@@ -23,16 +23,17 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 18] = sealed!(
+const TABLES: [(&str, Reader); 20] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
     keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow,
     key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
     access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
-    tags: TagRecord, resource_policies: ResourcePolicyRow
+    tags: TagRecord, resource_policies: ResourcePolicyRow,
+    rotations: RotationRow, rotation_accounts: RotationAccountRow
 );
 
 fn fill(on: &Fixture) -> AccountId {
-    let (account, key, ..) = on.with_secret();
+    let (account, key, secret, _) = on.with_secret();
     let user = user(&account.id, "ann");
     let (account_id, created_at) = (account.id.clone(), NOW);
     let policy_name: crate::ids::PolicyName = "p".parse().unwrap();
@@ -60,7 +61,15 @@ fn fill(on: &Fixture) -> AccountId {
         let (resource, document) = (format!("key/{}", key.id), "{}".to_owned());
         tx.resource_policy_put(&ResourcePolicyRow { account_id: account_id.clone(), resource, document, updated_at: NOW })?;
         let name = "alias/a".parse().unwrap();
-        tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
+        tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })?;
+        let rotation = rotation(&secret.id);
+        let account = RotationAccountRow {
+            instance: rotation.instance.clone(),
+            name: "app".parse().unwrap(),
+            secret_id: rotation.secret_id,
+        };
+        tx.rotation_account_insert(&account)?;
+        tx.rotation_insert(&rotation)
     });
     account_id
 }
@@ -111,6 +120,7 @@ fn other(table: &str, column: &str, kind: &str, sqlite: bool) -> String {
         ("wrapped_suite", _) => "1".to_owned(),
         ("usage", _) => "'SIGN/VERIFY'".to_owned(),
         ("spec", _) => "'Aliyun_AES_128'".to_owned(),
+        ("sub_type", _) => "'DoubleUsers'".to_owned(),
         ("protection", _) => "'HSM'".to_owned(),
         (_, "text") => "'tampered'".to_owned(),
         (_, "int") => format!("COALESCE({column}, 0) + 1"),
