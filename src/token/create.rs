@@ -77,7 +77,7 @@ fn generate(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<()
 }
 
 /// Waits until a new object is found: in a cluster of tokens it is not at once on every member.
-fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+pub(super) fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
     let begun = Instant::now();
     while all_of(session, id)?.len() < kind.halves().len() {
         if begun.elapsed() > APPEARS_WITHIN {

@@ -11,7 +11,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::Session;
 use zeroize::Zeroize;
 
-use super::create::{compare, destroy, exists};
+use super::create::{appears, compare, destroy, exists};
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
 use super::material::Material;
@@ -108,7 +108,8 @@ impl Token {
             alone(session, version)?;
             let made = material
                 .bring(epoch, session, kept(kind, version))
-                .and_then(|object| prove(epoch, session, object, version, kind, check));
+                .and_then(|_| appears(session, version, ObjectKind::Cmk(kind)))
+                .and_then(|()| prove(epoch, session, version, kind, check));
             clean_up(epoch, session, version, made)
         })
     }
@@ -258,20 +259,11 @@ fn check_value(session: &Session, key: ObjectHandle, version: &KeyVersionId) -> 
 }
 
 /// As for a key made on the token, but that LOCAL, ALWAYS_SENSITIVE and NEVER_EXTRACTABLE must say honestly where it comes from.
-fn prove(
-    epoch: &Epoch,
-    session: &Session,
-    object: ObjectHandle,
-    version: &KeyVersionId,
-    kind: Material,
-    check: &CheckValue,
-) -> Result<(), Failure> {
+fn prove(epoch: &Epoch, session: &Session, version: &KeyVersionId, kind: Material, check: &CheckValue) -> Result<(), Failure> {
+    let object = epoch.handle(session, version, Half::Secret)?;
     let mut expected = kept(kind, version);
     expected.extend([Attribute::Local(false), Attribute::AlwaysSensitive(false), Attribute::NeverExtractable(false)]);
     compare(session, object, &expected)?;
-    if epoch.handle(session, version, Half::Secret)? != object {
-        return Err(TokenError::Fault(format!("imported object {version} is not found by its id")).into());
-    }
     if check_value(session, object, version)? != *check {
         return Err(TokenError::Fault(format!("imported object {version} is not what was weighed")).into());
     }
