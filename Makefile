@@ -2,6 +2,7 @@
 #
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
+#   make bench   Bulla beside a program that does only what cannot be left out: rates, ratios, memory (docs/performance.md)
 #   make soak    the tests of reliability at their full size: hours; ARGS="…" go to cargo test (docs/reliability.md)
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak
+.PHONY: help run test bench soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -23,6 +24,11 @@ run:
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+bench:
+	@scripts/setup.sh run
+	@cargo build --release --locked --package bulla --package bulla-bench
+	@cargo run --quiet --release --locked --package bulla-bench -- $(ARGS)
 
 soak:
 	@scripts/setup.sh test
