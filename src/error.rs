@@ -109,8 +109,6 @@ pub enum Error {
     ResourceExists,
     /// Something else names it.
     ResourceInUse,
-    /// A ProtectionLevel that the token does not have.
-    ProtectionLevelNotSupported,
     /// DryRun: it would have succeeded.
     DryRunSucceeded,
     /// DryRun: a parameter was wrong.

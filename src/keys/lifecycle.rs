@@ -10,10 +10,11 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
+use crate::integrity::Sealed;
 use crate::keys::asymmetric::lost;
 use crate::keys::{Keys, alias, policy};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
+use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx, held};
 use crate::token::{Material, ObjectKind};
 
 /// After this long in `Creating` a key's maker is taken for dead, ms.
@@ -85,7 +86,9 @@ impl Keys {
             let key = alias::find(tx, caller, key)?;
             match key.state_at(self.clock.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
-                KeyState::Enabled | KeyState::Disabled => update(tx, &key, state),
+                KeyState::Enabled | KeyState::Disabled => {
+                    Ok(held(tx.key_update(&key, &KeyRow { state, ..key.clone() })?, KeyRow::TABLE)?)
+                }
                 KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating => {
                     Err(Abort::App(Error::KeyStateChange))
                 }
@@ -198,13 +201,4 @@ pub(super) fn rows(account: &AccountId, new: &NewKey, service: bool, now: Timest
         material_expires_at: None,
     };
     (key, version)
-}
-
-fn update(tx: &mut Tx<'_>, key: &KeyRow, state: KeyState) -> Result<(), Abort<Error>> {
-    // Inside a write transaction nobody else can have changed the row since it was read.
-    if tx.key_update(key, &KeyRow { state, ..key.clone() })? {
-        Ok(())
-    } else {
-        Err(Abort::App(Error::Internal(format!("key {} changed inside a transaction", key.id))))
-    }
 }

@@ -124,9 +124,6 @@ impl Fault {
             Error::ResourceNotFound => fixed(404, "Forbidden.ResourceNotFound", "Resource not found."),
             Error::ResourceExists => fixed(409, "Rejected.ResourceExist", "The resource already exists."),
             Error::ResourceInUse => fixed(409, "Rejected.ResourceInUse", "The resource is in use."),
-            Error::ProtectionLevelNotSupported => {
-                fixed(400, "Unsupported.ProtectionLevel", "This protection level is not valid for this region")
-            }
             Error::DryRunSucceeded => {
                 fixed(400, "DryRunOperationError", "The request would have succeeded, but DryRun was set.")
             }
