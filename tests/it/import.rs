@@ -1,6 +1,6 @@
 //! Imported key material, from the caller's side: encrypted here, used there.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey,
@@ -10,7 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::server::Server;
 
-use super::{create, on_postgres, on_sqlite};
+use super::{create, on_postgres, on_sqlite, until};
+
+/// How long the end of material may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
 
@@ -73,14 +76,6 @@ fn read(client: &Client, name: &str) -> Answer {
 
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]
@@ -227,12 +222,12 @@ fn expired_material_is_refused_at_once_and_may_come_again() {
     create(&client, "other", "value").ok();
     let expires = now_s() + 2;
     import(&client, &key, ALGORITHMS[1], &[7; 32], &expires.to_string()).ok();
-    until("the material expires", || now_s() > expires);
+    until(PATIENCE, "the material expires", || now_s() > expires);
     assert_eq!(read(&client, "soon").code(), "Rejected.PendingImport");
     assert_eq!(state(&client, &key), "PendingImport");
     read(&client, "other").ok();
     // The job takes it off the token; the same material may come again before and after that.
-    until("the job has taken it off", || server.log().contains(&format!("the material of key {key} has expired")));
+    until(PATIENCE, "the job has taken it off", || server.log().contains(&format!("the material of key {key} has expired")));
     assert_eq!(import(&client, &key, ALGORITHMS[1], &[8; 32], "0").code(), "InvalidKeyMaterial");
     import(&client, &key, ALGORITHMS[1], &[7; 32], "0").ok();
     assert_eq!(read(&client, "soon").ok().text("SecretData"), "value");

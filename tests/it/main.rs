@@ -27,6 +27,8 @@ mod tls;
 mod token_faults;
 mod versions;
 
+use std::time::{Duration, Instant};
+
 use bulla_test_support::client::Client;
 use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
@@ -47,6 +49,16 @@ fn on_postgres() -> (tempfile::TempDir, Server) {
     let url = PostgresCluster::shared().database();
     let server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
     (folder, server)
+}
+
+/// Waits until something is so, for this long at most.
+#[track_caller]
+fn until(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < patience, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Creates a secret with version v1.

@@ -52,8 +52,7 @@ fn no_value_stays_in_memory_after_its_requests() {
     // The token layer keeps the PIN to log in again.
     let pin = std::fs::read_to_string(server.data().join("pin")).expect("written by dev");
     assert!(left(pin.trim()).len() <= 1, "more than one copy of the PIN");
-    let metrics = server.client().send_raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("an answer");
-    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let metrics = server.client().metrics();
     assert!(metrics.contains("bulla_") && !metrics.contains(CANARY));
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::node::Node;
@@ -14,7 +14,10 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{BULLA, create, on_sqlite};
+use super::{BULLA, create, on_sqlite, until};
+
+/// How long a change of files may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An authority of a test's own.
 struct Authority {
@@ -98,15 +101,6 @@ fn node(server: &Server, more: &str) -> Node {
     node
 }
 
-/// Waits until the exchange gives an answer that satisfies.
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn serves_over_tls_and_takes_new_certificates_without_a_restart() {
     let (_folder, server) = on_sqlite();
@@ -118,7 +112,7 @@ fn serves_over_tls_and_takes_new_certificates_without_a_restart() {
     for versions in [BOTH, &BOTH[..1], &BOTH[1..]] {
         let config = authority.client(None, versions);
         let read = || exchange(&node.endpoint(), &config, &signed(&client, "GetSecretValue", &[("SecretName", "a")]));
-        until("no answer over TLS", || read().is_ok_and(|answer| answer.contains("\"SecretData\":\"value\"")));
+        until(PATIENCE, "no answer over TLS", || read().is_ok_and(|answer| answer.contains("\"SecretData\":\"value\"")));
     }
     // Refusals of the HTTP parser come over TLS as well, whole.
     let config = authority.client(None, BOTH);
@@ -134,12 +128,12 @@ fn serves_over_tls_and_takes_new_certificates_without_a_restart() {
     assert!(exchange(&node.endpoint(), &next_config, &request()).is_err());
     let (certificate, key) = next.issue();
     std::fs::write(server.data().join("tls.crt"), certificate).expect("writable");
-    until("it does not say that the files do not fit", || {
+    until(PATIENCE, "it does not say that the files do not fit", || {
         exchange(&node.endpoint(), &config, &request()).expect("the certificate before is in use");
         node.log().contains("do not fit")
     });
     std::fs::write(server.data().join("tls.key"), key).expect("writable");
-    until("the new certificate is not taken", || exchange(&node.endpoint(), &next_config, &request()).is_ok());
+    until(PATIENCE, "the new certificate is not taken", || exchange(&node.endpoint(), &next_config, &request()).is_ok());
     assert!(exchange(&node.endpoint(), &config, &request()).is_err());
 }
 
@@ -159,11 +153,11 @@ fn clients_show_a_certificate_where_one_is_asked_for() {
     let none = authority.client(None, BOTH);
     let foreign = authority.client(Some(authority.issue()), BOTH);
     let required = node(&server, &format!("client_ca_file = \"{}\"", ca.display()));
-    until("a client with a certificate is not served", || served(&required, &own));
+    until(PATIENCE, "a client with a certificate is not served", || served(&required, &own));
     assert!(!served(&required, &none) && !served(&required, &foreign));
     required.stop();
     let optional = node(&server, &format!("client_ca_file = \"{}\"\nclient_certificate_required = false", ca.display()));
-    until("a client with a certificate is not served", || served(&optional, &own));
+    until(PATIENCE, "a client with a certificate is not served", || served(&optional, &own));
     assert!(served(&optional, &none) && !served(&optional, &foreign));
 }
 
@@ -185,7 +179,7 @@ fn policies_know_whether_a_request_came_over_tls() {
     let careful = server.client_as(&text("AccessKeyId"), &text("AccessKeySecret"));
     assert_eq!(careful.call("ListSecrets", &[]).code(), "Forbidden.NoPermission");
     let config = authority.client(None, BOTH);
-    until("not served over TLS", || {
+    until(PATIENCE, "not served over TLS", || {
         exchange(&node.endpoint(), &config, &signed(&careful, "ListSecrets", &[])).is_ok_and(|a| a.starts_with("HTTP/1.1 200"))
     });
 }

@@ -135,6 +135,36 @@ impl Client {
         Connection::open(&self.endpoint)?.exchange_all(bytes)
     }
 
+    /// What a GET of a page beside the API (`/readyz`, `/metrics`) answers, on a connection of its own.
+    ///
+    /// # Panics
+    /// When no answer arrives.
+    #[track_caller]
+    pub fn page(&self, path: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        self.send_raw(request.as_bytes()).expect("an answer")
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Panics
+    /// When no answer arrives, or it is no text.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        String::from_utf8(self.page("/metrics").body).expect("text")
+    }
+
+    /// A number of `/metrics`, by its name with the labels that it has there.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn figure(&self, name: &str) -> f64 {
+        let text = self.metrics();
+        let of = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
+        text.lines().find_map(of).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+    }
+
     /// Sends bytes made by [`Request::bytes`] on a kept connection. Never sends twice.
     ///
     /// # Errors

@@ -23,6 +23,15 @@ fn fail(token: &Token, code: RvError, times: usize) -> Result<(), TokenError> {
     })
 }
 
+/// Work that has a session while the other side waits between the two meetings, and then ends as it is told.
+fn hold(token: &Token, held: &Barrier, mut end: impl FnMut(&Session) -> Result<(), Failure>) -> Result<(), TokenError> {
+    token.link.run(Operation::Health, Access::ReadOnly, None, |_, session| {
+        held.wait();
+        held.wait();
+        end(session)
+    })
+}
+
 /// Asks until the token is back; how long it took.
 fn until_back(token: &Token) -> Duration {
     let start = Instant::now();
@@ -63,13 +72,7 @@ fn a_full_pool_is_busy_in_time() {
         let token = new_token(1, 50);
         let held = Barrier::new(2);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                token.link.run(Operation::Health, Access::ReadOnly, None, |_, _| {
-                    held.wait();
-                    held.wait();
-                    Ok(())
-                })
-            });
+            scope.spawn(|| hold(&token, &held, |_| Ok(())));
             held.wait();
             let start = Instant::now();
             assert_eq!(token.health(), Err(TokenError::Busy));
@@ -236,13 +239,7 @@ fn a_call_that_hangs_holds_up_the_reconnect_and_nobody_else() {
         let token = new_token(2, 1000);
         let held = Barrier::new(2);
         thread::scope(|scope| {
-            let hanging = scope.spawn(|| {
-                token.link.run(Operation::Health, Access::ReadOnly, None, |_, session| {
-                    held.wait();
-                    held.wait();
-                    Ok(session.generate_random_slice(&mut [0])?)
-                })
-            });
+            let hanging = scope.spawn(|| hold(&token, &held, |session| Ok(session.generate_random_slice(&mut [0])?)));
             held.wait();
             assert_eq!(fail(&token, RvError::DeviceRemoved, 1), Err(TokenError::Gone));
             for _ in 0..20 {
@@ -265,14 +262,9 @@ fn a_waiting_caller_hears_of_the_loss_at_once() {
     on_every_softhsm(|_| {
         let token = new_token(1, 20_000);
         let held = Barrier::new(2);
+        let lost = |_: &Session| Err(Pkcs11Error::Pkcs11(RvError::DeviceRemoved, Function::GenerateRandom).into());
         thread::scope(|scope| {
-            scope.spawn(|| {
-                token.link.run(Operation::Health, Access::ReadOnly, None, |_, _| {
-                    held.wait();
-                    held.wait();
-                    Err::<(), _>(Pkcs11Error::Pkcs11(RvError::DeviceRemoved, Function::GenerateRandom).into())
-                })
-            });
+            scope.spawn(|| hold(&token, &held, lost));
             held.wait();
             let waiting = scope.spawn(|| token.health());
             thread::sleep(Duration::from_millis(50));

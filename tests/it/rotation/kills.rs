@@ -1,6 +1,7 @@
 //! kill -9 of the service at any moment of a rotation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::*;
 

@@ -5,14 +5,14 @@ mod life;
 mod load;
 mod schedule;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
 use diesel::{Connection, PgConnection};
 
-use super::BULLA;
+use super::{BULLA, until};
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -108,10 +108,6 @@ fn rotate(client: &Client, name: &str, version: &str) -> Answer {
 
 /// Waits until something is so.
 #[track_caller]
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    until(PATIENCE, what, is_so);
 }

@@ -68,11 +68,7 @@ fn a_failure_is_seen_and_repaired() {
     let described = client.call("DescribeSecret", &[("SecretName", "db")]).ok();
     assert_eq!(described.text("AutomaticRotation"), "Invalid");
     assert_ne!((described.text("NextRotationDate"), described.text("RotationInterval")), ("", ""));
-    let metrics = || {
-        let page =
-            client.send_raw(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("an answer");
-        String::from_utf8(page.body).expect("text")
-    };
+    let metrics = || client.metrics();
     assert!(metrics().lines().any(|line| line == "bulla_rotations_failing 1"), "{}", metrics());
     assert!(metrics().lines().any(|line| line == "bulla_rotations_total{result=\"failed\"} 1"), "{}", metrics());
     assert_eq!(read(&client, "db").text("VersionId"), "v1");

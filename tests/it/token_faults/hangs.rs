@@ -44,13 +44,13 @@ fn a_token_hangs() {
             // What needs no token is served meanwhile.
             for _ in 0..5 {
                 let start = Instant::now();
-                assert_eq!(rig.page("/healthz").status, 200);
-                assert!(rig.metric("bulla_token_sessions_limit") >= 1.0);
+                assert_eq!(rig.server.client().page("/healthz").status, 200);
+                assert!(rig.server.client().figure("bulla_token_sessions_limit") >= 1.0);
                 client.call("DescribeSecret", &[("SecretName", "a")]).ok();
                 client.call("ListSecrets", &[]).ok();
                 assert!(start.elapsed() < DEADLINE + GRACE, "served after {:?}", start.elapsed());
             }
-            let page = rig.page("/readyz");
+            let page = rig.server.client().page("/readyz");
             assert_eq!(page.status, 503, "{page:?}");
         });
         // One of each session, the writer, the audit's signature: no more.
@@ -67,6 +67,6 @@ fn a_token_hangs() {
         }
     }
     create(&client, "b", "value").ok();
-    assert_eq!(rig.metric("bulla_token_epochs_total"), 1.0, "no reconnect was needed");
+    assert_eq!(rig.server.client().figure("bulla_token_epochs_total"), 1.0, "no reconnect was needed");
     never(&chaos);
 }

@@ -8,7 +8,6 @@ mod unplugged;
 mod vendors;
 
 use bulla_test_support::chaos::{Chaos, Environment, Function};
-use bulla_test_support::client::Answer;
 use bulla_test_support::server::Server;
 use bulla_test_support::sizes::size;
 
@@ -34,19 +33,6 @@ impl Rig {
     /// The line to the server's chaos module.
     fn chaos(&self) -> Chaos {
         Chaos::of(self.folder.path(), self.server.pid().expect("it runs"))
-    }
-
-    /// What a GET of a page answers.
-    fn page(&self, path: &str) -> Answer {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        self.server.client().send_raw(request.as_bytes()).expect("an answer")
-    }
-
-    /// A number of /metrics.
-    fn metric(&self, name: &str) -> f64 {
-        let text = String::from_utf8_lossy(&self.page("/metrics").body).into_owned();
-        let of = |line: &str| line.strip_prefix(name).and_then(|rest| rest.trim().parse().ok());
-        text.lines().find_map(of).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
     }
 }
 
