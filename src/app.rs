@@ -13,12 +13,13 @@ use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
+use crate::errand::Errands;
 use crate::http;
 use crate::ids::NodeId;
 use crate::integrity::RowKey;
 use crate::jobs::Jobs;
-use crate::keys::{KeyQuotas, Keys};
-use crate::metrics::{AuditFigures, DatabaseFigures, Metrics, Snapshot, TokenFigures};
+use crate::keys::{KeyLimits, Keys, UseLimits};
+use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, Metrics, Snapshot, TokenFigures};
 use crate::secrets::Secrets;
 use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
 use crate::token::{Selector, Token, TokenConfig};
@@ -233,13 +234,16 @@ impl Server {
         complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);
         let clock = Clock::System;
-        let quotas = KeyQuotas { keys: config.quotas.keys, aliases: config.quotas.aliases };
         let row = &base.deployment;
-        let keys = Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.suite, quotas);
+        let errands = Errands::new(Arc::clone(&audit), Arc::clone(&base.store), row.region.clone(), node, clock.clone());
+        let errands = Arc::new(errands);
+        let (store, token) = (Arc::clone(&base.store), Arc::clone(&base.token));
+        let keys = Keys::new(store, token, Arc::clone(&errands), clock.clone(), row.suite, key_limits(config));
         let keys = Arc::new(keys);
         let secrets = Arc::new(Secrets::new(
             Arc::clone(&base.store),
             Arc::clone(&keys),
+            errands,
             clock.clone(),
             row.id,
             row.region.clone(),
@@ -249,8 +253,9 @@ impl Server {
         let auth = Auth::new(credentials, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &audit, &alarms));
-        let jobs = Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), node, clock.clone());
+        metrics.set_source(figures(&base, &keys, &audit, &alarms));
+        let jobs =
+            Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), row.system_keys(), node, clock.clone());
         let limits = Limits { requests_per_second: config.limits.requests_per_second };
         let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
         let Base { store, token, .. } = base;
@@ -296,6 +301,11 @@ fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) 
     Ok(())
 }
 
+fn key_limits(config: &Config) -> KeyLimits {
+    let uses = UseLimits { rotate: config.keys.rotate_after_uses.into(), stop: config.keys.stop_after_uses.into() };
+    KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses }
+}
+
 fn http_config(config: &Config) -> http::Config {
     let server = &config.server;
     let ms = Duration::from_millis;
@@ -315,10 +325,16 @@ fn http_config(config: &Config) -> http::Config {
 }
 
 /// Reads, at each scrape, what the parts count for themselves.
-fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn() -> Snapshot + Send + Sync + 'static {
+fn figures(
+    base: &Base,
+    keys: &Arc<Keys>,
+    audit: &Arc<Audit>,
+    alarms: &Arc<AtomicU64>,
+) -> impl Fn() -> Snapshot + Send + Sync + 'static {
     let (token, store) = (Arc::clone(&base.token), Arc::clone(&base.store));
-    let (audit, alarms) = (Arc::clone(audit), Arc::clone(alarms));
+    let (keys, audit, alarms) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms));
     move || {
+        let uses = keys.use_figures();
         let (token, store, audit) = (token.status(), store.status(), audit.stats());
         Snapshot {
             token: TokenFigures {
@@ -344,6 +360,7 @@ fn figures(base: &Base, audit: &Arc<Audit>, alarms: &Arc<AtomicU64>) -> impl Fn(
                 failures: audit.failures,
                 checkpoint_failures: audit.checkpoint_failures,
             },
+            keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest },
             integrity_alarms: alarms.load(Ordering::Relaxed),
         }
     }

@@ -61,6 +61,10 @@ pub enum Error {
     NoPermission,
     /// The operation does not fit the kind of key or secret.
     UnsupportedOperation,
+    /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
+    Lacking(Cow<'static, str>),
+    /// OpenKmsService: it is open.
+    ServiceOpened,
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.
@@ -83,6 +87,12 @@ pub enum Error {
     KeyState(RejectedState),
     /// The key's state does not allow the change.
     KeyStateChange,
+    /// No such key version.
+    KeyVersionNotFound,
+    /// A new version within seven days of the last.
+    KeyVersionTooSoon,
+    /// The key version has encrypted as often as it may.
+    KeyUsesExhausted,
     /// An alias where only a key id may stand.
     AliasNotAllowed,
     /// A ProtectionLevel that the token does not have.

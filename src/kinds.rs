@@ -80,6 +80,8 @@ words! {
         Disabled = "Disabled",
         /// Will be destroyed at its DeleteDate.
         PendingDeletion = "PendingDeletion",
+        /// Its window is over. Never shown: such a key is not found; the row stays while a secret names it.
+        Deleted = "Deleted",
     }
     /// Where key material comes from (CreateKey, Origin).
     Origin {

@@ -11,6 +11,7 @@
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
 //! | [`auth`] | who calls and what they may |
+//! | [`errand`] | how what nobody asked for is recorded |
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
 //! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod envelope;
+pub mod errand;
 pub mod error;
 pub mod http;
 pub mod ids;

@@ -25,12 +25,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error",     &["bottom", "envelope", "audit", "token", "store"]),   // the From impls
     ("wire",      &["ids", "clock", "secret", "error"]),
     ("auth",      &["bottom", "error", "wire", "token", "store"]),
-    ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth"]),
-    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "keys"]), // never the token
+    ("errand",    &["bottom", "error", "wire", "audit", "store", "auth"]),
+    ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth", "errand"]),
+    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "errand", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
     ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
-    ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth",
+    ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth", "errand",
                     "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
     ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",

@@ -4,6 +4,7 @@
 //!
 //! Adding an operation is one file beside the others and one line in [`table`].
 
+mod cloud;
 mod event;
 mod fields;
 mod keys;
@@ -18,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Caller, Grant};
 use crate::error::Error;
-use crate::ids::{Alias, Home, KeyRef, SecretName, SecretRef};
+use crate::ids::{Alias, Home, KeyName, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
 
@@ -79,6 +80,11 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// Nothing: no permission is needed.
+    pub fn nothing() -> Self {
+        Self { resources: Vec::new(), version: None }
+    }
+
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
         Self { resources: vec![resource], version: None }
@@ -112,6 +118,12 @@ pub enum Resource<'a> {
     Key(&'a KeyRef),
     /// One alias.
     Alias(&'a Alias),
+    /// The key that an alias names now.
+    KeyOf(&'a Alias),
+    /// The account's aliases as a whole.
+    Aliases,
+    /// Everything: `*`, for what is done to no resource.
+    Everything,
 }
 
 impl Resource<'_> {
@@ -127,6 +139,12 @@ impl Resource<'_> {
                 (cx.caller.arn(home, &relative), ask(home, &relative))
             }
             Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
+            Resource::Aliases => (cx.caller.arn(None, "alias"), ask(None, "alias")),
+            Resource::Everything => (cx.caller.arn(None, "*"), ask(None, "*")),
+            Resource::KeyOf(alias) => {
+                let key = KeyRef { home: None, name: KeyName::Alias((*alias).clone()) };
+                Resource::Key(&key).authorise(cx, action)
+            }
             Resource::Key(key) => {
                 let home = key.home.as_ref();
                 match cx.keys.resource(cx.caller, key) {

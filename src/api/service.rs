@@ -158,20 +158,29 @@ pub(super) fn handle<O: Operation>(exchange: &mut Exchange<'_>, params: &Params)
 fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result<Vec<u8>, Error> {
     let request: O::Request = params.decode()?;
     O::check(&request)?;
-    let service = exchange.service;
-    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets };
-    exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
+    exchange.permit(&format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
-    let response = O::run(&cx, request)?;
+    let response = O::run(&exchange.context(), request)?;
     encode::success(O::NAME, &response, &exchange.caller.request_id, exchange.format)
 }
 
-impl Exchange<'_> {
-    /// Asks for the action on every resource; the first is the one that the record names.
-    fn authorise(&mut self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
+impl<'a> Exchange<'a> {
+    /// What an operation works with.
+    fn context(&self) -> Context<'a> {
+        Context { caller: self.caller, keys: &self.service.keys, secrets: &self.service.secrets }
+    }
+
+    /// The operation that was asked for.
+    pub(super) fn action(&self) -> &str {
+        &self.event.action
+    }
+
+    /// Asks for the permission on every resource; the first is the one that the record names.
+    pub(super) fn permit(&mut self, action: &str, target: Target<'_>) -> Result<(), Error> {
+        let cx = self.context();
         self.event.version = target.version.map(str::to_owned);
         for resource in target.resources {
-            let (arn, grant) = resource.authorise(cx, action);
+            let (arn, grant) = resource.authorise(&cx, action);
             self.event.resource.get_or_insert(arn);
             self.event.grant = Some(grant?);
         }

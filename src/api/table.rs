@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, keys, secrets};
+use crate::api::{Operation, cloud, keys, secrets};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -15,23 +15,40 @@ macro_rules! operations {
 }
 
 operations! {
+    keys::cancel_key_deletion::CancelKeyDeletion,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
+    keys::create_key_version::CreateKeyVersion,
     secrets::create_secret::CreateSecret,
+    keys::delete_alias::DeleteAlias,
     secrets::delete_secret::DeleteSecret,
+    cloud::describe_account_kms_status::DescribeAccountKmsStatus,
     keys::describe_key::DescribeKey,
+    keys::describe_key_version::DescribeKeyVersion,
+    cloud::describe_regions::DescribeRegions,
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
     secrets::get_secret_value::GetSecretValue,
+    keys::list_aliases::ListAliases,
+    keys::list_aliases_by_key_id::ListAliasesByKeyId,
+    keys::list_key_versions::ListKeyVersions,
     keys::list_keys::ListKeys,
     secrets::list_secrets::ListSecrets,
+    cloud::open_kms_service::OpenKmsService,
     secrets::restore_secret::RestoreSecret,
+    keys::schedule_key_deletion::ScheduleKeyDeletion,
+    keys::set_deletion_protection::SetDeletionProtection,
+    keys::update_alias::UpdateAlias,
+    keys::update_key_description::UpdateKeyDescription,
+    keys::update_rotation_policy::UpdateRotationPolicy,
 }
 
-/// The operation of this name (case-sensitive), with its name as a constant.
+/// The operation of this name (case-sensitive), with its name as a constant: one that is served, or one that a deployment of its own
+/// has no resource for.
 pub(super) fn find(action: &str) -> Option<(&'static str, Handler)> {
-    OPERATIONS.binary_search_by_key(&action, |(name, _)| name).ok().map(|index| OPERATIONS[index])
+    let served = OPERATIONS.binary_search_by_key(&action, |(name, _)| name).ok().map(|index| OPERATIONS[index]);
+    served.or_else(|| cloud::find(action))
 }
 
 /// The names of all operations that are served, sorted.

@@ -128,3 +128,24 @@ impl Caller {
         })
     }
 }
+
+#[cfg(test)]
+impl Caller {
+    /// The root of an account with a request of its own, for tests below the pipeline.
+    pub(crate) fn root_of(account: &AccountId) -> Self {
+        let request_id = RequestId::new();
+        Self {
+            account: account.clone(),
+            principal: Principal::Root,
+            access_key: AccessKeyId::random(),
+            region: "cn-test".parse().expect("a region"),
+            source_ip: IpAddr::from([127, 0, 0, 1]),
+            secure: false,
+            received_at: crate::clock::Clock::System.now(),
+            request_id,
+            node: NodeId::new(),
+            policies: Arc::new([]),
+            nonce: *request_id.as_bytes(),
+        }
+    }
+}

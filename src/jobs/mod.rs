@@ -1,4 +1,4 @@
-//! What happens without a request: ended deletion windows, half-made keys, expired nonces.
+//! What happens without a request: ended deletion windows, due rotations, half-made keys, expired nonces.
 //!
 //! Owns: when jobs run, and that of many nodes one runs each. Must not know: how a job is done. Called by: app.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::ids::NodeId;
+use crate::ids::{KeyVersionId, NodeId};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
 use crate::store::{Abort, Store};
@@ -28,6 +28,7 @@ pub struct Jobs {
     store: Arc<Store>,
     keys: Arc<Keys>,
     secrets: Arc<Secrets>,
+    system_keys: [KeyVersionId; 3],
     node: NodeId,
     clock: Clock,
 }
@@ -49,10 +50,24 @@ impl Running {
     }
 }
 
+/// Runs a job; what it leaves undone is done by a later round.
+fn attempt(name: &str, job: impl FnOnce() -> Result<(), Error>) {
+    if let Err(error) = job() {
+        log::warn!("jobs: {name}: {error:?}");
+    }
+}
+
 impl Jobs {
     /// The jobs over these parts.
-    pub fn new(store: Arc<Store>, keys: Arc<Keys>, secrets: Arc<Secrets>, node: NodeId, clock: Clock) -> Self {
-        Self { store, keys, secrets, node, clock }
+    pub fn new(
+        store: Arc<Store>,
+        keys: Arc<Keys>,
+        secrets: Arc<Secrets>,
+        system_keys: [KeyVersionId; 3],
+        node: NodeId,
+        clock: Clock,
+    ) -> Self {
+        Self { store, keys, secrets, system_keys, node, clock }
     }
 
     /// Runs a round now and then, on a thread of its own.
@@ -66,24 +81,45 @@ impl Jobs {
     }
 
     fn run(&self, stopped: &Receiver<()>) {
+        attempt("comparing token and database", || self.report_mismatch());
         loop {
-            if let Err(error) = self.round() {
-                log::warn!("jobs: {error:?}; the next round tries again");
-            }
+            self.round();
             if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
         }
     }
 
-    fn round(&self) -> Result<(), Error> {
+    fn round(&self) {
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
-        while self.sweep_nonces()? == BATCH as usize {}
-        if self.holds("sweep")? {
-            self.keys.creations_sweep()?;
-            for secret in self.secrets.deletions_sweep(BATCH)? {
-                log::info!("secret {} of account {} removed: its deletion window is over", secret.name, secret.account_id);
+        attempt("expired nonces", || {
+            while self.sweep_nonces()? == BATCH as usize {}
+            Ok(())
+        });
+        attempt("what one node does for all", || {
+            if self.holds("sweep")? {
+                self.sweep();
             }
+            Ok(())
+        });
+    }
+
+    /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
+    fn sweep(&self) {
+        attempt("half-made keys", || self.keys.creations_sweep());
+        attempt("due rotations", || self.keys.rotations_sweep(BATCH));
+        attempt("ended deletion windows of keys", || self.keys.deletions_sweep(BATCH));
+        attempt("ended deletion windows of secrets", || self.secrets.deletions_sweep(BATCH));
+    }
+
+    /// Says once, after the start, where token and database do not fit.
+    fn report_mismatch(&self) -> Result<(), Error> {
+        let found = self.keys.mismatch(&self.system_keys)?;
+        for id in found.without_row {
+            log::warn!("token: object {id} looks like ours and has no row; it is not used, and not touched");
+        }
+        for id in found.without_object {
+            log::error!("token: key version {id} has no object; what it encrypted cannot be read");
         }
         Ok(())
     }

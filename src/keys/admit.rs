@@ -41,8 +41,8 @@ impl AdmittedKey {
         &self.key
     }
 
-    /// The version that new data keys are wrapped under.
-    pub fn primary(&self) -> &KeyVersionId {
+    /// The version that encrypts. Reached from outside through [`super::Keys::reserve`] only, which counts the use.
+    pub(super) fn primary(&self) -> &KeyVersionId {
         &self.primary
     }
 }
@@ -51,7 +51,7 @@ impl AdmittedKey {
 /// secret stands for it.
 ///
 /// # Errors
-/// [`Error::NoPermission`]; [`Error::KeyState`] in a state in which the key cannot be used.
+/// [`Error::NoPermission`]; [`Error::KeyState`] in a state in which the key cannot be used; [`Error::KeyNotFound`] once it is deleted.
 pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey, Error> {
     if key.account_id != caller.account {
         return Err(Error::NoPermission);
@@ -66,12 +66,13 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
 /// Whether a key in this state can be used.
 ///
 /// # Errors
-/// [`Error::KeyState`].
+/// [`Error::KeyState`]; [`Error::KeyNotFound`] for one that is deleted.
 pub fn usable(state: KeyState) -> Result<(), Error> {
     match state {
         KeyState::Enabled => Ok(()),
         KeyState::Disabled => Err(Error::KeyState(RejectedState::Disabled)),
         KeyState::PendingDeletion => Err(Error::KeyState(RejectedState::PendingDeletion)),
         KeyState::Creating => Err(Error::KeyState(RejectedState::Unavailable)),
+        KeyState::Deleted => Err(Error::KeyNotFound),
     }
 }

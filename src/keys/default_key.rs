@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use crate::errand::{Author, Order};
 use crate::error::Error;
 use crate::ids::AccountId;
-use crate::keys::{Keys, NewKey, lifecycle};
+use crate::keys::{Keys, NewKey, lifecycle, rotation};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyRow, StoreError};
 
@@ -29,7 +30,7 @@ impl Keys {
         loop {
             match self.read_default(account)? {
                 Some(key) if key.state != KeyState::Creating => return Ok(key),
-                Some(key) if self.is_stale(&key) => self.creation_fail(&key)?,
+                Some(key) if self.is_stale(&key) => self.give_up(&key)?,
                 Some(_) => {}
                 None => {
                     if let Some(key) = self.make_default(account)? {
@@ -52,6 +53,7 @@ impl Keys {
             origin: Origin::Service,
             protection: ProtectionLevel::Software,
             description: "Default key of Secrets Manager".into(),
+            rotation_s: Some(rotation::SERVICE_INTERVAL_S),
             tags: Vec::new(),
         };
         let (key, version) = lifecycle::rows(account, &new, true, self.clock.now());
@@ -60,10 +62,28 @@ impl Keys {
             Ok::<_, Abort<StoreError>>(tx.default_key_insert(account, &key.id)?)
         });
         match begun {
-            Ok(()) => self.finish(&key, &new, None).map(Some),
+            Ok(()) => {
+                let resource = format!("key/{}", key.id);
+                let order = Order {
+                    account,
+                    action: "CreateKey",
+                    resource: &resource,
+                    version: None,
+                    reason: "the account's default key",
+                };
+                let made = self.errands.run(order, |errand| self.finish(&key, &version, &new, Author::Service(errand)));
+                made.map(|described| Some(described.key))
+            }
             Err(StoreError::Conflict) => Ok(None),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Clears away a default key whose maker is taken for dead.
+    fn give_up(&self, key: &KeyRow) -> Result<(), Error> {
+        let version =
+            self.store.read("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(&key.primary_version)?))?;
+        version.map_or(Ok(()), |version| self.version_fail(&version))
     }
 
     fn read_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {

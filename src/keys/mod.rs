@@ -1,46 +1,70 @@
 //! Master keys (CMKs): their life, their names, and what they are used for.
 //!
-//! Owns: key states, the steps of creation over token and database, admission of a caller to a key, data keys.
+//! Owns: key states, the steps of creation and destruction over token and database, versions and their rotation,
+//! admission of a caller to a key, data keys, the count of a key's uses.
 //! Must not know: HTTP, secrets. Called by: api, secrets, jobs.
 
 mod admit;
 mod alias;
 mod data_key;
 mod default_key;
+mod deletion;
 mod lifecycle;
+mod orphans;
+mod rotation;
+#[cfg(test)]
+mod tests;
+mod uses;
+mod versions;
 
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit};
-pub use lifecycle::{KeyPage, NewKey};
+pub use alias::AliasPage;
+pub use lifecycle::{Described, KeyPage, NewKey};
+pub use orphans::{Mismatch, mismatch};
+pub use uses::{CountedUse, UseFigures, UseLimits};
+pub use versions::VersionPage;
 
 use crate::clock::Clock;
+use crate::errand::Errands;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
 
-/// Upper bounds per account; none is no bound.
+/// Upper bounds; none is no bound.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct KeyQuotas {
-    /// Master keys.
+pub struct KeyLimits {
+    /// Master keys of an account.
     pub keys: Option<u32>,
-    /// Aliases.
+    /// Aliases of an account.
     pub aliases: Option<u32>,
+    /// Encryptions under one version.
+    pub uses: UseLimits,
 }
 
 /// The master keys of a deployment.
 pub struct Keys {
     store: Arc<Store>,
     token: Arc<Token>,
+    errands: Arc<Errands>,
     clock: Clock,
     suite: Suite,
-    quotas: KeyQuotas,
+    limits: KeyLimits,
+    uses: uses::Uses,
 }
 
 impl Keys {
     /// The keys of this store and token; `suite` is how this deployment wraps.
-    pub fn new(store: Arc<Store>, token: Arc<Token>, clock: Clock, suite: Suite, quotas: KeyQuotas) -> Self {
-        Self { store, token, clock, suite, quotas }
+    pub fn new(
+        store: Arc<Store>,
+        token: Arc<Token>,
+        errands: Arc<Errands>,
+        clock: Clock,
+        suite: Suite,
+        limits: KeyLimits,
+    ) -> Self {
+        Self { store, token, errands, clock, suite, limits, uses: uses::Uses::new(limits.uses) }
     }
 
     /// How new data keys are wrapped.

@@ -81,17 +81,19 @@ impl Secrets {
         };
         let uuid = SecretVersionUuid::new();
         let suite = self.keys.suite();
+        let counted = self.keys.reserve(key)?;
+        let key_version = *counted.version();
         let facts = Version {
             uuid: &uuid,
             id: &new.version,
             data_type: new.data_type,
             created_at: now,
             key: key.key(),
-            key_version: key.primary(),
+            key_version: &key_version,
             suite,
         };
         let identity = self.identity(&secret, &facts);
-        let (data_key, wrapped) = self.keys.new_data_key(key, &identity.data_key_context())?;
+        let (data_key, wrapped) = self.keys.new_data_key(counted, &identity.data_key_context())?;
         let sealed = envelope::seal(&identity, data_key, &wrapped, &new.value);
         let version = VersionRow {
             secret_id: secret.id,
@@ -99,7 +101,7 @@ impl Secrets {
             uuid,
             data_type: new.data_type,
             created_at: now,
-            key_version_id: *key.primary(),
+            key_version_id: key_version,
             suite,
             wrapped,
             commitment: sealed.commitment,

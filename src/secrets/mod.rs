@@ -17,6 +17,7 @@ pub use value::{Selector, Value};
 
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Identity;
+use crate::errand::Errands;
 use crate::error::Error;
 use crate::ids::{AccountId, DeploymentId, KeyId, KeyVersionId, Region, SecretRef, SecretVersionUuid, VersionId};
 use crate::keys::Keys;
@@ -27,6 +28,7 @@ use crate::store::{Abort, SecretRow, Store, Tx};
 pub struct Secrets {
     store: Arc<Store>,
     keys: Arc<Keys>,
+    errands: Arc<Errands>,
     clock: Clock,
     deployment: DeploymentId,
     region: Region,
@@ -38,12 +40,13 @@ impl Secrets {
     pub fn new(
         store: Arc<Store>,
         keys: Arc<Keys>,
+        errands: Arc<Errands>,
         clock: Clock,
         deployment: DeploymentId,
         region: Region,
         quota: Option<u32>,
     ) -> Self {
-        Self { store, keys, clock, deployment, region, quota }
+        Self { store, keys, errands, clock, deployment, region, quota }
     }
 
     /// What a version is bound to.

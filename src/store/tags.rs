@@ -85,6 +85,14 @@ impl Tx<'_> {
         self.run(TABLE, |conn| query.count().get_result(conn))
     }
 
+    /// Removes all tags of a resource.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn tags_delete_of(&mut self, on: Tagged) -> Result<(), StoreError> {
+        self.run(TABLE, |conn| delete(tags::table.filter(tags::resource_id.eq(on.bytes()))).execute(conn)).map(drop)
+    }
+
     /// Removes a tag; false when there was none.
     ///
     /// # Errors

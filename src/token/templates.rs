@@ -51,6 +51,9 @@ impl Half {
     }
 }
 
+/// How every label of ours begins.
+pub(super) const LABEL_PREFIX: &str = "bulla ";
+
 /// The parameters of P-256: its object identifier 1.2.840.10045.3.1.7, in DER.
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
@@ -66,10 +69,10 @@ impl ObjectKind {
     /// CKA_LABEL, for people only: nothing is looked up by it.
     fn label(self, id: &KeyVersionId) -> String {
         match self {
-            ObjectKind::Cmk(_) => format!("bulla cmk {id}"),
-            ObjectKind::Sys => format!("bulla sys {id}"),
-            ObjectKind::Int => format!("bulla int {id}"),
-            ObjectKind::Aud => format!("bulla aud {id}"),
+            ObjectKind::Cmk(_) => format!("{LABEL_PREFIX}cmk {id}"),
+            ObjectKind::Sys => format!("{LABEL_PREFIX}sys {id}"),
+            ObjectKind::Int => format!("{LABEL_PREFIX}int {id}"),
+            ObjectKind::Aud => format!("{LABEL_PREFIX}aud {id}"),
         }
     }
 

@@ -6,6 +6,7 @@ DROP TABLE secret_versions;
 DROP TABLE secrets;
 DROP TABLE aliases;
 DROP TABLE default_keys;
+DROP TABLE key_rotations;
 DROP TABLE key_versions;
 DROP TABLE keys;
 DROP TABLE policy_attachments;

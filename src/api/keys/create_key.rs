@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{Description, NewTags};
-use crate::api::keys::KeyMetadata;
+use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::keys::NewKey;
@@ -23,6 +23,7 @@ pub struct Request {
     protection_level: Option<ProtectionLevel>,
     description: Option<Description>,
     enable_automatic_rotation: Option<bool>,
+    rotation_interval: Option<RotationInterval>,
     tags: Option<NewTags>,
     policy: Option<String>,
 }
@@ -55,6 +56,10 @@ impl Request {
     fn origin(&self) -> Result<Origin, Error> {
         word(self.origin.as_deref(), Origin::Service, "Origin", &["EXTERNAL"])
     }
+
+    fn rotation_s(&self) -> Result<Option<i64>, Error> {
+        interval(self.enable_automatic_rotation == Some(true), self.rotation_interval)
+    }
 }
 
 impl Operation for CreateKey {
@@ -69,11 +74,10 @@ impl Operation for CreateKey {
         if request.key_usage == Some(KeyUsage::SignVerify) {
             return Err(Error::invalid("KeyUsage"));
         }
-        let has_policy = request.policy.as_ref().is_some_and(|p| !p.is_empty());
-        if request.enable_automatic_rotation == Some(true) || has_policy {
+        if request.policy.as_ref().is_some_and(|p| !p.is_empty()) {
             return Err(Error::UnsupportedOperation);
         }
-        Ok(())
+        request.rotation_s().map(drop)
     }
 
     fn target(_: &Request) -> Target<'_> {
@@ -81,15 +85,17 @@ impl Operation for CreateKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let rotation_s = request.rotation_s()?;
         let new = NewKey {
             spec: request.spec()?,
             usage: KeyUsage::EncryptDecrypt,
             origin: request.origin()?,
             protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
             description: request.description.unwrap_or_default().0,
+            rotation_s,
             tags: request.tags.unwrap_or_default().0,
         };
-        let key = cx.keys.create(cx.caller, &new)?;
-        Ok(Response { key_metadata: KeyMetadata::new(cx.caller, key) })
+        let described = cx.keys.create(cx.caller, &new)?;
+        Ok(Response { key_metadata: KeyMetadata::new(cx.caller, described) })
     }
 }

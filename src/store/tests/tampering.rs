@@ -22,9 +22,9 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 10] = sealed!(
+const TABLES: [(&str, Reader); 11] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
-    keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow
+    keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow
 );
 
 fn fill(on: &Fixture) -> AccountId {
@@ -48,6 +48,7 @@ fn fill(on: &Fixture) -> AccountId {
         let policy_name = policy_name.clone();
         let attached = AttachmentRow { user_id: user.id, system: false, policy_name, account_id: account_id.clone() };
         tx.attachment_insert(&attached)?;
+        tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(1), due_at: created_at })?;
         tx.default_key_insert(&account_id, &key.id)?;
         let name = "alias/a".parse().unwrap();
         tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
