@@ -35,6 +35,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         ("Token", "answers, with all system keys".into()),
         ("ObjectsWithoutRow", list(&mismatch.without_row)),
         ("VersionsWithoutObject", list(&mismatch.without_object)),
+        ("HalfMade", list(&mismatch.half_made)),
         ("Database", "answers, with the schema of this program".into()),
         ("Audit", "folder can be written".into()),
     ]))

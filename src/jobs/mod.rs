@@ -118,6 +118,9 @@ impl Jobs {
         for id in found.without_row {
             log::warn!("token: object {id} looks like ours and has no row; it is not used, and not touched");
         }
+        for id in found.half_made {
+            log::warn!("token: key version {id} is half made; it is cleared away unless its maker lives");
+        }
         for id in found.without_object {
             log::error!("token: key version {id} has no object; what it encrypted cannot be read");
         }

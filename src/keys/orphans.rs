@@ -19,6 +19,8 @@ pub struct Mismatch {
     pub without_row: Vec<KeyVersionId>,
     /// Key versions whose object is not there; what they encrypted cannot be read.
     pub without_object: Vec<KeyVersionId>,
+    /// Key versions in the making; the sweep clears away those whose maker is dead.
+    pub half_made: Vec<KeyVersionId>,
 }
 
 impl Keys {
@@ -47,7 +49,9 @@ pub fn mismatch(token: &Token, store: &Store, system: &[KeyVersionId]) -> Result
         }
     }
     for (id, ready, state) in rows {
-        if ready && state != KeyState::Deleted && !objects.contains(&id) && !token.exists(&id)? {
+        if !ready {
+            found.half_made.push(id);
+        } else if state != KeyState::Deleted && !objects.contains(&id) && !token.exists(&id)? {
             found.without_object.push(id);
         }
     }

@@ -3,6 +3,9 @@
 mod crash;
 mod durable;
 mod hostile;
+mod key_crash;
+mod key_states;
+mod keys;
 mod nodes;
 mod tampering;
 

@@ -1,0 +1,109 @@
+//! The table of key states: every operation on a key in every state, one cell after the other, through HTTP.
+//!
+//! Source: the table of the API's documentation of keys. A row is one line; a cell is the code that is answered.
+
+use bulla::api::table;
+use bulla_test_support::client::Client;
+
+use super::on_sqlite;
+
+/// The columns. A key that waits for its material is a fourth once there is an operation that brings it.
+const STATES: [&str; 3] = ["Enabled", "Disabled", "PendingDeletion"];
+
+const OK: &str = "";
+const DISABLED: &str = "Rejected.Disabled";
+const PENDING: &str = "Rejected.PendingDeletion";
+const CHANGE: &str = "Rejected.StateModifiedFailed";
+/// The state allows it; what is refused is a second version on the key's first day.
+const TOO_SOON: &str = "Rejected.LimitExceeded";
+
+/// The key's id; an alias of it; a name that no alias has; its primary version.
+const KEY: (&str, &str) = ("KeyId", "{key}");
+const ALIAS: (&str, &str) = ("AliasName", "{alias}");
+const NEW_ALIAS: (&str, &str) = ("AliasName", "{new}");
+const VERSION: (&str, &str) = ("KeyVersionId", "{version}");
+
+/// Operation, parameters, and the codes in the states' order.
+type Row = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 3]);
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    ("CancelKeyDeletion",    &[KEY],                                       [CHANGE,   CHANGE,   OK]),
+    ("CreateAlias",          &[KEY, NEW_ALIAS],                            [OK,       OK,       CHANGE]),
+    ("CreateKey",            &[],                                          [OK,       OK,       OK]),
+    ("CreateKeyVersion",     &[KEY],                                       [TOO_SOON, DISABLED, PENDING]),
+    ("DeleteAlias",          &[ALIAS],                                     [OK,       OK,       OK]),
+    ("DescribeKey",          &[KEY],                                       [OK,       OK,       OK]),
+    ("DescribeKeyVersion",   &[KEY, VERSION],                              [OK,       OK,       OK]),
+    ("DisableKey",           &[KEY],                                       [OK,       OK,       CHANGE]),
+    ("EnableKey",            &[KEY],                                       [OK,       OK,       CHANGE]),
+    ("ListAliases",          &[],                                          [OK,       OK,       OK]),
+    ("ListAliasesByKeyId",   &[KEY],                                       [OK,       OK,       OK]),
+    ("ListKeyVersions",      &[KEY],                                       [OK,       OK,       OK]),
+    ("ListKeys",             &[],                                          [OK,       OK,       OK]),
+    ("ScheduleKeyDeletion",  &[KEY, ("PendingWindowInDays", "7")],         [OK,       OK,       CHANGE]),
+    ("SetDeletionProtection", &[KEY, ("EnableDeletionProtection", "false")], [OK,     OK,       PENDING]),
+    ("UpdateAlias",          &[KEY, ALIAS],                                [OK,       OK,       PENDING]),
+    ("UpdateKeyDescription", &[KEY, ("Description", "text")],              [OK,       OK,       PENDING]),
+    ("UpdateRotationPolicy", &[KEY, ("EnableAutomaticRotation", "false")], [OK,       DISABLED, PENDING]),
+];
+
+/// Served operations on no key, besides those on secrets.
+const NOT_ON_A_KEY: &[&str] = &["DescribeAccountKmsStatus", "DescribeRegions", "OpenKmsService"];
+
+fn state(client: &Client, key: &str) -> String {
+    client.call("DescribeKey", &[("KeyId", key)]).ok().json["KeyMetadata"]["KeyState"].as_str().expect("a state").to_owned()
+}
+
+/// Brings a key from any state to another.
+fn bring(client: &Client, key: &str, wanted: &str) {
+    let id = ("KeyId", key);
+    if state(client, key) == "PendingDeletion" {
+        client.call("CancelKeyDeletion", &[id]).ok();
+    }
+    match wanted {
+        "Disabled" => client.call("DisableKey", &[id]).ok(),
+        _ => client.call("EnableKey", &[id]).ok(),
+    };
+    if wanted == "PendingDeletion" {
+        client.call("ScheduleKeyDeletion", &[id, ("PendingWindowInDays", "7")]).ok();
+    }
+    assert_eq!(state(client, key), wanted);
+}
+
+#[test]
+fn every_cell_of_the_table() {
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    let made = client.call("CreateKey", &[]).ok();
+    let metadata = &made.json["KeyMetadata"];
+    let text = |name: &str| metadata[name].as_str().expect("a text").to_owned();
+    let (key, version) = (text("KeyId"), text("PrimaryKeyVersion"));
+    for (row, (operation, parameters, codes)) in ROWS.iter().enumerate() {
+        for (column, (state, code)) in STATES.iter().zip(codes).enumerate() {
+            bring(&client, &key, "Enabled");
+            let (alias, new) = (format!("alias/{row}-{column}"), format!("alias/new-{row}-{column}"));
+            client.call("CreateAlias", &[("KeyId", &key), ("AliasName", &alias)]).ok();
+            bring(&client, &key, state);
+            let value = |text: &str| {
+                let filled = text.replace("{key}", &key).replace("{version}", &version);
+                filled.replace("{alias}", &alias).replace("{new}", &new)
+            };
+            let parameters: Vec<(&str, String)> = parameters.iter().map(|(name, text)| (*name, value(text))).collect();
+            let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            let answer = client.call(operation, &parameters);
+            assert_eq!(answer.code(), *code, "{operation} in state {state}: {answer:?}");
+            assert_eq!(answer.status == 200, code.is_empty(), "{operation} in state {state}: {answer:?}");
+            if code.starts_with("Rejected.") && *code != TOO_SOON {
+                assert_eq!(answer.status, 409, "{operation} in state {state}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_on_keys_has_a_row() {
+    let known = |name: &str| ROWS.iter().any(|(row, ..)| *row == name) || NOT_ON_A_KEY.contains(&name) || name.contains("Secret");
+    let missing: Vec<&str> = table::names().filter(|name| !known(name)).collect();
+    assert!(missing.is_empty(), "add a row for {missing:?}, or name them among those that act on no key");
+}
