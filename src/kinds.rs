@@ -100,6 +100,13 @@ words! {
         /// A value that the caller manages.
         Generic = "Generic",
     }
+    /// What can carry tags (TagResources, ResourceType).
+    ResourceType {
+        /// A master key.
+        Key = "key",
+        /// A secret.
+        Secret = "secret",
+    }
     /// What a secret's value is (CreateSecret, SecretDataType).
     DataType {
         /// Text.

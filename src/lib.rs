@@ -12,6 +12,7 @@
 //! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
 //! | [`auth`] | who calls and what they may |
 //! | [`errand`] | how what nobody asked for is recorded |
+//! | [`tags`] | what may stand on keys and secrets |
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
 //! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
@@ -39,5 +40,6 @@ pub mod metrics;
 pub mod secret;
 pub mod secrets;
 pub mod store;
+pub mod tags;
 pub mod token;
 pub mod wire;

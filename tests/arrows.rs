@@ -26,10 +26,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire",      &["ids", "clock", "secret", "error"]),
     ("auth",      &["bottom", "error", "wire", "token", "store"]),
     ("errand",    &["bottom", "error", "wire", "audit", "store", "auth"]),
-    ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth", "errand"]),
-    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "errand", "keys"]), // never the token
+    ("tags",      &["bottom", "error", "store"]),
+    ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth", "errand", "tags"]),
+    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "errand", "tags", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
-    ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "keys", "secrets"]),
+    ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
     ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth", "errand",
                     "keys", "secrets", "jobs", "api", "http"]),

@@ -66,44 +66,8 @@ impl Page {
     }
 }
 
-/// Tags on creation: JSON `[{"TagKey":"k","TagValue":"v"}]`, at most 20, each key once (CreateSecret, CreateKey).
-#[derive(Debug, Default)]
-pub struct NewTags(pub Vec<(String, String)>);
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct NewTag {
-    tag_key: String,
-    #[serde(default)]
-    tag_value: String,
-}
-
-fn in_tag(text: &str) -> bool {
-    text.chars().count() <= 128 && text.chars().all(|c| c.is_alphanumeric() || "/\\_-.+=:@ ".contains(c))
-}
-
-impl<'de> Deserialize<'de> for NewTags {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        if text.is_empty() {
-            return Ok(Self::default());
-        }
-        let tags: Vec<NewTag> = serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of tags"))?;
-        let mut seen = std::collections::HashSet::new();
-        let well_formed = |t: &NewTag| {
-            let key = t.tag_key.to_ascii_lowercase();
-            !key.is_empty()
-                && in_tag(&t.tag_key)
-                && in_tag(&t.tag_value)
-                && !key.starts_with("aliyun")
-                && !key.starts_with("acs:")
-        };
-        if tags.len() > 20 || !tags.iter().all(|t| well_formed(t) && seen.insert(t.tag_key.clone())) {
-            return Err(D::Error::custom("at most 20 tags with different keys"));
-        }
-        Ok(Self(tags.into_iter().map(|t| (t.tag_key, t.tag_value)).collect()))
-    }
-}
+/// Tags on creation: at most 20 (CreateSecret, CreateKey).
+pub type NewTags = crate::api::tags::fields::TagsJson<0, 20>;
 
 /// Filters of a list. Only "no filter" is served yet: a filter that is not understood must not give a longer list.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod keys;
 mod secrets;
 mod service;
 pub mod table;
+mod tags;
 
 pub use service::{Answer, Limits, Service};
 
@@ -88,6 +89,13 @@ impl<'a> Target<'a> {
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
         Self { resources: vec![resource], version: None }
+    }
+
+    /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
+    pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
+        let resources: Vec<_> = resources.collect();
+        assert!(!resources.is_empty(), "a target has a resource");
+        Self { resources, version: None }
     }
 
     /// Another resource, on which the permission is needed as well.

@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, cloud, keys, secrets};
+use crate::api::{Operation, cloud, keys, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -34,11 +34,17 @@ operations! {
     keys::list_aliases_by_key_id::ListAliasesByKeyId,
     keys::list_key_versions::ListKeyVersions,
     keys::list_keys::ListKeys,
+    tags::list_resource_tags::ListResourceTags,
     secrets::list_secrets::ListSecrets,
+    tags::list_tag_resources::ListTagResources,
     cloud::open_kms_service::OpenKmsService,
     secrets::restore_secret::RestoreSecret,
     keys::schedule_key_deletion::ScheduleKeyDeletion,
     keys::set_deletion_protection::SetDeletionProtection,
+    tags::tag_resource::TagResource,
+    tags::tag_resources::TagResources,
+    tags::untag_resource::UntagResource,
+    tags::untag_resources::UntagResources,
     keys::update_alias::UpdateAlias,
     keys::update_key_description::UpdateKeyDescription,
     keys::update_rotation_policy::UpdateRotationPolicy,

@@ -125,7 +125,7 @@ fn end_window(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
         return Ok(false);
     }
     tx.aliases_delete_of_key(&key.id)?;
-    tx.tags_delete_of(Tagged::Key(key.id))?;
+    tx.tags_delete(Tagged::Key(key.id))?;
     tx.key_rotation_delete(&key.id)?;
     replace(tx, key, KeyRow { state: KeyState::Deleted, ..key.clone() })?;
     Ok(true)

@@ -12,6 +12,7 @@ mod deletion;
 mod lifecycle;
 mod orphans;
 mod rotation;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod uses;

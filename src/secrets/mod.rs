@@ -6,6 +6,7 @@
 mod create;
 mod delete;
 mod describe;
+mod tags;
 mod value;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::ids::{AccountId, KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::schema::{default_keys, keys};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tagged, Tx};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -127,11 +127,12 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a key that has no versions any more; false when there is none.
+    /// Deletes a key that has no versions any more, with its tags; false when there is none.
     ///
     /// # Errors
     /// `Conflict` while a version, a secret, an alias, a rotation or an account's choice of a default names it.
     pub fn key_delete(&mut self, id: &KeyId) -> Result<bool, StoreError> {
+        self.tags_delete(Tagged::Key(*id))?;
         self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
     }
 

@@ -183,6 +183,7 @@ diesel::table! {
         account_id -> Text,
         resource_kind -> SmallInt,
         tag_value -> Text,
+        mac -> Binary,
     }
 }
 

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::integrity::Sealed;
 use crate::kinds::SecretType;
-use crate::store::schema::{secret_versions, secrets, tags, version_stages};
-use crate::store::{StoreError, Tx};
+use crate::store::schema::{secret_versions, secrets, version_stages};
+use crate::store::{StoreError, Tagged, Tx};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -78,6 +78,15 @@ impl Tx<'_> {
         self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
     }
 
+    /// The secret with this id.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::id.eq(id));
+        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
+    }
+
     /// A page of the secrets of an account, by name; those in their deletion window too.
     ///
     /// # Errors
@@ -139,7 +148,7 @@ impl Tx<'_> {
         self.run("version_stages", |conn| delete(stages).execute(conn))?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
         self.run("secret_versions", |conn| delete(versions).execute(conn))?;
-        self.run("tags", |conn| delete(tags::table.filter(tags::resource_id.eq(id))).execute(conn))?;
+        self.tags_delete(Tagged::Secret(row.id))?;
         self.changed(SecretRow::TABLE, |conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn))
     }
 }

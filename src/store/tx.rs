@@ -43,9 +43,14 @@ impl<'a> Tx<'a> {
         self.rows.mac(row)
     }
 
+    /// Whether this is the MAC of a row.
+    pub(super) fn is_mac_of<R: Sealed>(&self, row: &R, mac: &[u8]) -> bool {
+        self.rows.verify(row, mac)
+    }
+
     /// The row, if its MAC verifies.
     pub(super) fn verified<R: Sealed>(&mut self, (row, mac): (R, Vec<u8>)) -> Result<R, StoreError> {
-        if self.rows.verify(&row, &mac) {
+        if self.is_mac_of(&row, &mac) {
             Ok(row)
         } else {
             self.failed = true;

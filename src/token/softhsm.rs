@@ -4,7 +4,7 @@
 //! tests. SoftHSM never syncs what it writes and loses keys at power loss: it is no token for production.
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,14 @@ pub fn prepare(home: &Path) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(&tokens)?;
     let folder = tokens.to_str().filter(|path| !path.contains(['\n', '#']));
     let folder = folder.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a path for softhsm2.conf"))?;
-    let conf = home.join("softhsm2.conf");
-    fs::write(&conf, TEMPLATE.replace("@TOKENS@", folder))?;
-    std::path::absolute(conf)
+    let conf = std::path::absolute(home.join("softhsm2.conf"))?;
+    let text = TEMPLATE.replace("@TOKENS@", folder);
+    // Never written in place: another process may be starting on it.
+    if fs::read_to_string(&conf).is_ok_and(|found| found == text) {
+        return Ok(conf);
+    }
+    let mut whole = tempfile::NamedTempFile::new_in(home)?;
+    whole.write_all(text.as_bytes())?;
+    whole.persist(&conf)?;
+    Ok(conf)
 }

@@ -21,6 +21,9 @@ const TOO_SOON: &str = "Rejected.LimitExceeded";
 const KEY: (&str, &str) = ("KeyId", "{key}");
 const ALIAS: (&str, &str) = ("AliasName", "{alias}");
 const NEW_ALIAS: (&str, &str) = ("AliasName", "{new}");
+const KEY_1: (&str, &str) = ("ResourceId.1", "{key}");
+const TYPE: (&str, &str) = ("ResourceType", "key");
+const REGION: (&str, &str) = ("RegionId", "cn-hangzhou");
 const VERSION: (&str, &str) = ("KeyVersionId", "{version}");
 
 /// Operation, parameters, and the codes in the states' order.
@@ -43,6 +46,12 @@ const ROWS: &[Row] = &[
     ("ListKeys",             &[],                                          [OK,       OK,       OK]),
     ("ScheduleKeyDeletion",  &[KEY, ("PendingWindowInDays", "7")],         [OK,       OK,       CHANGE]),
     ("SetDeletionProtection", &[KEY, ("EnableDeletionProtection", "false")], [OK,     OK,       PENDING]),
+    ("TagResource",          &[KEY, ("Tags", r#"[{"TagKey":"k","TagValue":"v"}]"#)], [OK, OK,    PENDING]),
+    ("UntagResource",        &[KEY, ("TagKeys", r#"["k"]"#)],              [OK,       OK,       PENDING]),
+    ("TagResources",         &[KEY_1, TYPE, REGION, ("Tag.1.Key", "k")],   [OK,       OK,       PENDING]),
+    ("UntagResources",       &[KEY_1, TYPE, REGION, ("TagKey.1", "k")],    [OK,       OK,       PENDING]),
+    ("ListTagResources",     &[KEY_1, TYPE, REGION],                       [OK,       OK,       OK]),
+    ("ListResourceTags",     &[KEY],                                       [OK,       OK,       OK]),
     ("UpdateAlias",          &[KEY, ALIAS],                                [OK,       OK,       PENDING]),
     ("UpdateKeyDescription", &[KEY, ("Description", "text")],              [OK,       OK,       PENDING]),
     ("UpdateRotationPolicy", &[KEY, ("EnableAutomaticRotation", "false")], [OK,       DISABLED, PENDING]),
@@ -103,7 +112,8 @@ fn every_cell_of_the_table() {
 
 #[test]
 fn every_operation_on_keys_has_a_row() {
-    let known = |name: &str| ROWS.iter().any(|(row, ..)| *row == name) || NOT_ON_A_KEY.contains(&name) || name.contains("Secret");
+    let known =
+        |name: &str| ROWS.iter().any(|(row, ..)| *row == name) || NOT_ON_A_KEY.contains(&name) || name.contains("Secret");
     let missing: Vec<&str> = table::names().filter(|name| !known(name)).collect();
     assert!(missing.is_empty(), "add a row for {missing:?}, or name them among those that act on no key");
 }

@@ -2,11 +2,13 @@
 
 mod crash;
 mod durable;
+mod golden;
 mod hostile;
 mod key_crash;
 mod key_states;
 mod keys;
 mod nodes;
+mod tags;
 mod tampering;
 
 use bulla_test_support::client::Client;

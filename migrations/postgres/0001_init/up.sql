@@ -189,8 +189,10 @@ CREATE TABLE tags (
     account_id    TEXT COLLATE "C" NOT NULL,
     resource_kind SMALLINT NOT NULL CHECK (resource_kind IN (1, 2)),
     tag_value     TEXT COLLATE "C" NOT NULL,
+    mac           BYTEA NOT NULL,
     PRIMARY KEY (resource_id, tag_key)
 );
+CREATE INDEX tags_by_key ON tags (account_id, resource_kind, tag_key, tag_value);
 
 CREATE TABLE nonces (
     digest     BYTEA NOT NULL PRIMARY KEY CHECK (length(digest) = 16),

@@ -186,8 +186,10 @@ CREATE TABLE tags (
     account_id    TEXT    NOT NULL,
     resource_kind INTEGER NOT NULL CHECK (resource_kind IN (1, 2)),
     tag_value     TEXT    NOT NULL,
+    mac           BLOB    NOT NULL,
     PRIMARY KEY (resource_id, tag_key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX tags_by_key ON tags (account_id, resource_kind, tag_key, tag_value);
 
 CREATE TABLE nonces (
     digest     BLOB    NOT NULL PRIMARY KEY CHECK (length(digest) = 16),

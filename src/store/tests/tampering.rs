@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::*;
 use crate::ids::AccessKeyId;
 use crate::store::schema;
+use crate::store::tags::TagRecord;
 
 on_both!(every_column_counts, another_key_verifies_nothing);
 
@@ -22,9 +23,10 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 11] = sealed!(
+const TABLES: [(&str, Reader); 12] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
-    keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow
+    keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
+    version_stages: StageRow, tags: TagRecord
 );
 
 fn fill(on: &Fixture) -> AccountId {
@@ -50,6 +52,7 @@ fn fill(on: &Fixture) -> AccountId {
         tx.attachment_insert(&attached)?;
         tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(1), due_at: created_at })?;
         tx.default_key_insert(&account_id, &key.id)?;
+        tx.tag_put(&account_id, Tagged::Key(key.id), "k", "v")?;
         let name = "alias/a".parse().unwrap();
         tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
     });

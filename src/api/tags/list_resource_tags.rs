@@ -1,0 +1,55 @@
+//! ListResourceTags: the tags of a key.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef};
+
+/// ListResourceTags.
+pub struct ListResourceTags;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    tags: List,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct List {
+    tag: Vec<Item>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    key_id: KeyId,
+    tag_key: String,
+    tag_value: String,
+}
+
+impl Operation for ListResourceTags {
+    const NAME: &'static str = "ListResourceTags";
+    const EFFECT: Effect = Effect::Read;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let (key, tags) = cx.keys.tags(cx.caller, &request.key_id)?;
+        let item = |tag: crate::store::TagRow| Item { key_id: key.id, tag_key: tag.tag_key, tag_value: tag.tag_value };
+        Ok(Response { tags: List { tag: tags.into_iter().map(item).collect() } })
+    }
+}
