@@ -2,6 +2,7 @@
 #
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
+#   make soak    the tests of reliability at their full size: hours; ARGS="…" go to cargo test (docs/reliability.md)
 
 SHELL := /bin/bash
 # Where rustup puts cargo: not in the PATH of a fresh login, nor in sudo's.
@@ -9,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test
+.PHONY: help run test soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -22,3 +23,7 @@ run:
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+soak:
+	@scripts/setup.sh test
+	@BULLA_SOAK=1 cargo test --locked --test it $(ARGS) -- --nocapture

@@ -26,6 +26,7 @@ has_postgresql() { command -v initdb >/dev/null || any /usr/lib/postgresql/*/bin
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_node() { command -v node >/dev/null; }
 has_npm() { command -v npm >/dev/null; }
+has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
 
@@ -40,6 +41,7 @@ has_postgresql | the PostgreSQL server programs           | postgresql
 has_venv       | Python 3 with venv                       | python3 python3-venv
 has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm
+has_strace     | strace, which makes system calls fail    | strace
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

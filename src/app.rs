@@ -2,13 +2,15 @@
 //!
 //! Owns: the order of starting and stopping, and the checks at start. Called by: main (serve, check), admin (what commands need).
 
+mod patience;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::api::{Limits, Service};
-use crate::audit::{Audit, AuditConfig, OpenIntent};
+use crate::audit::{Audit, AuditConfig, AuditError, OpenIntent};
 use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
 use crate::clock::{Clock, Timestamp};
@@ -20,9 +22,11 @@ use crate::integrity::RowKey;
 use crate::jobs::Jobs;
 use crate::keys::{KeyLimits, Keys, UseLimits};
 use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, Metrics, Snapshot, TokenFigures};
+use crate::process;
 use crate::secrets::Secrets;
 use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
 use crate::token::{Selector, Token, TokenConfig};
+use patience::Patience;
 
 /// Why something does not start, in words for the administrator.
 #[derive(Debug)]
@@ -70,16 +74,16 @@ pub fn open_token(config: &Config) -> Result<Token, Failure> {
 /// Applies migrations, or refuses a database that needs them, as configured.
 ///
 /// # Errors
-/// When the database is away, or needs migrations that may not be applied at start.
-pub fn settle_schema(config: &Config) -> Result<(), Failure> {
+/// When the database needs migrations that may not be applied at start.
+fn settle_schema(config: &Config, patience: Patience) -> Result<(), Failure> {
     let url = config.database.location()?;
     if config.database.migrate_at_start {
-        for name in migrate::run(&url).map_err(context("database"))? {
+        for name in patience.until("database", || migrate::run(&url))? {
             log::info!("migration {name} applied");
         }
         return Ok(());
     }
-    let pending = migrate::pending(&url).map_err(context("database"))?;
+    let pending = patience.until("database", || migrate::pending(&url))?;
     if pending.is_empty() {
         return Ok(());
     }
@@ -92,13 +96,17 @@ impl Base {
     /// # Errors
     /// When either is away or does not fit the other, or `bulla init` has not run.
     pub fn open(config: &Config) -> Result<Self, Failure> {
+        Self::open_with(config, Patience::Command)
+    }
+
+    fn open_with(config: &Config, patience: Patience) -> Result<Self, Failure> {
         let url = config.database.location()?;
-        let row = deployment::read(&url).map_err(context("database"))?;
+        let row = patience.until("database", || deployment::read(&url))?;
         let deployment = row.filter(|row| row.ready).ok_or(Failure("database: not initialised; run `bulla init`".into()))?;
         if deployment.region != config.region {
             return Err(Failure(format!("region is {} here and was {} at `bulla init`", config.region, deployment.region)));
         }
-        Self::on(config, open_token(config)?, deployment)
+        Self::build(config, open_token(config)?, deployment, patience)
     }
 
     /// The same on a token that is open already.
@@ -106,7 +114,11 @@ impl Base {
     /// # Errors
     /// When the database does not fit the token.
     pub fn on(config: &Config, token: Token, deployment: DeploymentRow) -> Result<Self, Failure> {
-        let store = open_store(config, &token, &deployment)?;
+        Self::build(config, token, deployment, Patience::Command)
+    }
+
+    fn build(config: &Config, token: Token, deployment: DeploymentRow, patience: Patience) -> Result<Self, Failure> {
+        let store = open_store(config, &token, &deployment, patience)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
 
@@ -125,15 +137,27 @@ impl Base {
     /// # Errors
     /// When the folder cannot be written, or another process holds the log.
     pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
-        let node = node_id(&config.audit.directory)?;
-        let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
-        let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
+        self.audit_with(config, name, lock_wait_ms, Patience::Command)
+    }
+
+    fn audit_with(
+        &self,
+        config: &Config,
+        name: &str,
+        lock_wait_ms: u64,
+        patience: Patience,
+    ) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
+        let node = patience.until("audit", || node_id(&config.audit.directory))?;
         let options = AuditConfig {
             max_file_bytes: config.audit.max_file_bytes,
             lock_wait_ms,
             ..AuditConfig::new(&config.audit.directory, name)
         };
-        let (audit, recovered) = Audit::open(options, node, Box::new(signer)).map_err(context("audit"))?;
+        let (audit, recovered) = patience.until("audit", || {
+            let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
+            let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
+            Audit::open(options.clone(), node, Box::new(signer))
+        })?;
         if let Some(reason) = recovered.set_aside {
             log::warn!("audit: the file found was set aside: {reason}");
         }
@@ -142,7 +166,7 @@ impl Base {
 }
 
 /// The store, with row MACs under a key that only the token can derive.
-fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow) -> Result<Store, Failure> {
+fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow, patience: Patience) -> Result<Store, Failure> {
     let derivation = RowKey::derivation(&deployment.id);
     let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
     let options = StoreOptions {
@@ -150,28 +174,27 @@ fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow) -> Res
         wait: Duration::from_millis(config.database.wait_ms),
         ..StoreOptions::new(config.database.location()?)
     };
-    Store::open(options, RowKey::new(&signature)).map_err(context("database"))
+    patience.until("database", || Store::open(options.clone(), RowKey::new(&signature)))
 }
 
 /// This node's id, from its audit folder; made at the first start.
-fn node_id(folder: &Path) -> Result<NodeId, Failure> {
-    std::fs::create_dir_all(folder).map_err(context(folder.display()))?;
+fn node_id(folder: &Path) -> Result<NodeId, AuditError> {
+    let failed = |path: &Path, error: std::io::Error| AuditError::of(path, &error);
+    std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
     let file = folder.join("node-id");
     match std::fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse().map_err(context(file.display())),
+        Ok(text) => text.trim().parse().map_err(|e| failed(&file, std::io::Error::other(e))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let id = NodeId::new();
             // Linked into place whole, so that of two processes at their first start both use the one that was first.
             let draft = folder.join(format!("node-id.{id}"));
-            std::fs::write(&draft, format!("{id}\n")).map_err(context(draft.display()))?;
-            let linked = std::fs::hard_link(&draft, &file);
-            std::fs::remove_file(&draft).map_err(context(draft.display()))?;
-            match linked {
-                Ok(()) => Ok(id),
-                Err(_) => node_id(folder),
-            }
+            let written = std::fs::write(&draft, format!("{id}\n"));
+            let linked = written.is_ok() && std::fs::hard_link(&draft, &file).is_ok();
+            std::fs::remove_file(&draft).map_err(|e| failed(&draft, e))?;
+            written.map_err(|e| failed(&draft, e))?;
+            if linked { Ok(id) } else { node_id(folder) }
         }
-        Err(e) => Err(context(file.display())(e)),
+        Err(e) => Err(failed(&file, e)),
     }
 }
 
@@ -194,7 +217,7 @@ struct Front {
 
 impl http::Service for Front {
     type Durable = crate::audit::Ticket;
-    type Lost = crate::audit::AuditError;
+    type Lost = AuditError;
 
     fn call(&self, call: crate::wire::Call) -> http::Answer<Self::Durable> {
         let answer = self.service.call(&call);
@@ -215,13 +238,14 @@ impl http::Service for Front {
 }
 
 impl Server {
-    /// Settles the schema, opens token and database, and builds the server on them.
+    /// Settles the schema, opens token and database, and builds the server on them. Waits for a database that is away, and for
+    /// space on a disk that is full.
     ///
     /// # Errors
     /// When anything that it needs is missing or does not fit.
     pub fn open(config: &Config) -> Result<Self, Failure> {
-        settle_schema(config)?;
-        Self::on(config, Base::open(config)?)
+        settle_schema(config, Patience::Server)?;
+        Self::on(config, Base::open_with(config, Patience::Server)?)
     }
 
     /// Builds everything and opens the listeners.
@@ -229,8 +253,10 @@ impl Server {
     /// # Errors
     /// When an address is taken, or the audit log cannot be opened.
     pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
+        process::raise_open_files().map_err(context("open files"))?;
+        process::lock_memory(config.server.lock_memory)?;
         let bound = http::bind(http_config(config)).map_err(context(config.server.listen))?;
-        let (audit, node, open_intents) = base.audit(config, "audit", 0)?;
+        let (audit, node, open_intents) = base.audit_with(config, "audit", 0, Patience::Server)?;
         complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);
         let clock = Clock::System;
@@ -291,10 +317,14 @@ fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) 
     let from = Timestamp(0);
     for intent in intents {
         let request = intent.request_id;
-        let committed = store
-            .read("intent", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(&request, &node, from)?))
-            .map_err(context("database"))?;
-        audit.complete(intent, committed).wait().map_err(context("audit"))?;
+        let committed = Patience::Server.until("database", || {
+            store.read("intent", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(&request, &node, from)?))
+        })?;
+        match audit.complete(intent, committed).wait() {
+            // The log itself writes the outcome as soon as it can.
+            Ok(()) | Err(AuditError::Write(_)) => {}
+            Err(error) => return Err(context("audit")(error)),
+        }
         let outcome = if committed { "committed" } else { "not committed" };
         log::warn!("request {request} ({}) was under way when the server died: {outcome}", intent.action);
     }

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::ids::Region;
+use crate::process::LockMemory;
 use crate::secret::Pin;
 
 /// Everything that can be set.
@@ -71,6 +72,8 @@ pub struct Server {
     pub keep_alive_ms: u64,
     /// On SIGTERM, requests under way get so long, ms.
     pub stop_timeout_ms: u64,
+    /// Whether memory is kept from being written to swap: `where_allowed`, `always` or `never`.
+    pub lock_memory: LockMemory,
 }
 
 impl Default for Server {
@@ -88,6 +91,7 @@ impl Default for Server {
             body_timeout_ms: 30_000,
             keep_alive_ms: 60_000,
             stop_timeout_ms: 8_000,
+            lock_memory: LockMemory::default(),
         }
     }
 }

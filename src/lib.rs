@@ -6,6 +6,7 @@
 //! | module | answers |
 //! |---|---|
 //! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
+//! | [`failpoint`] | where tests let the process die; empty in a release build |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
 //! | [`error`] | what can go wrong, in the API's own words |
@@ -16,6 +17,7 @@
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
 //! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
+//! | [`process`] | core dumps, locked memory, open files |
 //! | [`config`], [`app`] | what can be set; the only place that builds things |
 //! | [`cli`], [`admin`] | the command line; the commands |
 pub mod admin;
@@ -30,6 +32,7 @@ pub mod config;
 pub mod envelope;
 pub mod errand;
 pub mod error;
+pub mod failpoint;
 pub mod http;
 pub mod ids;
 pub mod integrity;
@@ -37,6 +40,7 @@ pub mod jobs;
 pub mod keys;
 pub mod kinds;
 pub mod metrics;
+pub mod process;
 pub mod secret;
 pub mod secrets;
 pub mod store;

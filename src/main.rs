@@ -1,9 +1,10 @@
 //! The program: arguments, logger, then one call into `app` or `admin`.
 
 use bulla::admin::{self, dev};
-use bulla::app::{Failure, Server};
+use bulla::app::{Failure, Server, context};
 use bulla::cli::{Cli, Command};
 use bulla::config::Config;
+use bulla::process;
 use clap::Parser;
 
 fn main() {
@@ -22,6 +23,7 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
+    process::forbid_dumps().map_err(context("core dumps"))?;
     if let Some(folder) = command.data_folder() {
         dev::enter(folder)?;
     }

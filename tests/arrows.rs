@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules from the bottom up, and what each may use. Stands for itself: `bottom`, the first five.
+/// The modules from the bottom up, and what each may use. Stands for itself: `bottom`, the first six.
 #[rustfmt::skip]
 const ARROWS: &[(&str, &[&str])] = &[
     ("ids",       &[]),
@@ -15,9 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock",     &[]),
     ("canonical", &["ids"]),
     ("kinds",     &["ids"]),
+    ("failpoint", &[]),
     ("integrity", &["bottom"]),
     ("envelope",  &["bottom"]),
-    ("config",    &["bottom"]),
+    ("process",   &[]),
+    ("config",    &["bottom", "process"]),
     ("metrics",   &["bottom"]),
     ("audit",     &["bottom"]),
     ("token",     &["ids", "secret", "canonical", "kinds"]),
@@ -32,12 +34,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
     ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
-    ("app",       &["bottom", "error", "integrity", "envelope", "config", "metrics", "audit", "token", "store", "wire", "auth", "errand",
-                    "keys", "secrets", "jobs", "api", "http"]),
+    ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "store", "wire",
+                    "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
     ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
                     "app", "cli"]),
-    ("main",      &["config", "app", "cli", "admin"]),
+    ("main",      &["process", "config", "app", "cli", "admin"]),
 ];
 
 /// Libraries that only one part of the program may know, so that it can be replaced there.
@@ -139,7 +141,7 @@ fn words_after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
 
 fn allowed(module: &str) -> Option<Vec<&'static str>> {
     let (_, names) = ARROWS.iter().find(|(m, _)| *m == module)?;
-    let bottom = ARROWS[..5].iter().map(|(m, _)| *m);
+    let bottom = ARROWS[..6].iter().map(|(m, _)| *m);
     Some(names.iter().flat_map(|n| if *n == "bottom" { bottom.clone().collect() } else { vec![*n] }).collect())
 }
 

@@ -20,6 +20,7 @@ use crate::audit::{Audit, Kind, Ticket};
 use crate::auth::{Auth, Caller};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::AccountId;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
@@ -196,6 +197,7 @@ impl<'a> Exchange<'a> {
                 let durable = self.service.audit.submit(&self.event.record(None)).wait();
                 self.event.becomes(if durable.is_ok() { Kind::Outcome } else { Kind::Refused });
                 durable?;
+                reach(Step::IntentRecorded);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{AuditConfig, AuditError};
+use crate::failpoint::{Step, reach};
 
 /// Why lines could not be appended; it decides how to go on.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ pub(super) fn all_rotated(dir: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
 
 /// Makes the folder if need be and locks the log, waiting as long as configured.
 pub(super) fn lock(config: &AuditConfig) -> Result<File, AuditError> {
-    let failed = |path: &Path, e: io::Error| AuditError::Open(path.to_owned(), e.to_string());
+    let failed = |path: &Path, e: io::Error| AuditError::of(path, &e);
     if config.name.is_empty() || !config.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(AuditError::Open(config.dir.clone(), format!("{:?} is no name of a log", config.name)));
     }
@@ -136,9 +137,11 @@ impl LogFile {
         let mut file = options().create_new(true).open(&new)?;
         file.write_all(first_line)?;
         file.sync_all()?;
+        reach(Step::AuditFileMade);
         let path = present(dir, name);
         if let Some(aside) = aside {
             set_aside(&path, aside)?;
+            reach(Step::AuditFileAside);
         }
         fs::rename(&new, &path)?;
         sync_dir(dir)?;
@@ -163,8 +166,10 @@ impl LogFile {
     /// Appends whole lines and makes them durable; the time that the sync took.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<Duration, Trouble> {
         self.file.write_all(lines).map_err(|e| Trouble::Write(e.to_string()))?;
+        reach(Step::AuditWritten);
         let begin = Instant::now();
         self.file.sync_data().map_err(|e| Trouble::Sync(e.to_string()))?;
+        reach(Step::AuditSynced);
         self.len += lines.len() as u64;
         Ok(begin.elapsed())
     }

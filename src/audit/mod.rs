@@ -6,7 +6,8 @@
 //! # Promises
 //! - When [`Ticket`] says yes, the line is durable (`fdatasync` returned). One sync serves all who wait.
 //! - When a line cannot be made durable, its ticket fails, and the file goes back to its last durable length. The next line, or
-//!   the next half second, tries again: service returns when the disk does, without a restart.
+//!   the next half second, tries again: service returns when the disk does, without a restart. The outcomes of writes that had
+//!   happened when it failed are kept, and written then.
 //! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
 //! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
 //!   why, and what was in a removed one is written out again from the open handle.
@@ -64,7 +65,8 @@ mod writer;
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -132,6 +134,16 @@ pub enum AuditError {
     InUse(PathBuf),
     /// The log cannot be opened; file and reason.
     Open(PathBuf, String),
+}
+
+impl AuditError {
+    /// What a failed attempt to open the log is: `Write` when there is no space, which passes, else `Open`.
+    pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AuditError::Write(error.to_string()),
+            _ => AuditError::Open(path.to_owned(), error.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for AuditError {

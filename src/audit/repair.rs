@@ -42,14 +42,22 @@ impl Writer {
             }
         };
         let line = RecoveredLine::Failure { reason: &reason, refused: self.refused };
-        match repaired.and_then(|()| self.write(&[Line::own(&Own::Recovered(line))])) {
+        let mut lines = vec![Line::own(&Own::Recovered(line))];
+        lines.append(&mut self.owed);
+        match repaired.and_then(|()| self.write(&lines)) {
             Ok(()) => {
-                log::warn!("audit log {}: works again; {} records were refused ({reason})", self.config.name, self.refused);
+                let late = lines.len() - 1;
+                log::warn!(
+                    "audit log {}: works again; {} records were refused, {late} outcomes written late ({reason})",
+                    self.config.name,
+                    self.refused
+                );
                 self.refused = 0;
                 self.gauges.set_trouble(None);
                 true
             }
             Err(again) => {
+                self.owed = lines.split_off(1);
                 self.trouble = Some(trouble);
                 self.note(again);
                 false

@@ -52,6 +52,8 @@ pub(super) struct Writer {
     pub(super) trouble: Option<Trouble>,
     /// Records refused since the trouble began.
     pub(super) refused: u64,
+    /// Outcomes that could not be written: their effects have happened, so they are written as soon as the file can be.
+    pub(super) owed: Vec<Line>,
     /// When the file was looked at.
     pub(super) checked: Instant,
     /// The bytes being written; kept for their room.
@@ -81,7 +83,7 @@ impl Writer {
     ) -> Result<(Self, Recovered), AuditError> {
         let node = node.to_string();
         let path = file::present(&config.dir, &config.name);
-        let failed = |e: std::io::Error| AuditError::Open(path.clone(), e.to_string());
+        let failed = |e: std::io::Error| AuditError::of(&path, &e);
         let sealer = Sealer::start(&config.name, node.clone(), signer).map_err(failed)?;
         let End { mut position, intents, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
         let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None };
@@ -116,6 +118,7 @@ impl Writer {
             intents,
             trouble: None,
             refused: 0,
+            owed: Vec::new(),
             checked: now,
             rotate_from: now,
             sealing,
@@ -190,7 +193,10 @@ impl Writer {
         let (lines, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let result = if self.repair() { self.write_or_note(&lines) } else { Err(self.refusal()) };
         if result.is_err() {
-            self.refused += waiting.len() as u64;
+            // No more than there are open intents, since a new intent is refused.
+            let owed = self.owed.len();
+            self.owed.extend(lines.into_iter().filter(|line| matches!(line.change, Change::Closes(_))));
+            self.refused += (waiting.len() - (self.owed.len() - owed)) as u64;
         }
         for done in waiting {
             // An error means that nobody waits any more; the line is written all the same.

@@ -11,6 +11,7 @@ use crate::auth::nonce::{NonceDigest, RETENTION_MS};
 use crate::auth::policy::{self, Conditions, Decision, Policy};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::{AccessKeyId, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
 use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
 
@@ -113,7 +114,7 @@ impl Caller {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
     ) -> Result<T, Error> {
-        store.write(name, |tx| {
+        let done = store.write(name, |tx| {
             let used = NonceRow {
                 digest: self.nonce,
                 request_id: self.request_id,
@@ -124,8 +125,13 @@ impl Caller {
                 Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
                 other => other?,
             }
-            f(tx)
-        })
+            reach(Step::NonceWritten);
+            let done = f(tx)?;
+            reach(Step::EffectWritten);
+            Ok(done)
+        })?;
+        reach(Step::Committed);
+        Ok(done)
     }
 }
 

@@ -23,6 +23,7 @@ use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
 use super::{Answer, Config, Service, Side};
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::RequestId;
 use crate::metrics::Metrics;
 use crate::wire::{Call, Format, Method, Reply};
@@ -186,7 +187,10 @@ impl<S: Service> Front<S> {
         };
         let Answer { reply, action, code, durable } = self.work(call, body.claim, arrived).await?;
         match timeout(self.config.answer_timeout, durable).await {
-            Ok(Ok(())) => Ok(Outcome { reply, action, code, last: false }),
+            Ok(Ok(())) => {
+                reach(Step::OutcomeRecorded);
+                Ok(Outcome { reply, action, code, last: false })
+            }
             not_durable => {
                 match not_durable {
                     Ok(Err(error)) => log::error!("request_id={request_id} not recorded, so not answered: {error}"),

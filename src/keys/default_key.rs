@@ -17,6 +17,10 @@ use crate::store::{Abort, KeyRow, StoreError};
 /// How long a loser waits for the winner's key, ms; a token makes a key in far less.
 const WAIT_MS: i64 = 10_000;
 
+/// After this long in `Creating` the maker of a default key is taken for dead, ms: less than [`WAIT_MS`], so that the first who
+/// waits after a crash gets a key. A maker that was only slow finds its key given up, and makes nothing.
+const DEAD_AFTER_MS: i64 = 5_000;
+
 /// Between two looks at the winner's key.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -30,7 +34,7 @@ impl Keys {
         loop {
             match self.read_default(account)? {
                 Some(key) if key.state != KeyState::Creating => return Ok(key),
-                Some(key) if self.is_stale(&key) => self.give_up(&key)?,
+                Some(key) if self.clock.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => self.give_up(&key)?,
                 Some(_) => {}
                 None => {
                     if let Some(key) = self.make_default(account)? {

@@ -10,6 +10,7 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::errand::Author;
 use crate::error::{Error, RejectedState};
+use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
 use crate::keys::{Keys, alias, rotation, versions};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
@@ -127,11 +128,11 @@ impl Keys {
         new: &NewKey,
         author: Author<'_>,
     ) -> Result<Described, Error> {
-        let made = self
-            .token
-            .create(&version.id, ObjectKind::Cmk(new.spec))
-            .map_err(Error::from)
-            .and_then(|()| author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new)));
+        reach(Step::KeyBegun);
+        let made = self.token.create(&version.id, ObjectKind::Cmk(new.spec)).map_err(Error::from).and_then(|()| {
+            reach(Step::KeyOnToken);
+            author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
+        });
         if made.is_err()
             && let Err(left) = self.version_fail(version)
         {
@@ -165,11 +166,6 @@ impl Keys {
             tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
         }
         describe(tx, enabled)
-    }
-
-    /// Whether a key has been in `Creating` for too long.
-    pub(super) fn is_stale(&self, key: &KeyRow) -> bool {
-        key.state == KeyState::Creating && self.clock.now().0 - key.created_at.0 > STALE_MS
     }
 }
 

@@ -12,6 +12,7 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::errand::{Author, each};
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::{KeyRef, KeyVersionId};
 use crate::keys::lifecycle::{STALE_MS, replace};
 use crate::keys::{Keys, admit, alias, rotation};
@@ -94,11 +95,11 @@ impl Keys {
         version: &KeyVersionRow,
         author: Author<'_>,
     ) -> Result<KeyVersionRow, Error> {
-        let made = self
-            .token
-            .create(&version.id, ObjectKind::Cmk(key.spec))
-            .map_err(Error::from)
-            .and_then(|()| author.commit(&self.store, "key_version_ready", |tx| ready(tx, key, version)));
+        reach(Step::KeyBegun);
+        let made = self.token.create(&version.id, ObjectKind::Cmk(key.spec)).map_err(Error::from).and_then(|()| {
+            reach(Step::KeyOnToken);
+            author.commit(&self.store, "key_version_ready", |tx| ready(tx, key, version))
+        });
         if made.is_err()
             && let Err(left) = self.version_fail(version)
         {

@@ -1,73 +1,109 @@
-//! kill -9 under a stream of creates: what was acknowledged is there, nothing is half there, the audit chain holds.
+//! kill -9 under mixed writes: what was acknowledged is there, nothing is half there, the audit chain holds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bulla_test_support::journal::{Writer, check_keys};
 use bulla_test_support::server::Server;
+use bulla_test_support::sizes::{seed, size};
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::{create, on_postgres, on_sqlite, verify_audit};
+use super::load::check_audit_log;
+use super::{on_postgres, on_sqlite};
 
-/// Creates secrets until the server dies; the names that were acknowledged, and the one that was under way.
-fn stream(server: &Server, round: usize, thread: usize, acknowledged: &AtomicU64) -> (Vec<String>, String) {
-    let client = server.client();
-    let mut done = Vec::new();
-    for n in 0.. {
-        let name = format!("crash/{round}/{thread}/{n}");
-        let request = client.request("CreateSecret", &[("SecretName", &name), ("VersionId", "v1"), ("SecretData", &name)]);
-        match request.send() {
-            Ok(answer) if answer.status == 200 => {
-                acknowledged.fetch_add(1, Ordering::Relaxed);
-                done.push(name);
-            }
-            _ => return (done, name),
+/// Clients that write at the same time.
+const WRITERS: u64 = 3;
+
+/// Lets every writer write until the server is gone.
+fn write_until_gone(server: &Server, writers: &mut [Writer], meanwhile: impl FnOnce()) {
+    std::thread::scope(|scope| {
+        for writer in writers {
+            scope.spawn(move || {
+                let client = server.client();
+                while writer.step(&client).is_ok() {}
+            });
         }
-    }
-    unreachable!("the server is killed")
+        meanwhile();
+    });
 }
 
 fn kills(mut server: Server, times: usize) {
-    create(&server.client(), "first", "first").ok();
-    let acknowledged = AtomicU64::new(0);
-    for round in 0..times {
-        let pid = i32::try_from(server.pid().expect("it runs")).expect("a process id");
-        let streams: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..2)
-                .map(|thread| {
-                    let (server, acknowledged) = (&server, &acknowledged);
-                    scope.spawn(move || stream(server, round, thread, acknowledged))
-                })
-                .collect();
-            std::thread::sleep(Duration::from_millis(20 + (round as u64 * 37) % 120));
-            let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
-            threads.into_iter().map(|t| t.join().expect("no panic")).collect()
+    let seed = seed("kills");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut writers: Vec<Writer> = (0..WRITERS).map(|n| Writer::new(&format!("crash/{n}"), seed ^ n)).collect();
+    for _ in 0..times {
+        let pid = server.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
+        let life = Duration::from_millis(random.u64(5..200));
+        write_until_gone(&server, &mut writers, || {
+            std::thread::sleep(life);
+            kill_process(pid, Signal::KILL).expect("it runs");
         });
         server.kill();
         server.restart();
         let client = server.client();
-        for (done, under_way) in streams {
-            for name in done {
-                let read = client.call("GetSecretValue", &[("SecretName", &name)]).ok();
-                assert_eq!(read.text("SecretData"), name);
+        writers.iter_mut().for_each(|writer| writer.check(&client));
+    }
+    finish(server, &writers, times);
+}
+
+/// The last look: at the keys, the audit chain, and the outcome of every acknowledged write.
+fn finish(mut server: Server, writers: &[Writer], least: usize) {
+    check_keys(&server.client(), least);
+    check_audit_log(&mut server, writers);
+    let count = writers.iter().flat_map(Writer::acknowledged).count();
+    eprintln!("{count} writes were acknowledged, 0 lost");
+    assert!(count > least, "too few writes to mean anything: {count}");
+}
+
+#[test]
+fn sqlite_survives_kills_under_mixed_writes() {
+    let (_folder, server) = on_sqlite();
+    kills(server, size(100, 2000));
+}
+
+#[test]
+fn postgresql_survives_kills_under_mixed_writes() {
+    let (_folder, server) = on_postgres();
+    kills(server, size(30, 2000));
+}
+
+/// At each step of a write in turn, some passes after the start.
+#[cfg(debug_assertions)]
+#[test]
+fn dies_at_every_step_of_a_write_and_loses_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+
+    use bulla::failpoint::Step;
+
+    const VARIABLE: &str = "BULLA_FAILPOINT";
+    let (_folder, mut server) = on_sqlite();
+    let seed = seed("steps");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut writers: Vec<Writer> = (0..WRITERS).map(|n| Writer::new(&format!("step/{n}"), seed ^ n)).collect();
+    // A file of the audit log is full after some writes, so that the steps of beginning the next one are reached too.
+    server.set_environment("BULLA_AUDIT__MAX_FILE_BYTES", Some("20000"));
+    for round in 0..size(1, 40) {
+        for step in Step::ALL {
+            server.kill();
+            // The steps of a key and of a file are rare.
+            let rare = matches!(step, Step::KeyBegun | Step::KeyOnToken | Step::AuditFileMade | Step::AuditFileAside);
+            let passes = if rare { 1 } else { random.usize(3..30) };
+            server.set_environment(VARIABLE, Some(&format!("{step:?}:{passes}")));
+            // Steps of the audit log are reached at the start already.
+            if server.try_restart().is_ok() {
+                write_until_gone(&server, &mut writers, || {
+                    let client = server.client();
+                    // The writers make no more than some keys each.
+                    while matches!(step, Step::KeyBegun | Step::KeyOnToken) && client.request("CreateKey", &[]).send().is_ok() {
+                    }
+                });
+                let status = server.wait();
+                assert_eq!(status.signal(), Some(9), "{step:?} in round {round}: {status}");
             }
-            let read = client.call("GetSecretValue", &[("SecretName", &under_way)]);
-            let whole = read.status == 200 && read.text("SecretData") == under_way;
-            assert!(whole || read.code() == "Forbidden.ResourceNotFound", "half visible: {} {}", under_way, read.code());
+            server.set_environment(VARIABLE, None);
+            server.restart();
+            let client = server.client();
+            writers.iter_mut().for_each(|writer| writer.check(&client));
         }
     }
-    assert!(acknowledged.load(Ordering::Relaxed) > times as u64, "too few creates to mean anything");
-    server.stop();
-    verify_audit(&server);
-}
-
-#[test]
-fn sqlite_survives_a_hundred_kills() {
-    let (_folder, server) = on_sqlite();
-    kills(server, 100);
-}
-
-#[test]
-fn postgresql_survives_thirty_kills() {
-    let (_folder, server) = on_postgres();
-    kills(server, 30);
+    finish(server, &writers, Step::ALL.len());
 }

@@ -1,13 +1,18 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
 mod crash;
+mod disk;
 mod durable;
+mod failover;
 mod golden;
 mod hostile;
 mod key_crash;
 mod key_states;
 mod keys;
+mod load;
 mod nodes;
+mod pressure;
+mod replays;
 mod tags;
 mod tampering;
 
@@ -52,10 +57,20 @@ fn verify_audit(server: &Server) {
     std::fs::write(&pem, &key.stdout).expect("the folder can be written");
     let verified = std::process::Command::new(BULLA)
         .args(["audit", "verify"])
-        .arg(data.join("audit/audit.jsonl"))
+        .args(audit_files(server))
         .arg("--public-key")
         .arg(&pem)
         .output()
         .expect("the program is there");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+/// The files of a server's audit log, oldest first.
+fn audit_files(server: &Server) -> Vec<std::path::PathBuf> {
+    bulla::audit::log_files(&server.data().join("audit"), "audit").expect("the folder of the log")
+}
+
+/// All lines of a server's audit log, oldest first.
+fn audit_lines(server: &Server) -> String {
+    audit_files(server).iter().map(|file| std::fs::read_to_string(file).expect("lines of text")).collect()
 }

@@ -127,6 +127,14 @@ impl Client {
         Connection::open(&self.endpoint)?.exchange(bytes)
     }
 
+    /// Sends these bytes on a connection of their own, closes its sending half, and reads answers until the server closes.
+    ///
+    /// # Errors
+    /// When it closes in the middle of an answer, or is silent for 30 s.
+    pub fn send_and_close(&self, bytes: &[u8]) -> io::Result<Vec<Answer>> {
+        Connection::open(&self.endpoint)?.exchange_all(bytes)
+    }
+
     /// Sends bytes made by [`Request::bytes`] on a kept connection. Never sends twice.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! What Bulla's tests share. Knows Bulla only from outside: its program, its wire protocol, its databases.
 
 pub mod client;
+pub mod disk;
+pub mod journal;
+pub mod node;
 pub mod postgres;
 pub mod server;
+pub mod sizes;

@@ -1,7 +1,7 @@
-//! A throw-away PostgreSQL from Debian's package, one per test process.
+//! Throw-away PostgreSQL from Debian's package: one shared by a test process, and others with synchronous standbys.
 //!
-//! Owns: making, starting, stopping and restarting the cluster, and fresh databases in it. Must not know: the schema.
-//! Called by: tests. fsync stays on: it is what runs in production.
+//! Owns: making, starting, stopping and restarting clusters, fresh databases in them, standbys and their promotion. Must not know:
+//! the schema. Called by: tests. fsync stays on: it is what runs in production.
 //!
 //! The server runs in the foreground, as a child that the kernel ends when the thread that started it does (`setpriv --pdeathsig`);
 //! that thread lives as long as the process. A second child removes the folder when its standard input ends, which it does with
@@ -14,8 +14,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, mpsc};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+use crate::server::spawn;
 
 /// Where Debian and Ubuntu put the server's programs, one folder per version.
 const PACKAGES: &str = "/usr/lib/postgresql";
@@ -30,7 +32,6 @@ pub struct PostgresCluster {
     folder: tempfile::TempDir,
     port: u16,
     server: Mutex<Option<Child>>,
-    spawner: Spawner,
     sweeper: Child,
     databases: AtomicU32,
 }
@@ -53,6 +54,47 @@ impl PostgresCluster {
     /// # Errors
     /// When the package is not installed, or a program of it fails.
     pub fn start() -> io::Result<Self> {
+        Self::make(free_port()?, |programs, data| {
+            let mut initdb = as_user(&programs.join("initdb"), &[]);
+            initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
+            succeed(initdb.arg(data)).map(drop)
+        })
+    }
+
+    /// Makes and starts a standby of this cluster on a port; from then on no write of this cluster is acknowledged before the
+    /// standby has it.
+    ///
+    /// # Errors
+    /// As [`PostgresCluster::start`].
+    ///
+    /// # Panics
+    /// When the standby does not follow in time.
+    pub fn standby(&self, port: u16) -> io::Result<Self> {
+        let standby = Self::make(port, |programs, data| {
+            let mut backup = as_user(&programs.join("pg_basebackup"), &[]);
+            backup.args(["-U", "postgres", "-p", &self.port.to_string(), "-h"]).arg(self.folder.path());
+            succeed(backup.args(["--checkpoint=fast", "--no-sync", "-X", "stream", "-R", "-D"]).arg(data)).map(drop)
+        })?;
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let deadline = Instant::now() + PATIENCE;
+        while self.sql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1" {
+            assert!(Instant::now() < deadline, "the standby does not follow");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary; it waits for no standby of its own.
+    ///
+    /// # Errors
+    /// When it does not become one in time.
+    pub fn promote(&self) -> io::Result<()> {
+        let mut promote = as_user(&self.programs.join("pg_ctl"), &[]);
+        succeed(promote.args(["promote", "--wait", "--pgdata"]).arg(self.folder.path().join("data"))).map(drop)
+    }
+
+    fn make(port: u16, fill: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<Self> {
         let programs = newest(Path::new(PACKAGES))?;
         let folder = tempfile::Builder::new().prefix("bulla-postgres-").tempdir()?;
         let sweeper = sweeper(folder.path())?;
@@ -60,21 +102,15 @@ impl PostgresCluster {
             succeed(Command::new("chown").arg(USER).arg(folder.path()))?;
         }
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
-        let mut initdb = as_user(&programs.join("initdb"), &[]);
-        initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
-        succeed(initdb.arg(folder.path().join("data")))?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let cluster = Self {
-            programs,
-            folder,
-            port,
-            server: Mutex::new(None),
-            spawner: Spawner::new(),
-            sweeper,
-            databases: AtomicU32::new(0),
-        };
+        fill(&programs, &folder.path().join("data"))?;
+        let cluster = Self { programs, folder, port, server: Mutex::new(None), sweeper, databases: AtomicU32::new(0) };
         cluster.resume(&[])?;
         Ok(cluster)
+    }
+
+    /// The port it listens on, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL of a fresh, empty database, over loopback TCP.
@@ -98,6 +134,15 @@ impl PostgresCluster {
         match succeed(&mut psql) {
             Ok(printed) => printed,
             Err(error) => panic!("psql: {error}"),
+        }
+    }
+
+    /// Kills the server as kill -9 does.
+    pub fn kill(&self) {
+        if let Some(mut server) = self.slot().take() {
+            // Both fail only for a child that has ended.
+            let _ = server.kill();
+            let _ = server.wait();
         }
     }
 
@@ -129,7 +174,7 @@ impl PostgresCluster {
         }
         let log = std::fs::File::create(folder.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut child = self.spawner.spawn(command)?;
+        let mut child = spawn(command)?;
         let deadline = Instant::now() + PATIENCE;
         let mut ready = as_user(&self.programs.join("pg_isready"), &[]);
         ready.arg("-h").arg(folder).args(["-p", &self.port.to_string(), "-q"]);
@@ -172,27 +217,12 @@ fn sweeper(folder: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// The thread whose end would end the server: the kernel watches the thread that starts a child, not the process.
-struct Spawner(Mutex<mpsc::Sender<(Command, mpsc::Sender<io::Result<Child>>)>>);
-
-impl Spawner {
-    fn new() -> Self {
-        let (orders, received) = mpsc::channel::<(Command, mpsc::Sender<io::Result<Child>>)>();
-        std::thread::spawn(move || {
-            for (mut command, answer) in received {
-                // The one who asked waits for the answer.
-                let _ = answer.send(command.spawn());
-            }
-        });
-        Self(Mutex::new(orders))
-    }
-
-    fn spawn(&self, command: Command) -> io::Result<Child> {
-        let (answer, child) = mpsc::channel();
-        let orders = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        orders.send((command, answer)).map_err(io::Error::other)?;
-        child.recv().map_err(io::Error::other)?
-    }
+/// A port that nothing listens on.
+///
+/// # Errors
+/// Of the system.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The programs of the newest version installed.

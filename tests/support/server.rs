@@ -87,7 +87,7 @@ impl Server {
             log,
             child: None,
         };
-        server.start();
+        server.restart();
         server
     }
 
@@ -97,8 +97,37 @@ impl Server {
     /// When it runs already, or does not become ready; with its log.
     #[track_caller]
     pub fn restart(&mut self) {
+        if let Err(reason) = self.try_restart() {
+            panic!("bulla dev did not become ready ({reason}); its log:\n{}", self.log());
+        }
+    }
+
+    /// The same for a start that may fail.
+    ///
+    /// # Errors
+    /// Why it did not become ready; it does not run then.
+    ///
+    /// # Panics
+    /// When it runs already.
+    pub fn try_restart(&mut self) -> Result<(), String> {
         assert!(self.child.is_none(), "kill or stop it first");
-        self.start();
+        self.start()
+    }
+
+    /// Sets a variable of its environment, or takes it away, from the next start on.
+    pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not run, or is still there after 60 s.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        ended_within(&mut child, PATIENCE)
     }
 
     /// Ends it with SIGKILL.
@@ -158,8 +187,7 @@ impl Server {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    #[track_caller]
-    fn start(&mut self) {
+    fn start(&mut self) -> Result<(), String> {
         // "http://127.0.0.1:PORT" of the last start, or the free port asked for by the first.
         let listen = self.ready.endpoint.rsplit('/').next().unwrap_or_default();
         let log = File::options().append(true).open(&self.log).expect("made by dev_with");
@@ -175,11 +203,12 @@ impl Server {
             Ok(ready) => {
                 self.ready = ready;
                 self.child = Some(child);
+                Ok(())
             }
             Err(e) => {
                 let _ = child.kill();
                 let status = child.wait();
-                panic!("bulla dev did not become ready ({e}; {status:?}); its log:\n{}", self.log());
+                Err(format!("{e}; {status:?}"))
             }
         }
     }
@@ -230,14 +259,19 @@ pub fn terminate(child: &mut Child) -> ExitStatus {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
     // Fails only for a process that is gone; `child` is not yet waited for, so the id is still its own.
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    let deadline = Instant::now() + PATIENCE;
+    ended_within(child, PATIENCE)
+}
+
+#[track_caller]
+fn ended_within(child: &mut Child, patience: Duration) -> ExitStatus {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().expect("our own child") {
             return status;
         }
         if Instant::now() > deadline {
             let _ = child.kill();
-            panic!("process {pid:?} did not end within {PATIENCE:?} of SIGTERM");
+            panic!("process {} did not end within {patience:?}", child.id());
         }
         std::thread::sleep(Duration::from_millis(5));
     }

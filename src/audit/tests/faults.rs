@@ -90,7 +90,7 @@ fn killed_processes_lose_nothing_that_was_acknowledged() {
                     loop {
                         let id = RequestId::new();
                         audit.submit(&intent(id)).wait().expect("durable");
-                        std::io::stdout().write_all(format!("ack {id}\n").as_bytes()).expect("the parent reads");
+                        io::stdout().write_all(format!("ack {id}\n").as_bytes()).expect("the parent reads");
                     }
                 });
             }

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection: bytes out, one answer in. Knows Content-Length and chunked bodies, nothing else.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Answer;
@@ -42,6 +42,18 @@ impl Connection {
         let answer = self.read_answer().or_else(|e| written.and(Err(e)));
         self.used = Instant::now();
         answer
+    }
+
+    /// Sends all there is to send and reads answers until the server closes.
+    pub(super) fn exchange_all(&mut self, requests: &[u8]) -> io::Result<Vec<Answer>> {
+        // A server may close before it has read all.
+        let _ = self.stream.get_mut().write_all(requests);
+        let _ = self.stream.get_mut().shutdown(Shutdown::Write);
+        let mut answers = Vec::new();
+        while !self.stream.fill_buf()?.is_empty() {
+            answers.push(self.read_answer()?);
+        }
+        Ok(answers)
     }
 
     fn read_answer(&mut self) -> io::Result<Answer> {

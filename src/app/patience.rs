@@ -1,0 +1,96 @@
+//! Waiting, at a start, for what comes back by itself: space on a disk, a database.
+//!
+//! Owns: which failures pass, and how often they are tried again. Must not know: what is tried. Called by: app.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use super::{Failure, context};
+use crate::audit::AuditError;
+use crate::store::StoreError;
+
+/// Between two attempts, from the first to the longest.
+const PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
+/// How often the log says that something is waited for.
+const REMIND: Duration = Duration::from_secs(30);
+
+/// Whether a start waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A command says at once what is wrong.
+    Command,
+    /// A server waits for what passes, however long.
+    Server,
+}
+
+/// A failure that may pass by itself.
+pub(super) trait Passing {
+    /// Whether it may.
+    fn passes(&self) -> bool;
+}
+
+impl Passing for StoreError {
+    fn passes(&self) -> bool {
+        match self {
+            StoreError::Busy | StoreError::Unavailable(_) => true,
+            StoreError::Conflict | StoreError::Corrupt { .. } | StoreError::Fault(_) => false,
+        }
+    }
+}
+
+impl Passing for AuditError {
+    fn passes(&self) -> bool {
+        match self {
+            AuditError::Full | AuditError::Write(_) => true,
+            AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) => false,
+        }
+    }
+}
+
+impl Patience {
+    /// What the attempt gives once it succeeds, or fails in a way that does not pass.
+    ///
+    /// # Errors
+    /// The reason, behind the subject.
+    pub(super) fn until<T, E: Passing + Display>(
+        self,
+        subject: &str,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        let (mut pause, longest) = (PAUSE[0], PAUSE[1]);
+        let mut told: Option<Instant> = None;
+        loop {
+            match attempt() {
+                Err(error) if self == Patience::Server && error.passes() => {
+                    if told.is_none_or(|at| at.elapsed() >= REMIND) {
+                        log::warn!("{subject}: {error}; waiting for that to pass");
+                        told = Some(Instant::now());
+                    }
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(longest);
+                }
+                other => return other.map_err(context(subject)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_waits_for_what_passes_and_a_command_does_not() {
+        let outage = || Err::<(), _>(StoreError::Unavailable("away".into()));
+        let mut left = 2;
+        let back = Patience::Server.until("database", || {
+            left -= 1;
+            if left == 0 { Ok(()) } else { outage() }
+        });
+        assert!(back.is_ok());
+        assert!(Patience::Command.until("database", outage).is_err());
+        let never = Patience::Server.until("database", || Err::<(), _>(StoreError::Fault("newer schema".into())));
+        assert_eq!(never.map_err(|Failure(text)| text), Err("database: database fault: newer schema".to_owned()));
+    }
+}

@@ -1,0 +1,80 @@
+//! The steps of a write, at each of which a test can let the process die as by kill -9.
+//!
+//! Owns: the list of steps, and the environment variable `BULLA_FAILPOINT=STEP:N` (die at the N-th time that the step is reached).
+//! In builds with debug assertions only: in a release build [`reach`] is empty and nothing reads the variable. Called by: whoever
+//! carries out a step.
+
+/// A step that is over when it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A batch of audit lines is written and not yet synced.
+    AuditWritten,
+    /// A batch of audit lines is durable, and nobody knows yet.
+    AuditSynced,
+    /// The next audit file is durable under its provisional name.
+    AuditFileMade,
+    /// The present audit file has its name among the closed ones; there is none in its place.
+    AuditFileAside,
+    /// The intent of a write is recorded.
+    IntentRecorded,
+    /// The rows of a key to be made are committed.
+    KeyBegun,
+    /// A new key is on the token, proved.
+    KeyOnToken,
+    /// The nonce of a write is in its transaction.
+    NonceWritten,
+    /// The effect of a write is in its transaction, not committed.
+    EffectWritten,
+    /// The effect of a write is committed.
+    Committed,
+    /// The outcome of a request is recorded; the answer has not left.
+    OutcomeRecorded,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Step; 11] = [
+        Step::AuditWritten,
+        Step::AuditSynced,
+        Step::AuditFileMade,
+        Step::AuditFileAside,
+        Step::IntentRecorded,
+        Step::KeyBegun,
+        Step::KeyOnToken,
+        Step::NonceWritten,
+        Step::EffectWritten,
+        Step::Committed,
+        Step::OutcomeRecorded,
+    ];
+}
+
+/// Says that a step is over.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn reach(_: Step) {}
+
+/// Says that a step is over; the process may end here.
+#[cfg(debug_assertions)]
+pub fn reach(step: Step) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    /// The step to die at, and how often it may still be reached.
+    static ARMED: OnceLock<Option<(Step, AtomicI64)>> = OnceLock::new();
+    let armed = ARMED.get_or_init(|| {
+        let text = std::env::var("BULLA_FAILPOINT").ok()?;
+        let (name, count) = text.split_once(':')?;
+        let step = Step::ALL.into_iter().find(|step| format!("{step:?}") == name)?;
+        Some((step, AtomicI64::new(count.parse().ok()?)))
+    });
+    if let Some((at, left)) = armed
+        && *at == step
+        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        // Fails for no process that may signal itself, and each may.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        loop {
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `bulla serve` beside a [`Server`]: the same token and database, an audit folder and settings of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::postgres::free_port;
+use crate::server::{Server, bound_to_this_process, spawn, terminate};
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running node; killed when dropped.
+pub struct Node {
+    /// host:port of its API.
+    pub endpoint: String,
+    access_key: (String, String),
+    child: Child,
+    log: PathBuf,
+}
+
+impl Node {
+    /// Starts a node of this name and waits until it answers over plain HTTP.
+    ///
+    /// # Panics
+    /// When it does not; with its log.
+    #[track_caller]
+    pub fn start(program: impl AsRef<Path>, server: &Server, name: &str) -> Self {
+        Self::start_with(program, server, name, "").answering()
+    }
+
+    /// Starts a node with more settings (TOML) in `[server]` and, behind further headings, elsewhere. Waits for nothing.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    pub fn start_with(program: impl AsRef<Path>, server: &Server, name: &str, settings: &str) -> Self {
+        let port = free_port().expect("a port");
+        let endpoint = format!("127.0.0.1:{port}");
+        let data = server.data();
+        let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
+        let own = first.replace("/audit\"", &format!("/audit-{name}\""));
+        assert_ne!(first, own);
+        let file = data.join(format!("node-{name}.toml"));
+        std::fs::write(&file, format!("{own}\n[server]\nlisten = \"{endpoint}\"\n{settings}")).expect("writable");
+        let log = data.join(format!("node-{name}.log"));
+        let mut command = bound_to_this_process(program.as_ref());
+        command.args(["serve", "--config"]).arg(&file).env("SOFTHSM2_CONF", data.join("softhsm2.conf"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
+        let child = spawn(command).expect("setpriv and the program are there");
+        let ready = &server.ready;
+        Self { endpoint, access_key: (ready.access_key_id.clone(), ready.access_key_secret.clone()), child, log }
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not; with its log.
+    #[track_caller]
+    pub fn answering(self) -> Self {
+        let begun = Instant::now();
+        while self.client().request("ListSecrets", &[]).send().is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the node does not answer; its log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self
+    }
+
+    /// A client with the root's access key.
+    pub fn client(&self) -> Client {
+        Client::new(&self.endpoint, &self.access_key.0, &self.access_key.1)
+    }
+
+    /// All that it logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end, by SIGTERM, and waits.
+    ///
+    /// # Panics
+    /// When it is still there after a minute.
+    #[track_caller]
+    pub fn stop(mut self) -> ExitStatus {
+        terminate(&mut self.child)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
