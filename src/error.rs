@@ -71,6 +71,8 @@ pub enum Error {
     Throttled,
     /// No such secret, version or stage.
     SecretNotFound,
+    /// A policy of another name than the one that every secret and key has.
+    PolicyNotFound,
     /// A secret of that name exists.
     SecretExists,
     /// The secret is in its deletion window.

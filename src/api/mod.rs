@@ -8,6 +8,7 @@ mod cloud;
 mod event;
 mod fields;
 mod keys;
+mod policies;
 mod secrets;
 mod service;
 pub mod table;
@@ -18,7 +19,7 @@ pub use service::{Answer, Limits, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Caller, Grant};
+use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
 use crate::ids::{Alias, Home, KeyName, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
@@ -72,35 +73,44 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// Secrets.
     pub secrets: &'a Secrets,
+    /// Who may what.
+    pub auth: &'a Auth,
 }
 
 /// What a request acts on.
 pub struct Target<'a> {
     resources: Vec<Resource<'a>>,
     version: Option<&'a str>,
+    facts: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Target<'a> {
     /// Nothing: no permission is needed.
     pub fn nothing() -> Self {
-        Self { resources: Vec::new(), version: None }
+        Self { resources: Vec::new(), version: None, facts: Vec::new() }
     }
 
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
-        Self { resources: vec![resource], version: None }
+        Self { resources: vec![resource], version: None, facts: Vec::new() }
     }
 
     /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
     pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
         let resources: Vec<_> = resources.collect();
         assert!(!resources.is_empty(), "a target has a resource");
-        Self { resources, version: None }
+        Self { resources, version: None, facts: Vec::new() }
     }
 
     /// Another resource, on which the permission is needed as well.
     pub fn and(mut self, resource: Resource<'a>) -> Self {
         self.resources.push(resource);
+        self
+    }
+
+    /// What conditions of policies can ask of this request, e.g. `kms:EncryptionAlgorithm`.
+    pub fn given(mut self, name: &'static str, value: &'a str) -> Self {
+        self.facts.push((name, value));
         self
     }
 
@@ -130,17 +140,18 @@ pub enum Resource<'a> {
     KeyOf(&'a Alias),
     /// The account's aliases as a whole.
     Aliases,
-    /// Everything: `*`, for what is done to no resource.
+    /// Nothing in particular: only a policy on `*` allows it.
     Everything,
 }
 
 impl Resource<'_> {
     /// The ARN that the record names, and the grant of the action on this resource.
-    fn authorise(&self, cx: &Context<'_>, action: &str) -> (String, Result<Grant, Error>) {
-        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise(action, home, relative);
+    fn authorise(&self, cx: &Context<'_>, action: &str, facts: Facts<'_>) -> (String, Result<Grant, Error>) {
+        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise_given(action, home, relative, facts);
         match self {
             Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
+            Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
             Resource::Secret(secret) => {
                 let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));
@@ -148,10 +159,9 @@ impl Resource<'_> {
             }
             Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
             Resource::Aliases => (cx.caller.arn(None, "alias"), ask(None, "alias")),
-            Resource::Everything => (cx.caller.arn(None, "*"), ask(None, "*")),
             Resource::KeyOf(alias) => {
                 let key = KeyRef { home: None, name: KeyName::Alias((*alias).clone()) };
-                Resource::Key(&key).authorise(cx, action)
+                Resource::Key(&key).authorise(cx, action, facts)
             }
             Resource::Key(key) => {
                 let home = key.home.as_ref();

@@ -168,7 +168,8 @@ fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result
 impl<'a> Exchange<'a> {
     /// What an operation works with.
     fn context(&self) -> Context<'a> {
-        Context { caller: self.caller, keys: &self.service.keys, secrets: &self.service.secrets }
+        let service = self.service;
+        Context { caller: self.caller, keys: &service.keys, secrets: &service.secrets, auth: &service.auth }
     }
 
     /// The operation that was asked for.
@@ -181,7 +182,7 @@ impl<'a> Exchange<'a> {
         let cx = self.context();
         self.event.version = target.version.map(str::to_owned);
         for resource in target.resources {
-            let (arn, grant) = resource.authorise(&cx, action);
+            let (arn, grant) = resource.authorise(&cx, action, &target.facts);
             self.event.resource.get_or_insert(arn);
             self.event.grant = Some(grant?);
         }

@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, cloud, keys, secrets, tags};
+use crate::api::{Operation, cloud, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -29,6 +29,9 @@ operations! {
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
+    policies::get_key_policy::GetKeyPolicy,
+    secrets::get_random_password::GetRandomPassword,
+    policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
     keys::list_aliases::ListAliases,
     keys::list_aliases_by_key_id::ListAliasesByKeyId,
@@ -41,6 +44,8 @@ operations! {
     secrets::restore_secret::RestoreSecret,
     keys::schedule_key_deletion::ScheduleKeyDeletion,
     keys::set_deletion_protection::SetDeletionProtection,
+    policies::set_key_policy::SetKeyPolicy,
+    policies::set_secret_policy::SetSecretPolicy,
     tags::tag_resource::TagResource,
     tags::tag_resources::TagResources,
     tags::untag_resource::UntagResource,

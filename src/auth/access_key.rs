@@ -4,11 +4,11 @@
 //! Called by: auth, admin.
 //!
 //! A credential is read from the database and unwrapped on the token once, then kept in memory. Every change of an account, user,
-//! access key, policy or attachment raises one revision number in the database; the cache asks for it at most every
+//! access key, policy or attachment (and a resource's first policy of its own) raises one revision number in the database; the cache asks for it at most every
 //! [`CHECK_EVERY_MS`] and drops everything when it moved, so that a revocation works on every node within a second.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 use crate::auth::caller::{Attached, Principal};
@@ -119,12 +119,22 @@ struct Cache {
     checked_at: Option<Timestamp>,
     /// None: an id that does not exist, so that asking for it again costs no look-up either.
     entries: HashMap<AccessKeyId, Option<Arc<Credential>>>,
+    /// The resources of an account that have a policy of their own.
+    ruled: HashMap<AccountId, Ruled>,
 }
+
+/// Names of resources, as in ARNs: `secret/NAME`, `key/ID`.
+pub type Ruled = Arc<HashSet<String>>;
 
 impl Credentials {
     /// Credentials of this store, opened with SYS.
     pub fn new(store: Arc<Store>, sys: SysKey) -> Self {
         Self { store, sys, cache: RwLock::default() }
+    }
+
+    /// Where they are kept.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// The credential of an access key; none if there is no such access key.
@@ -150,6 +160,31 @@ impl Credentials {
         Ok(loaded)
     }
 
+    /// The resources of an account that have a policy of their own. As old as credentials may be, so that most requests need no
+    /// look-up to know that there is no policy; what a policy says is read whenever it is asked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub fn ruled(&self, account: &AccountId, now: Timestamp) -> Result<Ruled, Error> {
+        if let Some(known) = self.fresh(now, |cache| cache.ruled.get(account).cloned()) {
+            return Ok(known);
+        }
+        let (revision, names) = self
+            .store
+            .read("ruled", |tx| Ok::<_, Abort<Error>>((tx.identity_revision()?, tx.resources_with_policy(account)?)))?;
+        let ruled: Ruled = Arc::new(names.into_iter().collect());
+        let mut cache = self.cache.write().expect("no code panics while it holds this lock");
+        if cache.revision == revision {
+            cache.ruled.insert(account.clone(), Arc::clone(&ruled));
+        }
+        Ok(ruled)
+    }
+
+    /// Asks the database again before anything in memory is believed, since this node has changed something there.
+    pub fn doubt(&self) {
+        self.cache.write().expect("no code panics while it holds this lock").checked_at = None;
+    }
+
     /// Looks into the cache if it was checked lately.
     fn fresh<T>(&self, now: Timestamp, look: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
         let cache = self.cache.read().expect("no code panics while it holds this lock");
@@ -167,6 +202,7 @@ impl Credentials {
         let mut cache = self.cache.write().expect("no code panics while it holds this lock");
         if cache.revision != revision {
             cache.entries.clear();
+            cache.ruled.clear();
             cache.revision = revision;
         }
         cache.checked_at = Some(now);

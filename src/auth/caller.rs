@@ -1,14 +1,16 @@
 //! Who calls, and what they may do.
 //!
-//! Owns: the authenticated caller, its authorisation and the use of its nonce. Must not know: how a request was signed.
-//! Called by: api (authorise), keys and secrets (authorise on a key, commit an effect).
+//! Owns: the authenticated caller and the use of its nonce; what it may do is in `authorise`. Must not know: how a request was
+//! signed. Called by: api, keys and secrets (authorise, commit an effect).
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::auth::access_key::Ruled;
+use crate::auth::authorise::Decided;
 use crate::auth::nonce::{NonceDigest, RETENTION_MS};
-use crate::auth::policy::{self, Conditions, Decision, Policy};
+use crate::auth::policy::Policy;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::failpoint::{Step, reach};
@@ -62,6 +64,11 @@ pub struct Caller {
     /// This node.
     pub node: NodeId,
     pub(super) policies: Arc<[Attached]>,
+    /// What of the account has a policy of its own.
+    pub(super) ruled: Ruled,
+    /// Where those policies are.
+    pub(super) store: Arc<Store>,
+    pub(super) decided: Decided,
     pub(super) nonce: NonceDigest,
 }
 
@@ -80,27 +87,6 @@ impl Caller {
     /// Whether a resource named with this home is one of the caller's account in this region.
     pub fn at_home(&self, home: Option<&Home>) -> bool {
         home.is_none_or(|h| h.account == self.account.as_str() && h.region == self.region.as_str())
-    }
-
-    /// Asks the policies whether an action (`kms:GetSecretValue`) on a resource is allowed. Resources of another account are
-    /// never allowed: that would need a policy on the resource too.
-    ///
-    /// # Errors
-    /// [`Error::NoPermission`], the same whether the resource exists or not.
-    pub fn authorise(&self, action: &str, home: Option<&Home>, relative: &str) -> Result<Grant, Error> {
-        if home.is_some_and(|h| h.account != self.account.as_str()) {
-            return Err(Error::NoPermission);
-        }
-        if self.principal == Principal::Root {
-            return Ok(Principal::Root.to_string());
-        }
-        let conditions =
-            Conditions { source_ip: self.source_ip, current_time: self.received_at, secure_transport: self.secure, extra: &[] };
-        let request = policy::Request { action, resource: &self.arn(home, relative), conditions: &conditions };
-        match policy::evaluate(self.policies.iter().map(|a| (a.name.as_str(), a.policy.as_ref())), &request) {
-            Decision::Allowed { by } => Ok(by.to_owned()),
-            Decision::Denied { .. } | Decision::NotAllowed => Err(Error::NoPermission),
-        }
     }
 
     /// Runs a write transaction that is the effect of this request, and uses up the request's nonce in it: a replay, here or on
@@ -138,7 +124,7 @@ impl Caller {
 #[cfg(test)]
 impl Caller {
     /// The root of an account with a request of its own, for tests below the pipeline.
-    pub(crate) fn root_of(account: &AccountId) -> Self {
+    pub(crate) fn root_of(account: &AccountId, store: &Arc<Store>) -> Self {
         let request_id = RequestId::new();
         Self {
             account: account.clone(),
@@ -151,6 +137,9 @@ impl Caller {
             request_id,
             node: NodeId::new(),
             policies: Arc::new([]),
+            ruled: Ruled::default(),
+            store: Arc::clone(store),
+            decided: Decided::default(),
             nonce: *request_id.as_bytes(),
         }
     }

@@ -4,12 +4,14 @@
 //! Called by: api (authenticate, authorise), keys and secrets (authorise on a key, commit), admin (make access keys).
 
 pub mod access_key;
+mod authorise;
 pub mod caller;
 pub mod nonce;
 pub mod policy;
 
 use std::sync::Arc;
 
+pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
 pub use caller::{Caller, Grant, Principal};
 
 use crate::clock::Timestamp;
@@ -18,6 +20,7 @@ use crate::ids::{NodeId, Region};
 use crate::wire::Call;
 use crate::wire::signature::Claim;
 use access_key::Credentials;
+use authorise::Decided;
 use nonce::SeenNonces;
 
 /// Authentication of requests.
@@ -49,6 +52,7 @@ impl Auth {
             return Err(Error::AccessKeyInactive);
         }
         claim.check_time(now)?;
+        let ruled = self.credentials.ruled(&credential.account, now)?;
         let nonce = nonce::digest_of(&claim.access_key, &claim.nonce);
         if !self.seen.reserve(nonce, now) {
             return Err(Error::NonceUsed);
@@ -64,8 +68,17 @@ impl Auth {
             request_id: call.request_id,
             node: self.node,
             policies: Arc::clone(&credential.policies),
+            ruled,
+            store: Arc::clone(self.credentials.store()),
+            decided: Decided::default(),
             nonce,
         })
+    }
+
+    /// To be called after a resource has got a policy of its own, so that this node obeys it from the next request on; others do
+    /// within [`access_key::CHECK_EVERY_MS`].
+    pub fn policy_was_set(&self) {
+        self.credentials.doubt();
     }
 
     /// Gives a caller's nonce back: its request was refused before it ran and may be sent again as it is.

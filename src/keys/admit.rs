@@ -3,9 +3,9 @@
 //! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys::data_key's callers.
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
-use crate::auth::Caller;
+use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
 use crate::error::{Error, RejectedState};
-use crate::ids::{KeyId, KeyVersionId};
+use crate::ids::{Home, KeyId, KeyVersionId};
 use crate::kinds::KeyState;
 use crate::store::KeyRow;
 
@@ -57,10 +57,18 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
         return Err(Error::NoPermission);
     }
     if !key.service {
-        caller.authorise(purpose.action(), None, &format!("key/{}", key.id))?;
+        authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
     usable(key.state)?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+}
+
+/// Whether a caller may use the key that an ARN's end names (`key/ID`) for this. Looks nothing up.
+///
+/// # Errors
+/// [`Error::NoPermission`].
+pub fn authorise_use(caller: &Caller, purpose: Use, home: Option<&Home>, relative: &str) -> Result<(), Error> {
+    caller.authorise_given(purpose.action(), home, relative, &[(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT)]).map(drop)
 }
 
 /// Whether a key in this state can be used.

@@ -59,6 +59,7 @@ impl Keys {
             description: "Default key of Secrets Manager".into(),
             rotation_s: Some(rotation::SERVICE_INTERVAL_S),
             tags: Vec::new(),
+            policy: None,
         };
         let (key, version) = lifecycle::rows(account, &new, true, self.clock.now());
         let begun = self.store.write("default_key_begin", |tx| {

@@ -4,7 +4,7 @@
 //! Called by: api, jobs.
 //! Source of the rules: the pages of ScheduleKeyDeletion and SetDeletionProtection.
 //!
-//! When the window is over the key becomes `Deleted` with its aliases, tags and rotation gone: from that transaction on no caller
+//! When the window is over the key becomes `Deleted` with its aliases, tags, policy and rotation gone: from that transaction on no caller
 //! finds it. Then the token objects of all versions are destroyed, each looked for again, then the rows of the versions go. The
 //! key's own row stays while a secret names it, so that whoever reads the secret is told that its key is gone. A kill at any point
 //! leaves `Deleted` with its time set, which the next sweep takes up.
@@ -126,6 +126,7 @@ fn end_window(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
     }
     tx.aliases_delete_of_key(&key.id)?;
     tx.tags_delete(Tagged::Key(key.id))?;
+    tx.resource_policy_delete(&key.account_id, &format!("key/{}", key.id))?;
     tx.key_rotation_delete(&key.id)?;
     replace(tx, key, KeyRow { state: KeyState::Deleted, ..key.clone() })?;
     Ok(true)

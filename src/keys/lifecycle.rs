@@ -12,9 +12,9 @@ use crate::errand::Author;
 use crate::error::{Error, RejectedState};
 use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
-use crate::keys::{Keys, alias, rotation, versions};
+use crate::keys::{Keys, alias, policy, rotation, versions};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::{Abort, KeyCondition, KeyRotationRow, KeyRow, KeyVersionRow, StoreError, Tagged, Tx};
+use crate::store::{Abort, KeyCondition, KeyRotationRow, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
 use crate::token::ObjectKind;
 
 /// After this long a maker of a key or version that is not done is taken for dead, ms.
@@ -36,6 +36,8 @@ pub struct NewKey {
     pub rotation_s: Option<i64>,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
 }
 
 /// What is known of a key.
@@ -164,6 +166,9 @@ impl Keys {
         rotation::schedule(tx, &key.id, new.rotation_s, version.created_at)?;
         for (tag_key, tag_value) in &new.tags {
             tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
+        }
+        if let Some(document) = &new.policy {
+            tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(key) })?;
         }
         describe(tx, enabled)
     }

@@ -11,6 +11,7 @@ mod default_key;
 mod deletion;
 mod lifecycle;
 mod orphans;
+mod policy;
 mod rotation;
 mod tags;
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod versions;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit};
+pub use admit::{AdmittedKey, Use, admit, authorise_use};
 pub use alias::AliasPage;
 pub use lifecycle::{Described, KeyPage, NewKey};
 pub use orphans::{Mismatch, mismatch};
@@ -29,6 +30,7 @@ pub use versions::VersionPage;
 
 use crate::clock::Clock;
 use crate::errand::Errands;
+use crate::error::Error;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
@@ -66,6 +68,14 @@ impl Keys {
         limits: KeyLimits,
     ) -> Self {
         Self { store, token, errands, clock, suite, limits, uses: uses::Uses::new(limits.uses) }
+    }
+
+    /// Fills `out` with random bytes, of the token and of the operating system together.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
+        Ok(self.token.random(out)?)
     }
 
     /// How new data keys are wrapped.

@@ -74,7 +74,8 @@ fn name(_: &mut Tx<'_>, on: Tagged) -> Result<Option<String>, Abort<Error>> {
     }
 }
 
-fn no_alias(keys: &[&KeyRef]) -> Result<(), Error> {
+/// Refuses aliases, for operations that take no alias.
+pub(super) fn no_alias(keys: &[&KeyRef]) -> Result<(), Error> {
     let is_alias = |key: &&KeyRef| matches!(key.name, KeyName::Alias(_));
     if keys.iter().any(is_alias) { Err(Error::AliasNotAllowed) } else { Ok(()) }
 }

@@ -9,8 +9,8 @@ use crate::ids::{KeyRef, SecretId, SecretName, SecretVersionUuid, Stage, Version
 use crate::keys::{self, AdmittedKey, Use};
 use crate::kinds::{DataType, SecretType};
 use crate::secret::Plaintext;
-use crate::secrets::{Life, Secrets, Version, life};
-use crate::store::{Abort, KeyRow, SecretRow, StageRow, Tagged, Tx, VersionRow};
+use crate::secrets::{Life, Secrets, Version, life, policy};
+use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretRow, StageRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -26,6 +26,8 @@ pub struct NewSecret {
     pub description: String,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
     /// The CMK that the caller chose; none takes the account's default key.
     pub key: Option<KeyRef>,
 }
@@ -36,6 +38,7 @@ struct Rows {
     version: VersionRow,
     stage: StageRow,
     tags: Vec<(String, String)>,
+    policy: Option<ResourcePolicyRow>,
 }
 
 impl Secrets {
@@ -57,7 +60,7 @@ impl Secrets {
             Some(key) => {
                 // Before the look-up, so that a stranger cannot learn which keys exist.
                 let resource = self.keys.resource(caller, key)?;
-                caller.authorise(Use::GenerateDataKey.action(), key.home.as_ref(), &resource)?;
+                keys::authorise_use(caller, Use::GenerateDataKey, key.home.as_ref(), &resource)?;
                 self.keys.find(caller, key)?
             }
         };
@@ -109,7 +112,8 @@ impl Secrets {
             ciphertext: sealed.ciphertext,
         };
         let stage = StageRow { secret_id: secret.id, stage: Stage::current(), version_id: new.version, version_uuid: uuid };
-        Ok(Rows { secret, version, stage, tags: new.tags })
+        let policy = new.policy.map(|document| ResourcePolicyRow { document, ..policy::row(&secret) });
+        Ok(Rows { secret, version, stage, tags: new.tags, policy })
     }
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, key: &KeyRow) -> Result<(), Abort<Error>> {
@@ -133,6 +137,9 @@ impl Secrets {
         tx.stage_insert(&rows.stage)?;
         for (tag_key, tag_value) in &rows.tags {
             tx.tag_put(&caller.account, Tagged::Secret(rows.secret.id), tag_key, tag_value)?;
+        }
+        if let Some(policy) = &rows.policy {
+            tx.resource_policy_put(policy)?;
         }
         Ok(())
     }

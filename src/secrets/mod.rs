@@ -6,6 +6,8 @@
 mod create;
 mod delete;
 mod describe;
+mod password;
+mod policy;
 mod tags;
 mod value;
 
@@ -14,6 +16,7 @@ use std::sync::Arc;
 pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
+pub use password::{Class, PasswordRules};
 pub use value::{Selector, Value};
 
 use crate::clock::{Clock, Timestamp};

@@ -127,12 +127,16 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a key that has no versions any more, with its tags; false when there is none.
+    /// Deletes a key that has no versions any more, with its tags and policy; false when there is none.
     ///
     /// # Errors
     /// `Conflict` while a version, a secret, an alias, a rotation or an account's choice of a default names it.
     pub fn key_delete(&mut self, id: &KeyId) -> Result<bool, StoreError> {
         self.tags_delete(Tagged::Key(*id))?;
+        let owner = keys::table.find(id).select(keys::account_id);
+        if let Some(owner) = self.run(KeyRow::TABLE, |conn| owner.first::<AccountId>(conn).optional())? {
+            self.resource_policy_delete(&owner, &format!("key/{id}"))?;
+        }
         self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
     }
 

@@ -188,6 +188,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    resource_policies (account_id, resource) {
+        account_id -> Text,
+        resource -> Text,
+        document -> Text,
+        updated_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     nonces (digest) {
         digest -> Binary,
         request_id -> Binary,

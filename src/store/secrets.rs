@@ -137,7 +137,7 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a secret with its versions, stages and tags; false when the row is not this one any more.
+    /// Deletes a secret with its versions, stages, tags and policy; false when the row is not this one any more.
     ///
     /// # Errors
     /// As any write.
@@ -149,6 +149,7 @@ impl Tx<'_> {
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
         self.run("secret_versions", |conn| delete(versions).execute(conn))?;
         self.tags_delete(Tagged::Secret(row.id))?;
+        self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
         self.changed(SecretRow::TABLE, |conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn))
     }
 }

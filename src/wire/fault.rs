@@ -99,7 +99,7 @@ impl Fault {
                 "The request was rejected because user create resource limit was exceeded.",
             ),
             Error::Throttled => again(429, "Rejected.Throttling", "QPS Limit Exceeded"),
-            Error::SecretNotFound => fixed(404, "Forbidden.ResourceNotFound", "Resource not found."),
+            Error::SecretNotFound | Error::PolicyNotFound => fixed(404, "Forbidden.ResourceNotFound", "Resource not found."),
             Error::SecretExists => fixed(409, "Rejected.ResourceExist", "The resource already exists."),
             Error::SecretInDeleteWindow => {
                 fixed(409, "Rejected.ResourceInDeleteWindow", "The secret is planned to be deleted.")

@@ -24,6 +24,10 @@ const NEW_ALIAS: (&str, &str) = ("AliasName", "{new}");
 const KEY_1: (&str, &str) = ("ResourceId.1", "{key}");
 const TYPE: (&str, &str) = ("ResourceType", "key");
 const REGION: (&str, &str) = ("RegionId", "cn-hangzhou");
+const POLICY: (&str, &str) = (
+    "Policy",
+    r#"{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::{account}:user/ann"]},"Action":["kms:Decrypt"],"Resource":["*"]}]}"#,
+);
 const VERSION: (&str, &str) = ("KeyVersionId", "{version}");
 
 /// Operation, parameters, and the codes in the states' order.
@@ -51,6 +55,8 @@ const ROWS: &[Row] = &[
     ("TagResources",         &[KEY_1, TYPE, REGION, ("Tag.1.Key", "k")],   [OK,       OK,       PENDING]),
     ("UntagResources",       &[KEY_1, TYPE, REGION, ("TagKey.1", "k")],    [OK,       OK,       PENDING]),
     ("ListTagResources",     &[KEY_1, TYPE, REGION],                       [OK,       OK,       OK]),
+    ("GetKeyPolicy",         &[KEY],                                       [OK,       OK,       OK]),
+    ("SetKeyPolicy",         &[KEY, POLICY],                               [OK,       OK,       PENDING]),
     ("ListResourceTags",     &[KEY],                                       [OK,       OK,       OK]),
     ("UpdateAlias",          &[KEY, ALIAS],                                [OK,       OK,       PENDING]),
     ("UpdateKeyDescription", &[KEY, ("Description", "text")],              [OK,       OK,       PENDING]),
@@ -58,7 +64,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Served operations on no key, besides those on secrets.
-const NOT_ON_A_KEY: &[&str] = &["DescribeAccountKmsStatus", "DescribeRegions", "OpenKmsService"];
+const NOT_ON_A_KEY: &[&str] = &["DescribeAccountKmsStatus", "DescribeRegions", "GetRandomPassword", "OpenKmsService"];
 
 fn state(client: &Client, key: &str) -> String {
     client.call("DescribeKey", &[("KeyId", key)]).ok().json["KeyMetadata"]["KeyState"].as_str().expect("a state").to_owned()
@@ -88,6 +94,7 @@ fn every_cell_of_the_table() {
     let metadata = &made.json["KeyMetadata"];
     let text = |name: &str| metadata[name].as_str().expect("a text").to_owned();
     let (key, version) = (text("KeyId"), text("PrimaryKeyVersion"));
+    let account = &server.ready.account_id;
     for (row, (operation, parameters, codes)) in ROWS.iter().enumerate() {
         for (column, (state, code)) in STATES.iter().zip(codes).enumerate() {
             bring(&client, &key, "Enabled");
@@ -95,7 +102,7 @@ fn every_cell_of_the_table() {
             client.call("CreateAlias", &[("KeyId", &key), ("AliasName", &alias)]).ok();
             bring(&client, &key, state);
             let value = |text: &str| {
-                let filled = text.replace("{key}", &key).replace("{version}", &version);
+                let filled = text.replace("{key}", &key).replace("{version}", &version).replace("{account}", account);
                 filled.replace("{alias}", &alias).replace("{new}", &new)
             };
             let parameters: Vec<(&str, String)> = parameters.iter().map(|(name, text)| (*name, value(text))).collect();

@@ -11,6 +11,7 @@ mod key_states;
 mod keys;
 mod load;
 mod nodes;
+mod policies;
 mod pressure;
 mod replays;
 mod tags;

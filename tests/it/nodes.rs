@@ -36,4 +36,20 @@ fn nodes_share_everything_and_make_one_default_key() {
     server.admin(&["access-key", "disable", &text("AccessKeyId")]);
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(leaver.call("ListSecrets", &[]).code(), "Forbidden.AccessKey");
+    // So does the first policy that a secret gets; what it says later works at once.
+    let set = |effect: &str| {
+        let principal = format!("acs:ram::{}:*", server.ready.account_id);
+        let policy = format!(
+            r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Principal":{{"RAM":"{principal}"}},"Action":"kms:*","Resource":"*"}}]}}"#
+        );
+        first.call("SetSecretPolicy", &[("SecretName", "race/0"), ("Policy", &policy)]).ok();
+    };
+    let read = || second.call("GetSecretValue", &[("SecretName", "race/0")]).code().to_owned();
+    set("Deny");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(read(), "Forbidden.NoPermission");
+    set("Allow");
+    assert_eq!(read(), "");
+    set("Deny");
+    assert_eq!(read(), "Forbidden.NoPermission");
 }

@@ -194,6 +194,16 @@ CREATE TABLE tags (
 );
 CREATE INDEX tags_by_key ON tags (account_id, resource_kind, tag_key, tag_value);
 
+-- resource: 'secret/NAME' or 'key/ID', as in its ARN.
+CREATE TABLE resource_policies (
+    account_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    resource   TEXT COLLATE "C" NOT NULL,
+    document   TEXT   NOT NULL,
+    updated_at BIGINT NOT NULL,
+    mac        BYTEA  NOT NULL,
+    PRIMARY KEY (account_id, resource)
+);
+
 CREATE TABLE nonces (
     digest     BYTEA NOT NULL PRIMARY KEY CHECK (length(digest) = 16),
     request_id BYTEA NOT NULL CHECK (length(request_id) = 16),

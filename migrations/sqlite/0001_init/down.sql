@@ -1,5 +1,6 @@
 DROP TABLE leases;
 DROP TABLE nonces;
+DROP TABLE resource_policies;
 DROP TABLE tags;
 DROP TABLE version_stages;
 DROP TABLE secret_versions;

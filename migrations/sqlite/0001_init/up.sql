@@ -191,6 +191,16 @@ CREATE TABLE tags (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tags_by_key ON tags (account_id, resource_kind, tag_key, tag_value);
 
+-- resource: 'secret/NAME' or 'key/ID', as in its ARN.
+CREATE TABLE resource_policies (
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    resource   TEXT    NOT NULL,
+    document   TEXT    NOT NULL,
+    updated_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL,
+    PRIMARY KEY (account_id, resource)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE nonces (
     digest     BLOB    NOT NULL PRIMARY KEY CHECK (length(digest) = 16),
     request_id BLOB    NOT NULL CHECK (length(request_id) = 16),

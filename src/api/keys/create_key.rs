@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{Description, NewTags};
 use crate::api::keys::{KeyMetadata, RotationInterval, interval};
+use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::keys::NewKey;
@@ -25,7 +26,7 @@ pub struct Request {
     enable_automatic_rotation: Option<bool>,
     rotation_interval: Option<RotationInterval>,
     tags: Option<NewTags>,
-    policy: Option<String>,
+    policy: Option<PolicyText>,
 }
 
 /// Answer.
@@ -74,9 +75,6 @@ impl Operation for CreateKey {
         if request.key_usage == Some(KeyUsage::SignVerify) {
             return Err(Error::invalid("KeyUsage"));
         }
-        if request.policy.as_ref().is_some_and(|p| !p.is_empty()) {
-            return Err(Error::UnsupportedOperation);
-        }
         request.rotation_s().map(drop)
     }
 
@@ -94,8 +92,12 @@ impl Operation for CreateKey {
             description: request.description.unwrap_or_default().0,
             rotation_s,
             tags: request.tags.unwrap_or_default().0,
+            policy: request.policy.map(|policy| policy.0),
         };
         let described = cx.keys.create(cx.caller, &new)?;
+        if new.policy.is_some() {
+            cx.auth.policy_was_set();
+        }
         Ok(Response { key_metadata: KeyMetadata::new(cx.caller, described) })
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{Description, NewTags, SecretData};
+use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyRef, SecretName, VersionId};
@@ -28,7 +29,7 @@ pub struct Request {
     tags: Option<NewTags>,
     secret_type: Option<SecretType>,
     enable_automatic_rotation: Option<bool>,
-    policy: Option<String>,
+    policy: Option<PolicyText>,
 }
 
 /// Answer.
@@ -51,10 +52,6 @@ impl Operation for CreateSecret {
         if request.enable_automatic_rotation == Some(true) {
             return Err(Error::invalid("EnableAutomaticRotation"));
         }
-        // A policy that is not enforced would protect less than the caller thinks.
-        if request.policy.as_ref().is_some_and(|p| !p.is_empty()) {
-            return Err(Error::UnsupportedOperation);
-        }
         Ok(())
     }
 
@@ -69,6 +66,7 @@ impl Operation for CreateSecret {
             version_id: request.version_id.clone(),
             secret_type: request.secret_type.unwrap_or(SecretType::Generic),
         };
+        let has_policy = request.policy.is_some();
         cx.secrets.create(
             cx.caller,
             NewSecret {
@@ -78,9 +76,13 @@ impl Operation for CreateSecret {
                 data_type: request.secret_data_type.unwrap_or(DataType::Text),
                 description: request.description.unwrap_or_default().0,
                 tags: request.tags.unwrap_or_default().0,
+                policy: request.policy.map(|policy| policy.0),
                 key: request.encryption_key_id,
             },
         )?;
+        if has_policy {
+            cx.auth.policy_was_set();
+        }
         Ok(answer)
     }
 }

@@ -3,6 +3,7 @@
 pub mod create_secret;
 pub mod delete_secret;
 pub mod describe_secret;
+pub mod get_random_password;
 pub mod get_secret_value;
 pub mod list_secrets;
 pub mod restore_secret;

@@ -129,6 +129,11 @@ impl Condition {
         Ok(Self { key, negative, test })
     }
 
+    /// Whether it asks for a tag of the resource, `kms:tag/<key>`.
+    pub(super) fn reads_tags(&self) -> bool {
+        matches!(&self.key, Key::Other(name) if name.split_once('/').is_some_and(|(name, _)| name.eq_ignore_ascii_case("kms:tag")))
+    }
+
     pub(super) fn holds(&self, request: &Conditions<'_>) -> bool {
         self.matches(request) != self.negative
     }

@@ -1,7 +1,7 @@
 //! RAM policies: documents that say who may do what, and the decision they lead to.
 //!
-//! Owns: the grammar of a document (`parse`), wildcards (`pattern`), conditions (`condition`), the system policies (`system`)
-//! and the evaluation below. Must not know: where policies are stored, who has which. Called by: auth, for every request.
+//! Owns: the grammar of a document (`parse`), wildcards (`pattern`), conditions (`condition`), the system policies (`system`),
+//! the policies of single secrets and keys (`resource`) and the evaluation below. Must not know: where policies are stored, who has which. Called by: auth, for every request.
 //!
 //! Sources: the pages "Policy structure and syntax" and "Policy evaluation process" of Resource Access Management (RAM).
 //!
@@ -12,11 +12,13 @@ mod condition;
 mod json;
 mod parse;
 mod pattern;
+mod resource;
 mod system;
 
 use std::fmt;
 use std::net::IpAddr;
 
+pub use resource::{Asking, ResourcePolicy, default_document};
 pub use system::{SYSTEM_POLICIES, system_policy};
 
 use self::condition::Condition;
@@ -70,6 +72,11 @@ impl Policy {
     /// The first thing that is wrong: which statement, which member, what was expected.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         parse::policy(text)
+    }
+
+    /// Whether a condition asks for tags of the resource.
+    pub fn reads_tags(&self) -> bool {
+        self.statements.iter().any(Statement::reads_tags)
     }
 }
 
@@ -130,6 +137,10 @@ pub fn evaluate<'p>(policies: impl IntoIterator<Item = (&'p str, &'p Policy)>, r
 }
 
 impl Statement {
+    fn reads_tags(&self) -> bool {
+        self.conditions.iter().any(Condition::reads_tags)
+    }
+
     fn applies(&self, request: &Request<'_>) -> bool {
         self.actions.iter().any(|a| a.matches_ignoring_case(request.action))
             && self.resources.iter().any(|r| r.matches(request.resource))

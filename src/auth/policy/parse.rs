@@ -1,6 +1,6 @@
 //! Text to `Policy`. Strict: a member, operator or value that is not understood refuses the document.
 //!
-//! Owns: the grammar and the messages. Called by: `Policy::parse`.
+//! Owns: the grammar and the messages. Called by: `Policy::parse`, resource.
 
 use super::condition::Condition;
 use super::json::Json;
@@ -27,6 +27,11 @@ impl PolicyError {
 }
 
 pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
+    Ok(Policy { statements: document(text, statement)? })
+}
+
+/// The statements of a document, each read by `statement`.
+pub(super) fn document<S>(text: &str, statement: fn(Json) -> Result<S, PolicyError>) -> Result<Vec<S>, PolicyError> {
     if text.len() > MAX_DOCUMENT_BYTES {
         return Err(PolicyError::new(format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes")));
     }
@@ -43,27 +48,34 @@ pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
         return Err(PolicyError::new("must have at least one statement").within("Statement"));
     }
     let numbered = statements.into_iter().enumerate();
-    let statements = numbered.map(|(i, s)| statement(s).map_err(|e| e.within(&format!("statement {}", i + 1))));
-    Ok(Policy { statements: statements.collect::<Result<_, _>>()? })
+    numbered.map(|(i, s)| statement(s).map_err(|e| e.within(&format!("statement {}", i + 1)))).collect()
 }
 
 fn statement(json: Json) -> Result<Statement, PolicyError> {
     let [effect, action, resource, condition] = members(json, ["Effect", "Action", "Resource", "Condition"])?;
+    let actions = patterns(required(action, "Action")?, action_pattern).map_err(|e| e.within("Action"))?;
+    let resources = patterns(required(resource, "Resource")?, resource_pattern).map_err(|e| e.within("Resource"))?;
+    statement_of(effect, actions, resources, condition)
+}
+
+/// A statement from its members, two of them read already.
+pub(super) fn statement_of(
+    effect: Option<Json>,
+    actions: Vec<Pattern>,
+    resources: Vec<Pattern>,
+    condition: Option<Json>,
+) -> Result<Statement, PolicyError> {
     let effect = match required(effect, "Effect")? {
         Json::Text(effect) if effect == "Allow" => Effect::Allow,
         Json::Text(effect) if effect == "Deny" => Effect::Deny,
         _ => return Err(PolicyError::new("must be \"Allow\" or \"Deny\"").within("Effect")),
     };
-    Ok(Statement {
-        effect,
-        actions: patterns(required(action, "Action")?, action_pattern).map_err(|e| e.within("Action"))?,
-        resources: patterns(required(resource, "Resource")?, resource_pattern).map_err(|e| e.within("Resource"))?,
-        conditions: condition.map_or(Ok(Vec::new()), conditions).map_err(|e| e.within("Condition"))?,
-    })
+    let conditions = condition.map_or(Ok(Vec::new()), conditions).map_err(|e| e.within("Condition"))?;
+    Ok(Statement { effect, actions, resources, conditions })
 }
 
 /// The members of an object by name; any other is refused.
-fn members<const N: usize>(json: Json, names: [&str; N]) -> Result<[Option<Json>; N], PolicyError> {
+pub(super) fn members<const N: usize>(json: Json, names: [&str; N]) -> Result<[Option<Json>; N], PolicyError> {
     let Json::Object(found) = json else { return Err(PolicyError::expected("an object", &json)) };
     let mut members = [const { None }; N];
     for (name, value) in found {
@@ -79,12 +91,12 @@ fn members<const N: usize>(json: Json, names: [&str; N]) -> Result<[Option<Json>
     Ok(members)
 }
 
-fn required(value: Option<Json>, name: &str) -> Result<Json, PolicyError> {
+pub(super) fn required(value: Option<Json>, name: &str) -> Result<Json, PolicyError> {
     value.ok_or_else(|| PolicyError::new(format!("{name} is missing")))
 }
 
 /// One string, or an array of at least one.
-fn patterns(json: Json, one: fn(&str) -> Result<Pattern, PolicyError>) -> Result<Vec<Pattern>, PolicyError> {
+pub(super) fn patterns(json: Json, one: fn(&str) -> Result<Pattern, PolicyError>) -> Result<Vec<Pattern>, PolicyError> {
     one_or_more(json)?
         .iter()
         .map(|item| match item {
@@ -94,7 +106,7 @@ fn patterns(json: Json, one: fn(&str) -> Result<Pattern, PolicyError>) -> Result
         .collect()
 }
 
-fn one_or_more(json: Json) -> Result<Vec<Json>, PolicyError> {
+pub(super) fn one_or_more(json: Json) -> Result<Vec<Json>, PolicyError> {
     match json {
         Json::List(items) if items.is_empty() => Err(PolicyError::new("must not be an empty array")),
         Json::List(items) => Ok(items),
@@ -102,7 +114,7 @@ fn one_or_more(json: Json) -> Result<Vec<Json>, PolicyError> {
     }
 }
 
-fn action_pattern(text: &str) -> Result<Pattern, PolicyError> {
+pub(super) fn action_pattern(text: &str) -> Result<Pattern, PolicyError> {
     let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || b"*?-".contains(&b));
     if text == "*" || text.split_once(':').is_some_and(|(service, name)| word(service) && word(name)) {
         Ok(Pattern::new(&text.to_ascii_lowercase()))

@@ -87,7 +87,7 @@ impl Bench {
 
     /// A request of the account's root.
     fn caller(&self) -> Caller {
-        Caller::root_of(&self.account)
+        Caller::root_of(&self.account, &self.store)
     }
 
     fn make(&self) -> KeyRow {
@@ -140,6 +140,7 @@ fn plain() -> NewKey {
         description: String::new(),
         rotation_s: None,
         tags: vec![("k".to_owned(), "v".to_owned())],
+        policy: None,
     }
 }
 

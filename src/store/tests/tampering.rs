@@ -23,10 +23,10 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 12] = sealed!(
+const TABLES: [(&str, Reader); 13] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
     keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
-    version_stages: StageRow, tags: TagRecord
+    version_stages: StageRow, tags: TagRecord, resource_policies: ResourcePolicyRow
 );
 
 fn fill(on: &Fixture) -> AccountId {
@@ -53,6 +53,8 @@ fn fill(on: &Fixture) -> AccountId {
         tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(1), due_at: created_at })?;
         tx.default_key_insert(&account_id, &key.id)?;
         tx.tag_put(&account_id, Tagged::Key(key.id), "k", "v")?;
+        let (resource, document) = (format!("key/{}", key.id), "{}".to_owned());
+        tx.resource_policy_put(&ResourcePolicyRow { account_id: account_id.clone(), resource, document, updated_at: NOW })?;
         let name = "alias/a".parse().unwrap();
         tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
     });

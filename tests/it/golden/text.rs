@@ -51,11 +51,22 @@ fn repetition(text: &str) -> Option<(&str, &str, usize, &str)> {
 
 /// The first text field of this name in a body, JSON or XML.
 pub fn field_of<'a>(body: &'a str, field: &str) -> Option<&'a str> {
-    let between = |start: String, end: &str| {
-        let from = body.find(&start)? + start.len();
-        body[from..].split_once(end).map(|(value, _)| value)
+    let between = |start: String, end: char| {
+        let value = &body[body.find(&start)? + start.len()..];
+        end_of(value, end).map(|at| &value[..at])
     };
-    between(format!("\"{field}\":\""), "\"").or_else(|| between(format!("<{field}>"), "<"))
+    between(format!("\"{field}\":\""), '"').or_else(|| between(format!("<{field}>"), '<'))
+}
+
+/// Where a value ends: at the first `end` that no backslash escapes.
+fn end_of(text: &str, end: char) -> Option<usize> {
+    let mut escaped = false;
+    let at = text.char_indices().find(|(_, c)| {
+        let found = *c == end && !escaped;
+        escaped = *c == '\\' && !escaped && end == '"';
+        found
+    });
+    at.map(|(at, _)| at)
 }
 
 /// The text with `{random}` in the place of everything between a start and the next end.
@@ -63,7 +74,7 @@ fn without(text: &str, start: &str, end: char) -> String {
     let mut parts = text.split(start);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let after = part.find(end).map_or("", |at| &part[at..]);
+        let after = end_of(part, end).map_or("", |at| &part[at..]);
         out.extend([start, "{random}", after]);
     }
     out
@@ -90,4 +101,15 @@ fn has_shape(text: &str, shape: &str) -> bool {
         b'h' => t.is_ascii_hexdigit(),
         _ => t == s,
     })
+}
+
+#[test]
+fn what_is_hidden_ends_where_it_ends() {
+    let names = Names::default();
+    let random = ["A".to_owned()];
+    assert_eq!(names.hide(r#"{"A":"x\"y\\","B":"A"}"#, &random), r#"{"A":"{random}","B":"A"}"#);
+    assert_eq!(names.hide("<A>x\\&lt;</A><A>y</A>", &random), "<A>{random}</A><A>{random}</A>");
+    assert_eq!(field_of(r#"{"A":"x\"y","B":1}"#, "A"), Some(r#"x\"y"#));
+    assert_eq!(names.fill("{x * 3}{none}"), "xxx{none}");
+    assert_eq!(names.hide("2026-01-02T03:04:05Z 01234567-89ab-4def-8123-456789abcdef", &[]), "{time} {uuid}");
 }

@@ -1,0 +1,37 @@
+//! Operations on the policies of single secrets and keys, one file each, and the parameters that they share.
+
+pub mod get_key_policy;
+pub mod get_secret_policy;
+pub mod set_key_policy;
+pub mod set_secret_policy;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::auth::policy::ResourcePolicy;
+use crate::error::Error;
+
+/// Policy: a document that was read completely; kept as it was given.
+pub struct PolicyText(pub String);
+
+impl<'de> Deserialize<'de> for PolicyText {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        ResourcePolicy::parse(&text).map(|_| Self(text)).map_err(D::Error::custom)
+    }
+}
+
+/// PolicyName: every secret and key has one policy, named `default`.
+#[derive(Deserialize)]
+pub struct PolicyName(String);
+
+/// Refuses any other name as one that is not found.
+fn only_default(name: Option<&PolicyName>) -> Result<(), Error> {
+    if name.is_none_or(|name| name.0 == "default") { Ok(()) } else { Err(Error::PolicyNotFound) }
+}
+
+/// The answer to GetSecretPolicy and GetKeyPolicy.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Shown {
+    policy: String,
+}

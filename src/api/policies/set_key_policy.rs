@@ -1,0 +1,39 @@
+//! SetKeyPolicy: gives a key a policy of its own, in place of the one it had.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::policies::{PolicyName, PolicyText, only_default};
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// SetKeyPolicy.
+pub struct SetKeyPolicy;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    policy: PolicyText,
+    policy_name: Option<PolicyName>,
+}
+
+impl Operation for SetKeyPolicy {
+    const NAME: &'static str = "SetKeyPolicy";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        only_default(request.policy_name.as_ref())?;
+        cx.keys.policy_set(cx.caller, &request.key_id, &request.policy.0)?;
+        cx.auth.policy_was_set();
+        Ok(Done {})
+    }
+}

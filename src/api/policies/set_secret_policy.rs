@@ -1,0 +1,39 @@
+//! SetSecretPolicy: gives a secret a policy of its own, in place of the one it had.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::policies::{PolicyName, PolicyText, only_default};
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::SecretRef;
+
+/// SetSecretPolicy.
+pub struct SetSecretPolicy;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    secret_name: SecretRef,
+    policy: PolicyText,
+    policy_name: Option<PolicyName>,
+}
+
+impl Operation for SetSecretPolicy {
+    const NAME: &'static str = "SetSecretPolicy";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Secret(&request.secret_name))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        only_default(request.policy_name.as_ref())?;
+        cx.secrets.policy_set(cx.caller, &request.secret_name, &request.policy.0)?;
+        cx.auth.policy_was_set();
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,59 @@
+//! The policy of a key.
+//!
+//! Owns: which keys can have one. Must not know: HTTP, what a policy says. Called by: api::policies, lifecycle.
+
+use crate::auth::Caller;
+use crate::auth::policy::default_document;
+use crate::error::{Error, RejectedState};
+use crate::ids::KeyRef;
+use crate::keys::tags::no_alias;
+use crate::keys::{Keys, alias};
+use crate::kinds::{KeyState, ResourceType};
+use crate::store::{Abort, KeyRow, ResourcePolicyRow};
+
+impl Keys {
+    /// Sets the policy of a key.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias; [`Error::UnsupportedOperation`] for a key of the service,
+    /// for which the permission on its secrets stands; [`Error::KeyState`] in the deletion window.
+    pub fn policy_set(&self, caller: &Caller, key: &KeyRef, document: &str) -> Result<(), Error> {
+        no_alias(&[key])?;
+        let now = self.clock.now();
+        caller.commit(&self.store, "key_policy_set", |tx| {
+            let key = alias::find(tx, caller, key)?;
+            if key.service {
+                return Err(Abort::App(Error::UnsupportedOperation));
+            }
+            if key.state == KeyState::PendingDeletion {
+                return Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion)));
+            }
+            let document = document.to_owned();
+            Ok(tx.resource_policy_put(&ResourcePolicyRow { updated_at: now, document, ..row(&key) })?)
+        })
+    }
+
+    /// The policy of a key; the default one where none was set.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias.
+    pub fn policy(&self, caller: &Caller, key: &KeyRef) -> Result<String, Error> {
+        no_alias(&[key])?;
+        self.store.read("key_policy", |tx| {
+            let row = row(&alias::find(tx, caller, key)?);
+            let own = tx.resource_policy(&row.account_id, &row.resource)?;
+            let document = own.map(|own| own.document);
+            Ok(document.unwrap_or_else(|| default_document(ResourceType::Key, row.account_id.as_str())))
+        })
+    }
+}
+
+/// The row of a key's policy, without what it says.
+pub(super) fn row(key: &KeyRow) -> ResourcePolicyRow {
+    ResourcePolicyRow {
+        account_id: key.account_id.clone(),
+        resource: format!("key/{}", key.id),
+        document: String::new(),
+        updated_at: key.created_at,
+    }
+}
