@@ -25,6 +25,7 @@ has_softhsm() {
 has_postgresql() { command -v initdb >/dev/null || any /usr/lib/postgresql/*/bin/initdb; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_node() { command -v node >/dev/null; }
+has_nss() { any /usr/lib/*/libsoftokn3.so /usr/lib64/libsoftokn3.so; }
 has_npm() { command -v npm >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
@@ -41,6 +42,7 @@ has_postgresql | the PostgreSQL server programs           | postgresql
 has_venv       | Python 3 with venv                       | python3 python3-venv
 has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm
+has_nss        | NSS softoken, a second PKCS#11 token     | libnss3
 has_strace     | strace, which makes system calls fail    | strace
 '
 

@@ -118,6 +118,7 @@ impl Base {
     }
 
     fn build(config: &Config, token: Token, deployment: DeploymentRow, patience: Patience) -> Result<Self, Failure> {
+        token.authenticate_with(deployment.int_key);
         let store = open_store(config, &token, &deployment, patience)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
@@ -255,7 +256,7 @@ impl Server {
     pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
         process::raise_open_files().map_err(context("open files"))?;
         process::lock_memory(config.server.lock_memory)?;
-        let bound = http::bind(http_config(config)).map_err(context(config.server.listen))?;
+        let bound = http::bind(http_config(config)?).map_err(context(config.server.listen))?;
         let (audit, node, open_intents) = base.audit_with(config, "audit", 0, Patience::Server)?;
         complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);
@@ -336,10 +337,19 @@ fn key_limits(config: &Config) -> KeyLimits {
     KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses }
 }
 
-fn http_config(config: &Config) -> http::Config {
+fn http_config(config: &Config) -> Result<http::Config, Failure> {
     let server = &config.server;
     let ms = Duration::from_millis;
-    http::Config {
+    let tls = server.tls.as_ref().map(|tls| {
+        http::Tls::load(http::TlsFiles {
+            certificate: tls.certificate_file.clone(),
+            key: tls.key_file.clone(),
+            client_ca: tls.client_ca_file.clone(),
+            client_required: tls.client_certificate_required,
+        })
+    });
+    Ok(http::Config {
+        tls: tls.transpose().map_err(context("server.tls"))?.map(Arc::new),
         admin_listen: server.admin_listen,
         threads: server.threads,
         max_concurrent: server.max_concurrent,
@@ -348,10 +358,11 @@ fn http_config(config: &Config) -> http::Config {
         head_timeout: ms(server.head_timeout_ms),
         body_timeout: ms(server.body_timeout_ms),
         keep_alive: ms(server.keep_alive_ms),
+        answer_timeout: ms(server.answer_timeout_ms),
         stop_timeout: ms(server.stop_timeout_ms),
         trusted_proxies: server.trusted_proxies.clone(),
         ..http::Config::new(server.listen)
-    }
+    })
 }
 
 /// Reads, at each scrape, what the parts count for themselves.

@@ -27,6 +27,8 @@ pub enum Purpose {
     RowKey = 16,
     /// The MAC of a database row.
     Row = 17,
+    /// The tag of suite S3.
+    SuiteTag = 18,
     /// The known-answer round of a new key.
     SelfTest = 32,
 }

@@ -52,6 +52,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Address and port of /healthz, /readyz and /metrics; the same as `listen` where nothing is said.
     pub admin_listen: Option<SocketAddr>,
+    /// Certificates of `listen`; plain HTTP where there are none.
+    pub tls: Option<Tls>,
     /// Whether plain HTTP may be served on an address that is not loopback, because a proxy in front ends TLS.
     pub plain_http_beyond_loopback: bool,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
@@ -70,6 +72,8 @@ pub struct Server {
     pub body_timeout_ms: u64,
     /// Idle connections are kept so long, ms.
     pub keep_alive_ms: u64,
+    /// A request that is not done by then is answered 503, ms; what it does goes on.
+    pub answer_timeout_ms: u64,
     /// On SIGTERM, requests under way get so long, ms.
     pub stop_timeout_ms: u64,
     /// Whether memory is kept from being written to swap: `where_allowed`, `always` or `never`.
@@ -81,6 +85,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: None,
+            tls: None,
             plain_http_beyond_loopback: false,
             trusted_proxies: Vec::new(),
             threads: 64,
@@ -90,9 +95,31 @@ impl Default for Server {
             head_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             keep_alive_ms: 60_000,
+            answer_timeout_ms: 10_000,
             stop_timeout_ms: 8_000,
             lock_memory: LockMemory::default(),
         }
+    }
+}
+
+/// `[server.tls]`; all files are PEM and are read again when they change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The server's certificate, followed by those between it and its root.
+    pub certificate_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+    /// Roots of clients' certificates; without it no client is asked for one.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether a client without a certificate is refused, where `client_ca_file` is set.
+    #[serde(default = "Tls::default_client_certificate_required")]
+    pub client_certificate_required: bool,
+}
+
+impl Tls {
+    fn default_client_certificate_required() -> bool {
+        true
     }
 }
 
@@ -297,10 +324,12 @@ impl Config {
         if self.token.label.is_some() == self.token.serial.is_some() {
             return wrong("token: name label or serial, one of them");
         }
-        let loopback = [Some(self.server.listen), self.server.admin_listen].iter().flatten().all(|a| a.ip().is_loopback());
+        let api = self.server.tls.is_none().then_some(self.server.listen);
+        let loopback = [api, self.server.admin_listen].iter().flatten().all(|a| a.ip().is_loopback());
         if !loopback && !self.server.plain_http_beyond_loopback {
             return wrong(
-                "server: plain HTTP beyond loopback; put a TLS proxy in front and set plain_http_beyond_loopback = true",
+                "server: plain HTTP beyond loopback; set server.tls, or put a TLS proxy in front and set \
+                 plain_http_beyond_loopback = true",
             );
         }
         let Keys { rotate_after_uses: rotate, stop_after_uses: stop } = self.keys;
@@ -355,6 +384,9 @@ mod tests {
         let beyond = format!("{LEAST}\n[server]\nlisten = \"0.0.0.0:80\"");
         assert!(load(&beyond).is_err());
         assert!(load(&format!("{beyond}\nplain_http_beyond_loopback = true")).is_ok());
+        let tls = "[server.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"";
+        assert!(load(&format!("{beyond}\n{tls}")).is_ok());
+        assert!(load(&format!("{beyond}\nadmin_listen = \"0.0.0.0:81\"\n{tls}")).is_err());
     }
 
     /// The samples that people copy.

@@ -42,7 +42,7 @@ macro_rules! uuid_id {
             }
 
             /// The id with these 16 bytes.
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
         }
@@ -200,9 +200,22 @@ impl Stage {
     /// The label that exactly one version of every secret carries.
     pub const CURRENT: &'static str = "ACSCurrent";
 
+    /// The label of the version that was current before; none carries it while there was only one.
+    pub const PREVIOUS: &'static str = "ACSPrevious";
+
     /// `ACSCurrent`.
     pub fn current() -> Self {
         Self(Self::CURRENT.to_owned())
+    }
+
+    /// `ACSPrevious`.
+    pub fn previous() -> Self {
+        Self(Self::PREVIOUS.to_owned())
+    }
+
+    /// Whether it is one of the service's own, which are moved and never taken away.
+    pub fn is_built_in(&self) -> bool {
+        self.0 == Self::CURRENT || self.0 == Self::PREVIOUS
     }
 }
 

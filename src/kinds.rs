@@ -116,18 +116,27 @@ words! {
     }
 }
 
-/// How data keys are wrapped on the token; chosen by a probe at `bulla init`, stored in every object (docs/formats.md).
+/// How bytes are encrypted on the token; chosen by a probe at `bulla init`, stored in every object (docs/formats.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Suite {
     /// S1: CKM_AES_GCM, 96-bit IV from the caller, 128-bit tag.
     AesGcmCallerIv = 1,
+    /// S2: CKM_AES_GCM, the token makes the IV and writes it into the parameter.
+    AesGcmTokenIv = 2,
+    /// S2: CKM_AES_GCM, the token makes the IV and appends it to the ciphertext.
+    AesGcmAppendedIv = 3,
+    /// S3: CKM_AES_CBC_PAD, then CKM_SHA256_HMAC over context, IV and ciphertext.
+    AesCbcHmac = 4,
 }
 
 impl Suite {
+    /// Every suite.
+    pub const ALL: [Suite; 4] = [Suite::AesGcmCallerIv, Suite::AesGcmTokenIv, Suite::AesGcmAppendedIv, Suite::AesCbcHmac];
+
     /// The suite with this stored number; an unknown one is refused, never guessed.
     pub fn from_number(number: i16) -> Option<Self> {
-        (number == Suite::AesGcmCallerIv as i16).then_some(Suite::AesGcmCallerIv)
+        Suite::ALL.into_iter().find(|suite| suite.number() == number)
     }
 
     /// The stored number.

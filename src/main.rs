@@ -1,11 +1,18 @@
 //! The program: arguments, logger, then one call into `app` or `admin`.
 
+use std::alloc::System;
+
 use bulla::admin::{self, dev};
 use bulla::app::{Failure, Server, context};
 use bulla::cli::{Cli, Command};
 use bulla::config::Config;
 use bulla::process;
 use clap::Parser;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Memory is wiped when it is given back, whoever used it: libraries hold secrets in buffers of their own.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() {
     let cli = Cli::parse();

@@ -44,6 +44,11 @@ impl Plaintext {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Whether the two are the same; in a time that tells at most whether their lengths are.
+    pub fn same(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
         &self.0

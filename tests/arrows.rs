@@ -51,6 +51,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["http"]),
     ("actix_http", &["http"]),
     ("actix_server", &["http", "app"]),
+    ("tokio_rustls", &["http"]),
     ("figment", &["config"]),
     ("clap", &["cli", "main"]),
 ];

@@ -120,7 +120,7 @@ fn furnish(folder: &Path, database: Option<&str>) -> Result<Config, Failure> {
     let tokens = folder.join("tokens");
     if fs::read_dir(&tokens).map_err(context(tokens.display()))?.next().is_none() {
         let so_pin = Pin::new(random_text()?);
-        Token::initialise(&module, LABEL, &so_pin, &config.token.pin()?).map_err(context("token"))?;
+        Token::initialise(&config.token.module, LABEL, &so_pin, &config.token.pin()?).map_err(context("token"))?;
     }
     Ok(config)
 }

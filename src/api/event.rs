@@ -4,8 +4,10 @@
 
 use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
+use crate::error::Error;
 use crate::ids::RequestId;
 use crate::wire::Call;
+use crate::wire::signature::Claim;
 
 /// A request on its way, as the audit log will tell it.
 pub(super) struct Event {
@@ -23,6 +25,8 @@ pub(super) struct Event {
     pub version: Option<String>,
     /// By what it was allowed.
     pub grant: Option<String>,
+    /// Whether stored bytes did not verify.
+    pub alarm: bool,
 }
 
 impl Event {
@@ -38,6 +42,43 @@ impl Event {
             resource: None,
             version: None,
             grant: None,
+            alarm: false,
+        }
+    }
+
+    /// What it asks for, and in whose name.
+    pub fn asks(&mut self, claim: &Claim) {
+        self.action.clone_from(&claim.action);
+        self.access_key = Some(claim.access_key.to_string());
+    }
+
+    /// Of the same request, the part about another resource.
+    pub fn part(&self) -> Self {
+        Self {
+            kind: Kind::Refused,
+            request_id: self.request_id,
+            source_ip: self.source_ip,
+            action: self.action.clone(),
+            access_key: self.access_key.clone(),
+            caller: self.caller.clone(),
+            resource: None,
+            version: None,
+            grant: None,
+            alarm: false,
+        }
+    }
+
+    /// Notes a failure: logs what operators must know of it. The caller's own mistakes are in the access line already.
+    pub fn failed(&mut self, error: &Error) {
+        let (id, action) = (self.request_id, self.action.as_str());
+        match error {
+            Error::Integrity(what) => {
+                self.alarm = true;
+                log::error!(target: "bulla::integrity", "ALARM request_id={id} action={action} {what}");
+            }
+            Error::Internal(what) => log::error!("request_id={id} action={action} {what}"),
+            Error::Unavailable(what) => log::warn!("request_id={id} action={action} unavailable: {what}"),
+            _ => {}
         }
     }
 

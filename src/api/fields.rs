@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::ids::Stage;
 use crate::secret::Plaintext;
 
 /// SecretData: 1 to 30,720 bytes (CreateSecret).
@@ -14,6 +15,35 @@ impl<'de> Deserialize<'de> for SecretData {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = Plaintext::deserialize(d)?;
         if (1..=30_720).contains(&value.expose().len()) { Ok(Self(value)) } else { Err(D::Error::custom("1 to 30720 bytes")) }
+    }
+}
+
+/// VersionStages: JSON text, `["a","b"]` or `{"VersionStage":["a","b"]}`, of at least one label; ACSCurrent where nothing is said
+/// (PutSecretValue, by the command line's page and by the parameter's).
+#[derive(Debug)]
+pub struct VersionStages(pub Vec<Stage>);
+
+impl Default for VersionStages {
+    fn default() -> Self {
+        Self(vec![Stage::current()])
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionStages {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            List(Vec<Stage>),
+            #[serde(rename_all = "PascalCase")]
+            Wrapped {
+                version_stage: Vec<Stage>,
+            },
+        }
+        let text = String::deserialize(d)?;
+        let (Form::List(stages) | Form::Wrapped { version_stage: stages }) =
+            serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of labels"))?;
+        if stages.is_empty() { Err(D::Error::custom("at least one label")) } else { Ok(Self(stages)) }
     }
 }
 
@@ -55,27 +85,22 @@ pub struct Page {
 }
 
 impl Page {
-    /// The page asked for; the first, of ten rows, where nothing was said (ListSecrets, ListKeys).
-    pub fn new(number: Option<PageNumber>, size: Option<PageSize>) -> Self {
-        Self { number: number.map_or(1, |n| n.0), size: size.map_or(10, |s| s.0) }
+    /// The page asked for; the first, of `size_unsaid` rows, where nothing was said.
+    pub fn new(number: Option<PageNumber>, size: Option<PageSize>, size_unsaid: u32) -> Self {
+        Self { number: number.map_or(1, |n| n.0), size: size.map_or(size_unsaid, |s| s.0) }
     }
 
     /// Rows before the page.
     pub fn offset(self) -> i64 {
         i64::from(self.number - 1) * i64::from(self.size)
     }
+
+    /// The page of rows that are at hand as a whole.
+    pub fn of<T>(self, rows: Vec<T>) -> impl Iterator<Item = T> {
+        let before = usize::try_from(self.offset()).unwrap_or(usize::MAX);
+        rows.into_iter().skip(before).take(self.size as usize)
+    }
 }
 
 /// Tags on creation: at most 20 (CreateSecret, CreateKey).
 pub type NewTags = crate::api::tags::fields::TagsJson<0, 20>;
-
-/// Filters of a list. Only "no filter" is served yet: a filter that is not understood must not give a longer list.
-#[derive(Debug)]
-pub struct NoFilters;
-
-impl<'de> Deserialize<'de> for NoFilters {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        if matches!(text.trim(), "" | "[]") { Ok(Self) } else { Err(D::Error::custom("no filters")) }
-    }
-}

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::ids::{Alias, Home, KeyName, KeyRef, SecretName, SecretRef};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
+use service::Exchange;
 
 /// What an operation does to the world; decides how it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,18 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     /// Who may what.
     pub auth: &'a Auth,
+    exchange: &'a Exchange<'a>,
+}
+
+impl Context<'_> {
+    /// Does a part of a read as the operation `O` does it: with its permission, and with an audit record of its own, whatever
+    /// comes of it. The answer leaves when all records are durable.
+    ///
+    /// # Errors
+    /// Those of `O`, [`Error::NoPermission`] among them.
+    pub fn part<O: Operation>(&self, request: O::Request) -> Result<O::Response, Error> {
+        self.exchange.part::<O>(self, request)
+    }
 }
 
 /// What a request acts on.
@@ -85,7 +98,7 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Nothing: no permission is needed.
+    /// Nothing: no permission is needed, or each part of the request has a target of its own ([`Context::part`]).
     pub fn nothing() -> Self {
         Self { resources: Vec::new(), version: None, facts: Vec::new() }
     }

@@ -9,6 +9,7 @@
 //!
 //! Owns: that order. Must not know: what operations do. Called by: http.
 
+use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -62,14 +63,16 @@ pub struct Answer {
 }
 
 /// How an operation is answered: its body, or the fault.
-pub(super) type Handler = fn(&mut Exchange<'_>, &Params) -> Result<Vec<u8>, Error>;
+pub(super) type Handler = fn(&Exchange<'_>, &Params) -> Result<Vec<u8>, Error>;
 
 /// One request on its way.
 pub(super) struct Exchange<'a> {
     service: &'a Service,
     caller: &'a Caller,
-    event: &'a mut Event,
+    event: &'a RefCell<Event>,
     format: Format,
+    /// The records of its parts, on their way.
+    parts: RefCell<Vec<Ticket>>,
 }
 
 impl Service {
@@ -81,25 +84,25 @@ impl Service {
 
     /// Answers a request.
     pub fn call(&self, call: &Call) -> Answer {
-        let mut event = Event::arrived(call);
+        let event = RefCell::new(Event::arrived(call));
         let (mut action, mut format) = (None, Format::Json);
-        let result = self.answer(call, &mut event, &mut action, &mut format);
-        let (reply, code, alarm) = match result {
-            Ok(body) => (Reply { status: 200, format, body, retry_after_s: None }, "OK", false),
+        let result = self.answer(call, &event, &mut action, &mut format);
+        let mut event = event.into_inner();
+        let (reply, code) = match result {
+            Ok(body) => (Reply { status: 200, format, body, retry_after_s: None }, "OK"),
             Err(error) => {
-                report(&error, call, action);
-                let alarm = matches!(error, Error::Integrity(_));
-                (encode::fault(&error, &call.request_id, format), Fault::of(&error).code, alarm)
+                event.failed(&error);
+                (encode::fault(&error, &call.request_id, format), Fault::of(&error).code)
             }
         };
         let durable = self.audit.submit(&event.record(Some(code)));
-        Answer { reply, durable, action, asked: event.action, code, alarm }
+        Answer { reply, durable, action, code, alarm: event.alarm, asked: event.action }
     }
 
     fn answer(
         &self,
         call: &Call,
-        event: &mut Event,
+        event: &RefCell<Event>,
         action: &mut Option<&'static str>,
         format: &mut Format,
     ) -> Result<Vec<u8>, Error> {
@@ -107,19 +110,18 @@ impl Service {
         let params = Params::parse(&call.query, call.header("content-type"), &call.body)?;
         *format = Format::requested(call, &params);
         let claim = signature::read(call, &params)?;
-        event.action.clone_from(&claim.action);
-        event.access_key = Some(claim.access_key.to_string());
+        event.borrow_mut().asks(&claim);
         let (name, handler) = table::find(&claim.action).ok_or(Error::ActionNotFound)?;
         *action = Some(name);
         let caller = self.auth.authenticate(call, &claim, self.clock.now())?;
-        event.identified(&caller);
+        event.borrow_mut().identified(&caller);
         // Steps 3 to 6.
         let result = self.admit(&caller).and_then(|()| {
-            let mut exchange = Exchange { service: self, caller: &caller, event, format: *format };
-            handler(&mut exchange, &params)
+            let exchange = Exchange { service: self, caller: &caller, event, format: *format, parts: RefCell::default() };
+            handler(&exchange, &params)
         });
         if let Err(error) = &result
-            && (event.is_refusal() || error.not_executed())
+            && (event.borrow().is_refusal() || error.not_executed())
         {
             self.auth.release(&caller);
         }
@@ -134,19 +136,8 @@ impl Service {
     }
 }
 
-/// Logs what operators must know of a failure; the caller's own mistakes are in the access line already.
-fn report(error: &Error, call: &Call, action: Option<&str>) {
-    let (id, action) = (call.request_id, action.unwrap_or("unknown"));
-    match error {
-        Error::Integrity(what) => log::error!(target: "bulla::integrity", "ALARM request_id={id} action={action} {what}"),
-        Error::Internal(what) => log::error!("request_id={id} action={action} {what}"),
-        Error::Unavailable(what) => log::warn!("request_id={id} action={action} unavailable: {what}"),
-        _ => {}
-    }
-}
-
 /// Steps 3 to 6 for one operation.
-pub(super) fn handle<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result<Vec<u8>, Error> {
+pub(super) fn handle<O: Operation>(exchange: &Exchange<'_>, params: &Params) -> Result<Vec<u8>, Error> {
     let rehearsal = O::DRY_RUN && params.single("DryRun")?.is_some_and(|v| v.eq_ignore_ascii_case("true"));
     let result = perform::<O>(exchange, params);
     match result {
@@ -156,51 +147,82 @@ pub(super) fn handle<O: Operation>(exchange: &mut Exchange<'_>, params: &Params)
     }
 }
 
-fn perform<O: Operation>(exchange: &mut Exchange<'_>, params: &Params) -> Result<Vec<u8>, Error> {
+fn perform<O: Operation>(exchange: &Exchange<'_>, params: &Params) -> Result<Vec<u8>, Error> {
     let request: O::Request = params.decode()?;
     O::check(&request)?;
-    exchange.permit(&format!("kms:{}", O::NAME), O::target(&request))?;
+    let cx = exchange.context();
+    exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
-    let response = O::run(&exchange.context(), request)?;
+    let response = O::run(&cx, request);
+    exchange.settle()?;
+    let response = response?;
     encode::success(O::NAME, &response, &exchange.caller.request_id, exchange.format)
 }
 
-impl<'a> Exchange<'a> {
+impl Exchange<'_> {
     /// What an operation works with.
-    fn context(&self) -> Context<'a> {
+    pub(super) fn context(&self) -> Context<'_> {
         let service = self.service;
-        Context { caller: self.caller, keys: &service.keys, secrets: &service.secrets, auth: &service.auth }
+        let (keys, secrets, auth) = (&*service.keys, &*service.secrets, &service.auth);
+        Context { caller: self.caller, keys, secrets, auth, exchange: self }
     }
 
     /// The operation that was asked for.
-    pub(super) fn action(&self) -> &str {
-        &self.event.action
+    pub(super) fn action(&self) -> String {
+        self.event.borrow().action.clone()
     }
 
-    /// Asks for the permission on every resource; the first is the one that the record names.
-    pub(super) fn permit(&mut self, action: &str, target: Target<'_>) -> Result<(), Error> {
-        let cx = self.context();
-        self.event.version = target.version.map(str::to_owned);
+    /// Asks for the action on every resource; the first is the one that the record names.
+    pub(super) fn authorise(&self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
+        let mut event = self.event.borrow_mut();
+        event.version = target.version.map(str::to_owned);
         for resource in target.resources {
-            let (arn, grant) = resource.authorise(&cx, action, &target.facts);
-            self.event.resource.get_or_insert(arn);
-            self.event.grant = Some(grant?);
+            let (arn, grant) = resource.authorise(cx, action, &target.facts);
+            event.resource.get_or_insert(arn);
+            event.grant = Some(grant?);
         }
         Ok(())
     }
 
     /// Records that the request runs now; for a write, durably.
-    fn begin(&mut self, effect: Effect) -> Result<(), Error> {
+    fn begin(&self, effect: Effect) -> Result<(), Error> {
+        let mut event = self.event.borrow_mut();
         match effect {
-            Effect::Read => self.event.becomes(Kind::Read),
+            Effect::Read => event.becomes(Kind::Read),
             Effect::Write => {
-                self.event.becomes(Kind::Intent);
-                let durable = self.service.audit.submit(&self.event.record(None)).wait();
-                self.event.becomes(if durable.is_ok() { Kind::Outcome } else { Kind::Refused });
+                event.becomes(Kind::Intent);
+                let durable = self.service.audit.submit(&event.record(None)).wait();
+                event.becomes(if durable.is_ok() { Kind::Outcome } else { Kind::Refused });
                 durable?;
                 reach(Step::IntentRecorded);
             }
         }
         Ok(())
+    }
+
+    /// A part of a read, done as another operation, with a record of its own.
+    pub(super) fn part<O: Operation>(&self, cx: &Context<'_>, request: O::Request) -> Result<O::Response, Error> {
+        let event = RefCell::new(self.event.borrow().part());
+        let part = Exchange { event: &event, parts: RefCell::default(), ..*self };
+        let result = part
+            .authorise(cx, &format!("kms:{}", O::NAME), O::target(&request))
+            .and_then(|()| part.begin(O::EFFECT))
+            .and_then(|()| O::run(cx, request));
+        let mut event = event.into_inner();
+        let code = match &result {
+            Ok(_) => "OK",
+            Err(error) => {
+                event.failed(error);
+                Fault::of(error).code
+            }
+        };
+        self.event.borrow_mut().alarm |= event.alarm;
+        self.parts.borrow_mut().push(self.service.audit.submit(&event.record(Some(code))));
+        result
+    }
+
+    /// Waits until the records of all parts are durable: what they say was read may be told only then.
+    fn settle(&self) -> Result<(), Error> {
+        self.parts.take().into_iter().try_for_each(|ticket| Ok(ticket.wait()?))
     }
 }

@@ -15,6 +15,7 @@ macro_rules! operations {
 }
 
 operations! {
+    secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::cancel_key_deletion::CancelKeyDeletion,
     keys::create_alias::CreateAlias,
     keys::create_key::CreateKey,
@@ -38,9 +39,11 @@ operations! {
     keys::list_key_versions::ListKeyVersions,
     keys::list_keys::ListKeys,
     tags::list_resource_tags::ListResourceTags,
+    secrets::list_secret_version_ids::ListSecretVersionIds,
     secrets::list_secrets::ListSecrets,
     tags::list_tag_resources::ListTagResources,
     cloud::open_kms_service::OpenKmsService,
+    secrets::put_secret_value::PutSecretValue,
     secrets::restore_secret::RestoreSecret,
     keys::schedule_key_deletion::ScheduleKeyDeletion,
     keys::set_deletion_protection::SetDeletionProtection,
@@ -53,6 +56,8 @@ operations! {
     keys::update_alias::UpdateAlias,
     keys::update_key_description::UpdateKeyDescription,
     keys::update_rotation_policy::UpdateRotationPolicy,
+    secrets::update_secret::UpdateSecret,
+    secrets::update_secret_version_stage::UpdateSecretVersionStage,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant: one that is served, or one that a deployment of its own

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, rt};
+use tokio::time::timeout;
 
 use super::front::{Front, REQUEST_ID};
-use super::{Readiness, Service, Side};
+use super::{Readiness, Received, Service, Side};
 use crate::ids::RequestId;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -29,16 +30,16 @@ pub(super) enum Page {
 }
 
 /// The page a request asks for, if there is one for this caller on this listener.
-pub(super) fn page(request: &HttpRequest, side: Side) -> Option<Page> {
+pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Option<Page> {
     if side == Side::ApiOnly || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
-    let headers = request.headers();
+    let headers = &received.headers;
     let local = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
         && !headers.contains_key(FORWARDED_FOR)
         && !headers.contains_key(FORWARDED);
     let trusted = side == Side::Admin || local;
-    match request.uri().path() {
+    match received.target.path() {
         "/healthz" => Some(Page::Alive),
         "/readyz" => Some(Page::Ready { reasons: trusted }),
         "/metrics" if trusted => Some(Page::Metrics),
@@ -50,7 +51,13 @@ pub(super) fn page(request: &HttpRequest, side: Side) -> Option<Page> {
 pub(super) async fn show<S: Service>(front: Arc<Front<S>>, page: Page) -> HttpResponse {
     let shown = match page {
         Page::Alive => Ok((StatusCode::OK, "text/plain", "alive\n".to_owned())),
-        Page::Ready { reasons } => rt::task::spawn_blocking(move || ready(&front.service.readiness(), reasons)).await,
+        Page::Ready { reasons } => {
+            let deadline = front.config.queue_timeout;
+            let looking = rt::task::spawn_blocking(move || ready(&front.service.readiness(), reasons));
+            // A part that does not answer at all is not ready either.
+            let late = |_| Ok((StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no answer in time\n".to_owned()));
+            timeout(deadline, looking).await.unwrap_or_else(late)
+        }
         Page::Metrics => {
             let render = move || front.metrics.render(front.in_flight());
             let text = rt::task::spawn_blocking(render).await;

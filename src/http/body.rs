@@ -8,9 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use actix_web::web::Payload;
 use futures_core::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,12 +35,12 @@ pub(super) enum Length {
 }
 
 impl Length {
-    pub fn of(request: &HttpRequest) -> Self {
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         // The parser takes what follows CONNECT for a stream without end.
-        if request.headers().contains_key(TRANSFER_ENCODING) || *request.method() == Method::CONNECT {
+        if headers.contains_key(TRANSFER_ENCODING) || *method == Method::CONNECT {
             return Length::Unknown;
         }
-        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         Length::Known(length.unwrap_or(0))
     }
 }

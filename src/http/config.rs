@@ -3,10 +3,12 @@
 //! Owns: the settings and their defaults. Must not know: files, environment. Filled by: app, from the configuration.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::tls::Tls;
 use crate::clock::Clock;
 
 /// Settings of the HTTP front.
@@ -17,7 +19,9 @@ use crate::clock::Clock;
 pub struct Config {
     /// Where the API is served.
     pub listen: SocketAddr,
-    /// Where health and figures are served. None: on the API's listener, figures and reasons for callers on loopback only.
+    /// The certificates of the API's listener; none serves plain HTTP.
+    pub tls: Option<Arc<Tls>>,
+    /// Where health and figures are served, in plain HTTP. None: on the API's listener, figures and reasons for callers on loopback only.
     pub admin_listen: Option<SocketAddr>,
     /// Threads that do the network's work.
     pub workers: usize,
@@ -43,7 +47,7 @@ pub struct Config {
     pub keep_alive: Duration,
     /// For how long a request waits for a thread. It has had no effect then, and is answered 503.
     pub queue_timeout: Duration,
-    /// For how long a client is kept waiting by work, and then by its audit record. The work goes on.
+    /// For how long a client is kept waiting by work, its wait for a thread included, and then by its audit record. The work goes on.
     pub answer_timeout: Duration,
     /// For how long requests may go on after a signal to stop.
     pub stop_timeout: Duration,
@@ -60,6 +64,7 @@ impl Config {
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            tls: None,
             admin_listen: None,
             workers: std::thread::available_parallelism().map_or(2, |n| n.get()),
             threads: 64,

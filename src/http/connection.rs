@@ -25,6 +25,7 @@ pub(super) enum Phase {
 /// State of one connection.
 #[derive(Debug)]
 pub(super) struct Connection {
+    secure: bool,
     phase: Cell<Phase>,
     line: Cell<Line>,
 }
@@ -37,9 +38,14 @@ enum Line {
 }
 
 impl Connection {
-    /// A connection accepted now.
-    pub fn new() -> Self {
-        Self { phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
+    /// A connection accepted now; whether it is under TLS.
+    pub fn new(secure: bool) -> Self {
+        Self { secure, phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
+    }
+
+    /// Whether it is under TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// What it is doing.

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, HttpDate, RETRY_AFTER};
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
@@ -18,10 +19,11 @@ use zeroize::Zeroizing;
 
 use super::access::{Action, Line};
 use super::body::{Bodies, Length};
+use super::connection::Connection;
 use super::fault::fault;
 use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
-use super::{Answer, Config, Service, Side};
+use super::{Answer, Config, Received, Service, Side};
 use crate::error::Error;
 use crate::failpoint::{Step, reach};
 use crate::ids::RequestId;
@@ -118,11 +120,19 @@ impl<S: Service> Front<S> {
     }
 
     /// Answers one request, and says whether the connection must end with the answer.
-    pub async fn respond(&self, request: HttpRequest, payload: Payload, side: Side) -> (HttpResponse, bool) {
+    pub async fn respond(
+        &self,
+        request: HttpRequest,
+        received: &Received,
+        payload: Payload,
+        side: Side,
+    ) -> (HttpResponse, bool) {
         let arrived = Instant::now();
         let request_id = RequestId::new();
-        let client = request.peer_addr().map(|peer| peer::client(peer.ip(), request.headers(), &self.config.trusted_proxies));
-        let mut outcome = match self.answer(&request, payload, side, request_id, client, arrived).await {
+        let tls = request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_secure());
+        let client = |peer: SocketAddr| peer::client(peer.ip(), tls, &received.headers, &self.config.trusted_proxies);
+        let client = request.peer_addr().map(client);
+        let mut outcome = match self.answer(received, payload, side, request_id, client, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {
                 self.note(request_id, &error);
@@ -131,7 +141,7 @@ impl<S: Service> Front<S> {
             }
         };
         // The parser keeps no connection whose client offered another protocol; it should be told.
-        outcome.last |= request.head().upgrade();
+        outcome.last |= received.upgrade;
         let duration = arrived.elapsed();
         self.metrics.request(outcome.action.served(), &outcome.code, duration);
         Line {
@@ -150,7 +160,7 @@ impl<S: Service> Front<S> {
 
     async fn answer(
         &self,
-        request: &HttpRequest,
+        received: &Received,
         payload: Payload,
         side: Side,
         request_id: RequestId,
@@ -158,18 +168,18 @@ impl<S: Service> Front<S> {
         arrived: Instant,
     ) -> Result<Outcome, Refused> {
         let received_at = self.config.clock.now();
-        let length = Length::of(request);
+        let length = Length::of(&received.method, &received.headers);
         let turn_away = |error| Refused { error, last: length != Length::Known(0) };
-        let method = match *request.method() {
+        let method = match received.method {
             HttpMethod::GET => Method::Get,
             HttpMethod::POST => Method::Post,
             _ => return Err(turn_away(Error::MethodNotSupported)),
         };
-        let query = request.uri().query().unwrap_or("");
-        if request.uri().path().len() + query.len() >= MAX_TARGET {
+        let query = received.target.query().unwrap_or("");
+        if received.target.path().len() + query.len() >= MAX_TARGET {
             return Err(turn_away(Error::HeadTooLarge));
         }
-        if request.uri().path() != "/" || side == Side::Admin {
+        if received.target.path() != "/" || side == Side::Admin {
             return Err(turn_away(Error::PathNotFound));
         }
         // A client that has gone before it could be asked for its address.
@@ -182,7 +192,7 @@ impl<S: Service> Front<S> {
             secure: client.secure,
             method,
             query: query.to_owned(),
-            headers: headers_of(request),
+            headers: headers_of(&received.headers),
             body: std::mem::take(&mut *body.bytes),
         };
         let Answer { reply, action, code, durable } = self.work(call, body.claim, arrived).await?;
@@ -221,11 +231,12 @@ impl<S: Service> Front<S> {
             drop((permit, claim));
             answer
         });
-        let mut done = timeout(self.config.queue_timeout, &mut work).await;
+        let queued = self.config.queue_timeout.min(self.config.answer_timeout);
+        let mut done = timeout(queued, &mut work).await;
         if done.is_err() {
             // Takes it out of the queue for threads if it is still there; work that has begun goes on.
             work.abort();
-            done = timeout(self.config.answer_timeout, &mut work).await;
+            done = timeout(self.config.answer_timeout - queued, &mut work).await;
         }
         match done {
             Ok(Ok(answer)) => Ok(answer),
@@ -240,9 +251,9 @@ impl<S: Service> Front<S> {
 }
 
 /// Names in lower case and values. Bytes that are no UTF-8 become U+FFFD: a signature that covers them cannot match.
-fn headers_of(request: &HttpRequest) -> Vec<(String, String)> {
+fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 fn response(reply: Reply, request_id: RequestId, last: bool) -> HttpResponse {

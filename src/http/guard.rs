@@ -18,11 +18,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection::{Connection, Phase};
+use super::stream::Stream;
 use crate::error::Error;
 
 /// How long a connection that was refused is read from, so that the client gets the answer.
@@ -46,9 +46,9 @@ pub(super) struct Limits {
     pub write: Duration,
 }
 
-/// A guarded TCP stream.
+/// A guarded connection.
 pub(super) struct Guard {
-    io: TcpStream,
+    io: Stream,
     peer: Option<SocketAddr>,
     connection: Rc<Connection>,
     limits: Limits,
@@ -86,11 +86,11 @@ impl Limits {
 }
 
 impl Guard {
-    pub fn new(io: TcpStream, limits: Limits, refuse: Refuse) -> Self {
+    pub fn new(io: Stream, limits: Limits, refuse: Refuse) -> Self {
         Self {
-            peer: io.peer_addr().ok(),
+            peer: io.peer(),
+            connection: Rc::new(Connection::new(io.is_secure())),
             io,
-            connection: Rc::new(Connection::new()),
             limits,
             refuse,
             tick: Box::pin(sleep(limits.tick())),
@@ -131,6 +131,19 @@ impl Guard {
             self.tick.as_mut().reset(next);
         }
         None
+    }
+
+    /// Ends a write (or the flush of what TLS holds back) that the client has taken nothing of for too long.
+    fn watch<T>(&mut self, outcome: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        self.stalled.get_or_insert_with(Instant::now);
+        match self.poll_overdue(cx) {
+            Some(Overdue::Write) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            _ => Poll::Pending,
+        }
     }
 
     /// Begins the end of the connection, with an answer unless the last one has been given already.
@@ -228,19 +241,13 @@ impl AsyncWrite for Guard {
             return Poll::Ready(Ok(buf.len()));
         }
         let written = Pin::new(&mut this.io).poll_write(cx, &buf[..ours]);
-        if written.is_pending() {
-            this.stalled.get_or_insert_with(Instant::now);
-            if let Some(Overdue::Write) = this.poll_overdue(cx) {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-        } else {
-            this.stalled = None;
-        }
-        written
+        this.watch(written, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.watch(flushed, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,8 +4,8 @@
 //! signatures, tokens, databases. Called by: app, which gives it the [`Service`] to call.
 //!
 //! ```text
-//! socket - guard (deadlines, refusals in the API's form) - actix-http's parser - front (body, permit) - thread: Service::call
-//!        <------------------- answer <----------------- audit record durable <-----------------------------------|
+//! socket - TLS - guard (deadlines, refusals in the API's form) - actix-http's parser - front (body, permit) - thread: Service::call
+//!              <------------------- answer <----------------- audit record durable <-----------------------------------|
 //! ```
 //!
 //! Every answer, whatever went wrong, has `x-acs-request-id` and, but for health and figures, the API's error form.
@@ -19,33 +19,44 @@ mod fault;
 mod front;
 mod guard;
 mod peer;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
 use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, Service as _, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
+use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, Uri};
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 pub use access::{Action, TARGET as ACCESS_TARGET};
 pub use config::Config;
 use connection::Connection;
 use front::Front;
 use guard::{Guard, LINGER, Limits};
+use stream::Stream;
+pub use tls::{Tls, TlsFiles};
 
 use crate::metrics::Metrics;
 use crate::wire::{Call, Reply};
@@ -189,7 +200,7 @@ impl Bound {
             let since = hears.await.unwrap_or_else(|_| Instant::now());
             let left = config.stop_timeout.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
             let all = u32::try_from(config.max_concurrent).unwrap_or(u32::MAX);
-            if tokio::time::timeout(left, work.permits.acquire_many(all)).await.is_err() {
+            if timeout(left, work.permits.acquire_many(all)).await.is_err() {
                 log::warn!("stopped with {} requests still at work", work.in_flight());
             }
             Ok(())
@@ -212,15 +223,27 @@ fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Outp
     })
 }
 
+/// What a client sent, taken out of the request: actix keeps requests for reuse with all that is in them, secrets in the target
+/// included, and headers keep the buffer that they were read into.
+#[derive(Default)]
+struct Received {
+    method: Method,
+    target: Uri,
+    headers: HeaderMap,
+    /// Whether it offers to go on with another protocol.
+    upgrade: bool,
+}
+
 /// What is done with a request.
 async fn handle<S: Service>(front: Arc<Front<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
     let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);
     if let Some(connection) = &connection {
         connection.started();
     }
-    let (response, last) = match admin::page(&request, side) {
+    let received: Received = request.extensions_mut().remove().unwrap_or_default();
+    let (response, last) = match admin::page(&request, &received, side) {
         Some(page) => (admin::show(front, page).await, false),
-        None => front.respond(request, payload, side).await,
+        None => front.respond(request, &received, payload, side).await,
     };
     if let Some(connection) = &connection {
         connection.answered(last);
@@ -233,9 +256,11 @@ fn pipeline<S: Service>(
     front: Arc<Front<S>>,
     side: Side,
     stop: GracefulShutdownSignal,
-) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()> {
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let Config { head_timeout: head, keep_alive, write_timeout: write, .. } = front.config;
     let limits = Limits { head, keep_alive, write };
+    let tls = front.config.tls.clone().filter(|_| side != Side::Admin);
+    let stopping = stop.clone();
     let refuse: guard::Refuse = {
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
@@ -243,6 +268,16 @@ fn pipeline<S: Service>(
     let handler = move |request: HttpRequest, payload: Payload| handle(Arc::clone(&front), side, request, payload);
     let app = App::new().default_service(web::to(handler));
     let app = IntoServiceFactory::<_, Request>::into_factory(app).map_err(|error| error.error_response());
+    let app = apply_fn_factory(app, |mut request: Request, app| {
+        let received = Received {
+            method: request.method().clone(),
+            upgrade: request.upgrade(),
+            target: mem::take(request.uri_mut()),
+            headers: mem::take(request.headers_mut()),
+        };
+        request.extensions_mut().insert(received);
+        app.call(request)
+    });
     let http = HttpService::build()
         // The guard keeps these deadlines.
         .keep_alive(KeepAlive::Os)
@@ -259,9 +294,21 @@ fn pipeline<S: Service>(
     fn_service(move |stream: TcpStream| {
         // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
         let _ = stream.set_nodelay(true);
-        let guard = Guard::new(stream, limits, Rc::clone(&refuse));
-        let peer = guard.peer();
-        async move { Ok((guard, Protocol::Http1, peer)) }
+        let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
+        async move {
+            let stream = match tls {
+                None => Stream::Plain(stream),
+                Some(tls) => tokio::select! {
+                    shaken = timeout(head, tls.accept(stream)) => {
+                        Stream::Tls(Box::new(shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?))
+                    }
+                    () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
+                },
+            };
+            let guard = Guard::new(stream, limits, refuse);
+            let peer = guard.peer();
+            Ok((guard, Protocol::Http1, peer))
+        }
     })
     .and_then(http)
 }

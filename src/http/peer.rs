@@ -17,16 +17,16 @@ pub(super) struct Client {
     pub secure: bool,
 }
 
-/// The client of a request that came from `peer`. Forwarding headers count only when the peer is a trusted proxy:
+/// The client of a request that came from `peer`, over TLS or not. Forwarding headers count only when the peer is a trusted proxy:
 /// `X-Forwarded-For` is read from the right and the first address that is no trusted proxy is the client, since everything left
-/// of it is the client's own claim; of `X-Forwarded-Proto` the last value, the nearest proxy's.
-pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+/// of it is the client's own claim; of `X-Forwarded-Proto` the last value, the nearest proxy's; a proxy that says nothing speaks for its own connection.
+pub(super) fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut address = peer.to_canonical();
     if !is_trusted(&address) {
-        return Client { address, secure: false };
+        return Client { address, secure: tls };
     }
-    let secure = list(headers, "x-forwarded-proto").last().is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+    let secure = list(headers, "x-forwarded-proto").last().map_or(tls, |proto| proto.eq_ignore_ascii_case("https"));
     for hop in list(headers, "x-forwarded-for").rev() {
         // What cannot be read was not written by a proxy of ours: the last readable hop is all that is known.
         let Some(hop) = parse(hop) else { break };
@@ -63,7 +63,7 @@ mod tests {
         }
         headers.append(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_str(proto).expect("text"));
         let trusted = ["10.0.0.0/8".parse().expect("net"), "fd00::/8".parse().expect("net")];
-        let client = client(peer.parse().expect("address"), &headers, &trusted);
+        let client = client(peer.parse().expect("address"), false, &headers, &trusted);
         (client.address.to_string(), client.secure)
     }
 

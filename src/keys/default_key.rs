@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::errand::{Author, Order};
 use crate::error::Error;
 use crate::ids::AccountId;
-use crate::keys::{Keys, NewKey, lifecycle, rotation};
+use crate::keys::{Keys, NewKey, lifecycle, rotation, versions};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyRow, StoreError};
 
@@ -34,7 +34,7 @@ impl Keys {
         loop {
             match self.read_default(account)? {
                 Some(key) if key.state != KeyState::Creating => return Ok(key),
-                Some(key) if self.clock.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => self.give_up(&key)?,
+                Some(key) if self.clock.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => self.abandon_default(&key)?,
                 Some(_) => {}
                 None => {
                     if let Some(key) = self.make_default(account)? {
@@ -77,6 +77,11 @@ impl Keys {
                     reason: "the account's default key",
                 };
                 let made = self.errands.run(order, |errand| self.finish(&key, &version, &new, Author::Service(errand)));
+                if made.is_err()
+                    && let Err(left) = self.abandon_default(&key)
+                {
+                    log::warn!("default key {} keeps others waiting until the next sweep: {left:?}", key.id);
+                }
                 made.map(|described| Some(described.key))
             }
             Err(StoreError::Conflict) => Ok(None),
@@ -84,11 +89,18 @@ impl Keys {
         }
     }
 
-    /// Clears away a default key whose maker is taken for dead.
-    fn give_up(&self, key: &KeyRow) -> Result<(), Error> {
-        let version =
-            self.store.read("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(&key.primary_version)?))?;
-        version.map_or(Ok(()), |version| self.version_fail(&version))
+    /// Takes a key that will not be finished out of others' way. Its own row stays while the token cannot be asked to destroy what
+    /// it may have made of it: the sweep does that. A key that was finished after all stays the default.
+    fn abandon_default(&self, key: &KeyRow) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.store.write("default_key_abandon", |tx| {
+            let unfinished = tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating);
+            // A maker that was only slow cannot finish it any more.
+            if unfinished && versions::take_over(tx, &key.primary_version, now)? {
+                tx.default_key_delete(&key.account_id, &key.id)?;
+            }
+            Ok::<_, Abort<Error>>(())
+        })
     }
 
     fn read_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {

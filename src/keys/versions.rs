@@ -136,7 +136,7 @@ impl Keys {
             tx.key_version_delete(&version.id)?;
             if let Some(key) = tx.key_by_id(&version.key_id)?.filter(|k| k.state == KeyState::Creating) {
                 if key.service {
-                    tx.default_key_delete(&key.account_id)?;
+                    tx.default_key_delete(&key.account_id, &key.id)?;
                 }
                 tx.key_delete(&key.id)?;
             }
@@ -185,7 +185,7 @@ fn ready(tx: &mut Tx<'_>, key: &KeyRow, version: &KeyVersionRow) -> Result<KeyVe
 }
 
 /// Makes the row of a version in the making another than its maker knows; false when it became ready meanwhile.
-fn take_over(tx: &mut Tx<'_>, id: &KeyVersionId, now: Timestamp) -> Result<bool, Abort<Error>> {
+pub(super) fn take_over(tx: &mut Tx<'_>, id: &KeyVersionId, now: Timestamp) -> Result<bool, Abort<Error>> {
     match tx.key_version_by_id(id)? {
         // Its key was deleted under its maker; what remains is the object.
         None => Ok(true),

@@ -8,8 +8,9 @@ use crate::clock::Timestamp;
 use crate::errand::{Order, each};
 use crate::error::Error;
 use crate::ids::SecretRef;
+use crate::integrity::Sealed;
 use crate::secrets::{Life, Secrets, find, life};
-use crate::store::{Abort, SecretRow, Tx};
+use crate::store::{Abort, SecretRow, Tx, held};
 
 /// How a secret is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +28,8 @@ impl Secrets {
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`] unless deleted [`Deletion::Now`].
     pub fn delete(&self, caller: &Caller, secret: &SecretRef, deletion: Deletion) -> Result<Timestamp, Error> {
         let now = self.clock.now();
-        let here = caller.at_home(secret.home.as_ref());
         caller.commit(&self.store, "secret_delete", |tx| {
-            let found = find(tx, &caller.account, here, secret, now)?;
+            let found = find(tx, caller, secret, now)?;
             match (deletion, life(&found, now)) {
                 (Deletion::Now, _) => {
                     tx.secret_delete(&found)?;
@@ -37,7 +37,8 @@ impl Secrets {
                 }
                 (Deletion::AfterDays(days), Life::Live) => {
                     let at = now.plus_days(days);
-                    update(tx, &found, SecretRow { delete_at: Some(at), ..found.clone() })?;
+                    let deleted = SecretRow { delete_at: Some(at), ..found.clone() };
+                    held(tx.secret_update(&found, &deleted)?, SecretRow::TABLE)?;
                     Ok(at)
                 }
                 (Deletion::AfterDays(_), _) => Err(Abort::App(Error::SecretInDeleteWindow)),
@@ -51,11 +52,13 @@ impl Secrets {
     /// [`Error::SecretNotFound`]; [`Error::SecretInUse`] for a secret that is not deleted.
     pub fn restore(&self, caller: &Caller, secret: &SecretRef) -> Result<(), Error> {
         let now = self.clock.now();
-        let here = caller.at_home(secret.home.as_ref());
         caller.commit(&self.store, "secret_restore", |tx| {
-            let found = find(tx, &caller.account, here, secret, now)?;
+            let found = find(tx, caller, secret, now)?;
             match life(&found, now) {
-                Life::Window(_) => update(tx, &found, SecretRow { delete_at: None, ..found.clone() }),
+                Life::Window(_) => {
+                    let restored = SecretRow { delete_at: None, ..found.clone() };
+                    Ok(held(tx.secret_update(&found, &restored)?, SecretRow::TABLE)?)
+                }
                 Life::Live | Life::Gone => Err(Abort::App(Error::SecretInUse)),
             }
         })
@@ -88,13 +91,4 @@ fn purge(tx: &mut Tx<'_>, secret: &SecretRow) -> Result<(), Abort<Error>> {
         tx.secret_delete(secret)?;
     }
     Ok(())
-}
-
-fn update(tx: &mut Tx<'_>, old: &SecretRow, new: SecretRow) -> Result<(), Abort<Error>> {
-    // Inside a write transaction nobody else can have changed the row since it was read.
-    if tx.secret_update(old, &new)? {
-        Ok(())
-    } else {
-        Err(Abort::App(Error::Internal(format!("secret {} changed inside a transaction", old.name))))
-    }
 }

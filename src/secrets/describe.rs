@@ -2,12 +2,14 @@
 //!
 //! Owns: metadata. Must not know: HTTP, SQL. Called by: api.
 
+use std::collections::HashMap;
+
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{AccountId, SecretRef};
+use crate::ids::{AccountId, SecretId, SecretRef};
 use crate::secrets::{Life, Secrets, find, life};
-use crate::store::{Abort, SecretRow, TagRow, Tagged, Tx};
+use crate::store::{SecretFilter, SecretRow, TagRow, Tagged};
 
 /// A secret's metadata.
 #[derive(Debug)]
@@ -35,34 +37,51 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`].
     pub fn describe(&self, caller: &Caller, secret: &SecretRef, with_tags: bool) -> Result<Described, Error> {
-        let here = caller.at_home(secret.home.as_ref());
         let now = self.clock.now();
         self.store.read("secret_describe", |tx| {
-            let found = find(tx, &caller.account, here, secret, now)?;
-            described(tx, found, with_tags, now)
+            let found = find(tx, caller, secret, now)?;
+            let tags = if with_tags { Some(tx.tags_of(Tagged::Secret(found.id))?) } else { None };
+            Ok(described(found, tags, now))
         })
     }
 
-    /// A page of the account's secrets by name, those in the deletion window included.
+    /// A page of the account's secrets that fit, by name, those in the deletion window included.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub fn list(&self, account: &AccountId, offset: i64, limit: i64, with_tags: bool) -> Result<SecretPage, Error> {
+    pub fn list(
+        &self,
+        account: &AccountId,
+        filter: &SecretFilter,
+        offset: i64,
+        limit: i64,
+        with_tags: bool,
+    ) -> Result<SecretPage, Error> {
         let now = self.clock.now();
         self.store.read("secrets_page", |tx| {
-            let total = tx.secret_count(account)?;
-            let page = tx.secrets_page(account, offset, limit)?;
-            let secrets = page.into_iter().map(|s| described(tx, s, with_tags, now)).collect::<Result<_, _>>()?;
-            Ok(SecretPage { secrets, total })
+            let total = tx.secret_count(account, now, filter)?;
+            let page = tx.secrets_page(account, now, filter, offset, limit)?;
+            let ids: Vec<_> = page.iter().map(|secret| secret.id).collect();
+            let mut tags: HashMap<SecretId, Vec<TagRow>> = HashMap::new();
+            if with_tags {
+                tags = ids.iter().map(|id| (*id, Vec::new())).collect();
+                for (id, tag) in tx.tags_of_secrets(&ids)? {
+                    tags.entry(id).or_default().push(tag);
+                }
+            }
+            let secrets = page.into_iter().map(|secret| {
+                let tags = tags.remove(&secret.id);
+                described(secret, tags, now)
+            });
+            Ok(SecretPage { secrets: secrets.collect(), total })
         })
     }
 }
 
-fn described(tx: &mut Tx<'_>, secret: SecretRow, with_tags: bool, now: Timestamp) -> Result<Described, Abort<Error>> {
-    let tags = if with_tags { Some(tx.tags_of(Tagged::Secret(secret.id))?) } else { None };
+fn described(secret: SecretRow, tags: Option<Vec<TagRow>>, now: Timestamp) -> Described {
     let planned_delete_time = match life(&secret, now) {
         Life::Window(at) => Some(at),
         Life::Live | Life::Gone => None,
     };
-    Ok(Described { secret, planned_delete_time, tags })
+    Described { secret, planned_delete_time, tags }
 }

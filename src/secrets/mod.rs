@@ -8,8 +8,13 @@ mod delete;
 mod describe;
 mod password;
 mod policy;
+mod put;
+mod stage;
+mod stages;
 mod tags;
+mod update;
 mod value;
+mod version;
 
 use std::sync::Arc;
 
@@ -17,16 +22,20 @@ pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
 pub use password::{Class, PasswordRules};
+pub use stage::{Listed, Move};
+pub use update::Changes;
 pub use value::{Selector, Value};
+pub use version::NewVersion;
 
+use crate::auth::Caller;
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::Identity;
 use crate::errand::Errands;
 use crate::error::Error;
-use crate::ids::{AccountId, DeploymentId, KeyId, KeyVersionId, Region, SecretRef, SecretVersionUuid, VersionId};
+use crate::ids::{DeploymentId, Region, SecretRef};
+use crate::integrity::Sealed;
 use crate::keys::Keys;
-use crate::kinds::{DataType, Suite};
-use crate::store::{Abort, SecretRow, Store, Tx};
+use crate::kinds::SecretType;
+use crate::store::{Abort, SecretRow, Store, Tx, held};
 
 /// The secrets of a deployment.
 pub struct Secrets {
@@ -52,35 +61,6 @@ impl Secrets {
     ) -> Self {
         Self { store, keys, errands, clock, deployment, region, quota }
     }
-
-    /// What a version is bound to.
-    fn identity<'a>(&'a self, secret: &'a SecretRow, version: &'a Version<'a>) -> Identity<'a> {
-        Identity {
-            deployment: &self.deployment,
-            account: &secret.account_id,
-            region: &self.region,
-            secret: &secret.id,
-            name: &secret.name,
-            version_uuid: version.uuid,
-            version: version.id,
-            data_type: version.data_type,
-            created_at: version.created_at,
-            key: version.key,
-            key_version: version.key_version,
-            suite: version.suite,
-        }
-    }
-}
-
-/// The facts of a version that its envelope is bound to.
-struct Version<'a> {
-    uuid: &'a SecretVersionUuid,
-    id: &'a VersionId,
-    data_type: DataType,
-    created_at: Timestamp,
-    key: &'a KeyId,
-    key_version: &'a KeyVersionId,
-    suite: Suite,
 }
 
 /// Where a secret stands in its life.
@@ -103,15 +83,29 @@ fn life(secret: &SecretRow, now: Timestamp) -> Life {
 }
 
 /// The secret that a caller names, in its window or not.
-fn find(
-    tx: &mut Tx<'_>,
-    account: &AccountId,
-    here: bool,
-    secret: &SecretRef,
-    now: Timestamp,
-) -> Result<SecretRow, Abort<Error>> {
-    if !here {
+fn find(tx: &mut Tx<'_>, caller: &Caller, secret: &SecretRef, now: Timestamp) -> Result<SecretRow, Abort<Error>> {
+    if !caller.at_home(secret.home.as_ref()) {
         return Err(Abort::App(Error::SecretNotFound));
     }
-    tx.secret_by_name(account, &secret.name)?.filter(|s| life(s, now) != Life::Gone).ok_or(Abort::App(Error::SecretNotFound))
+    let found = tx.secret_by_name(&caller.account, &secret.name)?;
+    found.filter(|s| life(s, now) != Life::Gone).ok_or(Abort::App(Error::SecretNotFound))
+}
+
+/// The secret that a caller names, if it is in use.
+fn find_live(tx: &mut Tx<'_>, caller: &Caller, secret: &SecretRef, now: Timestamp) -> Result<SecretRow, Abort<Error>> {
+    let found = find(tx, caller, secret, now)?;
+    if life(&found, now) == Life::Live { Ok(found) } else { Err(Abort::App(Error::SecretInDeleteWindow)) }
+}
+
+/// Refuses secrets whose versions and labels the service manages.
+fn only_generic(secret: &SecretRow) -> Result<(), Abort<Error>> {
+    match secret.secret_type {
+        SecretType::Generic => Ok(()),
+    }
+}
+
+/// Records that a secret has changed now.
+fn touch(tx: &mut Tx<'_>, secret: &SecretRow, now: Timestamp) -> Result<(), Abort<Error>> {
+    let changed = SecretRow { updated_at: now, ..secret.clone() };
+    Ok(held(tx.secret_update(secret, &changed)?, SecretRow::TABLE)?)
 }

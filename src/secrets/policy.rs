@@ -18,7 +18,7 @@ impl Secrets {
     pub fn policy_set(&self, caller: &Caller, secret: &SecretRef, document: &str) -> Result<(), Error> {
         let now = self.clock.now();
         caller.commit(&self.store, "secret_policy_set", |tx| {
-            let found = find(tx, &caller.account, caller.at_home(secret.home.as_ref()), secret, now)?;
+            let found = find(tx, caller, secret, now)?;
             if life(&found, now) != Life::Live {
                 return Err(Abort::App(Error::SecretInDeleteWindow));
             }
@@ -34,7 +34,7 @@ impl Secrets {
     pub fn policy(&self, caller: &Caller, secret: &SecretRef) -> Result<String, Error> {
         let now = self.clock.now();
         self.store.read("secret_policy", |tx| {
-            let found = find(tx, &caller.account, caller.at_home(secret.home.as_ref()), secret, now)?;
+            let found = find(tx, caller, secret, now)?;
             let row = row(&found);
             let own = tx.resource_policy(&row.account_id, &row.resource)?;
             let document = own.map(|own| own.document);

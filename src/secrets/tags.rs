@@ -6,7 +6,7 @@ use crate::auth::Caller;
 use crate::error::Error;
 use crate::ids::SecretRef;
 use crate::kinds::ResourceType;
-use crate::secrets::{Life, Secrets, find, life};
+use crate::secrets::{Life, Secrets, find, find_live, life};
 use crate::store::{Abort, Tagged};
 use crate::tags::{self, Change, Filter, Query, TaggedPage};
 
@@ -19,10 +19,7 @@ impl Secrets {
         let now = self.clock.now();
         caller.commit(&self.store, "secrets_tag", |tx| {
             for secret in secrets {
-                let found = find(tx, &caller.account, caller.at_home(secret.home.as_ref()), secret, now)?;
-                if life(&found, now) != Life::Live {
-                    return Err(Abort::App(Error::SecretInDeleteWindow));
-                }
+                let found = find_live(tx, caller, secret, now)?;
                 tags::apply(tx, &found.account_id, Tagged::Secret(found.id), change)?;
             }
             Ok(())
@@ -44,7 +41,7 @@ impl Secrets {
         let now = self.clock.now();
         self.store.read("secrets_tagged", |tx| {
             let mut named = |secret: &&SecretRef| {
-                let found = find(tx, &caller.account, caller.at_home(secret.home.as_ref()), secret, now)?;
+                let found = find(tx, caller, secret, now)?;
                 Ok(Tagged::Secret(found.id))
             };
             let named = secrets.iter().map(&mut named).collect::<Result<_, Abort<Error>>>()?;

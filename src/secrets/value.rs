@@ -5,15 +5,13 @@
 
 use crate::auth::Caller;
 use crate::clock::Timestamp;
-use crate::envelope::{self, Sealed};
 use crate::error::Error;
 use crate::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::keys::{self, Use};
 use crate::kinds::{DataType, SecretType};
 use crate::secret::Plaintext;
-use crate::secrets::{Life, Secrets, Version, life};
-use crate::store::ValueRow;
-use crate::store::{Abort, Tx};
+use crate::secrets::{Life, Secrets, life};
+use crate::store::{Abort, Tx, ValueRow};
 
 /// Which version of a secret: by stage, by id, or both, which must then name the same version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,26 +59,11 @@ impl Secrets {
         if dry_run {
             return Err(Error::DryRunSucceeded);
         }
-        let facts = Version {
-            uuid: &version.uuid,
-            id: &version.version_id,
-            data_type: version.data_type,
-            created_at: version.created_at,
-            key: &key.id,
-            key_version: &version.key_version_id,
-            suite: version.suite,
-        };
-        let identity = self.identity(&secret, &facts);
-        let context = identity.data_key_context();
-        let data_key =
-            self.keys.unwrap_data_key(&admitted, &version.key_version_id, version.suite, &version.wrapped, &context)?;
-        let sealed = Sealed { commitment: version.commitment, nonce: version.nonce, ciphertext: version.ciphertext };
-        let value = envelope::open(&identity, data_key, &version.wrapped, sealed)
-            .map_err(|_| Error::Integrity(format!("version {} of secret {} does not open", version.version_id, secret.name)))?;
+        let value = self.open(&secret, &admitted, &version)?;
         Ok(Value {
-            name: secret.name.clone(),
+            name: secret.name,
             secret_type: secret.secret_type,
-            version: version.version_id.clone(),
+            version: version.version_id,
             value,
             data_type: version.data_type,
             stages,

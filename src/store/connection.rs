@@ -26,6 +26,9 @@ pub(super) enum Conn {
     Sqlite(SqliteConnection),
 }
 
+/// SQL in the words of whichever of the two it is.
+pub(super) type Backend = <Conn as Connection>::Backend;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {

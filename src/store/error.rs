@@ -43,6 +43,15 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// Requires that a write found the row that its own transaction had read before. Nobody else can have changed it meanwhile, so a
+/// miss is a fault of the service.
+///
+/// # Errors
+/// [`StoreError::Fault`].
+pub fn held(found: bool, table: &'static str) -> Result<(), StoreError> {
+    if found { Ok(()) } else { Err(StoreError::Fault(format!("a row of {table} changed inside a transaction"))) }
+}
+
 /// How a transaction's closure ends without success: by the store, which may run it again, or by its own decision.
 #[derive(Debug)]
 pub enum Abort<E> {

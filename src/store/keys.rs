@@ -160,11 +160,12 @@ impl Tx<'_> {
         self.run(DefaultKeyRow::TABLE, |conn| insert_into(default_keys::table).values(values).execute(conn)).map(drop)
     }
 
-    /// Takes an account's default away; false when it has none.
+    /// Takes an account's default away if it is this key; false when it is not.
     ///
     /// # Errors
     /// As any write.
-    pub fn default_key_delete(&mut self, account: &AccountId) -> Result<bool, StoreError> {
-        self.changed(DefaultKeyRow::TABLE, |conn| delete(default_keys::table.find(account)).execute(conn))
+    pub fn default_key_delete(&mut self, account: &AccountId, key: &KeyId) -> Result<bool, StoreError> {
+        let row = default_keys::table.find(account).filter(default_keys::key_id.eq(key));
+        self.changed(DefaultKeyRow::TABLE, |conn| delete(row).execute(conn))
     }
 }

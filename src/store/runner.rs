@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::Connection;
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::QueryResult;
 use uuid::Uuid;
 
@@ -82,7 +82,7 @@ impl Store {
         let started = Instant::now();
         let mut attempts = 0;
         loop {
-            let error = match self.attempt(mode, &f) {
+            let error = match self.attempt(mode, attempts > 0, &f) {
                 Ok(value) => return Ok(value),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Again(error)) => error,
@@ -100,6 +100,7 @@ impl Store {
     fn attempt<T, E: From<StoreError>>(
         &self,
         mode: Mode,
+        again: bool,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, Failure<E>> {
         let pool = if mode == Mode::Write { &self.writers } else { &self.readers };
@@ -111,6 +112,10 @@ impl Store {
         loan.unfit = true;
         if let Err(error) = begin(&mut loan.conn, mode).map_err(|e| StoreError::of("begin", e)) {
             loan.unfit = false;
+            return Err(failure(pool, &mut loan, Abort::Db(error)));
+        }
+        if again && let Err(error) = line_up(&mut loan.conn, mode).map_err(|e| StoreError::of("begin", e)) {
+            loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
         let mut tx = Tx::new(&mut loan.conn, &self.rows);
@@ -158,6 +163,17 @@ fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
         (Conn::Postgres(conn), _) => {
             AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         }
+    }
+}
+
+/// Lets only one of the writes that PostgreSQL has refused before run at a time, on all nodes, until it ends. SERIALIZABLE refuses
+/// by what was read beside what was written, by whole pages, and so many at once would refuse each other over and over. The lock
+/// is of a table that nothing writes while the service runs, in the weakest mode that stands against itself; it is taken before
+/// the transaction's first read, which fixes what the transaction sees.
+fn line_up(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
+    match (conn, mode) {
+        (Conn::Postgres(conn), Mode::Write) => conn.batch_execute("LOCK TABLE deployment IN SHARE UPDATE EXCLUSIVE MODE"),
+        _ => Ok(()),
     }
 }
 

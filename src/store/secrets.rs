@@ -3,14 +3,17 @@
 //! Owns: the rows of secrets. Must not know: keys' states, encryption. Called by: secrets, jobs.
 
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel::{delete, insert_into, update};
 
 use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::integrity::Sealed;
-use crate::kinds::SecretType;
-use crate::store::schema::{secret_versions, secrets, version_stages};
+use crate::kinds::{ResourceType, SecretType};
+use crate::store::connection::Backend;
+use crate::store::schema::{secret_versions, secrets, tags, version_stages};
+use crate::store::tags::number;
 use crate::store::{StoreError, Tagged, Tx};
 
 /// A secret.
@@ -39,6 +42,54 @@ pub struct SecretRow {
     pub updated_at: Timestamp,
     /// When it will be deleted; none while it is in use.
     pub delete_at: Option<Timestamp>,
+}
+
+/// Which secrets a list goes through. The values of a field are alternatives, and all fields must fit; none does not limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SecretFilter {
+    /// Names.
+    pub names: Option<Vec<SecretName>>,
+    /// Descriptions, as a whole.
+    pub descriptions: Option<Vec<String>>,
+    /// Types.
+    pub types: Option<Vec<SecretType>>,
+    /// Keys of a tag.
+    pub tag_keys: Option<Vec<String>>,
+    /// Values of a tag; of the same one where keys are given too.
+    pub tag_values: Option<Vec<String>>,
+    /// Whether no secret fits.
+    pub nothing: bool,
+}
+
+/// Secrets of an account that fit, but for those whose time of deletion has come.
+fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) -> secrets::BoxedQuery<'a, Backend> {
+    let not_gone = secrets::delete_at.is_null().or(secrets::delete_at.gt(now).assume_not_null());
+    let mut query = secrets::table.filter(secrets::account_id.eq(account)).filter(not_gone).into_boxed();
+    if filter.nothing {
+        query = query.filter(false.into_sql::<Bool>());
+    }
+    if let Some(names) = &filter.names {
+        query = query.filter(secrets::name.eq_any(names));
+    }
+    if let Some(descriptions) = &filter.descriptions {
+        query = query.filter(secrets::description.eq_any(descriptions));
+    }
+    if let Some(types) = &filter.types {
+        query = query.filter(secrets::secret_type.eq_any(types));
+    }
+    let tagged = tags::table
+        .filter(tags::account_id.eq(account))
+        .filter(tags::resource_kind.eq(number(ResourceType::Secret)))
+        .select(tags::resource_id);
+    match (&filter.tag_keys, &filter.tag_values) {
+        (None, None) => query,
+        (Some(keys), None) => query.filter(secrets::id.eq_any(tagged.filter(tags::tag_key.eq_any(keys)))),
+        (None, Some(values)) => query.filter(secrets::id.eq_any(tagged.filter(tags::tag_value.eq_any(values)))),
+        (Some(keys), Some(values)) => {
+            let tagged = tagged.filter(tags::tag_key.eq_any(keys)).filter(tags::tag_value.eq_any(values));
+            query.filter(secrets::id.eq_any(tagged))
+        }
+    }
 }
 
 impl Sealed for SecretRow {
@@ -87,12 +138,19 @@ impl Tx<'_> {
         self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
     }
 
-    /// A page of the secrets of an account, by name; those in their deletion window too.
+    /// A page of the secrets of an account that fit, by name; those in their deletion window too, but none behind it.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
-    pub fn secrets_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
-        let query = secrets::table.filter(secrets::account_id.eq(account)).order(secrets::name).offset(offset).limit(limit);
+    pub fn secrets_page(
+        &mut self,
+        account: &AccountId,
+        now: Timestamp,
+        filter: &SecretFilter,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<SecretRow>, StoreError> {
+        let query = listed(account, now, filter).order(secrets::name).offset(offset).limit(limit);
         self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
     }
 
@@ -100,8 +158,8 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// As any read.
-    pub fn secret_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
-        let query = secrets::table.filter(secrets::account_id.eq(account));
+    pub fn secret_count(&mut self, account: &AccountId, now: Timestamp, filter: &SecretFilter) -> Result<i64, StoreError> {
+        let query = listed(account, now, filter);
         self.run(SecretRow::TABLE, |conn| query.count().get_result(conn))
     }
 

@@ -48,7 +48,7 @@ impl Tagged {
 }
 
 /// The number in resource_kind.
-fn number(kind: ResourceType) -> i16 {
+pub(super) fn number(kind: ResourceType) -> i16 {
     match kind {
         ResourceType::Key => 1,
         ResourceType::Secret => 2,
@@ -132,6 +132,19 @@ impl Tx<'_> {
         let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice())).order(tags::tag_key);
         let rows: Vec<TagRecord> = self.all(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn))?;
         Ok(rows.into_iter().map(|row| TagRow { tag_key: row.tag_key, tag_value: row.tag_value }).collect())
+    }
+
+    /// The tags on these secrets, by secret and key.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn tags_of_secrets(&mut self, secrets: &[SecretId]) -> Result<Vec<(SecretId, TagRow)>, StoreError> {
+        let query = tags::table.filter(tags::resource_id.eq_any(secrets)).order((tags::resource_id, tags::tag_key));
+        let rows: Vec<TagRecord> = self.all(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn))?;
+        let of = |row: &TagRecord| secrets.iter().find(|id| id.as_bytes().as_slice() == row.resource_id).copied();
+        let tagged =
+            rows.into_iter().filter_map(|row| Some((of(&row)?, TagRow { tag_key: row.tag_key, tag_value: row.tag_value })));
+        Ok(tagged.collect())
     }
 
     /// How many tags a resource has.

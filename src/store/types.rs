@@ -97,6 +97,9 @@ where
         // What is bound must outlive the call: a constant for each suite.
         let number: &'static i16 = match self {
             Suite::AesGcmCallerIv => &(Suite::AesGcmCallerIv as i16),
+            Suite::AesGcmTokenIv => &(Suite::AesGcmTokenIv as i16),
+            Suite::AesGcmAppendedIv => &(Suite::AesGcmAppendedIv as i16),
+            Suite::AesCbcHmac => &(Suite::AesCbcHmac as i16),
         };
         <i16 as ToSql<SmallInt, DB>>::to_sql(number, out)
     }

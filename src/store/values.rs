@@ -50,17 +50,17 @@ struct Label {
 /// One row of the join: a version comes once for each of its labels (one or two, as a rule).
 type Joined = (SecretRow, Vec<u8>, KeyRow, Vec<u8>, Option<VersionRow>, Option<Label>);
 
-/// The columns of [`Joined`].
-macro_rules! columns {
-    () => {
-        (
+/// Of a join, the rows of the secret of this name, as [`Joined`]. A macro, as the type of a join is too long to be written.
+macro_rules! joined {
+    ($join:expr, $account:expr, $name:expr) => {
+        $join.filter(secrets::account_id.eq($account)).filter(secrets::name.eq($name)).select((
             SecretRow::as_select(),
             secrets::mac,
             KeyRow::as_select(),
             keys::mac,
             Option::<VersionRow>::as_select(),
             Option::<Label>::as_select(),
-        )
+        ))
     };
 }
 
@@ -83,14 +83,12 @@ impl Tx<'_> {
             .field(version_stages::secret_id)
             .eq(secrets::id)
             .and(labels.field(version_stages::version_id).eq(version_stages::version_id));
-        let query = secrets::table
+        let join = secrets::table
             .inner_join(keys::table.on(keys::id.eq(secrets::key_id)))
             .left_join(version_stages::table.on(looked_for))
             .left_join(secret_versions::table.on(version))
-            .left_join(labels.on(on_it))
-            .filter(secrets::account_id.eq(account))
-            .filter(secrets::name.eq(name))
-            .select(columns!());
+            .left_join(labels.on(on_it));
+        let query = joined!(join, account, name);
         let joined = self.run(SecretRow::TABLE, |conn| query.load::<Joined>(conn))?;
         self.value(joined)
     }
@@ -111,13 +109,11 @@ impl Tx<'_> {
             .field(version_stages::secret_id)
             .eq(secrets::id)
             .and(labels.field(version_stages::version_id).eq(secret_versions::version_id));
-        let query = secrets::table
+        let join = secrets::table
             .inner_join(keys::table.on(keys::id.eq(secrets::key_id)))
             .left_join(secret_versions::table.on(looked_for))
-            .left_join(labels.on(on_it))
-            .filter(secrets::account_id.eq(account))
-            .filter(secrets::name.eq(name))
-            .select(columns!());
+            .left_join(labels.on(on_it));
+        let query = joined!(join, account, name);
         let joined = self.run(SecretRow::TABLE, |conn| query.load::<Joined>(conn))?;
         self.value(joined)
     }

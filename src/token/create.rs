@@ -4,6 +4,8 @@
 //! Called by: `mod`. All of it that writes runs on the one read/write session, so one at a time.
 
 use std::collections::{BTreeMap, HashSet};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::{constant_time, signature};
 use cryptoki::mechanism::Mechanism;
@@ -15,6 +17,12 @@ use super::errors::{Failure, TokenError, describe};
 use super::templates::{self, Half, ObjectKind};
 use super::{signing, suites};
 use crate::ids::KeyVersionId;
+
+/// How long a new object may take to be found.
+const APPEARS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two looks for it.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// An object as the token describes it. Holds no key material.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +40,8 @@ pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: 
         log::error!("token: an object has the id {id} already");
         return Err(TokenError::Duplicate(*id).into());
     }
-    let made = generate(session, id, kind).and_then(|()| prove(epoch, session, id, kind));
+    let made =
+        generate(session, id, kind).and_then(|()| appears(session, id, kind)).and_then(|()| prove(epoch, session, id, kind));
     if made.is_err() {
         // Also after a failed generation: some tokens fail and leave half an object.
         if let Err(failure) = destroy(epoch, session, id) {
@@ -58,6 +67,21 @@ fn generate(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<()
     Ok(())
 }
 
+/// Waits until a new object is found: in a cluster of tokens it is not at once on every member.
+fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while all_of(session, id)?.len() < kind.halves().len() {
+        if begun.elapsed() > APPEARS_WITHIN {
+            log::error!(
+                "token: the new object {id} has not appeared in {APPEARS_WITHIN:?}; it may do so later, and is not used"
+            );
+            return Err(TokenError::NoSuchKey(*id).into());
+        }
+        thread::sleep(LOOKS_EVERY);
+    }
+    Ok(())
+}
+
 /// Proves an object: it is found by its id and is the only one, has exactly the attributes of its kind, works, and refuses what
 /// it must refuse.
 ///
@@ -72,7 +96,10 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
         compare(session, object, &kind.expected(*half, id))?;
     }
     match kind {
-        ObjectKind::Cmk(_) | ObjectKind::Sys => suites::prove(epoch.suite, session, epoch.handle(session, id, Half::Secret)?),
+        ObjectKind::Cmk(_) | ObjectKind::Sys => {
+            let key = epoch.canary.keyed(session, epoch.handle(session, id, Half::Secret)?);
+            suites::prove(epoch.canary.suite(), &key)
+        }
         ObjectKind::Int => prove_mac(session, epoch.handle(session, id, Half::Secret)?),
         ObjectKind::Aud => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;

@@ -5,23 +5,22 @@
 //! Called by: `link`, and the work it runs.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use cryptoki::context::{Function, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
-use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::{Limit, TokenInfo};
 use cryptoki::types::AuthPin;
 
 use super::TokenConfig;
+use super::canary::Canary;
 use super::context::{Claim, find_slot};
 use super::errors::{Failure, TokenError, describe};
 use super::pool::{Access, Pool};
-use super::suites::{self, IV_LEN};
+use super::suites::Keyed;
 use super::templates::{self, Half};
-use crate::canonical::{Canonical, Purpose};
 use crate::ids::KeyVersionId;
 use crate::kinds::Suite;
 use crate::secret::Pin;
@@ -33,46 +32,63 @@ const RESERVED: usize = 2;
 pub(super) struct Epoch {
     /// Counts from 1.
     pub(super) number: u64,
-    pub(super) suite: Suite,
     readers: Pool,
     /// One session: on SoftHSM 2.6.1 objects made in parallel fail or break, so it is also the lock of all creation.
     writer: Pool,
     handles: RwLock<HashMap<(KeyVersionId, Half), ObjectHandle>>,
-    canary: Canary,
+    pub(super) canary: Canary,
+    /// CKA_ID of the HMAC key of suite S3, once it is known.
+    integrity: Arc<OnceLock<KeyVersionId>>,
     /// Holds the login, which ends with the last session, and the canary's key. Never used for anything else.
     _anchor: Mutex<Session>,
 }
 
 impl Epoch {
     /// C_Initialize, slot, login, canary. On an error the library is finalised again.
-    pub(super) fn connect(claim: &Claim, config: &TokenConfig, pin: &Pin, number: u64) -> Result<Self, TokenError> {
+    pub(super) fn connect(
+        claim: &Claim,
+        config: &TokenConfig,
+        pin: &Pin,
+        integrity: &Arc<OnceLock<KeyVersionId>>,
+        number: u64,
+    ) -> Result<Self, TokenError> {
         claim.initialize()?;
-        let epoch = Self::log_in(claim.pkcs11(), config, pin, number).map_err(TokenError::from);
+        let epoch = Self::log_in(claim.pkcs11(), config, pin, integrity, number).map_err(TokenError::from);
         if epoch.is_err() {
             claim.finalize();
         }
         epoch
     }
 
-    fn log_in(pkcs11: &Pkcs11, config: &TokenConfig, pin: &Pin, number: u64) -> Result<Self, Failure> {
+    fn log_in(
+        pkcs11: &Pkcs11,
+        config: &TokenConfig,
+        pin: &Pin,
+        integrity: &Arc<OnceLock<KeyVersionId>>,
+        number: u64,
+    ) -> Result<Self, Failure> {
         let (slot, info) = find_slot(pkcs11, &config.selector)?;
-        let suite = suites::choose(pkcs11, slot)?;
         let anchor = pkcs11.open_ro_session_no_drop(slot)?;
         present_pin(&anchor, &info, pin)?;
-        let canary = Canary::make(suite, &anchor)?;
+        let canary = Canary::make(pkcs11, slot, &anchor)?;
         let most = match info.max_session_count() {
             Limit::Max(most) => usize::try_from(most).unwrap_or(usize::MAX),
             Limit::Infinite | Limit::Unavailable => usize::MAX,
         };
         let limit = config.sessions.min(most.saturating_sub(RESERVED)).max(1);
-        log::info!("token: epoch {number}, {:?} ({}), {limit} sessions", info.label(), info.serial_number());
+        log::info!(
+            "token: epoch {number}, {:?} ({}), {limit} sessions, {:?}",
+            info.label(),
+            info.serial_number(),
+            canary.suite()
+        );
         Ok(Self {
             number,
-            suite,
             readers: Pool::new(pkcs11.clone(), slot, Access::ReadOnly, limit),
             writer: Pool::new(pkcs11.clone(), slot, Access::ReadWrite, 1),
             handles: RwLock::default(),
             canary,
+            integrity: Arc::clone(integrity),
             _anchor: Mutex::new(anchor),
         })
     }
@@ -111,17 +127,32 @@ impl Epoch {
         }
     }
 
+    /// A key of ours, ready for this suite.
+    ///
+    /// # Errors
+    /// As [`Epoch::handle`]; `Fault` for suite S3 while its HMAC key is not known.
+    pub(super) fn keyed<'a>(&self, session: &'a Session, suite: Suite, id: &KeyVersionId) -> Result<Keyed<'a>, Failure> {
+        let mac = match (suite, self.integrity.get()) {
+            (Suite::AesCbcHmac, Some(integrity)) => Some(self.handle(session, integrity, Half::Secret)?),
+            (Suite::AesCbcHmac | Suite::AesGcmCallerIv | Suite::AesGcmTokenIv | Suite::AesGcmAppendedIv, _) => None,
+        };
+        Ok(Keyed { session, cipher: self.handle(session, id, Half::Secret)?, id: *id, mac })
+    }
+
+    /// Forgets the handles that work on this id may have used.
+    pub(super) fn forget_used(&self, id: &KeyVersionId) {
+        self.forget(id);
+        if let Some(integrity) = self.integrity.get() {
+            self.forget(integrity);
+        }
+    }
+
     /// Forgets the handles of an id.
     pub(super) fn forget(&self, id: &KeyVersionId) {
         let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
         for half in Half::ALL {
             handles.remove(&(*id, half));
         }
-    }
-
-    /// Whether this session still decrypts what is known to be right.
-    pub(super) fn canary_lives(&self, session: &Session) -> bool {
-        self.canary.lives(self.suite, session)
     }
 }
 
@@ -159,36 +190,4 @@ fn present_pin(session: &Session, info: &TokenInfo, pin: &Pin) -> Result<(), Fai
 /// The PIN as cryptoki takes it; wiped when dropped.
 pub(super) fn auth_pin(pin: &Pin) -> AuthPin {
     AuthPin::from(pin.expose().to_owned())
-}
-
-/// A ciphertext that is known to be right, under a key that lives as long as the epoch. Tells forged data from a sick device.
-struct Canary {
-    key: ObjectHandle,
-    sealed: Vec<u8>,
-}
-
-impl Canary {
-    const SONG: &'static [u8] = b"still alive";
-
-    fn context() -> Canonical {
-        Canonical::new(Purpose::SelfTest).text("canary")
-    }
-
-    fn make(suite: Suite, session: &Session) -> Result<Self, Failure> {
-        let key = session.generate_key(&Mechanism::AesKeyGen, &templates::session_key())?;
-        let mut iv = [0; IV_LEN];
-        suites::random(session, &mut iv)?;
-        let sealed = suites::seal(suite, session, key, &iv, Self::SONG, &Self::context())?;
-        Ok(Self { key, sealed })
-    }
-
-    fn lives(&self, suite: Suite, session: &Session) -> bool {
-        match suites::open(suite, session, self.key, &self.sealed, &Self::context()) {
-            Ok(song) => song.as_slice() == Self::SONG,
-            Err(failure) => {
-                log::warn!("token: the canary is dead: {failure:?}");
-                false
-            }
-        }
-    }
 }

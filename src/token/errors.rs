@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
 use crate::ids::KeyVersionId;
@@ -96,7 +97,11 @@ impl Class {
     /// The class of a failed call.
     pub(super) fn of(error: &Pkcs11Error) -> Class {
         match error {
-            Pkcs11Error::Pkcs11(code, _) => Class::of_code(*code),
+            Pkcs11Error::Pkcs11(code, function) => match Class::of_code(*code) {
+                // Only a PIN that was presented can be refused.
+                Class::Pin if !presents_pin(*function) => Class::Fatal,
+                class => class,
+            },
             Pkcs11Error::LibraryLoading(_)
             | Pkcs11Error::MissingSymbol(_)
             | Pkcs11Error::NullFunctionPointer
@@ -231,6 +236,11 @@ impl Class {
     }
 }
 
+/// Whether a function takes a PIN.
+fn presents_pin(function: Function) -> bool {
+    matches!(function, Function::Login | Function::InitToken | Function::InitPIN | Function::SetPIN)
+}
+
 /// Function and code of a failed call, e.g. `Decrypt: GeneralError`.
 pub(super) fn describe(error: &Pkcs11Error) -> String {
     match error {
@@ -272,8 +282,6 @@ impl From<Failure> for TokenError {
 
 #[cfg(test)]
 mod tests {
-    use cryptoki::context::Function;
-
     use super::*;
 
     #[test]

@@ -5,20 +5,23 @@
 //!
 //! The barrier is a lock over the current epoch. Every call into PKCS#11 is made under its read half; C_Finalize runs only under
 //! its write half, when nobody is inside. Callers never wait for it: while the link is down, or about to go down, they are told
-//! `Gone` at once. A call that hangs in the module keeps the barrier; there is no way to cancel it, only to bound how many hang,
-//! which the pool does.
+//! `Gone` at once. A call that hangs in the module keeps the barrier; there is no way to cancel it, only to bound how many hang and
+//! for how long others wait for their sessions, which the pool does.
 //!
 //! | class of a failure | first time | second time |
 //! |---|---|---|
 //! | handle | look the object up anew | fault |
 //! | session | close it, once more on a new one | the link is lost |
 //! | ambiguous, canary alive | once more, on the same session | tampered (unwrap), fault (all else) |
-//! | ambiguous, canary dead | close the session, once more on a new one | the link is lost |
+//! | ambiguous, canary dead | close the session, once more on a new one | alive on yet another: as above; else the link is lost |
 //! | login, gone | the link is lost | |
 //! | all others | answered | |
+//!
+//! A session is replaced once and the work is done again once, each for its own reason, so work is done three times at most: some
+//! tokens leave the operation open when a call fails, and then the second time fails for that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -42,6 +45,8 @@ pub(super) struct Link {
     claim: Claim,
     config: TokenConfig,
     pin: Pin,
+    /// CKA_ID of the HMAC key of suite S3, once it is known.
+    pub(super) integrity: Arc<OnceLock<KeyVersionId>>,
     /// The barrier; none while the link is down.
     epoch: RwLock<Option<Epoch>>,
     state: Mutex<State>,
@@ -64,11 +69,13 @@ impl Link {
     /// Loads the module and makes the first epoch.
     pub(super) fn open(config: TokenConfig, pin: Pin) -> Result<Self, TokenError> {
         let claim = Claim::take(&config.module)?;
-        let epoch = Epoch::connect(&claim, &config, &pin, 1)?;
+        let integrity = Arc::default();
+        let epoch = Epoch::connect(&claim, &config, &pin, &integrity, 1)?;
         Ok(Self {
             claim,
             config,
             pin,
+            integrity,
             epoch: RwLock::new(Some(epoch)),
             state: Mutex::new(State::Up),
             changed: Condvar::new(),
@@ -77,7 +84,7 @@ impl Link {
         })
     }
 
-    /// Runs work on a session, at most twice. `key` is whose handles are forgotten when one of them is stale. The work may run
+    /// Runs work on a session, at most three times. `key` is whose handles are forgotten when one of them is stale. The work may run
     /// again from its beginning, so what it does must bear that.
     ///
     /// # Errors
@@ -93,7 +100,7 @@ impl Link {
         let guard = self.enter()?;
         let Some(epoch) = guard.as_ref() else { return Err(self.absence()) };
         let mut lease = self.lease(epoch, access)?;
-        let mut again = false;
+        let (mut again, mut renewed) = (false, false);
         loop {
             let error = match work(epoch, lease.session()) {
                 Ok(done) => {
@@ -110,25 +117,33 @@ impl Link {
             self.counters.failure(class);
             match class {
                 Class::Handle if !again => {
+                    again = true;
                     if let Some(id) = key {
-                        epoch.forget(id);
+                        epoch.forget_used(id);
                     }
                 }
-                Class::Session if !again => {
-                    drop(lease);
-                    lease = self.lease(epoch, access)?;
-                }
-                Class::Ambiguous if epoch.canary_lives(lease.session()) => {
+                Class::Ambiguous if epoch.canary.lives(lease.session()) => {
                     if again {
                         lease.keep();
                         return Err(verdict_on_data(operation, &error));
                     }
+                    again = true;
                 }
-                Class::Ambiguous if !again => {
+                Class::Session | Class::Ambiguous if !renewed => {
+                    renewed = true;
                     drop(lease);
                     lease = self.lease(epoch, access)?;
                 }
-                Class::Session | Class::Ambiguous | Class::Login | Class::Gone => return Err(self.lose(epoch, &error)),
+                Class::Ambiguous => {
+                    drop(lease);
+                    lease = self.lease(epoch, access)?;
+                    if !epoch.canary.lives(lease.session()) {
+                        return Err(self.lose(epoch, &error));
+                    }
+                    lease.keep();
+                    return Err(verdict_on_data(operation, &error));
+                }
+                Class::Session | Class::Login | Class::Gone => return Err(self.lose(epoch, &error)),
                 Class::Tampered | Class::Data => {
                     lease.keep();
                     return Err(class.verdict(&error));
@@ -138,7 +153,6 @@ impl Link {
                     return Err(class.verdict(&error));
                 }
             }
-            again = true;
         }
     }
 
@@ -240,7 +254,7 @@ impl Link {
         let (mut pause, longest) = BACK_OFF;
         loop {
             let number = self.epochs.load(Ordering::Relaxed) + 1;
-            match Epoch::connect(&self.claim, &self.config, &self.pin, number) {
+            match Epoch::connect(&self.claim, &self.config, &self.pin, &self.integrity, number) {
                 Ok(epoch) => {
                     self.epochs.store(number, Ordering::Relaxed);
                     return (Some(epoch), State::Up);

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | `mod.rs` | what can be asked of the token, in our words: ids in, bytes out, never handles |
 //! | `link.rs` | how a call is run, judged and retried; how a lost token comes back |
-//! | `epoch.rs` | what is valid between two reconnects: login, sessions, handles, canary |
+//! | `epoch.rs` | what is valid between two reconnects: login, sessions, handles |
 //! | `pool.rs`, `context.rs` | sessions; the library and the slot |
 //! | `templates.rs` | every attribute |
 //! | `create.rs` | making, proving, destroying objects |
 //! | `suites.rs`, `signing.rs` | how bytes are encrypted, MACed, signed |
+//! | `canary.rs` | which suite the token serves; whether a session still works |
 //! | `errors.rs`, `status.rs` | what every return code means; what is counted |
 //! | `softhsm.rs` | a throw-away SoftHSM token, for `bulla dev` and tests |
 //!
@@ -40,13 +41,14 @@ use self::errors::Failure;
 use self::link::Link;
 use self::pool::Access;
 use self::status::Operation;
-use self::suites::IV_LEN;
+use self::suites::SEED_LEN;
 use self::templates::Half;
 use crate::canonical::Canonical;
 use crate::ids::KeyVersionId;
 use crate::kinds::Suite;
 use crate::secret::{DataKey, Pin};
 
+mod canary;
 mod context;
 mod create;
 mod epoch;
@@ -130,6 +132,12 @@ impl Token {
         Ok(Token { link, tender: Some(tender) })
     }
 
+    /// Says which [`ObjectKind::Int`] authenticates what suite S3 encrypts. Before the first use of a key under that suite; once.
+    pub fn authenticate_with(&self, id: KeyVersionId) {
+        // A second call names the same key: a process serves one deployment.
+        let _ = self.link.integrity.set(id);
+    }
+
     /// Initialises the first uninitialised token of a module and sets its PINs. For development and tests; a real token is
     /// initialised with its vendor's tools.
     ///
@@ -153,7 +161,7 @@ impl Token {
         made.map_err(TokenError::from)
     }
 
-    /// Which suite this token serves, proved with a key that lives for the moment. What it answers is recorded once and passed to
+    /// Which suite this token serves, found by trying, proved with a key that lives for the moment. It is recorded once and passed to
     /// [`Token::wrap`] from then on.
     ///
     /// # Errors
@@ -161,9 +169,10 @@ impl Token {
     pub fn probe(&self) -> Result<Suite, TokenError> {
         self.link.run(Operation::Probe, Access::ReadOnly, None, |epoch, session| {
             let key = session.generate_key(&Mechanism::AesKeyGen, &templates::session_key())?;
-            let proved = suites::prove(epoch.suite, session, key);
+            let suite = epoch.canary.suite();
+            let proved = suites::prove(suite, &epoch.canary.keyed(session, key));
             session.destroy_object(key)?;
-            proved.map(|()| epoch.suite)
+            proved.map(|()| suite)
         })
     }
 
@@ -235,13 +244,13 @@ impl Token {
         context: &Canonical,
     ) -> Result<(DataKey, Wrapped), TokenError> {
         self.link.run(Operation::Wrap, Access::ReadOnly, Some(under), |epoch, session| {
-            let key = epoch.handle(session, under, Half::Secret)?;
-            let mut drawn = Zeroizing::new([0; DataKey::LEN + IV_LEN]);
+            let key = epoch.keyed(session, suite, under)?;
+            let mut drawn = Zeroizing::new([0; DataKey::LEN + SEED_LEN]);
             suites::random(session, drawn.as_mut_slice())?;
-            let (mut secret, mut iv) = (Zeroizing::new([0; DataKey::LEN]), [0; IV_LEN]);
+            let (mut secret, mut seed) = (Zeroizing::new([0; DataKey::LEN]), [0; SEED_LEN]);
             secret.copy_from_slice(&drawn[..DataKey::LEN]);
-            iv.copy_from_slice(&drawn[DataKey::LEN..]);
-            let wrapped = suites::seal(suite, session, key, &iv, secret.as_slice(), context)?;
+            seed.copy_from_slice(&drawn[DataKey::LEN..]);
+            let wrapped = suites::seal(suite, &key, &seed, secret.as_slice(), context)?;
             Ok((DataKey::new(secret), wrapped))
         })
     }
@@ -255,10 +264,10 @@ impl Token {
             return Err(TokenError::Unsupported("wrapping nothing".into()));
         }
         self.link.run(Operation::Wrap, Access::ReadOnly, Some(under), |epoch, session| {
-            let key = epoch.handle(session, under, Half::Secret)?;
-            let mut iv = [0; IV_LEN];
-            suites::random(session, &mut iv)?;
-            suites::seal(suite, session, key, &iv, secret, context)
+            let key = epoch.keyed(session, suite, under)?;
+            let mut seed = [0; SEED_LEN];
+            suites::random(session, &mut seed)?;
+            suites::seal(suite, &key, &seed, secret, context)
         })
     }
 
@@ -274,8 +283,7 @@ impl Token {
         context: &Canonical,
     ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
         self.link.run(Operation::Unwrap, Access::ReadOnly, Some(under), |epoch, session| {
-            let key = epoch.handle(session, under, Half::Secret)?;
-            suites::open(suite, session, key, wrapped, context)
+            suites::open(suite, &epoch.keyed(session, suite, under)?, wrapped, context)
         })
     }
 

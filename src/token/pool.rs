@@ -4,7 +4,8 @@
 //! Called by: `epoch`, `link`.
 //!
 //! A session that comes back without [`Lease::keep`] is closed: whoever left early, by error or panic, may have left an operation
-//! open on it. Sessions are not closed at the end of an epoch; C_Finalize does that, and a close that came later could hit a
+//! open on it. When all sessions are lent and none comes back for a while, the token hangs: then nobody waits any more, so that callers'
+//! threads are free for other work, until one does come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and a close that came later could hit a
 //! session of the next epoch that has the same number.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,9 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use super::errors::{Failure, TokenError, describe};
+
+/// For how long no reader's session must come back for the token to be taken to hang. What readers do takes milliseconds.
+const STALL: Duration = Duration::from_millis(500);
 
 /// Which sessions a pool opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub(super) struct Pool {
     slot: Slot,
     access: Access,
     state: Mutex<State>,
-    returned: Condvar,
+    changed: Condvar,
 }
 
 struct State {
@@ -41,6 +45,10 @@ struct State {
     open: usize,
     limit: usize,
     waiting: usize,
+    /// Counts sessions that came back.
+    returns: u64,
+    /// None has come back for a long time.
+    stalled: bool,
     /// The epoch is over: nobody gets a session any more.
     closed: bool,
 }
@@ -56,14 +64,15 @@ pub(super) struct Occupancy {
 impl Pool {
     /// An empty pool; sessions are opened when first needed.
     pub(super) fn new(pkcs11: Pkcs11, slot: Slot, access: Access, limit: usize) -> Self {
-        let state = State { idle: Vec::with_capacity(limit), open: 0, limit, waiting: 0, closed: false };
-        Self { pkcs11, slot, access, state: Mutex::new(state), returned: Condvar::new() }
+        let state =
+            State { idle: Vec::with_capacity(limit), open: 0, limit, waiting: 0, returns: 0, stalled: false, closed: false };
+        Self { pkcs11, slot, access, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Lends a session, waiting for one at most so long.
     ///
     /// # Errors
-    /// `Busy` when the wait is over, `Gone` when the pool is closed; or why a session could not be opened.
+    /// `Busy` when the wait is over or the token hangs, `Gone` when the pool is closed; or why a session could not be opened.
     pub(super) fn lease(&self, wait: Duration) -> Result<Lease<'_>, Failure> {
         let mut state = self.lock();
         let mut until = None;
@@ -85,25 +94,40 @@ impl Pool {
             }
             let until = *until.get_or_insert_with(|| Instant::now() + wait);
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || state.stalled {
                 return Err(TokenError::Busy.into());
             }
+            let (patience, before) = (self.patience(wait), state.returns);
             state.waiting += 1;
-            state = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let (woken, timeout) = self.changed.wait_timeout(state, left.min(patience)).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
             state.waiting -= 1;
+            if timeout.timed_out() && left >= patience && state.returns == before && !state.stalled {
+                log::error!("token: no session has come back for {patience:?}: it hangs");
+                state.stalled = true;
+                self.changed.notify_all();
+            }
         }
     }
 
     /// Ends the pool: waiting callers and later ones get `Gone`.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.returned.notify_all();
+        self.changed.notify_all();
     }
 
     /// Its numbers now.
     pub(super) fn occupancy(&self) -> Occupancy {
         let state = self.lock();
         Occupancy { limit: state.limit, open: state.open, lent: state.open - state.idle.len() }
+    }
+
+    /// For how long no session must come back. Making a key takes seconds on some tokens.
+    fn patience(&self, wait: Duration) -> Duration {
+        match self.access {
+            Access::ReadOnly => wait.min(STALL),
+            Access::ReadWrite => wait,
+        }
     }
 
     fn open(&self) -> Result<Session, Pkcs11Error> {
@@ -118,7 +142,7 @@ impl Pool {
     fn not_opened(&self, error: Pkcs11Error) -> Result<MutexGuard<'_, State>, Failure> {
         let mut state = self.lock();
         state.open -= 1;
-        self.wake(&state);
+        self.returned(&mut state);
         if matches!(error, Pkcs11Error::Pkcs11(RvError::SessionCount, _)) && state.open > 0 {
             state.limit = state.open;
             log::warn!("token: {}; going on with {} sessions", describe(&error), state.limit);
@@ -131,21 +155,25 @@ impl Pool {
         if keep {
             let mut state = self.lock();
             state.idle.push(session);
-            self.wake(&state);
+            self.returned(&mut state);
         } else {
             if let Err(e) = session.close() {
                 log::debug!("token: {}", describe(&e));
             }
             let mut state = self.lock();
             state.open -= 1;
-            self.wake(&state);
+            self.returned(&mut state);
         }
     }
 
-    /// A wake-up is a system call, so only when somebody waits.
-    fn wake(&self, state: &State) {
+    /// There is a session, or room for one, again. A wake-up is a system call, so only when somebody waits.
+    fn returned(&self, state: &mut State) {
+        state.returns += 1;
+        if std::mem::take(&mut state.stalled) {
+            log::info!("token: a session has come back");
+        }
         if state.waiting > 0 {
-            self.returned.notify_one();
+            self.changed.notify_one();
         }
     }
 

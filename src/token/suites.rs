@@ -1,21 +1,20 @@
-//! How bytes are encrypted on the token: the suites, and the choice among them.
+//! How bytes are encrypted on the token: the suites.
 //!
-//! Owns: the layout of wrapped bytes, and the draw of random bytes. Must not know: sessions' origin, handles, retries.
-//! Called by: `mod` (wrap, unwrap), `epoch` (canary), `create` (self-test).
+//! Owns: the suites' names and needs, the draw of random bytes, the proof that a key works. Must not know: sessions' origin,
+//! retries. Called by: `mod` (wrap, unwrap), `canary` (the choice among them), `create` (self-test).
 //!
-//! Wrapped bytes of suite S1 (CKM_AES_GCM, caller's IV); the suite's number is stored beside them, not in them:
+//! | suite | mechanism | IV | file |
+//! |---|---|---|---|
+//! | S1 | CKM_AES_GCM | ours | `suites/gcm.rs` |
+//! | S2 | CKM_AES_GCM | the token's, written into the parameter or appended to the ciphertext | `suites/gcm.rs` |
+//! | S3 | CKM_AES_CBC_PAD, then CKM_SHA256_HMAC | ours | `suites/cbc.rs` |
 //!
-//! ```text
-//! IV (12 bytes) | ciphertext (as long as the secret) | tag (16 bytes)      associated data = the context, never empty
-//! ```
-//!
-//! S2 (the token makes the IV) and S3 (CBC + HMAC) get an arm in [`seal`], [`open`] and [`choose`], nothing else changes.
+//! The suite's number is stored beside the bytes, not in them. docs/formats.md draws them all.
 
 use aws_lc_rs::rand;
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
-use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
@@ -24,63 +23,49 @@ use zeroize::Zeroizing;
 use super::errors::{Class, Failure, TokenError, describe};
 use super::templates;
 use crate::canonical::{Canonical, Purpose};
+use crate::ids::KeyVersionId;
 use crate::kinds::Suite;
 
-/// Bytes of the IV of S1; other lengths make GCM hash the IV.
-pub(super) const IV_LEN: usize = 12;
+mod cbc;
+mod gcm;
 
-/// Bytes of the tag; never shorter.
-const TAG_LEN: usize = 16;
+/// Random bytes that [`seal`] is given: as many as the longest IV.
+pub(super) const SEED_LEN: usize = 16;
 
-/// Encrypts `secret` under `key`. `iv` must be new and random.
+/// A key at work.
+pub(super) struct Keyed<'a> {
+    pub(super) session: &'a Session,
+    /// Encrypts and decrypts.
+    pub(super) cipher: ObjectHandle,
+    /// Whose handle that is. S3 binds it: CBC alone would decrypt under any key.
+    pub(super) id: KeyVersionId,
+    /// The HMAC key of S3; other suites want none.
+    pub(super) mac: Option<ObjectHandle>,
+}
+
+/// Encrypts `secret`. `seed` must be new and random.
 pub(super) fn seal(
     suite: Suite,
-    session: &Session,
-    key: ObjectHandle,
-    iv: &[u8; IV_LEN],
+    key: &Keyed<'_>,
+    seed: &[u8; SEED_LEN],
     secret: &[u8],
     context: &Canonical,
 ) -> Result<Vec<u8>, Failure> {
     match suite {
-        Suite::AesGcmCallerIv => {
-            let mut sent = *iv;
-            let encrypted = session.encrypt(&gcm(&mut sent, context)?, key, secret)?;
-            if sent != *iv || encrypted.len() != secret.len() + TAG_LEN {
-                return Err(TokenError::Unsupported("the caller's IV in CKM_AES_GCM".into()).into());
-            }
-            let mut sealed = Vec::with_capacity(IV_LEN + encrypted.len());
-            sealed.extend_from_slice(iv);
-            sealed.extend_from_slice(&encrypted);
-            Ok(sealed)
-        }
+        Suite::AesGcmCallerIv => gcm::seal_with_iv(key, seed, secret, context),
+        Suite::AesGcmTokenIv => gcm::seal_in_place(key, secret, context),
+        Suite::AesGcmAppendedIv => gcm::seal_appended(key, secret, context),
+        Suite::AesCbcHmac => cbc::seal(key, seed, secret, context),
     }
 }
 
 /// Decrypts what [`seal`] made.
-pub(super) fn open(
-    suite: Suite,
-    session: &Session,
-    key: ObjectHandle,
-    sealed: &[u8],
-    context: &Canonical,
-) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) fn open(suite: Suite, key: &Keyed<'_>, sealed: &[u8], context: &Canonical) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match suite {
-        Suite::AesGcmCallerIv => {
-            let Some((iv, encrypted)) = sealed.split_first_chunk::<IV_LEN>() else {
-                return Err(TokenError::Tampered.into());
-            };
-            if encrypted.len() <= TAG_LEN {
-                return Err(TokenError::Tampered.into());
-            }
-            let mut iv = *iv;
-            Ok(Zeroizing::new(session.decrypt(&gcm(&mut iv, context)?, key, encrypted)?))
-        }
+        Suite::AesGcmCallerIv | Suite::AesGcmTokenIv => gcm::open(key, sealed, context),
+        Suite::AesGcmAppendedIv => gcm::open_appended(key, sealed, context),
+        Suite::AesCbcHmac => cbc::open(key, sealed, context),
     }
-}
-
-fn gcm<'a>(iv: &'a mut [u8; IV_LEN], context: &'a Canonical) -> Result<Mechanism<'a>, Failure> {
-    let tag_bits = (TAG_LEN as u64 * 8).into();
-    Ok(Mechanism::AesGcm(GcmParams::new(iv, context.as_bytes(), tag_bits)?))
 }
 
 /// Fills `out` with the token's random bytes XOR the operating system's: good if either is.
@@ -92,36 +77,48 @@ pub(super) fn random(session: &Session, out: &mut [u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The suite for this token, by what its mechanisms are.
+/// The suites that this token may have by what its mechanisms are, the best first. Which it has, `canary` tries.
 ///
 /// # Errors
 /// `Unsupported` with the mechanisms that are missing.
-pub(super) fn choose(pkcs11: &Pkcs11, slot: Slot) -> Result<Suite, TokenError> {
-    let needed = [
-        (MechanismType::AES_GCM, "CKM_AES_GCM"),
-        (MechanismType::SHA256_HMAC, "CKM_SHA256_HMAC"),
-        (MechanismType::ECDSA, "CKM_ECDSA"),
-    ];
+pub(super) fn offered(pkcs11: &Pkcs11, slot: Slot) -> Result<Vec<Suite>, TokenError> {
+    let has = |mechanism| match pkcs11.get_mechanism_info(slot, mechanism) {
+        Ok(_) => Ok(true),
+        Err(Pkcs11Error::Pkcs11(RvError::MechanismInvalid, _)) => Ok(false),
+        Err(e) => Err(TokenError::from(Failure::Call(e))),
+    };
+    let needed = [(MechanismType::SHA256_HMAC, "CKM_SHA256_HMAC"), (MechanismType::ECDSA, "CKM_ECDSA")];
     let mut missing = Vec::new();
     for (mechanism, name) in needed.into_iter().chain(templates::MAKERS) {
-        match pkcs11.get_mechanism_info(slot, mechanism) {
-            Ok(_) => {}
-            Err(Pkcs11Error::Pkcs11(RvError::MechanismInvalid, _)) => missing.push(name),
-            Err(e) => return Err(Failure::Call(e).into()),
+        if !has(mechanism)? {
+            missing.push(name);
         }
     }
-    if missing.is_empty() { Ok(Suite::AesGcmCallerIv) } else { Err(TokenError::Unsupported(missing.join(", "))) }
+    let mut suites = Vec::new();
+    if has(MechanismType::AES_GCM)? {
+        suites.extend([Suite::AesGcmCallerIv, Suite::AesGcmTokenIv, Suite::AesGcmAppendedIv]);
+    }
+    if has(MechanismType::AES_CBC_PAD)? {
+        suites.push(Suite::AesCbcHmac);
+    }
+    if suites.is_empty() {
+        missing.push("CKM_AES_GCM or CKM_AES_CBC_PAD");
+    }
+    if missing.is_empty() { Ok(suites) } else { Err(TokenError::Unsupported(missing.join(", "))) }
 }
 
-/// Proves that a key encrypts, decrypts, and refuses what it did not encrypt: a flipped bit in IV, ciphertext and tag, another
-/// context, a shortened tag. Afterwards it must still decrypt on the same session.
-pub(super) fn prove(suite: Suite, session: &Session, key: ObjectHandle) -> Result<(), Failure> {
+/// Proves that a key encrypts, each time otherwise, decrypts, and refuses what it did not encrypt: a flipped bit at the front, in
+/// the middle and at the end, another context, a shortened tag. Afterwards it must still decrypt on the same session.
+pub(super) fn prove(suite: Suite, key: &Keyed<'_>) -> Result<(), Failure> {
     const SAMPLE: [u8; 32] = *b"a bulla is a sealed clay envelop";
     let context = Canonical::new(Purpose::SelfTest).text("round");
-    let mut iv = [0; IV_LEN];
-    random(session, &mut iv)?;
-    let sealed = seal(suite, session, key, &iv, &SAMPLE, &context)?;
-    let decrypts = |sealed: &[u8], context: &Canonical| match open(suite, session, key, sealed, context) {
+    let round = || {
+        let mut seed = [0; SEED_LEN];
+        random(key.session, &mut seed)?;
+        seal(suite, key, &seed, &SAMPLE, &context)
+    };
+    let (sealed, again) = (round()?, round()?);
+    let decrypts = |sealed: &[u8], context: &Canonical| match open(suite, key, sealed, context) {
         Ok(secret) => Ok(secret.as_slice() == SAMPLE),
         Err(Failure::Call(e)) if !matches!(Class::of(&e), Class::Tampered | Class::Ambiguous) => Err(Failure::Call(e)),
         Err(failure) => {
@@ -134,19 +131,26 @@ pub(super) fn prove(suite: Suite, session: &Session, key: ObjectHandle) -> Resul
         spoiled[at] ^= 0x01;
         spoiled
     };
-    let other = Canonical::new(Purpose::SelfTest).text("another round");
-    let refuses = !decrypts(&spoiled(0), &context)?
-        && !decrypts(&spoiled(IV_LEN), &context)?
-        && !decrypts(&spoiled(sealed.len() - 1), &context)?
-        && !decrypts(&sealed[..sealed.len() - 4], &context)?
-        && !decrypts(&sealed, &other)?;
-    if sealed.windows(SAMPLE.len()).any(|window| window == SAMPLE) || !refuses {
-        return Err(TokenError::Fault("the token does not authenticate what it decrypts".into()).into());
+    for at in [0, 1, SEED_LEN, sealed.len() / 2, sealed.len() - 1] {
+        if decrypts(&spoiled(at), &context)? {
+            return Err(forges());
+        }
     }
-    match open(suite, session, key, &sealed, &context) {
+    let other = Canonical::new(Purpose::SelfTest).text("another round");
+    if decrypts(&sealed[..sealed.len() - 4], &context)? || decrypts(&sealed, &other)? {
+        return Err(forges());
+    }
+    if sealed == again || sealed.windows(SAMPLE.len()).any(|window| window == SAMPLE) {
+        return Err(TokenError::Fault("the token does not encrypt".into()).into());
+    }
+    match open(suite, key, &sealed, &context) {
         Ok(secret) if secret.as_slice() == SAMPLE => Ok(()),
         Ok(_) => Err(TokenError::Fault("the token does not decrypt what it encrypted".into()).into()),
         Err(Failure::Call(e)) => Err(TokenError::Fault(format!("self-test: {}", describe(&e))).into()),
         Err(failure) => Err(failure),
     }
+}
+
+fn forges() -> Failure {
+    TokenError::Fault("the token does not authenticate what it decrypts".into()).into()
 }

@@ -165,8 +165,17 @@ fn verifier() -> Vec<Attribute> {
 
 /// A key that lives as long as its session, for canary and probe.
 pub(super) fn session_key() -> Vec<Attribute> {
+    of_session(aes(32))
+}
+
+/// The same for HMAC.
+pub(super) fn session_mac_key() -> Vec<Attribute> {
+    of_session(hmac(32))
+}
+
+fn of_session(key: Vec<Attribute>) -> Vec<Attribute> {
     let mut template = vec![Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(false), Attribute::Derive(false)];
-    template.extend(aes(32));
+    template.extend(key);
     template
 }
 

@@ -31,7 +31,7 @@ fn nodes_share_everything_and_make_one_default_key() {
     server.admin(&["policy", "attach", "AliyunKMSSecretAdminAccess", "--user", "leaver"]);
     let key = server.admin(&["access-key", "create", "--user", "leaver"]);
     let text = |name: &str| key[name].as_str().expect("shown").to_owned();
-    let leaver = Client::new(&node.endpoint, &text("AccessKeyId"), &text("AccessKeySecret"));
+    let leaver = Client::new(&node.endpoint(), &text("AccessKeyId"), &text("AccessKeySecret"));
     leaver.call("ListSecrets", &[]).ok();
     server.admin(&["access-key", "disable", &text("AccessKeyId")]);
     std::thread::sleep(Duration::from_secs(1));

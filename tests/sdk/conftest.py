@@ -5,6 +5,7 @@ BULLA_REGION, BULLA_ACCOUNT, BULLA_ACCESS_KEY_ID, BULLA_ACCESS_KEY_SECRET
 BULLA_PROGRAM             the program, for tests that need the administrator's commands (skipped without it)
 BULLA_ADMIN_ARGS          what these commands need to find the data, e.g. "--data DIR" or "--config FILE"
 BULLA_NODE_MODULES        where the Node SDK is (its tests are skipped without it)
+BULLA_CACHE_PYTHON        the Python that has the caching clients (their tests are skipped without it)
 """
 
 import dataclasses

@@ -4,7 +4,7 @@
     tests/sdk/run.py [--bulla PROGRAM] [--only sqlite|postgresql] [-- PYTEST ARGUMENTS]
     tests/sdk/run.py --prepare       only installs the SDKs (and the tools of scripts/test.sh) under target/sdk
 
-The SDKs go into a virtual environment and a node_modules folder under target/sdk; they are installed again only when the
+The SDKs go into virtual environments and a node_modules folder under target/sdk; they are installed again only when the
 pinned lists change. Each database gets its own `bulla dev` on a free port and a data folder of its own; PostgreSQL is a
 throw-away cluster, run as user postgres where this runs as root. Whatever was started ends with this program, also by SIGKILL.
 
@@ -31,6 +31,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PLACE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk"
 VENV = PLACE / "venv"
+CACHE = PLACE / "cache-clients"
 NODE = PLACE / "node"
 
 READY_S = 60  # `bulla dev` makes a token and a database first; seconds
@@ -68,7 +69,7 @@ def attempt(what, command, tries=3, **options):
 
 
 def prepare():
-    sdks, tools = HERE / "requirements.txt", HERE / "requirements-tools.txt"
+    sdks, tools, caches = (HERE / f"requirements{of}.txt" for of in ("", "-tools", "-cache"))
     package, lock = HERE / "node/package.json", HERE / "node/package-lock.json"
 
     def python():
@@ -78,6 +79,11 @@ def prepare():
         attempt("pip install", [*pip, "-r", sdks])
         attempt("pip install", [*pip, "--no-deps", "--require-hashes", "-r", tools])
 
+    def caching_clients():
+        print("tests/sdk: installing the caching clients into", CACHE, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", CACHE], check=True)
+        attempt("pip install", [CACHE / "bin/pip", "install", "-qq", "--disable-pip-version-check", "--no-input", "-r", caches])
+
     def node():
         print("tests/sdk: installing the Node SDK into", NODE, flush=True)
         for path in (package, lock):
@@ -85,6 +91,7 @@ def prepare():
         attempt("npm ci", ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE)
 
     unless_done(VENV, [sdks, tools], python)
+    unless_done(CACHE, [caches], caching_clients)
     unless_done(NODE, [package, lock], node)
 
 
@@ -195,6 +202,7 @@ def bulla(program, database):
                 "BULLA_PROGRAM": str(program),
                 "BULLA_ADMIN_ARGS": f"--data {data}",
                 "BULLA_NODE_MODULES": str(NODE / "node_modules"),
+                "BULLA_CACHE_PYTHON": str(CACHE / "bin/python"),
             }
             if server.poll() is not None:
                 die(f"`bulla dev` ended during the suite (exit {server.returncode}); its log:\n{log.read_text()}")

@@ -1,8 +1,10 @@
 //! What Bulla's tests share. Knows Bulla only from outside: its program, its wire protocol, its databases.
 
+pub mod chaos;
 pub mod client;
 pub mod disk;
 pub mod journal;
+pub mod memory;
 pub mod node;
 pub mod postgres;
 pub mod server;

@@ -6,7 +6,6 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::postgres::free_port;
 use crate::server::{Server, bound_to_this_process, spawn, terminate};
 
 /// How long a node may take to answer.
@@ -14,8 +13,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running node; killed when dropped.
 pub struct Node {
-    /// host:port of its API.
-    pub endpoint: String,
     access_key: (String, String),
     child: Child,
     log: PathBuf,
@@ -36,21 +33,19 @@ impl Node {
     /// # Panics
     /// When the program is not there.
     pub fn start_with(program: impl AsRef<Path>, server: &Server, name: &str, settings: &str) -> Self {
-        let port = free_port().expect("a port");
-        let endpoint = format!("127.0.0.1:{port}");
         let data = server.data();
         let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
         let own = first.replace("/audit\"", &format!("/audit-{name}\""));
         assert_ne!(first, own);
         let file = data.join(format!("node-{name}.toml"));
-        std::fs::write(&file, format!("{own}\n[server]\nlisten = \"{endpoint}\"\n{settings}")).expect("writable");
+        std::fs::write(&file, format!("{own}\n[server]\nlisten = \"127.0.0.1:0\"\n{settings}")).expect("writable");
         let log = data.join(format!("node-{name}.log"));
         let mut command = bound_to_this_process(program.as_ref());
         command.args(["serve", "--config"]).arg(&file).env("SOFTHSM2_CONF", data.join("softhsm2.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
         let child = spawn(command).expect("setpriv and the program are there");
         let ready = &server.ready;
-        Self { endpoint, access_key: (ready.access_key_id.clone(), ready.access_key_secret.clone()), child, log }
+        Self { access_key: (ready.access_key_id.clone(), ready.access_key_secret.clone()), child, log }
     }
 
     /// Waits until it answers.
@@ -67,9 +62,32 @@ impl Node {
         self
     }
 
+    /// host:port of its API, once it listens.
+    ///
+    /// # Panics
+    /// When it does not; with its log.
+    #[track_caller]
+    pub fn endpoint(&self) -> String {
+        const SAYS: &str = "serving on ";
+        let begun = Instant::now();
+        loop {
+            let log = self.log();
+            // A whole line.
+            if let Some((endpoint, _)) = log.split_once(SAYS).and_then(|(_, rest)| rest.split_once('\n')) {
+                return endpoint.to_owned();
+            }
+            assert!(begun.elapsed() < PATIENCE, "the node does not listen; its log:\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// A client with the root's access key.
+    ///
+    /// # Panics
+    /// As [`Node::endpoint`].
+    #[track_caller]
     pub fn client(&self) -> Client {
-        Client::new(&self.endpoint, &self.access_key.0, &self.access_key.1)
+        Client::new(&self.endpoint(), &self.access_key.0, &self.access_key.1)
     }
 
     /// All that it logged.

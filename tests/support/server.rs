@@ -53,7 +53,7 @@ impl Server {
     /// When it does not become ready; with its log.
     #[track_caller]
     pub fn dev(program: impl AsRef<Path>, data: impl AsRef<Path>, database: Option<&str>) -> Self {
-        Self::dev_with(program, data, database, &[])
+        Self::dev_with(program, data, database, &[] as &[(&str, &str)])
     }
 
     /// The same with more environment variables.
@@ -65,7 +65,7 @@ impl Server {
         program: impl AsRef<Path>,
         data: impl AsRef<Path>,
         database: Option<&str>,
-        environment: &[(&str, &str)],
+        environment: &[(&str, impl AsRef<str>)],
     ) -> Self {
         let data = data.as_ref().to_owned();
         let mut log = data.clone().into_os_string();
@@ -83,7 +83,7 @@ impl Server {
             program: program.as_ref().to_owned(),
             data,
             database: database.map(str::to_owned),
-            environment: environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            environment: environment.iter().map(|(n, v)| ((*n).to_owned(), v.as_ref().to_owned())).collect(),
             log,
             child: None,
         };
@@ -167,6 +167,7 @@ impl Server {
     pub fn admin(&self, arguments: &[&str]) -> serde_json::Value {
         let mut command = Command::new(&self.program);
         command.args(arguments).arg("--data").arg(&self.data).arg("--json").stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(n, v)| (n, v)));
         let output = command.output().expect("the program is there");
         assert!(output.status.success(), "bulla {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null)

@@ -38,9 +38,9 @@ pub(super) fn find(action: &str) -> Option<(&'static str, Handler)> {
 }
 
 /// Refuses an operation of [`LACKING`], after the permission: a caller without it learns nothing.
-fn refuse(exchange: &mut Exchange<'_>, _: &Params) -> Result<Vec<u8>, Error> {
-    let action = exchange.action().to_owned();
-    exchange.permit(&format!("kms:{action}"), Target::of(Resource::Everything))?;
+fn refuse(exchange: &Exchange<'_>, _: &Params) -> Result<Vec<u8>, Error> {
+    let action = exchange.action();
+    exchange.authorise(&exchange.context(), &format!("kms:{action}"), Target::of(Resource::Everything))?;
     let what = LACKING.iter().find(|(name, _)| *name == action).map_or("such resource", |(_, what)| what);
     Err(Error::Lacking(what.into()))
 }

@@ -7,6 +7,9 @@ use crate::api::keys::AliasList;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
+/// Rows on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
+
 /// ListAliases.
 pub struct ListAliases;
 
@@ -39,7 +42,7 @@ impl Operation for ListAliases {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let page = Page::new(request.page_number, request.page_size);
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let found = cx.keys.aliases(&cx.caller.account, page.offset(), i64::from(page.size))?;
         Ok(Response {
             aliases: AliasList::new(cx.caller, found.aliases),

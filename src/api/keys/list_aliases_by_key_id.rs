@@ -8,6 +8,9 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::KeyRef;
 
+/// Rows on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
+
 /// ListAliasesByKeyId.
 pub struct ListAliasesByKeyId;
 
@@ -41,7 +44,7 @@ impl Operation for ListAliasesByKeyId {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let page = Page::new(request.page_number, request.page_size);
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let found = cx.keys.aliases_of(cx.caller, &request.key_id, page.offset(), i64::from(page.size))?;
         Ok(Response {
             aliases: AliasList::new(cx.caller, found.aliases),

@@ -8,6 +8,9 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::KeyRef;
 
+/// Rows on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
+
 /// ListKeyVersions.
 pub struct ListKeyVersions;
 
@@ -47,7 +50,7 @@ impl Operation for ListKeyVersions {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let page = Page::new(request.page_number, request.page_size);
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let found = cx.keys.versions(cx.caller, &request.key_id, page.offset(), i64::from(page.size))?;
         Ok(Response {
             key_versions: KeyVersionList { key_version: found.versions.into_iter().map(KeyVersion::from).collect() },

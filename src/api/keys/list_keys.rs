@@ -8,6 +8,9 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::KeyId;
 
+/// Keys on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
+
 /// ListKeys.
 pub struct ListKeys;
 
@@ -54,7 +57,7 @@ impl Operation for ListKeys {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let page = Page::new(request.page_number, request.page_size);
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let conditions = request.filters.unwrap_or_default().conditions(cx.caller);
         let found = cx.keys.list(&cx.caller.account, &conditions, page.offset(), i64::from(page.size))?;
         let item = |id: KeyId| Item { key_id: id, key_arn: cx.caller.arn(None, &format!("key/{id}")) };

@@ -11,7 +11,7 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyRef, SecretName, VersionId};
 use crate::kinds::{DataType, SecretType};
-use crate::secrets::NewSecret;
+use crate::secrets::{NewSecret, NewVersion};
 
 /// CreateSecret.
 pub struct CreateSecret;
@@ -71,9 +71,11 @@ impl Operation for CreateSecret {
             cx.caller,
             NewSecret {
                 name: request.secret_name,
-                version: request.version_id,
-                value: request.secret_data.0,
-                data_type: request.secret_data_type.unwrap_or(DataType::Text),
+                version: NewVersion {
+                    id: request.version_id,
+                    value: request.secret_data.0,
+                    data_type: request.secret_data_type.unwrap_or(DataType::Text),
+                },
                 description: request.description.unwrap_or_default().0,
                 tags: request.tags.unwrap_or_default().0,
                 policy: request.policy.map(|policy| policy.0),

@@ -20,13 +20,14 @@ pub struct Request {
     fetch_tags: Option<bool>,
 }
 
-/// Answer. EncryptionKeyId only when the caller chose the key; PlannedDeleteTime only in the deletion window.
+/// Answer. Description only when there is one; EncryptionKeyId only when the caller chose the key; PlannedDeleteTime only in the deletion window.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     arn: String,
     secret_name: SecretName,
     secret_type: SecretType,
+    #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     encryption_key_id: Option<KeyId>,

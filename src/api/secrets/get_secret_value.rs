@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -24,6 +25,13 @@ pub struct Request {
     dry_run: Option<bool>,
 }
 
+impl Request {
+    /// The secret's name.
+    pub fn name(&self) -> &SecretName {
+        &self.secret_name.name
+    }
+}
+
 /// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -36,12 +44,6 @@ pub struct Response {
     secret_type: SecretType,
     version_stages: VersionStages,
     create_time: Timestamp,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct VersionStages {
-    version_stage: Vec<Stage>,
 }
 
 impl Operation for GetSecretValue {
@@ -69,7 +71,7 @@ impl Operation for GetSecretValue {
             secret_data: found.value,
             secret_data_type: found.data_type,
             secret_type: found.secret_type,
-            version_stages: VersionStages { version_stage: found.stages },
+            version_stages: found.stages.into(),
             create_time: found.created_at,
         })
     }

@@ -1,15 +1,19 @@
-//! ListSecrets: the account's secrets, a page at a time, by name.
+//! ListSecrets: the account's secrets, or those that fit the filters, a page at a time, by name.
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{NoFilters, Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::api::secrets::Tags;
+use crate::api::secrets::filters::Filters;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::SecretName;
 use crate::kinds::SecretType;
 use crate::secrets::Described;
+
+/// Secrets on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
 
 /// ListSecrets.
 pub struct ListSecrets;
@@ -21,8 +25,7 @@ pub struct Request {
     page_number: Option<PageNumber>,
     page_size: Option<PageSize>,
     fetch_tags: Option<bool>,
-    #[serde(rename = "Filters")]
-    _filters: Option<NoFilters>,
+    filters: Option<Filters>,
 }
 
 /// Answer.
@@ -78,9 +81,10 @@ impl Operation for ListSecrets {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let page = Page::new(request.page_number, request.page_size);
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let with_tags = request.fetch_tags == Some(true);
-        let found = cx.secrets.list(&cx.caller.account, page.offset(), i64::from(page.size), with_tags)?;
+        let filter = request.filters.unwrap_or_default().0;
+        let found = cx.secrets.list(&cx.caller.account, &filter, page.offset(), i64::from(page.size), with_tags)?;
         Ok(Response {
             page_number: page.number,
             page_size: page.size,

@@ -285,6 +285,17 @@ fn any_statement() -> impl Strategy<Value = (bool, &'static str, &'static str)> 
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+    /// Whatever the text: a policy or a reason, never a panic; and a document of which a piece is missing or doubled is no
+    /// other policy by accident of its reading.
+    #[test]
+    fn any_text_is_a_policy_or_refused(at in 0usize..200, length in 0usize..40, piece in "\\PC{0,12}", noise in ".{0,200}") {
+        let good = r#"{"Version":"1","Statement":[{"Effect":"Deny","Action":["kms:Get*"],"Resource":"*","Condition":{"Bool":{"acs:SecureTransport":"false"}}}]}"#;
+        let (at, end) = (at.min(good.len()), (at + length).min(good.len()));
+        let _ = Policy::parse(&noise);
+        let _ = Policy::parse(&format!("{}{piece}{}", &good[..at], &good[end..]));
+        prop_assert!(Policy::parse(good).is_ok());
+    }
+
     /// However statements are spread over policies: a matching Deny denies; else a matching Allow allows; else nothing.
     #[test]
     fn the_effects_that_match_decide(

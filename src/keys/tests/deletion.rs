@@ -4,7 +4,7 @@ use super::*;
 use crate::ids::SecretRef;
 use crate::kinds::DataType;
 use crate::secret::Plaintext;
-use crate::secrets::{NewSecret, Selector as Which};
+use crate::secrets::{NewSecret, NewVersion, Selector as Which};
 
 #[test]
 fn a_window_ends_in_nothing() {
@@ -101,9 +101,11 @@ fn secrets_under_a_deleted_key_say_so() {
         let name: SecretRef = "app/db".to_owned().try_into().expect("a name");
         let new = |name: &SecretRef| NewSecret {
             name: name.name.clone(),
-            version: "v1".parse().expect("a version"),
-            value: Plaintext::new(b"value".to_vec()),
-            data_type: DataType::Text,
+            version: NewVersion {
+                id: "v1".parse().expect("a version"),
+                value: Plaintext::new(b"value".to_vec()),
+                data_type: DataType::Text,
+            },
             description: String::new(),
             tags: Vec::new(),
             key: Some(by_id(&key)),

@@ -8,6 +8,7 @@ on_both!(
     versions_and_rotations_of_keys,
     keys_are_filtered,
     secrets_page_in_order_and_go_whole,
+    lists_of_secrets_are_filtered,
     versions_and_labels,
     tags,
     a_nonce_works_once,
@@ -56,7 +57,8 @@ fn keys_and_aliases(on: &Fixture) {
     assert!(on.read(|tx| tx.key_versions_of(&due.id)).is_empty());
     on.write(|tx| tx.aliases_delete_of_key(&shown.id));
     assert!(!on.write(|tx| tx.alias_delete(&account.id, &alias.name)));
-    assert!(on.write(|tx| tx.default_key_delete(&account.id)));
+    assert!(!on.write(|tx| tx.default_key_delete(&account.id, &due.id)), "not that one");
+    assert!(on.write(|tx| tx.default_key_delete(&account.id, &shown.id)));
     let enabled = KeyRow { state: KeyState::Enabled, ..made.clone() };
     assert!(on.write(|tx| tx.key_update(&made, &enabled)));
     assert!(!on.write(|tx| tx.key_update(&made, &enabled)));
@@ -142,13 +144,14 @@ fn secrets_page_in_order_and_go_whole(on: &Fixture) {
     for name in ["beta", "Zebra", "_x"] {
         on.write(|tx| tx.secret_insert(&secret(&account.id, &key.id, name)));
     }
+    let all = SecretFilter::default();
     let listed = |offset, limit| -> Vec<String> {
-        on.read(|tx| tx.secrets_page(&account.id, offset, limit)).iter().map(|s| s.name.to_string()).collect()
+        on.read(|tx| tx.secrets_page(&account.id, NOW, &all, offset, limit)).iter().map(|s| s.name.to_string()).collect()
     };
     assert_eq!(listed(0, 10), names);
     assert_eq!(listed(1, 2), names[1..3]);
-    assert_eq!(on.read(|tx| tx.secret_count(&account.id)), 4);
-    assert_eq!(on.read(|tx| tx.secret_count(&AccountId::random())), 0);
+    assert_eq!(on.read(|tx| tx.secret_count(&account.id, NOW, &all)), 4);
+    assert_eq!(on.read(|tx| tx.secret_count(&AccountId::random(), NOW, &all)), 0);
 
     let deleted = SecretRow { delete_at: Some(Timestamp(9)), updated_at: NOW.plus_ms(1), ..first.clone() };
     assert!(on.write(|tx| tx.secret_update(&first, &deleted)));
@@ -164,6 +167,51 @@ fn secrets_page_in_order_and_go_whole(on: &Fixture) {
     assert_eq!(on.read(|tx| tx.secret_by_name(&account.id, &first.name)), None);
     assert_eq!(on.read(|tx| tx.version_count(&first.id)), 0);
     assert_eq!(on.read(|tx| tx.tags_count(Tagged::Secret(first.id))), 0);
+}
+
+fn lists_of_secrets_are_filtered(on: &Fixture) {
+    let (account, key, first, _) = on.with_secret();
+    let blue = SecretRow { description: "blue".to_owned(), ..secret(&account.id, &key.id, "b") };
+    let doomed = SecretRow { delete_at: Some(NOW.plus_ms(1)), ..secret(&account.id, &key.id, "c") };
+    let gone = SecretRow { delete_at: Some(NOW), ..secret(&account.id, &key.id, "d") };
+    let tag =
+        |tx: &mut Tx<'_>, on: &SecretRow, key: &str, value: &str| tx.tag_put(&account.id, Tagged::Secret(on.id), key, value);
+    on.write(|tx| {
+        for row in [&blue, &doomed, &gone] {
+            tx.secret_insert(row)?;
+            tag(tx, row, "env", "prod")?;
+        }
+        tag(tx, &first, "env", "test")?;
+        tag(tx, &first, "tier", "prod")
+    });
+    let listed = |filter: &SecretFilter| -> String {
+        let page = on.read(|tx| tx.secrets_page(&account.id, NOW, filter, 0, 10));
+        assert_eq!(on.read(|tx| tx.secret_count(&account.id, NOW, filter)), page.len() as i64);
+        page.iter().map(|s| s.name.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let texts = |texts: &[&str]| Some(texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
+    let names = Some(["b", "d", "x"].map(|n| n.parse().unwrap()).to_vec());
+    let any = SecretFilter::default;
+    assert_eq!(listed(&any()), "app/db b c", "none whose time has come");
+    assert_eq!(listed(&SecretFilter { names, ..any() }), "b");
+    assert_eq!(listed(&SecretFilter { descriptions: texts(&["blue", ""]), ..any() }), "app/db b c");
+    assert_eq!(listed(&SecretFilter { descriptions: texts(&["blu"]), ..any() }), "");
+    assert_eq!(listed(&SecretFilter { types: Some(vec![SecretType::Generic]), ..any() }), "app/db b c");
+    assert_eq!(listed(&SecretFilter { types: Some(vec![]), ..any() }), "");
+    assert_eq!(listed(&SecretFilter { nothing: true, ..any() }), "");
+    assert_eq!(listed(&SecretFilter { tag_keys: texts(&["tier", "x"]), ..any() }), "app/db");
+    assert_eq!(listed(&SecretFilter { tag_values: texts(&["prod"]), ..any() }), "app/db b c");
+    assert_eq!(listed(&SecretFilter { tag_keys: texts(&["env"]), tag_values: texts(&["prod"]), ..any() }), "b c");
+    assert_eq!(listed(&SecretFilter { tag_keys: texts(&["env"]), descriptions: texts(&["blue"]), ..any() }), "b");
+
+    let tags = on.read(|tx| tx.tags_of_secrets(&[first.id, blue.id]));
+    let shown =
+        |id| tags.iter().filter(|(of, _)| *of == id).map(|(_, t)| format!("{}={}", t.tag_key, t.tag_value)).collect::<Vec<_>>();
+    assert_eq!(
+        (shown(first.id), shown(blue.id)),
+        (vec!["env=test".to_owned(), "tier=prod".to_owned()], vec!["env=prod".to_owned()])
+    );
+    assert!(on.read(|tx| tx.tags_of_secrets(&[])).is_empty());
 }
 
 fn versions_and_labels(on: &Fixture) {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
+use super::tokens::on_every_softhsm;
 use super::*;
 
 /// Work that fails with this code, the first time or always.
@@ -35,7 +36,7 @@ fn until_back(token: &Token) -> Duration {
 
 #[test]
 fn sixteen_threads_share_one_session() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 20_000);
         let id = new_key(&token);
         thread::scope(|scope| {
@@ -44,8 +45,8 @@ fn sixteen_threads_share_one_session() {
                 scope.spawn(move || {
                     let context = context(&thread.to_string());
                     for _ in 0..100 {
-                        let (key, wrapped) = token.new_data_key(S1, id, &context).expect("data key");
-                        let back = token.unwrap_data_key(S1, id, &wrapped, &context).expect("unwrap");
+                        let (key, wrapped) = token.new_data_key(suite(), id, &context).expect("data key");
+                        let back = token.unwrap_data_key(suite(), id, &wrapped, &context).expect("unwrap");
                         assert_eq!(key.expose(), back.expose());
                         assert!(token.status().sessions_open <= 1);
                     }
@@ -58,7 +59,7 @@ fn sixteen_threads_share_one_session() {
 
 #[test]
 fn a_full_pool_is_busy_in_time() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 50);
         let held = Barrier::new(2);
         thread::scope(|scope| {
@@ -82,7 +83,7 @@ fn a_full_pool_is_busy_in_time() {
 
 #[test]
 fn a_wrong_pin_is_tried_once() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         drop(new_token(1, 50));
         assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(TokenError::Pin));
         let token = Token::open(config(1, 50), pin("1234")).expect("the right one");
@@ -100,7 +101,7 @@ fn a_wrong_pin_is_tried_once() {
 
 #[test]
 fn a_refused_pin_ends_the_reconnecting() {
-    isolated(softhsm::prepare, |home| {
+    on_every_softhsm(|home| {
         let token = new_token(1, 50);
         // Somebody changes the PIN while the link is up.
         let changed = token.link.run(Operation::Create, Access::ReadWrite, None, |_, session| {
@@ -120,7 +121,7 @@ fn a_refused_pin_ends_the_reconnecting() {
 
 #[test]
 fn failures_are_judged_by_class() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         use RvError as R;
         for passing in [R::SessionHandleInvalid, R::OperationActive, R::GeneralError, R::DeviceError, R::KeyHandleInvalid] {
@@ -147,16 +148,16 @@ fn failures_are_judged_by_class() {
 
 #[test]
 fn a_lost_login_is_no_lost_key() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let id = new_key(&token);
-        let wrapped = token.wrap(S1, &id, b"x", &context("a")).expect("wrap");
+        let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         for _ in 0..5 {
             let log_out = |_: &Epoch, session: &Session| Ok(session.logout()?);
             token.link.run(Operation::Health, Access::ReadOnly, None, log_out).expect("logged out");
             let start = Instant::now();
             loop {
-                match token.unwrap(S1, &id, &wrapped, &context("a")) {
+                match token.unwrap(suite(), &id, &wrapped, &context("a")) {
                     Ok(secret) => break assert_eq!(*secret, b"x"),
                     Err(error) => assert_eq!(error, TokenError::Gone),
                 }
@@ -169,10 +170,10 @@ fn a_lost_login_is_no_lost_key() {
 
 #[test]
 fn the_link_comes_back_under_load() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let ids = [new_key(&token), new_key(&token)];
-        let wrapped = ids.map(|id| token.wrap(S1, &id, id.as_bytes(), &context("a")).expect("wrap"));
+        let wrapped = ids.map(|id| token.wrap(suite(), &id, id.as_bytes(), &context("a")).expect("wrap"));
         let (done, right) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for thread in 0..4 {
@@ -180,7 +181,7 @@ fn the_link_comes_back_under_load() {
                 scope.spawn(move || {
                     while done.load(Ordering::Relaxed) == 0 {
                         let n = thread % 2;
-                        match token.unwrap(S1, &ids[n], &wrapped[n], &context("a")) {
+                        match token.unwrap(suite(), &ids[n], &wrapped[n], &context("a")) {
                             Ok(secret) => {
                                 assert_eq!(secret.as_slice(), ids[n].as_bytes());
                                 right.fetch_add(1, Ordering::Relaxed);
@@ -204,21 +205,21 @@ fn the_link_comes_back_under_load() {
 
 #[test]
 fn a_token_that_returns_is_served_within_two_seconds() {
-    isolated(softhsm::prepare, |home| {
+    on_every_softhsm(|home| {
         let token = new_token(2, 1000);
         let id = new_key(&token);
-        let wrapped = token.wrap(S1, &id, b"x", &context("a")).expect("wrap");
+        let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         let (there, away) = (home.join("tokens"), home.join("away"));
         std::fs::rename(&there, &away).expect("unplugged");
         std::fs::create_dir(&there).expect("an empty slot");
         assert_eq!(fail(&token, RvError::TokenNotPresent, 1), Err(TokenError::Gone));
         thread::sleep(Duration::from_millis(700));
-        assert_eq!(token.unwrap(S1, &id, &wrapped, &context("a")).err(), Some(TokenError::Gone));
+        assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::Gone));
         assert!(!token.status().up);
         std::fs::remove_dir(&there).expect("empty");
         std::fs::rename(&away, &there).expect("plugged in");
         assert!(until_back(&token) < Duration::from_secs(2));
-        assert_eq!(*token.unwrap(S1, &id, &wrapped, &context("a")).expect("unwrap"), b"x");
+        assert_eq!(*token.unwrap(suite(), &id, &wrapped, &context("a")).expect("unwrap"), b"x");
         assert_eq!(token.status().epoch, 2, "attempts that fail are no epochs");
 
         std::fs::rename(&there, &away).expect("unplugged");
@@ -231,7 +232,7 @@ fn a_token_that_returns_is_served_within_two_seconds() {
 
 #[test]
 fn a_call_that_hangs_holds_up_the_reconnect_and_nobody_else() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let held = Barrier::new(2);
         thread::scope(|scope| {
@@ -261,7 +262,7 @@ fn a_call_that_hangs_holds_up_the_reconnect_and_nobody_else() {
 
 #[test]
 fn a_waiting_caller_hears_of_the_loss_at_once() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 20_000);
         let held = Barrier::new(2);
         thread::scope(|scope| {
@@ -286,7 +287,7 @@ fn a_waiting_caller_hears_of_the_loss_at_once() {
 
 #[test]
 fn a_panic_in_a_call_costs_its_session_only() {
-    isolated(softhsm::prepare, |_| {
+    on_every_softhsm(|_| {
         let token = new_token(1, 50);
         assert_eq!(token.health(), Ok(()));
         thread::scope(|scope| {

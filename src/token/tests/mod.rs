@@ -1,18 +1,20 @@
-//! The token layer on a real SoftHSM. Each test has a process and a token folder of its own; see softhsm/README.md.
+//! The token layer on real tokens (see `tokens`). Each test has a process and a token folder of its own; see softhsm/README.md.
 
 use cryptoki::session::Session;
 
 use super::epoch::Epoch;
-use super::isolated::isolated;
 use super::*;
 use crate::canonical::Purpose;
 use crate::kinds::KeySpec;
 
+mod chaos;
+mod codes;
 mod faults;
 mod objects;
 mod operations;
+mod tokens;
 
-const S1: Suite = Suite::AesGcmCallerIv;
+use tokens::suite;
 
 fn pin(text: &str) -> Pin {
     Pin::new(text.to_owned())
@@ -20,8 +22,8 @@ fn pin(text: &str) -> Pin {
 
 fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
     TokenConfig {
-        module: softhsm::module().expect("softhsm2 is installed"),
-        selector: Selector::Label("bulla test".into()),
+        module: tokens::module(),
+        selector: Selector::Label(tokens::label().into()),
         sessions,
         session_wait: Duration::from_millis(wait_ms),
     }
@@ -29,10 +31,17 @@ fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
 
 /// A new token, open.
 fn new_token(sessions: usize, wait_ms: u64) -> Token {
-    let config = config(sessions, wait_ms);
-    Token::initialise(&config.module, "bulla test", &pin("so-pin"), &pin("1234")).expect("a new token");
-    Token::open(config, pin("1234")).expect("open")
+    tokens::initialise();
+    let token = Token::open(config(sessions, wait_ms), pin("1234")).expect("open");
+    if suite() == Suite::AesCbcHmac {
+        token.authenticate_with(INTEGRITY);
+        token.create(&INTEGRITY, ObjectKind::Int).expect("a key for its tags");
+    }
+    token
 }
+
+/// Where suite S3 has its HMAC key.
+const INTEGRITY: KeyVersionId = KeyVersionId::from_bytes([0x11; 16]);
 
 fn new_key(token: &Token) -> KeyVersionId {
     let id = KeyVersionId::new();

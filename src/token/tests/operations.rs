@@ -1,31 +1,32 @@
 //! Keys at work: what comes back, and what is refused.
 
+use super::tokens::on_every_token;
 use super::*;
 
 #[test]
 fn what_is_wrapped_comes_back() {
-    isolated(softhsm::prepare, |_| {
+    on_every_token(|_| {
         let token = new_token(2, 1000);
-        assert_eq!(token.probe(), Ok(S1));
+        assert_eq!(token.probe(), Ok(suite()));
         for spec in KeySpec::ALL {
             let id = KeyVersionId::new();
             token.create(&id, ObjectKind::Cmk(*spec)).expect("create");
-            let (key, wrapped) = token.new_data_key(S1, &id, &context("a")).expect("data key");
-            assert_eq!(wrapped.len(), 12 + 32 + 16);
-            let back = token.unwrap_data_key(S1, &id, &wrapped, &context("a")).expect("unwrap");
+            let (key, wrapped) = token.new_data_key(suite(), &id, &context("a")).expect("data key");
+            assert_eq!(wrapped.len(), tokens::sealed_len(32));
+            let back = token.unwrap_data_key(suite(), &id, &wrapped, &context("a")).expect("unwrap");
             assert_eq!(back.expose(), key.expose());
             for length in [1, 15, 16, 17, 4096, 6144] {
                 let secret = vec![0x5a; length];
-                let wrapped = token.wrap(S1, &id, &secret, &context("a")).expect("wrap");
-                assert_ne!(token.wrap(S1, &id, &secret, &context("a")).expect("wrap")[..12], wrapped[..12], "a new IV");
-                assert_eq!(*token.unwrap(S1, &id, &wrapped, &context("a")).expect("unwrap"), secret);
+                let wrapped = token.wrap(suite(), &id, &secret, &context("a")).expect("wrap");
+                assert_ne!(token.wrap(suite(), &id, &secret, &context("a")).expect("wrap")[..12], wrapped[..12], "a new IV");
+                assert_eq!(*token.unwrap(suite(), &id, &wrapped, &context("a")).expect("unwrap"), secret);
                 if length != 32 {
-                    let as_key = token.unwrap_data_key(S1, &id, &wrapped, &context("a"));
+                    let as_key = token.unwrap_data_key(suite(), &id, &wrapped, &context("a"));
                     assert_eq!(as_key.err(), Some(TokenError::Tampered));
                 }
             }
         }
-        assert!(matches!(token.wrap(S1, &new_key(&token), b"", &context("a")), Err(TokenError::Unsupported(_))));
+        assert!(matches!(token.wrap(suite(), &new_key(&token), b"", &context("a")), Err(TokenError::Unsupported(_))));
         let (mut one, mut two) = ([0; 64], [0; 64]);
         token.random(&mut one).expect("random");
         token.random(&mut two).expect("random");
@@ -35,12 +36,12 @@ fn what_is_wrapped_comes_back() {
 
 #[test]
 fn forged_bytes_are_refused_and_cost_nobody_else_anything() {
-    isolated(softhsm::prepare, |_| {
+    on_every_token(|_| {
         let token = new_token(2, 1000);
         let (id, other) = (new_key(&token), new_key(&token));
-        let wrapped = token.wrap(S1, &id, b"a secret", &context("a")).expect("wrap");
+        let wrapped = token.wrap(suite(), &id, b"a secret", &context("a")).expect("wrap");
         let refused = |under: &KeyVersionId, wrapped: &[u8], context: &Canonical| {
-            assert_eq!(token.unwrap(S1, under, wrapped, context).err(), Some(TokenError::Tampered));
+            assert_eq!(token.unwrap(suite(), under, wrapped, context).err(), Some(TokenError::Tampered));
         };
         refused(&other, &wrapped, &context("a"));
         refused(&id, &wrapped, &context("b"));
@@ -54,7 +55,7 @@ fn forged_bytes_are_refused_and_cost_nobody_else_anything() {
             forged[at] ^= 1 << (n % 8);
             refused(&id, &forged, &context("a"));
         }
-        assert_eq!(*token.unwrap(S1, &id, &wrapped, &context("a")).expect("unwrap"), b"a secret");
+        assert_eq!(*token.unwrap(suite(), &id, &wrapped, &context("a")).expect("unwrap"), b"a secret");
         let status = token.status();
         assert_eq!((status.epoch, status.up, status.sessions_open, status.sessions_in_use), (1, true, 1, 0));
     });
@@ -62,7 +63,7 @@ fn forged_bytes_are_refused_and_cost_nobody_else_anything() {
 
 #[test]
 fn macs_are_hmac_sha_256() {
-    isolated(softhsm::prepare, |_| {
+    on_every_token(|_| {
         let token = new_token(2, 1000);
         let (one, two) = (KeyVersionId::new(), KeyVersionId::new());
         token.create(&one, ObjectKind::Int).expect("create");
@@ -71,24 +72,27 @@ fn macs_are_hmac_sha_256() {
         assert_eq!(token.mac(&one, b"input"), Ok(mac));
         assert_ne!(token.mac(&one, b"inpuT"), Ok(mac));
         assert_ne!(token.mac(&two, b"input"), Ok(mac));
-        assert!(matches!(token.wrap(S1, &one, b"x", &context("a")), Err(TokenError::Fault(_) | TokenError::Unsupported(_))));
+        assert!(matches!(
+            token.wrap(suite(), &one, b"x", &context("a")),
+            Err(TokenError::Fault(_) | TokenError::Unsupported(_))
+        ));
         assert_eq!(token.status().epoch, 1);
     });
 }
 
 #[test]
 fn a_stale_handle_is_looked_up_anew() {
-    isolated(softhsm::prepare, |_| {
+    on_every_token(|_| {
         let token = new_token(1, 1000);
         let id = new_key(&token);
-        let wrapped = token.wrap(S1, &id, b"x", &context("a")).expect("wrap");
+        let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         // Behind the cache: the object goes, the handle stays known.
         let remove =
             |epoch: &Epoch, session: &Session| Ok(session.destroy_object(epoch.handle(session, &id, Half::Secret)?)?);
         token.link.run(Operation::Destroy, Access::ReadWrite, None, remove).expect("removed");
-        assert_eq!(token.unwrap(S1, &id, &wrapped, &context("a")).err(), Some(TokenError::NoSuchKey(id)));
+        assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::NoSuchKey(id)));
         token.create(&id, ObjectKind::Cmk(KeySpec::Aes256)).expect("made again");
-        assert_eq!(token.unwrap(S1, &id, &wrapped, &context("a")).err(), Some(TokenError::Tampered), "another key");
+        assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::Tampered), "another key");
         assert_eq!(token.status().epoch, 1);
     });
 }

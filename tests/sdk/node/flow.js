@@ -55,6 +55,22 @@ async function flow() {
   }
   assert.equal(found, 1);
 
+  await call('PutSecretValue', { secretName, secretData: '第二', versionId: 'v2', versionStages: '["next"]' });
+  await call('UpdateSecretVersionStage', { secretName, versionStage: 'ACSCurrent', moveToVersion: 'v2', removeFromVersion: 'v1' });
+  assert.equal((await call('GetSecretValue', { secretName })).secretData, '第二');
+  await refused('PutSecretValue', { secretName, secretData: 'other', versionId: 'v2' }, 'Rejected.ResourceExist');
+  await call('UpdateSecretVersionStage', { secretName, versionStage: 'ACSCurrent', moveToVersion: 'v1' });
+  const { versionIds } = await call('ListSecretVersionIds', { secretName, includeDeprecated: 'true' });
+  assert.deepEqual(versionIds.versionId.map((v) => [v.versionId, v.versionStages.versionStage]), [
+    ['v1', ['ACSCurrent']], ['v2', ['ACSPrevious', 'next']],
+  ]);
+  await call('UpdateSecret', { secretName, description: '改' });
+  await call('TagResource', { secretName, tags: JSON.stringify([{ TagKey: 'more', TagValue: '1' }]) });
+  await call('UntagResource', { secretName, tagKeys: '["env/stage"]' });
+  const changed = await call('DescribeSecret', { secretName, fetchTags: 'true' });
+  assert.equal(changed.description, '改');
+  assert.deepEqual(changed.tags.tag.map((t) => [t.tagKey, t.tagValue]), [['more', '1']]);
+
   await call('DeleteSecret', { secretName, recoveryWindowInDays: '7' });
   await refused('GetSecretValue', { secretName }, 'Rejected.ResourceInDeleteWindow');
   await call('RestoreSecret', { secretName });

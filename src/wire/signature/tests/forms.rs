@@ -230,6 +230,17 @@ fn written(text: &str, style: u8) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
+    /// Whatever stands in the header: a claim or a refusal, never a panic.
+    #[test]
+    fn any_authorization_is_read_or_refused(at in 0usize..120, length in 0usize..30, piece in "[ -~]{0,16}", noise in "\\PC{0,80}") {
+        let good = "ACS3-HMAC-SHA256 Credential=testid,SignedHeaders=host;x-acs-action,Signature=00ff";
+        let (at, end) = (at.min(good.len()), (at + length).min(good.len()));
+        for header in [format!("{}{piece}{}", &good[..at], &good[end..]), format!("ACS3-HMAC-SHA256 {noise}"), noise.clone()] {
+            let headers = [("authorization", header.as_str()), ("x-acs-version", "2016-01-20"), ("x-acs-action", "ListKeys")];
+            let _ = verify(&call(Method::Get, "", &headers, ""));
+        }
+    }
+
     #[test]
     fn what_is_signed_verifies(
         pairs in prop::collection::btree_map("[A-Z][A-Za-z.0-9]{1,8}|数\\*", any::<String>(), 0..6),

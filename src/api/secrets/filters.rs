@@ -1,0 +1,98 @@
+//! The filters of ListSecrets: JSON text `[{"Key":"SecretName","Values":["a","b"]}]`.
+//!
+//! Owns: their form and limits. Must not know: SQL. Called by: list_secrets.
+//! Source: the page of ListSecrets; up to ten keys with up to ten values each. The values of a key are alternatives, all keys must
+//! fit, and a value fits as a whole. A key without values says nothing.
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::ids::SecretName;
+use crate::kinds::SecretType;
+use crate::store::SecretFilter;
+
+/// Keys, and values of each.
+const MOST: usize = 10;
+
+/// Characters of a description, a tag's key or a tag's value.
+const LONGEST: usize = 256;
+
+/// What a list is limited to.
+#[derive(Debug, Default)]
+pub struct Filters(pub SecretFilter);
+
+/// A key and its values, as sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pair {
+    key: By,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+#[derive(Deserialize)]
+enum By {
+    #[serde(rename = "SecretName")]
+    Name,
+    Description,
+    TagKey,
+    TagValue,
+    #[serde(rename = "SecretType")]
+    Type,
+    #[serde(rename = "DKMSInstanceId")]
+    Instance,
+    Creator,
+}
+
+impl<'de> Deserialize<'de> for Filters {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let pairs: Vec<Pair> = serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of filters"))?;
+        if pairs.len() > MOST {
+            return Err(D::Error::custom("at most 10 filters"));
+        }
+        let mut filter = SecretFilter::default();
+        for pair in pairs {
+            pair.add_to(&mut filter).ok_or_else(|| D::Error::custom("a value that its key cannot have"))?;
+        }
+        Ok(Self(filter))
+    }
+}
+
+impl Pair {
+    /// Limits `filter` further; none when a value does not fit its key.
+    fn add_to(self, filter: &mut SecretFilter) -> Option<()> {
+        let values = self.values;
+        if values.len() > MOST {
+            return None;
+        }
+        if values.is_empty() {
+            return Some(());
+        }
+        match self.key {
+            By::Name => {
+                let names = values.into_iter().map(|text| SecretName::try_from(text).ok());
+                extend(&mut filter.names, names.collect::<Option<_>>()?);
+            }
+            By::Description => extend(&mut filter.descriptions, texts(values)?),
+            By::TagKey => extend(&mut filter.tag_keys, texts(values)?),
+            By::TagValue => extend(&mut filter.tag_values, texts(values)?),
+            // Any letter case, as the page writes RDS for Rds. No secret here has a type that is not known here.
+            By::Type => extend(&mut filter.types, values.iter().filter_map(|text| secret_type(text)).collect()),
+            // No secret here is in an instance, or was made by another service.
+            By::Instance | By::Creator => filter.nothing = true,
+        }
+        Some(())
+    }
+}
+
+fn texts(values: Vec<String>) -> Option<Vec<String>> {
+    values.iter().all(|text| (1..=LONGEST).contains(&text.chars().count())).then_some(values)
+}
+
+fn secret_type(text: &str) -> Option<SecretType> {
+    SecretType::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(text)).copied()
+}
+
+fn extend<T>(alternatives: &mut Option<Vec<T>>, more: Vec<T>) {
+    alternatives.get_or_insert_default().extend(more);
+}

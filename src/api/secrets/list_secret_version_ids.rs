@@ -1,0 +1,82 @@
+//! ListSecretVersionIds: the versions of a secret with their labels, oldest first; those without a label on demand.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::secrets::VersionStages;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{SecretName, SecretRef, VersionId};
+use crate::secrets::Listed;
+
+/// Versions on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 20;
+
+/// ListSecretVersionIds.
+pub struct ListSecretVersionIds;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    secret_name: SecretRef,
+    include_deprecated: Option<bool>,
+    page_number: Option<PageNumber>,
+    page_size: Option<PageSize>,
+}
+
+/// Answer. TotalCount counts what IncludeDeprecated lets through.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    secret_name: SecretName,
+    page_number: u32,
+    page_size: u32,
+    total_count: usize,
+    version_ids: VersionIds,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct VersionIds {
+    version_id: Vec<Item>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    version_id: VersionId,
+    create_time: Timestamp,
+    version_stages: VersionStages,
+}
+
+impl From<Listed> for Item {
+    fn from(listed: Listed) -> Self {
+        Self { version_id: listed.version, create_time: listed.created_at, version_stages: listed.stages.into() }
+    }
+}
+
+impl Operation for ListSecretVersionIds {
+    const NAME: &'static str = "ListSecretVersionIds";
+    const EFFECT: Effect = Effect::Read;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Secret(&request.secret_name))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
+        let versions = cx.secrets.versions(cx.caller, &request.secret_name, request.include_deprecated == Some(true))?;
+        let total_count = versions.len();
+        Ok(Response {
+            secret_name: request.secret_name.name,
+            page_number: page.number,
+            page_size: page.size,
+            total_count,
+            version_ids: VersionIds { version_id: page.of(versions).map(Item::from).collect() },
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! A version of a secret: how its value is sealed, and how it is opened again.
+//!
+//! Owns: what a version is bound to. Must not know: HTTP, PKCS#11, SQL, labels. Called by: secrets::{create, put, value},
+//! each with the key that its caller was admitted to.
+
+use crate::clock::Timestamp;
+use crate::envelope::{self, Identity, Sealed};
+use crate::error::Error;
+use crate::ids::{SecretVersionUuid, VersionId};
+use crate::keys::AdmittedKey;
+use crate::kinds::DataType;
+use crate::secret::Plaintext;
+use crate::secrets::Secrets;
+use crate::store::{SecretRow, VersionRow};
+
+/// A version to be made.
+pub struct NewVersion {
+    /// Its name.
+    pub id: VersionId,
+    /// Its value.
+    pub value: Plaintext,
+    /// Text or binary.
+    pub data_type: DataType,
+}
+
+impl Secrets {
+    /// Seals a value as a version of a secret, under a data key of its own. Two calls of the token.
+    ///
+    /// # Errors
+    /// [`Error::KeyUsesExhausted`]; [`Error::Unavailable`] when the token is away.
+    pub(super) fn seal(
+        &self,
+        secret: &SecretRow,
+        key: &AdmittedKey,
+        new: &NewVersion,
+        created_at: Timestamp,
+    ) -> Result<VersionRow, Error> {
+        let counted = self.keys.reserve(key)?;
+        let bound = VersionRow {
+            secret_id: secret.id,
+            version_id: new.id.clone(),
+            uuid: SecretVersionUuid::new(),
+            data_type: new.data_type,
+            created_at,
+            key_version_id: *counted.version(),
+            suite: self.keys.suite(),
+            wrapped: Vec::new(),
+            commitment: Vec::new(),
+            nonce: Vec::new(),
+            ciphertext: Vec::new(),
+        };
+        let identity = self.identity(secret, &bound);
+        let (data_key, wrapped) = self.keys.new_data_key(counted, &identity.data_key_context())?;
+        let Sealed { commitment, nonce, ciphertext } = envelope::seal(&identity, data_key, &wrapped, &new.value);
+        Ok(VersionRow { wrapped, commitment, nonce, ciphertext, ..bound })
+    }
+
+    /// The value of a version.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] when any stored byte does not verify; [`Error::Unavailable`] when the token is away.
+    pub(super) fn open(&self, secret: &SecretRow, key: &AdmittedKey, version: &VersionRow) -> Result<Plaintext, Error> {
+        let identity = self.identity(secret, version);
+        let context = identity.data_key_context();
+        let data_key = self.keys.unwrap_data_key(key, &version.key_version_id, version.suite, &version.wrapped, &context)?;
+        let sealed = Sealed {
+            commitment: version.commitment.clone(),
+            nonce: version.nonce.clone(),
+            ciphertext: version.ciphertext.clone(),
+        };
+        envelope::open(&identity, data_key, &version.wrapped, sealed)
+            .map_err(|_| Error::Integrity(format!("version {} of secret {} does not open", version.version_id, secret.name)))
+    }
+
+    /// What a version is bound to: all its columns but those that sealing makes.
+    fn identity<'a>(&'a self, secret: &'a SecretRow, version: &'a VersionRow) -> Identity<'a> {
+        Identity {
+            deployment: &self.deployment,
+            account: &secret.account_id,
+            region: &self.region,
+            secret: &secret.id,
+            name: &secret.name,
+            version_uuid: &version.uuid,
+            version: &version.version_id,
+            data_type: version.data_type,
+            created_at: version.created_at,
+            key: &secret.key_id,
+            key_version: &version.key_version_id,
+            suite: version.suite,
+        }
+    }
+}

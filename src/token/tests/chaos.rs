@@ -1,0 +1,238 @@
+//! What only a token that obeys can show: one attempt with a PIN, forged ciphertexts, numbers that become others, sessions that run
+//! out, keys that hide, attributes that lie.
+
+use bulla_test_support::chaos::Function;
+use bulla_test_support::sizes::size;
+
+use super::tokens::{line, under_chaos};
+use super::*;
+
+#[test]
+fn a_wrong_pin_is_presented_once() {
+    under_chaos(|_| {
+        drop(new_token(1, 50));
+        let chaos = line();
+        let before = chaos.calls(Function::C_Login);
+        assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(TokenError::Pin));
+        assert_eq!(chaos.calls(Function::C_Login), before + 1);
+
+        // Refused at a reconnect: once, and never again by itself.
+        let token = Token::open(config(1, 50), pin("1234")).expect("the right one");
+        chaos.tell("fail C_Login CKR_PIN_INCORRECT");
+        let before = chaos.calls(Function::C_Login);
+        chaos.tell("fail C_GenerateRandom CKR_DEVICE_REMOVED times=1");
+        assert_eq!(token.health(), Err(TokenError::Gone));
+        let start = std::time::Instant::now();
+        while token.health() != Err(TokenError::Pin) {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(chaos.calls(Function::C_Login), before + 1);
+    });
+}
+
+#[test]
+fn forged_ciphertexts_reconnect_nothing_whatever_the_token_says_of_them() {
+    under_chaos(|_| {
+        let token = new_token(2, 1000);
+        let chaos = line();
+        let id = new_key(&token);
+        let wrapped = token.wrap(suite(), &id, b"a secret", &context("a")).expect("wrap");
+        let (sessions, logins) = (chaos.calls(Function::C_OpenSession), chaos.calls(Function::C_Login));
+        let codes = ["own", "CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_DEVICE_ERROR", "CKR_ENCRYPTED_DATA_INVALID"];
+        let vendors = ["CKR_AEAD_DECRYPT_FAILED", "0x80000001", "0x1ff"];
+        // For each code; 10,000 in all.
+        let forgeries = size(1_250, 125_000);
+        for code in codes.iter().chain(&vendors) {
+            chaos.tell(&format!("forged {code}"));
+            for n in 0..forgeries {
+                let mut forged = wrapped.clone();
+                let at = n % forged.len();
+                forged[at] ^= 1 << (n % 8);
+                let opened = token.unwrap(suite(), &id, &forged, &context("a"));
+                assert_eq!(opened.err(), Some(TokenError::Tampered), "{code}");
+            }
+            assert_eq!(*token.unwrap(suite(), &id, &wrapped, &context("a")).expect("unwrap"), b"a secret");
+        }
+        assert_eq!(token.status().epoch, 1);
+        assert!(chaos.calls(Function::C_OpenSession) <= sessions + 1, "no session is thrown away for it");
+        assert_eq!(chaos.calls(Function::C_Login), logins);
+    });
+}
+
+#[test]
+fn numbers_that_become_others_mean_no_other_key() {
+    under_chaos(|_| {
+        let token = new_token(2, 1000);
+        let chaos = line();
+        let keys: Vec<KeyVersionId> = (0..6).map(|_| new_key(&token)).collect();
+        let wrap = |id: &KeyVersionId| token.wrap(suite(), id, id.as_bytes(), &context("a"));
+        let known: Vec<Wrapped> = keys.iter().map(|id| wrap(id).expect("wrap")).collect();
+        let times = size(200, 10_000);
+        for _ in 0..times {
+            chaos.tell("unplug");
+            chaos.tell("replug");
+            let start = std::time::Instant::now();
+            for (id, known) in keys.iter().zip(&known) {
+                // What was wrapped before opens, and what is wrapped now opens as the same key's: none is another's.
+                let wrapped = loop {
+                    match wrap(id) {
+                        Ok(wrapped) => break wrapped,
+                        Err(error) => assert_eq!(error, TokenError::Gone),
+                    }
+                    assert!(start.elapsed() < Duration::from_secs(20), "not back");
+                    thread::sleep(Duration::from_millis(1));
+                };
+                for wrapped in [known, &wrapped] {
+                    let opened = token.unwrap(suite(), id, wrapped, &context("a")).expect("its own");
+                    assert_eq!(*opened, id.as_bytes());
+                }
+            }
+        }
+        assert_eq!(token.status().epoch, times as u64 + 1);
+        assert_eq!(chaos.ivs().1, 0);
+    });
+}
+
+#[test]
+fn sessions_that_run_out_are_lived_without() {
+    under_chaos(|_| {
+        let token = new_token(8, 5000);
+        let chaos = line();
+        let id = new_key(&token);
+        // The anchor, the writer and two readers.
+        chaos.tell("sessions 4");
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                let (token, id) = (&token, &id);
+                scope.spawn(move || {
+                    let context = context(&thread.to_string());
+                    for _ in 0..50 {
+                        let (key, wrapped) = token.new_data_key(suite(), id, &context).expect("data key");
+                        let back = token.unwrap_data_key(suite(), id, &wrapped, &context).expect("unwrap");
+                        assert_eq!(key.expose(), back.expose());
+                    }
+                });
+            }
+        });
+        assert!(token.status().sessions_open <= 2);
+        assert_eq!(token.status().epoch, 1);
+        // None at all: busy, not gone, and back with the first that is to be had.
+        chaos.tell("fail C_GenerateRandom CKR_SESSION_HANDLE_INVALID times=1");
+        chaos.tell("sessions 1");
+        chaos.tell("fail C_GenerateRandom CKR_SESSION_CLOSED");
+        assert_ne!(token.health(), Ok(()));
+        chaos.tell("clear");
+        chaos.tell("sessions any");
+        let start = std::time::Instant::now();
+        while token.health() != Ok(()) {
+            assert!(start.elapsed() < Duration::from_secs(20), "not back");
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn an_attribute_that_is_not_as_demanded_refuses_the_key() {
+    under_chaos(|_| {
+        let token = new_token(1, 1000);
+        let chaos = line();
+        let id = new_key(&token);
+        let kind = ObjectKind::Cmk(KeySpec::Aes256);
+        for (attribute, bytes) in [
+            ("CKA_SENSITIVE", "00"),
+            ("CKA_EXTRACTABLE", "01"),
+            ("CKA_NEVER_EXTRACTABLE", "00"),
+            ("CKA_ALWAYS_SENSITIVE", "00"),
+            ("CKA_LOCAL", "00"),
+            ("CKA_MODIFIABLE", "01"),
+            ("CKA_COPYABLE", "01"),
+            ("CKA_WRAP", "01"),
+            ("CKA_UNWRAP", "01"),
+            ("CKA_DERIVE", "01"),
+            ("CKA_SIGN", "01"),
+            ("CKA_DECRYPT", "00"),
+            ("CKA_PRIVATE", "00"),
+            ("CKA_TOKEN", "00"),
+            ("CKA_ID", "00000000000000000000000000000000"),
+            ("CKA_VALUE_LEN", "1000000000000000"),
+        ] {
+            chaos.tell(&format!("lie {attribute} {bytes}"));
+            let Err(TokenError::Unsupported(what)) = token.prove(&id, kind) else { panic!("{attribute} is believed") };
+            assert!(what.starts_with(attribute), "{what}");
+            chaos.tell("lie none");
+        }
+        assert_eq!(token.prove(&id, kind), Ok(()));
+        // A new key that lies is not left behind.
+        let id = KeyVersionId::new();
+        chaos.tell("lie CKA_EXTRACTABLE 01");
+        assert!(matches!(token.create(&id, kind), Err(TokenError::Unsupported(_))));
+        chaos.tell("lie none");
+        assert_eq!(token.exists(&id), Ok(false));
+        assert_eq!(chaos.calls(Function::C_SetAttributeValue), 0);
+    });
+}
+
+#[test]
+fn a_new_key_that_hides_is_waited_for() {
+    under_chaos(|_| {
+        let token = new_token(1, 1000);
+        let chaos = line();
+        chaos.tell("hide 700");
+        for kind in [ObjectKind::Cmk(KeySpec::Aes256), ObjectKind::Aud] {
+            let id = KeyVersionId::new();
+            let start = std::time::Instant::now();
+            token.create(&id, kind).expect("found in the end");
+            assert!(start.elapsed() >= Duration::from_millis(700));
+            assert_eq!(token.prove(&id, kind), Ok(()));
+        }
+        // One that does not appear at all is not used.
+        chaos.tell("hide 600000");
+        let id = KeyVersionId::new();
+        assert_eq!(token.create(&id, ObjectKind::Sys), Err(TokenError::NoSuchKey(id)));
+        chaos.tell("hide 0");
+        assert_eq!(token.status().epoch, 1);
+    });
+}
+
+#[test]
+fn a_token_that_hangs_costs_its_sessions_and_nobody_waits_for_it() {
+    under_chaos(|_| {
+        let token = new_token(3, 60_000);
+        let chaos = line();
+        assert_eq!(token.health(), Ok(()));
+        chaos.tell("hang C_GenerateRandom");
+        thread::scope(|scope| {
+            let hung: Vec<_> = (0..3).map(|_| scope.spawn(|| token.health())).collect();
+            while chaos.hanging() < 3 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            // The first finds out; the rest are told at once, long before the wait for a session is over.
+            for _ in 0..20 {
+                assert_eq!(token.health(), Err(TokenError::Busy));
+            }
+            assert_eq!(chaos.hanging(), 3);
+            chaos.tell("release");
+            for call in hung {
+                assert_eq!(call.join().expect("no panic"), Ok(()), "its session was good");
+            }
+        });
+        assert_eq!(token.health(), Ok(()));
+        assert_eq!((token.status().epoch, token.status().sessions_open), (1, 3));
+    });
+}
+
+#[test]
+fn a_token_that_is_sick_for_a_moment_is_not_put_on_a_lesser_suite() {
+    under_chaos(|_| {
+        drop(new_token(1, 50));
+        let chaos = line();
+        chaos.tell("fail C_EncryptInit CKR_DEVICE_ERROR times=3");
+        assert_eq!(Token::open(config(1, 50), pin("1234")).err().map(|e| e.to_string()).as_deref(), Some(SICK));
+        let token = Token::open(config(1, 50), pin("1234")).expect("well again");
+        assert_eq!(token.probe(), Ok(Suite::AesGcmCallerIv));
+    });
+}
+
+const SICK: &str = "the token failed: EncryptInit: DeviceError";

@@ -1,0 +1,257 @@
+//! Every return code from every function that Bulla calls: never a panic, never bytes that should not come, the right class.
+
+use std::collections::BTreeMap;
+
+use bulla_test_support::chaos::{Chaos, Function, RETURN_CODES};
+
+use super::tokens::{line, under_chaos};
+use super::*;
+
+/// What a code means, said here a second time and by name, so that the table in `errors` is held by something.
+#[rustfmt::skip]
+const MEANINGS: [(Meaning, &str); 8] = [
+    (Meaning::Tampered, "ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE SIGNATURE_INVALID SIGNATURE_LEN_RANGE WRAPPED_KEY_INVALID
+        WRAPPED_KEY_LEN_RANGE"),
+    (Meaning::Ambiguous, "GENERAL_ERROR FUNCTION_FAILED DEVICE_ERROR AEAD_DECRYPT_FAILED TOKEN_RESOURCE_EXCEEDED
+        OPERATION_CANCEL_FAILED KEY_EXHAUSTED PENDING SESSION_ASYNC_NOT_SUPPORTED SEED_RANDOM_REQUIRED OPERATION_NOT_VALIDATED
+        TOKEN_NOT_INITIALIZED PARAMETER_SET_NOT_SUPPORTED"),
+    (Meaning::Handle, "KEY_HANDLE_INVALID OBJECT_HANDLE_INVALID WRAPPING_KEY_HANDLE_INVALID UNWRAPPING_KEY_HANDLE_INVALID"),
+    (Meaning::Session, "CANCEL FUNCTION_CANCELED OPERATION_ACTIVE OPERATION_NOT_INITIALIZED SESSION_CLOSED SESSION_HANDLE_INVALID
+        SESSION_READ_ONLY"),
+    (Meaning::Away, "USER_NOT_LOGGED_IN USER_ANOTHER_ALREADY_LOGGED_IN USER_TOO_MANY_TYPES CRYPTOKI_NOT_INITIALIZED DEVICE_REMOVED
+        TOKEN_NOT_PRESENT TOKEN_NOT_RECOGNIZED SLOT_ID_INVALID LIBRARY_LOAD_FAILED FIPS_SELF_TEST_FAILED"),
+    (Meaning::Busy, "SESSION_COUNT HOST_MEMORY DEVICE_MEMORY"),
+    (Meaning::Unsupported, "ATTRIBUTE_READ_ONLY ATTRIBUTE_SENSITIVE ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID CURVE_NOT_SUPPORTED
+        DATA_INVALID DATA_LEN_RANGE DOMAIN_PARAMS_INVALID FUNCTION_NOT_PARALLEL FUNCTION_NOT_SUPPORTED KEY_SIZE_RANGE
+        MECHANISM_INVALID MECHANISM_PARAM_INVALID RANDOM_NO_RNG RANDOM_SEED_NOT_SUPPORTED SESSION_PARALLEL_NOT_SUPPORTED
+        TEMPLATE_INCOMPLETE TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED UNWRAPPING_KEY_SIZE_RANGE WRAPPING_KEY_SIZE_RANGE"),
+    // Refused PINs too: none of these functions but C_Login takes one.
+    (Meaning::Fault, "ACTION_PROHIBITED ARGUMENTS_BAD BUFFER_TOO_SMALL CANT_LOCK CRYPTOKI_ALREADY_INITIALIZED EXCEEDED_MAX_ITERATIONS
+        FUNCTION_REJECTED INFORMATION_SENSITIVE KEY_CHANGED KEY_FUNCTION_NOT_PERMITTED KEY_INDIGESTIBLE KEY_NEEDED KEY_NOT_NEEDED
+        KEY_NOT_WRAPPABLE KEY_TYPE_INCONSISTENT KEY_UNEXTRACTABLE MUTEX_BAD MUTEX_NOT_LOCKED NEED_TO_CREATE_THREADS NEW_PIN_MODE
+        NEXT_OTP NO_EVENT PIN_EXPIRED PIN_INCORRECT PIN_INVALID PIN_LEN_RANGE PIN_LOCKED PIN_TOO_WEAK PUBLIC_KEY_INVALID
+        SAVED_STATE_INVALID SESSION_EXISTS SESSION_READ_ONLY_EXISTS SESSION_READ_WRITE_SO_EXISTS STATE_UNSAVEABLE
+        UNWRAPPING_KEY_TYPE_INCONSISTENT USER_ALREADY_LOGGED_IN USER_PIN_NOT_INITIALIZED USER_TYPE_INVALID
+        WRAPPING_KEY_TYPE_INCONSISTENT"),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Tampered,
+    Ambiguous,
+    Handle,
+    Session,
+    Away,
+    Busy,
+    Unsupported,
+    Fault,
+}
+
+/// All codes with their meaning; none is missing, none is said twice.
+fn codes() -> BTreeMap<String, Meaning> {
+    let mut codes = BTreeMap::new();
+    for (meaning, names) in MEANINGS {
+        for name in names.split_whitespace() {
+            assert!(codes.insert(format!("CKR_{name}"), meaning).is_none(), "{name} twice");
+        }
+    }
+    for (name, _) in RETURN_CODES {
+        assert!(codes.contains_key(*name), "{name} has no meaning here");
+    }
+    assert_eq!(codes.len(), RETURN_CODES.len());
+    // A vendor's own code, and one that nobody knows.
+    codes.insert("0x80000001".to_owned(), Meaning::Ambiguous);
+    codes.insert("0x1ff".to_owned(), Meaning::Ambiguous);
+    codes
+}
+
+const SECRET: &[u8] = b"not to be seen";
+
+/// A token with its keys, and what is done on it.
+struct Bench {
+    token: Token,
+    chaos: Chaos,
+    cmk: KeyVersionId,
+    int: KeyVersionId,
+    wrapped: Wrapped,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let token = new_token(2, 1000);
+        let (cmk, int) = (new_key(&token), KeyVersionId::new());
+        token.create(&int, ObjectKind::Int).expect("create");
+        let wrapped = token.wrap(suite(), &cmk, SECRET, &context("a")).expect("wrap");
+        Self { token, chaos: line(), cmk, int, wrapped }
+    }
+
+    /// Does what calls this function. Nothing comes back that was not asked for.
+    fn exercise(&self, function: &str) -> Result<(), TokenError> {
+        let (token, a) = (&self.token, context("a"));
+        match function {
+            "C_DecryptInit" | "C_Decrypt" => {
+                token.unwrap(suite(), &self.cmk, &self.wrapped, &a).map(|secret| assert_eq!(*secret, SECRET))
+            }
+            "C_EncryptInit" | "C_Encrypt" => token.wrap(suite(), &self.cmk, SECRET, &a).map(|wrapped| {
+                assert!(!wrapped.windows(SECRET.len()).any(|w| w == SECRET));
+            }),
+            "C_GenerateRandom" => token.health(),
+            "C_SignInit" | "C_Sign" => token.mac(&self.int, b"input").map(drop),
+            "C_VerifyInit" | "C_Verify" | "C_GetAttributeValue" => token.prove(&self.int, ObjectKind::Int),
+            "C_FindObjectsInit" | "C_FindObjects" | "C_FindObjectsFinal" => token.exists(&self.cmk).map(|found| assert!(found)),
+            "C_GetSessionInfo" => token.mac(&KeyVersionId::new(), b"input").map(|_| panic!("no such key")),
+            "C_GenerateKey" => token.create(&KeyVersionId::new(), ObjectKind::Int),
+            "C_GenerateKeyPair" => token.create(&KeyVersionId::new(), ObjectKind::Aud),
+            "C_DestroyObject" => token.destroy(&self.int),
+            other => panic!("{other} is in no exercise"),
+        }
+    }
+
+    /// Waits until the token is served. A session on which a call was kept from ending its operation is noticed, and replaced.
+    fn until_back(&self) {
+        let start = std::time::Instant::now();
+        while let Err(error) = self.exercise("C_Decrypt") {
+            assert_eq!(error, TokenError::Gone);
+            assert!(start.elapsed() < Duration::from_secs(20), "not back");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// What must come of a function that always answers a code of this meaning.
+fn expected(function: &str, meaning: Meaning, found: &TokenError) -> bool {
+    let canary_dead = matches!(function, "C_DecryptInit" | "C_Decrypt");
+    match meaning {
+        Meaning::Tampered => *found == TokenError::Tampered,
+        Meaning::Ambiguous if canary_dead => *found == TokenError::Gone,
+        Meaning::Ambiguous | Meaning::Handle | Meaning::Fault => matches!(found, TokenError::Fault(_)),
+        Meaning::Session | Meaning::Away => *found == TokenError::Gone,
+        Meaning::Busy => *found == TokenError::Busy,
+        Meaning::Unsupported => matches!(found, TokenError::Unsupported(_)),
+    }
+}
+
+/// Whether the library may have taken the code for no failure. It drops what C_FindObjectsFinal answers (the search that is left open
+/// is noticed by the next), and reads attributes that are there although the token says that some are not.
+fn dropped(function: &str, code: &str, outcome: &Result<(), TokenError>) -> bool {
+    match function {
+        "C_FindObjectsFinal" => matches!(outcome, Ok(()) | Err(TokenError::Gone)),
+        "C_GetAttributeValue" => *outcome == Ok(()) && matches!(code, "CKR_ATTRIBUTE_SENSITIVE" | "CKR_ATTRIBUTE_TYPE_INVALID"),
+        _ => false,
+    }
+}
+
+const AT_WORK: [&str; 17] = [
+    "C_DecryptInit",
+    "C_Decrypt",
+    "C_EncryptInit",
+    "C_Encrypt",
+    "C_GenerateRandom",
+    "C_SignInit",
+    "C_Sign",
+    "C_VerifyInit",
+    "C_Verify",
+    "C_GetAttributeValue",
+    "C_FindObjectsInit",
+    "C_FindObjects",
+    "C_FindObjectsFinal",
+    "C_GetSessionInfo",
+    "C_GenerateKey",
+    "C_GenerateKeyPair",
+    "C_DestroyObject",
+];
+
+#[test]
+fn every_code_of_every_function_at_work_has_its_class() {
+    under_chaos(|_| {
+        let bench = Bench::new();
+        let mut wrong = Vec::new();
+        for function in AT_WORK {
+            for (code, meaning) in codes() {
+                // `late`: the function has done its work, so there is something that could leak.
+                for late in ["", "late"] {
+                    // A key that was made, or is gone, is no leak, and costs time.
+                    if late == "late" && matches!(function, "C_GenerateKey" | "C_GenerateKeyPair" | "C_DestroyObject") {
+                        continue;
+                    }
+                    bench.chaos.tell(&format!("fail {function} {code} {late}"));
+                    let outcome = bench.exercise(function);
+                    bench.chaos.tell("clear");
+                    let said = format!("{outcome:?}");
+                    assert!(!said.contains("not to be seen"), "{said}");
+                    if !dropped(function, &code, &outcome)
+                        && !outcome.as_ref().is_err_and(|found| expected(function, meaning, found))
+                    {
+                        wrong.push(format!("{function} {code} {late}: {said} for {meaning:?}"));
+                    }
+                    bench.until_back();
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+        assert_eq!(bench.exercise("C_Decrypt"), Ok(()));
+    });
+}
+
+/// Opening a token: what fails is answered with the right class, at once, and leaves nothing behind.
+#[test]
+fn every_code_of_every_function_at_opening_has_its_class() {
+    under_chaos(|_| {
+        drop(new_token(2, 1000));
+        let chaos = line();
+        let mut wrong = Vec::new();
+        for function in AT_OPENING {
+            for (code, meaning) in codes() {
+                let logins = chaos.calls(Function::C_Login);
+                chaos.tell(&format!("fail {function} {code}"));
+                let opened = Token::open(config(2, 1000), pin("1234"));
+                chaos.tell("clear");
+                let logins = chaos.calls(Function::C_Login) - logins;
+                let outcome = opened.map(drop);
+                if !allowed(function, &code, meaning, &outcome) || logins > 1 {
+                    wrong.push(format!("{function} {code}: {outcome:?} for {meaning:?}, {logins} logins"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        assert_eq!(token.health(), Ok(()));
+    });
+}
+
+const AT_OPENING: [&str; 13] = [
+    "C_Initialize",
+    "C_GetSlotList",
+    "C_GetTokenInfo",
+    "C_OpenSession",
+    "C_Login",
+    "C_GetMechanismInfo",
+    "C_GenerateKey",
+    "C_GenerateRandom",
+    "C_EncryptInit",
+    "C_Encrypt",
+    "C_DecryptInit",
+    "C_Decrypt",
+    "C_CloseSession",
+];
+
+/// What may come of opening a token while a function always answers a code.
+fn allowed(function: &str, code: &str, meaning: Meaning, outcome: &Result<(), TokenError>) -> bool {
+    match (function, outcome) {
+        ("C_Login", Err(TokenError::Pin)) => code.contains("PIN") || code == "CKR_NEXT_OTP",
+        // Believed, and found not to be so with the first key.
+        ("C_Login", Err(TokenError::Gone)) if code == "CKR_USER_ALREADY_LOGGED_IN" => true,
+        // The library is not there, or the slots cannot be listed: nothing was found.
+        ("C_Initialize", found) => matches!(found, Err(TokenError::Fault(_))),
+        ("C_GetSlotList" | "C_GetTokenInfo", found) => matches!(found, Err(TokenError::Absent(_))),
+        // A mechanism that is refused may be another suite's turn: S3 does without GCM.
+        ("C_GetMechanismInfo", Err(TokenError::Unsupported(_))) => {
+            code == "CKR_MECHANISM_INVALID" || meaning == Meaning::Unsupported
+        }
+        ("C_EncryptInit" | "C_Encrypt" | "C_DecryptInit" | "C_Decrypt", Err(TokenError::Unsupported(_))) => {
+            matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Tampered)
+        }
+        (_, Err(found)) => expected("C_Decrypt", meaning, found) || expected("", meaning, found),
+        (_, Ok(())) => false,
+    }
+}
