@@ -23,6 +23,8 @@ has_softhsm() {
   command -v softhsm2-util >/dev/null && any /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so
 }
 has_postgresql() { command -v initdb >/dev/null || any /usr/lib/postgresql/*/bin/initdb; }
+has_mariadb() { command -v mariadb-install-db >/dev/null && any /usr/sbin/mariadbd; }
+has_faketime() { any /usr/lib/*/faketime/libfaketime.so.1; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_node() { command -v node >/dev/null; }
 has_nss() { any /usr/lib/*/libsoftokn3.so /usr/lib64/libsoftokn3.so; }
@@ -39,6 +41,8 @@ has_softhsm    | SoftHSM2, the PKCS#11 token in software  | softhsm2
 '
 needs_test='
 has_postgresql | the PostgreSQL server programs           | postgresql
+has_mariadb    | the MariaDB server programs              | mariadb-server-core mariadb-client-core
+has_faketime   | libfaketime, for a clock that is ahead   | libfaketime
 has_venv       | Python 3 with venv                       | python3 python3-venv
 has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm

@@ -13,17 +13,19 @@ use crate::api::{Limits, Service};
 use crate::audit::{Audit, AuditConfig, AuditError, OpenIntent};
 use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
+use crate::auth::access_point::AccessPoints;
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Instance};
 use crate::errand::Errands;
 use crate::http;
 use crate::ids::NodeId;
 use crate::integrity::RowKey;
 use crate::jobs::Jobs;
 use crate::keys::{KeyLimits, Keys, UseLimits};
-use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, Metrics, Snapshot, TokenFigures};
+use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, Metrics, RotationFigures, Snapshot, TokenFigures};
 use crate::process;
 use crate::secrets::Secrets;
+use crate::servers::{ServerOptions, Servers, Tls};
 use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
 use crate::token::{Selector, Token, TokenConfig};
 use patience::Patience;
@@ -263,26 +265,33 @@ impl Server {
         let clock = Clock::System;
         let row = &base.deployment;
         let errands = Errands::new(Arc::clone(&audit), Arc::clone(&base.store), row.region.clone(), node, clock.clone());
-        let errands = Arc::new(errands);
         let (store, token) = (Arc::clone(&base.store), Arc::clone(&base.token));
-        let keys = Keys::new(store, token, Arc::clone(&errands), clock.clone(), row.suite, key_limits(config));
+        let keys = Keys::new(store, token, Arc::new(errands), clock.clone(), row.suite, key_limits(config), base.sys());
         let keys = Arc::new(keys);
         let secrets = Arc::new(Secrets::new(
             Arc::clone(&base.store),
             Arc::clone(&keys),
-            errands,
             clock.clone(),
             row.id,
             row.region.clone(),
             config.quotas.secrets,
+            servers(config)?,
         ));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
-        let auth = Auth::new(credentials, row.region.clone(), node, config.limits.nonces);
+        let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone());
+        let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &keys, &audit, &alarms));
-        let jobs =
-            Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), row.system_keys(), node, clock.clone());
+        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms));
+        let jobs = Jobs::new(
+            Arc::clone(&base.store),
+            Arc::clone(&keys),
+            Arc::clone(&secrets),
+            Arc::clone(&audit),
+            row.system_keys(),
+            node,
+            clock.clone(),
+        );
         let limits = Limits { requests_per_second: config.limits.requests_per_second };
         let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
         let Base { store, token, .. } = base;
@@ -337,6 +346,29 @@ fn key_limits(config: &Config) -> KeyLimits {
     KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses }
 }
 
+/// The servers whose accounts are rotated.
+///
+/// # Errors
+/// When the file of a password is not named.
+pub fn servers(config: &Config) -> Result<Servers, Failure> {
+    let options = |instance: &Instance| {
+        let options = ServerOptions {
+            engine: instance.engine,
+            host: instance.host.clone(),
+            port: instance.port(),
+            database: instance.database.clone(),
+            administrator: instance.administrator.clone(),
+            password_file: instance.password()?,
+            tls: instance.ca_file.clone().map_or(Tls::Off, Tls::Verified),
+            account_host: instance.account_host.clone(),
+            accounts: instance.accounts.clone(),
+        };
+        Ok((instance.id.clone(), options))
+    };
+    let servers: Result<Vec<_>, Failure> = config.rotation.instance.iter().map(options).collect();
+    Ok(Servers::new(servers?))
+}
+
 fn http_config(config: &Config) -> Result<http::Config, Failure> {
     let server = &config.server;
     let ms = Duration::from_millis;
@@ -369,14 +401,16 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
 fn figures(
     base: &Base,
     keys: &Arc<Keys>,
+    secrets: &Arc<Secrets>,
     audit: &Arc<Audit>,
     alarms: &Arc<AtomicU64>,
 ) -> impl Fn() -> Snapshot + Send + Sync + 'static {
-    let (token, store) = (Arc::clone(&base.token), Arc::clone(&base.store));
+    let (token, store, secrets) = (Arc::clone(&base.token), Arc::clone(&base.store), Arc::clone(secrets));
     let (keys, audit, alarms) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms));
     move || {
         let uses = keys.use_figures();
         let (token, store, audit) = (token.status(), store.status(), audit.stats());
+        let (rotated, failed) = secrets.rotation_counts();
         Snapshot {
             token: TokenFigures {
                 up: token.up,
@@ -402,6 +436,7 @@ fn figures(
                 checkpoint_failures: audit.checkpoint_failures,
             },
             keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest },
+            rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
             integrity_alarms: alarms.load(Ordering::Relaxed),
         }
     }

@@ -4,6 +4,8 @@
 //! values on. Unknown keys are refused. Every key can come from the environment: `BULLA_`, then the path with `__` between its
 //! parts, e.g. `BULLA_TOKEN__PIN_FILE`; a variable without `__` is none of ours, but for `BULLA_REGION`. Secrets are named by file, never given.
 
+mod rotation;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -13,6 +15,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use ipnet::IpNet;
 use serde::Deserialize;
+
+pub use rotation::{Instance, Rotation};
 
 use crate::ids::Region;
 use crate::process::LockMemory;
@@ -42,6 +46,9 @@ pub struct Config {
     /// Bounds on master keys.
     #[serde(default)]
     pub keys: Keys,
+    /// The servers whose accounts are rotated.
+    #[serde(default)]
+    pub rotation: Rotation,
 }
 
 /// `[server]`
@@ -159,24 +166,27 @@ impl Token {
     /// # Errors
     /// When it cannot be read.
     pub fn pin(&self) -> Result<Pin, ConfigError> {
-        let path = match (&self.pin_file, &self.pin_credential) {
-            (Some(_), Some(_)) => return Err(ConfigError("token: name pin_file or pin_credential, not both".into())),
-            (Some(file), None) => file.clone(),
-            (None, Some(name)) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
-                    .ok_or(ConfigError("token.pin_credential: systemd gave no credentials ($CREDENTIALS_DIRECTORY)".into()))?;
-                Path::new(&folder).join(name)
-            }
-            (None, None) => {
-                let pin = rpassword::prompt_password("PIN of the token: ").map_err(|e| {
-                    ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}"))
-                })?;
-                return Ok(Pin::new(pin));
-            }
+        let Some(path) = secret_file("token.pin", self.pin_file.as_deref(), self.pin_credential.as_deref())? else {
+            let pin = rpassword::prompt_password("PIN of the token: ")
+                .map_err(|e| ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}")))?;
+            return Ok(Pin::new(pin));
         };
         let mut text = fs::read_to_string(&path).map_err(|e| ConfigError(format!("PIN file {}: {e}", path.display())))?;
         text.truncate(text.trim_end_matches(['\r', '\n']).len());
         Ok(Pin::new(text))
+    }
+}
+
+/// The file of a secret that the settings `NAME_file` and `NAME_credential` (of systemd) tell, if one does.
+fn secret_file(name: &str, file: Option<&Path>, credential: Option<&str>) -> Result<Option<PathBuf>, ConfigError> {
+    match (file, credential) {
+        (Some(_), Some(_)) => Err(ConfigError(format!("name {name}_file or {name}_credential, not both"))),
+        (Some(file), None) => Ok(Some(file.to_owned())),
+        (None, Some(credential)) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) => Ok(Some(Path::new(&folder).join(credential))),
+            None => Err(ConfigError(format!("{name}_credential: systemd gave no credentials ($CREDENTIALS_DIRECTORY)"))),
+        },
+        (None, None) => Ok(None),
     }
 }
 
@@ -339,7 +349,7 @@ impl Config {
         if self.server.max_concurrent == 0 || self.token.sessions == 0 || self.database.connections == 0 {
             return wrong("server.max_concurrent, token.sessions and database.connections are at least 1");
         }
-        Ok(())
+        self.rotation.check()
     }
 }
 

@@ -65,6 +65,10 @@ pub enum Error {
     Lacking(Cow<'static, str>),
     /// OpenKmsService: it is open.
     ServiceOpened,
+    /// Secrets of this type need a service that only the cloud has.
+    SecretTypeNotSupported,
+    /// Another secret manages the account.
+    AccountManaged,
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.
@@ -97,6 +101,20 @@ pub enum Error {
     KeyUsesExhausted,
     /// An alias where only a key id may stand.
     AliasNotAllowed,
+    /// An import operation on a key whose material the service made.
+    OriginNotSupported,
+    /// Imported material does not decrypt, has the wrong length, or is not what was imported before.
+    KeyMaterialInvalid,
+    /// An import token that was not issued for this key.
+    ImportTokenInvalid,
+    /// An import token whose day is over.
+    ImportTokenExpired,
+    /// No such access point, policy, network rule or client key.
+    ResourceNotFound,
+    /// One of that name exists.
+    ResourceExists,
+    /// Something else names it.
+    ResourceInUse,
     /// A ProtectionLevel that the token does not have.
     ProtectionLevelNotSupported,
     /// DryRun: it would have succeeded.

@@ -160,8 +160,14 @@ text_id! {
     UserName: "1 to 64 letters, digits and _.@-", |t| within(t, 64, in_simple_name);
     /// A policy's name, unique in the account.
     PolicyName: "1 to 128 letters, digits and _.@-", |t| within(t, 128, in_simple_name);
-    /// The public half of an access key.
-    AccessKeyId: "1 to 64 letters, digits and dots", |t| within(t, 64, |c| c.is_ascii_alphanumeric() || c == '.');
+    /// What a signed request names: the public half of an access key, or the id of a client key.
+    AccessKeyId: "1 to 64 letters, digits, dots and hyphens", |t| within(t, 64, |c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    /// An application access point, unique in the account.
+    AccessPointName: "1 to 128 letters, digits and _.@-", |t| within(t, 128, in_simple_name);
+    /// A permission policy of access points, unique in the account.
+    AccessPolicyName: "1 to 128 letters, digits and _.@-", |t| within(t, 128, in_simple_name);
+    /// A network rule of such policies, unique in the account.
+    NetworkRuleName: "1 to 128 letters, digits and _.@-", |t| within(t, 128, in_simple_name);
     /// A secret's name, unique in account and region (CreateSecret: 1 to 192 characters, not beginning `acs/`).
     SecretName: "1 to 192 letters, digits and _/+=.@-, not beginning acs/",
         |t| within(t, 192, in_secret_name) && !t.starts_with("acs/");
@@ -170,6 +176,11 @@ text_id! {
         |t| within(t, 64, |c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
     /// A label on one version of a secret.
     Stage: "1 to 64 letters, digits and _/+=.@-", |t| within(t, 64, in_secret_name);
+    /// A database server whose accounts are rotated, as secrets name it (CreateSecret, ExtendedConfig: DBInstanceId).
+    InstanceId: "1 to 64 letters, digits and _.@-", |t| within(t, 64, in_simple_name);
+    /// An account on such a server. PostgreSQL allows 63 bytes; no name needs escaping between quotes.
+    AccountName: "1 to 63 letters, digits and _.@$-",
+        |t| within(t, 63, |c| c.is_ascii_alphanumeric() || "_.@$-".contains(c));
     /// Another name of a key, with its prefix `alias/` (CreateAlias: 1 to 255 characters in all).
     Alias: "alias/ and letters, digits, _ - /, at most 255 characters", |t| {
         t.len() <= 255
@@ -193,6 +204,26 @@ impl AccessKeyId {
         let random = Uuid::new_v4().as_u128() ^ (Uuid::new_v4().as_u128() << 6);
         let tail = (0..20).map(|i| char::from(ALPHABET[(random >> (5 * i) & 31) as usize]));
         Self("BLLA".chars().chain(tail).collect())
+    }
+
+    /// How the ids of client keys begin.
+    pub const CLIENT_KEY_PREFIX: &'static str = "KAAP.";
+
+    /// A new random id of a client key: `KAAP.` and a UUID.
+    pub fn of_client_key() -> Self {
+        Self(format!("{}{}", Self::CLIENT_KEY_PREFIX, Uuid::new_v4()))
+    }
+
+    /// Whether it can only be a client key's.
+    pub fn is_client_key(&self) -> bool {
+        self.0.starts_with(Self::CLIENT_KEY_PREFIX)
+    }
+}
+
+impl VersionId {
+    /// A name for a version that the service makes by itself.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
     }
 }
 

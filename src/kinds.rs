@@ -82,11 +82,42 @@ words! {
         PendingDeletion = "PendingDeletion",
         /// Its window is over. Never shown: such a key is not found; the row stays while a secret names it.
         Deleted = "Deleted",
+        /// Has no material: none was imported yet, or it was deleted or has expired. Origin EXTERNAL only.
+        PendingImport = "PendingImport",
+    }
+    /// What a policy of an access point allows (CreatePolicy, Permissions).
+    AccessPermission {
+        /// To use keys: encrypt, decrypt, make data keys, sign, verify, MAC.
+        KeyUser = "RbacPermission/Template/CryptoServiceKeyUser",
+        /// To read secrets.
+        SecretUser = "RbacPermission/Template/CryptoServiceSecretUser",
     }
     /// Where key material comes from (CreateKey, Origin).
     Origin {
         /// Made on the token.
         Service = "Aliyun_KMS",
+        /// Imported by the caller.
+        External = "EXTERNAL",
+    }
+    /// How imported material is encrypted on its way here (GetParametersForImport, WrappingAlgorithm).
+    ImportAlgorithm {
+        /// RSA PKCS #1 version 1.5.
+        Pkcs1 = "RSAES_PKCS1_V1_5",
+        /// RSA-OAEP with SHA-1 and MGF1 of the same.
+        OaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256 and MGF1 of the same.
+        OaepSha256 = "RSAES_OAEP_SHA_256",
+    }
+    /// Where the material of an EXTERNAL key's version is. Not on the wire.
+    MaterialState {
+        /// On its way to the token.
+        Importing = "Importing",
+        /// On the token.
+        Present = "Present",
+        /// On its way off the token.
+        Removing = "Removing",
+        /// Not on the token; only the same may come again.
+        Absent = "Absent",
     }
     /// Where key material lives (CreateKey, ProtectionLevel).
     ProtectionLevel {
@@ -99,6 +130,41 @@ words! {
     SecretType {
         /// A value that the caller manages.
         Generic = "Generic",
+        /// Accounts of a database server, whose passwords the service changes.
+        Rds = "Rds",
+        /// Accounts of a cloud service; not served.
+        Redis = "Redis",
+        /// Accounts of a cloud service; not served.
+        PolarDb = "PolarDB",
+        /// Access keys of a cloud service; not served.
+        RamCredentials = "RAMCredentials",
+        /// Accounts of a cloud's machines; not served.
+        Ecs = "ECS",
+    }
+    /// What speaks the protocol of a server whose accounts are rotated.
+    Engine {
+        /// PostgreSQL 10 or later, where SCRAM verifiers are known.
+        Postgres = "postgresql",
+        /// MariaDB.
+        MariaDb = "mariadb",
+        /// MySQL 5.7 or later.
+        MySql = "mysql",
+    }
+    /// How many accounts a managed secret takes turns between (CreateSecret, ExtendedConfig: SecretSubType).
+    SecretSubType {
+        /// One, whose password changes in place.
+        SingleUser = "SingleUser",
+        /// Two, of which the one that is not served gets the new password.
+        DoubleUsers = "DoubleUsers",
+    }
+    /// Whether a managed secret is rotated by itself (GetSecretValue).
+    AutomaticRotation {
+        /// It is.
+        Enabled = "Enabled",
+        /// It is not.
+        Disabled = "Disabled",
+        /// The last attempt failed.
+        Invalid = "Invalid",
     }
     /// What can carry tags (TagResources, ResourceType).
     ResourceType {

@@ -9,6 +9,7 @@
 //! | [`failpoint`] | where tests let the process die; empty in a release build |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
+//! | [`servers`] | the database servers of others, whose accounts are rotated |
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
 //! | [`auth`] | who calls and what they may |
@@ -43,6 +44,7 @@ pub mod metrics;
 pub mod process;
 pub mod secret;
 pub mod secrets;
+pub mod servers;
 pub mod store;
 pub mod tags;
 pub mod token;

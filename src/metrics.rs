@@ -23,6 +23,8 @@
 //! | `bulla_audit_checkpoint_failures_total` | counter | checkpoint signatures that the token did not give |
 //! | `bulla_key_uses_total` | counter | encryptions under master keys by this node |
 //! | `bulla_key_version_uses_highest` | gauge | the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31 |
+//! | `bulla_rotations_total{result}` | counter | rotations of managed secrets that were `done`, and attempts that `failed` |
+//! | `bulla_rotations_failing` | gauge | managed secrets, of all nodes, whose last attempt failed; absent while the database is away |
 //! | `bulla_integrity_alarms_total` | counter | stored bytes that did not verify. Anything but 0 needs a person |
 
 use std::fmt;
@@ -49,8 +51,21 @@ pub struct Snapshot {
     pub audit: AuditFigures,
     /// The use of master keys.
     pub keys: KeyFigures,
+    /// The rotations.
+    pub rotations: RotationFigures,
     /// Stored bytes that did not verify, since start.
     pub integrity_alarms: u64,
+}
+
+/// Figures of the rotation of managed secrets.
+#[derive(Debug, Clone, Default)]
+pub struct RotationFigures {
+    /// Done since start.
+    pub done: u64,
+    /// Attempts that failed since start.
+    pub failed: u64,
+    /// Secrets whose last attempt failed; none while nobody can tell.
+    pub failing: Option<i64>,
 }
 
 /// Figures of the token layer. Counts are since start.
@@ -192,7 +207,8 @@ impl Metrics {
 
 #[rustfmt::skip]
 fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
-    let Snapshot { token, database, audit, keys, integrity_alarms } = now;
+    let Snapshot { token, database, audit, keys, rotations, integrity_alarms } = now;
+    let results = [("done", rotations.done), ("failed", rotations.failed)];
     [
         gauge("bulla_token_up", "1 while the token answers.", f64::from(u8::from(token.up))),
         counter("bulla_token_epochs_total", "Connections to the token.", token.epochs),
@@ -213,9 +229,11 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         counter("bulla_audit_checkpoint_failures_total", "Missing checkpoint signatures.", audit.checkpoint_failures),
         counter("bulla_key_uses_total", "Encryptions under master keys.", keys.uses),
         gauge("bulla_key_version_uses_highest", "The most uses reserved of one key version.", keys.highest_uses as f64),
+        counters("bulla_rotations_total", "Rotations of managed secrets.", "result", &results),
         counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
     ]
     .into_iter()
+    .chain(rotations.failing.map(|n| gauge("bulla_rotations_failing", "Secrets whose last attempt failed.", n as f64)))
     .filter(|family| !family.get_metric().is_empty())
 }
 
@@ -295,6 +313,7 @@ mod tests {
         metrics.set_source(move || Snapshot {
             token: TokenFigures { operations: one(), errors: one(), ..TokenFigures::default() },
             database: DatabaseFigures { retries: one(), ..DatabaseFigures::default() },
+            rotations: RotationFigures { failing: Some(1), ..RotationFigures::default() },
             ..Snapshot::default()
         });
         for name in metrics.render(0).lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()) {

@@ -1,6 +1,6 @@
 //! Secrets as types: no Debug of their content, no Clone, no Serialize; wiped when dropped.
 //!
-//! Owns: the four kinds of secret bytes that pass through the process. `expose` is called where bytes must leave the type
+//! Owns: the kinds of secret bytes that pass through the process. `expose` is called where bytes must leave the type
 //! (envelope, wire encoding, signatures, token); a test holds the list of those places. Used by all.
 
 use std::fmt;
@@ -61,6 +61,21 @@ impl<'de> serde::Deserialize<'de> for Plaintext {
     }
 }
 
+/// Key material that a caller imports, where the token cannot unwrap it itself.
+pub struct KeyMaterial(Zeroizing<Vec<u8>>);
+
+impl KeyMaterial {
+    /// Takes the bytes over.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// The secret half of an access key: ASCII text, the HMAC key of request signatures.
 pub struct AccessKeySecret(Zeroizing<Vec<u8>>);
 
@@ -73,6 +88,26 @@ impl AccessKeySecret {
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// The password of a PKCS #12 file, chosen by the caller who gets it: 8 to 64 characters (CreateClientKey).
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Password {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(d)?);
+        match text.chars().count() {
+            8..=64 => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("8 to 64 characters")),
+        }
     }
 }
 
@@ -91,4 +126,28 @@ impl Pin {
     }
 }
 
-redacted!(DataKey, Plaintext, AccessKeySecret, Pin);
+/// The password of an account on a managed server: 1 to 128 printable ASCII characters, which every server takes unchanged.
+pub struct AccountPassword(Zeroizing<String>);
+
+impl AccountPassword {
+    /// Takes the text over; none when it is no such password.
+    pub fn new(text: String) -> Option<Self> {
+        let text = Zeroizing::new(text);
+        let valid = (1..=128).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        valid.then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for AccountPassword {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let expected = || serde::de::Error::custom("expected 1 to 128 printable ASCII characters");
+        Self::new(String::deserialize(d)?).ok_or_else(expected)
+    }
+}
+
+redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, AccountPassword, Password, Pin);

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics",   &["bottom"]),
     ("audit",     &["bottom"]),
     ("token",     &["ids", "secret", "canonical", "kinds"]),
+    ("servers",   &["ids", "secret", "kinds"]), // what happens on the servers of others; nothing else connects to them
     ("store",     &["ids", "kinds", "clock", "canonical", "integrity"]), // never a secret in the clear
     ("error",     &["bottom", "envelope", "audit", "token", "store"]),   // the From impls
     ("wire",      &["ids", "clock", "secret", "error"]),
@@ -30,12 +31,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("errand",    &["bottom", "error", "wire", "audit", "store", "auth"]),
     ("tags",      &["bottom", "error", "store"]),
     ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth", "errand", "tags"]),
-    ("secrets",   &["bottom", "error", "integrity", "envelope", "store", "auth", "errand", "tags", "keys"]), // never the token
+    ("secrets",   &["bottom", "error", "integrity", "envelope", "servers", "store", "auth", "errand", "tags", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
     ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
-    ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "store", "wire",
-                    "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
+    ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "servers",
+                    "store", "wire", "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
     ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
                     "app", "cli"]),
@@ -45,7 +46,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that only one part of the program may know, so that it can be replaced there.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("cryptoki", &["token"]),
-    ("diesel", &["store"]),
+    ("diesel", &["store", "servers"]), // servers: libpq, with TLS
+    ("mysql", &["servers"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("actix_web", &["http"]),
@@ -54,6 +56,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["http"]),
     ("figment", &["config"]),
     ("clap", &["cli", "main"]),
+    ("p12_keystore", &["auth"]),
+    ("rcgen", &["auth"]),
 ];
 
 /// Where a secret's bytes leave their type (files and folders of src/), and what for.
@@ -63,6 +67,9 @@ const EXPOSING: &[(&str, &str)] = &[
     ("wire/encode/", "SecretData in the answer"),
     ("wire/signature/", "the HMAC key of a request's signature"),
     ("auth/access_key.rs", "an access key's secret on its way under SYS"),
+    ("auth/access_point/pkcs12.rs", "the password of a client key's file"),
+    ("secrets/account.rs", "the JSON form of an account"),
+    ("servers/", "passwords of accounts on their way to the servers"),
     ("api/fields.rs", "the length limit of SecretData"),
     ("admin/", "a new access key's secret, shown once"),
 ];

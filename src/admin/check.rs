@@ -1,7 +1,7 @@
 //! `bulla check`: whether a server would start, and what is wrong if not.
 
 use crate::admin::output::Output;
-use crate::app::{Base, Failure, context};
+use crate::app::{Base, Failure, context, servers};
 use crate::config::Config;
 use crate::ids::KeyVersionId;
 use crate::keys::mismatch;
@@ -29,6 +29,10 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     base.store.health().map_err(context("database"))?;
     let folder = &config.audit.directory;
     tempfile::tempfile_in(folder).map_err(context(format!("audit folder {}", folder.display())))?;
+    let servers = servers(config)?;
+    for (id, server) in servers.iter() {
+        server.health().map_err(context(format!("rotation.instance {id}")))?;
+    }
     Ok(Output::one([
         ("Deployment", base.deployment.id.to_string()),
         ("Region", base.deployment.region.to_string()),
@@ -38,6 +42,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         ("HalfMade", list(&mismatch.half_made)),
         ("Database", "answers, with the schema of this program".into()),
         ("Audit", "folder can be written".into()),
+        ("ManagedServers", format!("{}, which let their administrators in", servers.iter().count())),
     ]))
 }
 

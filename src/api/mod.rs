@@ -4,6 +4,7 @@
 //!
 //! Adding an operation is one file beside the others and one line in [`table`].
 
+mod access_points;
 mod cloud;
 mod event;
 mod fields;
@@ -153,6 +154,8 @@ pub enum Resource<'a> {
     KeyOf(&'a Alias),
     /// The account's aliases as a whole.
     Aliases,
+    /// Things of a kind that policies do not otherwise speak of: the account's as a whole, or one by name.
+    Other(&'static str, Option<&'a str>),
     /// Nothing in particular: only a policy on `*` allows it.
     Everything,
 }
@@ -166,6 +169,11 @@ impl Resource<'_> {
             Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
             Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
             Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
+            Resource::Other(kind, None) => (cx.caller.arn(None, kind), ask(None, kind)),
+            Resource::Other(kind, Some(name)) => {
+                let relative = format!("{kind}/{name}");
+                (cx.caller.arn(None, &relative), ask(None, &relative))
+            }
             Resource::Secret(secret) => {
                 let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));
                 (cx.caller.arn(home, &relative), ask(home, &relative))

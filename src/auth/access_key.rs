@@ -1,6 +1,6 @@
 //! Access keys: making them, and finding what a request needs to know of one.
 //!
-//! Owns: the binding of an access key's secret to its owner under SYS, and the cache of credentials. Must not know: HTTP.
+//! Owns: the binding of an access key's secret to its owner under SYS, and the cache of credentials, client keys' included. Must not know: HTTP.
 //! Called by: auth, admin.
 //!
 //! A credential is read from the database and unwrapped on the token once, then kept in memory. Every change of an account, user,
@@ -9,8 +9,10 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
+use crate::auth::access_point;
 use crate::auth::caller::{Attached, Principal};
 use crate::auth::policy::{self, Policy};
 use crate::canonical::{Canonical, Purpose};
@@ -19,7 +21,7 @@ use crate::error::Error;
 use crate::ids::{AccessKeyId, AccountId, DeploymentId, KeyVersionId, UserId};
 use crate::kinds::Suite;
 use crate::secret::AccessKeySecret;
-use crate::store::{Abort, AccessKeyRow, AttachmentRow, Store, Tx};
+use crate::store::{Abort, AccessKeyRow, AttachmentRow, ClientKeyRow, Store, Tx};
 use crate::token::Token;
 use crate::wire::signature::SigningKey;
 
@@ -39,10 +41,12 @@ const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 pub struct Credential {
     /// The account.
     pub account: AccountId,
-    /// Root or user.
+    /// Root, user or access point.
     pub principal: Principal,
     /// Whether access key, user and account are all enabled.
     pub enabled: bool,
+    /// When it may be used: always, but for client keys.
+    pub valid: Range<Timestamp>,
     /// Verifies signatures.
     pub signing_key: SigningKey,
     /// The user's policies; none for root.
@@ -215,32 +219,58 @@ impl Credentials {
             Ok::<_, Abort<Error>>((revision, read_credential(tx, id)?))
         })?;
         let Some(found) = found else { return Ok((revision, None)) };
-        let secret = self.sys.open(&found.access_key)?;
-        let credential = Credential {
-            account: found.access_key.account_id,
-            principal: found.principal,
-            enabled: found.enabled,
-            signing_key: SigningKey::new(&secret),
-            policies: found.policies.into(),
+        let (account, valid, signing_key) = match found.key {
+            Stored::Access(key) => {
+                let signing_key = SigningKey::new(&self.sys.open(&key)?);
+                (key.account_id, Timestamp(i64::MIN)..Timestamp(i64::MAX), signing_key)
+            }
+            Stored::Client(key) => {
+                let signing_key = SigningKey::of_client(&key.public_key);
+                let broken = || Error::Integrity(format!("client key {} has no public key", key.id));
+                (key.account_id, key.not_before..key.not_after, signing_key.ok_or_else(broken)?)
+            }
         };
+        let (principal, enabled, policies) = (found.principal, found.enabled, found.policies.into());
+        let credential = Credential { account, principal, enabled, valid, signing_key, policies };
         Ok((revision, Some(Arc::new(credential))))
     }
 }
 
-/// What the database says of an access key.
+/// What a request can be signed with.
+enum Stored {
+    Access(AccessKeyRow),
+    Client(ClientKeyRow),
+}
+
+/// What the database says of an access key, or of a client key.
 struct Found {
-    access_key: AccessKeyRow,
+    key: Stored,
     principal: Principal,
     enabled: bool,
     policies: Vec<Attached>,
 }
 
+/// A client key, its access point and what the policies of that grant.
+fn read_client(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<Found>, Abort<Error>> {
+    let Some(key) = tx.client_key_by_id(id)? else { return Ok(None) };
+    let Some(account) = tx.account_by_id(&key.account_id)? else { return Ok(None) };
+    let point = tx.access_point_by_name(&key.account_id, &key.access_point)?;
+    let point = point.ok_or_else(|| Abort::App(Error::Integrity(format!("client key {id} has no access point"))))?;
+    let policies = access_point::grants(tx, &point)?;
+    let principal = Principal::AccessPoint(point.name);
+    Ok(Some(Found { key: Stored::Client(key), principal, enabled: account.enabled, policies }))
+}
+
 fn read_credential(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<Found>, Abort<Error>> {
+    if id.is_client_key() {
+        return read_client(tx, id);
+    }
     let Some(access_key) = tx.access_key_by_id(id)? else { return Ok(None) };
     let Some(account) = tx.account_by_id(&access_key.account_id)? else { return Ok(None) };
     let mut enabled = access_key.enabled && account.enabled;
     let Some(user_id) = access_key.user_id else {
-        return Ok(Some(Found { access_key, principal: Principal::Root, enabled, policies: Vec::new() }));
+        let key = Stored::Access(access_key);
+        return Ok(Some(Found { key, principal: Principal::Root, enabled, policies: Vec::new() }));
     };
     let Some(user) = tx.user_by_id(&user_id)?.filter(|u| u.account_id == access_key.account_id) else { return Ok(None) };
     enabled &= user.enabled;
@@ -248,7 +278,7 @@ fn read_credential(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<Found>, A
     for attachment in tx.attachments_of(&user_id)? {
         policies.push(attached(tx, &access_key.account_id, attachment)?);
     }
-    Ok(Some(Found { access_key, principal: Principal::User(user.name), enabled, policies }))
+    Ok(Some(Found { key: Stored::Access(access_key), principal: Principal::User(user.name), enabled, policies }))
 }
 
 /// The policy of an attachment. One that is gone or does not parse is an alarm, not a policy less: it may have been a Deny.

@@ -28,6 +28,10 @@ pub const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
 /// The resource of actions that are about nothing in particular; it belongs to no account, so that only `*` matches it.
 pub const EVERYTHING: &str = "*";
 
+/// How an access point stands in the policy of a resource: what is denied to the whole account is denied to it, and no user's name,
+/// which has no slash, is its own.
+const NO_USER: &str = "access-point/";
+
 /// What conditions of policies can ask of a request, beside what is true of every request: names and values.
 pub type Facts<'a> = &'a [(&'static str, &'a str)];
 
@@ -81,6 +85,7 @@ impl Caller {
         let user = match &self.principal {
             Principal::Root => None,
             Principal::User(name) => Some(name.as_str()),
+            Principal::AccessPoint(_) => Some(NO_USER),
         };
         Asking { account: self.account.as_str(), user }
     }
@@ -121,7 +126,7 @@ impl Caller {
         let request = policy::Request { action, resource: &resource, conditions: &conditions };
         let by_account = match self.principal {
             Principal::Root => Decision::Allowed { by: "root" },
-            Principal::User(_) => {
+            Principal::User(_) | Principal::AccessPoint(_) => {
                 policy::evaluate(self.policies.iter().map(|a| (a.name.as_str(), a.policy.as_ref())), &request)
             }
         };

@@ -14,7 +14,7 @@ use crate::auth::policy::Policy;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::failpoint::{Step, reach};
-use crate::ids::{AccessKeyId, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
+use crate::ids::{AccessKeyId, AccessPointName, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
 use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
 
 /// Whose access key it is.
@@ -24,6 +24,8 @@ pub enum Principal {
     Root,
     /// A user: what its policies allow.
     User(UserName),
+    /// An application access point, spoken for by one of its client keys: what its policies allow.
+    AccessPoint(AccessPointName),
 }
 
 impl std::fmt::Display for Principal {
@@ -31,6 +33,7 @@ impl std::fmt::Display for Principal {
         match self {
             Principal::Root => f.write_str("root"),
             Principal::User(name) => write!(f, "user/{name}"),
+            Principal::AccessPoint(name) => write!(f, "access-point/{name}"),
         }
     }
 }
@@ -47,7 +50,7 @@ pub struct Attached {
 pub struct Caller {
     /// The account.
     pub account: AccountId,
-    /// Root or user.
+    /// Root, user or access point.
     pub principal: Principal,
     /// The access key that signed.
     pub access_key: AccessKeyId,

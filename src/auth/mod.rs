@@ -1,9 +1,10 @@
 //! Who calls and what they may do.
 //!
-//! Owns: access keys and their cache, nonces, callers, policies. Must not know: HTTP, operations, PKCS#11 beyond "unwrap this".
+//! Owns: access keys and their cache, access points and client keys, nonces, callers, policies. Must not know: HTTP, operations, PKCS#11 beyond "unwrap this".
 //! Called by: api (authenticate, authorise), keys and secrets (authorise on a key, commit), admin (make access keys).
 
 pub mod access_key;
+pub mod access_point;
 mod authorise;
 pub mod caller;
 pub mod nonce;
@@ -20,12 +21,14 @@ use crate::ids::{NodeId, Region};
 use crate::wire::Call;
 use crate::wire::signature::Claim;
 use access_key::Credentials;
+use access_point::AccessPoints;
 use authorise::Decided;
 use nonce::SeenNonces;
 
 /// Authentication of requests.
 pub struct Auth {
     credentials: Credentials,
+    access_points: AccessPoints,
     seen: SeenNonces,
     region: Region,
     node: NodeId,
@@ -33,8 +36,14 @@ pub struct Auth {
 
 impl Auth {
     /// Authentication for one node; `nonce_capacity` is the number of nonces it remembers.
-    pub fn new(credentials: Credentials, region: Region, node: NodeId, nonce_capacity: usize) -> Self {
-        Self { credentials, seen: SeenNonces::new(nonce_capacity), region, node }
+    pub fn new(
+        credentials: Credentials,
+        access_points: AccessPoints,
+        region: Region,
+        node: NodeId,
+        nonce_capacity: usize,
+    ) -> Self {
+        Self { credentials, access_points, seen: SeenNonces::new(nonce_capacity), region, node }
     }
 
     /// Finds out who signed a request: signature, then time, then nonce.
@@ -43,12 +52,13 @@ impl Auth {
     /// [`Error::AccessKeyNotFound`], [`Error::SignatureMismatch`], [`Error::AccessKeyInactive`], [`Error::TimestampExpired`],
     /// [`Error::NonceUsed`]; [`Error::Unavailable`] when the access key cannot be looked up.
     pub fn authenticate(&self, call: &Call, claim: &Claim, now: Timestamp) -> Result<Caller, Error> {
-        let Some(credential) = self.credentials.find(&claim.access_key, now)? else {
+        let found = self.credentials.find(&claim.access_key, now)?;
+        let Some(credential) = found.filter(|c| c.signing_key.fits(claim.scheme)) else {
             claim.burn();
             return Err(Error::AccessKeyNotFound);
         };
         claim.verify(&credential.signing_key)?;
-        if !credential.enabled {
+        if !credential.enabled || !credential.valid.contains(&now) {
             return Err(Error::AccessKeyInactive);
         }
         claim.check_time(now)?;
@@ -73,6 +83,11 @@ impl Auth {
             decided: Decided::default(),
             nonce,
         })
+    }
+
+    /// The principals that client keys belong to.
+    pub fn access_points(&self) -> &AccessPoints {
+        &self.access_points
     }
 
     /// To be called after a resource has got a policy of its own, so that this node obeys it from the next request on; others do

@@ -1,12 +1,15 @@
-//! What happens without a request: ended deletion windows, due rotations, half-made keys, expired nonces.
+//! What happens without a request: ended deletion windows, due rotations of keys and secrets, half-made keys, expired nonces.
 //!
 //! Owns: when jobs run, and that of many nodes one runs each. Must not know: how a job is done. Called by: app.
 
-use std::sync::Arc;
+mod rotation;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::{KeyVersionId, NodeId};
@@ -28,24 +31,55 @@ pub struct Jobs {
     store: Arc<Store>,
     keys: Arc<Keys>,
     secrets: Arc<Secrets>,
+    audit: Arc<Audit>,
     system_keys: [KeyVersionId; 3],
     node: NodeId,
     clock: Clock,
+    /// Token and database were compared.
+    compared: Once,
 }
 
-/// Jobs on their thread.
-pub struct Running {
+/// Jobs on their threads.
+pub struct Running(Vec<Worker>);
+
+/// A thread that does something now and then.
+struct Worker {
     /// Dropped to stop.
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
+impl Worker {
+    fn start(
+        name: &'static str,
+        every: Duration,
+        round: impl Fn(&Receiver<()>) -> Result<(), Error> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        let run = move || {
+            loop {
+                if let Err(error) = round(&stopped) {
+                    log::warn!("{name}: {error:?}; the next round tries again");
+                }
+                if stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run)?;
+        Ok(Self { stop, thread })
+    }
+}
+
 impl Running {
-    /// Lets the round under way end, and no other begin.
+    /// Lets what is under way end, and nothing else begin.
     pub fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            log::error!("the thread of the jobs panicked");
+        // All are told before any is waited for.
+        let told: Vec<_> = self.0.into_iter().map(|Worker { stop, thread }| (drop(stop), thread)).collect();
+        for ((), thread) in told {
+            if thread.join().is_err() {
+                log::error!("a thread of the jobs panicked");
+            }
         }
     }
 }
@@ -63,34 +97,31 @@ impl Jobs {
         store: Arc<Store>,
         keys: Arc<Keys>,
         secrets: Arc<Secrets>,
+        audit: Arc<Audit>,
         system_keys: [KeyVersionId; 3],
         node: NodeId,
         clock: Clock,
     ) -> Self {
-        Self { store, keys, secrets, system_keys, node, clock }
+        Self { store, keys, secrets, audit, system_keys, node, clock, compared: Once::new() }
     }
 
-    /// Runs a round now and then, on a thread of its own.
+    /// Runs each job now and then, on threads of their own: a server that does not answer keeps nothing but rotations waiting.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self) -> std::io::Result<Running> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("bulla-jobs".into()).spawn(move || self.run(&stopped))?;
-        Ok(Running { stop, thread })
-    }
-
-    fn run(&self, stopped: &Receiver<()>) {
-        attempt("comparing token and database", || self.report_mismatch());
-        loop {
-            self.round();
-            if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
-                return;
-            }
-        }
+        let jobs = Arc::new(self);
+        let sweeps = Arc::clone(&jobs);
+        let sweeps = Worker::start("bulla-jobs", EVERY, move |_| {
+            sweeps.round();
+            Ok(())
+        })?;
+        let rotations = Worker::start("bulla-rotation", rotation::EVERY, move |stopped| jobs.rotate(stopped))?;
+        Ok(Running(vec![sweeps, rotations]))
     }
 
     fn round(&self) {
+        self.compared.call_once(|| attempt("comparing token and database", || self.report_mismatch()));
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
         attempt("expired nonces", || {
             while self.sweep_nonces()? == BATCH as usize {}
@@ -107,6 +138,8 @@ impl Jobs {
     /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
     fn sweep(&self) {
         attempt("half-made keys", || self.keys.creations_sweep());
+        attempt("imported material", || self.keys.materials_sweep(BATCH).map(drop));
+        attempt("parameters for imports", || self.keys.import_parameters_sweep(BATCH).map(drop));
         attempt("due rotations", || self.keys.rotations_sweep(BATCH));
         attempt("ended deletion windows of keys", || self.keys.deletions_sweep(BATCH));
         attempt("ended deletion windows of secrets", || self.secrets.deletions_sweep(BATCH));

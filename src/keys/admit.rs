@@ -5,7 +5,7 @@
 
 use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
 use crate::error::{Error, RejectedState};
-use crate::ids::{Home, KeyId, KeyVersionId};
+use crate::ids::{AccountId, Home, KeyId, KeyVersionId};
 use crate::kinds::KeyState;
 use crate::store::KeyRow;
 
@@ -59,6 +59,19 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     if !key.service {
         authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
+    usable(key.state_at(caller.received_at))?;
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+}
+
+/// Admits the service itself to the key of a secret that it manages, for what the secret's owner has set up: changing the password
+/// in it. Who set it up needed the permission on the key.
+///
+/// # Errors
+/// [`Error::KeyState`]; [`Error::Integrity`] for a key of another account.
+pub fn admit_service(owner: &AccountId, key: &KeyRow) -> Result<AdmittedKey, Error> {
+    if key.account_id != *owner {
+        return Err(Error::Integrity(format!("key {} is not of the account of its secret", key.id)));
+    }
     usable(key.state)?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version })
 }
@@ -79,6 +92,7 @@ pub fn usable(state: KeyState) -> Result<(), Error> {
     match state {
         KeyState::Enabled => Ok(()),
         KeyState::Disabled => Err(Error::KeyState(RejectedState::Disabled)),
+        KeyState::PendingImport => Err(Error::KeyState(RejectedState::PendingImport)),
         KeyState::PendingDeletion => Err(Error::KeyState(RejectedState::PendingDeletion)),
         KeyState::Creating => Err(Error::KeyState(RejectedState::Unavailable)),
         KeyState::Deleted => Err(Error::KeyNotFound),

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::ids::KeyRef;
 use crate::keys::lifecycle::{editable, replace};
 use crate::keys::{Keys, alias};
-use crate::kinds::KeyState;
+use crate::kinds::{KeyState, MaterialState, Origin};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tagged, Tx};
 
 impl Keys {
@@ -32,18 +32,16 @@ impl Keys {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
             match key.state {
-                KeyState::Enabled | KeyState::Disabled if !key.deletion_protection => {
+                KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport if !key.deletion_protection => {
                     let state = KeyState::PendingDeletion;
                     replace(tx, &key, KeyRow { state, delete_at: Some(at), ..key.clone() })
                 }
-                KeyState::Enabled | KeyState::Disabled | KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => {
-                    Err(Abort::App(Error::KeyStateChange))
-                }
+                _ => Err(Abort::App(Error::KeyStateChange)),
             }
         })
     }
 
-    /// Takes a key out of its deletion window; it is Enabled then.
+    /// Takes a key out of its deletion window; it is Enabled then, or waits for its material as before.
     ///
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyStateChange`] for a key that is not in its window.
@@ -53,7 +51,8 @@ impl Keys {
             if key.state != KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyStateChange));
             }
-            replace(tx, &key, KeyRow { state: KeyState::Enabled, delete_at: None, ..key.clone() })
+            let state = if has_material(tx, &key)? { KeyState::Enabled } else { KeyState::PendingImport };
+            replace(tx, &key, KeyRow { state, delete_at: None, ..key.clone() })
         })
     }
 
@@ -119,6 +118,17 @@ impl Keys {
     }
 }
 
+/// Whether there is material of the key on the token: made there, or imported.
+fn has_material(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
+    match key.origin {
+        Origin::Service => Ok(true),
+        Origin::External => {
+            let material = tx.key_material_by_version(&key.primary_version)?;
+            Ok(material.is_some_and(|material| material.state == MaterialState::Present))
+        }
+    }
+}
+
 /// Makes a key Deleted; false when its deletion was called off, or another node was faster.
 fn end_window(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
     if tx.key_by_id(&key.id)?.is_none_or(|k| k != *key) {
@@ -128,7 +138,7 @@ fn end_window(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
     tx.tags_delete(Tagged::Key(key.id))?;
     tx.resource_policy_delete(&key.account_id, &format!("key/{}", key.id))?;
     tx.key_rotation_delete(&key.id)?;
-    replace(tx, key, KeyRow { state: KeyState::Deleted, ..key.clone() })?;
+    replace(tx, key, KeyRow { state: KeyState::Deleted, material_expires_at: None, ..key.clone() })?;
     Ok(true)
 }
 
@@ -137,6 +147,7 @@ fn forget(tx: &mut Tx<'_>, key: &KeyRow) -> Result<(), Abort<Error>> {
     for version in tx.key_versions_of(&key.id)? {
         tx.key_version_delete(&version.id)?;
     }
+    tx.key_materials_delete(&key.id)?;
     match tx.key_by_id(&key.id)? {
         Some(key) if tx.secrets_under(&key.id)? => replace(tx, &key, KeyRow { delete_at: None, ..key.clone() }),
         Some(key) => tx.key_delete(&key.id).map(drop).map_err(Abort::from),

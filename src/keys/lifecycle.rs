@@ -64,6 +64,9 @@ impl Keys {
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::Unavailable`].
     pub fn create(&self, caller: &Caller, new: &NewKey) -> Result<Described, Error> {
+        if new.origin == Origin::External {
+            return self.create_external(caller, new);
+        }
         let (key, version) = rows(&caller.account, new, false, self.clock.now());
         self.store.write("key_begin", |tx| {
             self.check_quota(tx, &key.account_id)?;
@@ -102,10 +105,12 @@ impl Keys {
         let state = if enabled { KeyState::Enabled } else { KeyState::Disabled };
         caller.commit(&self.store, "key_set_enabled", |tx| {
             let key = alias::find_by_id(tx, caller, key)?;
-            match key.state {
+            match key.state_at(self.clock.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
                 KeyState::Enabled | KeyState::Disabled => replace(tx, &key, KeyRow { state, ..key.clone() }),
-                KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => Err(Abort::App(Error::KeyStateChange)),
+                KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => {
+                    Err(Abort::App(Error::KeyStateChange))
+                }
             }
         })
     }
@@ -143,7 +148,7 @@ impl Keys {
         made
     }
 
-    fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
+    pub(super) fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
         match self.limits.keys {
             Some(most) if tx.key_count(account, &[])? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
             _ => Ok(()),
@@ -164,13 +169,7 @@ impl Keys {
         let enabled = KeyRow { state: KeyState::Enabled, ..key.clone() };
         replace(tx, key, enabled.clone())?;
         rotation::schedule(tx, &key.id, new.rotation_s, version.created_at)?;
-        for (tag_key, tag_value) in &new.tags {
-            tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
-        }
-        if let Some(document) = &new.policy {
-            tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(key) })?;
-        }
-        describe(tx, enabled)
+        furnish(tx, enabled, new)
     }
 }
 
@@ -195,11 +194,23 @@ pub(super) fn rows(account: &AccountId, new: &NewKey, service: bool, now: Timest
         primary_version: KeyVersionId::new(),
         created_at: now,
         delete_at: None,
+        material_expires_at: None,
         deletion_protection: false,
         deletion_protection_description: String::new(),
     };
     let version = versions::row(&key, key.primary_version, now);
     (key, version)
+}
+
+/// The last step of a new key: its tags and policy.
+pub(super) fn furnish(tx: &mut Tx<'_>, key: KeyRow, new: &NewKey) -> Result<Described, Abort<Error>> {
+    for (tag_key, tag_value) in &new.tags {
+        tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
+    }
+    if let Some(document) = &new.policy {
+        tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(&key) })?;
+    }
+    describe(tx, key)
 }
 
 /// Puts a changed key in the place of the one that was read in this transaction, or by whoever made it.
@@ -215,7 +226,7 @@ pub(super) fn replace(tx: &mut Tx<'_>, old: &KeyRow, new: KeyRow) -> Result<(), 
 pub(super) fn editable(key: &KeyRow) -> Result<(), Abort<Error>> {
     match key.state {
         KeyState::PendingDeletion => Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion))),
-        KeyState::Enabled | KeyState::Disabled | KeyState::Creating | KeyState::Deleted => Ok(()),
+        KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ mod alias;
 mod data_key;
 mod default_key;
 mod deletion;
+mod import;
 mod lifecycle;
 mod orphans;
 mod policy;
@@ -21,13 +22,15 @@ mod versions;
 
 use std::sync::Arc;
 
-pub use admit::{AdmittedKey, Use, admit, authorise_use};
+pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
 pub use alias::AliasPage;
+pub use import::ImportParameters;
 pub use lifecycle::{Described, KeyPage, NewKey};
 pub use orphans::{Mismatch, mismatch};
 pub use uses::{CountedUse, UseFigures, UseLimits};
 pub use versions::VersionPage;
 
+use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
 use crate::errand::Errands;
 use crate::error::Error;
@@ -55,6 +58,8 @@ pub struct Keys {
     suite: Suite,
     limits: KeyLimits,
     uses: uses::Uses,
+    /// Keeps wrapping pairs for import that the token cannot.
+    sys: SysKey,
 }
 
 impl Keys {
@@ -66,8 +71,9 @@ impl Keys {
         clock: Clock,
         suite: Suite,
         limits: KeyLimits,
+        sys: SysKey,
     ) -> Self {
-        Self { store, token, errands, clock, suite, limits, uses: uses::Uses::new(limits.uses) }
+        Self { store, token, errands, clock, suite, limits, uses: uses::Uses::new(limits.uses), sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.
@@ -76,6 +82,11 @@ impl Keys {
     /// [`Error::Unavailable`] when the token is away.
     pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
         Ok(self.token.random(out)?)
+    }
+
+    /// What the service does of its own accord is run through these.
+    pub fn errands(&self) -> &Errands {
+        &self.errands
     }
 
     /// How new data keys are wrapped.

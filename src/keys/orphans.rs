@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use crate::error::Error;
 use crate::ids::KeyVersionId;
 use crate::keys::Keys;
-use crate::kinds::KeyState;
+use crate::kinds::{KeyState, Origin};
 use crate::store::{Abort, Store};
 use crate::token::Token;
 
@@ -17,7 +17,7 @@ use crate::token::Token;
 pub struct Mismatch {
     /// Objects that carry a label and an id like ours, and no row. Another deployment's on the same token look so too.
     pub without_row: Vec<KeyVersionId>,
-    /// Key versions whose object is not there; what they encrypted cannot be read.
+    /// Key versions made here whose object is not there; what they encrypted cannot be read. Imported material comes and goes.
     pub without_object: Vec<KeyVersionId>,
     /// Key versions in the making; the sweep clears away those whose maker is dead.
     pub half_made: Vec<KeyVersionId>,
@@ -39,19 +39,20 @@ impl Keys {
 /// [`Error::Unavailable`] when token or database are away.
 pub fn mismatch(token: &Token, store: &Store, system: &[KeyVersionId]) -> Result<Mismatch, Error> {
     let objects = token.ids()?;
-    let rows = store.read("key_version_ids", |tx| Ok::<_, Abort<Error>>(tx.key_version_ids()?))?;
+    let (rows, pairs) =
+        store.read("key_version_ids", |tx| Ok::<_, Abort<Error>>((tx.key_version_ids()?, tx.import_parameters_ids()?)))?;
     let mut found = Mismatch::default();
-    let known: HashSet<KeyVersionId> = rows.iter().map(|(id, ..)| *id).chain(system.iter().copied()).collect();
+    let known: HashSet<KeyVersionId> = rows.iter().map(|(id, ..)| *id).chain(pairs).chain(system.iter().copied()).collect();
     // What was listed may have gone since, with its row; what was not may have come with its own.
     for id in objects.difference(&known) {
         if token.exists(id)? {
             found.without_row.push(*id);
         }
     }
-    for (id, ready, state) in rows {
+    for (id, ready, state, origin) in rows {
         if !ready {
             found.half_made.push(id);
-        } else if state != KeyState::Deleted && !objects.contains(&id) && !token.exists(&id)? {
+        } else if origin == Origin::Service && state != KeyState::Deleted && !objects.contains(&id) && !token.exists(&id)? {
             found.without_object.push(id);
         }
     }

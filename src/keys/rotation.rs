@@ -26,7 +26,7 @@ impl Keys {
     pub fn set_rotation(&self, caller: &Caller, key: &KeyRef, interval_s: Option<i64>) -> Result<(), Error> {
         caller.commit(&self.store, "key_set_rotation", |tx| {
             let key = alias::find_by_id(tx, caller, key)?;
-            admit::usable(key.state).map_err(Abort::App)?;
+            admit::usable(key.state_at(self.clock.now())).map_err(Abort::App)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
@@ -88,6 +88,7 @@ impl Keys {
 pub(super) fn rotates(key: &KeyRow) -> Result<(), Error> {
     match (key.spec, key.origin) {
         (KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128, Origin::Service) => Ok(()),
+        (KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128, Origin::External) => Err(Error::UnsupportedOperation),
     }
 }
 

@@ -45,7 +45,7 @@ impl Keys {
         let now = self.clock.now();
         let (key, version) = self.store.write("key_version_begin", |tx| {
             let key = alias::find_by_id(tx, caller, key)?;
-            admit::usable(key.state).map_err(Abort::App)?;
+            admit::usable(key.state_at(now)).map_err(Abort::App)?;
             rotation::rotates(&key).map_err(Abort::App)?;
             if tx.key_version_count(&key.id)? >= MOST {
                 return Err(Abort::App(Error::LimitExceeded));

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::ids::{KeyRef, SecretId, SecretName, Stage};
 use crate::keys::{self, AdmittedKey, Use};
 use crate::kinds::SecretType;
-use crate::secrets::{Life, NewVersion, Secrets, life, policy, stages};
+use crate::secrets::managed::ManagedRows;
+use crate::secrets::{Life, NewManaged, NewVersion, Rotation, Secrets, life, policy, stages};
 use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
@@ -24,6 +25,8 @@ pub struct NewSecret {
     pub policy: Option<String>,
     /// The CMK that the caller chose; none takes the account's default key.
     pub key: Option<KeyRef>,
+    /// For an Rds secret, whose first version then holds its accounts; none for a Generic one.
+    pub managed: Option<NewManaged>,
 }
 
 /// The rows of a new secret, ready to be inserted.
@@ -32,19 +35,22 @@ struct Rows {
     version: VersionRow,
     tags: Vec<(String, String)>,
     policy: Option<ResourcePolicyRow>,
+    managed: Option<ManagedRows>,
 }
 
 impl Secrets {
-    /// Makes a secret with one version, which gets ACSCurrent.
+    /// Makes a secret with one version, which gets ACSCurrent. Gives how it is rotated, if it is a managed one.
     ///
     /// # Errors
     /// [`Error::SecretExists`], [`Error::SecretInDeleteWindow`], [`Error::LimitExceeded`], [`Error::NoPermission`] on the key,
-    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], [`Error::KeyState`], [`Error::Unavailable`].
-    pub fn create(&self, caller: &Caller, new: NewSecret) -> Result<(), Error> {
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], [`Error::KeyState`], [`Error::Unavailable`]; for a managed one also
+    /// [`Error::AccountManaged`], and [`Error::InvalidParameter`] for accounts that the server does not know so.
+    pub fn create(&self, caller: &Caller, new: NewSecret) -> Result<Option<Rotation>, Error> {
         let (key, admitted) = self.key_for(caller, new.key.as_ref())?;
         let user_key = new.key.is_some();
         let rows = self.rows(caller, new, &admitted, user_key)?;
-        caller.commit(&self.store, "secret_create", |tx| self.insert(tx, caller, &rows, &key))
+        caller.commit(&self.store, "secret_create", |tx| self.insert(tx, caller, &rows, &key))?;
+        rows.managed.as_ref().map(ManagedRows::rotation).transpose()
     }
 
     fn key_for(&self, caller: &Caller, chosen: Option<&KeyRef>) -> Result<(KeyRow, AdmittedKey), Error> {
@@ -67,7 +73,7 @@ impl Secrets {
             id: SecretId::new(),
             account_id: caller.account.clone(),
             name: new.name,
-            secret_type: SecretType::Generic,
+            secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },
             description: new.description,
             key_id: *key.key(),
             user_key,
@@ -75,9 +81,16 @@ impl Secrets {
             updated_at: now,
             delete_at: None,
         };
-        let version = self.seal(&secret, key, &new.version, now)?;
+        let (first, managed) = match new.managed {
+            None => (new.version, None),
+            Some(managed) => {
+                let (value, rows) = self.adopt(&caller.account, &managed, &secret, &new.version.value)?;
+                (NewVersion { value, ..new.version }, Some(rows))
+            }
+        };
+        let version = self.seal(&secret, key, &first, now)?;
         let policy = new.policy.map(|document| ResourcePolicyRow { document, ..policy::row(&secret) });
-        Ok(Rows { secret, version, tags: new.tags, policy })
+        Ok(Rows { secret, version, tags: new.tags, policy, managed })
     }
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, key: &KeyRow) -> Result<(), Abort<Error>> {
@@ -99,6 +112,9 @@ impl Secrets {
         }
         tx.secret_insert(&rows.secret)?;
         stages::store_version(tx, &rows.version, &[Stage::current()])?;
+        if let Some(managed) = &rows.managed {
+            managed.insert(tx)?;
+        }
         for (tag_key, tag_value) in &rows.tags {
             tx.tag_put(&caller.account, Tagged::Secret(rows.secret.id), tag_key, tag_value)?;
         }

@@ -81,7 +81,7 @@ impl Secrets {
                 reason: "the deletion window is over",
             };
             // Restored, or removed by another node, since it was read: then nothing is deleted.
-            self.errands.run(order, |errand| errand.commit("secret_purge", |tx| purge(tx, &secret)))
+            self.keys.errands().run(order, |errand| errand.commit("secret_purge", |tx| purge(tx, &secret)))
         })
     }
 }

@@ -8,8 +8,10 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{AccountId, SecretId, SecretRef};
-use crate::secrets::{Life, Secrets, find, life};
-use crate::store::{SecretFilter, SecretRow, TagRow, Tagged};
+use crate::kinds::SecretType;
+use crate::secrets::managed::rotation_of;
+use crate::secrets::{Life, Rotation, Secrets, find, life};
+use crate::store::{Abort, SecretFilter, SecretRow, TagRow, Tagged};
 
 /// A secret's metadata.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Described {
     pub planned_delete_time: Option<Timestamp>,
     /// Its tags, where they were asked for.
     pub tags: Option<Vec<TagRow>>,
+    /// How it is rotated, if it is a managed one; lists do not tell.
+    pub rotation: Option<Rotation>,
 }
 
 /// One page of an account's secrets.
@@ -41,7 +45,11 @@ impl Secrets {
         self.store.read("secret_describe", |tx| {
             let found = find(tx, caller, secret, now)?;
             let tags = if with_tags { Some(tx.tags_of(Tagged::Secret(found.id))?) } else { None };
-            Ok(described(found, tags, now))
+            let rotation = match found.secret_type {
+                SecretType::Generic => None,
+                _ => Some(Rotation::of(&rotation_of(tx, &found)?).map_err(Abort::App)?),
+            };
+            Ok(Described { rotation, ..described(found, tags, now) })
         })
     }
 
@@ -83,5 +91,5 @@ fn described(secret: SecretRow, tags: Option<Vec<TagRow>>, now: Timestamp) -> De
         Life::Window(at) => Some(at),
         Life::Live | Life::Gone => None,
     };
-    Described { secret, planned_delete_time, tags }
+    Described { secret, planned_delete_time, tags, rotation: None }
 }

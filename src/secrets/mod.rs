@@ -3,12 +3,15 @@
 //! Owns: the life of a secret and of its versions, stages and deletion window. Must not know: HTTP, PKCS#11, SQL.
 //! Called by: api, jobs.
 
+mod account;
 mod create;
 mod delete;
 mod describe;
+mod managed;
 mod password;
 mod policy;
 mod put;
+mod rotation;
 mod stage;
 mod stages;
 mod tags;
@@ -21,7 +24,10 @@ use std::sync::Arc;
 pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
+pub use managed::{LONGEST_CONFIG, MOST_ENTRIES, NewManaged, Rotation};
 pub use password::{Class, PasswordRules};
+use rotation::Rotations;
+pub use rotation::{Due, Run};
 pub use stage::{Listed, Move};
 pub use update::Changes;
 pub use value::{Selector, Value};
@@ -29,37 +35,44 @@ pub use version::NewVersion;
 
 use crate::auth::Caller;
 use crate::clock::{Clock, Timestamp};
-use crate::errand::Errands;
 use crate::error::Error;
 use crate::ids::{DeploymentId, Region, SecretRef};
 use crate::integrity::Sealed;
 use crate::keys::Keys;
 use crate::kinds::SecretType;
+use crate::servers::Servers;
 use crate::store::{Abort, SecretRow, Store, Tx, held};
 
 /// The secrets of a deployment.
 pub struct Secrets {
     store: Arc<Store>,
     keys: Arc<Keys>,
-    errands: Arc<Errands>,
     clock: Clock,
     deployment: DeploymentId,
     region: Region,
     quota: Option<u32>,
+    servers: Servers,
+    rotations: Rotations,
 }
 
 impl Secrets {
-    /// The secrets of this store, sealed under these keys; `quota` bounds the secrets of an account.
+    /// The secrets of this store, sealed under these keys; `quota` bounds the secrets of an account, `servers` are those whose
+    /// accounts managed secrets may hold.
     pub fn new(
         store: Arc<Store>,
         keys: Arc<Keys>,
-        errands: Arc<Errands>,
         clock: Clock,
         deployment: DeploymentId,
         region: Region,
         quota: Option<u32>,
+        servers: Servers,
     ) -> Self {
-        Self { store, keys, errands, clock, deployment, region, quota }
+        Self { store, keys, clock, deployment, region, quota, servers, rotations: Rotations::default() }
+    }
+
+    /// The ARN of a secret.
+    pub fn arn(&self, secret: &SecretRow) -> String {
+        format!("acs:kms:{}:{}:secret/{}", self.region, secret.account_id, secret.name)
     }
 }
 
@@ -99,9 +112,7 @@ fn find_live(tx: &mut Tx<'_>, caller: &Caller, secret: &SecretRef, now: Timestam
 
 /// Refuses secrets whose versions and labels the service manages.
 fn only_generic(secret: &SecretRow) -> Result<(), Abort<Error>> {
-    match secret.secret_type {
-        SecretType::Generic => Ok(()),
-    }
+    if secret.secret_type == SecretType::Generic { Ok(()) } else { Err(Abort::App(Error::UnsupportedOperation)) }
 }
 
 /// Records that a secret has changed now.

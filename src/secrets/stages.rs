@@ -138,15 +138,22 @@ pub fn change(
 /// [`Error::LimitExceeded`].
 pub fn store_version(tx: &mut Tx<'_>, version: &VersionRow, stages: &[Stage]) -> Result<Vec<Stage>, Abort<Error>> {
     tx.version_insert(version)?;
-    let place = Place::from(version);
-    let labels = change(tx, &version.secret_id, |labels| {
-        labels.put_all(stages, &place);
+    label_version(tx, &version.secret_id, &Place::from(version), stages)
+}
+
+/// Puts labels on a stored version, and removes the versions that are too many then. Gives the version's labels.
+///
+/// # Errors
+/// [`Error::LimitExceeded`].
+pub fn label_version(tx: &mut Tx<'_>, secret: &SecretId, place: &Place, stages: &[Stage]) -> Result<Vec<Stage>, Abort<Error>> {
+    let labels = change(tx, secret, |labels| {
+        labels.put_all(stages, place);
         Ok(())
     })?;
-    for surplus in labels.surplus(&tx.versions_of(&version.secret_id)?) {
-        held(tx.version_delete(&version.secret_id, &surplus.version_id)?, "secret_versions")?;
+    for surplus in labels.surplus(&tx.versions_of(secret)?) {
+        held(tx.version_delete(secret, &surplus.version_id)?, "secret_versions")?;
     }
-    Ok(labels.on(&version.version_id))
+    Ok(labels.on(&place.version))
 }
 
 fn row(secret: &SecretId, stage: &Stage, place: &Place) -> StageRow {

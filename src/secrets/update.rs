@@ -9,9 +9,9 @@ use crate::auth::Caller;
 use crate::error::Error;
 use crate::ids::SecretRef;
 use crate::integrity::Sealed;
-use crate::kinds::SecretType;
+use crate::secrets::managed::custom_data_set;
 use crate::secrets::{Secrets, find_live};
-use crate::store::{Abort, SecretRow, held};
+use crate::store::{SecretRow, held};
 
 /// What is to be changed; the rest stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,17 +26,18 @@ impl Secrets {
     /// Changes a secret; without any change it is success too.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::InvalidParameter`] for what the secret's type has not.
+    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::InvalidParameter`] for what the secret's type has not,
+    /// and for more entries than there may be.
     pub fn update(&self, caller: &Caller, secret: &SecretRef, changes: &Changes) -> Result<(), Error> {
         let now = self.clock.now();
         caller.commit(&self.store, "secret_update", |tx| {
             let found = find_live(tx, caller, secret, now)?;
-            match (found.secret_type, &changes.custom_data) {
-                (SecretType::Generic, Some(_)) => return Err(Abort::App(Error::invalid("ExtendedConfig.CustomData"))),
-                (SecretType::Generic, None) => {}
+            if let Some(entries) = &changes.custom_data {
+                custom_data_set(tx, &found, entries)?;
             }
-            if let Some(description) = &changes.description {
-                let changed = SecretRow { description: description.clone(), updated_at: now, ..found.clone() };
+            if *changes != Changes::default() {
+                let description = changes.description.as_ref().unwrap_or(&found.description).clone();
+                let changed = SecretRow { description, updated_at: now, ..found.clone() };
                 held(tx.secret_update(&found, &changed)?, SecretRow::TABLE)?;
             }
             Ok(())

@@ -10,7 +10,8 @@ use crate::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::keys::{self, Use};
 use crate::kinds::{DataType, SecretType};
 use crate::secret::Plaintext;
-use crate::secrets::{Life, Secrets, life};
+use crate::secrets::managed::rotation_of;
+use crate::secrets::{Life, Rotation, Secrets, life};
 use crate::store::{Abort, Tx, ValueRow};
 
 /// Which version of a secret: by stage, by id, or both, which must then name the same version.
@@ -39,6 +40,8 @@ pub struct Value {
     pub stages: Vec<Stage>,
     /// When the version was made.
     pub created_at: Timestamp,
+    /// How it is rotated, if it is a managed one.
+    pub rotation: Option<Rotation>,
 }
 
 impl Secrets {
@@ -59,6 +62,13 @@ impl Secrets {
         if dry_run {
             return Err(Error::DryRunSucceeded);
         }
+        let rotation = match secret.secret_type {
+            SecretType::Generic => None,
+            _ => {
+                let row = self.store.read_one("secret_rotation", |tx| rotation_of(tx, &secret))?;
+                Some(Rotation::of(&row)?)
+            }
+        };
         let value = self.open(&secret, &admitted, &version)?;
         Ok(Value {
             name: secret.name,
@@ -68,6 +78,7 @@ impl Secrets {
             data_type: version.data_type,
             stages,
             created_at: version.created_at,
+            rotation,
         })
     }
 }
@@ -86,6 +97,13 @@ fn select(
         Selector::Version(version, _) => tx.value_by_version(&caller.account, name, version)?,
     };
     let row = row.ok_or_else(not_found)?;
+    if let Selector::Version(_, stage) = selector
+        && row.secret.secret_type != SecretType::Generic
+    {
+        // Of managed secrets only what is and was served can be read: a version by its id may be one that no server knows yet.
+        let stage = stage.clone().unwrap_or_else(Stage::current);
+        return select(tx, caller, name, &Selector::Stage(stage), now);
+    }
     match life(&row.secret, now) {
         Life::Live => {}
         Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),

@@ -9,7 +9,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{KeyId, KeyVersionId};
 use crate::integrity::Sealed;
-use crate::kinds::KeyState;
+use crate::kinds::{KeyState, Origin};
 use crate::store::schema::{key_versions, keys};
 use crate::store::{StoreError, Tx};
 
@@ -108,13 +108,14 @@ impl Tx<'_> {
         self.all(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn))
     }
 
-    /// Every version of every key: its id, whether it is ready, and the state of its key.
+    /// Every version of every key: its id, whether it is ready, the state and the origin of its key.
     ///
     /// # Errors
     /// As any read.
-    pub fn key_version_ids(&mut self) -> Result<Vec<(KeyVersionId, bool, KeyState)>, StoreError> {
+    pub fn key_version_ids(&mut self) -> Result<Vec<(KeyVersionId, bool, KeyState, Origin)>, StoreError> {
         let all = key_versions::table.inner_join(keys::table);
-        self.run(KeyVersionRow::TABLE, |conn| all.select((key_versions::id, key_versions::ready, keys::state)).load(conn))
+        let columns = (key_versions::id, key_versions::ready, keys::state, keys::origin);
+        self.run(KeyVersionRow::TABLE, |conn| all.select(columns).load(conn))
     }
 
     /// Puts `new` in the place of `old`, which has the same id; false when the row is not `old` any more.

@@ -42,10 +42,24 @@ pub struct KeyRow {
     pub created_at: Timestamp,
     /// When it will be destroyed, in state PendingDeletion; in state Deleted, set until its token objects are gone.
     pub delete_at: Option<Timestamp>,
+    /// When imported material ceases to be usable; none is never.
+    pub material_expires_at: Option<Timestamp>,
     /// Whether its deletion is refused.
     pub deletion_protection: bool,
     /// Why, for people.
     pub deletion_protection_description: String,
+}
+
+impl KeyRow {
+    /// Its state at a time: from the moment that its material expires a key waits for an import, whoever has noticed.
+    pub fn state_at(&self, now: Timestamp) -> KeyState {
+        match self.state {
+            KeyState::Enabled | KeyState::Disabled if self.material_expires_at.is_some_and(|at| at <= now) => {
+                KeyState::PendingImport
+            }
+            state => state,
+        }
+    }
 }
 
 impl Sealed for KeyRow {
@@ -64,6 +78,7 @@ impl Sealed for KeyRow {
             .field(self.primary_version.as_bytes())
             .integer(self.created_at.0)
             .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+            .optional(self.material_expires_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
             .integer(self.deletion_protection.into())
             .text(&self.deletion_protection_description)
     }
@@ -116,6 +131,16 @@ impl Tx<'_> {
         self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
     }
 
+    /// Keys whose material has expired, the longest expired first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn keys_expired(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+        let query =
+            keys::table.filter(keys::material_expires_at.le(now)).order((keys::material_expires_at, keys::id)).limit(limit);
+        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+    }
+
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
     ///
     /// # Errors
@@ -132,6 +157,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while a version, a secret, an alias, a rotation or an account's choice of a default names it.
     pub fn key_delete(&mut self, id: &KeyId) -> Result<bool, StoreError> {
+        self.key_materials_delete(id)?;
         self.tags_delete(Tagged::Key(*id))?;
         let owner = keys::table.find(id).select(keys::account_id);
         if let Some(owner) = self.run(KeyRow::TABLE, |conn| owner.first::<AccountId>(conn).optional())? {

@@ -77,6 +77,55 @@ diesel::table! {
 }
 
 diesel::table! {
+    access_points (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        policies -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    access_policies (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        kms_instance -> Text,
+        permissions -> Text,
+        resources -> Text,
+        network_rules -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    network_rules (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        description -> Text,
+        source_ips -> Text,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    client_keys (id) {
+        id -> Text,
+        account_id -> Text,
+        access_point -> Text,
+        public_key -> Binary,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        created_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     keys (id) {
         id -> Binary,
         account_id -> Text,
@@ -90,6 +139,7 @@ diesel::table! {
         primary_version -> Binary,
         created_at -> BigInt,
         delete_at -> Nullable<BigInt>,
+        material_expires_at -> Nullable<BigInt>,
         deletion_protection -> Bool,
         deletion_protection_description -> Text,
         mac -> Binary,
@@ -112,6 +162,32 @@ diesel::table! {
         key_id -> Binary,
         interval_s -> Nullable<BigInt>,
         due_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    key_materials (key_version_id) {
+        key_version_id -> Binary,
+        key_id -> Binary,
+        state -> Text,
+        check_value -> Nullable<Binary>,
+        changed_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    import_parameters (id) {
+        id -> Binary,
+        key_id -> Binary,
+        algorithm -> Text,
+        token_digest -> Binary,
+        ready -> Bool,
+        failures -> BigInt,
+        expires_at -> BigInt,
+        wrapped_suite -> Nullable<SmallInt>,
+        wrapped -> Nullable<Binary>,
         mac -> Binary,
     }
 }
@@ -177,6 +253,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    rotations (secret_id) {
+        secret_id -> Binary,
+        sub_type -> Text,
+        instance -> Text,
+        custom_data -> Text,
+        interval_ms -> Nullable<BigInt>,
+        last_at -> Nullable<BigInt>,
+        next_at -> Nullable<BigInt>,
+        pending_id -> Nullable<Text>,
+        pending_uuid -> Nullable<Binary>,
+        attempt_at -> Nullable<BigInt>,
+        failures -> BigInt,
+        holder -> Nullable<Binary>,
+        held_until -> Nullable<BigInt>,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    rotation_accounts (instance, name) {
+        instance -> Text,
+        name -> Text,
+        secret_id -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     tags (resource_id, tag_key) {
         resource_id -> Binary,
         tag_key -> Text,
@@ -214,7 +318,7 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags);
+diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags, rotations);
 diesel::joinable!(key_versions -> keys (key_id));
 diesel::joinable!(key_rotations -> keys (key_id));
 diesel::allow_tables_to_appear_in_same_query!(keys, key_versions);

@@ -12,7 +12,7 @@ use crate::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::integrity::Sealed;
 use crate::kinds::{ResourceType, SecretType};
 use crate::store::connection::Backend;
-use crate::store::schema::{secret_versions, secrets, tags, version_stages};
+use crate::store::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
 use crate::store::tags::number;
 use crate::store::{StoreError, Tagged, Tx};
 
@@ -195,13 +195,16 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a secret with its versions, stages, tags and policy; false when the row is not this one any more.
+    /// Deletes a secret with its versions, stages, tags, policy and rotation; false when the row is not this one any more.
     ///
     /// # Errors
     /// As any write.
     pub fn secret_delete(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
         let was = self.mac(row);
         let (id, name) = (&row.id, secrets::table.find((&row.account_id, &row.name)));
+        let accounts = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(id));
+        self.run("rotation_accounts", |conn| delete(accounts).execute(conn))?;
+        self.run("rotations", |conn| delete(rotations::table.find(id)).execute(conn))?;
         let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
         self.run("version_stages", |conn| delete(stages).execute(conn))?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));

@@ -13,10 +13,14 @@ use diesel::sql_types::{BigInt, Binary, SmallInt, Text};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    AccessKeyId, AccountId, Alias, DeploymentId, KeyId, KeyVersionId, NodeId, PolicyName, Region, RequestId, SecretId,
-    SecretName, SecretVersionUuid, Stage, UserId, UserName, VersionId,
+    AccessKeyId, AccessPointName, AccessPolicyName, AccountId, AccountName, Alias, DeploymentId, InstanceId, KeyId,
+    KeyVersionId, NetworkRuleName, NodeId, PolicyName, Region, RequestId, SecretId, SecretName, SecretVersionUuid, Stage,
+    UserId, UserName, VersionId,
 };
-use crate::kinds::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType, Suite};
+use crate::kinds::{
+    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
+    Suite,
+};
 
 macro_rules! column {
     ($($name:ident: $sql:ident;)*) => {$(
@@ -32,9 +36,10 @@ macro_rules! column {
 column! {
     DeploymentId: Binary; KeyId: Binary; KeyVersionId: Binary; NodeId: Binary; RequestId: Binary; SecretId: Binary;
     SecretVersionUuid: Binary; UserId: Binary;
-    AccessKeyId: Text; AccountId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
+    AccessKeyId: Text; AccessPointName: Text; AccessPolicyName: Text; NetworkRuleName: Text; AccountId: Text; AccountName: Text; InstanceId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
     UserName: Text; VersionId: Text;
-    DataType: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; Origin: Text; ProtectionLevel: Text; SecretType: Text;
+    DataType: Text; ImportAlgorithm: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; MaterialState: Text; Origin: Text;
+    ProtectionLevel: Text; SecretSubType: Text; SecretType: Text;
     Suite: SmallInt; Timestamp: BigInt;
 }
 
@@ -86,8 +91,34 @@ macro_rules! text {
     )*};
 }
 
-text!(AccessKeyId, AccountId, Alias, PolicyName, Region, SecretName, Stage, UserName, VersionId);
-text!(DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType);
+text!(
+    AccessKeyId,
+    AccessPointName,
+    AccessPolicyName,
+    NetworkRuleName,
+    AccountId,
+    AccountName,
+    InstanceId,
+    Alias,
+    PolicyName,
+    Region,
+    SecretName,
+    Stage,
+    UserName,
+    VersionId
+);
+text!(
+    DataType,
+    ImportAlgorithm,
+    KeySpec,
+    KeyState,
+    KeyUsage,
+    MaterialState,
+    Origin,
+    ProtectionLevel,
+    SecretSubType,
+    SecretType
+);
 
 impl<DB: Backend> ToSql<SmallInt, DB> for Suite
 where

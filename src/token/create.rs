@@ -109,7 +109,7 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
 }
 
 /// Reads back every attribute that was demanded.
-fn compare(session: &Session, object: ObjectHandle, expected: &[Attribute]) -> Result<(), Failure> {
+pub(super) fn compare(session: &Session, object: ObjectHandle, expected: &[Attribute]) -> Result<(), Failure> {
     let types: Vec<AttributeType> = expected.iter().map(Attribute::attribute_type).collect();
     let found = session.get_attributes(object, &types)?;
     match expected.iter().find(|attribute| !found.contains(attribute)) {

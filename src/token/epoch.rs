@@ -22,7 +22,7 @@ use super::pool::{Access, Pool};
 use super::suites::Keyed;
 use super::templates::{self, Half};
 use crate::ids::KeyVersionId;
-use crate::kinds::Suite;
+use crate::kinds::{ImportAlgorithm, Suite};
 use crate::secret::Pin;
 
 /// Sessions of ours outside the pool of readers: the anchor and the writer.
@@ -39,6 +39,8 @@ pub(super) struct Epoch {
     pub(super) canary: Canary,
     /// CKA_ID of the HMAC key of suite S3, once it is known.
     integrity: Arc<OnceLock<KeyVersionId>>,
+    /// Which algorithms unwrap on this token, as far as it was asked.
+    unwraps: Mutex<HashMap<ImportAlgorithm, bool>>,
     /// Holds the login, which ends with the last session, and the canary's key. Never used for anything else.
     _anchor: Mutex<Session>,
 }
@@ -89,6 +91,7 @@ impl Epoch {
             handles: RwLock::default(),
             canary,
             integrity: Arc::clone(integrity),
+            unwraps: Mutex::default(),
             _anchor: Mutex::new(anchor),
         })
     }
@@ -153,6 +156,21 @@ impl Epoch {
         for half in Half::ALL {
             handles.remove(&(*id, half));
         }
+    }
+
+    /// Whether the token unwraps with an algorithm: what is remembered, or else what `ask` finds.
+    pub(super) fn unwraps(
+        &self,
+        algorithm: ImportAlgorithm,
+        ask: impl FnOnce() -> Result<bool, Failure>,
+    ) -> Result<bool, Failure> {
+        let known = self.unwraps.lock().unwrap_or_else(PoisonError::into_inner).get(&algorithm).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = ask()?;
+        self.unwraps.lock().unwrap_or_else(PoisonError::into_inner).insert(algorithm, found);
+        Ok(found)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `pool.rs`, `context.rs` | sessions; the library and the slot |
 //! | `templates.rs` | every attribute |
 //! | `create.rs` | making, proving, destroying objects |
+//! | `import.rs`, `wrapping.rs` | material that comes from outside, and the pairs it is wrapped with |
 //! | `suites.rs`, `signing.rs` | how bytes are encrypted, MACed, signed |
 //! | `canary.rs` | which suite the token serves; whether a session still works |
 //! | `errors.rs`, `status.rs` | what every return code means; what is counted |
@@ -32,6 +33,7 @@ use zeroize::Zeroizing;
 
 pub use self::create::Object;
 pub use self::errors::TokenError;
+pub use self::import::{CheckValue, Material, WRAPPED_LEN};
 pub use self::status::{Counts, TokenStatus};
 pub use self::templates::ObjectKind;
 
@@ -53,6 +55,7 @@ mod context;
 mod create;
 mod epoch;
 mod errors;
+mod import;
 #[cfg(test)]
 #[path = "../../softhsm/isolated.rs"]
 pub(crate) mod isolated;
@@ -65,6 +68,7 @@ mod suites;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod wrapping;
 
 /// Bytes encrypted on the token, laid out as their suite says (docs/formats.md). The suite is stored beside them.
 pub type Wrapped = Vec<u8>;

@@ -93,6 +93,12 @@ impl Fault {
                 told(400, "UnsupportedOperation", format!("This action is not supported: there is no {what}."))
             }
             Error::ServiceOpened => fixed(400, "Forbidden.Opened", "The service is open already."),
+            Error::SecretTypeNotSupported => fixed(
+                400,
+                "UnsupportedOperation",
+                "Secrets of this type need a service of the cloud. Only Generic and Rds secrets are supported here.",
+            ),
+            Error::AccountManaged => fixed(409, "Rejected.ResourceExist", "Another secret manages this account already."),
             Error::LimitExceeded => fixed(
                 400,
                 "Rejected.LimitExceeded",
@@ -122,6 +128,13 @@ impl Fault {
             Error::KeyState(state) => key_state(*state),
             Error::KeyStateChange => fixed(409, "Rejected.StateModifiedFailed", "Keystate modified failed."),
             Error::AliasNotAllowed => fixed(400, "Unsupported.Alias", "Alias is not valid for this api."),
+            Error::OriginNotSupported => fixed(400, "Unsupported.Origin", "This key origin is not valid for this api."),
+            Error::KeyMaterialInvalid => fixed(400, "InvalidKeyMaterial", "key material is invalid."),
+            Error::ImportTokenInvalid => fixed(400, "InvalidImportToken", "import token is invalid."),
+            Error::ImportTokenExpired => fixed(400, "ExpiredImportToken", "import token is expired."),
+            Error::ResourceNotFound => fixed(404, "Forbidden.ResourceNotFound", "Resource not found."),
+            Error::ResourceExists => fixed(409, "Rejected.ResourceExist", "The resource already exists."),
+            Error::ResourceInUse => fixed(409, "Rejected.ResourceInUse", "The resource is in use."),
             Error::ProtectionLevelNotSupported => {
                 fixed(400, "Unsupported.ProtectionLevel", "This protection level is not valid for this region")
             }

@@ -7,6 +7,7 @@ mod coverage;
 #[path = "../../softhsm/isolated.rs"]
 mod isolated;
 mod layout;
+mod managed;
 mod run;
 mod text;
 mod transcript;
@@ -97,12 +98,15 @@ fn every_answer_is_as_recorded() {
     isolated(
         |home| softhsm::prepare(&data(home)),
         |home| {
-            let server = Server::dev(BULLA, data(home), None);
+            let managed = managed::start(home);
+            let setting = managed.setting();
+            let server = Server::dev_with(BULLA, data(home), None, &[(setting.0, &setting.1)]);
             let maker = Maker::new(&server);
             let nowhere = maker.account("nowhere");
             let accounts = |path: &PathBuf| ["json", "xml"].map(|format| maker.account(&format!("{}.{format}", name_of(path))));
-            let todo = chosen().into_iter().map(|path| (accounts(&path), path)).collect();
+            let todo: Vec<_> = chosen().into_iter().map(|path| (accounts(&path), path)).collect();
             drop(maker);
+            managed.roles(todo.iter().flat_map(|(accounts, _): &([Account; 2], _)| accounts.iter().map(Account::id)));
             let problems = check_all(todo, &nowhere);
             assert!(problems.is_empty(), "{}", problems.join("\n"));
         },

@@ -1,11 +1,13 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
+mod access_points;
 mod crash;
 mod disk;
 mod durable;
 mod failover;
 mod golden;
 mod hostile;
+mod import;
 mod key_crash;
 mod key_states;
 mod keys;
@@ -17,6 +19,7 @@ mod policies;
 mod pressure;
 mod races;
 mod replays;
+mod rotation;
 mod secrets_model;
 mod tags;
 mod tampering;

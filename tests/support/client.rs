@@ -221,7 +221,7 @@ impl Request<'_> {
             headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
         }
         match self.scheme {
-            Scheme::RpcV1 => self.sign_rpc(&mut query),
+            Scheme::RpcV1 | Scheme::RpcRsa => self.sign_rpc(&mut query),
             Scheme::Acs3 => self.sign_acs3(&query, &body, &mut headers),
         }
         headers.extend(self.headers.iter().cloned());
@@ -249,21 +249,24 @@ impl Request<'_> {
     }
 
     fn sign_rpc(&self, query: &mut Vec<(String, String)>) {
+        let rsa = self.scheme == Scheme::RpcRsa;
         let common = [
             ("AccessKeyId", self.client.access_key_id.as_str()),
             ("Action", &self.action),
             ("Format", self.format),
-            ("SignatureMethod", "HMAC-SHA1"),
+            ("SignatureMethod", if rsa { "SHA256withRSA" } else { "HMAC-SHA1" }),
             ("SignatureNonce", &self.nonce),
             ("SignatureVersion", "1.0"),
             ("Timestamp", &self.timestamp),
             ("Version", "2016-01-20"),
         ];
-        let common = common.map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let kind = rsa.then_some(("SignatureType", "PRIVATEKEY"));
+        let common: Vec<_> = common.into_iter().chain(kind).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         query.extend(common.iter().cloned());
         let signed: Vec<_> = self.parameters.iter().cloned().chain(common).collect();
         let text = rpc_string_to_sign(self.method, &signed);
-        query.push(("Signature".to_owned(), sign::rpc_signature(&self.client.access_key_secret, &text)));
+        let sign = if rsa { sign::rsa_signature } else { sign::rpc_signature };
+        query.push(("Signature".to_owned(), sign(&self.client.access_key_secret, &text)));
     }
 
     fn sign_acs3(&self, query: &[(String, String)], body: &str, headers: &mut Vec<(String, String)>) {

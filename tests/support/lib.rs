@@ -4,6 +4,7 @@ pub mod chaos;
 pub mod client;
 pub mod disk;
 pub mod journal;
+pub mod mariadb;
 pub mod memory;
 pub mod node;
 pub mod postgres;

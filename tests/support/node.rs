@@ -33,6 +33,20 @@ impl Node {
     /// # Panics
     /// When the program is not there.
     pub fn start_with(program: impl AsRef<Path>, server: &Server, name: &str, settings: &str) -> Self {
+        Self::start_in(program, server, name, settings, &[])
+    }
+
+    /// The same with more environment variables.
+    ///
+    /// # Panics
+    /// As [`Node::start_with`].
+    pub fn start_in(
+        program: impl AsRef<Path>,
+        server: &Server,
+        name: &str,
+        settings: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let data = server.data();
         let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
         let own = first.replace("/audit\"", &format!("/audit-{name}\""));
@@ -43,6 +57,7 @@ impl Node {
         let mut command = bound_to_this_process(program.as_ref());
         command.args(["serve", "--config"]).arg(&file).env("SOFTHSM2_CONF", data.join("softhsm2.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
+        command.envs(environment.iter().copied());
         let child = spawn(command).expect("setpriv and the program are there");
         let ready = &server.ready;
         Self { access_key: (ready.access_key_id.clone(), ready.access_key_secret.clone()), child, log }

@@ -49,14 +49,27 @@ impl PostgresCluster {
         })
     }
 
-    /// Makes and starts a cluster.
+    /// Makes and starts a cluster that takes everybody for whom they say they are.
     ///
     /// # Errors
     /// When the package is not installed, or a program of it fails.
     pub fn start() -> io::Result<Self> {
+        Self::start_with("trust")
+    }
+
+    /// Makes and starts a cluster that asks for passwords (SCRAM-SHA-256) over TCP; not [`PostgresCluster::sql`].
+    ///
+    /// # Errors
+    /// As [`PostgresCluster::start`].
+    pub fn start_with_passwords() -> io::Result<Self> {
+        Self::start_with("scram-sha-256")
+    }
+
+    fn start_with(auth_host: &str) -> io::Result<Self> {
         Self::make(free_port()?, |programs, data| {
             let mut initdb = as_user(&programs.join("initdb"), &[]);
-            initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
+            initdb.args(["--auth-local=trust", "--auth-host", auth_host, "--username=postgres", "--encoding=UTF8"]);
+            initdb.args(["--no-locale", "--no-sync", "--pgdata"]);
             succeed(initdb.arg(data)).map(drop)
         })
     }
@@ -106,6 +119,23 @@ impl PostgresCluster {
         let cluster = Self { programs, folder, port, server: Mutex::new(None), sweeper, databases: AtomicU32::new(0) };
         cluster.resume(&[])?;
         Ok(cluster)
+    }
+
+    /// Restarts the server with a certificate and its key, both PEM, for those who ask for TLS.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub fn offer_tls(&self, certificate: &str, key: &str) -> io::Result<()> {
+        self.halt();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.folder.path().join("data").join(name);
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            if is_root() {
+                succeed(Command::new("chown").arg(USER).arg(&file))?;
+            }
+        }
+        self.resume(&["ssl=on"])
     }
 
     /// The port it listens on, on loopback.
@@ -206,7 +236,7 @@ impl Drop for PostgresCluster {
 }
 
 /// A child that outlives this process by as long as the server needs to end, and removes the folder.
-fn sweeper(folder: &Path) -> io::Result<Child> {
+pub(crate) fn sweeper(folder: &Path) -> io::Result<Child> {
     let script = "trap '' INT TERM HUP; read -r _; sleep 1; rm -rf \"$0\"";
     Command::new("sh")
         .args(["-c", script])
@@ -237,23 +267,28 @@ fn newest(packages: &Path) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::other(format!("no server in {}", packages.display())))
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
 /// A program of the package, run by `setpriv` as a user that is not root, from a folder that the user may enter.
 fn as_user(program: &Path, options: &[&str]) -> Command {
+    run_as(USER, USER, program, options)
+}
+
+/// The same as another user and group.
+pub(crate) fn run_as(user: &str, group: &str, program: &Path, options: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(options);
     if is_root() {
-        command.args(["--reuid", USER, "--regid", USER, "--init-groups"]);
+        command.args(["--reuid", user, "--regid", group, "--init-groups"]);
     }
     command.arg("--").arg(program).current_dir("/").env("LC_ALL", "C");
     command
 }
 
 /// Runs a program to its end; what it printed, or why it failed.
-fn succeed(command: &mut Command) -> io::Result<String> {
+pub(crate) fn succeed(command: &mut Command) -> io::Result<String> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

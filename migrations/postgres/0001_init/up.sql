@@ -75,6 +75,55 @@ CREATE TABLE policy_attachments (
 );
 CREATE INDEX policy_attachments_by_policy ON policy_attachments (account_id, policy_name);
 
+-- Access points: what a client key may do, and from where. policies, permissions, resources, network_rules and source_ips are JSON
+-- lists of texts.
+CREATE TABLE access_points (
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name        TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    policies    TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+CREATE TABLE access_policies (
+    account_id    TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name          TEXT COLLATE "C" NOT NULL,
+    description   TEXT COLLATE "C" NOT NULL,
+    kms_instance  TEXT COLLATE "C" NOT NULL,
+    permissions   TEXT COLLATE "C" NOT NULL,
+    resources     TEXT COLLATE "C" NOT NULL,
+    network_rules TEXT COLLATE "C" NOT NULL,
+    created_at    BIGINT NOT NULL,
+    mac           BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+CREATE TABLE network_rules (
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name        TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    source_ips  TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
+-- The public half alone: the private one left with the caller.
+CREATE TABLE client_keys (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    account_id   TEXT COLLATE "C" NOT NULL,
+    access_point TEXT COLLATE "C" NOT NULL,
+    public_key   BYTEA NOT NULL,
+    not_before   BIGINT NOT NULL,
+    not_after    BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    mac          BYTEA NOT NULL,
+    FOREIGN KEY (account_id, access_point) REFERENCES access_points (account_id, name)
+);
+CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_point);
+
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
     id                              BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -89,12 +138,14 @@ CREATE TABLE keys (
     primary_version                 BYTEA NOT NULL CHECK (length(primary_version) = 16),
     created_at                      BIGINT NOT NULL,
     delete_at                       BIGINT,
+    material_expires_at             BIGINT,
     deletion_protection             BOOLEAN NOT NULL,
     deletion_protection_description TEXT COLLATE "C" NOT NULL,
     mac                             BYTEA NOT NULL
 );
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
+CREATE INDEX keys_expiring ON keys (material_expires_at) WHERE material_expires_at IS NOT NULL;
 
 -- ready: its object on the token is proved; of a key, one version at a time is being made. uses: how many encryptions under it the
 -- nodes have reserved, never fewer than there were.
@@ -118,6 +169,34 @@ CREATE TABLE key_rotations (
     mac        BYTEA NOT NULL
 );
 CREATE INDEX key_rotations_due ON key_rotations (due_at);
+
+-- What an EXTERNAL key's version was given. check_value tells whether material that comes again is the same; null until some came.
+CREATE TABLE key_materials (
+    key_version_id BYTEA NOT NULL PRIMARY KEY CHECK (length(key_version_id) = 16),
+    key_id         BYTEA NOT NULL REFERENCES keys (id),
+    state          TEXT COLLATE "C" NOT NULL,
+    check_value    BYTEA,
+    changed_at     BIGINT NOT NULL,
+    mac            BYTEA NOT NULL
+);
+CREATE INDEX key_materials_by_key ON key_materials (key_id);
+CREATE INDEX key_materials_moving ON key_materials (changed_at) WHERE state IN ('Importing', 'Removing');
+
+-- A wrapping pair for one day: on the token under its id, or wrapped by SYS. No reference to keys: a key may go before its day ends.
+CREATE TABLE import_parameters (
+    id            BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    key_id        BYTEA NOT NULL CHECK (length(key_id) = 16),
+    algorithm     TEXT COLLATE "C" NOT NULL,
+    token_digest  BYTEA NOT NULL CHECK (length(token_digest) = 32),
+    ready         BOOLEAN NOT NULL,
+    failures      BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    wrapped_suite SMALLINT,
+    wrapped       BYTEA,
+    mac           BYTEA NOT NULL
+);
+CREATE INDEX import_parameters_by_key ON import_parameters (key_id);
+CREATE INDEX import_parameters_due ON import_parameters (expires_at);
 
 CREATE TABLE default_keys (
     account_id TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES accounts (id),
@@ -181,6 +260,36 @@ CREATE TABLE version_stages (
     PRIMARY KEY (secret_id, stage),
     FOREIGN KEY (secret_id, version_id) REFERENCES secret_versions (secret_id, version_id)
 );
+
+-- How a managed secret is rotated. interval_ms: none while it is not by itself. pending_*: the version whose password is being set
+-- on the server. attempt_at: when the job acts next. holder: the node that rotates it now, until held_until.
+CREATE TABLE rotations (
+    secret_id    BYTEA NOT NULL PRIMARY KEY REFERENCES secrets (id),
+    sub_type     TEXT COLLATE "C" NOT NULL,
+    instance     TEXT COLLATE "C" NOT NULL,
+    custom_data  TEXT COLLATE "C" NOT NULL,
+    interval_ms  BIGINT,
+    last_at      BIGINT,
+    next_at      BIGINT,
+    pending_id   TEXT COLLATE "C",
+    pending_uuid BYTEA CHECK (length(pending_uuid) = 16),
+    attempt_at   BIGINT,
+    failures     BIGINT NOT NULL,
+    holder       BYTEA CHECK (length(holder) = 16),
+    held_until   BIGINT,
+    mac          BYTEA NOT NULL
+);
+CREATE INDEX rotations_due ON rotations (attempt_at) WHERE attempt_at IS NOT NULL;
+
+-- An account of a server is managed by one secret.
+CREATE TABLE rotation_accounts (
+    instance  TEXT COLLATE "C" NOT NULL,
+    name      TEXT COLLATE "C" NOT NULL,
+    secret_id BYTEA NOT NULL REFERENCES secrets (id),
+    mac       BYTEA NOT NULL,
+    PRIMARY KEY (instance, name)
+);
+CREATE INDEX rotation_accounts_by_secret ON rotation_accounts (secret_id);
 
 -- resource_kind: 1 a key, 2 a secret.
 CREATE TABLE tags (

@@ -55,7 +55,7 @@ impl Request {
     }
 
     fn origin(&self) -> Result<Origin, Error> {
-        word(self.origin.as_deref(), Origin::Service, "Origin", &["EXTERNAL"])
+        word(self.origin.as_deref(), Origin::Service, "Origin", &[])
     }
 
     fn rotation_s(&self) -> Result<Option<i64>, Error> {
@@ -71,7 +71,9 @@ impl Operation for CreateKey {
 
     fn check(request: &Request) -> Result<(), Error> {
         request.spec()?;
-        request.origin()?;
+        if request.origin()? == Origin::External && request.enable_automatic_rotation == Some(true) {
+            return Err(Error::invalid("EnableAutomaticRotation"));
+        }
         if request.key_usage == Some(KeyUsage::SignVerify) {
             return Err(Error::invalid("KeyUsage"));
         }

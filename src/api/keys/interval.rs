@@ -4,30 +4,19 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::api::fields::{HOUR_S, interval_s};
 use crate::error::Error;
 
 /// Seconds of a day.
-const DAY: i64 = 86_400;
+const DAY: i64 = 24 * HOUR_S;
 
-/// A whole number and a unit, `d`, `h`, `m` or `s`: 7 to 730 days (UpdateRotationPolicy), in seconds.
+/// RotationInterval of keys: 7 to 730 days (UpdateRotationPolicy), in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RotationInterval(i64);
 
 impl RotationInterval {
     fn parse(text: &str) -> Option<Self> {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let seconds = match unit {
-            "d" => DAY,
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
-            _ => return None,
-        };
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let seconds = number.parse::<i64>().ok()?.checked_mul(seconds)?;
-        (7 * DAY..=730 * DAY).contains(&seconds).then_some(Self(seconds))
+        interval_s(text).filter(|seconds| (7 * DAY..=730 * DAY).contains(seconds)).map(Self)
     }
 }
 

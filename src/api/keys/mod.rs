@@ -5,11 +5,14 @@ pub mod create_alias;
 pub mod create_key;
 pub mod create_key_version;
 pub mod delete_alias;
+pub mod delete_key_material;
 pub mod describe_key;
 pub mod describe_key_version;
 pub mod disable_key;
 pub mod enable_key;
 mod filters;
+pub mod get_parameters_for_import;
+pub mod import_key_material;
 mod interval;
 pub mod list_aliases;
 pub mod list_aliases_by_key_id;
@@ -73,7 +76,7 @@ impl KeyMetadata {
     fn new(caller: &Caller, described: Described) -> Self {
         let Described { key, rotated_at, rotation } = described;
         let rotation = rotation.and_then(|r| r.interval_s.map(|seconds| (seconds, r.due_at)));
-        let automatic_rotation = match (rotation, key.state) {
+        let automatic_rotation = match (rotation, key.state_at(caller.received_at)) {
             (None, _) => "Disabled",
             (Some(_), KeyState::Enabled) => "Enabled",
             (Some(_), _) => "Suspended",
@@ -83,7 +86,7 @@ impl KeyMetadata {
             key_id: key.id,
             key_spec: key.spec,
             key_usage: key.usage,
-            key_state: key.state,
+            key_state: key.state_at(caller.received_at),
             origin: key.origin,
             protection_level: key.protection,
             creator: if key.service { SERVICE_CREATOR.into() } else { key.account_id.to_string() },
@@ -91,7 +94,7 @@ impl KeyMetadata {
             description: key.description,
             primary_key_version: key.primary_version,
             delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
-            material_expire_time: String::new(),
+            material_expire_time: key.material_expires_at.map(|at| at.to_string()).unwrap_or_default(),
             last_rotation_date: rotated_at,
             automatic_rotation,
             rotation_interval: rotation.map(|(seconds, _)| format!("{seconds}s")),

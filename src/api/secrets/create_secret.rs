@@ -2,21 +2,24 @@
 //!
 //! The value is encrypted under the CMK that EncryptionKeyId names, which needs `kms:GenerateDataKey` on it, or under the account's
 //! default CMK, which the service makes on first use. Only the value is encrypted; name, version, tags and description are not.
+//!
+//! An Rds secret (SecretType) holds accounts of a database server that the configuration names; see `secrets::rotation`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Description, NewTags, SecretData};
+use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
+use crate::api::secrets::{RotationFields, rotation_interval};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyRef, SecretName, VersionId};
 use crate::kinds::{DataType, SecretType};
-use crate::secrets::{NewSecret, NewVersion};
+use crate::secrets::{NewManaged, NewSecret, NewVersion};
 
 /// CreateSecret.
 pub struct CreateSecret;
 
-/// Parameters.
+/// Parameters. ExtendedConfig and RotationInterval mean nothing for a Generic secret, whatever they hold.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -28,7 +31,9 @@ pub struct Request {
     description: Option<Description>,
     tags: Option<NewTags>,
     secret_type: Option<SecretType>,
+    extended_config: Option<String>,
     enable_automatic_rotation: Option<bool>,
+    rotation_interval: Option<String>,
     policy: Option<PolicyText>,
 }
 
@@ -40,6 +45,31 @@ pub struct Response {
     secret_name: SecretName,
     version_id: VersionId,
     secret_type: SecretType,
+    #[serde(flatten)]
+    rotation: Option<RotationFields>,
+}
+
+impl Request {
+    /// What makes it a managed secret; none for a Generic one.
+    fn managed(&self) -> Result<Option<NewManaged>, Error> {
+        let by_itself = self.enable_automatic_rotation == Some(true);
+        match self.secret_type.unwrap_or(SecretType::Generic) {
+            SecretType::Generic if by_itself => return Err(Error::invalid("EnableAutomaticRotation")),
+            SecretType::Generic => return Ok(None),
+            SecretType::Rds => {}
+            SecretType::Redis | SecretType::PolarDb | SecretType::RamCredentials | SecretType::Ecs => {
+                return Err(Error::SecretTypeNotSupported);
+            }
+        }
+        if self.secret_data_type.is_some_and(|t| t != DataType::Text) {
+            return Err(Error::invalid("SecretDataType"));
+        }
+        let config = self.extended_config.as_deref().ok_or(Error::MissingParameter("ExtendedConfig".into()))?;
+        let config: ExtendedConfig = config.parse().map_err(|m| Error::from(("ExtendedConfig", m)))?;
+        let interval_ms = rotation_interval(by_itself, self.rotation_interval.as_deref())?;
+        let ExtendedConfig { sub_type, instance, custom_data } = config;
+        Ok(Some(NewManaged { sub_type, instance, custom_data, interval_ms }))
+    }
 }
 
 impl Operation for CreateSecret {
@@ -49,10 +79,7 @@ impl Operation for CreateSecret {
     type Response = Response;
 
     fn check(request: &Request) -> Result<(), Error> {
-        if request.enable_automatic_rotation == Some(true) {
-            return Err(Error::invalid("EnableAutomaticRotation"));
-        }
-        Ok(())
+        request.managed().map(drop)
     }
 
     fn target(request: &Request) -> Target<'_> {
@@ -60,14 +87,16 @@ impl Operation for CreateSecret {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let managed = request.managed()?;
         let answer = Response {
             arn: cx.caller.arn(None, &format!("secret/{}", request.secret_name)),
             secret_name: request.secret_name.clone(),
             version_id: request.version_id.clone(),
             secret_type: request.secret_type.unwrap_or(SecretType::Generic),
+            rotation: None,
         };
         let has_policy = request.policy.is_some();
-        cx.secrets.create(
+        let rotation = cx.secrets.create(
             cx.caller,
             NewSecret {
                 name: request.secret_name,
@@ -80,11 +109,12 @@ impl Operation for CreateSecret {
                 tags: request.tags.unwrap_or_default().0,
                 policy: request.policy.map(|policy| policy.0),
                 key: request.encryption_key_id,
+                managed,
             },
         )?;
         if has_policy {
             cx.auth.policy_was_set();
         }
-        Ok(answer)
+        Ok(Response { rotation: rotation.map(|r| RotationFields::of(r, true)), ..answer })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::secrets::Tags;
+use crate::api::secrets::{RotationFields, Tags};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -37,6 +37,8 @@ pub struct Response {
     planned_delete_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Tags>,
+    #[serde(flatten)]
+    rotation: Option<RotationFields>,
 }
 
 impl Operation for DescribeSecret {
@@ -62,6 +64,7 @@ impl Operation for DescribeSecret {
             update_time: secret.updated_at,
             planned_delete_time: found.planned_delete_time,
             tags: found.tags.map(Tags::from),
+            rotation: found.rotation.map(|r| RotationFields::of(r, true)),
         })
     }
 }

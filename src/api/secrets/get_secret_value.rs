@@ -1,7 +1,10 @@
-//! GetSecretValue: the value of a version, by stage (ACSCurrent where nothing is said), by id, or by both.
+//! GetSecretValue: the value of a version, by stage (ACSCurrent where nothing is said), by id, or by both. Of a managed secret the
+//! version is chosen by stage only.
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Flag;
+use crate::api::secrets::RotationFields;
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::clock::Timestamp;
@@ -22,6 +25,7 @@ pub struct Request {
     secret_name: SecretRef,
     version_stage: Option<Stage>,
     version_id: Option<VersionId>,
+    fetch_extended_config: Option<Flag>,
     dry_run: Option<bool>,
 }
 
@@ -44,6 +48,8 @@ pub struct Response {
     secret_type: SecretType,
     version_stages: VersionStages,
     create_time: Timestamp,
+    #[serde(flatten)]
+    rotation: Option<RotationFields>,
 }
 
 impl Operation for GetSecretValue {
@@ -73,6 +79,7 @@ impl Operation for GetSecretValue {
             secret_type: found.secret_type,
             version_stages: found.stages.into(),
             create_time: found.created_at,
+            rotation: found.rotation.map(|r| RotationFields::of(r, request.fetch_extended_config == Some(Flag(true)))),
         })
     }
 }

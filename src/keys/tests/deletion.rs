@@ -110,6 +110,7 @@ fn secrets_under_a_deleted_key_say_so() {
             tags: Vec::new(),
             key: Some(by_id(&key)),
             policy: None,
+            managed: None,
         };
         let read = || {
             let which = Which::Version("v1".parse().expect("a version"), None);

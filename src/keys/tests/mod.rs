@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::*;
 use crate::audit::{Audit, AuditConfig};
 use crate::auth::Caller;
+use crate::auth::access_key::SysKey;
 use crate::canonical::{Canonical, Purpose};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -22,6 +23,7 @@ use crate::integrity::RowKey;
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::secret::Pin;
 use crate::secrets::Secrets;
+use crate::servers::Servers;
 use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
 use crate::token::isolated::isolated;
 use crate::token::{ObjectKind, Selector, TokenConfig, softhsm};
@@ -72,9 +74,9 @@ impl Bench {
     /// Secrets under these keys.
     fn secrets(&self) -> Secrets {
         let keys = Arc::new(self.node(KeyLimits::default()));
-        let (errands, clock) = (Arc::clone(&self.keys.errands), self.keys.clock.clone());
+        let (clock, servers) = (self.keys.clock.clone(), Servers::new([]));
         let region = "cn-test".parse().expect("a region");
-        Secrets::new(Arc::clone(&self.store), keys, errands, clock, DeploymentId::new(), region, None)
+        Secrets::new(Arc::clone(&self.store), keys, clock, DeploymentId::new(), region, None, servers)
     }
 
     fn pass(&self, ms: i64) {
@@ -127,7 +129,9 @@ fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, time: &Arc<A
     let clock = Clock::Fixed(Arc::clone(time));
     let region = "cn-test".parse().expect("a region");
     let errands = Errands::new(Arc::clone(audit), Arc::clone(store), region, NodeId::new(), clock.clone());
-    Keys::new(Arc::clone(store), Arc::clone(token), Arc::new(errands), clock, Suite::AesGcmCallerIv, limits)
+    let suite = Suite::AesGcmCallerIv;
+    let sys = SysKey { token: Arc::clone(token), id: KeyVersionId::new(), suite, deployment: DeploymentId::new() };
+    Keys::new(Arc::clone(store), Arc::clone(token), Arc::new(errands), clock, suite, limits, sys)
 }
 
 /// A key with nothing special.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod identity;
+mod imports;
 mod migrations;
 mod outage;
 mod resources;
@@ -17,8 +18,11 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::ids::{AccountId, KeyId, KeyVersionId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
-use crate::kinds::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel, SecretType, Suite};
+use crate::ids::{AccountId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
+use crate::kinds::{
+    DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
+    Suite,
+};
 
 /// Makes two tests of each function over a [`Fixture`].
 macro_rules! on_both {
@@ -133,6 +137,31 @@ pub(super) fn key(account: &AccountId) -> KeyRow {
         delete_at: None,
         deletion_protection: false,
         deletion_protection_description: String::new(),
+        material_expires_at: None,
+    }
+}
+
+pub(super) fn material(key: &KeyRow) -> KeyMaterialRow {
+    KeyMaterialRow {
+        key_version_id: key.primary_version,
+        key_id: key.id,
+        state: MaterialState::Present,
+        check_value: Some(vec![5; 32]),
+        changed_at: NOW,
+    }
+}
+
+pub(super) fn parameters(key: &KeyId) -> ImportParametersRow {
+    ImportParametersRow {
+        id: KeyVersionId::new(),
+        key_id: *key,
+        algorithm: ImportAlgorithm::OaepSha256,
+        token_digest: vec![6; 32],
+        ready: true,
+        failures: 0,
+        expires_at: NOW.plus_days(1),
+        wrapped_suite: None,
+        wrapped: None,
     }
 }
 
@@ -178,6 +207,25 @@ pub(super) fn stage(version: &VersionRow, label: &str) -> StageRow {
         stage: label.parse::<Stage>().unwrap(),
         version_id: version.version_id.clone(),
         version_uuid: version.uuid,
+    }
+}
+
+/// A rotation under way, with every column set: due at 20, held until 30.
+pub(super) fn rotation(secret: &SecretId) -> RotationRow {
+    RotationRow {
+        secret_id: *secret,
+        sub_type: SecretSubType::SingleUser,
+        instance: "pg-1".parse().unwrap(),
+        custom_data: "{}".to_owned(),
+        interval_ms: Some(21_600_000),
+        last_at: Some(Timestamp(3)),
+        next_at: Some(Timestamp(20)),
+        pending_id: Some("v2".parse().unwrap()),
+        pending_uuid: Some(SecretVersionUuid::new()),
+        attempt_at: Some(Timestamp(20)),
+        failures: 1,
+        holder: Some(NodeId::new()),
+        held_until: Some(Timestamp(30)),
     }
 }
 

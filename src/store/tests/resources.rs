@@ -1,7 +1,7 @@
 //! Keys, aliases, secrets, versions, tags, nonces, leases.
 
 use super::*;
-use crate::ids::{NodeId, RequestId};
+use crate::ids::RequestId;
 
 on_both!(
     keys_and_aliases,
@@ -12,6 +12,7 @@ on_both!(
     versions_and_labels,
     tags,
     a_nonce_works_once,
+    rotations_wait_for_their_time_and_their_node,
     one_holds_a_lease
 );
 
@@ -250,6 +251,54 @@ fn tags(on: &Fixture) {
     assert!(on.write(|tx| tx.tag_delete(tagged, "a")));
     assert!(!on.write(|tx| tx.tag_delete(tagged, "a")));
     assert_eq!(on.read(|tx| tx.tags_of(Tagged::Key(key.id))), [tag("c", "3")]);
+}
+
+fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
+    let (_, _, secret, _) = on.with_secret();
+    let row = rotation(&secret.id);
+    let holder = row.holder.unwrap();
+    let one = RotationAccountRow { instance: row.instance.clone(), name: "one".parse().unwrap(), secret_id: secret.id };
+    let two = RotationAccountRow { name: "two".parse().unwrap(), ..one.clone() };
+    on.write(|tx| {
+        tx.rotation_insert(&row)?;
+        tx.rotation_account_insert(&two)?;
+        tx.rotation_account_insert(&one)
+    });
+    assert_eq!(on.read(|tx| tx.rotation_of(&secret.id)), Some(row.clone()));
+    assert_eq!(on.read(|tx| tx.rotation_accounts_of(&secret.id)), [one.clone(), two.clone()]);
+    assert_eq!(on.read(|tx| tx.rotation_account(&one.instance, &two.name)), Some(two));
+    assert_eq!(on.try_write(|tx| tx.rotation_account_insert(&one)), Err(StoreError::Conflict));
+    assert_eq!(on.read(|tx| tx.rotations_failing()), 1);
+
+    let due = |node: &NodeId, now| -> Vec<RotationRow> {
+        on.read(|tx| tx.rotations_due(node, Timestamp(now), 10)).into_iter().map(|(_, rotation)| rotation).collect()
+    };
+    assert_eq!(due(&holder, 20), std::slice::from_ref(&row), "its own, held or not");
+    assert!(due(&holder, 19).is_empty(), "not its time");
+    assert!(due(&NodeId::new(), 29).is_empty(), "another is at it");
+    assert_eq!(due(&NodeId::new(), 30), std::slice::from_ref(&row));
+    let free = RotationRow { holder: None, held_until: None, failures: 0, ..row.clone() };
+    assert!(on.write(|tx| tx.rotation_update(&row, &free)));
+    assert!(!on.write(|tx| tx.rotation_update(&row, &free)), "it is not that row any more");
+    assert_eq!(due(&NodeId::new(), 20), std::slice::from_ref(&free));
+    let deleted = SecretRow { delete_at: Some(Timestamp(99)), ..secret.clone() };
+    assert!(on.write(|tx| tx.secret_update(&secret, &deleted)));
+    assert_eq!(due(&holder, 20), std::slice::from_ref(&free), "what is begun is ended");
+    let begun = RotationRow { pending_id: None, pending_uuid: None, ..free.clone() };
+    assert!(on.write(|tx| tx.rotation_update(&free, &begun)));
+    assert!(due(&holder, 20).is_empty(), "nothing begins in the deletion window");
+    assert!(on.write(|tx| tx.rotation_update(&begun, &free)));
+    assert!(on.write(|tx| tx.secret_update(&deleted, &secret)));
+    let waits = RotationRow { attempt_at: None, pending_id: None, pending_uuid: None, ..free.clone() };
+    assert!(on.write(|tx| tx.rotation_update(&free, &waits)));
+    assert!(due(&holder, i64::MAX).is_empty());
+    assert_eq!(on.read(|tx| tx.rotation_of(&secret.id)), Some(waits), "none is stored as such");
+    assert_eq!(on.read(|tx| tx.rotations_failing()), 0);
+
+    assert_eq!(on.read(|tx| tx.secret_by_id(&secret.id)), Some(secret.clone()));
+    assert!(on.write(|tx| tx.secret_delete(&secret)));
+    assert_eq!(on.read(|tx| tx.rotation_of(&secret.id)), None);
+    assert!(on.read(|tx| tx.rotation_accounts_of(&secret.id)).is_empty());
 }
 
 fn a_nonce_works_once(on: &Fixture) {

@@ -23,14 +23,18 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 13] = sealed!(
+const TABLES: [(&str, Reader); 21] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
     keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
-    version_stages: StageRow, tags: TagRecord, resource_policies: ResourcePolicyRow
+    version_stages: StageRow,
+    key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
+    access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
+    tags: TagRecord, resource_policies: ResourcePolicyRow,
+    rotations: RotationRow, rotation_accounts: RotationAccountRow
 );
 
 fn fill(on: &Fixture) -> AccountId {
-    let (account, key, ..) = on.with_secret();
+    let (account, key, secret, _) = on.with_secret();
     let user = user(&account.id, "ann");
     let (account_id, created_at) = (account.id.clone(), NOW);
     let policy_name: crate::ids::PolicyName = "p".parse().unwrap();
@@ -52,22 +56,73 @@ fn fill(on: &Fixture) -> AccountId {
         tx.attachment_insert(&attached)?;
         tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(1), due_at: created_at })?;
         tx.default_key_insert(&account_id, &key.id)?;
+        tx.key_material_insert(&material(&key))?;
+        fill_access(tx, &account_id)?;
+        tx.import_parameters_insert(&parameters(&key.id))?;
         tx.tag_put(&account_id, Tagged::Key(key.id), "k", "v")?;
         let (resource, document) = (format!("key/{}", key.id), "{}".to_owned());
         tx.resource_policy_put(&ResourcePolicyRow { account_id: account_id.clone(), resource, document, updated_at: NOW })?;
         let name = "alias/a".parse().unwrap();
-        tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })
+        tx.alias_insert(&AliasRow { account_id, name, key_id: key.id, created_at })?;
+        let rotation = rotation(&secret.id);
+        let account = RotationAccountRow {
+            instance: rotation.instance.clone(),
+            name: "app".parse().unwrap(),
+            secret_id: rotation.secret_id,
+        };
+        tx.rotation_account_insert(&account)?;
+        tx.rotation_insert(&rotation)
     });
     account_id
 }
 
+/// An access point with everything that there is round one.
+fn fill_access(tx: &mut Tx<'_>, account: &AccountId) -> Result<(), StoreError> {
+    let (account_id, description, created_at) = (account.clone(), String::new(), NOW);
+    tx.network_rule_insert(&NetworkRuleRow {
+        account_id: account_id.clone(),
+        name: "r".parse().unwrap(),
+        description: description.clone(),
+        source_ips: "[]".to_owned(),
+        created_at,
+    })?;
+    tx.access_policy_insert(&AccessPolicyRow {
+        account_id: account_id.clone(),
+        name: "p".parse().unwrap(),
+        description: description.clone(),
+        kms_instance: String::new(),
+        permissions: "[]".to_owned(),
+        resources: "[]".to_owned(),
+        network_rules: "[]".to_owned(),
+        created_at,
+    })?;
+    let (name, policies) = ("a".parse::<crate::ids::AccessPointName>().unwrap(), "[]".to_owned());
+    let point = AccessPointRow { account_id: account_id.clone(), name: name.clone(), description, policies, created_at };
+    tx.access_point_insert(&point)?;
+    tx.client_key_insert(&ClientKeyRow {
+        id: AccessKeyId::of_client_key(),
+        account_id,
+        access_point: name,
+        public_key: vec![1; 16],
+        not_before: NOW,
+        not_after: NOW.plus_days(1),
+        created_at,
+    })
+}
+
 /// Another value that the column may hold, and that parses where the column's type has more than one.
-fn other(column: &str, kind: &str, sqlite: bool) -> String {
+fn other(table: &str, column: &str, kind: &str, sqlite: bool) -> String {
     match (column, kind) {
         ("account_id", _) => "'9999999999999999'".to_owned(),
+        ("state", _) if table == "key_materials" => "'Absent'".to_owned(),
         ("state", _) => "'Disabled'".to_owned(),
+        ("algorithm", _) => "'RSAES_OAEP_SHA_1'".to_owned(),
+        ("token_digest", _) if sqlite => "randomblob(32)".to_owned(),
+        ("token_digest", _) => "sha256('x'::bytea)".to_owned(),
+        ("wrapped_suite", _) => "1".to_owned(),
         ("usage", _) => "'SIGN/VERIFY'".to_owned(),
         ("spec", _) => "'Aliyun_AES_128'".to_owned(),
+        ("sub_type", _) => "'DoubleUsers'".to_owned(),
         ("protection", _) => "'HSM'".to_owned(),
         (_, "text") => "'tampered'".to_owned(),
         (_, "int") => format!("COALESCE({column}, 0) + 1"),
@@ -91,13 +146,14 @@ fn every_column_counts(on: &Fixture) {
         for line in columns {
             let mut words = line.split(' ');
             let (column, kind) = (words.next().unwrap(), words.next().unwrap());
-            let mut values = vec![other(column, kind, on.is_sqlite())];
+            let mut values = vec![other(table, column, kind, on.is_sqlite())];
             if line.ends_with(" null") {
                 values.push("NULL".to_owned());
             }
             for value in values {
                 let changed = format!("UPDATE {table} SET {column} = {value}");
-                let was_null = value == "NULL" && column == "delete_at";
+                let was_null =
+                    value == "NULL" && ["delete_at", "material_expires_at", "wrapped_suite", "wrapped"].contains(&column);
                 conn.batch_execute(&changed).unwrap();
                 let read = on.store.read("test", |tx| reader(tx).map_err(Abort::<StoreError>::Db));
                 match read {

@@ -10,6 +10,7 @@ use crate::kinds::KeySpec;
 mod chaos;
 mod codes;
 mod faults;
+mod import;
 mod objects;
 mod operations;
 mod tokens;

@@ -46,6 +46,11 @@ pub(super) fn on_every_softhsm<F: FnOnce(&Path)>(body: F) {
     isolated_each(softhsm::prepare, &children, body);
 }
 
+/// Runs a test on SoftHSM as it is.
+pub(super) fn on_softhsm<F: FnOnce(&Path)>(body: F) {
+    isolated_each(softhsm::prepare, &[variables(0)], body);
+}
+
 /// Runs a test on SoftHSM behind the chaos module, with a line to it.
 pub(super) fn under_chaos<F: FnOnce(&Path)>(body: F) {
     isolated_each(softhsm::prepare, &[variables(CHAOS)], body);

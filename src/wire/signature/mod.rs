@@ -3,8 +3,8 @@
 //! Owns: telling the schemes apart, the form of a signed request, the comparison. Must not know: where access keys come from,
 //! which nonces were used. Called by: api, which reads a [`Claim`]; auth, which verifies it.
 //!
-//! Served are the two schemes in which SDKs sign with an access key: RPC version 1.0 (`v1`) and ACS3-HMAC-SHA256 (`v3`).
-//! Both sign decoded values, encoded again in one way: the query text as it stands on the request line is not canonical.
+//! Served are the two schemes in which SDKs sign with an access key: RPC version 1.0 (`v1`) and ACS3-HMAC-SHA256 (`v3`); and
+//! RPC version 1.0 signed with the private half of a client key. All sign decoded values, encoded again in one way: the query text as it stands on the request line is not canonical.
 
 mod percent;
 #[cfg(test)]
@@ -14,7 +14,9 @@ mod v3;
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::signature::{KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::{hmac, rsa};
 use zeroize::Zeroizing;
 
 use super::params::Params;
@@ -38,6 +40,8 @@ const NONCE_MOST: usize = 128;
 pub enum Scheme {
     /// RPC, SignatureVersion 1.0: HMAC-SHA1 over method and parameters.
     RpcV1,
+    /// The same, signed with RSA (SHA256withRSA) by the holder of a client key.
+    RpcRsa,
     /// ACS3-HMAC-SHA256: over method, query, headers and the hash of the body.
     Acs3,
 }
@@ -93,16 +97,31 @@ impl Claim {
     /// [`Error::SignatureMismatch`] with the string to sign, which SDKs compare with their own. It goes to the caller, whose
     /// parameters it contains, and nowhere else.
     pub fn verify(&self, key: &SigningKey) -> Result<(), Error> {
-        hmac::verify(key.of(self.scheme), self.string_to_sign.as_bytes(), &self.signature)
-            .map_err(|_| Error::SignatureMismatch { string_to_sign: StringToSign(self.string_to_sign.clone()) })
+        let (message, signature) = (self.string_to_sign.as_bytes(), self.signature.as_slice());
+        let proved = match (&key.0, self.scheme) {
+            (Key::Secret(keys), Scheme::RpcV1) => hmac::verify(&keys.v1, message, signature).is_ok(),
+            (Key::Secret(keys), Scheme::Acs3) => hmac::verify(&keys.v3, message, signature).is_ok(),
+            (Key::Public(key), Scheme::RpcRsa) => key.verify_sig(message, signature).is_ok(),
+            (Key::Secret(_), Scheme::RpcRsa) | (Key::Public(_), Scheme::RpcV1 | Scheme::Acs3) => false,
+        };
+        let mismatch = || Error::SignatureMismatch { string_to_sign: StringToSign(self.string_to_sign.clone()) };
+        if proved { Ok(()) } else { Err(mismatch()) }
     }
 
     /// The work of a failed [`Claim::verify`], for an access key that does not exist: the two take the same time.
     pub fn burn(&self) {
         static NOBODY: LazyLock<SigningKey> =
             LazyLock::new(|| SigningKey::new(&AccessKeySecret::new(b"no access key has this secret".to_vec())));
+        static NO_CLIENT: LazyLock<Option<SigningKey>> = LazyLock::new(|| {
+            let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).ok()?;
+            SigningKey::of_client(AsDer::as_der(pair.public_key()).ok()?.as_ref())
+        });
+        let nobody = match self.scheme {
+            Scheme::RpcV1 | Scheme::Acs3 => Some(&*NOBODY),
+            Scheme::RpcRsa => NO_CLIENT.as_ref(),
+        };
         // The answer does not matter: the caller refuses the request in any case.
-        drop(std::hint::black_box(self.verify(&NOBODY)));
+        drop(std::hint::black_box(nobody.map(|key| self.verify(key))));
     }
 
     /// Whether the request was signed just now.
@@ -117,8 +136,16 @@ impl Claim {
     }
 }
 
-/// An access key's secret, prepared for both schemes; about 2 KiB. Wiped when dropped, by the library.
-pub struct SigningKey {
+/// What signatures are verified with: an access key's secret, prepared for both schemes (about 2 KiB, wiped when dropped, by the
+/// library), or the public half of a client key.
+pub struct SigningKey(Key);
+
+enum Key {
+    Secret(Box<Secret>),
+    Public(ParsedPublicKey),
+}
+
+struct Secret {
     v1: hmac::Key,
     v3: hmac::Key,
 }
@@ -130,17 +157,20 @@ impl SigningKey {
         let mut with_ampersand = Zeroizing::new(Vec::with_capacity(secret.len() + 1));
         with_ampersand.extend_from_slice(secret);
         with_ampersand.push(b'&');
-        Self {
+        Self(Key::Secret(Box::new(Secret {
             v1: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &with_ampersand),
             v3: hmac::Key::new(hmac::HMAC_SHA256, secret),
-        }
+        })))
     }
 
-    fn of(&self, scheme: Scheme) -> &hmac::Key {
-        match scheme {
-            Scheme::RpcV1 => &self.v1,
-            Scheme::Acs3 => &self.v3,
-        }
+    /// The public half of a client key: SubjectPublicKeyInfo in DER, RSA. None if it is none.
+    pub fn of_client(public_key: &[u8]) -> Option<Self> {
+        ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key).ok().map(|key| Self(Key::Public(key)))
+    }
+
+    /// Whether this is the kind of key that the scheme signs with.
+    pub fn fits(&self, scheme: Scheme) -> bool {
+        matches!(self.0, Key::Public(_)) == (scheme == Scheme::RpcRsa)
     }
 }
 

@@ -1,4 +1,5 @@
-//! RPC signature version 1.0: `Base64(HMAC-SHA1(secret + "&", string to sign))`, a parameter among the others.
+//! RPC signature version 1.0: `Base64(HMAC-SHA1(secret + "&", string to sign))`, a parameter among the others; or, with a client
+//! key, `Base64(RSASSA-PKCS1-v1_5 with SHA-256 over the string to sign)`.
 //!
 //! Owns: its common parameters and its string to sign. Must not know: access keys. Called by: signature.
 //!
@@ -28,14 +29,16 @@ pub(super) fn read(call: &Call, params: &Params) -> Result<Claim, Error> {
     let method = required("SignatureMethod")?;
     let version = required("SignatureVersion")?;
     let timestamp = required("Timestamp")?;
-    if method != "HMAC-SHA1" || version != "1.0" || params.single("SignatureType")?.is_some() {
-        return Err(Error::SignatureMethodNotSupported);
-    }
+    let scheme = match (method, version, params.single("SignatureType")?) {
+        ("HMAC-SHA1", "1.0", None) => Scheme::RpcV1,
+        ("SHA256withRSA", "1.0", Some("PRIVATEKEY")) => Scheme::RpcRsa,
+        _ => return Err(Error::SignatureMethodNotSupported),
+    };
     if params.single("SecurityToken")?.is_some() {
         return Err(Error::AccessKeyNotFound);
     }
     Ok(Claim {
-        scheme: Scheme::RpcV1,
+        scheme,
         access_key: super::access_key(access_key)?,
         action,
         format: Format::requested(call, params),

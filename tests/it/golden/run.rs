@@ -76,6 +76,11 @@ impl<'s> Maker<'s> {
 }
 
 impl Account {
+    /// Its id.
+    pub fn id(&self) -> String {
+        self.names.fill("{account}")
+    }
+
     /// Sends a request and keeps what is to be kept of its answer.
     fn ask(&mut self, block: &Block, format: Format) -> Result<(u16, String), String> {
         let client = if block.by_stranger { &self.stranger } else { &self.root };

@@ -2,6 +2,10 @@
 //!
 //! Owns: both directions, and finding a field in a body.
 
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 /// Names and what they stand for, e.g. the account's id and what was kept of earlier answers.
 #[derive(Debug, Clone, Default)]
 pub struct Names(Vec<(String, String)>);
@@ -13,7 +17,8 @@ impl Names {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    /// A parameter's value with every `{name}` replaced, and `{x * 9}` by nine times x.
+    /// A parameter's value with every `{name}` replaced, `{x * 9}` by nine times x, and `{wrapped 32 KEY}` by 32 bytes encrypted to
+    /// the public key (RSA-OAEP with SHA-256).
     pub fn fill(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, value) in &self.0 {
@@ -22,7 +27,7 @@ impl Names {
         while let Some((before, what, times, after)) = repetition(&text) {
             text = format!("{before}{}{after}", what.repeat(times));
         }
-        text
+        wrapped(&text).unwrap_or(text)
     }
 
     /// A body with everything that differs from run to run replaced by a name.
@@ -47,6 +52,16 @@ fn repetition(text: &str) -> Option<(&str, &str, usize, &str)> {
     let (inside, after) = rest.split_once('}')?;
     let (what, times) = inside.rsplit_once(" * ")?;
     Some((before, what, times.parse().ok()?, after))
+}
+
+/// What a whole text of the form `{wrapped LENGTH KEY}` stands for: so many bytes, encrypted, in Base64.
+fn wrapped(text: &str) -> Option<String> {
+    let (length, key) = text.strip_prefix("{wrapped ")?.strip_suffix('}')?.split_once(' ')?;
+    let key = PublicEncryptingKey::from_der(&STANDARD.decode(key).ok()?).ok()?;
+    let mut out = vec![0; key.key_size_bytes()];
+    let key = OaepPublicEncryptingKey::new(key).ok()?;
+    key.encrypt(&OAEP_SHA256_MGF1SHA256, &vec![7; length.parse().ok()?], &mut out, None).ok()?;
+    Some(STANDARD.encode(out))
 }
 
 /// The first text field of this name in a body, JSON or XML.

@@ -8,6 +8,12 @@ use bulla_test_support::client::{Answer, Client};
 use super::{Rig, never, size};
 use crate::create;
 
+/// From the token's return to the first value.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// How much later a single one may come on a machine that is busy with other tests.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// A refusal that says: come back later.
 fn is_later(answer: &Answer) -> bool {
     answer.status == 503 && answer.code() == "ServiceUnavailableTemporary" && answer.header("retry-after").is_some()
@@ -60,7 +66,7 @@ fn a_token_is_unplugged_under_load() {
         client.call("CreateSecret", &new).ok();
     }
     let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let mut slowest = Duration::ZERO;
+    let mut times = Vec::new();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let (client, done, served) = (rig.server.client(), &done, &served);
@@ -75,12 +81,14 @@ fn a_token_is_unplugged_under_load() {
             let read = client.call("GetSecretValue", &[("SecretName", "plug/0")]);
             assert!(is_later(&read), "while it is away: {read:?}");
             chaos.tell("replug");
-            slowest = slowest.max(until_served(&client));
+            times.push(until_served(&client));
             std::thread::sleep(Duration::from_millis(100));
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert!(slowest <= Duration::from_secs(2), "served {slowest:?} after it was back");
+    times.sort();
+    let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
+    assert!(median <= WITHIN && slowest <= WITHIN + GRACE, "served {median:?}, at worst {slowest:?} after it was back");
     let served = served.load(Ordering::Relaxed);
     assert!(served > 100, "too few reads to mean anything: {served}");
     assert_eq!(rig.metric("bulla_integrity_alarms_total"), 0.0);
@@ -96,6 +104,6 @@ fn a_login_that_ends_is_renewed() {
         // What a session answers whose login another process, or the token's own clock, has ended.
         chaos.tell("fail C_DecryptInit CKR_USER_NOT_LOGGED_IN times=1");
         assert!(is_later(&client.call("GetSecretValue", &[("SecretName", "plug/0")])));
-        assert!(until_served(&client) <= Duration::from_secs(2));
+        assert!(until_served(&client) <= WITHIN + GRACE);
     }
 }

@@ -1,6 +1,8 @@
 //! The two signatures, from the description of the protocol. Pure: text in, text out.
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use aws_lc_rs::{digest, hmac, rsa};
 use base64::Engine;
 
 /// How a request is signed.
@@ -8,6 +10,8 @@ use base64::Engine;
 pub enum Scheme {
     /// RPC signature 1.0, HMAC-SHA1 over the parameters.
     RpcV1,
+    /// The same string, signed with RSA by the holder of a client key. The secret is the private key: Base64 of PKCS #8.
+    RpcRsa,
     /// ACS3-HMAC-SHA256 over query, headers and body.
     Acs3,
 }
@@ -52,6 +56,19 @@ pub fn rpc_string_to_sign(method: &str, parameters: &Pairs) -> String {
 pub(super) fn rpc_signature(secret: &str, string_to_sign: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, format!("{secret}&").as_bytes());
     base64::engine::general_purpose::STANDARD.encode(hmac::sign(&key, string_to_sign.as_bytes()))
+}
+
+/// The same of a client key.
+///
+/// # Panics
+/// When the secret is no RSA key.
+pub(super) fn rsa_signature(secret: &str, string_to_sign: &str) -> String {
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let pair = rsa::KeyPair::from_pkcs8(&base64.decode(secret).expect("Base64")).expect("an RSA key");
+    let mut signature = vec![0; pair.public_modulus_len()];
+    let random = SystemRandom::new();
+    pair.sign(&RSA_PKCS1_SHA256, &random, string_to_sign.as_bytes(), &mut signature).expect("a signature");
+    base64.encode(signature)
 }
 
 /// Lower-case hex of SHA-256.

@@ -1,0 +1,78 @@
+//! CreatePolicy: what client keys may do, on what, and from where.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::access_points::{List, POLICY, Rules, one, rules_text, text};
+use crate::api::fields::Description;
+use crate::api::{Context, Effect, Operation, Target};
+use crate::auth::access_point::{AccessResource, NewPolicy};
+use crate::error::Error;
+use crate::ids::AccessPolicyName;
+use crate::kinds::AccessPermission;
+
+/// CreatePolicy.
+pub struct CreatePolicy;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    name: AccessPolicyName,
+    permissions: List<AccessPermission, 1, 2>,
+    resources: List<AccessResource, 1, 100>,
+    access_control_rules: Option<Rules>,
+    description: Option<Description>,
+    kms_instance: Option<String>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    access_control_rules: String,
+    arn: String,
+    description: String,
+    kms_instance: String,
+    name: AccessPolicyName,
+    permissions: String,
+    resources: String,
+}
+
+impl Operation for CreatePolicy {
+    const NAME: &'static str = "CreatePolicy";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Response;
+
+    fn check(request: &Request) -> Result<(), Error> {
+        match &request.kms_instance {
+            Some(instance) if instance.len() > 128 => Err(Error::invalid("KmsInstance")),
+            _ => Ok(()),
+        }
+    }
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(one(POLICY, request.name.as_str()))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let new = NewPolicy {
+            name: request.name,
+            description: request.description.unwrap_or_default().0,
+            kms_instance: request.kms_instance.unwrap_or_default(),
+            permissions: request.permissions.0,
+            resources: request.resources.0,
+            network_rules: request.access_control_rules.unwrap_or_default().0,
+        };
+        cx.auth.access_points().policy_create(cx.caller, &new)?;
+        Ok(Response {
+            access_control_rules: rules_text(new.network_rules)?,
+            arn: cx.caller.arn(None, &format!("{POLICY}/{}", new.name)),
+            description: new.description,
+            kms_instance: new.kms_instance,
+            name: new.name,
+            permissions: text(&new.permissions)?,
+            resources: text(&new.resources)?,
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! DeleteClientKey: what is signed with it is refused from now on.
+
+use serde::Deserialize;
+
+use crate::api::access_points::{CLIENT_KEY, Done, one};
+use crate::api::{Context, Effect, Operation, Target};
+use crate::error::Error;
+use crate::ids::AccessKeyId;
+
+/// DeleteClientKey.
+pub struct DeleteClientKey;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    client_key_id: AccessKeyId,
+}
+
+impl Operation for DeleteClientKey {
+    const NAME: &'static str = "DeleteClientKey";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(one(CLIENT_KEY, request.client_key_id.as_str()))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.auth.access_points().client_key_delete(cx.caller, &request.client_key_id)?;
+        Ok(Done {})
+    }
+}

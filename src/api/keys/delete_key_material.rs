@@ -1,0 +1,34 @@
+//! DeleteKeyMaterial: takes imported material off the token. The key keeps its id and waits for the same material.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// DeleteKeyMaterial.
+pub struct DeleteKeyMaterial;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+}
+
+impl Operation for DeleteKeyMaterial {
+    const NAME: &'static str = "DeleteKeyMaterial";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.delete_material(cx.caller, &request.key_id)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,67 @@
+//! ImportKeyMaterial: brings material to a key that was made without any, or the same material again.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// ImportKeyMaterial.
+pub struct ImportKeyMaterial;
+
+/// Parameters. The documentation marks KeyMaterialExpireUnix as required and says what holds without it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    encrypted_key_material: EncryptedMaterial,
+    import_token: String,
+    #[serde(default)]
+    key_material_expire_unix: ExpireUnix,
+}
+
+/// Base64 of the ciphertext.
+struct EncryptedMaterial(Vec<u8>);
+
+impl<'de> Deserialize<'de> for EncryptedMaterial {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        STANDARD.decode(String::deserialize(d)?).map(Self).map_err(|_| D::Error::custom("Base64"))
+    }
+}
+
+/// Seconds since 1970; 0, the default, is never.
+#[derive(Default)]
+struct ExpireUnix(Option<Timestamp>);
+
+impl<'de> Deserialize<'de> for ExpireUnix {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match u64::deserialize(d)? {
+            0 => Ok(Self(None)),
+            // Up to the year 9999: later times have no text.
+            seconds @ 1..=253_402_300_799 => Ok(Self(Some(Timestamp(seconds as i64 * 1000)))),
+            _ => Err(D::Error::custom("seconds since 1970")),
+        }
+    }
+}
+
+impl Operation for ImportKeyMaterial {
+    const NAME: &'static str = "ImportKeyMaterial";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        let expires_at = request.key_material_expire_unix.0;
+        let wrapped = &request.encrypted_key_material.0;
+        cx.keys.import_material(cx.caller, &request.key_id, &request.import_token, wrapped, expires_at)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,53 @@
+//! Application access points: principals for applications, with client keys instead of access keys.
+//!
+//! Owns: access points, their policies and network rules, client keys; what these grant. Must not know: HTTP, signatures.
+//! Called by: api (the nineteen operations), auth::access_key (`grants`).
+//! Source of the rules: the pages of CreateApplicationAccessPoint, CreatePolicy, CreateNetworkRule and CreateClientKey.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `points.rs`, `policies.rs`, `rules.rs` | making, changing, deleting and listing each |
+//! | `client_keys.rs`, `pkcs12.rs` | client keys, and the file that their private half leaves in |
+//! | `grant.rs` | what the policies of an access point allow, as RAM policies |
+//! | `terms.rs` | lists as the API and the rows hold them |
+
+mod client_keys;
+mod grant;
+mod pkcs12;
+mod points;
+mod policies;
+mod rules;
+mod terms;
+
+use std::sync::Arc;
+
+pub use client_keys::{ClientKey, NewClientKey};
+pub(super) use grant::grants;
+pub use points::{NewPoint, Point, PointChange};
+pub use policies::{NewPolicy, PointPolicy, PolicyChange};
+pub use rules::{NewRule, Rule, RuleChange};
+pub use terms::{AccessResource, SourceNet};
+
+use crate::clock::Clock;
+use crate::store::Store;
+
+/// The access points of a deployment.
+pub struct AccessPoints {
+    store: Arc<Store>,
+    clock: Clock,
+}
+
+/// One page of a list.
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// How many there are in all.
+    pub total: i64,
+}
+
+impl AccessPoints {
+    /// The access points of this store.
+    pub fn new(store: Arc<Store>, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+}

@@ -1,0 +1,259 @@
+//! Material of EXTERNAL keys: checked, brought to the token, taken off it.
+//!
+//! Owns: the states of material and the key's state that follows from them. Must not know: HTTP, PKCS#11. Called by: api, jobs.
+//!
+//! Row first: `Importing` → object on the token under CKA_ID = the version's id, proved there → `Present`, and with it, in one
+//! transaction, the key `Enabled`. The other way: the key `PendingImport` and the material `Removing` → object destroyed →
+//! `Absent`. Whoever is between the arrows has the material to itself; who takes longer than [`STALE_MS`] is taken for dead, and
+//! the sweep takes off the token what there is.
+
+use super::{external, pair};
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::KeyRef;
+use crate::keys::Keys;
+use crate::kinds::{KeyState, MaterialState};
+use crate::store::{Abort, ImportParametersRow, KeyMaterialRow, KeyRow, Tx};
+use crate::token::{CheckValue, Material, TokenError};
+
+/// After this long on its way, ms, material has nobody any more who brings or takes it.
+const STALE_MS: i64 = 60_000;
+
+/// What is to be done with material that was found good.
+enum Next {
+    /// It is on the token: only the expiry changes.
+    Keep,
+    /// It is not: this row says that we bring it.
+    Bring(KeyMaterialRow),
+}
+
+impl Keys {
+    /// Brings material to a key, or the same material again. `expires_at` is when it ceases to be usable.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`], [`Error::OriginNotSupported`]; [`Error::KeyStateChange`] in the deletion
+    /// window; [`Error::InvalidParameter`] for an expiry that has passed; [`Error::ImportTokenInvalid`],
+    /// [`Error::ImportTokenExpired`]; [`Error::KeyMaterialInvalid`]; [`Error::Unavailable`].
+    pub fn import_material(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        token: &str,
+        wrapped: &[u8],
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let key = self.store.read("import_key", |tx| importable(tx, caller, key))?;
+        if expires_at.is_some_and(|at| at <= self.clock.now()) {
+            return Err(Error::invalid("KeyMaterialExpireUnix"));
+        }
+        let parameters = self.parameters_of(&key, token)?;
+        let weighed = self.with_material(&parameters, wrapped, |material| {
+            let check = self.token.weigh(material, &key.primary_version, key.spec).map_err(|e| match e {
+                TokenError::Tampered => Error::KeyMaterialInvalid,
+                other => other.into(),
+            })?;
+            match self.claim(&key, &check)? {
+                Next::Keep => caller.commit(&self.store, "import_again", |tx| set_expiry(tx, &key, expires_at)),
+                Next::Bring(row) => self.bring(caller, &key, &row, material, &check, expires_at),
+            }
+        });
+        if weighed == Err(Error::KeyMaterialInvalid) {
+            self.import_failed(&parameters)?;
+        }
+        weighed
+    }
+
+    /// Runs a step with the material as the token takes it.
+    fn with_material(
+        &self,
+        parameters: &ImportParametersRow,
+        wrapped: &[u8],
+        step: impl FnOnce(&Material<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self.open_pair(parameters)? {
+            None => step(&Material::Wrapped { pair: &parameters.id, algorithm: parameters.algorithm, bytes: wrapped }),
+            Some(private) => {
+                let material = pair::unwrap(&private, parameters.algorithm, wrapped)?.ok_or(Error::KeyMaterialInvalid)?;
+                step(&Material::Clear(&material))
+            }
+        }
+    }
+
+    /// Decides what becomes of good material, and claims the version if it is to be brought to the token.
+    fn claim(&self, key: &KeyRow, check: &CheckValue) -> Result<Next, Error> {
+        let now = self.clock.now();
+        let next = |state, check_value| KeyMaterialRow {
+            key_version_id: key.primary_version,
+            key_id: key.id,
+            state,
+            check_value,
+            changed_at: now,
+        };
+        self.store.write("material_claim", |tx| {
+            let Some(row) = tx.key_material_by_version(&key.primary_version)? else {
+                let row = next(MaterialState::Importing, None);
+                tx.key_material_insert(&row)?;
+                return Ok(Next::Bring(row));
+            };
+            if row.check_value.as_ref().is_some_and(|known| known != check) {
+                return Err(Abort::App(Error::KeyMaterialInvalid));
+            }
+            match row.state {
+                MaterialState::Present => Ok(Next::Keep),
+                MaterialState::Absent => {
+                    let claimed = next(MaterialState::Importing, row.check_value.clone());
+                    update(tx, &row, &claimed)?;
+                    Ok(Next::Bring(claimed))
+                }
+                MaterialState::Importing | MaterialState::Removing => {
+                    Err(Abort::App(Error::Unavailable("key material is on its way")))
+                }
+            }
+        })
+    }
+
+    /// Makes the object and enables the key.
+    fn bring(
+        &self,
+        caller: &Caller,
+        key: &KeyRow,
+        row: &KeyMaterialRow,
+        material: &Material<'_>,
+        check: &CheckValue,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let present = KeyMaterialRow {
+            state: MaterialState::Present,
+            check_value: Some(check.to_vec()),
+            changed_at: self.clock.now(),
+            ..row.clone()
+        };
+        let brought = self.token.import(material, &key.primary_version, key.spec, check).map_err(Error::from).and_then(|()| {
+            caller.commit(&self.store, "material_present", |tx| {
+                update(tx, row, &present)?;
+                set_expiry(tx, key, expires_at)
+            })
+        });
+        if brought.is_err()
+            && let Err(left) = self.take_back(row)
+        {
+            log::warn!("material of key {} stays on its way until the next sweep: {left:?}", key.id);
+        }
+        brought
+    }
+
+    /// Takes a key's material off the token. None there is success.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`], [`Error::OriginNotSupported`]; [`Error::Unavailable`] also while the
+    /// material is on its way. The key is unusable from the moment that this is committed, even if the token is away then.
+    pub fn delete_material(&self, caller: &Caller, key: &KeyRef) -> Result<(), Error> {
+        let now = self.clock.now();
+        let removing = caller.commit(&self.store, "material_delete", |tx| {
+            let key = external(tx, caller, key)?;
+            begin_removal(tx, &key, now)
+        })?;
+        removing.map_or(Ok(()), |row| self.finish_removal(&row))
+    }
+
+    /// Undoes an import that failed, unless it came to its end after all.
+    fn take_back(&self, row: &KeyMaterialRow) -> Result<(), Error> {
+        let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: self.clock.now(), ..row.clone() };
+        let ours =
+            self.store.write("material_take_back", |tx| Ok::<_, Abort<Error>>(tx.key_material_update(row, &removing)?))?;
+        if ours { self.finish_removal(&removing) } else { Ok(()) }
+    }
+
+    /// Destroys the object of material that is `Removing`.
+    fn finish_removal(&self, row: &KeyMaterialRow) -> Result<(), Error> {
+        self.token.destroy(&row.key_version_id)?;
+        let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: self.clock.now(), ..row.clone() };
+        self.store.write("material_absent", |tx| {
+            match &row.check_value {
+                Some(_) => tx.key_material_update(row, &absent)?,
+                // Nothing was ever in use: the key may get any material.
+                None => tx.key_material_delete(&row.key_version_id)?,
+            };
+            Ok::<_, Abort<Error>>(())
+        })
+    }
+
+    /// Takes expired material off the token, and finishes what others left on its way. Answers how many of both there were.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
+    pub fn materials_sweep(&self, limit: i64) -> Result<usize, Error> {
+        let now = self.clock.now();
+        let expired = self.store.read("keys_expired", |tx| Ok::<_, Abort<Error>>(tx.keys_expired(now, limit)?))?;
+        for key in &expired {
+            let removing = self.store.write("material_expire", |tx| match tx.key_by_id(&key.id)? {
+                Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => begin_removal(tx, &key, now),
+                _ => Ok(None),
+            })?;
+            removing.map_or(Ok(()), |row| self.finish_removal(&row))?;
+            log::info!("the material of key {} has expired", key.id);
+        }
+        let before = now.plus_ms(-STALE_MS);
+        let left =
+            self.store.read("materials_moving", |tx| Ok::<_, Abort<Error>>(tx.key_materials_moving_before(before, limit)?))?;
+        for row in &left {
+            self.take_back(row)?;
+            log::warn!("material of key {} was left on its way and has been removed", row.key_id);
+        }
+        Ok(expired.len() + left.len())
+    }
+}
+
+/// The key that material may be brought to.
+fn importable(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
+    let key = external(tx, caller, key)?;
+    if key.state == KeyState::PendingDeletion { Err(Abort::App(Error::KeyStateChange)) } else { Ok(key) }
+}
+
+/// Sets a new expiry, and enables a key that waited for material.
+fn set_expiry(tx: &mut Tx<'_>, key: &KeyRow, expires_at: Option<Timestamp>) -> Result<(), Abort<Error>> {
+    let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
+    let state = match key.state {
+        KeyState::PendingImport => KeyState::Enabled,
+        KeyState::Enabled | KeyState::Disabled => key.state,
+        KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => return Err(Abort::App(Error::KeyStateChange)),
+    };
+    let row = KeyRow { state, material_expires_at: expires_at, ..key.clone() };
+    if tx.key_update(&key, &row)? { Ok(()) } else { Err(changed(&key)) }
+}
+
+/// Makes a key wait for material, and claims the material that is there; none if there is none.
+fn begin_removal(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<Option<KeyMaterialRow>, Abort<Error>> {
+    let state = match key.state {
+        KeyState::PendingDeletion => KeyState::PendingDeletion,
+        _ => KeyState::PendingImport,
+    };
+    let row = KeyRow { state, material_expires_at: None, ..key.clone() };
+    if row != *key && !tx.key_update(key, &row)? {
+        return Err(changed(key));
+    }
+    let Some(material) = tx.key_material_by_version(&key.primary_version)? else { return Ok(None) };
+    match material.state {
+        MaterialState::Absent => Ok(None),
+        MaterialState::Present => {
+            let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: now, ..material.clone() };
+            update(tx, &material, &removing)?;
+            Ok(Some(removing))
+        }
+        MaterialState::Importing | MaterialState::Removing => Err(Abort::App(Error::Unavailable("key material is on its way"))),
+    }
+}
+
+fn update(tx: &mut Tx<'_>, old: &KeyMaterialRow, new: &KeyMaterialRow) -> Result<(), Abort<Error>> {
+    match tx.key_material_update(old, new)? {
+        true => Ok(()),
+        // Taken for dead and swept, or the key is gone.
+        false => Err(Abort::App(Error::Unavailable("key material was taken back while it was brought"))),
+    }
+}
+
+fn changed(key: &KeyRow) -> Abort<Error> {
+    // Inside a write transaction nobody else can have changed the row since it was read.
+    Abort::App(Error::Internal(format!("key {} changed inside a transaction", key.id)))
+}

@@ -1,0 +1,49 @@
+//! Import of key material (Origin EXTERNAL): a key without material, parameters to send some, material that comes and goes.
+//!
+//! Owns: the steps of an import over database and token. Must not know: HTTP, PKCS#11. Called by: api, jobs.
+//! Source of the rules: the pages of GetParametersForImport, ImportKeyMaterial and DeleteKeyMaterial.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `parameters.rs` | wrapping pairs: made, found again by their token, swept |
+//! | `token.rs` | the import token's bytes |
+//! | `pair.rs` | unwrapping in this process, where the token cannot |
+//! | `material.rs` | material: checked, brought to the token, taken off it, expired |
+
+mod material;
+mod pair;
+mod parameters;
+mod token;
+
+pub use parameters::ImportParameters;
+
+use crate::auth::Caller;
+use crate::error::Error;
+use crate::ids::KeyRef;
+use crate::keys::{Described, Keys, NewKey, alias, lifecycle};
+use crate::kinds::{KeyState, Origin};
+use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
+
+impl Keys {
+    /// Makes a key that waits for its material. Nothing is made on the token.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`], [`Error::Unavailable`].
+    pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<Described, Error> {
+        let (key, version) = lifecycle::rows(&caller.account, new, false, self.clock.now());
+        let key = KeyRow { state: KeyState::PendingImport, ..key };
+        // It is never in the making: what becomes of its material is told by rows of their own.
+        let version = KeyVersionRow { ready: true, ..version };
+        caller.commit(&self.store, "key_external", |tx| {
+            self.check_quota(tx, &key.account_id)?;
+            lifecycle::begin(tx, &key, &version)?;
+            lifecycle::furnish(tx, key.clone(), new)
+        })
+    }
+}
+
+/// The key that a caller imports to.
+fn external(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
+    let key = alias::find_by_id(tx, caller, key)?;
+    if key.origin == Origin::External { Ok(key) } else { Err(Abort::App(Error::OriginNotSupported)) }
+}

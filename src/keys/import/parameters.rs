@@ -1,0 +1,205 @@
+//! Parameters for import: a wrapping pair for one key and one day, and the token that names it.
+//!
+//! Owns: making, finding and sweeping pairs. Must not know: HTTP, PKCS#11. Called by: api, jobs, keys::import::material.
+//!
+//! Row first: insert the row, make the pair on the token under its id, mark the row as ready with the request's nonce. A kill at
+//! any point leaves a pair that no token names; it is destroyed when its day is over, like all others.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use zeroize::Zeroizing;
+
+use super::token::ImportToken;
+use super::{external, pair};
+use crate::auth::Caller;
+use crate::canonical::{Canonical, Purpose};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::keys::Keys;
+use crate::kinds::ImportAlgorithm;
+use crate::store::{Abort, ImportParametersRow, KeyRow};
+
+/// How long parameters are valid (GetParametersForImport: 24 hours), ms.
+const VALID_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Pairs that a key may have at a time: the token's room is everybody's.
+const PAIRS_PER_KEY: i64 = 10;
+
+/// How often material may fail to decrypt with one pair. PKCS #1 v1.5 gives an attacker who may ask a million times the plaintext
+/// of a ciphertext that it has intercepted.
+const FAILURES: i64 = 16;
+
+/// What a caller needs to send material.
+pub struct ImportParameters {
+    /// The key.
+    pub key: KeyId,
+    /// Encrypts the material: SubjectPublicKeyInfo in DER.
+    pub public_key: Vec<u8>,
+    /// To be sent with the material.
+    pub token: String,
+    /// When both cease to be valid.
+    pub expires_at: Timestamp,
+}
+
+impl Keys {
+    /// Makes a wrapping pair for a key's material.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`], [`Error::OriginNotSupported`]; [`Error::LimitExceeded`] when the key has
+    /// ten pairs already; [`Error::Unavailable`].
+    pub fn import_parameters(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        algorithm: ImportAlgorithm,
+    ) -> Result<ImportParameters, Error> {
+        let key = self.store.read("import_key", |tx| external(tx, caller, key))?;
+        let (id, expires_at) = (KeyVersionId::new(), self.clock.now().plus_ms(VALID_MS));
+        let mut secret = [0; 32];
+        self.token.random(&mut secret)?;
+        let token = ImportToken::new(id, expires_at, secret);
+        let mut row = ImportParametersRow {
+            id,
+            key_id: key.id,
+            algorithm,
+            token_digest: token.digest(),
+            ready: false,
+            failures: 0,
+            expires_at,
+            wrapped_suite: None,
+            wrapped: None,
+        };
+        let local = if self.token.unwraps(algorithm)? { None } else { Some(self.keep_pair(&mut row)?) };
+        self.store.write("import_begin", |tx| {
+            if tx.import_parameters_count(&key.id)? >= PAIRS_PER_KEY {
+                return Err(Abort::App(Error::LimitExceeded));
+            }
+            Ok(tx.import_parameters_insert(&row)?)
+        })?;
+        let public_key = match local {
+            Some(public_key) => public_key,
+            None => self.token.create_wrapping_pair(&id, algorithm)?,
+        };
+        let ready = ImportParametersRow { ready: true, ..row.clone() };
+        caller.commit(&self.store, "import_ready", |tx| match tx.import_parameters_update(&row, &ready)? {
+            true => Ok(()),
+            false => Err(Abort::App(Error::Unavailable("wrapping pair was swept while it was made"))),
+        })?;
+        Ok(ImportParameters { key: key.id, public_key, token: token.encode(), expires_at })
+    }
+
+    /// Makes a pair in this process and puts the private key, under SYS, into the row. Answers the public key.
+    fn keep_pair(&self, row: &mut ImportParametersRow) -> Result<Vec<u8>, Error> {
+        let (private, public) = pair::generate()?;
+        row.wrapped_suite = Some(self.sys.suite);
+        row.wrapped = Some(self.token.wrap(self.sys.suite, &self.sys.id, &private, &self.pair_context(row))?);
+        Ok(public)
+    }
+
+    /// The private key of a pair of this process.
+    pub(super) fn open_pair(&self, row: &ImportParametersRow) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let (Some(suite), Some(wrapped)) = (row.wrapped_suite, &row.wrapped) else { return Ok(None) };
+        Ok(Some(self.token.unwrap(suite, &self.sys.id, wrapped, &self.pair_context(row))?))
+    }
+
+    fn pair_context(&self, row: &ImportParametersRow) -> Canonical {
+        Canonical::new(Purpose::ImportedMaterial)
+            .text("pair")
+            .field(self.sys.deployment.as_bytes())
+            .field(row.id.as_bytes())
+            .field(row.key_id.as_bytes())
+            .text(row.algorithm.as_str())
+            .field(self.sys.id.as_bytes())
+    }
+
+    /// The pair that an import token names, if it may bring material to this key now.
+    pub(super) fn parameters_of(&self, key: &KeyRow, token: &str) -> Result<ImportParametersRow, Error> {
+        let token = ImportToken::parse(token).ok_or(Error::ImportTokenInvalid)?;
+        let now = self.clock.now();
+        let found = self.store.read("import_parameters", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_by_id(&token.id)?))?;
+        fitting(found, &token, key.id, now)
+    }
+
+    /// Counts that material did not decrypt, or was not what it must be.
+    pub(super) fn import_failed(&self, row: &ImportParametersRow) -> Result<(), Error> {
+        self.store.write("import_failed", |tx| {
+            let Some(row) = tx.import_parameters_by_id(&row.id)? else { return Ok(()) };
+            let counted = ImportParametersRow { failures: row.failures + 1, ..row.clone() };
+            tx.import_parameters_update(&row, &counted)?;
+            Ok::<_, Abort<Error>>(())
+        })
+    }
+
+    /// Destroys the pairs whose day is over; how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
+    pub fn import_parameters_sweep(&self, limit: i64) -> Result<usize, Error> {
+        let now = self.clock.now();
+        let due =
+            self.store.read("import_parameters_due", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_due(now, limit)?))?;
+        for row in &due {
+            if row.wrapped.is_none() {
+                self.token.destroy(&row.id)?;
+            }
+            self.store.write("import_parameters_sweep", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_delete(&row.id)?))?;
+        }
+        Ok(due.len())
+    }
+}
+
+/// The row that was found for a token, if that may be used for this key now.
+fn fitting(
+    found: Option<ImportParametersRow>,
+    token: &ImportToken,
+    key: KeyId,
+    now: Timestamp,
+) -> Result<ImportParametersRow, Error> {
+    let Some(row) = found else {
+        return Err(if token.expires_at <= now { Error::ImportTokenExpired } else { Error::ImportTokenInvalid });
+    };
+    let known = verify_slices_are_equal(&row.token_digest, &token.digest()).is_ok();
+    if !known || row.key_id != key || !row.ready || row.failures >= FAILURES {
+        return Err(Error::ImportTokenInvalid);
+    }
+    if row.expires_at <= now { Err(Error::ImportTokenExpired) } else { Ok(row) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_fits_its_row_its_key_and_its_day() {
+        let (key, expires_at) = (KeyId::new(), Timestamp(1_000));
+        let token = ImportToken::new(KeyVersionId::new(), expires_at, [1; 32]);
+        let row = ImportParametersRow {
+            id: token.id,
+            key_id: key,
+            algorithm: ImportAlgorithm::OaepSha256,
+            token_digest: token.digest(),
+            ready: true,
+            failures: 0,
+            expires_at,
+            wrapped_suite: None,
+            wrapped: None,
+        };
+        let fits = |row: Option<ImportParametersRow>, key, now| fitting(row, &token, key, Timestamp(now)).map(drop);
+        assert_eq!(fits(Some(row.clone()), key, 999), Ok(()));
+        assert_eq!(fits(Some(row.clone()), key, 1_000), Err(Error::ImportTokenExpired));
+        assert_eq!(fits(None, key, 999), Err(Error::ImportTokenInvalid));
+        assert_eq!(fits(None, key, 1_000), Err(Error::ImportTokenExpired), "swept");
+        assert_eq!(fits(Some(row.clone()), KeyId::new(), 999), Err(Error::ImportTokenInvalid));
+        let other = ImportToken::new(token.id, expires_at, [2; 32]);
+        for row in [
+            ImportParametersRow { token_digest: other.digest(), ..row.clone() },
+            ImportParametersRow { ready: false, ..row.clone() },
+            ImportParametersRow { failures: FAILURES, ..row.clone() },
+        ] {
+            assert_eq!(fits(Some(row), key, 999), Err(Error::ImportTokenInvalid));
+        }
+        // What counts is the row's day, whatever the token says.
+        let longer = ImportParametersRow { expires_at: Timestamp(2_000), ..row };
+        assert_eq!(fits(Some(longer), key, 1_500), Ok(()));
+    }
+}

@@ -1,0 +1,289 @@
+//! The steps of a rotation.
+//!
+//! Owns: what each does, and what follows when it fails. Called by: secrets::rotation.
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
+use crate::integrity::Sealed;
+use crate::keys::{self, AdmittedKey};
+use crate::kinds::{DataType, SecretSubType};
+use crate::secrets::account::Account;
+use crate::secrets::managed::{away, rotation_of};
+use crate::secrets::rotation::behalf::Behalf;
+use crate::secrets::rotation::{HOLD_MS, LEFT_MS, State};
+use crate::secrets::stages::{self, Place};
+use crate::secrets::{Life, NewVersion, Secrets, life, touch};
+use crate::servers::{Server, ServerError};
+use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx, held};
+
+/// Between the first failure and the next attempt, ms; then twice as long each time.
+const BACK_OFF_MS: i64 = 10_000;
+
+/// The longest wait while the server cannot be reached: the served password may be the one that it does not know any more.
+const UNREACHABLE_MS: i64 = 60_000;
+
+/// The longest wait while the server answers, and does not do it.
+const REFUSED_MS: i64 = 3_600_000;
+
+/// A rotation that this node holds, with its pending version.
+struct Held {
+    secret: SecretRow,
+    key: KeyRow,
+    rotation: RotationRow,
+    pending: (VersionId, SecretVersionUuid),
+}
+
+/// Why a held rotation did not end.
+enum Failure {
+    /// Something it needs is away, or what the server has is unknown.
+    Away(Error),
+    /// The server has what it had, and does not take the change.
+    Refused(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Away(error)
+    }
+}
+
+impl Secrets {
+    /// Rotates to a version of this name, or goes on with what is pending.
+    pub(super) fn step(&self, behalf: &Behalf<'_>, state: State, version: &VersionId) -> Result<(), Error> {
+        let before = state.rotation.clone();
+        let result = match self.hold(behalf, state, version) {
+            Ok(mine) => self.carry_out(behalf, &mine),
+            // Somebody else is at it, which is no failure.
+            Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why)),
+            Err(error) if behalf.is_run() => {
+                self.failed(&before, REFUSED_MS);
+                Err(error)
+            }
+            // Nothing has begun; the caller knows.
+            Err(error) => return Err(error),
+        };
+        self.rotations.count(&result);
+        result
+    }
+
+    /// Step 1, or taking over what has come so far.
+    fn hold(&self, behalf: &Behalf<'_>, state: State, version: &VersionId) -> Result<Held, Error> {
+        let State { secret, key, rotation, .. } = state;
+        let (id, node) = (secret.id, behalf.node());
+        if let (Some(pending), Some(uuid)) = (rotation.pending_id.clone(), rotation.pending_uuid) {
+            let rotation = self.store.write("rotation_hold", |tx| {
+                let now = self.clock.now();
+                unchanged(tx, &id, &rotation)?;
+                let mine = hold(&rotation, node, now)?;
+                held(tx.rotation_update(&rotation, &mine)?, RotationRow::TABLE)?;
+                Ok::<_, Abort<Error>>(mine)
+            })?;
+            return Ok(Held { secret, key, rotation, pending: (pending, uuid) });
+        }
+        let admitted = keys::admit_service(&secret.account_id, &key)?;
+        let name = self.target(&secret, &admitted, &rotation)?;
+        let account = Account { name, password: self.account_password()? };
+        let new = NewVersion { id: version.clone(), value: account.value(), data_type: DataType::Text };
+        let youngest = self.store.read_one("rotation_age", |tx| Ok::<_, Abort<Error>>(tx.versions_of(&id)?))?;
+        let youngest = youngest.last().map_or(secret.created_at, |head| head.created_at);
+        let row = self.seal(&secret, &admitted, &new, self.clock.now().max(youngest.plus_ms(1)))?;
+        let rotation = behalf.commit(&self.store, "rotation_prepare", |tx| {
+            let now = self.clock.now();
+            let live = tx.secret_by_id(&id)?.filter(|s| life(s, now) == Life::Live);
+            live.ok_or(Abort::App(Error::SecretNotFound))?;
+            unchanged(tx, &id, &rotation)?;
+            let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
+            keys::admit_service(&secret.account_id, &key).map_err(Abort::App)?;
+            tx.version_insert(&row)?;
+            let pending = RotationRow {
+                pending_id: Some(row.version_id.clone()),
+                pending_uuid: Some(row.uuid),
+                attempt_at: Some(now),
+                ..hold(&rotation, node, now)?
+            };
+            held(tx.rotation_update(&rotation, &pending)?, RotationRow::TABLE)?;
+            Ok(pending)
+        })?;
+        Ok(Held { secret, key, rotation, pending: (row.version_id, row.uuid) })
+    }
+
+    /// Steps 2 and 3.
+    fn carry_out(&self, behalf: &Behalf<'_>, mine: &Held) -> Result<(), Error> {
+        match self.change(mine) {
+            Ok(()) => self.finish(behalf, mine),
+            Err(Failure::Away(error)) => {
+                self.failed(&mine.rotation, UNREACHABLE_MS);
+                Err(error)
+            }
+            Err(Failure::Refused(error)) => {
+                self.failed(&mine.rotation, REFUSED_MS);
+                Err(error)
+            }
+        }
+    }
+
+    /// Step 2: the account logs in with the pending password when this succeeds.
+    fn change(&self, mine: &Held) -> Result<(), Failure> {
+        let Held { secret, key, rotation, pending } = mine;
+        let server = self.server(secret, rotation)?;
+        let admitted = keys::admit_service(&secret.account_id, key)?;
+        let next = self.account(secret, &admitted, &pending.0, &pending.1)?;
+        if rotation.held_until.is_none_or(|until| until < self.clock.now().plus_ms(LEFT_MS)) {
+            return Err(Failure::Away(Error::Unavailable("too little is left of the hold")));
+        }
+        let reason = |error: ServerError| {
+            let told = away(&rotation.instance, &error);
+            match error {
+                ServerError::Unreachable(_) => Failure::Away(told),
+                ServerError::Refused(_) => Failure::Refused(told),
+            }
+        };
+        server.set_password(&next.name, &next.password).map_err(reason)?;
+        if server.accepts(&next.name, &next.password).map_err(reason)? {
+            return Ok(());
+        }
+        // The account may not log in at all; then the old password is at least what it was.
+        let current = self.current(secret, &admitted)?;
+        if current.name == next.name {
+            server.set_password(&current.name, &current.password).map_err(reason)?;
+        }
+        let refused = ServerError::Refused(format!("{} does not log in with the password that it was given", next.name));
+        Err(reason(refused))
+    }
+
+    /// Step 3.
+    fn finish(&self, behalf: &Behalf<'_>, mine: &Held) -> Result<(), Error> {
+        let (id, pending) = (mine.secret.id, &mine.pending);
+        let finished = behalf.commit(&self.store, "rotation_finish", |tx| {
+            let now = self.clock.now();
+            let secret = tx.secret_by_id(&id)?.ok_or(Abort::App(Error::SecretNotFound))?;
+            let rotation = rotation_of(tx, &secret)?;
+            if !same_hold(&rotation, &mine.rotation) {
+                return Ok(false);
+            }
+            let place = Place { version: pending.0.clone(), uuid: pending.1 };
+            stages::label_version(tx, &id, &place, &[Stage::current()])?;
+            let next_at = rotation.interval_ms.map(|ms| now.plus_ms(ms));
+            let done = RotationRow {
+                last_at: Some(now),
+                next_at,
+                pending_id: None,
+                pending_uuid: None,
+                attempt_at: next_at,
+                failures: 0,
+                holder: None,
+                held_until: None,
+                ..rotation.clone()
+            };
+            held(tx.rotation_update(&rotation, &done)?, RotationRow::TABLE)?;
+            touch(tx, &secret, now)?;
+            Ok(true)
+        })?;
+        if finished {
+            return Ok(());
+        }
+        self.prove(mine)?;
+        Err(Error::Unavailable("another node took the rotation over"))
+    }
+
+    /// After this node has set a password that it could not finish: makes sure that what is served still logs in. What is pending
+    /// now is for the node that holds it, which sets it after this.
+    fn prove(&self, lost: &Held) -> Result<(), Error> {
+        let admitted = keys::admit_service(&lost.secret.account_id, &lost.key)?;
+        let current = self.current(&lost.secret, &admitted)?;
+        let server = self.server(&lost.secret, &lost.rotation)?;
+        let told = |error: ServerError| away(&lost.rotation.instance, &error);
+        if !server.accepts(&current.name, &current.password).map_err(told)? {
+            server.set_password(&current.name, &current.password).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers a failure, and lets the rotation go, if it still stands as this node left it.
+    fn failed(&self, left: &RotationRow, longest_ms: i64) {
+        let done = self.store.write("rotation_failed", |tx| {
+            let Some(rotation) = tx.rotation_of(&left.secret_id)?.filter(|now| same_hold(now, left)) else { return Ok(()) };
+            let wait = BACK_OFF_MS.saturating_mul(1 << rotation.failures.clamp(0, 20)).min(longest_ms);
+            let failed = RotationRow {
+                failures: rotation.failures + 1,
+                attempt_at: Some(self.clock.now().plus_ms(wait)),
+                holder: None,
+                held_until: None,
+                ..rotation.clone()
+            };
+            Ok::<_, Abort<Error>>(held(tx.rotation_update(&rotation, &failed)?, RotationRow::TABLE)?)
+        });
+        if let Err(error) = done {
+            // The hold runs out by itself.
+            log::warn!("a failed rotation was not recorded: {error:?}");
+        }
+    }
+
+    /// The account that gets the next password: the only one, or the one that is not served.
+    fn target(&self, secret: &SecretRow, key: &AdmittedKey, rotation: &RotationRow) -> Result<AccountName, Error> {
+        let accounts =
+            self.store.read_one("rotation_accounts", |tx| Ok::<_, Abort<Error>>(tx.rotation_accounts_of(&secret.id)?))?;
+        let current = match rotation.sub_type {
+            SecretSubType::SingleUser => None,
+            SecretSubType::DoubleUsers => Some(self.current(secret, key)?.name),
+        };
+        let other = accounts.into_iter().map(|row| row.name).find(|name| Some(name) != current.as_ref());
+        other.ok_or_else(|| Error::Integrity(format!("secret {} has lost an account", secret.name)))
+    }
+
+    fn server(&self, secret: &SecretRow, rotation: &RotationRow) -> Result<&Server, Error> {
+        self.servers.find(&rotation.instance, &secret.account_id).ok_or_else(|| {
+            log::warn!("managed server {} is not configured, or not for account {}", rotation.instance, secret.account_id);
+            Error::Unavailable("managed server")
+        })
+    }
+
+    /// The account that is served.
+    fn current(&self, secret: &SecretRow, key: &AdmittedKey) -> Result<Account, Error> {
+        let stage = self
+            .store
+            .read_one("rotation_current", |tx| Ok::<_, Abort<Error>>(tx.stage_by_name(&secret.id, &Stage::current())?))?;
+        let lost = || Error::Integrity(format!("secret {} has no current version", secret.name));
+        let stage = stage.ok_or_else(lost)?;
+        self.account(secret, key, &stage.version_id, &stage.version_uuid)
+    }
+
+    /// The account that a version holds.
+    fn account(
+        &self,
+        secret: &SecretRow,
+        key: &AdmittedKey,
+        version: &VersionId,
+        uuid: &SecretVersionUuid,
+    ) -> Result<Account, Error> {
+        let row =
+            self.store.read_one("rotation_version", |tx| Ok::<_, Abort<Error>>(tx.version_by_id(&secret.id, version)?))?;
+        let lost = || Error::Integrity(format!("version {version} of secret {} is not there", secret.name));
+        let row = row.filter(|row| row.uuid == *uuid).ok_or_else(lost)?;
+        Account::stored(&self.open(secret, key, &row)?)
+    }
+}
+
+/// Refuses a rotation that is not any more as it was read.
+fn unchanged(tx: &mut Tx<'_>, secret: &SecretId, read: &RotationRow) -> Result<(), Abort<Error>> {
+    match tx.rotation_of(secret)? {
+        Some(now) if now == *read => Ok(()),
+        Some(_) => Err(Abort::App(Error::Unavailable("the rotation has changed"))),
+        None => Err(Abort::App(Error::SecretNotFound)),
+    }
+}
+
+/// A rotation, held by this node from now on.
+fn hold(rotation: &RotationRow, node: NodeId, now: Timestamp) -> Result<RotationRow, Abort<Error>> {
+    let other = rotation.holder.is_some_and(|holder| holder != node) && rotation.held_until.is_some_and(|until| until > now);
+    if other {
+        return Err(Abort::App(Error::Unavailable("another node rotates the secret")));
+    }
+    Ok(RotationRow { holder: Some(node), held_until: Some(now.plus_ms(HOLD_MS)), ..rotation.clone() })
+}
+
+/// Whether nobody took a rotation over: the policy may have changed meanwhile.
+fn same_hold(a: &RotationRow, b: &RotationRow) -> bool {
+    (a.holder, a.held_until, &a.pending_id, a.pending_uuid) == (b.holder, b.held_until, &b.pending_id, b.pending_uuid)
+}

@@ -1,0 +1,101 @@
+//! Rotations that come by themselves: on time, once, and again after a failure.
+
+use std::path::Path;
+
+use bulla_test_support::node::Node;
+use bulla_test_support::postgres::PostgresCluster;
+
+use super::*;
+
+/// Seconds by which the clocks of nodes are ahead.
+const AHEAD: i64 = 7 * 3600;
+
+/// The outcomes of rotations that a node's audit folder tells of.
+fn outcomes(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("audit.jsonl")).expect("an audit log");
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let rotations = lines.filter(|l| l["kind"] == "outcome" && l["action"] == "RotateSecret" && l["principal"] == "service");
+    rotations.map(|l| l["code"].as_str().expect("a code").to_owned()).collect()
+}
+
+#[test]
+fn of_two_nodes_one_rotates_when_it_is_time() {
+    let faketime = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map(|a| format!("/usr/lib/{a}/faketime/libfaketime.so.1"));
+    let faketime = faketime.iter().find(|f| Path::new(f).exists()).expect("libfaketime (apt-get install libfaketime)");
+    let managed = Managed::start();
+    let url = PostgresCluster::shared().database();
+    let mut server = managed.service(Some(&url));
+    let client = server.client();
+    let by_itself = [("EnableAutomaticRotation", "true"), ("RotationInterval", "6h")];
+    for (name, account) in [("one", "a"), ("two", "b"), ("three", "c")] {
+        create(&client, name, "pg-1", &[account], &by_itself).ok();
+    }
+    server.stop();
+    // All nodes find all three due at their start.
+    let (name, setting) = managed.setting();
+    let ahead = format!("+{AHEAD}");
+    let environment =
+        [(name, setting.as_str()), ("LD_PRELOAD", faketime), ("FAKETIME", &ahead), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let second = Node::start_in(BULLA, &server, "2", "", &environment).answering();
+    let node = second.client();
+    let mut first = Server::dev_with(BULLA, server.data(), Some(&url), &environment);
+    let later = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(AHEAD)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let versions = |name: &str| {
+        let parameters = [("SecretName", name), ("IncludeDeprecated", "true")];
+        let answer = node.request("ListSecretVersionIds", &parameters).timestamp(&later).send().expect("an answer").ok();
+        answer.json["TotalCount"].as_i64().expect("a number")
+    };
+    eventually("three rotations", || ["one", "two", "three"].iter().all(|name| versions(name) == 2));
+    for name in ["one", "two", "three"] {
+        let read = node.request("GetSecretValue", &[("SecretName", name)]).timestamp(&later).send().expect("an answer").ok();
+        assert!(managed.logs_in(&read), "{name}");
+        let date = |field: &str| -> jiff::Timestamp { read.text(field).parse().expect("a time") };
+        assert_eq!(date("NextRotationDate").as_second() - date("LastRotationDate").as_second(), 21_600);
+    }
+    first.stop();
+    second.stop();
+    let done: Vec<_> = ["audit", "audit-2"].iter().flat_map(|folder| outcomes(&server.data().join(folder))).collect();
+    assert_eq!(done.iter().filter(|code| *code == "OK").count(), 3, "{done:?}");
+}
+
+#[test]
+fn a_failure_is_seen_and_repaired() {
+    let managed = Managed::start();
+    let server = managed.service(None);
+    let client = server.client();
+    create(&client, "db", "pg-1", &["a"], &[("EnableAutomaticRotation", "true"), ("RotationInterval", "7d")]).ok();
+    managed.cluster.halt();
+    let away = rotate(&client, "db", "v2");
+    assert_eq!((away.status, away.code()), (503, "ServiceUnavailableTemporary"));
+    let described = client.call("DescribeSecret", &[("SecretName", "db")]).ok();
+    assert_eq!(described.text("AutomaticRotation"), "Invalid");
+    assert_ne!((described.text("NextRotationDate"), described.text("RotationInterval")), ("", ""));
+    let metrics = || {
+        let page =
+            client.send_raw(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("an answer");
+        String::from_utf8(page.body).expect("text")
+    };
+    assert!(metrics().lines().any(|line| line == "bulla_rotations_failing 1"), "{}", metrics());
+    assert!(metrics().lines().any(|line| line == "bulla_rotations_total{result=\"failed\"} 1"), "{}", metrics());
+    assert_eq!(read(&client, "db").text("VersionId"), "v1");
+    managed.cluster.resume(&[]).expect("it starts again");
+    eventually("the rotation", || read(&client, "db").text("VersionId") == "v2");
+    let repaired = read(&client, "db");
+    assert_eq!(repaired.text("AutomaticRotation"), "Enabled");
+    assert!(managed.logs_in(&repaired));
+    assert!(outcomes(&server.data().join("audit")).contains(&"OK".to_owned()));
+
+    // An administrator that may not: refused, nothing changed, and the old password still served.
+    managed.cluster.sql("postgres", "ALTER ROLE bulla_rotation NOCREATEROLE");
+    assert_eq!(rotate(&client, "db", "v3").status, 503);
+    assert!(managed.logs_in(&read(&client, "db")));
+    managed.cluster.sql("postgres", "ALTER ROLE bulla_rotation CREATEROLE");
+    rotate(&client, "db", "v3").ok();
+    assert!(managed.logs_in(&read(&client, "db")));
+
+    // An account that may not log in with what it was given gets back what it had.
+    managed.cluster.sql("postgres", "ALTER ROLE a NOLOGIN");
+    assert_eq!(rotate(&client, "db", "v4").status, 503);
+    managed.cluster.sql("postgres", "ALTER ROLE a LOGIN");
+    assert!(managed.logs_in(&read(&client, "db")), "the old password was set again");
+}
