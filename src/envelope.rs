@@ -11,6 +11,8 @@
 //!
 //! `K_commit` is stored and compared first, in constant time: GCM alone lets one ciphertext open under two keys.
 
+pub mod blob;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{constant_time, digest, hkdf};
 use zeroize::Zeroizing;

@@ -85,6 +85,8 @@ pub enum Error {
     SecretInUse,
     /// No such key.
     KeyNotFound,
+    /// The key has no such version.
+    KeyVersionNotFound,
     /// No such alias.
     AliasNotFound,
     /// An alias of that name exists.
@@ -93,8 +95,6 @@ pub enum Error {
     KeyState(RejectedState),
     /// The key's state does not allow the change.
     KeyStateChange,
-    /// No such key version.
-    KeyVersionNotFound,
     /// A new version within seven days of the last.
     KeyVersionTooSoon,
     /// The key version has encrypted as often as it may.

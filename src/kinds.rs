@@ -62,6 +62,32 @@ words! {
         Aes192 = "Aliyun_AES_192",
         /// AES with 128 bits.
         Aes128 = "Aliyun_AES_128",
+        /// SM4.
+        Sm4 = "Aliyun_SM4",
+        /// Triple DES with three keys.
+        Des3 = "Aliyun_DES3_192",
+        /// RSA with 2,048 bits.
+        Rsa2048 = "RSA_2048",
+        /// RSA with 3,072 bits.
+        Rsa3072 = "RSA_3072",
+        /// RSA with 4,096 bits.
+        Rsa4096 = "RSA_4096",
+        /// The curve P-256 of NIST, secp256r1.
+        EcP256 = "EC_P256",
+        /// The curve secp256k1.
+        EcP256k = "EC_P256K",
+        /// SM2.
+        EcSm2 = "EC_SM2",
+        /// A key for HMAC with SM3.
+        HmacSm3 = "HMAC_SM3",
+        /// A key for HMAC with SHA-224; 28 bytes, as long as its MACs. So for the others.
+        HmacSha224 = "HMAC_SHA_224",
+        /// A key for HMAC with SHA-256.
+        HmacSha256 = "HMAC_SHA_256",
+        /// A key for HMAC with SHA-384.
+        HmacSha384 = "HMAC_SHA_384",
+        /// A key for HMAC with SHA-512.
+        HmacSha512 = "HMAC_SHA_512",
     }
     /// What a master key may be used for (CreateKey, KeyUsage).
     KeyUsage {
@@ -69,6 +95,8 @@ words! {
         EncryptDecrypt = "ENCRYPT/DECRYPT",
         /// Signature and verification.
         SignVerify = "SIGN/VERIFY",
+        /// Message authentication codes.
+        GenerateVerifyMac = "GENERATE/VERIFY_MAC",
     }
     /// State of a master key.
     KeyState {
@@ -118,6 +146,53 @@ words! {
         Removing = "Removing",
         /// Not on the token; only the same may come again.
         Absent = "Absent",
+    }
+    /// Length of a data key (GenerateDataKey, KeySpec).
+    DataKeySpec {
+        /// 32 bytes, the default.
+        Aes256 = "AES_256",
+        /// 16 bytes.
+        Aes128 = "AES_128",
+    }
+    /// Encryption with a public key (AsymmetricEncrypt, Algorithm; ExportDataKey, WrappingAlgorithm).
+    EncryptionAlgorithm {
+        /// RSAES-OAEP, SHA-256 and MGF1 with SHA-256.
+        OaepSha256 = "RSAES_OAEP_SHA_256",
+        /// RSAES-OAEP, SHA-1 and MGF1 with SHA-1.
+        OaepSha1 = "RSAES_OAEP_SHA_1",
+        /// SM2 public-key encryption.
+        Sm2Pke = "SM2PKE",
+    }
+    /// Signature of a digest (AsymmetricSign, Algorithm).
+    SignatureAlgorithm {
+        /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and 32 bytes of salt.
+        RsaPssSha256 = "RSA_PSS_SHA_256",
+        /// RSASSA-PKCS1-v1_5 with SHA-256.
+        RsaPkcs1Sha256 = "RSA_PKCS1_SHA_256",
+        /// ECDSA with SHA-256; the signature in DER.
+        EcdsaSha256 = "ECDSA_SHA_256",
+        /// SM2 signature with SM3.
+        Sm2Dsa = "SM2DSA",
+    }
+    /// Message authentication code (GenerateMac, Algorithm).
+    MacAlgorithm {
+        /// HMAC with SM3.
+        HmacSm3 = "HMAC_SM3",
+        /// HMAC with SHA-224.
+        HmacSha224 = "HMAC_SHA_224",
+        /// HMAC with SHA-256.
+        HmacSha256 = "HMAC_SHA_256",
+        /// HMAC with SHA-384.
+        HmacSha384 = "HMAC_SHA_384",
+        /// HMAC with SHA-512.
+        HmacSha512 = "HMAC_SHA_512",
+    }
+    /// The kind of public key that a data key is exported under (ExportDataKey, WrappingKeySpec).
+    WrappingKeySpec {
+        /// RSA with 2,048 bits.
+        Rsa2048 = "RSA_2048",
+        /// SM2.
+        EcSm2 = "EC_SM2",
     }
     /// Where key material lives (CreateKey, ProtectionLevel).
     ProtectionLevel {

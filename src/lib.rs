@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
 //! | [`failpoint`] | where tests let the process die; empty in a release build |
+//! | [`public_key`] | what is done with a public key alone |
 //! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
 //! | [`servers`] | the database servers of others, whose accounts are rotated |
@@ -42,6 +43,7 @@ pub mod keys;
 pub mod kinds;
 pub mod metrics;
 pub mod process;
+pub mod public_key;
 pub mod secret;
 pub mod secrets;
 pub mod servers;

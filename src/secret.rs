@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 macro_rules! redacted {
@@ -52,6 +54,26 @@ impl Plaintext {
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Base64 (the standard alphabet, padded) is how the API writes bytes as text.
+impl Plaintext {
+    /// The text of these bytes.
+    pub fn base64(bytes: &[u8]) -> Self {
+        Self::new(STANDARD.encode(bytes).into_bytes())
+    }
+
+    /// These bytes as text.
+    pub fn to_base64(&self) -> Self {
+        Self::base64(&self.0)
+    }
+
+    /// The bytes of this text; none if it is not Base64.
+    pub fn from_base64(&self) -> Option<Self> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(self.0.len()));
+        STANDARD.decode_vec(&*self.0, &mut bytes).ok()?;
+        Some(Self::new(std::mem::take(&mut *bytes)))
     }
 }
 

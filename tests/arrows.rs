@@ -16,13 +16,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("canonical", &["ids"]),
     ("kinds",     &["ids"]),
     ("failpoint", &[]),
+    ("public_key", &["kinds"]),
     ("integrity", &["bottom"]),
     ("envelope",  &["bottom"]),
     ("process",   &[]),
     ("config",    &["bottom", "process"]),
     ("metrics",   &["bottom"]),
     ("audit",     &["bottom"]),
-    ("token",     &["ids", "secret", "canonical", "kinds"]),
+    ("token",     &["ids", "secret", "canonical", "kinds", "public_key"]),
     ("servers",   &["ids", "secret", "kinds"]), // what happens on the servers of others; nothing else connects to them
     ("store",     &["ids", "kinds", "clock", "canonical", "integrity"]), // never a secret in the clear
     ("error",     &["bottom", "envelope", "audit", "token", "store"]),   // the From impls
@@ -30,15 +31,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth",      &["bottom", "error", "wire", "token", "store"]),
     ("errand",    &["bottom", "error", "wire", "audit", "store", "auth"]),
     ("tags",      &["bottom", "error", "store"]),
-    ("keys",      &["bottom", "error", "integrity", "envelope", "token", "store", "auth", "errand", "tags"]),
+    ("keys",      &["bottom", "public_key", "error", "integrity", "envelope", "token", "store", "auth", "errand", "tags"]),
     ("secrets",   &["bottom", "error", "integrity", "envelope", "servers", "store", "auth", "errand", "tags", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
-    ("api",       &["bottom", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
+    ("api",       &["bottom", "public_key", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
     ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "servers",
                     "store", "wire", "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
-    ("admin",     &["bottom", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
+    ("admin",     &["bottom", "public_key", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
                     "app", "cli"]),
     ("main",      &["process", "config", "app", "cli", "admin"]),
 ];
@@ -64,13 +65,17 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const EXPOSING: &[(&str, &str)] = &[
     ("envelope.rs", "sealing and opening values"),
     ("token/", "the PIN, and data keys on their way to and from the token"),
-    ("wire/encode/", "SecretData in the answer"),
+    ("keys/blobs.rs", "a caller's plaintext on its way to the token"),
+    ("keys/asymmetric.rs", "a caller's plaintext on its way under a public key"),
+    ("keys/public.rs", "a data key on its way under a caller's public key"),
+    ("wire/encode/", "SecretData and Plaintext in the answer"),
     ("wire/signature/", "the HMAC key of a request's signature"),
     ("auth/access_key.rs", "an access key's secret on its way under SYS"),
     ("auth/access_point/pkcs12.rs", "the password of a client key's file"),
     ("secrets/account.rs", "the JSON form of an account"),
     ("servers/", "passwords of accounts on their way to the servers"),
     ("api/fields.rs", "the length limit of SecretData"),
+    ("api/crypto/fields.rs", "the length limits of Plaintext"),
     ("admin/", "a new access key's secret, shown once"),
 ];
 

@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::admin::output::Output;
 use crate::admin::{load, output};
 use crate::app::{Base, Failure, context};
@@ -16,21 +13,14 @@ pub fn run(action: Audit) -> Result<(), Failure> {
     match action {
         Audit::PublicKey { place } => {
             let base = Base::open(&load(&place)?)?;
-            let der = base.token.public_key(&base.deployment.aud_key).map_err(context("token: AUD"))?;
-            output::line(pem(&der).trim_end())
+            let key = base.token.public_key(&base.deployment.aud_key).map_err(context("token: AUD"))?;
+            output::line(key.to_pem().trim_end())
         }
         Audit::Verify { files, public_key, json } => {
             let key = std::fs::read(&public_key).map_err(context(public_key.display()))?;
             verify(&files, &key)?.print(json)
         }
     }
-}
-
-/// A public key (DER SubjectPublicKeyInfo) as PEM (RFC 7468).
-fn pem(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
-    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
 }
 
 fn verify(files: &[PathBuf], key: &[u8]) -> Result<Output, Failure> {

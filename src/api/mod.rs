@@ -6,6 +6,7 @@
 
 mod access_points;
 mod cloud;
+mod crypto;
 mod event;
 mod fields;
 mod keys;
@@ -22,8 +23,8 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
-use crate::ids::{Alias, Home, KeyName, KeyRef, SecretName, SecretRef};
-use crate::keys::Keys;
+use crate::ids::{Alias, Home, KeyName, KeyRef, KeyVersionId, SecretName, SecretRef};
+use crate::keys::{Keys, Use};
 use crate::secrets::Secrets;
 use service::Exchange;
 
@@ -93,44 +94,49 @@ impl Context<'_> {
 
 /// What a request acts on.
 pub struct Target<'a> {
-    resources: Vec<Resource<'a>>,
-    version: Option<&'a str>,
-    facts: Vec<(&'static str, &'a str)>,
+    /// Resources; each may be a key that is used in a way of its own, else the operation's name is the permission.
+    resources: Vec<(Option<Use>, Resource<'a>)>,
+    version: Option<String>,
 }
 
 impl<'a> Target<'a> {
     /// Nothing: no permission is needed, or each part of the request has a target of its own ([`Context::part`]).
     pub fn nothing() -> Self {
-        Self { resources: Vec::new(), version: None, facts: Vec::new() }
+        Self { resources: Vec::new(), version: None }
     }
 
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
-        Self { resources: vec![resource], version: None, facts: Vec::new() }
+        Self { resources: vec![(None, resource)], version: None }
+    }
+
+    /// One resource, as a key that is used like this: needs the permission for that use, with what conditions can ask of it.
+    pub fn using(purpose: Use, resource: Resource<'a>) -> Self {
+        Self { resources: vec![(Some(purpose), resource)], version: None }
     }
 
     /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
     pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
-        let resources: Vec<_> = resources.collect();
+        let resources: Vec<_> = resources.map(|resource| (None, resource)).collect();
         assert!(!resources.is_empty(), "a target has a resource");
-        Self { resources, version: None, facts: Vec::new() }
+        Self { resources, version: None }
     }
 
     /// Another resource, on which the permission is needed as well.
     pub fn and(mut self, resource: Resource<'a>) -> Self {
-        self.resources.push(resource);
+        self.resources.push((None, resource));
         self
     }
 
-    /// What conditions of policies can ask of this request, e.g. `kms:EncryptionAlgorithm`.
-    pub fn given(mut self, name: &'static str, value: &'a str) -> Self {
-        self.facts.push((name, value));
+    /// Another resource, as a key that is used like this.
+    pub fn and_using(mut self, purpose: Use, resource: Resource<'a>) -> Self {
+        self.resources.push((Some(purpose), resource));
         self
     }
 
     /// The version that the record names.
-    pub fn version(mut self, version: &'a str) -> Self {
-        self.version = Some(version);
+    pub fn version(mut self, version: impl ToString) -> Self {
+        self.version = Some(version.to_string());
         self
     }
 }
@@ -148,10 +154,13 @@ pub enum Resource<'a> {
     Keys,
     /// One key.
     Key(&'a KeyRef),
+    /// The key that has this version, which a blob names: looked up to know what the permission is asked for. Where there is
+    /// none, a caller who may not use every key gets the same refusal as for a key that is not its own to use.
+    KeyOf(KeyVersionId),
     /// One alias.
     Alias(&'a Alias),
     /// The key that an alias names now.
-    KeyOf(&'a Alias),
+    KeyOfAlias(&'a Alias),
     /// The account's aliases as a whole.
     Aliases,
     /// Things of a kind that policies do not otherwise speak of: the account's as a whole, or one by name.
@@ -180,10 +189,20 @@ impl Resource<'_> {
             }
             Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
             Resource::Aliases => (cx.caller.arn(None, "alias"), ask(None, "alias")),
-            Resource::KeyOf(alias) => {
+            Resource::KeyOfAlias(alias) => {
                 let key = KeyRef { home: None, name: KeyName::Alias((*alias).clone()) };
                 Resource::Key(&key).authorise(cx, action, facts)
             }
+            Resource::KeyOf(version) => match cx.keys.of_blob(cx.caller, version) {
+                Ok(key) => {
+                    let relative = format!("key/{}", key.id);
+                    (cx.caller.arn(None, &relative), ask(None, &relative))
+                }
+                Err(error) => {
+                    let refused = ask(None, &format!("key/{version}")).and(Err(error));
+                    (cx.caller.arn(None, "key"), refused)
+                }
+            },
             Resource::Key(key) => {
                 let home = key.home.as_ref();
                 match cx.keys.resource(cx.caller, key) {

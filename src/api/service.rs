@@ -175,9 +175,10 @@ impl Exchange<'_> {
     /// Asks for the action on every resource; the first is the one that the record names.
     pub(super) fn authorise(&self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
         let mut event = self.event.borrow_mut();
-        event.version = target.version.map(str::to_owned);
-        for resource in target.resources {
-            let (arn, grant) = resource.authorise(cx, action, &target.facts);
+        event.version = target.version;
+        for (purpose, resource) in target.resources {
+            let (action, facts) = purpose.map_or((action, None), |purpose| (purpose.action(), purpose.fact()));
+            let (arn, grant) = resource.authorise(cx, action, facts.as_slice());
             event.resource.get_or_insert(arn);
             event.grant = Some(grant?);
         }

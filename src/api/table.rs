@@ -3,7 +3,7 @@
 //! Owns: which operations are served. Called by: api::service.
 
 use crate::api::service::{Handler, handle};
-use crate::api::{Operation, access_points, cloud, keys, policies, secrets, tags};
+use crate::api::{Operation, access_points, cloud, crypto, keys, policies, secrets, tags};
 
 /// Names each operation once; the rest follows from its type.
 macro_rules! operations {
@@ -15,6 +15,10 @@ macro_rules! operations {
 }
 
 operations! {
+    crypto::asymmetric_decrypt::AsymmetricDecrypt,
+    crypto::asymmetric_encrypt::AsymmetricEncrypt,
+    crypto::asymmetric_sign::AsymmetricSign,
+    crypto::asymmetric_verify::AsymmetricVerify,
     secrets::batch_get_secret_value::BatchGetSecretValue,
     keys::cancel_key_deletion::CancelKeyDeletion,
     keys::create_alias::CreateAlias,
@@ -25,6 +29,7 @@ operations! {
     access_points::create_network_rule::CreateNetworkRule,
     access_points::create_policy::CreatePolicy,
     secrets::create_secret::CreateSecret,
+    crypto::decrypt::Decrypt,
     keys::delete_alias::DeleteAlias,
     access_points::delete_application_access_point::DeleteApplicationAccessPoint,
     access_points::delete_client_key::DeleteClientKey,
@@ -42,9 +47,16 @@ operations! {
     secrets::describe_secret::DescribeSecret,
     keys::disable_key::DisableKey,
     keys::enable_key::EnableKey,
+    crypto::encrypt::Encrypt,
+    crypto::export_data_key::ExportDataKey,
+    crypto::generate_and_export_data_key::GenerateAndExportDataKey,
+    crypto::generate_data_key::GenerateDataKey,
+    crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
+    crypto::generate_mac::GenerateMac,
     access_points::get_client_key::GetClientKey,
     policies::get_key_policy::GetKeyPolicy,
     keys::get_parameters_for_import::GetParametersForImport,
+    crypto::get_public_key::GetPublicKey,
     secrets::get_random_password::GetRandomPassword,
     policies::get_secret_policy::GetSecretPolicy,
     secrets::get_secret_value::GetSecretValue,
@@ -63,6 +75,7 @@ operations! {
     tags::list_tag_resources::ListTagResources,
     cloud::open_kms_service::OpenKmsService,
     secrets::put_secret_value::PutSecretValue,
+    crypto::re_encrypt::ReEncrypt,
     secrets::restore_secret::RestoreSecret,
     secrets::rotate_secret::RotateSecret,
     keys::schedule_key_deletion::ScheduleKeyDeletion,
@@ -82,6 +95,7 @@ operations! {
     secrets::update_secret::UpdateSecret,
     secrets::update_secret_rotation_policy::UpdateSecretRotationPolicy,
     secrets::update_secret_version_stage::UpdateSecretVersionStage,
+    crypto::verify_mac::VerifyMac,
 }
 
 /// The operation of this name (case-sensitive), with its name as a constant: one that is served, or one that a deployment of its own

@@ -1,12 +1,12 @@
 //! Admission of a caller to a key.
 //!
-//! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys::data_key's callers.
+//! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys, secrets.
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
 use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
 use crate::error::{Error, RejectedState};
 use crate::ids::{AccountId, Home, KeyId, KeyVersionId};
-use crate::kinds::KeyState;
+use crate::kinds::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::store::KeyRow;
 
 /// What a key is used for; each is a permission of its own.
@@ -14,8 +14,36 @@ use crate::store::KeyRow;
 pub enum Use {
     /// A new data key is made under it.
     GenerateDataKey,
-    /// A data key is unwrapped with it.
+    /// The same, and the data key is not given out.
+    GenerateDataKeyWithoutPlaintext,
+    /// The same, and the data key is given out under a public key.
+    GenerateAndExportDataKey,
+    /// A caller's bytes are encrypted under it.
+    Encrypt,
+    /// A data key is unwrapped with it, or a blob opened.
     Decrypt,
+    /// A blob is opened with it, and what was in it given out under a public key.
+    ExportDataKey,
+    /// A blob is opened with it, to be encrypted anew.
+    ReEncryptFrom,
+    /// The same with what was encrypted under its public half.
+    ReEncryptFromPair(EncryptionAlgorithm),
+    /// What was in another blob is encrypted under it.
+    ReEncryptTo,
+    /// Something is encrypted under its public half.
+    AsymmetricEncrypt(EncryptionAlgorithm),
+    /// Something is decrypted with its private half.
+    AsymmetricDecrypt(EncryptionAlgorithm),
+    /// A digest is signed with its private half.
+    AsymmetricSign,
+    /// A signature is verified with its public half.
+    AsymmetricVerify,
+    /// Its public half is given out.
+    GetPublicKey,
+    /// A MAC is made with it.
+    GenerateMac,
+    /// A MAC is verified with it.
+    VerifyMac,
 }
 
 impl Use {
@@ -23,16 +51,61 @@ impl Use {
     pub fn action(self) -> &'static str {
         match self {
             Use::GenerateDataKey => "kms:GenerateDataKey",
+            Use::GenerateDataKeyWithoutPlaintext => "kms:GenerateDataKeyWithoutPlaintext",
+            Use::GenerateAndExportDataKey => "kms:GenerateAndExportDataKey",
+            Use::Encrypt => "kms:Encrypt",
             Use::Decrypt => "kms:Decrypt",
+            Use::ExportDataKey => "kms:ExportDataKey",
+            Use::ReEncryptFrom | Use::ReEncryptFromPair(_) => "kms:ReEncryptFrom",
+            Use::ReEncryptTo => "kms:ReEncryptTo",
+            Use::AsymmetricEncrypt(_) => "kms:AsymmetricEncrypt",
+            Use::AsymmetricDecrypt(_) => "kms:AsymmetricDecrypt",
+            Use::AsymmetricSign => "kms:AsymmetricSign",
+            Use::AsymmetricVerify => "kms:AsymmetricVerify",
+            Use::GetPublicKey => "kms:GetPublicKey",
+            Use::GenerateMac => "kms:GenerateMac",
+            Use::VerifyMac => "kms:VerifyMac",
+        }
+    }
+
+    /// What conditions of policies can ask of this use: `kms:EncryptionAlgorithm`, where something is encrypted or decrypted.
+    pub fn fact(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Use::ReEncryptFromPair(algorithm) | Use::AsymmetricEncrypt(algorithm) | Use::AsymmetricDecrypt(algorithm) => {
+                Some((ENCRYPTION_ALGORITHM, algorithm.as_str()))
+            }
+            Use::AsymmetricSign | Use::AsymmetricVerify | Use::GetPublicKey | Use::GenerateMac | Use::VerifyMac => None,
+            _ => Some((ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT)),
+        }
+    }
+
+    /// Whether a key is of the sort that this needs.
+    fn fits(self, spec: KeySpec, usage: KeyUsage) -> bool {
+        match self {
+            Use::GenerateDataKey
+            | Use::GenerateDataKeyWithoutPlaintext
+            | Use::GenerateAndExportDataKey
+            | Use::Encrypt
+            | Use::Decrypt
+            | Use::ExportDataKey
+            | Use::ReEncryptFrom
+            | Use::ReEncryptTo => spec.is_symmetric(),
+            Use::ReEncryptFromPair(_) | Use::AsymmetricEncrypt(_) | Use::AsymmetricDecrypt(_) => {
+                spec.is_pair() && usage == KeyUsage::EncryptDecrypt
+            }
+            Use::AsymmetricSign | Use::AsymmetricVerify => usage == KeyUsage::SignVerify,
+            Use::GetPublicKey => spec.is_pair(),
+            Use::GenerateMac | Use::VerifyMac => usage == KeyUsage::GenerateVerifyMac,
         }
     }
 }
 
-/// Proof that a caller may use a key now: the only thing that data keys are made or unwrapped for.
+/// Proof that a caller may use a key now: the only thing that anything is encrypted or decrypted for.
 #[derive(Debug)]
 pub struct AdmittedKey {
     key: KeyId,
     primary: KeyVersionId,
+    spec: KeySpec,
 }
 
 impl AdmittedKey {
@@ -45,13 +118,19 @@ impl AdmittedKey {
     pub(super) fn primary(&self) -> &KeyVersionId {
         &self.primary
     }
+
+    /// What it is made of.
+    pub fn spec(&self) -> KeySpec {
+        self.spec
+    }
 }
 
 /// Admits a caller to a key of its account. A key that the service made for itself needs no permission: the permission on the
 /// secret stands for it.
 ///
 /// # Errors
-/// [`Error::NoPermission`]; [`Error::KeyState`] in a state in which the key cannot be used; [`Error::KeyNotFound`] once it is deleted.
+/// [`Error::NoPermission`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`] in a state in which the key
+/// cannot be used; [`Error::KeyNotFound`] once it is deleted.
 pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey, Error> {
     if key.account_id != caller.account {
         return Err(Error::NoPermission);
@@ -59,8 +138,11 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     if !key.service {
         authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
+    if !purpose.fits(key.spec, key.usage) {
+        return Err(Error::UnsupportedOperation);
+    }
     usable(key.state_at(caller.received_at))?;
-    Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
 }
 
 /// Admits the service itself to the key of a secret that it manages, for what the secret's owner has set up: changing the password
@@ -73,7 +155,7 @@ pub fn admit_service(owner: &AccountId, key: &KeyRow) -> Result<AdmittedKey, Err
         return Err(Error::Integrity(format!("key {} is not of the account of its secret", key.id)));
     }
     usable(key.state)?;
-    Ok(AdmittedKey { key: key.id, primary: key.primary_version })
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
 }
 
 /// Whether a caller may use the key that an ARN's end names (`key/ID`) for this. Looks nothing up.
@@ -81,7 +163,7 @@ pub fn admit_service(owner: &AccountId, key: &KeyRow) -> Result<AdmittedKey, Err
 /// # Errors
 /// [`Error::NoPermission`].
 pub fn authorise_use(caller: &Caller, purpose: Use, home: Option<&Home>, relative: &str) -> Result<(), Error> {
-    caller.authorise_given(purpose.action(), home, relative, &[(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT)]).map(drop)
+    caller.authorise_given(purpose.action(), home, relative, purpose.fact().as_slice()).map(drop)
 }
 
 /// Whether a key in this state can be used.

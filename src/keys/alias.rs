@@ -39,7 +39,10 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotFound`].
     pub fn find(&self, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Error> {
-        self.store.read("key", |tx| find(tx, caller, key))
+        match key.name {
+            KeyName::Id(_) => self.store.read_one("key", |tx| find(tx, caller, key)),
+            KeyName::Alias(_) => self.store.read("key", |tx| find(tx, caller, key)),
+        }
     }
 
     /// Gives a key another name.
@@ -148,6 +151,10 @@ pub(super) fn find(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<Key
     };
     let Some(id) = id else { return Err(Abort::App(missing)) };
     let found = tx.key_by_id(&id)?;
-    let shown = |key: &KeyRow| !matches!(key.state, KeyState::Creating | KeyState::Deleted);
-    found.filter(|k| k.account_id == caller.account && shown(k)).ok_or(Abort::App(Error::KeyNotFound))
+    found.filter(|k| k.account_id == caller.account && is_shown(k)).ok_or(Abort::App(Error::KeyNotFound))
+}
+
+/// Whether callers see a key: not while it is made, nor once its window is over.
+pub(super) fn is_shown(key: &KeyRow) -> bool {
+    !matches!(key.state, KeyState::Creating | KeyState::Deleted)
 }

@@ -12,10 +12,11 @@ use crate::errand::Author;
 use crate::error::{Error, RejectedState};
 use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
+use crate::keys::asymmetric::lost;
 use crate::keys::{Keys, alias, policy, rotation, versions};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyCondition, KeyRotationRow, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
-use crate::token::ObjectKind;
+use crate::token::{Material, ObjectKind};
 
 /// After this long a maker of a key or version that is not done is taken for dead, ms.
 pub(super) const STALE_MS: i64 = 60_000;
@@ -136,10 +137,13 @@ impl Keys {
         author: Author<'_>,
     ) -> Result<Described, Error> {
         reach(Step::KeyBegun);
-        let made = self.token.create(&version.id, ObjectKind::Cmk(new.spec)).map_err(Error::from).and_then(|()| {
-            reach(Step::KeyOnToken);
-            author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
-        });
+        let made = Material::of(new.spec, new.usage)
+            .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
+            .map_err(lost)
+            .and_then(|()| {
+                reach(Step::KeyOnToken);
+                author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
+            });
         if made.is_err()
             && let Err(left) = self.version_fail(version)
         {

@@ -1,11 +1,13 @@
 //! Master keys (CMKs): their life, their names, and what they are used for.
 //!
 //! Owns: key states, the steps of creation and destruction over token and database, versions and their rotation,
-//! admission of a caller to a key, data keys, the count of a key's uses.
+//! admission of a caller to a key, data keys, callers' blobs, the count of a key's uses.
 //! Must not know: HTTP, secrets. Called by: api, secrets, jobs.
 
 mod admit;
 mod alias;
+mod asymmetric;
+mod blobs;
 mod data_key;
 mod default_key;
 mod deletion;
@@ -13,7 +15,9 @@ mod import;
 mod lifecycle;
 mod orphans;
 mod policy;
+mod public;
 mod rotation;
+mod spec;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -24,11 +28,16 @@ use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
 pub use alias::AliasPage;
+pub use asymmetric::AdmittedVersion;
+pub use blobs::{Decrypted, Encrypted};
 pub use import::ImportParameters;
 pub use lifecycle::{Described, KeyPage, NewKey};
 pub use orphans::{Mismatch, mismatch};
+pub use public::ExportKey;
 pub use uses::{CountedUse, UseFigures, UseLimits};
 pub use versions::VersionPage;
+
+pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
@@ -58,7 +67,7 @@ pub struct Keys {
     suite: Suite,
     limits: KeyLimits,
     uses: uses::Uses,
-    /// Keeps wrapping pairs for import that the token cannot.
+    /// Names the deployment, and keeps wrapping pairs for import that the token cannot.
     sys: SysKey,
 }
 

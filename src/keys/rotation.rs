@@ -10,7 +10,7 @@ use crate::errand::{Author, Order, each};
 use crate::error::Error;
 use crate::ids::{KeyId, KeyRef};
 use crate::keys::{Keys, admit, alias, versions};
-use crate::kinds::{KeySpec, Origin};
+use crate::kinds::Origin;
 use crate::store::{Abort, KeyRotationRow, KeyRow, KeyVersionRow, Tx};
 
 /// Seconds between two versions of a key that the service made for itself: 365 days (rotation page, default keys).
@@ -81,14 +81,14 @@ impl Keys {
     }
 }
 
-/// Whether new versions of a key can be made by the service.
+/// Whether the service makes new versions of a key: of symmetric ones whose material is its own.
 ///
 /// # Errors
 /// [`Error::UnsupportedOperation`].
 pub(super) fn rotates(key: &KeyRow) -> Result<(), Error> {
-    match (key.spec, key.origin) {
-        (KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128, Origin::Service) => Ok(()),
-        (KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128, Origin::External) => Err(Error::UnsupportedOperation),
+    match key.origin {
+        Origin::Service if key.spec.is_symmetric() => Ok(()),
+        Origin::Service | Origin::External => Err(Error::UnsupportedOperation),
     }
 }
 

@@ -14,11 +14,12 @@ use crate::errand::{Author, each};
 use crate::error::Error;
 use crate::failpoint::{Step, reach};
 use crate::ids::{KeyRef, KeyVersionId};
+use crate::keys::asymmetric::lost;
 use crate::keys::lifecycle::{STALE_MS, replace};
 use crate::keys::{Keys, admit, alias, rotation};
-use crate::kinds::KeyState;
+use crate::kinds::{KeyState, Origin};
 use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tx};
-use crate::token::ObjectKind;
+use crate::token::{Material, ObjectKind};
 
 /// Versions of one key at most (CreateKeyVersion).
 pub(super) const MOST: i64 = 50;
@@ -46,7 +47,7 @@ impl Keys {
         let (key, version) = self.store.write("key_version_begin", |tx| {
             let key = alias::find_by_id(tx, caller, key)?;
             admit::usable(key.state_at(now)).map_err(Abort::App)?;
-            rotation::rotates(&key).map_err(Abort::App)?;
+            has_versions(&key).map_err(Abort::App)?;
             if tx.key_version_count(&key.id)? >= MOST {
                 return Err(Abort::App(Error::LimitExceeded));
             }
@@ -96,10 +97,13 @@ impl Keys {
         author: Author<'_>,
     ) -> Result<KeyVersionRow, Error> {
         reach(Step::KeyBegun);
-        let made = self.token.create(&version.id, ObjectKind::Cmk(key.spec)).map_err(Error::from).and_then(|()| {
-            reach(Step::KeyOnToken);
-            author.commit(&self.store, "key_version_ready", |tx| ready(tx, key, version))
-        });
+        let made = Material::of(key.spec, key.usage)
+            .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
+            .map_err(lost)
+            .and_then(|()| {
+                reach(Step::KeyOnToken);
+                author.commit(&self.store, "key_version_ready", |tx| ready(tx, key, version))
+            });
         if made.is_err()
             && let Err(left) = self.version_fail(version)
         {
@@ -142,6 +146,18 @@ impl Keys {
             }
             Ok::<_, Abort<Error>>(())
         })
+    }
+}
+
+/// Whether a key can have more versions than one: not with material from outside, nor where no caller can name a version, as with
+/// MACs.
+///
+/// # Errors
+/// [`Error::UnsupportedOperation`].
+fn has_versions(key: &KeyRow) -> Result<(), Error> {
+    match key.origin {
+        Origin::Service if key.spec.mac_algorithm().is_none() => Ok(()),
+        Origin::Service | Origin::External => Err(Error::UnsupportedOperation),
     }
 }
 

@@ -67,7 +67,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn access_key_by_id(&mut self, id: &AccessKeyId) -> Result<Option<AccessKeyRow>, StoreError> {
         let query = access_keys::table.find(id);
-        self.one(|conn| query.select((AccessKeyRow::as_select(), access_keys::mac)).first(conn).optional())
+        self.one(|conn| query.select((AccessKeyRow::as_select(), access_keys::mac)).get_result(conn).optional())
     }
 
     /// The access keys of a user, or of the account's root, oldest first.

@@ -40,7 +40,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any read.
     pub fn identity_revision(&mut self) -> Result<i64, StoreError> {
-        self.run("identity_revision", |conn| identity_revision::table.find(1).select(identity_revision::value).first(conn))
+        self.run("identity_revision", |conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn))
     }
 
     /// Raises the revision; every change of accounts, users, access keys and policies does so by itself.
@@ -75,7 +75,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn account_by_id(&mut self, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
         let query = accounts::table.find(id);
-        self.one(|conn| query.select((AccountRow::as_select(), accounts::mac)).first(conn).optional())
+        self.one(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional())
     }
 
     /// The account with this name.
@@ -84,7 +84,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn account_by_name(&mut self, name: &str) -> Result<Option<AccountRow>, StoreError> {
         let query = accounts::table.filter(accounts::name.eq(name));
-        self.one(|conn| query.select((AccountRow::as_select(), accounts::mac)).first(conn).optional())
+        self.one(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional())
     }
 
     /// All accounts, by name.

@@ -52,7 +52,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn alias_by_name(&mut self, account: &AccountId, name: &Alias) -> Result<Option<AliasRow>, StoreError> {
         let query = aliases::table.find((account, name));
-        self.one(|conn| query.select((AliasRow::as_select(), aliases::mac)).first(conn).optional())
+        self.one(|conn| query.select((AliasRow::as_select(), aliases::mac)).get_result(conn).optional())
     }
 
     /// A page of the aliases of a key, by name.

@@ -60,7 +60,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_version_by_id(&mut self, id: &KeyVersionId) -> Result<Option<KeyVersionRow>, StoreError> {
         let query = key_versions::table.find(id);
-        self.one(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).first(conn).optional())
+        self.one(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).get_result(conn).optional())
     }
 
     /// All versions of a key, oldest first, with the one in the making.

@@ -119,7 +119,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_by_id(&mut self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
         let query = keys::table.find(id);
-        self.one(|conn| query.select((KeyRow::as_select(), keys::mac)).first(conn).optional())
+        self.one(|conn| query.select((KeyRow::as_select(), keys::mac)).get_result(conn).optional())
     }
 
     /// Keys whose time of destruction has come, and those whose destruction has begun; the longest due first.
@@ -172,7 +172,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyId>, StoreError> {
         let query = default_keys::table.find(account).select((DefaultKeyRow::as_select(), default_keys::mac));
-        Ok(self.one(|conn| query.first(conn).optional())?.map(|row: DefaultKeyRow| row.key_id))
+        Ok(self.one(|conn| query.get_result(conn).optional())?.map(|row: DefaultKeyRow| row.key_id))
     }
 
     /// Makes a key the default of an account that has none.

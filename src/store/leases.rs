@@ -20,7 +20,7 @@ impl Tx<'_> {
     pub fn lease_take(&mut self, name: &str, holder: &NodeId, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let row = leases::table.find(name);
         let query = row.select((leases::holder, leases::until));
-        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, |conn| query.first(conn).optional())?;
+        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, |conn| query.get_result(conn).optional())?;
         let values = (leases::holder.eq(holder), leases::until.eq(until));
         match held {
             Some((other, end)) if other != *holder && end > now => Ok(false),

@@ -16,6 +16,7 @@ mod client_keys;
 mod connection;
 pub mod deployment;
 mod error;
+mod group;
 mod import_parameters;
 mod key_filters;
 mod key_materials;
@@ -77,6 +78,7 @@ pub use versions::{VersionHead, VersionRow};
 
 use crate::integrity::RowKey;
 use connection::{Access, Conn};
+use group::Writer;
 use location::Location;
 use pool::Pool;
 
@@ -105,8 +107,9 @@ impl StoreOptions {
 
 /// The database. Shared by all threads of a process.
 pub struct Store {
-    readers: Pool,
-    writers: Pool,
+    connections: Pool,
+    /// The one writer of SQLite; PostgreSQL writes on any connection.
+    writer: Option<Writer>,
     rows: RowKey,
     wait: Duration,
     retries: u32,
@@ -137,12 +140,13 @@ impl Store {
         let mut first = Conn::open(&location, Access::Admin, options.busy_timeout)?;
         migrate::check(&mut first)?;
         let pool = |access, size| Pool::new(&location, access, size, options.wait, options.busy_timeout);
-        let readers = pool(Access::Read, options.readers);
-        let writers = match &location {
-            Location::Sqlite(_) => pool(Access::Write, 1),
-            Location::Postgres(_) => readers.clone(),
+        let (connections, writer) = match &location {
+            Location::Sqlite(_) => {
+                (pool(Access::Read, options.readers), Some(Writer::new(pool(Access::Write, 1), options.wait)))
+            }
+            Location::Postgres(_) => (pool(Access::Write, options.readers), None),
         };
-        Ok(Self { readers, writers, rows, wait: options.wait, retries: options.retries, retried: Mutex::default() })
+        Ok(Self { connections, writer, rows, wait: options.wait, retries: options.retries, retried: Mutex::default() })
     }
 
     /// Whether the database answers now.
@@ -155,13 +159,13 @@ impl Store {
 
     /// Pool and retry numbers.
     pub fn status(&self) -> StoreStatus {
-        let (mut connections, mut idle) = self.readers.state();
-        let mut limit = self.readers.size();
-        if !self.readers.same(&self.writers) {
-            let (open, free) = self.writers.state();
+        let pools = [Some(&self.connections), self.writer.as_ref().map(Writer::pool)];
+        let (mut connections, mut idle, mut limit) = (0, 0, 0);
+        for pool in pools.into_iter().flatten() {
+            let (open, free) = pool.state();
             connections += open;
             idle += free;
-            limit += self.writers.size();
+            limit += pool.size();
         }
         let retries = self.retried().iter().map(|(name, count)| (*name, *count)).collect();
         StoreStatus { connections, idle, limit, retries }

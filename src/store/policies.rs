@@ -78,7 +78,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn policy_by_name(&mut self, account: &AccountId, name: &PolicyName) -> Result<Option<PolicyRow>, StoreError> {
         let query = policies::table.find((account, name));
-        self.one(|conn| query.select((PolicyRow::as_select(), policies::mac)).first(conn).optional())
+        self.one(|conn| query.select((PolicyRow::as_select(), policies::mac)).get_result(conn).optional())
     }
 
     /// The policies of an account, by name.

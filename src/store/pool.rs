@@ -155,11 +155,6 @@ impl Pool {
         lost
     }
 
-    /// Whether both are the same pool.
-    pub(super) fn same(&self, other: &Pool) -> bool {
-        Arc::ptr_eq(&self.link, &other.link)
-    }
-
     /// Connections open, and of them not in use.
     pub(super) fn state(&self) -> (u32, u32) {
         let state = self.inner.state();

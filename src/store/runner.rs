@@ -9,15 +9,16 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::result::QueryResult;
 use uuid::Uuid;
 
+use crate::integrity::RowKey;
 use crate::store::connection::Conn;
 use crate::store::pool::{Loan, Pool};
 use crate::store::{Abort, Store, StoreError, Tx};
 
-type Transactions = <Conn as Connection>::TransactionManager;
+pub(super) type Transactions = <Conn as Connection>::TransactionManager;
 
 /// What surrounds the closure.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// Nothing: its one query is its own transaction.
     One,
     /// A snapshot.
@@ -27,11 +28,21 @@ enum Mode {
 }
 
 /// How an attempt failed.
-enum Failure<E> {
+pub(super) enum Failure<E> {
     /// Final.
     Final(E),
     /// Nothing was written, and another attempt may succeed.
     Again(StoreError),
+}
+
+impl<E: From<StoreError>> Failure<E> {
+    /// What the store's own failure means for an attempt of which nothing is left.
+    pub(super) fn of(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Failure::Again(StoreError::Busy),
+            error => Failure::Final(error.into()),
+        }
+    }
 }
 
 impl Store {
@@ -103,7 +114,10 @@ impl Store {
         again: bool,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, Failure<E>> {
-        let pool = if mode == Mode::Write { &self.writers } else { &self.readers };
+        if let (Mode::Write, Some(writer)) = (mode, &self.writer) {
+            return writer.attempt(&self.rows, f);
+        }
+        let pool = &self.connections;
         let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
         if mode == Mode::One {
             let ended = f(&mut Tx::new(&mut loan.conn, &self.rows));
@@ -118,13 +132,7 @@ impl Store {
             loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
-        let mut tx = Tx::new(&mut loan.conn, &self.rows);
-        let ended = match f(&mut tx) {
-            Ok(_) if tx.failed() => {
-                Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned())))
-            }
-            ended => ended,
-        };
+        let ended = run(&mut loan.conn, &self.rows, f);
         let value = match ended {
             Ok(value) => value,
             Err(abort) => {
@@ -151,9 +159,22 @@ impl Store {
     }
 }
 
+/// Runs a closure in a transaction that has begun.
+pub(super) fn run<T, E: From<StoreError>>(
+    conn: &mut Conn,
+    rows: &RowKey,
+    f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+) -> Result<T, Abort<E>> {
+    let mut tx = Tx::new(conn, rows);
+    match f(&mut tx) {
+        Ok(_) if tx.failed() => Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned()))),
+        ended => ended,
+    }
+}
+
 /// Begins a transaction. IMMEDIATE, because SQLite refuses a reader that turns into a writer after another one wrote, whatever
 /// time it may wait.
-fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
+pub(super) fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
     match (conn, mode) {
         (Conn::Sqlite(conn), Mode::Write) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
         (Conn::Sqlite(conn), _) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),

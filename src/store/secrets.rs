@@ -126,7 +126,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.find((account, name));
-        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
+        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional())
     }
 
     /// The secret with this id.

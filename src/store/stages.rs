@@ -56,7 +56,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn stage_by_name(&mut self, secret: &SecretId, stage: &Stage) -> Result<Option<StageRow>, StoreError> {
         let query = version_stages::table.find((secret, stage));
-        self.one(|conn| query.select((StageRow::as_select(), version_stages::mac)).first(conn).optional())
+        self.one(|conn| query.select((StageRow::as_select(), version_stages::mac)).get_result(conn).optional())
     }
 
     /// All labels of a secret, by name.

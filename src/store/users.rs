@@ -57,7 +57,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn user_by_id(&mut self, id: &UserId) -> Result<Option<UserRow>, StoreError> {
         let query = users::table.find(id);
-        self.one(|conn| query.select((UserRow::as_select(), users::mac)).first(conn).optional())
+        self.one(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional())
     }
 
     /// The user of an account with this name.
@@ -66,7 +66,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn user_by_name(&mut self, account: &AccountId, name: &UserName) -> Result<Option<UserRow>, StoreError> {
         let query = users::table.filter(users::account_id.eq(account)).filter(users::name.eq(name));
-        self.one(|conn| query.select((UserRow::as_select(), users::mac)).first(conn).optional())
+        self.one(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional())
     }
 
     /// The users of an account, by name.

@@ -69,7 +69,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn version_by_id(&mut self, secret: &SecretId, version: &VersionId) -> Result<Option<VersionRow>, StoreError> {
         let query = secret_versions::table.find((secret, version)).select(VersionRow::as_select());
-        self.run(TABLE, |conn| query.first(conn).optional())
+        self.run(TABLE, |conn| query.get_result(conn).optional())
     }
 
     /// A page of the versions of a secret, oldest first.

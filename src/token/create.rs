@@ -14,9 +14,11 @@ use cryptoki::session::Session;
 
 use super::epoch::{Epoch, duplicate, find};
 use super::errors::{Failure, TokenError, describe};
+use super::material::Material;
 use super::templates::{self, Half, ObjectKind};
-use super::{signing, suites};
+use super::{asymmetric, signing, suites};
 use crate::ids::KeyVersionId;
+use crate::public_key::PublicKey;
 
 /// How long a new object may take to be found.
 const APPEARS_WITHIN: Duration = Duration::from_secs(5);
@@ -40,6 +42,9 @@ pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: 
         log::error!("token: an object has the id {id} already");
         return Err(TokenError::Duplicate(*id).into());
     }
+    if let ObjectKind::Cmk(material) = kind {
+        material.check(&epoch.mechanisms)?;
+    }
     let made =
         generate(session, id, kind).and_then(|()| appears(session, id, kind)).and_then(|()| prove(epoch, session, id, kind));
     if made.is_err() {
@@ -53,13 +58,17 @@ pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: 
 
 fn generate(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
     match kind {
-        ObjectKind::Cmk(_) | ObjectKind::Sys => {
+        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys => {
             session.generate_key(&Mechanism::AesKeyGen, &kind.template(Half::Secret, id))?;
         }
-        ObjectKind::Int => {
+        ObjectKind::Cmk(Material::Hmac(..)) | ObjectKind::Int => {
             session.generate_key(&Mechanism::GenericSecretKeyGen, &kind.template(Half::Secret, id))?;
         }
-        ObjectKind::Aud => {
+        ObjectKind::Cmk(Material::Rsa(..)) => {
+            let (public, private) = (kind.template(Half::Public, id), kind.template(Half::Private, id));
+            session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private)?;
+        }
+        ObjectKind::Cmk(Material::Ec(_)) | ObjectKind::Aud => {
             let (public, private) = (kind.template(Half::Public, id), kind.template(Half::Private, id));
             session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
         }
@@ -68,7 +77,7 @@ fn generate(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<()
 }
 
 /// Waits until a new object is found: in a cluster of tokens it is not at once on every member.
-fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+pub(super) fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
     let begun = Instant::now();
     while all_of(session, id)?.len() < kind.halves().len() {
         if begun.elapsed() > APPEARS_WITHIN {
@@ -96,10 +105,11 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
         compare(session, object, &kind.expected(*half, id))?;
     }
     match kind {
-        ObjectKind::Cmk(_) | ObjectKind::Sys => {
+        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys => {
             let key = epoch.canary.keyed(session, epoch.handle(session, id, Half::Secret)?);
             suites::prove(epoch.canary.suite(), &key)
         }
+        ObjectKind::Cmk(material) => asymmetric::prove(epoch, session, id, material),
         ObjectKind::Int => prove_mac(session, epoch.handle(session, id, Half::Secret)?),
         ObjectKind::Aud => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;
@@ -134,9 +144,9 @@ fn prove_mac(session: &Session, key: ObjectHandle) -> Result<(), Failure> {
 }
 
 /// Verifies in software what the token signs, so that the token is not its own witness.
-fn prove_signature(session: &Session, key: ObjectHandle, public: &[u8]) -> Result<(), Failure> {
+fn prove_signature(session: &Session, key: ObjectHandle, public: &PublicKey) -> Result<(), Failure> {
     let signed = signing::sign(session, key, b"one")?;
-    let public = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public);
+    let public = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public.as_der());
     if public.verify(b"one", &signed).is_err() || public.verify(b"two", &signed).is_ok() {
         return Err(TokenError::Fault("the token's signatures do not verify under its public key".into()).into());
     }

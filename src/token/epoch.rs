@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use cryptoki::context::{Function, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
+use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::{Limit, TokenInfo};
 use cryptoki::types::AuthPin;
 
 use super::TokenConfig;
+use super::asymmetric::Refused;
 use super::canary::Canary;
 use super::context::{Claim, find_slot};
 use super::errors::{Failure, TokenError, describe};
@@ -36,6 +38,9 @@ pub(super) struct Epoch {
     /// One session: on SoftHSM 2.6.1 objects made in parallel fail or break, so it is also the lock of all creation.
     writer: Pool,
     handles: RwLock<HashMap<(KeyVersionId, Half), ObjectHandle>>,
+    /// What the token can do, by its own account.
+    pub(super) mechanisms: Vec<MechanismType>,
+    pub(super) refused: Refused,
     pub(super) canary: Canary,
     /// CKA_ID of the HMAC key of suite S3, once it is known.
     integrity: Arc<OnceLock<KeyVersionId>>,
@@ -89,6 +94,8 @@ impl Epoch {
             readers: Pool::new(pkcs11.clone(), slot, Access::ReadOnly, limit),
             writer: Pool::new(pkcs11.clone(), slot, Access::ReadWrite, 1),
             handles: RwLock::default(),
+            mechanisms: pkcs11.get_mechanism_list(slot)?,
+            refused: Refused::default(),
             canary,
             integrity: Arc::clone(integrity),
             unwraps: Mutex::default(),

@@ -3,7 +3,7 @@
 //! Owns: the steps of an import on the token. Must not know: import tokens, rows, key states. Called by: keys.
 //!
 //! Wrapped material goes from the caller to the token as it is: it is unwrapped there, so this process never sees it. Where the
-//! token lacks the algorithm, the caller of this module unwraps in the process and hands over [`Material::Clear`].
+//! token lacks the algorithm, the caller of this module unwraps in the process and hands over [`Incoming::Clear`].
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cryptoki::mechanism::Mechanism;
@@ -11,16 +11,17 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::Session;
 use zeroize::Zeroize;
 
-use super::create::{compare, destroy, exists};
+use super::create::{appears, compare, destroy, exists};
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
+use super::material::Material;
 use super::pool::Access;
 use super::status::Operation;
 use super::templates::{Half, ObjectKind};
 use super::{Token, suites, wrapping};
 use crate::canonical::{Canonical, Purpose};
 use crate::ids::KeyVersionId;
-use crate::kinds::{ImportAlgorithm, KeySpec};
+use crate::kinds::{ImportAlgorithm, KeySpec, KeyUsage};
 use crate::secret::KeyMaterial;
 
 /// What the same material gives every time under the same key version, and no other material does: a hash of what a fixed input
@@ -31,7 +32,7 @@ pub type CheckValue = [u8; 32];
 pub const WRAPPED_LEN: usize = 256;
 
 /// Material on its way to the token.
-pub enum Material<'a> {
+pub enum Incoming<'a> {
     /// Encrypted to a pair on the token.
     Wrapped {
         /// The pair's id.
@@ -73,8 +74,8 @@ impl Token {
     /// # Errors
     /// `Tampered` if it does not decrypt, or has not the length that the spec wants; `NoSuchKey` if the pair is gone;
     /// `Unsupported` for a spec that is not AES; `Busy`, `Gone`, `Fault`.
-    pub fn weigh(&self, material: &Material<'_>, version: &KeyVersionId, spec: KeySpec) -> Result<CheckValue, TokenError> {
-        let length = aes_len(spec)?;
+    pub fn weigh(&self, material: &Incoming<'_>, version: &KeyVersionId, spec: KeySpec) -> Result<CheckValue, TokenError> {
+        let (_, length) = aes(spec)?;
         // An ambiguous failure here is a failure to unwrap. What is made here lives for the moment, so no lock of creation is needed.
         self.link.run(Operation::Unwrap, Access::ReadOnly, material.pair(), |epoch, session| {
             let kept = for_a_moment(session, material.bring(epoch, session, moment(false))?, |object| {
@@ -97,39 +98,40 @@ impl Token {
     /// attribute; `Busy`, `Gone`, `Fault`.
     pub fn import(
         &self,
-        material: &Material<'_>,
+        material: &Incoming<'_>,
         version: &KeyVersionId,
         spec: KeySpec,
         check: &CheckValue,
     ) -> Result<(), TokenError> {
-        aes_len(spec)?;
+        let (kind, _) = aes(spec)?;
         self.link.run(Operation::Create, Access::ReadWrite, Some(version), |epoch, session| {
             alone(session, version)?;
             let made = material
-                .bring(epoch, session, kept(spec, version))
-                .and_then(|object| prove(epoch, session, object, version, spec, check));
+                .bring(epoch, session, kept(kind, version))
+                .and_then(|_| appears(session, version, ObjectKind::Cmk(kind)))
+                .and_then(|()| prove(epoch, session, version, kind, check));
             clean_up(epoch, session, version, made)
         })
     }
 }
 
-impl Material<'_> {
+impl Incoming<'_> {
     fn pair(&self) -> Option<&KeyVersionId> {
         match self {
-            Material::Wrapped { pair, .. } => Some(pair),
-            Material::Clear(_) => None,
+            Incoming::Wrapped { pair, .. } => Some(pair),
+            Incoming::Clear(_) => None,
         }
     }
 
     /// Makes an object of it.
     fn bring(&self, epoch: &Epoch, session: &Session, mut template: Vec<Attribute>) -> Result<ObjectHandle, Failure> {
         match self {
-            Material::Wrapped { bytes, .. } if bytes.len() != WRAPPED_LEN => Err(TokenError::Tampered.into()),
-            Material::Wrapped { pair, algorithm, bytes } => {
+            Incoming::Wrapped { bytes, .. } if bytes.len() != WRAPPED_LEN => Err(TokenError::Tampered.into()),
+            Incoming::Wrapped { pair, algorithm, bytes } => {
                 let pair = epoch.handle(session, pair, Half::Private)?;
                 Ok(session.unwrap_key(&wrapping::mechanism(*algorithm), pair, bytes, &template)?)
             }
-            Material::Clear(material) => {
+            Incoming::Clear(material) => {
                 template.insert(0, Attribute::Value(material.expose().to_vec()));
                 let made = session.create_object(&template);
                 if let Some(Attribute::Value(copy)) = template.first_mut() {
@@ -141,12 +143,11 @@ impl Material<'_> {
     }
 }
 
-/// Bytes of an AES key of this spec.
-fn aes_len(spec: KeySpec) -> Result<usize, TokenError> {
-    match spec {
-        KeySpec::Aes128 => Ok(16),
-        KeySpec::Aes192 => Ok(24),
-        KeySpec::Aes256 => Ok(32),
+/// What an imported key of this spec is on the token, and its length in bytes.
+fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
+    match Material::of(spec, KeyUsage::EncryptDecrypt)? {
+        material @ Material::Aes(bytes) => Ok((material, usize::try_from(bytes).unwrap_or(usize::MAX))),
+        _ => Err(TokenError::Unsupported("material of a key that is not AES".into())),
     }
 }
 
@@ -171,8 +172,8 @@ fn clean_up<T>(epoch: &Epoch, session: &Session, id: &KeyVersionId, made: Result
 
 /// The template of a master key of imported material. Its length is the material's own. MODIFIABLE stands last: SoftHSM 2.6.1
 /// refuses every attribute after it.
-fn kept(spec: KeySpec, version: &KeyVersionId) -> Vec<Attribute> {
-    let mut template = ObjectKind::Cmk(spec).template(Half::Secret, version);
+fn kept(kind: Material, version: &KeyVersionId) -> Vec<Attribute> {
+    let mut template = ObjectKind::Cmk(kind).template(Half::Secret, version);
     template.retain(|a| !matches!(a, Attribute::ValueLen(_) | Attribute::Modifiable(_)));
     template.push(Attribute::Modifiable(false));
     template
@@ -214,8 +215,8 @@ fn known_len(session: &Session, object: ObjectHandle) -> Result<Option<usize>, F
 
 /// The length of wrapped material on a token that does not state it, as SoftHSM 2.6.1: the material is wrapped once more, on the
 /// token, under a key that lives for the moment, and AES key wrap (RFC 3394) adds 8 bytes.
-fn measure(epoch: &Epoch, session: &Session, material: &Material<'_>) -> Result<usize, Failure> {
-    if let Material::Clear(material) = material {
+fn measure(epoch: &Epoch, session: &Session, material: &Incoming<'_>) -> Result<usize, Failure> {
+    if let Incoming::Clear(material) = material {
         return Ok(material.expose().len());
     }
     let scale = [
@@ -258,20 +259,11 @@ fn check_value(session: &Session, key: ObjectHandle, version: &KeyVersionId) -> 
 }
 
 /// As for a key made on the token, but that LOCAL, ALWAYS_SENSITIVE and NEVER_EXTRACTABLE must say honestly where it comes from.
-fn prove(
-    epoch: &Epoch,
-    session: &Session,
-    object: ObjectHandle,
-    version: &KeyVersionId,
-    spec: KeySpec,
-    check: &CheckValue,
-) -> Result<(), Failure> {
-    let mut expected = kept(spec, version);
+fn prove(epoch: &Epoch, session: &Session, version: &KeyVersionId, kind: Material, check: &CheckValue) -> Result<(), Failure> {
+    let object = epoch.handle(session, version, Half::Secret)?;
+    let mut expected = kept(kind, version);
     expected.extend([Attribute::Local(false), Attribute::AlwaysSensitive(false), Attribute::NeverExtractable(false)]);
     compare(session, object, &expected)?;
-    if epoch.handle(session, version, Half::Secret)? != object {
-        return Err(TokenError::Fault(format!("imported object {version} is not found by its id")).into());
-    }
     if check_value(session, object, version)? != *check {
         return Err(TokenError::Fault(format!("imported object {version} is not what was weighed")).into());
     }

@@ -40,6 +40,9 @@ use crate::secret::Pin;
 /// Waits between attempts to reconnect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// How long a call waits at least for the one session that makes and destroys objects: an RSA pair keeps it for seconds.
+const WRITER_WAIT: Duration = Duration::from_secs(15);
+
 /// The link.
 pub(super) struct Link {
     claim: Claim,
@@ -222,7 +225,11 @@ impl Link {
     }
 
     fn lease<'a>(&self, epoch: &'a Epoch, access: Access) -> Result<Lease<'a>, TokenError> {
-        epoch.pool(access).lease(self.config.session_wait).map_err(|failure| match failure {
+        let wait = match access {
+            Access::ReadOnly => self.config.session_wait,
+            Access::ReadWrite => self.config.session_wait.max(WRITER_WAIT),
+        };
+        epoch.pool(access).lease(wait).map_err(|failure| match failure {
             Failure::Final(error) => error,
             Failure::Call(error) => {
                 let class = Class::of(&error);

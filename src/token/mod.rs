@@ -12,7 +12,8 @@
 //! | `templates.rs` | every attribute |
 //! | `create.rs` | making, proving, destroying objects |
 //! | `import.rs`, `wrapping.rs` | material that comes from outside, and the pairs it is wrapped with |
-//! | `suites.rs`, `signing.rs` | how bytes are encrypted, MACed, signed |
+//! | `material.rs` | what a master key is on the token, by its spec and usage |
+//! | `suites.rs`, `signing.rs`, `asymmetric.rs`, `oaep.rs` | how bytes are encrypted, MACed, signed |
 //! | `canary.rs` | which suite the token serves; whether a session still works |
 //! | `errors.rs`, `status.rs` | what every return code means; what is counted |
 //! | `softhsm.rs` | a throw-away SoftHSM token, for `bulla dev` and tests |
@@ -33,7 +34,8 @@ use zeroize::Zeroizing;
 
 pub use self::create::Object;
 pub use self::errors::TokenError;
-pub use self::import::{CheckValue, Material, WRAPPED_LEN};
+pub use self::import::{CheckValue, Incoming, WRAPPED_LEN};
+pub use self::material::Material;
 pub use self::status::{Counts, TokenStatus};
 pub use self::templates::ObjectKind;
 
@@ -48,8 +50,10 @@ use self::templates::Half;
 use crate::canonical::Canonical;
 use crate::ids::KeyVersionId;
 use crate::kinds::Suite;
+use crate::public_key::PublicKey;
 use crate::secret::{DataKey, Pin};
 
+mod asymmetric;
 mod canary;
 mod context;
 mod create;
@@ -60,6 +64,8 @@ mod import;
 #[path = "../../softhsm/isolated.rs"]
 pub(crate) mod isolated;
 mod link;
+mod material;
+mod oaep;
 mod pool;
 mod signing;
 pub mod softhsm;
@@ -110,7 +116,7 @@ pub struct TokenConfig {
     /// Sessions for the use of keys, at most; fewer if the token has fewer. Two more are kept: one holds the login, one makes and
     /// destroys keys.
     pub sessions: usize,
-    /// How long a call waits for a session to come free before it is [`TokenError::Busy`].
+    /// How long a call waits for a session to come free before it is [`TokenError::Busy`]; longer for the one that makes keys.
     pub session_wait: Duration,
 }
 
@@ -333,11 +339,11 @@ impl Token {
         })
     }
 
-    /// The public key of an [`ObjectKind::Aud`]: SubjectPublicKeyInfo in DER.
+    /// The public half of a pair.
     ///
     /// # Errors
     /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
-    pub fn public_key(&self, id: &KeyVersionId) -> Result<Vec<u8>, TokenError> {
+    pub fn public_key(&self, id: &KeyVersionId) -> Result<PublicKey, TokenError> {
         self.link.run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| {
             let key = epoch.handle(session, id, Half::Public)?;
             signing::public_key(session, key)

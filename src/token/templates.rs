@@ -10,14 +10,14 @@
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 
+use super::material::{Curve, Material, Pair};
 use crate::ids::KeyVersionId;
-use crate::kinds::KeySpec;
 
 /// What an object on the token is for; decides its type and what it may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
-    /// One version of a master key: AES, encrypts and decrypts.
-    Cmk(KeySpec),
+    /// One version of a master key.
+    Cmk(Material),
     /// AES-256, encrypts and decrypts what the service itself must keep.
     Sys,
     /// Generic secret of 256 bits, HMAC-SHA-256: the root of row MACs.
@@ -54,15 +54,24 @@ impl Half {
 /// How every label of ours begins.
 pub(super) const LABEL_PREFIX: &str = "bulla ";
 
-/// The parameters of P-256: its object identifier 1.2.840.10045.3.1.7, in DER.
-const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+impl Curve {
+    /// CKA_EC_PARAMS: the curve's object identifier in DER.
+    pub(super) fn parameters(self) -> &'static [u8] {
+        match self {
+            // 1.2.840.10045.3.1.7
+            Curve::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+            // 1.3.132.0.10
+            Curve::P256k => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a],
+        }
+    }
+}
 
 impl ObjectKind {
     /// The objects of this kind, by class.
     pub(super) fn halves(self) -> &'static [Half] {
         match self {
-            ObjectKind::Cmk(_) | ObjectKind::Sys | ObjectKind::Int => &[Half::Secret],
-            ObjectKind::Aud => &[Half::Private, Half::Public],
+            ObjectKind::Cmk(Material::Aes(_) | Material::Hmac(..)) | ObjectKind::Sys | ObjectKind::Int => &[Half::Secret],
+            ObjectKind::Cmk(Material::Rsa(..) | Material::Ec(_)) | ObjectKind::Aud => &[Half::Private, Half::Public],
         }
     }
 
@@ -88,12 +97,20 @@ impl ObjectKind {
             Attribute::Label(self.label(id).into_bytes()),
         ];
         template.extend(match (self, half) {
-            (ObjectKind::Cmk(KeySpec::Aes128), _) => aes(16),
-            (ObjectKind::Cmk(KeySpec::Aes192), _) => aes(24),
-            (ObjectKind::Cmk(KeySpec::Aes256) | ObjectKind::Sys, _) => aes(32),
+            (ObjectKind::Cmk(Material::Aes(bytes)), _) => aes(bytes),
+            (ObjectKind::Sys, _) => aes(32),
+            (ObjectKind::Cmk(Material::Hmac(_, bytes)), _) => hmac(bytes),
             (ObjectKind::Int, _) => hmac(32),
-            (ObjectKind::Aud, Half::Public) => verifier(),
-            (ObjectKind::Aud, Half::Private | Half::Secret) => signer(),
+            (ObjectKind::Cmk(Material::Rsa(bits, pair)), Half::Public) => {
+                let numbers = [Attribute::ModulusBits(bits.into()), Attribute::PublicExponent(vec![1, 0, 1])];
+                public(KeyType::RSA, pair, &numbers)
+            }
+            (ObjectKind::Cmk(Material::Rsa(_, pair)), Half::Private | Half::Secret) => private(KeyType::RSA, pair),
+            (ObjectKind::Cmk(Material::Ec(curve)), Half::Public) => ec_public(curve),
+            (ObjectKind::Aud, Half::Public) => ec_public(Curve::P256),
+            (ObjectKind::Cmk(Material::Ec(_)) | ObjectKind::Aud, Half::Private | Half::Secret) => {
+                private(KeyType::EC, Pair::Signs)
+            }
         });
         template
     }
@@ -139,28 +156,35 @@ fn hmac(bytes: u64) -> Vec<Attribute> {
     secret(KeyType::GENERIC_SECRET, bytes, false, true)
 }
 
-fn signer() -> Vec<Attribute> {
+/// The half of a pair that works.
+fn private(key_type: KeyType, pair: Pair) -> Vec<Attribute> {
     let mut template = Vec::from(locked_in());
     template.extend([
-        Attribute::KeyType(KeyType::EC),
-        Attribute::Sign(true),
+        Attribute::KeyType(key_type),
+        Attribute::Sign(pair == Pair::Signs),
         Attribute::SignRecover(false),
-        Attribute::Decrypt(false),
+        Attribute::Decrypt(pair == Pair::Decrypts),
         Attribute::Unwrap(false),
     ]);
     template
 }
 
-fn verifier() -> Vec<Attribute> {
-    vec![
+/// The half of a pair that everybody may see; `numbers` are what the key is made by.
+fn public(key_type: KeyType, pair: Pair, numbers: &[Attribute]) -> Vec<Attribute> {
+    let mut template = vec![
         Attribute::Private(false),
-        Attribute::KeyType(KeyType::EC),
-        Attribute::EcParams(P256.to_vec()),
-        Attribute::Verify(true),
+        Attribute::KeyType(key_type),
+        Attribute::Verify(pair == Pair::Signs),
         Attribute::VerifyRecover(false),
-        Attribute::Encrypt(false),
+        Attribute::Encrypt(pair == Pair::Decrypts),
         Attribute::Wrap(false),
-    ]
+    ];
+    template.extend_from_slice(numbers);
+    template
+}
+
+fn ec_public(curve: Curve) -> Vec<Attribute> {
+    public(KeyType::EC, Pair::Signs, &[Attribute::EcParams(curve.parameters().to_vec())])
 }
 
 /// A key that lives as long as its session, for canary and probe.
@@ -185,7 +209,7 @@ pub(super) fn search(half: Half, id: &KeyVersionId) -> [Attribute; 3] {
 }
 
 /// What an inspection reads of an object. Never CKA_VALUE.
-pub(super) const INSPECTED: [AttributeType; 28] = [
+pub(super) const INSPECTED: [AttributeType; 30] = [
     AttributeType::Class,
     AttributeType::KeyType,
     AttributeType::ValueLen,
@@ -214,6 +238,8 @@ pub(super) const INSPECTED: [AttributeType; 28] = [
     AttributeType::KeyGenMechanism,
     AttributeType::EcParams,
     AttributeType::EcPoint,
+    AttributeType::ModulusBits,
+    AttributeType::PublicExponent,
 ];
 
 /// The text of an attribute's value, for people and tests.
@@ -243,9 +269,9 @@ pub(super) fn text_of(attribute: &Attribute) -> String {
         A::Class(class) => class.to_string(),
         A::KeyType(key_type) => key_type.to_string(),
         A::KeyGenMechanism(mechanism) => mechanism.to_string(),
-        A::ValueLen(length) => length.to_string(),
+        A::ValueLen(length) | A::ModulusBits(length) => length.to_string(),
         A::Label(text) => String::from_utf8_lossy(text).into_owned(),
-        A::Id(bytes) | A::EcParams(bytes) | A::EcPoint(bytes) => hex::encode(bytes),
+        A::Id(bytes) | A::EcParams(bytes) | A::EcPoint(bytes) | A::PublicExponent(bytes) => hex::encode(bytes),
         other => format!("{:?}", other.attribute_type()),
     }
 }

@@ -1,10 +1,12 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
 mod access_points;
+mod blobs;
 mod crash;
 mod disk;
 mod durable;
 mod failover;
+mod forgery;
 mod golden;
 mod hostile;
 mod import;
@@ -15,6 +17,7 @@ mod listing;
 mod load;
 mod memory;
 mod nodes;
+mod pairs;
 mod policies;
 mod pressure;
 mod races;

@@ -13,12 +13,12 @@ use crate::kinds::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 /// CreateKey.
 pub struct CreateKey;
 
-/// Parameters. KeySpec and Origin are texts here, so that those that the API knows and this service does not serve are told apart
-/// from those that nobody knows.
+/// Parameters. Origin is a text here, so that one that the API knows and this service does not serve is told apart from those that
+/// nobody knows.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    key_spec: Option<String>,
+    key_spec: Option<KeySpec>,
     key_usage: Option<KeyUsage>,
     origin: Option<String>,
     protection_level: Option<ProtectionLevel>,
@@ -36,10 +36,6 @@ pub struct Response {
     key_metadata: KeyMetadata,
 }
 
-/// Key specs of the API that no key can be made of here.
-const OTHER_SPECS: [&str; 9] =
-    ["Aliyun_SM4", "Aliyun_DES3_192", "RSA_2048", "RSA_3072", "RSA_4096", "EC_P256", "EC_P256K", "EC_SM2", "HMAC_SM3"];
-
 /// A word of ours, or the right refusal: `UnsupportedOperation` for a word of the API that is not served, else invalid.
 fn word<T: std::str::FromStr>(given: Option<&str>, default: T, name: &'static str, others: &[&str]) -> Result<T, Error> {
     match given {
@@ -50,8 +46,18 @@ fn word<T: std::str::FromStr>(given: Option<&str>, default: T, name: &'static st
 }
 
 impl Request {
-    fn spec(&self) -> Result<KeySpec, Error> {
-        word(self.key_spec.as_deref(), KeySpec::Aes256, "KeySpec", &OTHER_SPECS)
+    fn spec(&self) -> KeySpec {
+        self.key_spec.unwrap_or(KeySpec::Aes256)
+    }
+
+    /// As asked for; else signing where the key can sign.
+    fn usage(&self) -> Result<KeyUsage, Error> {
+        let usages = self.spec().usages();
+        match self.key_usage {
+            None => Ok(usages[0]),
+            Some(usage) if usages.contains(&usage) => Ok(usage),
+            Some(_) => Err(Error::invalid("KeyUsage")),
+        }
     }
 
     fn origin(&self) -> Result<Origin, Error> {
@@ -70,14 +76,18 @@ impl Operation for CreateKey {
     type Response = Response;
 
     fn check(request: &Request) -> Result<(), Error> {
-        request.spec()?;
-        if request.origin()? == Origin::External && request.enable_automatic_rotation == Some(true) {
+        request.usage()?;
+        if request.origin()? == Origin::External {
+            // Only AES keys are imported (GetParametersForImport).
+            if !matches!(request.spec(), KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
+                return Err(Error::UnsupportedOperation);
+            }
+        }
+        let rotates = request.origin()? == Origin::Service && request.spec().is_symmetric();
+        if request.rotation_s()?.is_some() && !rotates {
             return Err(Error::invalid("EnableAutomaticRotation"));
         }
-        if request.key_usage == Some(KeyUsage::SignVerify) {
-            return Err(Error::invalid("KeyUsage"));
-        }
-        request.rotation_s().map(drop)
+        Ok(())
     }
 
     fn target(_: &Request) -> Target<'_> {
@@ -87,8 +97,8 @@ impl Operation for CreateKey {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let rotation_s = request.rotation_s()?;
         let new = NewKey {
-            spec: request.spec()?,
-            usage: KeyUsage::EncryptDecrypt,
+            spec: request.spec(),
+            usage: request.usage()?,
             origin: request.origin()?,
             protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
             description: request.description.unwrap_or_default().0,

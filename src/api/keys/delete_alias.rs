@@ -24,7 +24,7 @@ impl Operation for DeleteAlias {
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Alias(&request.alias_name)).and(Resource::KeyOf(&request.alias_name))
+        Target::of(Resource::Alias(&request.alias_name)).and(Resource::KeyOfAlias(&request.alias_name))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {

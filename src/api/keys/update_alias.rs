@@ -28,7 +28,7 @@ impl Operation for UpdateAlias {
     fn target(request: &Request) -> Target<'_> {
         Target::of(Resource::Alias(&request.alias_name))
             .and(Resource::Key(&request.key_id))
-            .and(Resource::KeyOf(&request.alias_name))
+            .and(Resource::KeyOfAlias(&request.alias_name))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {

@@ -15,7 +15,7 @@ use crate::ids::KeyRef;
 use crate::keys::Keys;
 use crate::kinds::{KeyState, MaterialState};
 use crate::store::{Abort, ImportParametersRow, KeyMaterialRow, KeyRow, Tx};
-use crate::token::{CheckValue, Material, TokenError};
+use crate::token::{CheckValue, Incoming, TokenError};
 
 /// After this long on its way, ms, material has nobody any more who brings or takes it.
 const STALE_MS: i64 = 60_000;
@@ -69,13 +69,13 @@ impl Keys {
         &self,
         parameters: &ImportParametersRow,
         wrapped: &[u8],
-        step: impl FnOnce(&Material<'_>) -> Result<(), Error>,
+        step: impl FnOnce(&Incoming<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self.open_pair(parameters)? {
-            None => step(&Material::Wrapped { pair: &parameters.id, algorithm: parameters.algorithm, bytes: wrapped }),
+            None => step(&Incoming::Wrapped { pair: &parameters.id, algorithm: parameters.algorithm, bytes: wrapped }),
             Some(private) => {
                 let material = pair::unwrap(&private, parameters.algorithm, wrapped)?.ok_or(Error::KeyMaterialInvalid)?;
-                step(&Material::Clear(&material))
+                step(&Incoming::Clear(&material))
             }
         }
     }
@@ -119,7 +119,7 @@ impl Keys {
         caller: &Caller,
         key: &KeyRow,
         row: &KeyMaterialRow,
-        material: &Material<'_>,
+        material: &Incoming<'_>,
         check: &CheckValue,
         expires_at: Option<Timestamp>,
     ) -> Result<(), Error> {

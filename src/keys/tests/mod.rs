@@ -26,7 +26,7 @@ use crate::secrets::Secrets;
 use crate::servers::Servers;
 use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
 use crate::token::isolated::isolated;
-use crate::token::{ObjectKind, Selector, TokenConfig, softhsm};
+use crate::token::{Material, ObjectKind, Selector, TokenConfig, softhsm};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -134,6 +134,11 @@ fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, time: &Arc<A
     Keys::new(Arc::clone(store), Arc::clone(token), Arc::new(errands), clock, suite, limits, sys)
 }
 
+/// What a version of it is on the token.
+fn aes() -> ObjectKind {
+    ObjectKind::Cmk(Material::of(KeySpec::Aes256, KeyUsage::EncryptDecrypt).expect("every token has AES"))
+}
+
 /// A key with nothing special.
 fn plain() -> NewKey {
     NewKey {
@@ -169,8 +174,8 @@ fn half_made_keys_and_versions_are_cleared_away() {
             let half = bench.make();
             let next = bench.write(|tx| versions::begin(tx, &half, bench.now()));
             if on_token {
-                bench.token.create(&version.id, ObjectKind::Cmk(KeySpec::Aes256)).expect("an object");
-                bench.token.create(&next.id, ObjectKind::Cmk(KeySpec::Aes256)).expect("an object");
+                bench.token.create(&version.id, aes()).expect("an object");
+                bench.token.create(&next.id, aes()).expect("an object");
             }
             left.push((key, version, half, next));
         }
@@ -223,7 +228,7 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
         let bench = Bench::sqlite(home);
         let key = bench.make();
         let stranger = KeyVersionId::new();
-        bench.token.create(&stranger, ObjectKind::Cmk(KeySpec::Aes256)).expect("an object");
+        bench.token.create(&stranger, aes()).expect("an object");
         bench.token.destroy(&key.primary_version).expect("an accident");
         let found = Mismatch { without_row: vec![stranger], without_object: vec![key.primary_version], half_made: vec![] };
         assert_eq!(bench.keys.mismatch(&[]).as_ref(), Ok(&found));

@@ -10,6 +10,7 @@ on_both!(
     a_swallowed_failure_commits_nothing,
     the_caller_can_leave,
     a_panic_leaves_no_open_transaction,
+    writers_side_by_side_keep_to_themselves,
     a_read_is_one_snapshot,
     reads_cannot_write,
     busy_comes_back_in_bounded_time
@@ -88,6 +89,40 @@ fn a_panic_leaves_no_open_transaction(on: &Fixture) {
     assert!(panicked.is_err());
     on.write(|tx| tx.account_insert(&account("y")));
     assert_eq!(on.read(|tx| tx.accounts()).len(), 1);
+}
+
+/// On SQLite they share commits: a refusal undoes its own writes only, a panic may take others with it but never one that was told
+/// of its success, and nobody waits for ever.
+fn writers_side_by_side_keep_to_themselves(on: &Fixture) {
+    let bump = |number: u32| {
+        on.store.write("side by side", move |tx| {
+            tx.identity_revision_bump()?;
+            match number % 10 {
+                3 => Err(Abort::App(StoreError::Conflict)),
+                7 if number == 97 => panic!("a bug in a closure"),
+                _ => Ok(()),
+            }
+        })
+    };
+    let succeeded = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (bump, succeeded) = (&bump, &succeeded);
+            scope.spawn(move || {
+                for number in 0..25 {
+                    let number = thread * 25 + number;
+                    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bump(number))) {
+                        Ok(Ok(())) => drop(succeeded.fetch_add(1, Ordering::Relaxed)),
+                        Ok(Err(StoreError::Conflict)) => assert_eq!(number % 10, 3),
+                        Ok(Err(StoreError::Fault(why))) => assert!(why.contains("panicked"), "{why}"),
+                        Ok(Err(other)) => panic!("{number}: {other}"),
+                        Err(_) => assert_eq!(number, 97),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(on.read(|tx| tx.identity_revision()), i64::from(succeeded.into_inner()));
 }
 
 fn a_read_is_one_snapshot(on: &Fixture) {

@@ -139,7 +139,7 @@ fn an_attribute_that_is_not_as_demanded_refuses_the_key() {
         let token = new_token(1, 1000);
         let chaos = line();
         let id = new_key(&token);
-        let kind = ObjectKind::Cmk(KeySpec::Aes256);
+        let kind = ObjectKind::Cmk(Material::Aes(32));
         for (attribute, bytes) in [
             ("CKA_SENSITIVE", "00"),
             ("CKA_EXTRACTABLE", "01"),
@@ -180,7 +180,7 @@ fn a_new_key_that_hides_is_waited_for() {
         let token = new_token(1, 1000);
         let chaos = line();
         chaos.tell("hide 700");
-        for kind in [ObjectKind::Cmk(KeySpec::Aes256), ObjectKind::Aud] {
+        for kind in [ObjectKind::Cmk(Material::Aes(32)), ObjectKind::Aud] {
             let id = KeyVersionId::new();
             let start = std::time::Instant::now();
             token.create(&id, kind).expect("found in the end");

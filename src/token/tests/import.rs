@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::tokens::on_softhsm;
 use super::*;
-use crate::kinds::ImportAlgorithm;
+use crate::kinds::{ImportAlgorithm, KeySpec};
 use crate::secret::KeyMaterial;
 use crate::token::wrapping;
 
@@ -45,14 +45,14 @@ fn imported_keys_work_and_say_where_they_come_from() {
         for (spec, length) in SPECS {
             let bytes = vec![7; length];
             let (pair, sealed) = wrapped(&token, ImportAlgorithm::OaepSha1, &bytes);
-            let on_token = Material::Wrapped { pair: &pair, algorithm: ImportAlgorithm::OaepSha1, bytes: &sealed };
+            let on_token = Incoming::Wrapped { pair: &pair, algorithm: ImportAlgorithm::OaepSha1, bytes: &sealed };
             let in_process = clear(&bytes);
             let mut ids = Vec::new();
-            for material in [on_token, Material::Clear(&in_process)] {
+            for material in [on_token, Incoming::Clear(&in_process)] {
                 let id = KeyVersionId::new();
                 let check = token.weigh(&material, &id, spec).expect("weighed");
                 assert_eq!(token.exists(&id), Ok(false), "weighing keeps nothing");
-                assert_eq!(token.weigh(&Material::Clear(&in_process), &id, spec), Ok(check), "the same both ways");
+                assert_eq!(token.weigh(&Incoming::Clear(&in_process), &id, spec), Ok(check), "the same both ways");
                 assert_ne!(token.weigh(&material, &KeyVersionId::new(), spec), Ok(check), "bound to the version");
                 token.import(&material, &id, spec, &check).expect("imported");
                 assert_eq!(token.import(&material, &id, spec, &check), Err(TokenError::Duplicate(id)));
@@ -87,7 +87,7 @@ fn wrong_material_leaves_nothing() {
         for algorithm in [ImportAlgorithm::OaepSha1, ImportAlgorithm::Pkcs1] {
             for length in [0, 1, 8, 15, 16, 24, 31, 33, 40, 64] {
                 let (pair, bytes) = wrapped(&token, algorithm, &vec![7; length]);
-                let material = Material::Wrapped { pair: &pair, algorithm, bytes: &bytes };
+                let material = Incoming::Wrapped { pair: &pair, algorithm, bytes: &bytes };
                 let weighed = token.weigh(&material, &id, KeySpec::Aes256);
                 assert_eq!(weighed, Err(TokenError::Tampered), "{algorithm}, {length} bytes");
             }
@@ -97,17 +97,17 @@ fn wrong_material_leaves_nothing() {
         spoiled[100] ^= 1;
         let (other, _) = wrapped(&token, ImportAlgorithm::OaepSha1, &[7; 32]);
         for (pair, bytes) in [(pair, &spoiled[..]), (pair, &bytes[1..]), (pair, &[][..]), (other, &bytes[..])] {
-            let material = Material::Wrapped { pair: &pair, algorithm: ImportAlgorithm::OaepSha1, bytes };
+            let material = Incoming::Wrapped { pair: &pair, algorithm: ImportAlgorithm::OaepSha1, bytes };
             assert_eq!(token.weigh(&material, &id, KeySpec::Aes256), Err(TokenError::Tampered));
         }
         for length in [16, 31, 33] {
             let material = clear(&vec![7; length]);
-            assert_eq!(token.weigh(&Material::Clear(&material), &id, KeySpec::Aes256), Err(TokenError::Tampered), "{length}");
+            assert_eq!(token.weigh(&Incoming::Clear(&material), &id, KeySpec::Aes256), Err(TokenError::Tampered), "{length}");
         }
         // Weighed as one thing, imported as another.
         let (one, two) = (clear(&[1; 32]), clear(&[2; 32]));
-        let check = token.weigh(&Material::Clear(&one), &id, KeySpec::Aes256).expect("weighed");
-        assert!(matches!(token.import(&Material::Clear(&two), &id, KeySpec::Aes256, &check), Err(TokenError::Fault(_))));
+        let check = token.weigh(&Incoming::Clear(&one), &id, KeySpec::Aes256).expect("weighed");
+        assert!(matches!(token.import(&Incoming::Clear(&two), &id, KeySpec::Aes256, &check), Err(TokenError::Fault(_))));
         assert_eq!(token.exists(&id), Ok(false));
         assert_eq!(token.status().epoch, 1, "forged material is no outage");
     });

@@ -5,7 +5,6 @@ use cryptoki::session::Session;
 use super::epoch::Epoch;
 use super::*;
 use crate::canonical::Purpose;
-use crate::kinds::KeySpec;
 
 mod chaos;
 mod codes;
@@ -13,6 +12,7 @@ mod faults;
 mod import;
 mod objects;
 mod operations;
+mod pairs;
 mod tokens;
 
 use tokens::suite;
@@ -46,7 +46,7 @@ const INTEGRITY: KeyVersionId = KeyVersionId::from_bytes([0x11; 16]);
 
 fn new_key(token: &Token) -> KeyVersionId {
     let id = KeyVersionId::new();
-    token.create(&id, ObjectKind::Cmk(KeySpec::Aes256)).expect("a new key");
+    token.create(&id, ObjectKind::Cmk(Material::Aes(32))).expect("a new key");
     id
 }
 

@@ -20,9 +20,9 @@ fn keys_are_born_with_exactly_their_attributes() {
         let token = new_token(2, 1000);
         let aes = |bytes: &'static str| (bytes, "CKK_AES", true, false);
         for (kind, label, (bytes, key_type, encrypts, signs)) in [
-            (ObjectKind::Cmk(KeySpec::Aes128), "cmk", aes("16")),
-            (ObjectKind::Cmk(KeySpec::Aes192), "cmk", aes("24")),
-            (ObjectKind::Cmk(KeySpec::Aes256), "cmk", aes("32")),
+            (ObjectKind::Cmk(Material::Aes(16)), "cmk", aes("16")),
+            (ObjectKind::Cmk(Material::Aes(24)), "cmk", aes("24")),
+            (ObjectKind::Cmk(Material::Aes(32)), "cmk", aes("32")),
             (ObjectKind::Sys, "sys", aes("32")),
             (ObjectKind::Int, "int", ("32", "CKK_GENERIC_SECRET", false, true)),
         ] {
@@ -73,7 +73,7 @@ fn a_pair_only_signs() {
         assert_eq!((public["CKA_VERIFY"].as_str(), public["CKA_ENCRYPT"].as_str()), ("true", "false"));
 
         let public = token.public_key(&id).expect("public key");
-        let public = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public);
+        let public = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public.as_der().to_vec());
         for message in [b"".as_slice(), b"checkpoint", &[7; 5000]] {
             let signed = token.sign(&id, message).expect("sign");
             assert!(public.verify(message, &signed).is_ok());
@@ -93,7 +93,7 @@ fn two_objects_with_one_id_are_refused() {
     on_every_softhsm(|_| {
         let token = new_token(2, 1000);
         let id = new_key(&token);
-        assert_eq!(token.create(&id, ObjectKind::Cmk(KeySpec::Aes256)), Err(TokenError::Duplicate(id)));
+        assert_eq!(token.create(&id, ObjectKind::Cmk(Material::Aes(32))), Err(TokenError::Duplicate(id)));
         let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         let plant = |epoch: &Epoch, session: &Session| {
             session.generate_key(&Mechanism::AesKeyGen, &ObjectKind::Sys.template(Half::Secret, &id))?;
@@ -161,7 +161,7 @@ fn a_key_made_by_another_process_is_found() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         assert_eq!(*token.unwrap(suite(), &id, &wrapped, &context("a")).expect("unwrap"), b"x");
-        assert_eq!(token.prove(&before, ObjectKind::Cmk(KeySpec::Aes256)), Ok(()));
+        assert_eq!(token.prove(&before, ObjectKind::Cmk(Material::Aes(32))), Ok(()));
         assert_eq!(token.status().epoch, 1);
     });
 }

@@ -8,9 +8,9 @@ fn what_is_wrapped_comes_back() {
     on_every_token(|_| {
         let token = new_token(2, 1000);
         assert_eq!(token.probe(), Ok(suite()));
-        for spec in KeySpec::ALL {
+        for bytes in [16, 24, 32] {
             let id = KeyVersionId::new();
-            token.create(&id, ObjectKind::Cmk(*spec)).expect("create");
+            token.create(&id, ObjectKind::Cmk(Material::Aes(bytes))).expect("create");
             let (key, wrapped) = token.new_data_key(suite(), &id, &context("a")).expect("data key");
             assert_eq!(wrapped.len(), tokens::sealed_len(32));
             let back = token.unwrap_data_key(suite(), &id, &wrapped, &context("a")).expect("unwrap");
@@ -91,7 +91,7 @@ fn a_stale_handle_is_looked_up_anew() {
             |epoch: &Epoch, session: &Session| Ok(session.destroy_object(epoch.handle(session, &id, Half::Secret)?)?);
         token.link.run(Operation::Destroy, Access::ReadWrite, None, remove).expect("removed");
         assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::NoSuchKey(id)));
-        token.create(&id, ObjectKind::Cmk(KeySpec::Aes256)).expect("made again");
+        token.create(&id, ObjectKind::Cmk(Material::Aes(32))).expect("made again");
         assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::Tampered), "another key");
         assert_eq!(token.status().epoch, 1);
     });

@@ -47,6 +47,14 @@ async function flow() {
   assert.equal(described.description, '数据库 *~');
   assert.deepEqual(described.tags.tag.map((t) => ({ TagKey: t.tagKey, TagValue: t.tagValue })), tags);
 
+  // This SDK sends a map flattened: EncryptionContext.用途=备份.
+  const encryptionContext = { 用途: '备份', order: '7' };
+  const { ciphertextBlob } = await call('Encrypt', { keyId: key.keyId, plaintext: secretData, encryptionContext });
+  assert.equal((await call('Decrypt', { ciphertextBlob, encryptionContext })).plaintext, secretData);
+  await refused('Decrypt', { ciphertextBlob }, 'InvalidParameter');
+  const dataKey = await call('GenerateDataKey', { keyId: key.keyId, numberOfBytes: 16, encryptionContext });
+  assert.equal((await call('Decrypt', { ciphertextBlob: dataKey.ciphertextBlob, encryptionContext })).plaintext, dataKey.plaintext);
+
   let found = 0;
   for (let page = 1, total = 1; (page - 1) * 100 < total; page += 1) {
     const list = await call('ListSecrets', { pageNumber: page, pageSize: 100 });

@@ -1,0 +1,208 @@
+//! The floor program: what a secret store on a token cannot leave out, and nothing else.
+//!
+//! A read is one point query by diesel on SQLite, one C_Decrypt on SoftHSM, one AES-GCM open; a create is C_GenerateRandom,
+//! C_Encrypt, one AES-GCM seal and one INSERT, synced. No signature, no policy, no audit, no versions. Served by actix-web, with the
+//! blocking work on its blocking threads as Bulla does it, or with `inline` on the event loop, which is faster as long as nothing
+//! blocks for long.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use bulla::token::softhsm;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+
+/// What goes wrong here ends the program.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+diesel::table! {
+    secrets (name) {
+        name -> Text,
+        wrapped -> Binary,
+        nonce -> Binary,
+        ciphertext -> Binary,
+    }
+}
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL, nonce BLOB NOT NULL, \
+                      ciphertext BLOB NOT NULL) STRICT, WITHOUT ROWID";
+
+/// The same settings as Bulla's.
+const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+
+/// What all threads share.
+struct Floor {
+    database: String,
+    pkcs11: Pkcs11,
+    slot: Slot,
+    key: ObjectHandle,
+    writer: Mutex<SqliteConnection>,
+    inline: bool,
+    _anchor: Mutex<Session>,
+}
+
+static FLOOR: OnceLock<Floor> = OnceLock::new();
+
+/// A thread's own connection and session.
+struct Local {
+    connection: SqliteConnection,
+    session: Session,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
+}
+
+/// Serves on a free port of loopback, which it prints; the token and the database are in `folder`.
+///
+/// # Errors
+/// Why it does not start.
+pub fn serve(folder: &Path, inline: bool) -> Result<(), Failure> {
+    let floor = prepare(folder, inline)?;
+    FLOOR.set(floor).map_err(|_| "served twice")?;
+    actix_web::rt::System::new().block_on(async {
+        let server =
+            HttpServer::new(|| App::new().route("/read", web::get().to(read)).route("/create", web::post().to(create)));
+        let server = server.workers(std::thread::available_parallelism()?.get()).bind(("127.0.0.1", 0))?;
+        writeln!(io::stdout(), "{}", server.addrs()[0])?;
+        server.run().await
+    })?;
+    Ok(())
+}
+
+fn prepare(folder: &Path, inline: bool) -> Result<Floor, Failure> {
+    let pkcs11 = Pkcs11::new(softhsm::module().ok_or("SoftHSM is not installed")?)?;
+    pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
+    let pin = AuthPin::new("floor-program".into());
+    let slot = pkcs11.get_slots_with_token()?.into_iter().next().ok_or("no slot")?;
+    pkcs11.init_token(slot, &pin, "floor")?;
+    let slots = pkcs11.get_slots_with_token()?;
+    let made = |slot: &&Slot| pkcs11.get_token_info(**slot).is_ok_and(|info| info.token_initialized());
+    let slot = *slots.iter().find(made).ok_or("no token")?;
+    let anchor = pkcs11.open_rw_session(slot)?;
+    anchor.login(UserType::So, Some(&pin))?;
+    anchor.init_pin(&pin)?;
+    anchor.logout()?;
+    anchor.login(UserType::User, Some(&pin))?;
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::Token(true),
+        Attribute::Sensitive(true),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+        Attribute::ValueLen(32.into()),
+    ];
+    let key = anchor.generate_key(&Mechanism::AesKeyGen, &template)?;
+    let database = folder.join("floor.db").display().to_string();
+    let mut writer = connect(&database)?;
+    writer.batch_execute(SCHEMA)?;
+    Ok(Floor { database, pkcs11, slot, key, writer: Mutex::new(writer), inline, _anchor: Mutex::new(anchor) })
+}
+
+fn connect(database: &str) -> Result<SqliteConnection, Failure> {
+    let mut connection = SqliteConnection::establish(database)?;
+    connection.batch_execute(SETTINGS)?;
+    Ok(connection)
+}
+
+/// Runs it here or on a blocking thread.
+async fn answer(work: impl FnOnce(&'static Floor) -> Result<String, Failure> + Send + 'static) -> HttpResponse {
+    let Some(floor) = FLOOR.get() else { return HttpResponse::ServiceUnavailable().finish() };
+    let answered = if floor.inline {
+        work(floor)
+    } else {
+        match web::block(move || work(floor)).await {
+            Ok(answered) => answered,
+            Err(e) => Err(e.into()),
+        }
+    };
+    match answered {
+        Ok(body) => HttpResponse::Ok().content_type("application/json").body(body),
+        Err(e) => HttpResponse::InternalServerError().body(e.to_string()),
+    }
+}
+
+async fn read(name: web::Query<Vec<(String, String)>>) -> HttpResponse {
+    answer(move |floor| {
+        let name = first(&name.into_inner())?;
+        with_local(floor, |local| {
+            let (wrapped, nonce, mut ciphertext): (Vec<u8>, Vec<u8>, Vec<u8>) = secrets::table
+                .find(&name)
+                .select((secrets::wrapped, secrets::nonce, secrets::ciphertext))
+                .first(&mut local.connection)?;
+            let (iv, encrypted) = wrapped.split_at(12);
+            let mut iv: [u8; 12] = iv.try_into()?;
+            let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, name.as_bytes(), 128.into())?);
+            let key = local.session.decrypt(&gcm, floor.key, encrypted)?;
+            let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key)?);
+            let value =
+                key.open_in_place(Nonce::try_assume_unique_for_key(&nonce)?, Aad::from(name.as_bytes()), &mut ciphertext)?;
+            Ok(reply(&name, std::str::from_utf8(value)?))
+        })
+    })
+    .await
+}
+
+async fn create(name: web::Query<Vec<(String, String)>>, value: web::Bytes) -> HttpResponse {
+    answer(move |floor| {
+        let name = first(&name.into_inner())?;
+        let (wrapped, nonce, ciphertext) = with_local(floor, |local| {
+            let mut drawn = [0; 32 + 12 + 12];
+            local.session.generate_random_slice(&mut drawn)?;
+            let mut iv: [u8; 12] = drawn[32..44].try_into()?;
+            let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, name.as_bytes(), 128.into())?);
+            let encrypted = local.session.encrypt(&gcm, floor.key, &drawn[..32])?;
+            let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &drawn[..32])?);
+            let mut sealed = value.to_vec();
+            key.seal_in_place_append_tag(
+                Nonce::try_assume_unique_for_key(&drawn[44..])?,
+                Aad::from(name.as_bytes()),
+                &mut sealed,
+            )?;
+            Ok(([&drawn[32..44], &encrypted].concat(), drawn[44..].to_vec(), sealed))
+        })?;
+        let mut writer = floor.writer.lock().map_err(|_| "a writer panicked")?;
+        diesel::insert_into(secrets::table)
+            .values((
+                secrets::name.eq(&name),
+                secrets::wrapped.eq(wrapped),
+                secrets::nonce.eq(nonce),
+                secrets::ciphertext.eq(ciphertext),
+            ))
+            .execute(&mut *writer)?;
+        Ok(reply(&name, ""))
+    })
+    .await
+}
+
+fn first(query: &[(String, String)]) -> Result<String, Failure> {
+    Ok(query.first().ok_or("no name")?.1.clone())
+}
+
+fn reply(name: &str, value: &str) -> String {
+    serde_json::json!({ "RequestId": uuid::Uuid::new_v4(), "SecretName": name, "SecretData": value }).to_string()
+}
+
+fn with_local<T>(floor: &Floor, work: impl FnOnce(&mut Local) -> Result<T, Failure>) -> Result<T, Failure> {
+    LOCAL.with_borrow_mut(|local| {
+        let local = match local {
+            Some(local) => local,
+            None => {
+                let session = floor.pkcs11.open_ro_session(floor.slot)?;
+                local.insert(Local { connection: connect(&floor.database)?, session })
+            }
+        };
+        work(local)
+    })
+}

@@ -1,0 +1,47 @@
+//! AsymmetricEncrypt: encrypts under the public half of a key pair. Unlike Encrypt, the bytes that Base64 stands for: whoever has
+//! the public key can do the same without this service.
+
+use serde::Deserialize;
+
+use crate::api::crypto::fields::{Base64, SecretBytes};
+use crate::api::crypto::{NewBlob, rehearsed};
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{KeyRef, KeyVersionId};
+use crate::keys::Use;
+use crate::kinds::EncryptionAlgorithm;
+
+/// AsymmetricEncrypt.
+pub struct AsymmetricEncrypt;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    key_version_id: KeyVersionId,
+    algorithm: EncryptionAlgorithm,
+    plaintext: SecretBytes,
+    dry_run: Option<bool>,
+}
+
+impl Operation for AsymmetricEncrypt {
+    const NAME: &'static str = "AsymmetricEncrypt";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Request = Request;
+    type Response = NewBlob;
+
+    fn target(request: &Request) -> Target<'_> {
+        let purpose = Use::AsymmetricEncrypt(request.algorithm);
+        Target::using(purpose, Resource::Key(&request.key_id)).version(request.key_version_id)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
+        let purpose = Use::AsymmetricEncrypt(request.algorithm);
+        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, purpose)?;
+        let encrypted = cx.keys.public_encrypt(&key, request.algorithm, &request.plaintext.0)?;
+        rehearsed(request.dry_run)?;
+        Ok(NewBlob { ciphertext_blob: Base64(encrypted), key_id: *key.key(), key_version_id: *key.version() })
+    }
+}

@@ -1,0 +1,54 @@
+//! AsymmetricSign: signs a digest with a key pair.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::crypto::fields::{Base64, Digest};
+use crate::api::crypto::rehearsed;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::keys::Use;
+use crate::kinds::SignatureAlgorithm;
+
+/// AsymmetricSign.
+pub struct AsymmetricSign;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    key_version_id: KeyVersionId,
+    algorithm: SignatureAlgorithm,
+    digest: Digest,
+    dry_run: Option<bool>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    key_id: KeyId,
+    key_version_id: KeyVersionId,
+    value: Base64,
+}
+
+impl Operation for AsymmetricSign {
+    const NAME: &'static str = "AsymmetricSign";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id)).version(request.key_version_id)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::AsymmetricSign)?;
+        key.signs_with(request.algorithm)?;
+        rehearsed(request.dry_run)?;
+        let value = Base64(cx.keys.sign(&key, request.algorithm, &request.digest.0)?);
+        Ok(Response { key_id: *key.key(), key_version_id: *key.version(), value })
+    }
+}

@@ -1,0 +1,42 @@
+//! Encrypt: encrypts up to 6 KB under a symmetric key's primary version.
+
+use serde::Deserialize;
+
+use crate::api::crypto::fields::{Context as EncryptionContext, PlainText};
+use crate::api::crypto::{NewBlob, rehearsed};
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+use crate::keys::Use;
+
+/// Encrypt.
+pub struct Encrypt;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    plaintext: PlainText,
+    encryption_context: Option<EncryptionContext>,
+    dry_run: Option<bool>,
+}
+
+impl Operation for Encrypt {
+    const NAME: &'static str = "Encrypt";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Request = Request;
+    type Response = NewBlob;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::using(Use::Encrypt, Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
+        let key = cx.keys.admit(cx.caller, &request.key_id, Use::Encrypt)?;
+        rehearsed(request.dry_run)?;
+        let context = request.encryption_context.unwrap_or_default().0;
+        Ok(cx.keys.encrypt(cx.caller, &key, &request.plaintext.0, &context)?.into())
+    }
+}

@@ -1,0 +1,52 @@
+//! GenerateMac: the HMAC of a message.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::crypto::fields::Base64;
+use crate::api::crypto::rehearsed;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef};
+use crate::keys::Use;
+use crate::kinds::MacAlgorithm;
+
+/// GenerateMac.
+pub struct GenerateMac;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    algorithm: MacAlgorithm,
+    message: Base64,
+    dry_run: Option<bool>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    key_id: KeyId,
+    algorithm: MacAlgorithm,
+    mac: Base64,
+}
+
+impl Operation for GenerateMac {
+    const NAME: &'static str = "GenerateMac";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateMac)?;
+        let mac = cx.keys.mac(&key, request.algorithm, &request.message.0)?;
+        rehearsed(request.dry_run)?;
+        Ok(Response { key_id: *key.key(), algorithm: request.algorithm, mac: Base64(mac) })
+    }
+}

@@ -1,0 +1,49 @@
+//! GetPublicKey: the public half of a key pair, in PEM.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::crypto::rehearsed;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::keys::Use;
+
+/// GetPublicKey.
+pub struct GetPublicKey;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    key_version_id: KeyVersionId,
+    dry_run: Option<bool>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    key_id: KeyId,
+    key_version_id: KeyVersionId,
+    public_key: String,
+}
+
+impl Operation for GetPublicKey {
+    const NAME: &'static str = "GetPublicKey";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id)).version(request.key_version_id)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::GetPublicKey)?;
+        rehearsed(request.dry_run)?;
+        let public_key = cx.keys.public_key(&key)?.to_pem();
+        Ok(Response { key_id: *key.key(), key_version_id: *key.version(), public_key })
+    }
+}

@@ -1,0 +1,53 @@
+//! VerifyMac: whether a MAC is that of a message. A wrong one is no error.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::crypto::fields::Base64;
+use crate::api::crypto::rehearsed;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef};
+use crate::keys::Use;
+use crate::kinds::MacAlgorithm;
+
+/// VerifyMac.
+pub struct VerifyMac;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    algorithm: MacAlgorithm,
+    message: Base64,
+    mac: Base64,
+    dry_run: Option<bool>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    key_id: KeyId,
+    algorithm: MacAlgorithm,
+    value: bool,
+}
+
+impl Operation for VerifyMac {
+    const NAME: &'static str = "VerifyMac";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let key = cx.keys.admit(cx.caller, &request.key_id, Use::VerifyMac)?;
+        let value = cx.keys.mac_verifies(&key, request.algorithm, &request.message.0, &request.mac.0)?;
+        rehearsed(request.dry_run)?;
+        Ok(Response { key_id: *key.key(), algorithm: request.algorithm, value })
+    }
+}

@@ -1,0 +1,182 @@
+//! What key pairs and MAC keys are used for.
+//!
+//! Owns: which key version an operation uses, that its algorithm is one of the key's, and what the token's failures mean to a
+//! caller. Must not know: Base64, parameters. Called by: api.
+//!
+//! A private half works on the token. The public half is read from there and used in this process.
+
+use aws_lc_rs::constant_time;
+
+use crate::auth::Caller;
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::keys::{AdmittedKey, Keys, Use};
+use crate::kinds::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use crate::public_key::{Digest32, PublicKey};
+use crate::secret::Plaintext;
+use crate::store::Abort;
+use crate::token::TokenError;
+
+/// A key and the version of it that a caller named, admitted.
+#[derive(Debug)]
+pub struct AdmittedVersion {
+    key: AdmittedKey,
+    version: KeyVersionId,
+}
+
+impl AdmittedVersion {
+    /// The key.
+    pub fn key(&self) -> &KeyId {
+        self.key.key()
+    }
+
+    /// The version.
+    pub fn version(&self) -> &KeyVersionId {
+        &self.version
+    }
+
+    /// That the key signs with this algorithm.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`]; [`Error::Lacking`] for one that no key here has.
+    pub fn signs_with(&self, algorithm: SignatureAlgorithm) -> Result<(), Error> {
+        match algorithm {
+            SignatureAlgorithm::Sm2Dsa => Err(Error::Lacking("CKM_SM2 on the token".into())),
+            _ if self.key.spec().signs_with(algorithm) => Ok(()),
+            _ => Err(Error::invalid("Algorithm")),
+        }
+    }
+
+    fn encrypts_with(&self, algorithm: EncryptionAlgorithm) -> Result<(), Error> {
+        match algorithm {
+            EncryptionAlgorithm::Sm2Pke => Err(Error::Lacking("CKM_SM2 on the token".into())),
+            _ if self.key.spec().encrypts_with(algorithm) => Ok(()),
+            _ => Err(Error::invalid("Algorithm")),
+        }
+    }
+}
+
+impl Keys {
+    /// Admits a caller to a version of the key that it names.
+    ///
+    /// # Errors
+    /// Those of [`Keys::admit`]; [`Error::KeyVersionNotFound`].
+    pub fn admit_version(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        version: &KeyVersionId,
+        purpose: Use,
+    ) -> Result<AdmittedVersion, Error> {
+        let key = self.admit(caller, key, purpose)?;
+        let found = self.store.read_one("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(version)?))?;
+        match found {
+            Some(row) if row.key_id == *key.key() && row.ready => Ok(AdmittedVersion { key, version: row.id }),
+            _ => Err(Error::KeyVersionNotFound),
+        }
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub fn public_key(&self, key: &AdmittedVersion) -> Result<PublicKey, Error> {
+        self.token.public_key(&key.version).map_err(lost)
+    }
+
+    /// Signs a digest of SHA-256.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for an algorithm that is not the key's; [`Error::Unavailable`].
+    pub fn sign(&self, key: &AdmittedVersion, algorithm: SignatureAlgorithm, digest: &Digest32) -> Result<Vec<u8>, Error> {
+        key.signs_with(algorithm)?;
+        self.token.sign_digest(&key.version, algorithm, digest).map_err(lost)
+    }
+
+    /// Whether this is the key's signature of a digest.
+    ///
+    /// # Errors
+    /// As [`Keys::sign`].
+    pub fn verify(
+        &self,
+        key: &AdmittedVersion,
+        algorithm: SignatureAlgorithm,
+        digest: &Digest32,
+        signature: &[u8],
+    ) -> Result<bool, Error> {
+        key.signs_with(algorithm)?;
+        Ok(self.public_key(key)?.verifies(algorithm, digest, signature))
+    }
+
+    /// Encrypts under the public half.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for an algorithm that is not the key's, or a plaintext that is too long for it;
+    /// [`Error::Unavailable`].
+    pub fn public_encrypt(
+        &self,
+        key: &AdmittedVersion,
+        algorithm: EncryptionAlgorithm,
+        plaintext: &Plaintext,
+    ) -> Result<Vec<u8>, Error> {
+        key.encrypts_with(algorithm)?;
+        self.public_key(key)?.encrypt(algorithm, plaintext.expose()).map_err(|_| Error::invalid("Plaintext"))
+    }
+
+    /// Decrypts with the private half.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for an algorithm that is not the key's, and for a ciphertext that does not decrypt, whatever
+    /// is wrong with it; [`Error::Unavailable`].
+    pub fn private_decrypt(
+        &self,
+        key: &AdmittedVersion,
+        algorithm: EncryptionAlgorithm,
+        ciphertext: &[u8],
+    ) -> Result<Plaintext, Error> {
+        key.encrypts_with(algorithm)?;
+        if key.key.spec().rsa_bytes() != Some(ciphertext.len()) {
+            return Err(Error::invalid("CiphertextBlob"));
+        }
+        let mut opened = self.token.decrypt_oaep(&key.version, algorithm, ciphertext).map_err(|e| match e {
+            TokenError::Tampered => Error::invalid("CiphertextBlob"),
+            other => lost(other),
+        })?;
+        Ok(Plaintext::new(std::mem::take(&mut *opened)))
+    }
+
+    /// The MAC of a message under a key's primary version.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for an algorithm that is not the key's, or a message that is too long for the token;
+    /// [`Error::Unavailable`].
+    pub fn mac(&self, key: &AdmittedKey, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
+        match algorithm {
+            MacAlgorithm::HmacSm3 => return Err(Error::Lacking("CKM_SM3_HMAC on the token".into())),
+            _ if key.spec().mac_algorithm() != Some(algorithm) => return Err(Error::invalid("Algorithm")),
+            _ => {}
+        }
+        self.token.hmac(key.primary(), algorithm, message).map_err(|e| match e {
+            TokenError::Unsupported(_) => Error::invalid("Message"),
+            other => lost(other),
+        })
+    }
+
+    /// Whether this is the MAC of a message.
+    ///
+    /// # Errors
+    /// As [`Keys::mac`].
+    pub fn mac_verifies(&self, key: &AdmittedKey, algorithm: MacAlgorithm, message: &[u8], mac: &[u8]) -> Result<bool, Error> {
+        let right = self.mac(key, algorithm, message)?;
+        Ok(constant_time::verify_slices_are_equal(&right, mac).is_ok())
+    }
+}
+
+/// A key that the database has and the token does not is an alarm; what the token lacks, the caller is told.
+pub(super) fn lost(error: TokenError) -> Error {
+    match error {
+        TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
+        TokenError::Unsupported(what) => Error::Lacking(format!("{what} on the token").into()),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,129 @@
+//! Callers' blobs: made under a master key and opened with it, on the token.
+//!
+//! Owns: which key a blob belongs to, and that everything which is not a whole blob of the caller's own account, under the very
+//! context it was made with, gets the same answer. Must not know: Base64, parameters. Called by: api.
+//!
+//! The work is done on the token by the key itself: what a caller encrypts is its own, so there is no data key in between.
+
+use zeroize::Zeroizing;
+
+use crate::auth::Caller;
+use crate::envelope::blob::{Blob, EncryptionContext, Identity};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::keys::asymmetric::lost;
+use crate::keys::{AdmittedKey, Keys, Use, admit, alias};
+use crate::kinds::Suite;
+use crate::secret::Plaintext;
+use crate::store::{Abort, KeyRow};
+use crate::token::TokenError;
+
+/// A new blob, and what it is under.
+pub struct Encrypted {
+    /// The blob's bytes.
+    pub blob: Vec<u8>,
+    /// The key.
+    pub key: KeyId,
+    /// Its version.
+    pub key_version: KeyVersionId,
+}
+
+/// What was in a blob, and what the blob is under.
+pub struct Decrypted {
+    /// As it was encrypted.
+    pub plaintext: Plaintext,
+    /// The key.
+    pub key: KeyId,
+    /// Its version.
+    pub key_version: KeyVersionId,
+}
+
+impl Keys {
+    /// Admits a caller to the key that it names.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], and those of [`admit()`].
+    pub fn admit(&self, caller: &Caller, key: &KeyRef, purpose: Use) -> Result<AdmittedKey, Error> {
+        admit(caller, &self.find(caller, key)?, purpose)
+    }
+
+    /// The symmetric key of the caller's account that has this version.
+    ///
+    /// # Errors
+    /// The answer to every wrong blob where there is none, also where another account has it.
+    pub fn of_blob(&self, caller: &Caller, version: &KeyVersionId) -> Result<KeyRow, Error> {
+        self.store.read("key_of_blob", |tx| {
+            let version = tx.key_version_by_id(version)?.ok_or(Abort::App(wrong_blob()))?;
+            let key = tx.key_by_id(&version.key_id)?;
+            let ours = |k: &KeyRow| k.account_id == caller.account && alias::is_shown(k) && k.spec.is_symmetric();
+            key.filter(ours).ok_or(Abort::App(wrong_blob()))
+        })
+    }
+
+    /// Encrypts a caller's bytes, at least one, under the primary version of a key.
+    ///
+    /// # Errors
+    /// [`Error::KeyUsesExhausted`]; [`Error::Unavailable`] when the token is away.
+    pub fn encrypt(
+        &self,
+        caller: &Caller,
+        under: &AdmittedKey,
+        plaintext: &Plaintext,
+        context: &EncryptionContext,
+    ) -> Result<Encrypted, Error> {
+        let counted = self.reserve(under)?;
+        let (key, key_version) = (*under.key(), *counted.version());
+        let bound = self.identity(caller, &key, &key_version, self.suite, context).associated_data();
+        let sealed = self.token.wrap(self.suite, &key_version, plaintext.expose(), &bound)?;
+        let blob = Blob { suite: self.suite, key_version, sealed }.to_bytes();
+        Ok(Encrypted { blob, key, key_version })
+    }
+
+    /// Opens a blob with the key version that it names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] naming CiphertextBlob, whatever is wrong with blob or context; those of [`admit()`];
+    /// [`Error::Unavailable`] when the token is away; [`Error::Integrity`] if it has lost the key.
+    pub fn decrypt(&self, caller: &Caller, blob: &Blob, purpose: Use, context: &EncryptionContext) -> Result<Decrypted, Error> {
+        let admitted = admit(caller, &self.of_blob(caller, &blob.key_version)?, purpose)?;
+        let (key, key_version) = (*admitted.key(), blob.key_version);
+        let bound = self.identity(caller, &key, &key_version, blob.suite, context).associated_data();
+        let mut opened = self.token.unwrap(blob.suite, &key_version, &blob.sealed, &bound).map_err(|e| match e {
+            TokenError::Tampered => wrong_blob(),
+            // Of a suite or a length that is not for this token: nothing that was made here.
+            TokenError::Unsupported(what) => {
+                log::debug!("a blob that the token cannot process: {what}");
+                wrong_blob()
+            }
+            other => lost(other),
+        })?;
+        Ok(Decrypted { plaintext: Plaintext::new(std::mem::take(&mut *opened)), key, key_version })
+    }
+
+    /// A new data key of this many bytes, as callers see it and as blobs hold it: in Base64.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the token is away.
+    pub fn new_data_key_text(&self, bytes: usize) -> Result<Plaintext, Error> {
+        let mut key = Zeroizing::new(vec![0; bytes]);
+        self.random(&mut key)?;
+        Ok(Plaintext::base64(&key))
+    }
+
+    fn identity<'a>(
+        &'a self,
+        caller: &'a Caller,
+        key: &'a KeyId,
+        key_version: &'a KeyVersionId,
+        suite: Suite,
+        context: &'a EncryptionContext,
+    ) -> Identity<'a> {
+        let (account, region) = (&caller.account, &caller.region);
+        Identity { deployment: &self.sys.deployment, account, region, key, key_version, suite, context }
+    }
+}
+
+/// The one answer to every blob that does not open, so that no part of one can be tried out by itself.
+fn wrong_blob() -> Error {
+    Error::invalid("CiphertextBlob")
+}
