@@ -40,14 +40,12 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     let node = second.client();
     let mut first = Server::dev_with(BULLA, server.data(), Some(&url), &environment);
     let later = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(AHEAD)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let versions = |name: &str| {
-        let parameters = [("SecretName", name), ("IncludeDeprecated", "true")];
-        let answer = node.request("ListSecretVersionIds", &parameters).timestamp(&later).send().expect("an answer").ok();
-        answer.json["TotalCount"].as_i64().expect("a number")
-    };
-    eventually("three rotations", || ["one", "two", "three"].iter().all(|name| versions(name) == 2));
+    let read =
+        |name: &str| node.request("GetSecretValue", &[("SecretName", name)]).timestamp(&later).send().expect("an answer").ok();
+    // A version is stored before the server hears of it; the rotation is over when it is the one that is served.
+    eventually("three rotations", || ["one", "two", "three"].iter().all(|name| read(name).text("VersionId") != "v1"));
     for name in ["one", "two", "three"] {
-        let read = node.request("GetSecretValue", &[("SecretName", name)]).timestamp(&later).send().expect("an answer").ok();
+        let read = read(name);
         assert!(managed.logs_in(&read), "{name}");
         let date = |field: &str| -> jiff::Timestamp { read.text(field).parse().expect("a time") };
         assert_eq!(date("NextRotationDate").as_second() - date("LastRotationDate").as_second(), 21_600);
