@@ -23,7 +23,7 @@ pub struct Response {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct RegionList {
-    region: [Item; 1],
+    region: Vec<Item>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +43,6 @@ impl Operation for DescribeRegions {
     }
 
     fn run(cx: &Context<'_>, _: Request) -> Result<Response, Error> {
-        Ok(Response { regions: RegionList { region: [Item { region_id: cx.caller.region.clone() }] } })
+        Ok(Response { regions: RegionList { region: vec![Item { region_id: cx.caller.region.clone() }] } })
     }
 }
