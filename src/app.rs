@@ -16,12 +16,13 @@ use crate::auth::access_key::{Credentials, SysKey};
 use crate::auth::access_point::AccessPoints;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Instance};
+use crate::errand::Errands;
 use crate::http;
 use crate::ids::NodeId;
 use crate::integrity::RowKey;
 use crate::jobs::Jobs;
-use crate::keys::{KeyQuotas, Keys};
-use crate::metrics::{AuditFigures, DatabaseFigures, Metrics, RotationFigures, Snapshot, TokenFigures};
+use crate::keys::{KeyLimits, Keys, UseLimits};
+use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, Metrics, RotationFigures, Snapshot, TokenFigures};
 use crate::process;
 use crate::secrets::Secrets;
 use crate::servers::{ServerOptions, Servers, Tls};
@@ -262,10 +263,10 @@ impl Server {
         complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);
         let clock = Clock::System;
-        let quotas = KeyQuotas { keys: config.quotas.keys, aliases: config.quotas.aliases };
         let row = &base.deployment;
-        let keys =
-            Keys::new(Arc::clone(&base.store), Arc::clone(&base.token), clock.clone(), row.id, row.suite, quotas, base.sys());
+        let errands = Errands::new(Arc::clone(&audit), Arc::clone(&base.store), row.region.clone(), node, clock.clone());
+        let (store, token) = (Arc::clone(&base.store), Arc::clone(&base.token));
+        let keys = Keys::new(store, token, Arc::new(errands), clock.clone(), row.suite, key_limits(config), base.sys());
         let keys = Arc::new(keys);
         let secrets = Arc::new(Secrets::new(
             Arc::clone(&base.store),
@@ -281,9 +282,16 @@ impl Server {
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &secrets, &audit, &alarms));
-        let (store, audited) = (Arc::clone(&base.store), Arc::clone(&audit));
-        let jobs = Jobs::new(store, Arc::clone(&keys), Arc::clone(&secrets), audited, node, clock.clone());
+        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms));
+        let jobs = Jobs::new(
+            Arc::clone(&base.store),
+            Arc::clone(&keys),
+            Arc::clone(&secrets),
+            Arc::clone(&audit),
+            row.system_keys(),
+            node,
+            clock.clone(),
+        );
         let limits = Limits { requests_per_second: config.limits.requests_per_second };
         let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
         let Base { store, token, .. } = base;
@@ -331,6 +339,11 @@ fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) 
         log::warn!("request {request} ({}) was under way when the server died: {outcome}", intent.action);
     }
     Ok(())
+}
+
+fn key_limits(config: &Config) -> KeyLimits {
+    let uses = UseLimits { rotate: config.keys.rotate_after_uses.into(), stop: config.keys.stop_after_uses.into() };
+    KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses }
 }
 
 /// The servers whose accounts are rotated.
@@ -387,13 +400,15 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
 /// Reads, at each scrape, what the parts count for themselves.
 fn figures(
     base: &Base,
+    keys: &Arc<Keys>,
     secrets: &Arc<Secrets>,
     audit: &Arc<Audit>,
     alarms: &Arc<AtomicU64>,
 ) -> impl Fn() -> Snapshot + Send + Sync + 'static {
     let (token, store, secrets) = (Arc::clone(&base.token), Arc::clone(&base.store), Arc::clone(secrets));
-    let (audit, alarms) = (Arc::clone(audit), Arc::clone(alarms));
+    let (keys, audit, alarms) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms));
     move || {
+        let uses = keys.use_figures();
         let (token, store, audit) = (token.status(), store.status(), audit.stats());
         let (rotated, failed) = secrets.rotation_counts();
         Snapshot {
@@ -420,6 +435,7 @@ fn figures(
                 failures: audit.failures,
                 checkpoint_failures: audit.checkpoint_failures,
             },
+            keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest },
             rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
             integrity_alarms: alarms.load(Ordering::Relaxed),
         }

@@ -43,6 +43,9 @@ pub struct Config {
     /// Bounds on accounts.
     #[serde(default)]
     pub quotas: Quotas,
+    /// Bounds on master keys.
+    #[serde(default)]
+    pub keys: Keys,
     /// The servers whose accounts are rotated.
     #[serde(default)]
     pub rotation: Rotation,
@@ -275,6 +278,22 @@ pub struct Quotas {
     pub secrets: Option<u32>,
 }
 
+/// `[keys]`; the defaults are the highest values that are safe, and lower ones rotate keys more often.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Encryptions under one version after which its key gets a new one; from 16 to 2^30.
+    pub rotate_after_uses: u32,
+    /// Encryptions under one version after which it encrypts no more; more than `rotate_after_uses`, at most 2^31.
+    pub stop_after_uses: u32,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { rotate_after_uses: 1 << 30, stop_after_uses: 1 << 31 }
+    }
+}
+
 /// What is wrong with the configuration, for the administrator.
 #[derive(Debug)]
 pub struct ConfigError(pub String);
@@ -323,6 +342,10 @@ impl Config {
                  plain_http_beyond_loopback = true",
             );
         }
+        let Keys { rotate_after_uses: rotate, stop_after_uses: stop } = self.keys;
+        if !(16..=1 << 30).contains(&rotate) || !(rotate + 1..=1 << 31).contains(&stop) {
+            return wrong("keys: rotate_after_uses is from 16 to 2^30, stop_after_uses is more and at most 2^31");
+        }
         if self.server.max_concurrent == 0 || self.token.sessions == 0 || self.database.connections == 0 {
             return wrong("server.max_concurrent, token.sessions and database.connections are at least 1");
         }
@@ -361,6 +384,8 @@ mod tests {
         assert_eq!(config.token.sessions, 8);
         assert_eq!(config.database.location().expect("url"), "sqlite:/x");
         assert!(load(&format!("{LEAST}\n[server]\nlisten_on = 1")).is_err());
+        assert!(load(&format!("{LEAST}\n[keys]\nrotate_after_uses = 1000")).is_ok());
+        assert!(load(&format!("{LEAST}\n[keys]\nstop_after_uses = 3000000000")).is_err());
         assert!(load(&format!("{LEAST}\n[limits]\nrequests_per_second = 0")).is_err());
     }
 

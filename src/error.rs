@@ -61,12 +61,14 @@ pub enum Error {
     NoPermission,
     /// The operation does not fit the kind of key or secret.
     UnsupportedOperation,
+    /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
+    Lacking(Cow<'static, str>),
+    /// OpenKmsService: it is open.
+    ServiceOpened,
     /// Secrets of this type need a service that only the cloud has.
     SecretTypeNotSupported,
     /// Another secret manages the account.
     AccountManaged,
-    /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
-    Lacking(Cow<'static, str>),
     /// A quota or a limit of the API is reached.
     LimitExceeded,
     /// Too many requests.
@@ -93,6 +95,10 @@ pub enum Error {
     KeyState(RejectedState),
     /// The key's state does not allow the change.
     KeyStateChange,
+    /// A new version within seven days of the last.
+    KeyVersionTooSoon,
+    /// The key version has encrypted as often as it may.
+    KeyUsesExhausted,
     /// An alias where only a key id may stand.
     AliasNotAllowed,
     /// An import operation on a key whose material the service made.

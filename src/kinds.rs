@@ -108,6 +108,8 @@ words! {
         Disabled = "Disabled",
         /// Will be destroyed at its DeleteDate.
         PendingDeletion = "PendingDeletion",
+        /// Its window is over. Never shown: such a key is not found; the row stays while a secret names it.
+        Deleted = "Deleted",
         /// Has no material: none was imported yet, or it was deleted or has expired. Origin EXTERNAL only.
         PendingImport = "PendingImport",
     }

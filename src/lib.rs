@@ -14,6 +14,7 @@
 //! | [`error`] | what can go wrong, in the API's own words |
 //! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
 //! | [`auth`] | who calls and what they may |
+//! | [`errand`] | how what nobody asked for is recorded |
 //! | [`tags`] | what may stand on keys and secrets |
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod envelope;
+pub mod errand;
 pub mod error;
 pub mod failpoint;
 pub mod http;

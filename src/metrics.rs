@@ -21,6 +21,8 @@
 //! | `bulla_audit_last_sync_duration_seconds` | gauge | the last sync of the audit file |
 //! | `bulla_audit_failures_total` | counter | times the file could not be written; each refused its requests |
 //! | `bulla_audit_checkpoint_failures_total` | counter | checkpoint signatures that the token did not give |
+//! | `bulla_key_uses_total` | counter | encryptions under master keys by this node |
+//! | `bulla_key_version_uses_highest` | gauge | the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31 |
 //! | `bulla_rotations_total{result}` | counter | rotations of managed secrets that were `done`, and attempts that `failed` |
 //! | `bulla_rotations_failing` | gauge | managed secrets, of all nodes, whose last attempt failed; absent while the database is away |
 //! | `bulla_integrity_alarms_total` | counter | stored bytes that did not verify. Anything but 0 needs a person |
@@ -47,6 +49,8 @@ pub struct Snapshot {
     pub database: DatabaseFigures,
     /// The audit file.
     pub audit: AuditFigures,
+    /// The use of master keys.
+    pub keys: KeyFigures,
     /// The rotations.
     pub rotations: RotationFigures,
     /// Stored bytes that did not verify, since start.
@@ -111,6 +115,15 @@ pub struct AuditFigures {
     pub failures: u64,
     /// Checkpoint signatures that the token did not give.
     pub checkpoint_failures: u64,
+}
+
+/// Figures of the use of master keys by this node.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFigures {
+    /// Encryptions, since start.
+    pub uses: u64,
+    /// The most uses that all nodes have reserved of one version, of those that this node has encrypted under.
+    pub highest_uses: u64,
 }
 
 type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
@@ -194,7 +207,7 @@ impl Metrics {
 
 #[rustfmt::skip]
 fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
-    let Snapshot { token, database, audit, rotations, integrity_alarms } = now;
+    let Snapshot { token, database, audit, keys, rotations, integrity_alarms } = now;
     let results = [("done", rotations.done), ("failed", rotations.failed)];
     [
         gauge("bulla_token_up", "1 while the token answers.", f64::from(u8::from(token.up))),
@@ -214,6 +227,8 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         gauge("bulla_audit_last_sync_duration_seconds", "The last of them.", audit.last_sync_seconds),
         counter("bulla_audit_failures_total", "Times the audit file could not be written.", audit.failures),
         counter("bulla_audit_checkpoint_failures_total", "Missing checkpoint signatures.", audit.checkpoint_failures),
+        counter("bulla_key_uses_total", "Encryptions under master keys.", keys.uses),
+        gauge("bulla_key_version_uses_highest", "The most uses reserved of one key version.", keys.highest_uses as f64),
         counters("bulla_rotations_total", "Rotations of managed secrets.", "result", &results),
         counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
     ]

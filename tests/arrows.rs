@@ -29,14 +29,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error",     &["bottom", "envelope", "audit", "token", "store"]),   // the From impls
     ("wire",      &["ids", "clock", "secret", "error"]),
     ("auth",      &["bottom", "error", "wire", "token", "store"]),
+    ("errand",    &["bottom", "error", "wire", "audit", "store", "auth"]),
     ("tags",      &["bottom", "error", "store"]),
-    ("keys",      &["bottom", "public_key", "error", "integrity", "envelope", "token", "store", "auth", "tags"]),
-    ("secrets",   &["bottom", "error", "integrity", "envelope", "servers", "store", "auth", "tags", "keys"]), // never the token
+    ("keys",      &["bottom", "public_key", "error", "integrity", "envelope", "token", "store", "auth", "errand", "tags"]),
+    ("secrets",   &["bottom", "error", "integrity", "envelope", "servers", "store", "auth", "errand", "tags", "keys"]), // never the token
     ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
     ("api",       &["bottom", "public_key", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
     ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "servers",
-                    "store", "wire", "auth", "keys", "secrets", "jobs", "api", "http"]),
+                    "store", "wire", "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["bottom"]),
     ("admin",     &["bottom", "public_key", "error", "integrity", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets",
                     "app", "cli"]),

@@ -3,6 +3,8 @@
 use crate::admin::output::Output;
 use crate::app::{Base, Failure, context, servers};
 use crate::config::Config;
+use crate::ids::KeyVersionId;
+use crate::keys::mismatch;
 use crate::store::migrate;
 
 /// Runs the command: tries one thing after the other and stops at the first that is wrong.
@@ -22,6 +24,8 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
             return Err(Failure(format!("token: system key {name} ({id}) is not there")));
         }
     }
+    let mismatch = mismatch(&base.token, &base.store, &base.deployment.system_keys())
+        .map_err(|e| Failure(format!("token and database cannot be compared: {e:?}")))?;
     base.store.health().map_err(context("database"))?;
     let folder = &config.audit.directory;
     tempfile::tempfile_in(folder).map_err(context(format!("audit folder {}", folder.display())))?;
@@ -33,8 +37,17 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         ("Deployment", base.deployment.id.to_string()),
         ("Region", base.deployment.region.to_string()),
         ("Token", "answers, with all system keys".into()),
+        ("ObjectsWithoutRow", list(&mismatch.without_row)),
+        ("VersionsWithoutObject", list(&mismatch.without_object)),
+        ("HalfMade", list(&mismatch.half_made)),
         ("Database", "answers, with the schema of this program".into()),
         ("Audit", "folder can be written".into()),
         ("ManagedServers", format!("{}, which let their administrators in", servers.iter().count())),
     ]))
+}
+
+/// `none`, or the ids.
+fn list(ids: &[KeyVersionId]) -> String {
+    let ids: Vec<String> = ids.iter().map(KeyVersionId::to_string).collect();
+    if ids.is_empty() { "none".into() } else { ids.join(" ") }
 }

@@ -111,17 +111,6 @@ impl Page {
 /// Tags on creation: at most 20 (CreateSecret, CreateKey).
 pub type NewTags = crate::api::tags::fields::TagsJson<0, 20>;
 
-/// Filters of a list. Only "no filter" is served yet: a filter that is not understood must not give a longer list.
-#[derive(Debug)]
-pub struct NoFilters;
-
-impl<'de> Deserialize<'de> for NoFilters {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        if matches!(text.trim(), "" | "[]") { Ok(Self) } else { Err(D::Error::custom("no filters")) }
-    }
-}
-
 /// True or false: in a JSON text as such or as text (BatchGetSecretValue), elsewhere as text; letter case does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag(pub bool);
@@ -152,7 +141,24 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// RotationInterval: a whole number and its unit, d, h, m or s; 6 hours to 8,760 hours.
+/// Seconds of an hour.
+pub const HOUR_S: i64 = 3600;
+
+/// The seconds of an interval: a whole number and its unit, d, h, m or s.
+pub fn interval_s(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "d" => 24 * HOUR_S,
+        "h" => HOUR_S,
+        "m" => 60,
+        "s" => 1,
+        _ => return None,
+    };
+    let digits = Some(number).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    digits?.parse::<i64>().ok()?.checked_mul(unit)
+}
+
+/// RotationInterval of secrets: 6 hours to 8,760 hours.
 #[derive(Debug, Clone, Copy)]
 pub struct RotationInterval {
     /// Milliseconds.
@@ -162,20 +168,8 @@ pub struct RotationInterval {
 impl FromStr for RotationInterval {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        const HOUR_S: i64 = 3600;
-        let seconds = || {
-            let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-            let unit = match unit {
-                "d" => 24 * HOUR_S,
-                "h" => HOUR_S,
-                "m" => 60,
-                "s" => 1,
-                _ => return None,
-            };
-            let digits = Some(number).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
-            digits?.parse::<i64>().ok()?.checked_mul(unit).filter(|s| (6 * HOUR_S..=8760 * HOUR_S).contains(s))
-        };
-        seconds().map(|s| Self { ms: s * 1000 }).ok_or(Malformed("6h to 8760h"))
+        let seconds = interval_s(text).filter(|s| (6 * HOUR_S..=8760 * HOUR_S).contains(s));
+        seconds.map(|s| Self { ms: s * 1000 }).ok_or(Malformed("6h to 8760h"))
     }
 }
 

@@ -5,6 +5,7 @@
 //! Adding an operation is one file beside the others and one line in [`table`].
 
 mod access_points;
+mod cloud;
 mod crypto;
 mod event;
 mod fields;
@@ -22,7 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
 use crate::error::Error;
-use crate::ids::{Alias, Home, KeyRef, KeyVersionId, SecretName, SecretRef};
+use crate::ids::{Alias, Home, KeyName, KeyRef, KeyVersionId, SecretName, SecretRef};
 use crate::keys::{Keys, Use};
 use crate::secrets::Secrets;
 use service::Exchange;
@@ -99,8 +100,8 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Nothing as a whole: each part of the request has a target of its own ([`Context::part`]).
-    pub fn parts() -> Self {
+    /// Nothing: no permission is needed, or each part of the request has a target of its own ([`Context::part`]).
+    pub fn nothing() -> Self {
         Self { resources: Vec::new(), version: None }
     }
 
@@ -158,6 +159,10 @@ pub enum Resource<'a> {
     KeyOf(KeyVersionId),
     /// One alias.
     Alias(&'a Alias),
+    /// The key that an alias names now.
+    KeyOfAlias(&'a Alias),
+    /// The account's aliases as a whole.
+    Aliases,
     /// Things of a kind that policies do not otherwise speak of: the account's as a whole, or one by name.
     Other(&'static str, Option<&'a str>),
     /// Nothing in particular: only a policy on `*` allows it.
@@ -183,6 +188,11 @@ impl Resource<'_> {
                 (cx.caller.arn(home, &relative), ask(home, &relative))
             }
             Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
+            Resource::Aliases => (cx.caller.arn(None, "alias"), ask(None, "alias")),
+            Resource::KeyOfAlias(alias) => {
+                let key = KeyRef { home: None, name: KeyName::Alias((*alias).clone()) };
+                Resource::Key(&key).authorise(cx, action, facts)
+            }
             Resource::KeyOf(version) => match cx.keys.of_blob(cx.caller, version) {
                 Ok(key) => {
                     let relative = format!("key/{}", key.id);

@@ -150,8 +150,7 @@ pub(super) fn handle<O: Operation>(exchange: &Exchange<'_>, params: &Params) -> 
 fn perform<O: Operation>(exchange: &Exchange<'_>, params: &Params) -> Result<Vec<u8>, Error> {
     let request: O::Request = params.decode()?;
     O::check(&request)?;
-    let service = exchange.service;
-    let cx = Context { caller: exchange.caller, keys: &service.keys, secrets: &service.secrets, auth: &service.auth, exchange };
+    let cx = exchange.context();
     exchange.authorise(&cx, &format!("kms:{}", O::NAME), O::target(&request))?;
     exchange.begin(O::EFFECT)?;
     let response = O::run(&cx, request);
@@ -161,8 +160,20 @@ fn perform<O: Operation>(exchange: &Exchange<'_>, params: &Params) -> Result<Vec
 }
 
 impl Exchange<'_> {
+    /// What an operation works with.
+    pub(super) fn context(&self) -> Context<'_> {
+        let service = self.service;
+        let (keys, secrets, auth) = (&*service.keys, &*service.secrets, &service.auth);
+        Context { caller: self.caller, keys, secrets, auth, exchange: self }
+    }
+
+    /// The operation that was asked for.
+    pub(super) fn action(&self) -> String {
+        self.event.borrow().action.clone()
+    }
+
     /// Asks for the action on every resource; the first is the one that the record names.
-    fn authorise(&self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
+    pub(super) fn authorise(&self, cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
         let mut event = self.event.borrow_mut();
         event.version = target.version;
         for (purpose, resource) in target.resources {

@@ -123,3 +123,27 @@ impl Caller {
         Ok(done)
     }
 }
+
+#[cfg(test)]
+impl Caller {
+    /// The root of an account with a request of its own, for tests below the pipeline.
+    pub(crate) fn root_of(account: &AccountId, store: &Arc<Store>) -> Self {
+        let request_id = RequestId::new();
+        Self {
+            account: account.clone(),
+            principal: Principal::Root,
+            access_key: AccessKeyId::random(),
+            region: "cn-test".parse().expect("a region"),
+            source_ip: IpAddr::from([127, 0, 0, 1]),
+            secure: false,
+            received_at: crate::clock::Clock::System.now(),
+            request_id,
+            node: NodeId::new(),
+            policies: Arc::new([]),
+            ruled: Ruled::default(),
+            store: Arc::clone(store),
+            decided: Decided::default(),
+            nonce: *request_id.as_bytes(),
+        }
+    }
+}

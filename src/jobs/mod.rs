@@ -1,18 +1,18 @@
-//! What happens without a request: ended deletion windows, half-made keys, expired nonces, rotations.
+//! What happens without a request: ended deletion windows, due rotations of keys and secrets, half-made keys, expired nonces.
 //!
 //! Owns: when jobs run, and that of many nodes one runs each. Must not know: how a job is done. Called by: app.
 
 mod rotation;
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::ids::NodeId;
+use crate::ids::{KeyVersionId, NodeId};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
 use crate::store::{Abort, Store};
@@ -32,8 +32,11 @@ pub struct Jobs {
     keys: Arc<Keys>,
     secrets: Arc<Secrets>,
     audit: Arc<Audit>,
+    system_keys: [KeyVersionId; 3],
     node: NodeId,
     clock: Clock,
+    /// Token and database were compared.
+    compared: Once,
 }
 
 /// Jobs on their threads.
@@ -81,6 +84,13 @@ impl Running {
     }
 }
 
+/// Runs a job; what it leaves undone is done by a later round.
+fn attempt(name: &str, job: impl FnOnce() -> Result<(), Error>) {
+    if let Err(error) = job() {
+        log::warn!("jobs: {name}: {error:?}");
+    }
+}
+
 impl Jobs {
     /// The jobs over these parts.
     pub fn new(
@@ -88,10 +98,11 @@ impl Jobs {
         keys: Arc<Keys>,
         secrets: Arc<Secrets>,
         audit: Arc<Audit>,
+        system_keys: [KeyVersionId; 3],
         node: NodeId,
         clock: Clock,
     ) -> Self {
-        Self { store, keys, secrets, audit, node, clock }
+        Self { store, keys, secrets, audit, system_keys, node, clock, compared: Once::new() }
     }
 
     /// Runs each job now and then, on threads of their own: a server that does not answer keeps nothing but rotations waiting.
@@ -101,21 +112,50 @@ impl Jobs {
     pub fn start(self) -> std::io::Result<Running> {
         let jobs = Arc::new(self);
         let sweeps = Arc::clone(&jobs);
-        let sweeps = Worker::start("bulla-jobs", EVERY, move |_| sweeps.round())?;
+        let sweeps = Worker::start("bulla-jobs", EVERY, move |_| {
+            sweeps.round();
+            Ok(())
+        })?;
         let rotations = Worker::start("bulla-rotation", rotation::EVERY, move |stopped| jobs.rotate(stopped))?;
         Ok(Running(vec![sweeps, rotations]))
     }
 
-    fn round(&self) -> Result<(), Error> {
+    fn round(&self) {
+        self.compared.call_once(|| attempt("comparing token and database", || self.report_mismatch()));
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
-        while self.sweep_nonces()? == BATCH as usize {}
-        if self.holds("sweep")? {
-            self.keys.creations_sweep()?;
-            self.keys.materials_sweep(BATCH)?;
-            self.keys.import_parameters_sweep(BATCH)?;
-            for secret in self.secrets.deletions_sweep(BATCH)? {
-                log::info!("secret {} of account {} removed: its deletion window is over", secret.name, secret.account_id);
+        attempt("expired nonces", || {
+            while self.sweep_nonces()? == BATCH as usize {}
+            Ok(())
+        });
+        attempt("what one node does for all", || {
+            if self.holds("sweep")? {
+                self.sweep();
             }
+            Ok(())
+        });
+    }
+
+    /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
+    fn sweep(&self) {
+        attempt("half-made keys", || self.keys.creations_sweep());
+        attempt("imported material", || self.keys.materials_sweep(BATCH).map(drop));
+        attempt("parameters for imports", || self.keys.import_parameters_sweep(BATCH).map(drop));
+        attempt("due rotations", || self.keys.rotations_sweep(BATCH));
+        attempt("ended deletion windows of keys", || self.keys.deletions_sweep(BATCH));
+        attempt("ended deletion windows of secrets", || self.secrets.deletions_sweep(BATCH));
+    }
+
+    /// Says once, after the start, where token and database do not fit.
+    fn report_mismatch(&self) -> Result<(), Error> {
+        let found = self.keys.mismatch(&self.system_keys)?;
+        for id in found.without_row {
+            log::warn!("token: object {id} looks like ours and has no row; it is not used, and not touched");
+        }
+        for id in found.half_made {
+            log::warn!("token: key version {id} is half made; it is cleared away unless its maker lives");
+        }
+        for id in found.without_object {
+            log::error!("token: key version {id} has no object; what it encrypted cannot be read");
         }
         Ok(())
     }

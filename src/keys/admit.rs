@@ -114,8 +114,8 @@ impl AdmittedKey {
         &self.key
     }
 
-    /// The version that new data keys are wrapped under.
-    pub fn primary(&self) -> &KeyVersionId {
+    /// The version that encrypts. Reached from outside through [`super::Keys::reserve`] only, which counts the use.
+    pub(super) fn primary(&self) -> &KeyVersionId {
         &self.primary
     }
 
@@ -129,7 +129,8 @@ impl AdmittedKey {
 /// secret stands for it.
 ///
 /// # Errors
-/// [`Error::NoPermission`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`] in a state in which the key cannot be used.
+/// [`Error::NoPermission`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`] in a state in which the key
+/// cannot be used; [`Error::KeyNotFound`] once it is deleted.
 pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey, Error> {
     if key.account_id != caller.account {
         return Err(Error::NoPermission);
@@ -168,7 +169,7 @@ pub fn authorise_use(caller: &Caller, purpose: Use, home: Option<&Home>, relativ
 /// Whether a key in this state can be used.
 ///
 /// # Errors
-/// [`Error::KeyState`].
+/// [`Error::KeyState`]; [`Error::KeyNotFound`] for one that is deleted.
 pub fn usable(state: KeyState) -> Result<(), Error> {
     match state {
         KeyState::Enabled => Ok(()),
@@ -176,5 +177,6 @@ pub fn usable(state: KeyState) -> Result<(), Error> {
         KeyState::PendingImport => Err(Error::KeyState(RejectedState::PendingImport)),
         KeyState::PendingDeletion => Err(Error::KeyState(RejectedState::PendingDeletion)),
         KeyState::Creating => Err(Error::KeyState(RejectedState::Unavailable)),
+        KeyState::Deleted => Err(Error::KeyNotFound),
     }
 }

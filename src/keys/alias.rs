@@ -1,14 +1,22 @@
 //! Aliases, and finding the key that a caller names.
 //!
-//! Owns: names of keys. Must not know: HTTP. Called by: api (CreateAlias, every operation on a key), secrets.
-//! Source of the rules: the pages of CreateAlias and of the KeyId parameter.
+//! Owns: names of keys. Must not know: HTTP. Called by: api (aliases, every operation on a key), secrets.
+//! Source of the rules: the pages of the alias operations and of the KeyId parameter.
 
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::ids::{Alias, KeyId, KeyName, KeyRef};
-use crate::keys::Keys;
+use crate::ids::{AccountId, Alias, KeyId, KeyName, KeyRef};
+use crate::keys::{Keys, lifecycle};
 use crate::kinds::KeyState;
 use crate::store::{Abort, AliasRow, KeyRow, StoreError, Tx};
+
+/// One page of aliases.
+pub struct AliasPage {
+    /// Aliases on the page.
+    pub aliases: Vec<AliasRow>,
+    /// Aliases in all.
+    pub total: i64,
+}
 
 impl Keys {
     /// The part of a key's ARN after the account, for authorisation. An alias needs the permission on its key, so it is followed;
@@ -47,16 +55,13 @@ impl Keys {
         if alias.as_str().to_ascii_lowercase().starts_with("alias/acs") {
             return Err(Error::invalid("AliasName"));
         }
-        if matches!(key.name, KeyName::Alias(_)) {
-            return Err(Error::AliasNotAllowed);
-        }
         let now = self.clock.now();
         caller.commit(&self.store, "alias_create", |tx| {
-            let key = find(tx, caller, key)?;
+            let key = find_by_id(tx, caller, key)?;
             if key.state == KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyStateChange));
             }
-            if let Some(most) = self.quotas.aliases
+            if let Some(most) = self.limits.aliases
                 && tx.alias_count(&caller.account)? >= i64::from(most)
             {
                 return Err(Abort::App(Error::LimitExceeded));
@@ -68,9 +73,70 @@ impl Keys {
             }
         })
     }
+
+    /// Gives an alias to another key.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`], [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] for a key that is pending
+    /// deletion.
+    pub fn alias_update(&self, caller: &Caller, alias: &Alias, key: &KeyRef) -> Result<(), Error> {
+        caller.commit(&self.store, "alias_update", |tx| {
+            let key = find_by_id(tx, caller, key)?;
+            let old = tx.alias_by_name(&caller.account, alias)?.ok_or(Abort::App(Error::AliasNotFound))?;
+            lifecycle::editable(&key)?;
+            let new = AliasRow { key_id: key.id, ..old.clone() };
+            tx.alias_update(&old, &new)?;
+            Ok(())
+        })
+    }
+
+    /// Takes an alias away.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn alias_delete(&self, caller: &Caller, alias: &Alias) -> Result<(), Error> {
+        caller.commit(&self.store, "alias_delete", |tx| {
+            let gone = tx.alias_delete(&caller.account, alias)?;
+            if gone { Ok(()) } else { Err(Abort::App(Error::AliasNotFound)) }
+        })
+    }
+
+    /// A page of the account's aliases, by name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn aliases(&self, account: &AccountId, offset: i64, limit: i64) -> Result<AliasPage, Error> {
+        self.store.read("aliases_page", |tx| {
+            let total = tx.alias_count(account)?;
+            Ok::<_, Abort<Error>>(AliasPage { total, aliases: tx.aliases_page(account, offset, limit)? })
+        })
+    }
+
+    /// A page of a key's aliases, by name.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`].
+    pub fn aliases_of(&self, caller: &Caller, key: &KeyRef, offset: i64, limit: i64) -> Result<AliasPage, Error> {
+        self.store.read("aliases_of_key", |tx| {
+            let key = find_by_id(tx, caller, key)?;
+            let total = tx.alias_count_of_key(&key.id)?;
+            Ok(AliasPage { total, aliases: tx.aliases_of_key(&key.id, offset, limit)? })
+        })
+    }
 }
 
-/// The key that a caller names, inside a transaction. Keys still being made are not found.
+/// The key that a caller names, by id or by ARN of the id, inside a transaction.
+///
+/// # Errors
+/// [`Error::AliasNotAllowed`] for an alias, else as [`find`].
+pub(super) fn find_by_id(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
+    match key.name {
+        KeyName::Id(_) => find(tx, caller, key),
+        KeyName::Alias(_) => Err(Abort::App(Error::AliasNotAllowed)),
+    }
+}
+
+/// The key that a caller names, inside a transaction. Keys still being made, and those whose window is over, are not found.
 pub(super) fn find(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
     let missing = match key.name {
         KeyName::Id(_) => Error::KeyNotFound,
@@ -85,5 +151,10 @@ pub(super) fn find(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<Key
     };
     let Some(id) = id else { return Err(Abort::App(missing)) };
     let found = tx.key_by_id(&id)?;
-    found.filter(|k| k.account_id == caller.account && k.state != KeyState::Creating).ok_or(Abort::App(Error::KeyNotFound))
+    found.filter(|k| k.account_id == caller.account && is_shown(k)).ok_or(Abort::App(Error::KeyNotFound))
+}
+
+/// Whether callers see a key: not while it is made, nor once its window is over.
+pub(super) fn is_shown(key: &KeyRow) -> bool {
+    !matches!(key.state, KeyState::Creating | KeyState::Deleted)
 }

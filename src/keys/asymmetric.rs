@@ -71,7 +71,7 @@ impl Keys {
         let key = self.admit(caller, key, purpose)?;
         let found = self.store.read_one("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(version)?))?;
         match found {
-            Some(row) if row.key_id == *key.key() => Ok(AdmittedVersion { key, version: row.id }),
+            Some(row) if row.key_id == *key.key() && row.ready => Ok(AdmittedVersion { key, version: row.id }),
             _ => Err(Error::KeyVersionNotFound),
         }
     }

@@ -12,8 +12,8 @@ use crate::envelope::blob::{Blob, EncryptionContext, Identity};
 use crate::error::Error;
 use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::asymmetric::lost;
-use crate::keys::{AdmittedKey, Keys, Use, admit};
-use crate::kinds::{KeyState, Suite};
+use crate::keys::{AdmittedKey, Keys, Use, admit, alias};
+use crate::kinds::Suite;
 use crate::secret::Plaintext;
 use crate::store::{Abort, KeyRow};
 use crate::token::TokenError;
@@ -55,7 +55,7 @@ impl Keys {
         self.store.read("key_of_blob", |tx| {
             let version = tx.key_version_by_id(version)?.ok_or(Abort::App(wrong_blob()))?;
             let key = tx.key_by_id(&version.key_id)?;
-            let ours = |k: &KeyRow| k.account_id == caller.account && k.state != KeyState::Creating && k.spec.is_symmetric();
+            let ours = |k: &KeyRow| k.account_id == caller.account && alias::is_shown(k) && k.spec.is_symmetric();
             key.filter(ours).ok_or(Abort::App(wrong_blob()))
         })
     }
@@ -63,7 +63,7 @@ impl Keys {
     /// Encrypts a caller's bytes, at least one, under the primary version of a key.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the token is away.
+    /// [`Error::KeyUsesExhausted`]; [`Error::Unavailable`] when the token is away.
     pub fn encrypt(
         &self,
         caller: &Caller,
@@ -71,7 +71,8 @@ impl Keys {
         plaintext: &Plaintext,
         context: &EncryptionContext,
     ) -> Result<Encrypted, Error> {
-        let (key, key_version) = (*under.key(), *under.primary());
+        let counted = self.reserve(under)?;
+        let (key, key_version) = (*under.key(), *counted.version());
         let bound = self.identity(caller, &key, &key_version, self.suite, context).associated_data();
         let sealed = self.token.wrap(self.suite, &key_version, plaintext.expose(), &bound)?;
         let blob = Blob { suite: self.suite, key_version, sealed }.to_bytes();
@@ -118,7 +119,7 @@ impl Keys {
         context: &'a EncryptionContext,
     ) -> Identity<'a> {
         let (account, region) = (&caller.account, &caller.region);
-        Identity { deployment: &self.deployment, account, region, key, key_version, suite, context }
+        Identity { deployment: &self.sys.deployment, account, region, key, key_version, suite, context }
     }
 }
 

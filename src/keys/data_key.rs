@@ -6,18 +6,18 @@
 use crate::canonical::Canonical;
 use crate::error::Error;
 use crate::ids::KeyVersionId;
-use crate::keys::{AdmittedKey, Keys};
+use crate::keys::{AdmittedKey, CountedUse, Keys};
 use crate::kinds::Suite;
 use crate::secret::DataKey;
 use crate::token::TokenError;
 
 impl Keys {
-    /// A new data key, in the clear and wrapped under the key's primary version for this context.
+    /// A new data key, in the clear and wrapped for this context; the one encryption that was counted.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the token is away.
-    pub fn new_data_key(&self, under: &AdmittedKey, context: &Canonical) -> Result<(DataKey, Vec<u8>), Error> {
-        Ok(self.token.new_data_key(self.suite, under.primary(), context)?)
+    pub fn new_data_key(&self, counted: CountedUse, context: &Canonical) -> Result<(DataKey, Vec<u8>), Error> {
+        Ok(self.token.new_data_key(self.suite, counted.version(), context)?)
     }
 
     /// Unwraps a stored data key.

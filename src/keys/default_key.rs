@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use crate::errand::{Author, Order};
 use crate::error::Error;
 use crate::ids::AccountId;
-use crate::keys::{Keys, NewKey, lifecycle};
+use crate::keys::{Keys, NewKey, lifecycle, rotation, versions};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyRow, StoreError};
 
@@ -33,7 +34,7 @@ impl Keys {
         loop {
             match self.read_default(account)? {
                 Some(key) if key.state != KeyState::Creating => return Ok(key),
-                Some(key) if self.clock.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => self.creation_fail(&key)?,
+                Some(key) if self.clock.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => self.abandon_default(&key)?,
                 Some(_) => {}
                 None => {
                     if let Some(key) = self.make_default(account)? {
@@ -56,6 +57,7 @@ impl Keys {
             origin: Origin::Service,
             protection: ProtectionLevel::Software,
             description: "Default key of Secrets Manager".into(),
+            rotation_s: Some(rotation::SERVICE_INTERVAL_S),
             tags: Vec::new(),
             policy: None,
         };
@@ -66,13 +68,21 @@ impl Keys {
         });
         match begun {
             Ok(()) => {
-                let made = self.finish(&key, &new, None);
+                let resource = format!("key/{}", key.id);
+                let order = Order {
+                    account,
+                    action: "CreateKey",
+                    resource: &resource,
+                    version: None,
+                    reason: "the account's default key",
+                };
+                let made = self.errands.run(order, |errand| self.finish(&key, &version, &new, Author::Service(errand)));
                 if made.is_err()
                     && let Err(left) = self.abandon_default(&key)
                 {
                     log::warn!("default key {} keeps others waiting until the next sweep: {left:?}", key.id);
                 }
-                made.map(Some)
+                made.map(|described| Some(described.key))
             }
             Err(StoreError::Conflict) => Ok(None),
             Err(other) => Err(other.into()),
@@ -82,8 +92,11 @@ impl Keys {
     /// Takes a key that will not be finished out of others' way. Its own row stays while the token cannot be asked to destroy what
     /// it may have made of it: the sweep does that. A key that was finished after all stays the default.
     fn abandon_default(&self, key: &KeyRow) -> Result<(), Error> {
+        let now = self.clock.now();
         self.store.write("default_key_abandon", |tx| {
-            if tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating) {
+            let unfinished = tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating);
+            // A maker that was only slow cannot finish it any more.
+            if unfinished && versions::take_over(tx, &key.primary_version, now)? {
                 tx.default_key_delete(&key.account_id, &key.id)?;
             }
             Ok::<_, Abort<Error>>(())

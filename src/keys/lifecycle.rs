@@ -1,24 +1,28 @@
-//! The life of a master key: made, enabled, disabled, described.
+//! The life of a master key: made, listed, described, enabled, disabled.
 //!
-//! Owns: the steps of creation over database and token, and key states. Must not know: HTTP. Called by: api, jobs, default_key.
+//! Owns: the steps of creation over database and token, and what may be changed in which state. Must not know: HTTP.
+//! Called by: api, default_key. Its end is in `deletion`.
 //!
 //! Creation: row first (`Creating`, with its version's id) → object on the token under CKA_ID = that id, proved there → `Enabled`.
-//! A kill at any point leaves a row that nobody sees; [`Keys::creation_fail`] destroys what there is on the token, then the row.
+//! A kill at any point leaves rows that nobody sees; [`Keys::version_fail`] destroys what there is on the token, then the rows.
 
 use crate::auth::Caller;
 use crate::clock::Timestamp;
-use crate::error::Error;
+use crate::errand::Author;
+use crate::error::{Error, RejectedState};
 use crate::failpoint::{Step, reach};
 use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::keys::asymmetric::lost;
-use crate::keys::{Keys, alias, policy};
+use crate::keys::{Keys, alias, policy, rotation, versions};
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx, held};
+use crate::store::{
+    Abort, KeyCondition, KeyRotationRow, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx, held,
+};
 use crate::token::{Material, ObjectKind};
 
-/// After this long in `Creating` a key's maker is taken for dead, ms.
-const STALE_MS: i64 = 60_000;
+/// After this long a maker of a key or version that is not done is taken for dead, ms.
+pub(super) const STALE_MS: i64 = 60_000;
 
 /// What a key is to be.
 pub struct NewKey {
@@ -32,10 +36,22 @@ pub struct NewKey {
     pub protection: ProtectionLevel,
     /// For people.
     pub description: String,
+    /// Seconds between two versions; none without automatic rotation.
+    pub rotation_s: Option<i64>,
     /// Key and value of each tag.
     pub tags: Vec<(String, String)>,
     /// A policy of its own, checked.
     pub policy: Option<String>,
+}
+
+/// What is known of a key.
+pub struct Described {
+    /// The key.
+    pub key: KeyRow,
+    /// When its primary version was made.
+    pub rotated_at: Timestamp,
+    /// Its rotation, where it has one.
+    pub rotation: Option<KeyRotationRow>,
 }
 
 /// One page of an account's keys.
@@ -51,7 +67,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::Unavailable`].
-    pub fn create(&self, caller: &Caller, new: &NewKey) -> Result<KeyRow, Error> {
+    pub fn create(&self, caller: &Caller, new: &NewKey) -> Result<Described, Error> {
         if new.origin == Origin::External {
             return self.create_external(caller, new);
         }
@@ -60,16 +76,28 @@ impl Keys {
             self.check_quota(tx, &key.account_id)?;
             Ok::<_, Abort<Error>>(begin(tx, &key, &version)?)
         })?;
-        self.finish(&key, new, Some(caller))
+        self.finish(&key, &version, new, Author::Caller(caller))
     }
 
-    /// A page of the account's keys, oldest first.
+    /// A page of the account's keys that fit every condition, oldest first.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub fn list(&self, account: &AccountId, offset: i64, limit: i64) -> Result<KeyPage, Error> {
+    pub fn list(&self, account: &AccountId, conditions: &[KeyCondition], offset: i64, limit: i64) -> Result<KeyPage, Error> {
         self.store.read("keys_page", |tx| {
-            Ok::<_, Abort<Error>>(KeyPage { total: tx.key_count(account)?, keys: tx.keys_page(account, offset, limit)? })
+            let total = tx.key_count(account, conditions)?;
+            Ok::<_, Abort<Error>>(KeyPage { total, keys: tx.keys_page(account, conditions, offset, limit)? })
+        })
+    }
+
+    /// What is known of a key.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`].
+    pub fn describe(&self, caller: &Caller, key: &KeyRef) -> Result<Described, Error> {
+        self.store.read("key_describe", |tx| {
+            let key = alias::find(tx, caller, key)?;
+            describe(tx, key)
         })
     }
 
@@ -78,37 +106,49 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::KeyStateChange`] in the deletion window; [`Error::AliasNotAllowed`] for an alias.
     pub fn set_enabled(&self, caller: &Caller, key: &KeyRef, enabled: bool) -> Result<(), Error> {
-        if matches!(key.name, crate::ids::KeyName::Alias(_)) {
-            return Err(Error::AliasNotAllowed);
-        }
         let state = if enabled { KeyState::Enabled } else { KeyState::Disabled };
         caller.commit(&self.store, "key_set_enabled", |tx| {
-            let key = alias::find(tx, caller, key)?;
+            let key = alias::find_by_id(tx, caller, key)?;
             match key.state_at(self.clock.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
-                KeyState::Enabled | KeyState::Disabled => {
-                    Ok(held(tx.key_update(&key, &KeyRow { state, ..key.clone() })?, KeyRow::TABLE)?)
-                }
-                KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating => {
+                KeyState::Enabled | KeyState::Disabled => replace(tx, &key, KeyRow { state, ..key.clone() }),
+                KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => {
                     Err(Abort::App(Error::KeyStateChange))
                 }
             }
         })
     }
 
-    /// Makes what `begin` has inserted rows for. `caller` is given when the key is the effect of its request; the last step then
-    /// uses up its nonce.
-    pub(super) fn finish(&self, key: &KeyRow, new: &NewKey, caller: Option<&Caller>) -> Result<KeyRow, Error> {
+    /// Describes a key anew, for people.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] in the deletion window.
+    pub fn set_description(&self, caller: &Caller, key: &KeyRef, description: &str) -> Result<(), Error> {
+        caller.commit(&self.store, "key_set_description", |tx| {
+            let key = alias::find_by_id(tx, caller, key)?;
+            editable(&key)?;
+            replace(tx, &key, KeyRow { description: description.to_owned(), ..key.clone() })
+        })
+    }
+
+    /// Makes what `begin` has inserted rows for; the last step is the effect of `author`.
+    pub(super) fn finish(
+        &self,
+        key: &KeyRow,
+        version: &KeyVersionRow,
+        new: &NewKey,
+        author: Author<'_>,
+    ) -> Result<Described, Error> {
         reach(Step::KeyBegun);
         let made = Material::of(new.spec, new.usage)
-            .and_then(|material| self.token.create(&key.primary_version, ObjectKind::Cmk(material)))
+            .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
             .map_err(lost)
             .and_then(|()| {
                 reach(Step::KeyOnToken);
-                self.enable_new(key, new, caller)
+                author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
             });
         if made.is_err()
-            && let Err(left) = self.creation_fail(key)
+            && let Err(left) = self.version_fail(version)
         {
             log::warn!("key {} stays in Creating until the next sweep: {left:?}", key.id);
         }
@@ -116,62 +156,27 @@ impl Keys {
     }
 
     pub(super) fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
-        match self.quotas.keys {
-            Some(most) if tx.key_count(account)? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
+        match self.limits.keys {
+            Some(most) if tx.key_count(account, &[])? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
             _ => Ok(()),
         }
     }
 
-    fn enable_new(&self, key: &KeyRow, new: &NewKey, caller: Option<&Caller>) -> Result<KeyRow, Error> {
-        let step = |tx: &mut Tx<'_>| {
-            if !key.service {
-                self.check_quota(tx, &key.account_id)?;
-            }
-            let enabled = KeyRow { state: KeyState::Enabled, ..key.clone() };
-            if !tx.key_update(key, &enabled)? {
-                return Err(Abort::App(Error::Unavailable("key was given up while it was made")));
-            }
-            for (tag_key, tag_value) in &new.tags {
-                tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
-            }
-            if let Some(document) = &new.policy {
-                tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(key) })?;
-            }
-            Ok(enabled)
-        };
-        match caller {
-            Some(caller) => caller.commit(&self.store, "key_enable_new", step),
-            None => self.store.write("key_enable_new", step),
+    fn enable_new(
+        &self,
+        tx: &mut Tx<'_>,
+        key: &KeyRow,
+        version: &KeyVersionRow,
+        new: &NewKey,
+    ) -> Result<Described, Abort<Error>> {
+        if !key.service {
+            self.check_quota(tx, &key.account_id)?;
         }
-    }
-
-    /// Gives up every key whose making began too long ago. Returns how many there were.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when token or database are away; what is left is tried again at the next sweep.
-    pub fn creations_sweep(&self) -> Result<usize, Error> {
-        let before = self.clock.now().plus_ms(-STALE_MS);
-        let stale = self.store.read("keys_creating", |tx| Ok::<_, Abort<Error>>(tx.keys_creating_before(before)?))?;
-        for key in &stale {
-            self.creation_fail(key)?;
-            log::warn!("key {} was never finished and has been removed", key.id);
-        }
-        Ok(stale.len())
-    }
-
-    /// Undoes a creation: first the object on the token, then the row, so that no object is left without a row.
-    pub(super) fn creation_fail(&self, key: &KeyRow) -> Result<(), Error> {
-        self.token.destroy(&key.primary_version)?;
-        self.store.write("key_creation_fail", |tx| {
-            let still = tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating);
-            if still {
-                if key.service {
-                    tx.default_key_delete(&key.account_id, &key.id)?;
-                }
-                tx.key_delete(&key.id)?;
-            }
-            Ok::<_, Abort<Error>>(())
-        })
+        versions::mark_ready(tx, version)?;
+        let enabled = KeyRow { state: KeyState::Enabled, ..key.clone() };
+        replace(tx, key, enabled.clone())?;
+        rotation::schedule(tx, &key.id, new.rotation_s, version.created_at)?;
+        furnish(tx, enabled, new)
     }
 }
 
@@ -183,10 +188,8 @@ pub(super) fn begin(tx: &mut Tx<'_>, key: &KeyRow, version: &KeyVersionRow) -> R
 
 /// The rows of a new key.
 pub(super) fn rows(account: &AccountId, new: &NewKey, service: bool, now: Timestamp) -> (KeyRow, KeyVersionRow) {
-    let key = KeyId::new();
-    let version = KeyVersionRow { id: KeyVersionId::new(), key_id: key, created_at: now };
     let key = KeyRow {
-        id: key,
+        id: KeyId::new(),
         account_id: account.clone(),
         spec: new.spec,
         usage: new.usage,
@@ -195,10 +198,43 @@ pub(super) fn rows(account: &AccountId, new: &NewKey, service: bool, now: Timest
         state: KeyState::Creating,
         service,
         description: new.description.clone(),
-        primary_version: version.id,
+        primary_version: KeyVersionId::new(),
         created_at: now,
         delete_at: None,
         material_expires_at: None,
+        deletion_protection: false,
+        deletion_protection_description: String::new(),
     };
+    let version = versions::row(&key, key.primary_version, now);
     (key, version)
+}
+
+/// The last step of a new key: its tags and policy.
+pub(super) fn furnish(tx: &mut Tx<'_>, key: KeyRow, new: &NewKey) -> Result<Described, Abort<Error>> {
+    for (tag_key, tag_value) in &new.tags {
+        tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
+    }
+    if let Some(document) = &new.policy {
+        tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..policy::row(&key) })?;
+    }
+    describe(tx, key)
+}
+
+/// Puts a changed key in the place of the one that was read in this transaction, or by whoever made it.
+pub(super) fn replace(tx: &mut Tx<'_>, old: &KeyRow, new: KeyRow) -> Result<(), Abort<Error>> {
+    Ok(held(tx.key_update(old, &new)?, KeyRow::TABLE)?)
+}
+
+/// Whether what is said of a key may be changed: not in the deletion window.
+pub(super) fn editable(key: &KeyRow) -> Result<(), Abort<Error>> {
+    match key.state {
+        KeyState::PendingDeletion => Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion))),
+        KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => Ok(()),
+    }
+}
+
+fn describe(tx: &mut Tx<'_>, key: KeyRow) -> Result<Described, Abort<Error>> {
+    let rotated_at = versions::primary(tx, &key)?.created_at;
+    let rotation = tx.key_rotation(&key.id)?;
+    Ok(Described { key, rotated_at, rotation })
 }

@@ -1,7 +1,8 @@
 //! Master keys (CMKs): their life, their names, and what they are used for.
 //!
-//! Owns: key states, the steps of creation over token and database, admission of a caller to a key, data keys,
-//! callers' blobs. Must not know: HTTP, secrets. Called by: api, secrets, jobs.
+//! Owns: key states, the steps of creation and destruction over token and database, versions and their rotation,
+//! admission of a caller to a key, data keys, callers' blobs, the count of a key's uses.
+//! Must not know: HTTP, secrets. Called by: api, secrets, jobs.
 
 mod admit;
 mod alias;
@@ -9,50 +10,64 @@ mod asymmetric;
 mod blobs;
 mod data_key;
 mod default_key;
+mod deletion;
 mod import;
 mod lifecycle;
+mod orphans;
 mod policy;
 mod public;
+mod rotation;
 mod spec;
 mod tags;
+#[cfg(test)]
+mod tests;
+mod uses;
+mod versions;
 
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
+pub use alias::AliasPage;
 pub use asymmetric::AdmittedVersion;
 pub use blobs::{Decrypted, Encrypted};
 pub use import::ImportParameters;
-pub use lifecycle::{KeyPage, NewKey};
+pub use lifecycle::{Described, KeyPage, NewKey};
+pub use orphans::{Mismatch, mismatch};
 pub use public::ExportKey;
+pub use uses::{CountedUse, UseFigures, UseLimits};
+pub use versions::VersionPage;
 
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use crate::auth::access_key::SysKey;
 use crate::clock::Clock;
+use crate::errand::Errands;
 use crate::error::Error;
-use crate::ids::DeploymentId;
 use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
 
-/// Upper bounds per account; none is no bound.
+/// Upper bounds; none is no bound.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct KeyQuotas {
-    /// Master keys.
+pub struct KeyLimits {
+    /// Master keys of an account.
     pub keys: Option<u32>,
-    /// Aliases.
+    /// Aliases of an account.
     pub aliases: Option<u32>,
+    /// Encryptions under one version.
+    pub uses: UseLimits,
 }
 
 /// The master keys of a deployment.
 pub struct Keys {
     store: Arc<Store>,
     token: Arc<Token>,
+    errands: Arc<Errands>,
     clock: Clock,
-    deployment: DeploymentId,
     suite: Suite,
-    quotas: KeyQuotas,
-    /// Keeps wrapping pairs for import that the token cannot.
+    limits: KeyLimits,
+    uses: uses::Uses,
+    /// Names the deployment, and keeps wrapping pairs for import that the token cannot.
     sys: SysKey,
 }
 
@@ -61,13 +76,13 @@ impl Keys {
     pub fn new(
         store: Arc<Store>,
         token: Arc<Token>,
+        errands: Arc<Errands>,
         clock: Clock,
-        deployment: DeploymentId,
         suite: Suite,
-        quotas: KeyQuotas,
+        limits: KeyLimits,
         sys: SysKey,
     ) -> Self {
-        Self { store, token, clock, deployment, suite, quotas, sys }
+        Self { store, token, errands, clock, suite, limits, uses: uses::Uses::new(limits.uses), sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.
@@ -76,6 +91,11 @@ impl Keys {
     /// [`Error::Unavailable`] when the token is away.
     pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
         Ok(self.token.random(out)?)
+    }
+
+    /// What the service does of its own accord is run through these.
+    pub fn errands(&self) -> &Errands {
+        &self.errands
     }
 
     /// How new data keys are wrapped.

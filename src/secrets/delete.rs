@@ -5,11 +5,12 @@
 
 use crate::auth::Caller;
 use crate::clock::Timestamp;
+use crate::errand::{Order, each};
 use crate::error::Error;
 use crate::ids::SecretRef;
 use crate::integrity::Sealed;
 use crate::secrets::{Life, Secrets, find, life};
-use crate::store::{Abort, SecretRow, held};
+use crate::store::{Abort, SecretRow, Tx, held};
 
 /// How a secret is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,27 +64,31 @@ impl Secrets {
         })
     }
 
-    /// Removes up to `limit` secrets whose window is over. Returns their names.
+    /// Removes up to `limit` secrets whose window is over.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
-    pub fn deletions_sweep(&self, limit: i64) -> Result<Vec<SecretRow>, Error> {
+    /// [`Error::Unavailable`]; what is left is due at the next sweep.
+    pub fn deletions_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
         let due = self.store.read("secrets_due", |tx| Ok::<_, Abort<Error>>(tx.secrets_due(now, limit)?))?;
-        let mut removed = Vec::new();
-        for secret in due {
-            let gone = self.store.write("secret_purge", |tx| {
-                // Restored, or removed by another node, since it was read.
-                let still = tx.secret_by_name(&secret.account_id, &secret.name)?.is_some_and(|s| s == secret);
-                if still {
-                    tx.secret_delete(&secret)?;
-                }
-                Ok::<_, Abort<Error>>(still)
-            })?;
-            if gone {
-                removed.push(secret);
-            }
-        }
-        Ok(removed)
+        each(due, |secret| {
+            let resource = format!("secret/{}", secret.name);
+            let order = Order {
+                account: &secret.account_id,
+                action: "DeleteSecret",
+                resource: &resource,
+                version: None,
+                reason: "the deletion window is over",
+            };
+            // Restored, or removed by another node, since it was read: then nothing is deleted.
+            self.keys.errands().run(order, |errand| errand.commit("secret_purge", |tx| purge(tx, &secret)))
+        })
     }
+}
+
+fn purge(tx: &mut Tx<'_>, secret: &SecretRow) -> Result<(), Abort<Error>> {
+    if tx.secret_by_name(&secret.account_id, &secret.name)?.is_some_and(|s| s == *secret) {
+        tx.secret_delete(secret)?;
+    }
+    Ok(())
 }

@@ -27,7 +27,7 @@ impl Secrets {
     /// Seals a value as a version of a secret, under a data key of its own. Two calls of the token.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the token is away.
+    /// [`Error::KeyUsesExhausted`]; [`Error::Unavailable`] when the token is away.
     pub(super) fn seal(
         &self,
         secret: &SecretRow,
@@ -35,13 +35,14 @@ impl Secrets {
         new: &NewVersion,
         created_at: Timestamp,
     ) -> Result<VersionRow, Error> {
+        let counted = self.keys.reserve(key)?;
         let bound = VersionRow {
             secret_id: secret.id,
             version_id: new.id.clone(),
             uuid: SecretVersionUuid::new(),
             data_type: new.data_type,
             created_at,
-            key_version_id: *key.primary(),
+            key_version_id: *counted.version(),
             suite: self.keys.suite(),
             wrapped: Vec::new(),
             commitment: Vec::new(),
@@ -49,7 +50,7 @@ impl Secrets {
             ciphertext: Vec::new(),
         };
         let identity = self.identity(secret, &bound);
-        let (data_key, wrapped) = self.keys.new_data_key(key, &identity.data_key_context())?;
+        let (data_key, wrapped) = self.keys.new_data_key(counted, &identity.data_key_context())?;
         let Sealed { commitment, nonce, ciphertext } = envelope::seal(&identity, data_key, &wrapped, &new.value);
         Ok(VersionRow { wrapped, commitment, nonce, ciphertext, ..bound })
     }

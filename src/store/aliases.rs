@@ -55,13 +55,30 @@ impl Tx<'_> {
         self.one(|conn| query.select((AliasRow::as_select(), aliases::mac)).get_result(conn).optional())
     }
 
-    /// The aliases of a key, by name.
+    /// A page of the aliases of a key, by name.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
-    pub fn aliases_of_key(&mut self, key: &KeyId) -> Result<Vec<AliasRow>, StoreError> {
-        let query = aliases::table.filter(aliases::key_id.eq(key)).order((aliases::account_id, aliases::name));
+    pub fn aliases_of_key(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
+        let query = aliases::table.filter(aliases::key_id.eq(key)).order(aliases::name).offset(offset).limit(limit);
         self.all(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn))
+    }
+
+    /// How many aliases a key has.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn alias_count_of_key(&mut self, key: &KeyId) -> Result<i64, StoreError> {
+        let query = aliases::table.filter(aliases::key_id.eq(key));
+        self.run(AliasRow::TABLE, |conn| query.count().get_result(conn))
+    }
+
+    /// Deletes all aliases of a key.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn aliases_delete_of_key(&mut self, key: &KeyId) -> Result<(), StoreError> {
+        self.run(AliasRow::TABLE, |conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)).map(drop)
     }
 
     /// A page of the aliases of an account, by name.

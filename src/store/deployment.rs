@@ -41,6 +41,13 @@ pub struct DeploymentRow {
     pub created_at: Timestamp,
 }
 
+impl DeploymentRow {
+    /// The ids of the system keys.
+    pub fn system_keys(&self) -> [KeyVersionId; 3] {
+        [self.sys_key, self.int_key, self.aud_key]
+    }
+}
+
 /// The row, if set-up has begun.
 ///
 /// # Errors

@@ -85,6 +85,14 @@ impl Tx<'_> {
         self.run(ImportParametersRow::TABLE, |conn| query.count().get_result(conn))
     }
 
+    /// The ids of all pairs.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn import_parameters_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
+        self.run(ImportParametersRow::TABLE, |conn| import_parameters::table.select(import_parameters::id).load(conn))
+    }
+
     /// Pairs whose day is over, the longest first.
     ///
     /// # Errors

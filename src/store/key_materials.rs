@@ -101,7 +101,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// As any write.
-    pub(super) fn key_materials_delete(&mut self, key: &KeyId) -> Result<(), StoreError> {
+    pub fn key_materials_delete(&mut self, key: &KeyId) -> Result<(), StoreError> {
         let rows = key_materials::table.filter(key_materials::key_id.eq(key));
         self.run(KeyMaterialRow::TABLE, |conn| delete(rows).execute(conn)).map(drop)
     }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::schema::{default_keys, key_versions, keys};
+use crate::store::schema::{default_keys, keys};
 use crate::store::{StoreError, Tagged, Tx};
 
 /// A master key.
@@ -40,10 +40,14 @@ pub struct KeyRow {
     pub primary_version: KeyVersionId,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it will be destroyed; in state PendingDeletion.
+    /// When it will be destroyed, in state PendingDeletion; in state Deleted, set until its token objects are gone.
     pub delete_at: Option<Timestamp>,
     /// When imported material ceases to be usable; none is never.
     pub material_expires_at: Option<Timestamp>,
+    /// Whether its deletion is refused.
+    pub deletion_protection: bool,
+    /// Why, for people.
+    pub deletion_protection_description: String,
 }
 
 impl KeyRow {
@@ -75,6 +79,8 @@ impl Sealed for KeyRow {
             .integer(self.created_at.0)
             .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
             .optional(self.material_expires_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+            .integer(self.deletion_protection.into())
+            .text(&self.deletion_protection_description)
     }
 }
 
@@ -116,42 +122,7 @@ impl Tx<'_> {
         self.one(|conn| query.select((KeyRow::as_select(), keys::mac)).get_result(conn).optional())
     }
 
-    /// A page of the keys of an account, oldest first, without those that are being made.
-    ///
-    /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn keys_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
-        let query = keys::table
-            .filter(keys::account_id.eq(account))
-            .filter(keys::state.ne(KeyState::Creating))
-            .order((keys::created_at, keys::id))
-            .offset(offset)
-            .limit(limit);
-        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
-    }
-
-    /// How many keys [`Tx::keys_page`] goes through.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn key_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
-        let query = keys::table.filter(keys::account_id.eq(account)).filter(keys::state.ne(KeyState::Creating));
-        self.run(KeyRow::TABLE, |conn| query.count().get_result(conn))
-    }
-
-    /// Keys whose making began before this time and did not end, oldest first.
-    ///
-    /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn keys_creating_before(&mut self, time: Timestamp) -> Result<Vec<KeyRow>, StoreError> {
-        let query = keys::table
-            .filter(keys::state.eq(KeyState::Creating))
-            .filter(keys::created_at.lt(time))
-            .order((keys::created_at, keys::id));
-        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
-    }
-
-    /// Keys whose time of destruction has come, the longest due first.
+    /// Keys whose time of destruction has come, and those whose destruction has begun; the longest due first.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
@@ -181,13 +152,11 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Deletes a key with its versions, tags and policy; false when there is none.
+    /// Deletes a key that has no versions any more, with its tags and policy; false when there is none.
     ///
     /// # Errors
-    /// `Conflict` while a secret, an alias or an account's choice of a default names it.
+    /// `Conflict` while a version, a secret, an alias, a rotation or an account's choice of a default names it.
     pub fn key_delete(&mut self, id: &KeyId) -> Result<bool, StoreError> {
-        let versions = key_versions::table.filter(key_versions::key_id.eq(id));
-        self.run("key_versions", |conn| delete(versions).execute(conn))?;
         self.key_materials_delete(id)?;
         self.tags_delete(Tagged::Key(*id))?;
         let owner = keys::table.find(id).select(keys::account_id);

@@ -140,6 +140,8 @@ diesel::table! {
         created_at -> BigInt,
         delete_at -> Nullable<BigInt>,
         material_expires_at -> Nullable<BigInt>,
+        deletion_protection -> Bool,
+        deletion_protection_description -> Text,
         mac -> Binary,
     }
 }
@@ -149,6 +151,17 @@ diesel::table! {
         id -> Binary,
         key_id -> Binary,
         created_at -> BigInt,
+        ready -> Bool,
+        uses -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    key_rotations (key_id) {
+        key_id -> Binary,
+        interval_s -> Nullable<BigInt>,
+        due_at -> BigInt,
         mac -> Binary,
     }
 }
@@ -306,3 +319,8 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags, rotations);
+diesel::joinable!(key_versions -> keys (key_id));
+diesel::joinable!(key_rotations -> keys (key_id));
+diesel::allow_tables_to_appear_in_same_query!(keys, key_versions);
+diesel::allow_tables_to_appear_in_same_query!(keys, key_rotations);
+diesel::allow_tables_to_appear_in_same_query!(keys, aliases);

@@ -172,6 +172,15 @@ impl Tx<'_> {
         self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
     }
 
+    /// Whether any secret is under this key. Reads the whole table.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn secrets_under(&mut self, key: &KeyId) -> Result<bool, StoreError> {
+        let query = secrets::table.filter(secrets::key_id.eq(key)).select(secrets::name).limit(1);
+        self.run(SecretRow::TABLE, |conn| query.first::<SecretName>(conn).optional()).map(|found| found.is_some())
+    }
+
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
     ///
     /// # Errors

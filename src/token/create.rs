@@ -3,7 +3,7 @@
 //! Owns: the steps of a creation and of a destruction. Must not know: rows and key states, retries (see `link`).
 //! Called by: `mod`. All of it that writes runs on the one read/write session, so one at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -189,6 +189,25 @@ pub(super) fn inspect(session: &Session, id: &KeyVersionId) -> Result<Vec<Object
         objects.push(Object { attributes });
     }
     Ok(objects)
+}
+
+/// The ids of all objects that look like ours.
+pub(super) fn ids(session: &Session) -> Result<HashSet<KeyVersionId>, Failure> {
+    let mut ids = HashSet::new();
+    for half in Half::ALL {
+        for object in session.find_objects(&[Attribute::Class(half.class()), Attribute::Token(true)])? {
+            let (mut ours, mut id) = (false, None);
+            for attribute in session.get_attributes(object, &[AttributeType::Label, AttributeType::Id])? {
+                match attribute {
+                    Attribute::Label(label) => ours = label.starts_with(templates::LABEL_PREFIX.as_bytes()),
+                    Attribute::Id(bytes) => id = <[u8; 16]>::try_from(bytes).ok().map(KeyVersionId::from_bytes),
+                    _ => {}
+                }
+            }
+            ids.extend(id.filter(|_| ours));
+        }
+    }
+    Ok(ids)
 }
 
 /// Whether any object has the id.

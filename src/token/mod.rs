@@ -21,6 +21,7 @@
 //! All calls block, for as long as the module does; the wait for a session is bounded by [`TokenConfig::session_wait`]. Use of a
 //! key costs one lock, one map look-up and the operation itself (Init and the one-shot call) on a session that is open already.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ mod errors;
 mod import;
 #[cfg(test)]
 #[path = "../../softhsm/isolated.rs"]
-mod isolated;
+pub(crate) mod isolated;
 mod link;
 mod material;
 mod oaep;
@@ -207,6 +208,15 @@ impl Token {
     /// `Busy`, `Gone`, `Fault`.
     pub fn exists(&self, id: &KeyVersionId) -> Result<bool, TokenError> {
         self.link.run(Operation::Inspect, Access::ReadOnly, Some(id), |_, session| create::exists(session, id))
+    }
+
+    /// The ids of all objects that look like ours: by their label and an id of 16 bytes. Reads the token; costs as much as there
+    /// are objects.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn ids(&self) -> Result<HashSet<KeyVersionId>, TokenError> {
+        self.link.run(Operation::Inspect, Access::ReadOnly, None, |_, session| create::ids(session))
     }
 
     /// Every object of this id as the token describes it; empty if there is none.

@@ -51,6 +51,9 @@ impl Half {
     }
 }
 
+/// How every label of ours begins.
+pub(super) const LABEL_PREFIX: &str = "bulla ";
+
 impl Curve {
     /// CKA_EC_PARAMS: the curve's object identifier in DER.
     pub(super) fn parameters(self) -> &'static [u8] {
@@ -75,10 +78,10 @@ impl ObjectKind {
     /// CKA_LABEL, for people only: nothing is looked up by it.
     fn label(self, id: &KeyVersionId) -> String {
         match self {
-            ObjectKind::Cmk(_) => format!("bulla cmk {id}"),
-            ObjectKind::Sys => format!("bulla sys {id}"),
-            ObjectKind::Int => format!("bulla int {id}"),
-            ObjectKind::Aud => format!("bulla aud {id}"),
+            ObjectKind::Cmk(_) => format!("{LABEL_PREFIX}cmk {id}"),
+            ObjectKind::Sys => format!("{LABEL_PREFIX}sys {id}"),
+            ObjectKind::Int => format!("{LABEL_PREFIX}int {id}"),
+            ObjectKind::Aud => format!("{LABEL_PREFIX}aud {id}"),
         }
     }
 

@@ -89,15 +89,16 @@ impl Fault {
             Error::AccessKeyInactive => fixed(403, "Forbidden.AccessKey", "This AccessKey is not enabled."),
             Error::NoPermission => fixed(403, "Forbidden.NoPermission", "This operation is forbidden by permission system."),
             Error::UnsupportedOperation => fixed(400, "UnsupportedOperation", "This action is not supported."),
+            Error::Lacking(what) => {
+                told(400, "UnsupportedOperation", format!("This action is not supported: there is no {what}."))
+            }
+            Error::ServiceOpened => fixed(400, "Forbidden.Opened", "The service is open already."),
             Error::SecretTypeNotSupported => fixed(
                 400,
                 "UnsupportedOperation",
                 "Secrets of this type need a service of the cloud. Only Generic and Rds secrets are supported here.",
             ),
             Error::AccountManaged => fixed(409, "Rejected.ResourceExist", "Another secret manages this account already."),
-            Error::Lacking(what) => {
-                told(400, "UnsupportedOperation", format!("This action is not supported: there is no {what}."))
-            }
             Error::LimitExceeded => fixed(
                 400,
                 "Rejected.LimitExceeded",
@@ -112,6 +113,16 @@ impl Fault {
             Error::SecretInUse => fixed(409, "Rejected.ResourceInUse", "restore normal secret"),
             Error::KeyNotFound => fixed(404, "Forbidden.KeyNotFound", "The specified Key is not found."),
             Error::KeyVersionNotFound => fixed(404, "Forbidden.KeyVersionNotFound", "The specified Key version is not found."),
+            Error::KeyVersionTooSoon => fixed(
+                400,
+                "Rejected.LimitExceeded",
+                "The request was rejected because the last version of the key is less than 7 days old.",
+            ),
+            Error::KeyUsesExhausted => fixed(
+                409,
+                "Rejected.Unavailable",
+                "The request was rejected because the key version has encrypted as often as it may; the key needs a new version.",
+            ),
             Error::AliasNotFound => fixed(404, "Forbidden.AliasNotFound", "The specified Alias is not found."),
             Error::AliasExists => fixed(400, "AliasAlreadyExists", "AliasName Already Exists."),
             Error::KeyState(state) => key_state(*state),

@@ -9,6 +9,7 @@ DROP TABLE secret_versions;
 DROP TABLE secrets;
 DROP TABLE aliases;
 DROP TABLE default_keys;
+DROP TABLE key_rotations;
 DROP TABLE import_parameters;
 DROP TABLE key_materials;
 DROP TABLE key_versions;

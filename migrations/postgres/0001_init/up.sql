@@ -126,33 +126,49 @@ CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_poin
 
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
-    id              BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    account_id      TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
-    spec            TEXT COLLATE "C" NOT NULL,
-    usage           TEXT COLLATE "C" NOT NULL,
-    origin          TEXT COLLATE "C" NOT NULL,
-    protection      TEXT COLLATE "C" NOT NULL,
-    state           TEXT COLLATE "C" NOT NULL,
-    service         BOOLEAN NOT NULL,
-    description     TEXT COLLATE "C" NOT NULL,
-    primary_version BYTEA NOT NULL CHECK (length(primary_version) = 16),
-    created_at      BIGINT NOT NULL,
-    delete_at       BIGINT,
-    material_expires_at BIGINT,
-    mac             BYTEA NOT NULL
+    id                              BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id                      TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    spec                            TEXT COLLATE "C" NOT NULL,
+    usage                           TEXT COLLATE "C" NOT NULL,
+    origin                          TEXT COLLATE "C" NOT NULL,
+    protection                      TEXT COLLATE "C" NOT NULL,
+    state                           TEXT COLLATE "C" NOT NULL,
+    service                         BOOLEAN NOT NULL,
+    description                     TEXT COLLATE "C" NOT NULL,
+    primary_version                 BYTEA NOT NULL CHECK (length(primary_version) = 16),
+    created_at                      BIGINT NOT NULL,
+    delete_at                       BIGINT,
+    material_expires_at             BIGINT,
+    deletion_protection             BOOLEAN NOT NULL,
+    deletion_protection_description TEXT COLLATE "C" NOT NULL,
+    mac                             BYTEA NOT NULL
 );
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
-CREATE INDEX keys_creating ON keys (created_at) WHERE state = 'Creating';
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
 CREATE INDEX keys_expiring ON keys (material_expires_at) WHERE material_expires_at IS NOT NULL;
 
+-- ready: its object on the token is proved; of a key, one version at a time is being made. uses: how many encryptions under it the
+-- nodes have reserved, never fewer than there were.
 CREATE TABLE key_versions (
     id         BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     key_id     BYTEA NOT NULL REFERENCES keys (id),
     created_at BIGINT NOT NULL,
+    ready      BOOLEAN NOT NULL,
+    uses       BIGINT NOT NULL,
     mac        BYTEA NOT NULL
 );
 CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
+CREATE UNIQUE INDEX key_versions_in_the_making ON key_versions (key_id) WHERE NOT ready;
+
+-- When a key gets its next version. interval_s: seconds between two; null where rotation is off and the present version has encrypted
+-- so often that it needs a successor all the same.
+CREATE TABLE key_rotations (
+    key_id     BYTEA NOT NULL PRIMARY KEY REFERENCES keys (id),
+    interval_s BIGINT,
+    due_at     BIGINT NOT NULL,
+    mac        BYTEA NOT NULL
+);
+CREATE INDEX key_rotations_due ON key_rotations (due_at);
 
 -- What an EXTERNAL key's version was given. check_value tells whether material that comes again is the same; null until some came.
 CREATE TABLE key_materials (

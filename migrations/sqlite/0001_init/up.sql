@@ -126,33 +126,49 @@ CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_poin
 
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
-    id              BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    account_id      TEXT    NOT NULL REFERENCES accounts (id),
-    spec            TEXT    NOT NULL,
-    usage           TEXT    NOT NULL,
-    origin          TEXT    NOT NULL,
-    protection      TEXT    NOT NULL,
-    state           TEXT    NOT NULL,
-    service         INTEGER NOT NULL CHECK (service IN (0, 1)),
-    description     TEXT    NOT NULL,
-    primary_version BLOB    NOT NULL CHECK (length(primary_version) = 16),
-    created_at      INTEGER NOT NULL,
-    delete_at       INTEGER,
-    material_expires_at INTEGER,
-    mac             BLOB    NOT NULL
+    id                              BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id                      TEXT    NOT NULL REFERENCES accounts (id),
+    spec                            TEXT    NOT NULL,
+    usage                           TEXT    NOT NULL,
+    origin                          TEXT    NOT NULL,
+    protection                      TEXT    NOT NULL,
+    state                           TEXT    NOT NULL,
+    service                         INTEGER NOT NULL CHECK (service IN (0, 1)),
+    description                     TEXT    NOT NULL,
+    primary_version                 BLOB    NOT NULL CHECK (length(primary_version) = 16),
+    created_at                      INTEGER NOT NULL,
+    delete_at                       INTEGER,
+    material_expires_at             INTEGER,
+    deletion_protection             INTEGER NOT NULL CHECK (deletion_protection IN (0, 1)),
+    deletion_protection_description TEXT    NOT NULL,
+    mac                             BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
-CREATE INDEX keys_creating ON keys (created_at) WHERE state = 'Creating';
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
 CREATE INDEX keys_expiring ON keys (material_expires_at) WHERE material_expires_at IS NOT NULL;
 
+-- ready: its object on the token is proved; of a key, one version at a time is being made. uses: how many encryptions under it the
+-- nodes have reserved, never fewer than there were.
 CREATE TABLE key_versions (
     id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     key_id     BLOB    NOT NULL REFERENCES keys (id),
     created_at INTEGER NOT NULL,
+    ready      INTEGER NOT NULL CHECK (ready IN (0, 1)),
+    uses       INTEGER NOT NULL,
     mac        BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
+CREATE UNIQUE INDEX key_versions_in_the_making ON key_versions (key_id) WHERE ready = 0;
+
+-- When a key gets its next version. interval_s: seconds between two; null where rotation is off and the present version has encrypted
+-- so often that it needs a successor all the same.
+CREATE TABLE key_rotations (
+    key_id     BLOB    NOT NULL PRIMARY KEY REFERENCES keys (id),
+    interval_s INTEGER,
+    due_at     INTEGER NOT NULL,
+    mac        BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX key_rotations_due ON key_rotations (due_at);
 
 -- What an EXTERNAL key's version was given. check_value tells whether material that comes again is the same; null until some came.
 CREATE TABLE key_materials (

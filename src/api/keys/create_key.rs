@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{Description, NewTags};
-use crate::api::keys::KeyMetadata;
+use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
@@ -24,6 +24,7 @@ pub struct Request {
     protection_level: Option<ProtectionLevel>,
     description: Option<Description>,
     enable_automatic_rotation: Option<bool>,
+    rotation_interval: Option<RotationInterval>,
     tags: Option<NewTags>,
     policy: Option<PolicyText>,
 }
@@ -62,6 +63,10 @@ impl Request {
     fn origin(&self) -> Result<Origin, Error> {
         word(self.origin.as_deref(), Origin::Service, "Origin", &[])
     }
+
+    fn rotation_s(&self) -> Result<Option<i64>, Error> {
+        interval(self.enable_automatic_rotation == Some(true), self.rotation_interval)
+    }
 }
 
 impl Operation for CreateKey {
@@ -77,12 +82,10 @@ impl Operation for CreateKey {
             if !matches!(request.spec(), KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
                 return Err(Error::UnsupportedOperation);
             }
-            if request.enable_automatic_rotation == Some(true) {
-                return Err(Error::invalid("EnableAutomaticRotation"));
-            }
         }
-        if request.enable_automatic_rotation == Some(true) {
-            return Err(Error::UnsupportedOperation);
+        let rotates = request.origin()? == Origin::Service && request.spec().is_symmetric();
+        if request.rotation_s()?.is_some() && !rotates {
+            return Err(Error::invalid("EnableAutomaticRotation"));
         }
         Ok(())
     }
@@ -92,19 +95,21 @@ impl Operation for CreateKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let rotation_s = request.rotation_s()?;
         let new = NewKey {
             spec: request.spec(),
             usage: request.usage()?,
             origin: request.origin()?,
             protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
             description: request.description.unwrap_or_default().0,
+            rotation_s,
             tags: request.tags.unwrap_or_default().0,
             policy: request.policy.map(|policy| policy.0),
         };
-        let key = cx.keys.create(cx.caller, &new)?;
+        let described = cx.keys.create(cx.caller, &new)?;
         if new.policy.is_some() {
             cx.auth.policy_was_set();
         }
-        Ok(Response { key_metadata: KeyMetadata::new(cx.caller, key) })
+        Ok(Response { key_metadata: KeyMetadata::new(cx.caller, described) })
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{NoFilters, Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::keys::filters::KeyFilters;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::KeyId;
@@ -19,8 +20,7 @@ pub struct ListKeys;
 pub struct Request {
     page_number: Option<PageNumber>,
     page_size: Option<PageSize>,
-    #[serde(rename = "Filters")]
-    _filters: Option<NoFilters>,
+    filters: Option<KeyFilters>,
 }
 
 /// Answer.
@@ -58,7 +58,8 @@ impl Operation for ListKeys {
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
-        let found = cx.keys.list(&cx.caller.account, page.offset(), i64::from(page.size))?;
+        let conditions = request.filters.unwrap_or_default().conditions(cx.caller);
+        let found = cx.keys.list(&cx.caller.account, &conditions, page.offset(), i64::from(page.size))?;
         let item = |id: KeyId| Item { key_id: id, key_arn: cx.caller.arn(None, &format!("key/{id}")) };
         Ok(Response {
             keys: KeyList { key: found.keys.into_iter().map(|k| item(k.id)).collect() },

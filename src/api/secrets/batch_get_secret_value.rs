@@ -58,7 +58,7 @@ impl Operation for BatchGetSecretValue {
     }
 
     fn target(_: &Request) -> Target<'_> {
-        Target::parts()
+        Target::nothing()
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {

@@ -217,7 +217,7 @@ fn set_expiry(tx: &mut Tx<'_>, key: &KeyRow, expires_at: Option<Timestamp>) -> R
     let state = match key.state {
         KeyState::PendingImport => KeyState::Enabled,
         KeyState::Enabled | KeyState::Disabled => key.state,
-        KeyState::PendingDeletion | KeyState::Creating => return Err(Abort::App(Error::KeyStateChange)),
+        KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => return Err(Abort::App(Error::KeyStateChange)),
     };
     let row = KeyRow { state, material_expires_at: expires_at, ..key.clone() };
     if tx.key_update(&key, &row)? { Ok(()) } else { Err(changed(&key)) }

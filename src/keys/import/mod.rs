@@ -19,35 +19,31 @@ pub use parameters::ImportParameters;
 
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::ids::{KeyName, KeyRef};
-use crate::keys::{Keys, NewKey, alias, lifecycle};
+use crate::ids::KeyRef;
+use crate::keys::{Described, Keys, NewKey, alias, lifecycle};
 use crate::kinds::{KeyState, Origin};
-use crate::store::{Abort, KeyRow, Tagged, Tx};
+use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
 
 impl Keys {
     /// Makes a key that waits for its material. Nothing is made on the token.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::Unavailable`].
-    pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<KeyRow, Error> {
+    pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<Described, Error> {
         let (key, version) = lifecycle::rows(&caller.account, new, false, self.clock.now());
         let key = KeyRow { state: KeyState::PendingImport, ..key };
+        // It is never in the making: what becomes of its material is told by rows of their own.
+        let version = KeyVersionRow { ready: true, ..version };
         caller.commit(&self.store, "key_external", |tx| {
             self.check_quota(tx, &key.account_id)?;
             lifecycle::begin(tx, &key, &version)?;
-            for (tag_key, tag_value) in &new.tags {
-                tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
-            }
-            Ok(key.clone())
+            lifecycle::furnish(tx, key.clone(), new)
         })
     }
 }
 
 /// The key that a caller imports to.
 fn external(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
-    if matches!(key.name, KeyName::Alias(_)) {
-        return Err(Abort::App(Error::AliasNotAllowed));
-    }
-    let key = alias::find(tx, caller, key)?;
+    let key = alias::find_by_id(tx, caller, key)?;
     if key.origin == Origin::External { Ok(key) } else { Err(Abort::App(Error::OriginNotSupported)) }
 }

@@ -101,7 +101,7 @@ impl Fixture {
         self.write(|tx| {
             tx.account_insert(&account)?;
             tx.key_insert(&key)?;
-            tx.key_version_insert(&KeyVersionRow { id: key.primary_version, key_id: key.id, created_at: NOW })?;
+            tx.key_version_insert(&key_version(&key))?;
             tx.secret_insert(&secret)?;
             tx.version_insert(&version)?;
             tx.stage_insert(&stage(&version, "ACSCurrent"))?;
@@ -135,6 +135,8 @@ pub(super) fn key(account: &AccountId) -> KeyRow {
         primary_version: KeyVersionId::new(),
         created_at: NOW,
         delete_at: None,
+        deletion_protection: false,
+        deletion_protection_description: String::new(),
         material_expires_at: None,
     }
 }
@@ -161,6 +163,11 @@ pub(super) fn parameters(key: &KeyId) -> ImportParametersRow {
         wrapped_suite: None,
         wrapped: None,
     }
+}
+
+/// The first version of a key.
+pub(super) fn key_version(key: &KeyRow) -> KeyVersionRow {
+    KeyVersionRow { id: key.primary_version, key_id: key.id, created_at: NOW, ready: true, uses: 0 }
 }
 
 pub(super) fn secret(account: &AccountId, key: &KeyId, name: &str) -> SecretRow {
@@ -240,7 +247,7 @@ pub(super) fn columns(fixture: &Fixture, table: &str) -> Vec<String> {
     if fixture.is_sqlite() {
         let query = format!(
             "SELECT name || ' ' || CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{table}' AND sql LIKE \
-             '%' || c.name || ' IN (0, 1)%') THEN 'bool' ELSE lower(replace(type, 'INTEGER', 'int')) END || \
+             '%(' || c.name || ' IN (0, 1)%') THEN 'bool' ELSE lower(replace(type, 'INTEGER', 'int')) END || \
              CASE WHEN \"notnull\" = 1 THEN '' ELSE ' null' END AS line FROM pragma_table_info('{table}') AS c ORDER BY cid"
         );
         lines(&mut conn, &query)

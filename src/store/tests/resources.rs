@@ -5,6 +5,8 @@ use crate::ids::RequestId;
 
 on_both!(
     keys_and_aliases,
+    versions_and_rotations_of_keys,
+    keys_are_filtered,
     secrets_page_in_order_and_go_whole,
     lists_of_secrets_are_filtered,
     versions_and_labels,
@@ -21,19 +23,21 @@ fn keys_and_aliases(on: &Fixture) {
     let due = KeyRow { created_at: NOW.plus_ms(1), ..due };
     let alias = AliasRow { account_id: account.id.clone(), name: "alias/a".parse().unwrap(), key_id: due.id, created_at: NOW };
     let moved = AliasRow { key_id: shown.id, ..alias.clone() };
+    let in_the_making = KeyVersionRow { ready: false, created_at: Timestamp(5), ..key_version(&made) };
     on.write(|tx| {
         tx.key_insert(&made)?;
         tx.key_insert(&due)?;
-        tx.key_version_insert(&KeyVersionRow { id: due.primary_version, key_id: due.id, created_at: NOW })?;
+        tx.key_version_insert(&key_version(&due))?;
+        tx.key_version_insert(&in_the_making)?;
         tx.default_key_insert(&account.id, &shown.id)?;
         tx.alias_insert(&alias)
     });
     on.read(|tx| {
-        assert_eq!(tx.keys_page(&account.id, 0, 10)?, [shown.clone(), due.clone()]);
-        assert_eq!(tx.keys_page(&account.id, 1, 10)?, std::slice::from_ref(&due));
-        assert_eq!(tx.key_count(&account.id)?, 2);
-        assert_eq!(tx.keys_creating_before(Timestamp(6))?, std::slice::from_ref(&made));
-        assert!(tx.keys_creating_before(Timestamp(5))?.is_empty());
+        assert_eq!(tx.keys_page(&account.id, &[], 0, 10)?, [shown.clone(), due.clone()]);
+        assert_eq!(tx.keys_page(&account.id, &[], 1, 10)?, std::slice::from_ref(&due));
+        assert_eq!(tx.key_count(&account.id, &[])?, 2);
+        assert_eq!(tx.key_versions_unready_before(Timestamp(6))?, std::slice::from_ref(&in_the_making));
+        assert!(tx.key_versions_unready_before(Timestamp(5))?.is_empty());
         assert_eq!(tx.keys_due(Timestamp(9), 10)?, std::slice::from_ref(&due));
         assert!(tx.keys_due(Timestamp(8), 10)?.is_empty());
         assert_eq!(tx.default_key(&account.id)?, Some(shown.id));
@@ -46,15 +50,92 @@ fn keys_and_aliases(on: &Fixture) {
     });
     assert_eq!(on.try_write(|tx| tx.default_key_insert(&account.id, &due.id)), Err(StoreError::Conflict));
     assert!(on.write(|tx| tx.alias_update(&alias, &moved)));
-    assert_eq!(on.read(|tx| tx.aliases_of_key(&shown.id)), [moved]);
+    assert_eq!(on.read(|tx| tx.aliases_of_key(&shown.id, 0, 10)), [moved]);
+    assert_eq!(on.read(|tx| tx.alias_count_of_key(&shown.id)), 1);
+    assert_eq!(on.try_write(|tx| tx.key_delete(&due.id)), Err(StoreError::Conflict), "it has a version");
+    assert!(on.write(|tx| tx.key_version_delete(&due.primary_version)));
     assert!(on.write(|tx| tx.key_delete(&due.id)));
     assert!(on.read(|tx| tx.key_versions_of(&due.id)).is_empty());
-    assert!(on.write(|tx| tx.alias_delete(&account.id, &alias.name)));
+    on.write(|tx| tx.aliases_delete_of_key(&shown.id));
+    assert!(!on.write(|tx| tx.alias_delete(&account.id, &alias.name)));
     assert!(!on.write(|tx| tx.default_key_delete(&account.id, &due.id)), "not that one");
     assert!(on.write(|tx| tx.default_key_delete(&account.id, &shown.id)));
     let enabled = KeyRow { state: KeyState::Enabled, ..made.clone() };
     assert!(on.write(|tx| tx.key_update(&made, &enabled)));
     assert!(!on.write(|tx| tx.key_update(&made, &enabled)));
+}
+
+fn versions_and_rotations_of_keys(on: &Fixture) {
+    let (_, key, ..) = on.with_secret();
+    let first = key_version(&key);
+    let next = KeyVersionRow { id: KeyVersionId::new(), created_at: NOW.plus_ms(1), ready: false, ..first.clone() };
+    on.write(|tx| tx.key_version_insert(&next));
+    let rival = KeyVersionRow { id: KeyVersionId::new(), ..next.clone() };
+    assert_eq!(on.try_write(|tx| tx.key_version_insert(&rival)), Err(StoreError::Conflict), "one at a time is in the making");
+    assert_eq!(on.read(|tx| tx.key_version_count(&key.id)), 1);
+    let ready = KeyVersionRow { ready: true, uses: 7, ..next.clone() };
+    assert!(on.write(|tx| tx.key_version_update(&next, &ready)));
+    assert!(!on.write(|tx| tx.key_version_update(&next, &ready)), "it is not what it was");
+    assert_eq!(on.read(|tx| tx.key_versions_page(&key.id, 1, 5)), std::slice::from_ref(&ready));
+    assert_eq!(on.read(|tx| tx.key_version_ids()).len(), 2);
+
+    let monthly = KeyRotationRow { key_id: key.id, interval_s: Some(30), due_at: Timestamp(9) };
+    on.write(|tx| tx.key_rotation_put(&monthly));
+    assert_eq!(on.read(|tx| tx.keys_to_rotate(Timestamp(9), 5)), std::slice::from_ref(&key));
+    assert!(on.read(|tx| tx.keys_to_rotate(Timestamp(8), 5)).is_empty());
+    let once = KeyRotationRow { interval_s: None, due_at: Timestamp(1), ..monthly };
+    on.write(|tx| tx.key_rotation_put(&once));
+    assert_eq!(on.read(|tx| tx.key_rotation(&key.id)), Some(once));
+    let disabled = KeyRow { state: KeyState::Disabled, ..key.clone() };
+    assert!(on.write(|tx| tx.key_update(&key, &disabled)));
+    assert!(on.read(|tx| tx.keys_to_rotate(NOW, 5)).is_empty(), "it is not Enabled");
+    assert!(on.write(|tx| tx.key_rotation_delete(&key.id)));
+    assert!(!on.write(|tx| tx.key_rotation_delete(&key.id)));
+    assert!(on.read(|tx| tx.secrets_under(&key.id)));
+    assert!(!on.read(|tx| tx.secrets_under(&KeyId::new())));
+}
+
+fn keys_are_filtered(on: &Fixture) {
+    let (account, enabled, secret, _) = on.with_secret();
+    let off = KeyRow { state: KeyState::Disabled, spec: KeySpec::Aes128, created_at: NOW.plus_ms(1), ..key(&account.id) };
+    let own = KeyRow { service: true, protection: ProtectionLevel::Hsm, created_at: NOW.plus_ms(2), ..key(&account.id) };
+    let gone = KeyRow { state: KeyState::Deleted, ..key(&account.id) };
+    let name: crate::ids::Alias = "alias/a".parse().unwrap();
+    let alias = AliasRow { account_id: account.id.clone(), name: name.clone(), key_id: off.id, created_at: NOW };
+    on.write(|tx| {
+        [&off, &own, &gone].into_iter().try_for_each(|key| tx.key_insert(key))?;
+        tx.alias_insert(&alias)?;
+        tx.tag_put(&account.id, Tagged::Key(off.id), "k", "1")?;
+        tx.tag_put(&account.id, Tagged::Key(own.id), "k", "2")?;
+        tx.tag_put(&account.id, Tagged::Key(own.id), "l", "1")?;
+        tx.tag_put(&account.id, Tagged::Secret(secret.id), "k", "1")
+    });
+    let texts = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+    use KeyCondition as If;
+    let cases: Vec<(Vec<If>, Vec<&KeyRow>)> = vec![
+        (vec![], vec![&enabled, &off, &own]),
+        (vec![If::State(texts(&["Disabled", "PendingDeletion"]))], vec![&off]),
+        (vec![If::State(texts(&["Enabled", "Disabled"]))], vec![&enabled, &off, &own]),
+        (vec![If::State(texts(&["Enabled"])), If::Service(vec![false])], vec![&enabled]),
+        (vec![If::State(texts(&["Deleted", "Creating"]))], vec![]),
+        (vec![If::Spec(texts(&["Aliyun_AES_128", "EC_SM2"]))], vec![&off]),
+        (vec![If::Usage(texts(&["SIGN/VERIFY"]))], vec![]),
+        (vec![If::Protection(texts(&["HSM"]))], vec![&own]),
+        (vec![If::Service(vec![true])], vec![&own]),
+        (vec![If::Service(vec![])], vec![]),
+        (vec![If::Id(vec![off.id, own.id, gone.id])], vec![&off, &own]),
+        (vec![If::Alias(vec![name])], vec![&off]),
+        (vec![If::TagKey(texts(&["k"]))], vec![&off, &own]),
+        (vec![If::TagValue(texts(&["1"]))], vec![&off, &own]),
+        (vec![If::Tag(texts(&["k"]), texts(&["1"]))], vec![&off]),
+        (vec![If::Nothing], vec![]),
+    ];
+    for (conditions, expected) in cases {
+        let found = on.read(|tx| tx.keys_page(&account.id, &conditions, 0, 10));
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{conditions:?}");
+        assert_eq!(on.read(|tx| tx.key_count(&account.id, &conditions)), expected.len() as i64);
+    }
+    assert!(on.read(|tx| tx.keys_page(&AccountId::random(), &[], 0, 10)).is_empty());
 }
 
 fn secrets_page_in_order_and_go_whole(on: &Fixture) {

@@ -23,9 +23,10 @@ macro_rules! sealed {
     };
 }
 
-const TABLES: [(&str, Reader); 20] = sealed!(
+const TABLES: [(&str, Reader); 21] = sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
-    keys: KeyRow, key_versions: KeyVersionRow, aliases: AliasRow, secrets: SecretRow, version_stages: StageRow,
+    keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
+    version_stages: StageRow,
     key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
     access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
     tags: TagRecord, resource_policies: ResourcePolicyRow,
@@ -53,6 +54,7 @@ fn fill(on: &Fixture) -> AccountId {
         let policy_name = policy_name.clone();
         let attached = AttachmentRow { user_id: user.id, system: false, policy_name, account_id: account_id.clone() };
         tx.attachment_insert(&attached)?;
+        tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(1), due_at: created_at })?;
         tx.default_key_insert(&account_id, &key.id)?;
         tx.key_material_insert(&material(&key))?;
         fill_access(tx, &account_id)?;

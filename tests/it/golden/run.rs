@@ -105,6 +105,7 @@ pub fn run(accounts: &mut [Account; 2], nowhere: &Account, mut transcript: Trans
 
 fn in_format(account: &mut Account, nowhere: &Account, transcript: &mut Transcript, format: Format) -> Result<(), String> {
     let mut refusal_seen = format == Format::Xml;
+    let mut first_refusal = None;
     for block in &mut transcript.blocks {
         if !block.is_case {
             let (status, body) = account.ask(block, Format::Json)?;
@@ -116,17 +117,22 @@ fn in_format(account: &mut Account, nowhere: &Account, transcript: &mut Transcri
         // The refusal is asked for before the request itself, which may end what it is about.
         let refusal = if refusal_seen { None } else { Some(refused(account, nowhere, block)) };
         let (status, body) = account.ask(block, format)?;
-        if status == 200
-            && let Some(refusal) = refusal
-        {
-            refusal?;
-            refusal_seen = true;
+        match refusal {
+            Some(refusal) if status == 200 => {
+                refusal?;
+                refusal_seen = true;
+            }
+            Some(refusal) => {
+                first_refusal.get_or_insert(refusal);
+            }
+            None => {}
         }
         let body = account.names.hide(&body, &transcript.random);
         let body = if format == Format::Json { layout::json(&body) } else { layout::xml(&body) };
         block.answers[format as usize] = Some(Recorded { status, body });
     }
-    Ok(())
+    // Of an operation that never succeeds, the first case.
+    if refusal_seen { Ok(()) } else { first_refusal.unwrap_or(Ok(())) }
 }
 
 /// Whether the operation refuses a stranger, and does not say whether what it is about exists.

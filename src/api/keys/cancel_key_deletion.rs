@@ -1,0 +1,34 @@
+//! CancelKeyDeletion: takes a key out of its deletion window.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// CancelKeyDeletion.
+pub struct CancelKeyDeletion;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+}
+
+impl Operation for CancelKeyDeletion {
+    const NAME: &'static str = "CancelKeyDeletion";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.cancel_deletion(cx.caller, &request.key_id)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,34 @@
+//! DeleteAlias: takes an alias away; its key is not touched.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::Alias;
+
+/// DeleteAlias.
+pub struct DeleteAlias;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    alias_name: Alias,
+}
+
+impl Operation for DeleteAlias {
+    const NAME: &'static str = "DeleteAlias";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Alias(&request.alias_name)).and(Resource::KeyOfAlias(&request.alias_name))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.alias_delete(cx.caller, &request.alias_name)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,54 @@
+//! ListAliases: the account's aliases, a page at a time, by name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::keys::AliasList;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+
+/// Rows on a page where nothing is said.
+const DEFAULT_PAGE_SIZE: u32 = 10;
+
+/// ListAliases.
+pub struct ListAliases;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    page_number: Option<PageNumber>,
+    page_size: Option<PageSize>,
+}
+
+/// Answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Response {
+    aliases: AliasList,
+    page_number: u32,
+    page_size: u32,
+    total_count: i64,
+}
+
+impl Operation for ListAliases {
+    const NAME: &'static str = "ListAliases";
+    const EFFECT: Effect = Effect::Read;
+    type Request = Request;
+    type Response = Response;
+
+    fn target(_: &Request) -> Target<'_> {
+        Target::of(Resource::Aliases)
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+        let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
+        let found = cx.keys.aliases(&cx.caller.account, page.offset(), i64::from(page.size))?;
+        Ok(Response {
+            aliases: AliasList::new(cx.caller, found.aliases),
+            page_number: page.number,
+            page_size: page.size,
+            total_count: found.total,
+        })
+    }
+}

@@ -1,0 +1,39 @@
+//! ScheduleKeyDeletion: begins a key's deletion window.
+
+use serde::Deserialize;
+
+use crate::api::fields::Bounded;
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// Days of the window (ScheduleKeyDeletion).
+type WindowDays = Bounded<7, 366>;
+
+/// ScheduleKeyDeletion.
+pub struct ScheduleKeyDeletion;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    pending_window_in_days: WindowDays,
+}
+
+impl Operation for ScheduleKeyDeletion {
+    const NAME: &'static str = "ScheduleKeyDeletion";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.schedule_deletion(cx.caller, &request.key_id, request.pending_window_in_days.0)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,38 @@
+//! UpdateAlias: gives an alias to another key.
+
+use serde::Deserialize;
+
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::{Alias, KeyRef};
+
+/// UpdateAlias.
+pub struct UpdateAlias;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    alias_name: Alias,
+    key_id: KeyRef,
+}
+
+impl Operation for UpdateAlias {
+    const NAME: &'static str = "UpdateAlias";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    /// The key that the alias names now is asked for as well: taking a name away is a change to it.
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Alias(&request.alias_name))
+            .and(Resource::Key(&request.key_id))
+            .and(Resource::KeyOfAlias(&request.alias_name))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.alias_update(cx.caller, &request.alias_name, &request.key_id)?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,36 @@
+//! UpdateKeyDescription: describes a key anew.
+
+use serde::Deserialize;
+
+use crate::api::fields::Description;
+use crate::api::keys::Done;
+use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::error::Error;
+use crate::ids::KeyRef;
+
+/// UpdateKeyDescription.
+pub struct UpdateKeyDescription;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    key_id: KeyRef,
+    description: Description,
+}
+
+impl Operation for UpdateKeyDescription {
+    const NAME: &'static str = "UpdateKeyDescription";
+    const EFFECT: Effect = Effect::Write;
+    type Request = Request;
+    type Response = Done;
+
+    fn target(request: &Request) -> Target<'_> {
+        Target::of(Resource::Key(&request.key_id))
+    }
+
+    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
+        cx.keys.set_description(cx.caller, &request.key_id, &request.description.0)?;
+        Ok(Done {})
+    }
+}

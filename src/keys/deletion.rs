@@ -1,0 +1,156 @@
+//! The end of a master key: scheduled, called off, refused by protection, carried out.
+//!
+//! Owns: the deletion window, and the steps by which key and material go. Must not know: HTTP, what runs the sweep.
+//! Called by: api, jobs.
+//! Source of the rules: the pages of ScheduleKeyDeletion and SetDeletionProtection.
+//!
+//! When the window is over the key becomes `Deleted` with its aliases, tags, policy and rotation gone: from that transaction on no caller
+//! finds it. Then the token objects of all versions are destroyed, each looked for again, then the rows of the versions go. The
+//! key's own row stays while a secret names it, so that whoever reads the secret is told that its key is gone. A kill at any point
+//! leaves `Deleted` with its time set, which the next sweep takes up.
+
+use crate::auth::Caller;
+use crate::errand::{Order, each};
+use crate::error::Error;
+use crate::ids::KeyRef;
+use crate::keys::lifecycle::{editable, replace};
+use crate::keys::{Keys, alias};
+use crate::kinds::{KeyState, MaterialState, Origin};
+use crate::store::{Abort, KeyRow, KeyVersionRow, Tagged, Tx};
+
+impl Keys {
+    /// Begins a key's deletion window of so many days.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::UnsupportedOperation`] for a key that the service made;
+    /// [`Error::KeyStateChange`] when deletion protection is on, or the window has begun.
+    pub fn schedule_deletion(&self, caller: &Caller, key: &KeyRef, days: u32) -> Result<(), Error> {
+        let at = self.clock.now().plus_days(days);
+        caller.commit(&self.store, "key_schedule_deletion", |tx| {
+            let key = alias::find_by_id(tx, caller, key)?;
+            if key.service {
+                return Err(Abort::App(Error::UnsupportedOperation));
+            }
+            match key.state {
+                KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport if !key.deletion_protection => {
+                    let state = KeyState::PendingDeletion;
+                    replace(tx, &key, KeyRow { state, delete_at: Some(at), ..key.clone() })
+                }
+                _ => Err(Abort::App(Error::KeyStateChange)),
+            }
+        })
+    }
+
+    /// Takes a key out of its deletion window; it is Enabled then, or waits for its material as before.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyStateChange`] for a key that is not in its window.
+    pub fn cancel_deletion(&self, caller: &Caller, key: &KeyRef) -> Result<(), Error> {
+        caller.commit(&self.store, "key_cancel_deletion", |tx| {
+            let key = alias::find_by_id(tx, caller, key)?;
+            if key.state != KeyState::PendingDeletion {
+                return Err(Abort::App(Error::KeyStateChange));
+            }
+            let state = if has_material(tx, &key)? { KeyState::Enabled } else { KeyState::PendingImport };
+            replace(tx, &key, KeyRow { state, delete_at: None, ..key.clone() })
+        })
+    }
+
+    /// Turns deletion protection on, with a reason for people, or off.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] in the deletion window.
+    pub fn set_deletion_protection(&self, caller: &Caller, key: &KeyRef, on: bool, reason: &str) -> Result<(), Error> {
+        caller.commit(&self.store, "key_set_deletion_protection", |tx| {
+            let key = alias::find_by_id(tx, caller, key)?;
+            editable(&key)?;
+            let deletion_protection_description = if on { reason.to_owned() } else { String::new() };
+            replace(tx, &key, KeyRow { deletion_protection: on, deletion_protection_description, ..key.clone() })
+        })
+    }
+
+    /// Ends the windows that are over, up to `limit` keys, and goes on with what an earlier sweep did not end.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
+    pub fn deletions_sweep(&self, limit: i64) -> Result<(), Error> {
+        let now = self.clock.now();
+        let due = self.store.read("keys_due", |tx| Ok::<_, Abort<Error>>(tx.keys_due(now, limit)?))?;
+        if !due.is_empty() {
+            self.token.health()?;
+        }
+        each(due, |key| {
+            if key.state == KeyState::PendingDeletion && !self.end(&key)? {
+                return Ok(());
+            }
+            self.destroy(&key)
+        })
+    }
+
+    /// Ends a key's window; false when its deletion was called off, or another node was faster.
+    fn end(&self, key: &KeyRow) -> Result<bool, Error> {
+        let resource = format!("key/{}", key.id);
+        let reason = "the deletion window is over";
+        let order = Order { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason };
+        self.errands.run(order, |errand| errand.commit("key_delete", |tx| end_window(tx, key)))
+    }
+
+    /// Destroys the material of a key that is deleted, and removes what need not stay of its rows.
+    fn destroy(&self, key: &KeyRow) -> Result<(), Error> {
+        let resource = format!("key/{}", key.id);
+        let reason = "the key is deleted";
+        let order =
+            Order { account: &key.account_id, action: "DestroyKeyMaterial", resource: &resource, version: None, reason };
+        self.errands.run(order, |errand| {
+            let versions = self.store.read("key_versions", |tx| Ok::<_, Abort<Error>>(tx.key_versions_of(&key.id)?))?;
+            versions.iter().try_for_each(|version| self.destroy_version(version))?;
+            errand.commit("key_destroyed", |tx| forget(tx, key))
+        })
+    }
+
+    /// Destroys a version's object, and looks again, on another session, that it is gone.
+    fn destroy_version(&self, version: &KeyVersionRow) -> Result<(), Error> {
+        self.token.destroy(&version.id)?;
+        if self.token.exists(&version.id)? {
+            return Err(Error::Internal(format!("key version {} is on the token after its destruction", version.id)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is material of the key on the token: made there, or imported.
+fn has_material(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
+    match key.origin {
+        Origin::Service => Ok(true),
+        Origin::External => {
+            let material = tx.key_material_by_version(&key.primary_version)?;
+            Ok(material.is_some_and(|material| material.state == MaterialState::Present))
+        }
+    }
+}
+
+/// Makes a key Deleted; false when its deletion was called off, or another node was faster.
+fn end_window(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
+    if tx.key_by_id(&key.id)?.is_none_or(|k| k != *key) {
+        return Ok(false);
+    }
+    tx.aliases_delete_of_key(&key.id)?;
+    tx.tags_delete(Tagged::Key(key.id))?;
+    tx.resource_policy_delete(&key.account_id, &format!("key/{}", key.id))?;
+    tx.key_rotation_delete(&key.id)?;
+    replace(tx, key, KeyRow { state: KeyState::Deleted, material_expires_at: None, ..key.clone() })?;
+    Ok(true)
+}
+
+/// Removes the rows of a key whose material is gone; its own only if no secret names it.
+fn forget(tx: &mut Tx<'_>, key: &KeyRow) -> Result<(), Abort<Error>> {
+    for version in tx.key_versions_of(&key.id)? {
+        tx.key_version_delete(&version.id)?;
+    }
+    tx.key_materials_delete(&key.id)?;
+    match tx.key_by_id(&key.id)? {
+        Some(key) if tx.secrets_under(&key.id)? => replace(tx, &key, KeyRow { delete_at: None, ..key.clone() }),
+        Some(key) => tx.key_delete(&key.id).map(drop).map_err(Abort::from),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! Automatic rotation: a key gets a new version on time, whatever number of nodes there are.
+//!
+//! Owns: the policy, and when a version is due. Must not know: how a version is made (`versions`), what runs the sweep.
+//! Called by: api (UpdateRotationPolicy), jobs, uses (a version that has encrypted often is due too).
+//! Source of the rules: the pages of UpdateRotationPolicy and CreateKey.
+
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::errand::{Author, Order, each};
+use crate::error::Error;
+use crate::ids::{KeyId, KeyRef};
+use crate::keys::{Keys, admit, alias, versions};
+use crate::kinds::Origin;
+use crate::store::{Abort, KeyRotationRow, KeyRow, KeyVersionRow, Tx};
+
+/// Seconds between two versions of a key that the service made for itself: 365 days (rotation page, default keys).
+pub(super) const SERVICE_INTERVAL_S: i64 = 365 * 86_400;
+
+impl Keys {
+    /// Turns a key's automatic rotation on, with this interval in seconds, or off. The next version is due one interval after the
+    /// last; at once where that is past.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedOperation`] for keys that do not rotate and those that the service made; [`Error::KeyState`] unless the
+    /// key is Enabled; [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`].
+    pub fn set_rotation(&self, caller: &Caller, key: &KeyRef, interval_s: Option<i64>) -> Result<(), Error> {
+        caller.commit(&self.store, "key_set_rotation", |tx| {
+            let key = alias::find_by_id(tx, caller, key)?;
+            admit::usable(key.state_at(self.clock.now())).map_err(Abort::App)?;
+            if key.service {
+                return Err(Abort::App(Error::UnsupportedOperation));
+            }
+            rotates(&key).map_err(Abort::App)?;
+            let last = versions::primary(tx, &key)?;
+            schedule(tx, &key.id, interval_s, last.created_at)
+        })
+    }
+
+    /// Gives every Enabled key whose time has come a new version, up to `limit` keys.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
+    pub fn rotations_sweep(&self, limit: i64) -> Result<(), Error> {
+        let now = self.clock.now();
+        let due = self.store.read("keys_to_rotate", |tx| Ok::<_, Abort<Error>>(tx.keys_to_rotate(now, limit)?))?;
+        if !due.is_empty() {
+            self.token.health()?;
+        }
+        each(due, |key| {
+            let Some((key, version)) = self.rotation_begin(&key)? else { return Ok(()) };
+            let (resource, id) = (format!("key/{}", key.id), version.id.to_string());
+            let order = Order {
+                account: &key.account_id,
+                action: "CreateKeyVersion",
+                resource: &resource,
+                version: Some(&id),
+                reason: "rotation is due",
+            };
+            self.errands.run(order, |errand| self.version_finish(&key, &version, Author::Service(errand))).map(drop)
+        })
+    }
+
+    /// Inserts the row of the version that is due; none where the key has changed or another node is at it.
+    fn rotation_begin(&self, key: &KeyRow) -> Result<Option<(KeyRow, KeyVersionRow)>, Error> {
+        let now = self.clock.now();
+        self.store.write("key_rotation_begin", |tx| {
+            let still = tx.key_by_id(&key.id)?.filter(|k| admit::usable(k.state).is_ok() && rotates(k).is_ok());
+            let due = tx.key_rotation(&key.id)?.filter(|r| r.due_at <= now);
+            let (Some(key), Some(due)) = (still, due) else { return Ok(None) };
+            if tx.key_versions_of(&key.id)?.iter().any(|v| !v.ready) {
+                return Ok(None);
+            }
+            if due.interval_s.is_some() && tx.key_version_count(&key.id)? >= versions::MOST {
+                log::warn!("key {} has {} versions and is not rotated any more", key.id, versions::MOST);
+                tx.key_rotation_delete(&key.id)?;
+                return Ok(None);
+            }
+            let version = versions::begin(tx, &key, now)?;
+            Ok::<_, Abort<Error>>(Some((key, version)))
+        })
+    }
+}
+
+/// Whether the service makes new versions of a key: of symmetric ones whose material is its own.
+///
+/// # Errors
+/// [`Error::UnsupportedOperation`].
+pub(super) fn rotates(key: &KeyRow) -> Result<(), Error> {
+    match key.origin {
+        Origin::Service if key.spec.is_symmetric() => Ok(()),
+        Origin::Service | Origin::External => Err(Error::UnsupportedOperation),
+    }
+}
+
+/// Sets the rotation of a key whose last version was made then.
+pub(super) fn schedule(tx: &mut Tx<'_>, key: &KeyId, interval_s: Option<i64>, last: Timestamp) -> Result<(), Abort<Error>> {
+    match interval_s {
+        None => {
+            tx.key_rotation_delete(key)?;
+        }
+        Some(seconds) => {
+            let due_at = last.plus_ms(seconds.saturating_mul(1000));
+            tx.key_rotation_put(&KeyRotationRow { key_id: *key, interval_s, due_at })?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the next version of a key due, with or without an interval.
+pub(super) fn due_now(tx: &mut Tx<'_>, key: &KeyId, now: Timestamp) -> Result<(), Abort<Error>> {
+    let present = tx.key_rotation(key)?;
+    if present.as_ref().is_some_and(|r| r.due_at <= now) {
+        return Ok(());
+    }
+    let interval_s = present.and_then(|r| r.interval_s);
+    Ok(tx.key_rotation_put(&KeyRotationRow { key_id: *key, interval_s, due_at: now })?)
+}

@@ -1,0 +1,276 @@
+//! Master keys over a real SoftHSM and a real database, on a clock that the tests move. Each test has a process of its own; see
+//! softhsm/README.md.
+
+mod deletion;
+mod model;
+mod rotation;
+mod uses;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::audit::{Audit, AuditConfig};
+use crate::auth::Caller;
+use crate::auth::access_key::SysKey;
+use crate::canonical::{Canonical, Purpose};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{AccountId, Alias, DeploymentId, KeyId, KeyName, KeyRef, KeyVersionId, NodeId};
+use crate::integrity::RowKey;
+use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::secret::Pin;
+use crate::secrets::Secrets;
+use crate::servers::Servers;
+use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
+use crate::token::isolated::isolated;
+use crate::token::{Material, ObjectKind, Selector, TokenConfig, softhsm};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Token, database, audit log, and one node on them.
+struct Bench {
+    token: Arc<Token>,
+    store: Arc<Store>,
+    audit: Arc<Audit>,
+    time: Arc<AtomicI64>,
+    account: AccountId,
+    keys: Keys,
+}
+
+impl Bench {
+    fn sqlite(home: &Path) -> Self {
+        Self::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), KeyLimits::default())
+    }
+
+    fn on(home: &Path, url: &str, limits: KeyLimits) -> Self {
+        let pin = || Pin::new("1234".to_owned());
+        let module = softhsm::module().expect("softhsm2 is installed");
+        Token::initialise(&module, "bulla test", &pin(), &pin()).expect("a new token");
+        let selector = Selector::Label("bulla test".into());
+        let config = TokenConfig { module, selector, sessions: 4, session_wait: Duration::from_secs(60) };
+        let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
+        migrate::run(url).expect("a new schema");
+        let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };
+        let store = Arc::new(Store::open(options, RowKey::new(&[7; 32])).expect("the store opens"));
+        let (audit, _) =
+            Audit::open(AuditConfig::new(home.join("audit"), "audit"), NodeId::new(), Box::new(|_| Ok(vec![0; 64])))
+                .expect("the audit log opens");
+        let (audit, time) = (Arc::new(audit), Arc::new(AtomicI64::new(1_800_000_000_000)));
+        let account = AccountId::random();
+        let row = AccountRow { id: account.clone(), name: "main".into(), enabled: true, created_at: Timestamp(0) };
+        store.write("test", |tx| tx.account_insert(&row).map_err(Abort::<StoreError>::Db)).expect("an account");
+        let keys = node(&token, &store, &audit, &time, limits);
+        Self { token, store, audit, time, account, keys }
+    }
+
+    /// Another node: caches of its own on the same token and database.
+    fn node(&self, limits: KeyLimits) -> Keys {
+        node(&self.token, &self.store, &self.audit, &self.time, limits)
+    }
+
+    /// Secrets under these keys.
+    fn secrets(&self) -> Secrets {
+        let keys = Arc::new(self.node(KeyLimits::default()));
+        let (clock, servers) = (self.keys.clock.clone(), Servers::new([]));
+        let region = "cn-test".parse().expect("a region");
+        Secrets::new(Arc::clone(&self.store), keys, clock, DeploymentId::new(), region, None, servers)
+    }
+
+    fn pass(&self, ms: i64) {
+        self.time.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.time.load(Ordering::Relaxed))
+    }
+
+    /// A request of the account's root.
+    fn caller(&self) -> Caller {
+        Caller::root_of(&self.account, &self.store)
+    }
+
+    fn make(&self) -> KeyRow {
+        self.keys.create(&self.caller(), &plain()).expect("a key is made").key
+    }
+
+    fn read<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> T {
+        self.store.read("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).expect("a read")
+    }
+
+    fn write<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> T {
+        self.store.write("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).expect("a write")
+    }
+
+    fn row(&self, key: &KeyId) -> Option<KeyRow> {
+        self.read(|tx| tx.key_by_id(key))
+    }
+
+    fn versions(&self, key: &KeyId) -> Vec<KeyVersionRow> {
+        self.read(|tx| tx.key_versions_of(key))
+    }
+
+    /// Neither objects without rows nor rows without objects.
+    fn fits(&self) {
+        assert_eq!(self.keys.mismatch(&[]), Ok(Mismatch::default()));
+    }
+
+    /// Lines of the audit log that tell this action of the service.
+    fn recorded(&self, home: &Path, action: &str) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(home.join("audit/audit.jsonl")).expect("the audit log");
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        lines.filter(|line| line["action"] == action && line["principal"] == "service").collect()
+    }
+}
+
+fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, time: &Arc<AtomicI64>, limits: KeyLimits) -> Keys {
+    let clock = Clock::Fixed(Arc::clone(time));
+    let region = "cn-test".parse().expect("a region");
+    let errands = Errands::new(Arc::clone(audit), Arc::clone(store), region, NodeId::new(), clock.clone());
+    let suite = Suite::AesGcmCallerIv;
+    let sys = SysKey { token: Arc::clone(token), id: KeyVersionId::new(), suite, deployment: DeploymentId::new() };
+    Keys::new(Arc::clone(store), Arc::clone(token), Arc::new(errands), clock, suite, limits, sys)
+}
+
+/// What a version of it is on the token.
+fn aes() -> ObjectKind {
+    ObjectKind::Cmk(Material::of(KeySpec::Aes256, KeyUsage::EncryptDecrypt).expect("every token has AES"))
+}
+
+/// A key with nothing special.
+fn plain() -> NewKey {
+    NewKey {
+        spec: KeySpec::Aes256,
+        usage: KeyUsage::EncryptDecrypt,
+        origin: Origin::Service,
+        protection: ProtectionLevel::Software,
+        description: String::new(),
+        rotation_s: None,
+        tags: vec![("k".to_owned(), "v".to_owned())],
+        policy: None,
+    }
+}
+
+fn by_id(key: &KeyRow) -> KeyRef {
+    KeyRef { home: None, name: KeyName::Id(key.id.to_string()) }
+}
+
+fn context() -> Canonical {
+    Canonical::new(Purpose::DataKey).text("test")
+}
+
+#[test]
+fn half_made_keys_and_versions_are_cleared_away() {
+    isolated(softhsm::prepare, |home| {
+        let bench = Bench::sqlite(home);
+        let whole = bench.make();
+        // What a kill leaves behind at each step: rows alone, rows and object; for a new key and for a new version.
+        let mut left = Vec::new();
+        for on_token in [false, true] {
+            let (key, version) = lifecycle::rows(&bench.account, &plain(), false, bench.now());
+            bench.write(|tx| lifecycle::begin(tx, &key, &version));
+            let half = bench.make();
+            let next = bench.write(|tx| versions::begin(tx, &half, bench.now()));
+            if on_token {
+                bench.token.create(&version.id, aes()).expect("an object");
+                bench.token.create(&next.id, aes()).expect("an object");
+            }
+            left.push((key, version, half, next));
+        }
+        bench.keys.creations_sweep().expect("a sweep");
+        for (key, version, half, next) in &left {
+            assert!(bench.row(&key.id).is_some(), "its maker may still be at it");
+            assert_eq!(bench.keys.find(&bench.caller(), &by_id(key)), Err(Error::KeyNotFound));
+            assert!(bench.versions(&half.id).contains(next));
+            assert!(bench.read(|tx| tx.key_version_by_id(&version.id)).is_some());
+            let busy = bench.keys.version_create(&bench.caller(), &by_id(half));
+            assert!(matches!(busy, Err(Error::Unavailable(_))), "{busy:?}");
+        }
+        bench.pass(lifecycle::STALE_MS + 1);
+        bench.keys.creations_sweep().expect("a sweep");
+        for (key, version, half, next) in &left {
+            assert_eq!(bench.row(&key.id), None);
+            assert_eq!(bench.row(&half.id).as_ref(), Some(half));
+            assert_eq!(bench.versions(&half.id).len(), 1);
+            assert!(!bench.token.exists(&version.id).expect("a look") && !bench.token.exists(&next.id).expect("a look"));
+        }
+        assert_eq!(bench.row(&whole.id), Some(whole));
+        bench.fits();
+    });
+}
+
+#[test]
+fn who_was_taken_for_dead_makes_nothing() {
+    isolated(softhsm::prepare, |home| {
+        let bench = Bench::sqlite(home);
+        let key = bench.make();
+        let version = bench.write(|tx| versions::begin(tx, &key, bench.now()));
+        bench.pass(lifecycle::STALE_MS + 1);
+        // The sweep takes the row over while its maker, which only was slow, is about to make it ready.
+        bench.keys.creations_sweep().expect("a sweep");
+        let caller = bench.caller();
+        let late = bench.keys.version_finish(&key, &version, crate::errand::Author::Caller(&caller));
+        assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
+        assert_eq!(bench.row(&key.id).map(|k| k.primary_version), Some(key.primary_version));
+        bench.fits();
+        // What is ready is never cleared away, whoever thinks that it failed.
+        let made = bench.versions(&key.id).remove(0);
+        bench.keys.version_fail(&made).expect("nothing to do");
+        assert!(bench.token.exists(&made.id).expect("a look"));
+    });
+}
+
+#[test]
+fn strangers_on_the_token_are_reported_and_left_alone() {
+    isolated(softhsm::prepare, |home| {
+        let bench = Bench::sqlite(home);
+        let key = bench.make();
+        let stranger = KeyVersionId::new();
+        bench.token.create(&stranger, aes()).expect("an object");
+        bench.token.destroy(&key.primary_version).expect("an accident");
+        let found = Mismatch { without_row: vec![stranger], without_object: vec![key.primary_version], half_made: vec![] };
+        assert_eq!(bench.keys.mismatch(&[]).as_ref(), Ok(&found));
+        let found = Mismatch { without_row: vec![], ..found };
+        assert_eq!(bench.keys.mismatch(&[stranger]), Ok(found), "a system key is no stranger");
+        bench.pass(DAY_MS);
+        bench.keys.creations_sweep().expect("a sweep");
+        bench.keys.deletions_sweep(10).expect("a sweep");
+        assert!(bench.token.exists(&stranger).expect("a look"));
+    });
+}
+
+#[test]
+fn quotas_bound_keys_and_aliases() {
+    isolated(softhsm::prepare, |home| {
+        let limits = KeyLimits { keys: Some(2), aliases: Some(2), uses: UseLimits::default() };
+        let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
+        let key = bench.make();
+        // Two requests race for the last place.
+        let (a, b) = std::thread::scope(|scope| {
+            let make = || bench.keys.create(&bench.caller(), &plain()).map(|made| made.key);
+            let other = scope.spawn(make);
+            (make(), other.join().expect("no panic"))
+        });
+        let (made, refused) = if a.is_ok() { (a, b) } else { (b, a) };
+        assert_eq!(refused, Err(Error::LimitExceeded));
+        let made = made.expect("one of them is made");
+        assert_eq!(bench.keys.create(&bench.caller(), &plain()).map(|d| d.key), Err(Error::LimitExceeded));
+        let alias = |name: &str| name.parse::<Alias>().expect("an alias");
+        for name in ["alias/a", "alias/b"] {
+            bench.keys.alias_create(&bench.caller(), &alias(name), &by_id(&key)).expect("an alias is made");
+        }
+        let third = |name: &str| bench.keys.alias_create(&bench.caller(), &alias(name), &by_id(&made));
+        assert_eq!(third("alias/c"), Err(Error::LimitExceeded));
+        bench.keys.alias_delete(&bench.caller(), &alias("alias/a")).expect("an alias is deleted");
+        assert_eq!(third("alias/c"), Ok(()));
+        // A key that waits for its deletion counts; one that is gone does not.
+        bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");
+        assert_eq!(bench.keys.create(&bench.caller(), &plain()).map(|d| d.key), Err(Error::LimitExceeded));
+        bench.pass(7 * DAY_MS);
+        bench.keys.deletions_sweep(10).expect("a sweep");
+        bench.make();
+        bench.fits();
+    });
+}
