@@ -35,10 +35,10 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "inline"),
-        ["profile", what, seconds] => profile(what, Duration::from_secs(seconds.parse()?)),
+        ["profile", what, connections, seconds] => profile(what, connections.parse()?, Duration::from_secs(seconds.parse()?)),
         ["--quick"] => bench(&Plan { stored: [200, 1_000], time: Duration::from_millis(500), runs: 3 }),
         [] => bench(&Plan { stored: [1_000, 100_000], time: Duration::from_secs(3), runs: 3 }),
-        _ => Err("usage: bulla-bench [--quick | profile read|create SECONDS]".into()),
+        _ => Err("usage: bulla-bench [--quick | profile read|create CONNECTIONS SECONDS]".into()),
     }
 }
 
@@ -181,14 +181,14 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
     print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))
 }
 
-/// Keeps Bulla alone busy over 32 connections, for a profiler to look at.
-fn profile(what: &str, time: Duration) -> Result<(), Failure> {
+/// Keeps Bulla alone busy, for a profiler to look at.
+fn profile(what: &str, connections: usize, time: Duration) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let mut bulla = Side::new(Program::bulla(&folder.path().join("bulla")));
     bulla.fill(1_000)?;
     print(&format!("process {}", bulla.program.pid()?))?;
     let what = if what == "read" { What::Read { among: 1_000 } } else { What::Create };
-    let outcome = bulla.run(what, 32, time)?;
+    let outcome = bulla.run(what, connections, time)?;
     print(&cell(&outcome))
 }
 

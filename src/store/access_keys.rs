@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AccessKeyId, AccountId, UserId};
 use crate::integrity::Sealed;
 use crate::kinds::Suite;
+use crate::store::connection::either;
 use crate::store::schema::access_keys;
 use crate::store::{StoreError, Tx};
 
@@ -55,9 +56,10 @@ impl Tx<'_> {
     /// `Conflict` when its id is taken, or its account or user does not exist.
     pub fn access_key_insert(&mut self, row: &AccessKeyRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(AccessKeyRow::TABLE, |conn| {
-            insert_into(access_keys::table).values((row, access_keys::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            AccessKeyRow::TABLE,
+            either!(|conn| { insert_into(access_keys::table).values((row, access_keys::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -67,7 +69,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn access_key_by_id(&mut self, id: &AccessKeyId) -> Result<Option<AccessKeyRow>, StoreError> {
         let query = access_keys::table.find(id);
-        self.one(|conn| query.select((AccessKeyRow::as_select(), access_keys::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((AccessKeyRow::as_select(), access_keys::mac)).get_result(conn).optional()))
     }
 
     /// The access keys of a user, or of the account's root, oldest first.
@@ -75,14 +77,15 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when a row does not verify.
     pub fn access_keys_of(&mut self, account: &AccountId, user: Option<&UserId>) -> Result<Vec<AccessKeyRow>, StoreError> {
-        let of_account = access_keys::table
-            .filter(access_keys::account_id.eq(account))
-            .order((access_keys::created_at, access_keys::id))
-            .select((AccessKeyRow::as_select(), access_keys::mac));
-        match user {
-            Some(user) => self.all(|conn| of_account.filter(access_keys::user_id.eq(user)).load(conn)),
-            None => self.all(|conn| of_account.filter(access_keys::user_id.is_null()).load(conn)),
-        }
+        let of_account =
+            access_keys::table.filter(access_keys::account_id.eq(account)).order((access_keys::created_at, access_keys::id));
+        self.all(either!(|conn| {
+            let of_account = of_account.select((AccessKeyRow::as_select(), access_keys::mac));
+            match user {
+                Some(user) => of_account.filter(access_keys::user_id.eq(user)).load(conn),
+                None => of_account.filter(access_keys::user_id.is_null()).load(conn),
+            }
+        }))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -92,8 +95,10 @@ impl Tx<'_> {
     pub fn access_key_update(&mut self, old: &AccessKeyRow, new: &AccessKeyRow) -> Result<bool, StoreError> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row = access_keys::table.filter(access_keys::id.eq(&old.id)).filter(access_keys::mac.eq(&was[..]));
-        let changed =
-            self.changed(AccessKeyRow::TABLE, |conn| update(row).set((new, access_keys::mac.eq(&mac[..]))).execute(conn))?;
+        let changed = self.changed(
+            AccessKeyRow::TABLE,
+            either!(|conn| update(row).set((new, access_keys::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         if changed {
             self.identity_revision_bump()?;
         }
@@ -105,7 +110,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn access_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
-        let gone = self.changed(AccessKeyRow::TABLE, |conn| delete(access_keys::table.find(id)).execute(conn))?;
+        let gone = self.changed(AccessKeyRow::TABLE, either!(|conn| delete(access_keys::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -11,6 +11,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccessPointName, AccountId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::access_points;
 use crate::store::{StoreError, Tx};
 
@@ -49,9 +50,10 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_point_insert(&mut self, row: &AccessPointRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(AccessPointRow::TABLE, |conn| {
-            insert_into(access_points::table).values((row, access_points::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            AccessPointRow::TABLE,
+            either!(|conn| { insert_into(access_points::table).values((row, access_points::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -65,7 +67,7 @@ impl Tx<'_> {
         name: &AccessPointName,
     ) -> Result<Option<AccessPointRow>, StoreError> {
         let query = access_points::table.find((account, name));
-        self.one(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).get_result(conn).optional()))
     }
 
     /// A page of an account's, by name.
@@ -83,7 +85,7 @@ impl Tx<'_> {
             .order(access_points::name)
             .offset(offset)
             .limit(limit);
-        self.all(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).load(conn))
+        self.all(either!(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).load(conn)))
     }
 
     /// How many [`Tx::access_points_page`] goes through.
@@ -92,7 +94,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn access_point_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = access_points::table.filter(access_points::account_id.eq(account));
-        self.run(AccessPointRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(AccessPointRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -105,8 +107,10 @@ impl Tx<'_> {
             .filter(access_points::account_id.eq(&old.account_id))
             .filter(access_points::name.eq(&old.name))
             .filter(access_points::mac.eq(&was[..]));
-        let changed =
-            self.changed(AccessPointRow::TABLE, |conn| update(row).set((new, access_points::mac.eq(&mac[..]))).execute(conn))?;
+        let changed = self.changed(
+            AccessPointRow::TABLE,
+            either!(|conn| update(row).set((new, access_points::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         if changed {
             self.identity_revision_bump()?;
         }
@@ -119,7 +123,7 @@ impl Tx<'_> {
     /// `Conflict` while another row refers to it.
     pub fn access_point_delete(&mut self, account: &AccountId, name: &AccessPointName) -> Result<bool, StoreError> {
         let row = access_points::table.find((account, name));
-        let gone = self.changed(AccessPointRow::TABLE, |conn| delete(row).execute(conn))?;
+        let gone = self.changed(AccessPointRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

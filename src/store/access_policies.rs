@@ -11,6 +11,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccessPolicyName, AccountId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::access_policies;
 use crate::store::{StoreError, Tx};
 
@@ -58,9 +59,12 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_policy_insert(&mut self, row: &AccessPolicyRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(AccessPolicyRow::TABLE, |conn| {
-            insert_into(access_policies::table).values((row, access_policies::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            AccessPolicyRow::TABLE,
+            either!(|conn| {
+                insert_into(access_policies::table).values((row, access_policies::mac.eq(&mac[..]))).execute(conn)
+            }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -74,7 +78,7 @@ impl Tx<'_> {
         name: &AccessPolicyName,
     ) -> Result<Option<AccessPolicyRow>, StoreError> {
         let query = access_policies::table.find((account, name));
-        self.one(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).get_result(conn).optional()))
     }
 
     /// A page of an account's, by name.
@@ -92,7 +96,7 @@ impl Tx<'_> {
             .order(access_policies::name)
             .offset(offset)
             .limit(limit);
-        self.all(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).load(conn))
+        self.all(either!(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).load(conn)))
     }
 
     /// How many [`Tx::access_policies_page`] goes through.
@@ -101,7 +105,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn access_policy_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = access_policies::table.filter(access_policies::account_id.eq(account));
-        self.run(AccessPolicyRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(AccessPolicyRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -114,8 +118,10 @@ impl Tx<'_> {
             .filter(access_policies::account_id.eq(&old.account_id))
             .filter(access_policies::name.eq(&old.name))
             .filter(access_policies::mac.eq(&was[..]));
-        let changed = self
-            .changed(AccessPolicyRow::TABLE, |conn| update(row).set((new, access_policies::mac.eq(&mac[..]))).execute(conn))?;
+        let changed = self.changed(
+            AccessPolicyRow::TABLE,
+            either!(|conn| update(row).set((new, access_policies::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         if changed {
             self.identity_revision_bump()?;
         }
@@ -128,7 +134,7 @@ impl Tx<'_> {
     /// `Conflict` while another row refers to it.
     pub fn access_policy_delete(&mut self, account: &AccountId, name: &AccessPolicyName) -> Result<bool, StoreError> {
         let row = access_policies::table.find((account, name));
-        let gone = self.changed(AccessPolicyRow::TABLE, |conn| delete(row).execute(conn))?;
+        let gone = self.changed(AccessPolicyRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -9,6 +9,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::AccountId;
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::{accounts, identity_revision};
 use crate::store::{StoreError, Tx};
 
@@ -40,7 +41,10 @@ impl Tx<'_> {
     /// # Errors
     /// As any read.
     pub fn identity_revision(&mut self) -> Result<i64, StoreError> {
-        self.run("identity_revision", |conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn))
+        self.run(
+            "identity_revision",
+            either!(|conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn)),
+        )
     }
 
     /// Raises the revision; every change of accounts, users, access keys and policies does so by itself.
@@ -50,7 +54,7 @@ impl Tx<'_> {
     pub fn identity_revision_bump(&mut self) -> Result<(), StoreError> {
         let row = identity_revision::table.find(1);
         let raised = identity_revision::value.eq(identity_revision::value + 1);
-        if self.changed("identity_revision", |conn| update(row).set(raised).execute(conn))? {
+        if self.changed("identity_revision", either!(|conn| update(row).set(raised).execute(conn)))? {
             Ok(())
         } else {
             Err(StoreError::Corrupt { table: "identity_revision", detail: "its row is missing".to_owned() })
@@ -63,9 +67,10 @@ impl Tx<'_> {
     /// `Conflict` when its id or name is taken.
     pub fn account_insert(&mut self, row: &AccountRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(AccountRow::TABLE, |conn| {
-            insert_into(accounts::table).values((row, accounts::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            AccountRow::TABLE,
+            either!(|conn| { insert_into(accounts::table).values((row, accounts::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -75,7 +80,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn account_by_id(&mut self, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
         let query = accounts::table.find(id);
-        self.one(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional()))
     }
 
     /// The account with this name.
@@ -84,7 +89,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn account_by_name(&mut self, name: &str) -> Result<Option<AccountRow>, StoreError> {
         let query = accounts::table.filter(accounts::name.eq(name));
-        self.one(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional()))
     }
 
     /// All accounts, by name.
@@ -93,7 +98,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn accounts(&mut self) -> Result<Vec<AccountRow>, StoreError> {
         let query = accounts::table.order(accounts::name);
-        self.all(|conn| query.select((AccountRow::as_select(), accounts::mac)).load(conn))
+        self.all(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).load(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -104,7 +109,7 @@ impl Tx<'_> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row = accounts::table.filter(accounts::id.eq(&old.id)).filter(accounts::mac.eq(&was[..]));
         let changed =
-            self.changed(AccountRow::TABLE, |conn| update(row).set((new, accounts::mac.eq(&mac[..]))).execute(conn))?;
+            self.changed(AccountRow::TABLE, either!(|conn| update(row).set((new, accounts::mac.eq(&mac[..]))).execute(conn)))?;
         if changed {
             self.identity_revision_bump()?;
         }
@@ -116,7 +121,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while other rows need it.
     pub fn account_delete(&mut self, id: &AccountId) -> Result<bool, StoreError> {
-        let gone = self.changed(AccountRow::TABLE, |conn| delete(accounts::table.find(id)).execute(conn))?;
+        let gone = self.changed(AccountRow::TABLE, either!(|conn| delete(accounts::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

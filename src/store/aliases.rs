@@ -9,6 +9,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, Alias, KeyId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::aliases;
 use crate::store::{StoreError, Tx};
 
@@ -42,7 +43,10 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such key.
     pub fn alias_insert(&mut self, row: &AliasRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(AliasRow::TABLE, |conn| insert_into(aliases::table).values((row, aliases::mac.eq(&mac[..]))).execute(conn))?;
+        self.run(
+            AliasRow::TABLE,
+            either!(|conn| insert_into(aliases::table).values((row, aliases::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         Ok(())
     }
 
@@ -52,7 +56,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn alias_by_name(&mut self, account: &AccountId, name: &Alias) -> Result<Option<AliasRow>, StoreError> {
         let query = aliases::table.find((account, name));
-        self.one(|conn| query.select((AliasRow::as_select(), aliases::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).get_result(conn).optional()))
     }
 
     /// A page of the aliases of a key, by name.
@@ -61,7 +65,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn aliases_of_key(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
         let query = aliases::table.filter(aliases::key_id.eq(key)).order(aliases::name).offset(offset).limit(limit);
-        self.all(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn))
+        self.all(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)))
     }
 
     /// How many aliases a key has.
@@ -70,7 +74,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn alias_count_of_key(&mut self, key: &KeyId) -> Result<i64, StoreError> {
         let query = aliases::table.filter(aliases::key_id.eq(key));
-        self.run(AliasRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(AliasRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Deletes all aliases of a key.
@@ -78,7 +82,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn aliases_delete_of_key(&mut self, key: &KeyId) -> Result<(), StoreError> {
-        self.run(AliasRow::TABLE, |conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)).map(drop)
+        self.run(AliasRow::TABLE, either!(|conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)))
+            .map(drop)
     }
 
     /// A page of the aliases of an account, by name.
@@ -87,7 +92,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn aliases_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
         let query = aliases::table.filter(aliases::account_id.eq(account)).order(aliases::name).offset(offset).limit(limit);
-        self.all(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn))
+        self.all(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)))
     }
 
     /// How many aliases an account has.
@@ -96,7 +101,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn alias_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = aliases::table.filter(aliases::account_id.eq(account));
-        self.run(AliasRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(AliasRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -109,7 +114,8 @@ impl Tx<'_> {
             .filter(aliases::account_id.eq(&old.account_id))
             .filter(aliases::name.eq(&old.name))
             .filter(aliases::mac.eq(&was[..]));
-        let changed = self.changed(AliasRow::TABLE, |conn| update(row).set((new, aliases::mac.eq(&mac[..]))).execute(conn))?;
+        let changed =
+            self.changed(AliasRow::TABLE, either!(|conn| update(row).set((new, aliases::mac.eq(&mac[..]))).execute(conn)))?;
         Ok(changed)
     }
 
@@ -118,7 +124,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn alias_delete(&mut self, account: &AccountId, name: &Alias) -> Result<bool, StoreError> {
-        let gone = self.changed(AliasRow::TABLE, |conn| delete(aliases::table.find((account, name))).execute(conn))?;
+        let gone = self.changed(AliasRow::TABLE, either!(|conn| delete(aliases::table.find((account, name))).execute(conn)))?;
         Ok(gone)
     }
 }

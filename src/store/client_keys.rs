@@ -9,6 +9,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccessKeyId, AccessPointName, AccountId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::client_keys;
 use crate::store::{StoreError, Tx};
 
@@ -53,9 +54,10 @@ impl Tx<'_> {
     /// `Conflict` when its id is taken, or there is no such access point.
     pub fn client_key_insert(&mut self, row: &ClientKeyRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(ClientKeyRow::TABLE, |conn| {
-            insert_into(client_keys::table).values((row, client_keys::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            ClientKeyRow::TABLE,
+            either!(|conn| { insert_into(client_keys::table).values((row, client_keys::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -65,7 +67,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn client_key_by_id(&mut self, id: &AccessKeyId) -> Result<Option<ClientKeyRow>, StoreError> {
         let query = client_keys::table.find(id);
-        self.one(|conn| query.select((ClientKeyRow::as_select(), client_keys::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((ClientKeyRow::as_select(), client_keys::mac)).get_result(conn).optional()))
     }
 
     /// The client keys of an account, or of one of its access points, oldest first.
@@ -77,14 +79,15 @@ impl Tx<'_> {
         account: &AccountId,
         access_point: Option<&AccessPointName>,
     ) -> Result<Vec<ClientKeyRow>, StoreError> {
-        let of_account = client_keys::table
-            .filter(client_keys::account_id.eq(account))
-            .order((client_keys::created_at, client_keys::id))
-            .select((ClientKeyRow::as_select(), client_keys::mac));
-        match access_point {
-            Some(name) => self.all(|conn| of_account.filter(client_keys::access_point.eq(name)).load(conn)),
-            None => self.all(|conn| of_account.load(conn)),
-        }
+        let of_account =
+            client_keys::table.filter(client_keys::account_id.eq(account)).order((client_keys::created_at, client_keys::id));
+        self.all(either!(|conn| {
+            let of_account = of_account.select((ClientKeyRow::as_select(), client_keys::mac));
+            match access_point {
+                Some(name) => of_account.filter(client_keys::access_point.eq(name)).load(conn),
+                None => of_account.load(conn),
+            }
+        }))
     }
 
     /// Deletes a client key; false when there is none.
@@ -92,7 +95,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn client_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
-        let gone = self.changed(ClientKeyRow::TABLE, |conn| delete(client_keys::table.find(id)).execute(conn))?;
+        let gone = self.changed(ClientKeyRow::TABLE, either!(|conn| delete(client_keys::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{ImportAlgorithm, Suite};
+use crate::store::connection::either;
 use crate::store::schema::import_parameters;
 use crate::store::{StoreError, Tx};
 
@@ -61,9 +62,12 @@ impl Tx<'_> {
     /// `Conflict` when its id is taken.
     pub fn import_parameters_insert(&mut self, row: &ImportParametersRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(ImportParametersRow::TABLE, |conn| {
-            insert_into(import_parameters::table).values((row, import_parameters::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            ImportParametersRow::TABLE,
+            either!(|conn| {
+                insert_into(import_parameters::table).values((row, import_parameters::mac.eq(&mac[..]))).execute(conn)
+            }),
+        )?;
         Ok(())
     }
 
@@ -73,7 +77,10 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn import_parameters_by_id(&mut self, id: &KeyVersionId) -> Result<Option<ImportParametersRow>, StoreError> {
         let query = import_parameters::table.find(id);
-        self.one(|conn| query.select((ImportParametersRow::as_select(), import_parameters::mac)).first(conn).optional())
+        self.one(either!(|conn| query
+            .select((ImportParametersRow::as_select(), import_parameters::mac))
+            .get_result(conn)
+            .optional()))
     }
 
     /// How many pairs a key has, expired ones that were not swept yet included.
@@ -82,7 +89,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn import_parameters_count(&mut self, key: &KeyId) -> Result<i64, StoreError> {
         let query = import_parameters::table.filter(import_parameters::key_id.eq(key));
-        self.run(ImportParametersRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(ImportParametersRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// The ids of all pairs.
@@ -90,7 +97,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any read.
     pub fn import_parameters_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
-        self.run(ImportParametersRow::TABLE, |conn| import_parameters::table.select(import_parameters::id).load(conn))
+        self.run(ImportParametersRow::TABLE, either!(|conn| import_parameters::table.select(import_parameters::id).load(conn)))
     }
 
     /// Pairs whose day is over, the longest first.
@@ -102,7 +109,7 @@ impl Tx<'_> {
             .filter(import_parameters::expires_at.le(now))
             .order((import_parameters::expires_at, import_parameters::id))
             .limit(limit);
-        self.all(|conn| query.select((ImportParametersRow::as_select(), import_parameters::mac)).load(conn))
+        self.all(either!(|conn| query.select((ImportParametersRow::as_select(), import_parameters::mac)).load(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -117,9 +124,10 @@ impl Tx<'_> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row =
             import_parameters::table.filter(import_parameters::id.eq(&old.id)).filter(import_parameters::mac.eq(&was[..]));
-        self.changed(ImportParametersRow::TABLE, |conn| {
-            update(row).set((new, import_parameters::mac.eq(&mac[..]))).execute(conn)
-        })
+        self.changed(
+            ImportParametersRow::TABLE,
+            either!(|conn| { update(row).set((new, import_parameters::mac.eq(&mac[..]))).execute(conn) }),
+        )
     }
 
     /// Deletes a pair; false when there is none.
@@ -127,6 +135,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn import_parameters_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(ImportParametersRow::TABLE, |conn| delete(import_parameters::table.find(id)).execute(conn))
+        self.changed(ImportParametersRow::TABLE, either!(|conn| delete(import_parameters::table.find(id)).execute(conn)))
     }
 }

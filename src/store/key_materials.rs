@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::MaterialState;
+use crate::store::connection::either;
 use crate::store::schema::key_materials;
 use crate::store::{StoreError, Tx};
 
@@ -49,9 +50,10 @@ impl Tx<'_> {
     /// `Conflict` when the version has one, or there is no such key.
     pub fn key_material_insert(&mut self, row: &KeyMaterialRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(KeyMaterialRow::TABLE, |conn| {
-            insert_into(key_materials::table).values((row, key_materials::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            KeyMaterialRow::TABLE,
+            either!(|conn| { insert_into(key_materials::table).values((row, key_materials::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         Ok(())
     }
 
@@ -61,7 +63,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_material_by_version(&mut self, version: &KeyVersionId) -> Result<Option<KeyMaterialRow>, StoreError> {
         let query = key_materials::table.find(version);
-        self.one(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).get_result(conn).optional()))
     }
 
     /// Material that has been on its way to or off the token since before this time, oldest first.
@@ -74,7 +76,7 @@ impl Tx<'_> {
             .filter(key_materials::changed_at.lt(time))
             .order((key_materials::changed_at, key_materials::key_version_id))
             .limit(limit);
-        self.all(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).load(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -86,7 +88,10 @@ impl Tx<'_> {
         let row = key_materials::table
             .filter(key_materials::key_version_id.eq(&old.key_version_id))
             .filter(key_materials::mac.eq(&was[..]));
-        self.changed(KeyMaterialRow::TABLE, |conn| update(row).set((new, key_materials::mac.eq(&mac[..]))).execute(conn))
+        self.changed(
+            KeyMaterialRow::TABLE,
+            either!(|conn| update(row).set((new, key_materials::mac.eq(&mac[..]))).execute(conn)),
+        )
     }
 
     /// Deletes the row of a version, as if nothing had ever been imported; false when there is none.
@@ -94,7 +99,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_material_delete(&mut self, version: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(KeyMaterialRow::TABLE, |conn| delete(key_materials::table.find(version)).execute(conn))
+        self.changed(KeyMaterialRow::TABLE, either!(|conn| delete(key_materials::table.find(version)).execute(conn)))
     }
 
     /// Deletes what is known of a key's material.
@@ -103,6 +108,6 @@ impl Tx<'_> {
     /// As any write.
     pub fn key_materials_delete(&mut self, key: &KeyId) -> Result<(), StoreError> {
         let rows = key_materials::table.filter(key_materials::key_id.eq(key));
-        self.run(KeyMaterialRow::TABLE, |conn| delete(rows).execute(conn)).map(drop)
+        self.run(KeyMaterialRow::TABLE, either!(|conn| delete(rows).execute(conn))).map(drop)
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::KeyId;
 use crate::integrity::Sealed;
 use crate::kinds::KeyState;
+use crate::store::connection::either;
 use crate::store::schema::{key_rotations, keys};
 use crate::store::{KeyRow, StoreError, Tx};
 
@@ -43,8 +44,8 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when the row does not verify.
     pub fn key_rotation(&mut self, key: &KeyId) -> Result<Option<KeyRotationRow>, StoreError> {
-        let query = key_rotations::table.find(key).select((KeyRotationRow::as_select(), key_rotations::mac));
-        self.one(|conn| query.first(conn).optional())
+        let query = key_rotations::table.find(key);
+        self.one(either!(|conn| query.select((KeyRotationRow::as_select(), key_rotations::mac)).get_result(conn).optional()))
     }
 
     /// Sets a key's rotation, whatever it was.
@@ -55,10 +56,11 @@ impl Tx<'_> {
         let mac = self.mac(row);
         let values = (row, key_rotations::mac.eq(&mac[..]));
         let there = key_rotations::table.find(&row.key_id);
-        if self.changed(KeyRotationRow::TABLE, |conn| update(there).set(values).execute(conn))? {
+        if self.changed(KeyRotationRow::TABLE, either!(|conn| update(there).set(values).execute(conn)))? {
             return Ok(());
         }
-        self.run(KeyRotationRow::TABLE, |conn| insert_into(key_rotations::table).values(values).execute(conn)).map(drop)
+        self.run(KeyRotationRow::TABLE, either!(|conn| insert_into(key_rotations::table).values(values).execute(conn)))
+            .map(drop)
     }
 
     /// Ends a key's rotation; false when there was none.
@@ -66,7 +68,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_rotation_delete(&mut self, key: &KeyId) -> Result<bool, StoreError> {
-        self.changed(KeyRotationRow::TABLE, |conn| delete(key_rotations::table.find(key)).execute(conn))
+        self.changed(KeyRotationRow::TABLE, either!(|conn| delete(key_rotations::table.find(key)).execute(conn)))
     }
 
     /// Enabled keys whose next version is due, the longest due first.
@@ -80,6 +82,6 @@ impl Tx<'_> {
             .filter(keys::state.eq(KeyState::Enabled))
             .order((key_rotations::due_at, keys::id))
             .limit(limit);
-        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{KeyState, Origin};
+use crate::store::connection::either;
 use crate::store::schema::{key_versions, keys};
 use crate::store::{StoreError, Tx};
 
@@ -48,9 +49,10 @@ impl Tx<'_> {
     /// `Conflict` when its id is taken, there is no such key, or the key has another version in the making.
     pub fn key_version_insert(&mut self, row: &KeyVersionRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(KeyVersionRow::TABLE, |conn| {
-            insert_into(key_versions::table).values((row, key_versions::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            KeyVersionRow::TABLE,
+            either!(|conn| { insert_into(key_versions::table).values((row, key_versions::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         Ok(())
     }
 
@@ -60,7 +62,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_version_by_id(&mut self, id: &KeyVersionId) -> Result<Option<KeyVersionRow>, StoreError> {
         let query = key_versions::table.find(id);
-        self.one(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).get_result(conn).optional()))
     }
 
     /// All versions of a key, oldest first, with the one in the making.
@@ -70,7 +72,7 @@ impl Tx<'_> {
     pub fn key_versions_of(&mut self, key: &KeyId) -> Result<Vec<KeyVersionRow>, StoreError> {
         let query =
             key_versions::table.filter(key_versions::key_id.eq(key)).order((key_versions::created_at, key_versions::id));
-        self.all(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
     }
 
     /// A page of the ready versions of a key, oldest first.
@@ -84,7 +86,7 @@ impl Tx<'_> {
             .order((key_versions::created_at, key_versions::id))
             .offset(offset)
             .limit(limit);
-        self.all(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
     }
 
     /// How many ready versions a key has.
@@ -93,7 +95,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn key_version_count(&mut self, key: &KeyId) -> Result<i64, StoreError> {
         let query = key_versions::table.filter(key_versions::key_id.eq(key)).filter(key_versions::ready);
-        self.run(KeyVersionRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(KeyVersionRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Versions whose making began before this time and did not end, oldest first.
@@ -105,7 +107,7 @@ impl Tx<'_> {
             .filter(key_versions::ready.eq(false))
             .filter(key_versions::created_at.lt(time))
             .order((key_versions::created_at, key_versions::id));
-        self.all(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
     }
 
     /// Every version of every key: its id, whether it is ready, the state and the origin of its key.
@@ -115,7 +117,7 @@ impl Tx<'_> {
     pub fn key_version_ids(&mut self) -> Result<Vec<(KeyVersionId, bool, KeyState, Origin)>, StoreError> {
         let all = key_versions::table.inner_join(keys::table);
         let columns = (key_versions::id, key_versions::ready, keys::state, keys::origin);
-        self.run(KeyVersionRow::TABLE, |conn| all.select(columns).load(conn))
+        self.run(KeyVersionRow::TABLE, either!(|conn| all.select(columns).load(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same id; false when the row is not `old` any more.
@@ -125,7 +127,7 @@ impl Tx<'_> {
     pub fn key_version_update(&mut self, old: &KeyVersionRow, new: &KeyVersionRow) -> Result<bool, StoreError> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row = key_versions::table.filter(key_versions::id.eq(&old.id)).filter(key_versions::mac.eq(&was[..]));
-        self.changed(KeyVersionRow::TABLE, |conn| update(row).set((new, key_versions::mac.eq(&mac[..]))).execute(conn))
+        self.changed(KeyVersionRow::TABLE, either!(|conn| update(row).set((new, key_versions::mac.eq(&mac[..]))).execute(conn)))
     }
 
     /// Deletes a version; false when there is none.
@@ -133,6 +135,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_version_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(KeyVersionRow::TABLE, |conn| delete(key_versions::table.find(id)).execute(conn))
+        self.changed(KeyVersionRow::TABLE, either!(|conn| delete(key_versions::table.find(id)).execute(conn)))
     }
 }

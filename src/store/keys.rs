@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, KeyVersionId};
 use crate::integrity::Sealed;
 use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::store::connection::either;
 use crate::store::schema::{default_keys, keys};
 use crate::store::{StoreError, Tagged, Tx};
 
@@ -109,7 +110,7 @@ impl Tx<'_> {
     /// `Conflict` when its id is taken, or there is no such account.
     pub fn key_insert(&mut self, row: &KeyRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(KeyRow::TABLE, |conn| insert_into(keys::table).values((row, keys::mac.eq(&mac[..]))).execute(conn))?;
+        self.run(KeyRow::TABLE, either!(|conn| insert_into(keys::table).values((row, keys::mac.eq(&mac[..]))).execute(conn)))?;
         Ok(())
     }
 
@@ -119,7 +120,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_by_id(&mut self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
         let query = keys::table.find(id);
-        self.one(|conn| query.select((KeyRow::as_select(), keys::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).get_result(conn).optional()))
     }
 
     /// Keys whose time of destruction has come, and those whose destruction has begun; the longest due first.
@@ -128,7 +129,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn keys_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
         let query = keys::table.filter(keys::delete_at.le(now)).order((keys::delete_at, keys::id)).limit(limit);
-        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
     }
 
     /// Keys whose material has expired, the longest expired first.
@@ -138,7 +139,7 @@ impl Tx<'_> {
     pub fn keys_expired(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
         let query =
             keys::table.filter(keys::material_expires_at.le(now)).order((keys::material_expires_at, keys::id)).limit(limit);
-        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -148,7 +149,8 @@ impl Tx<'_> {
     pub fn key_update(&mut self, old: &KeyRow, new: &KeyRow) -> Result<bool, StoreError> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row = keys::table.filter(keys::id.eq(&old.id)).filter(keys::mac.eq(&was[..]));
-        let changed = self.changed(KeyRow::TABLE, |conn| update(row).set((new, keys::mac.eq(&mac[..]))).execute(conn))?;
+        let changed =
+            self.changed(KeyRow::TABLE, either!(|conn| update(row).set((new, keys::mac.eq(&mac[..]))).execute(conn)))?;
         Ok(changed)
     }
 
@@ -160,10 +162,10 @@ impl Tx<'_> {
         self.key_materials_delete(id)?;
         self.tags_delete(Tagged::Key(*id))?;
         let owner = keys::table.find(id).select(keys::account_id);
-        if let Some(owner) = self.run(KeyRow::TABLE, |conn| owner.first::<AccountId>(conn).optional())? {
+        if let Some(owner) = self.run(KeyRow::TABLE, either!(|conn| owner.get_result::<AccountId>(conn).optional()))? {
             self.resource_policy_delete(&owner, &format!("key/{id}"))?;
         }
-        self.changed(KeyRow::TABLE, |conn| delete(keys::table.find(id)).execute(conn))
+        self.changed(KeyRow::TABLE, either!(|conn| delete(keys::table.find(id)).execute(conn)))
     }
 
     /// The default key of an account.
@@ -171,8 +173,11 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when the row does not verify.
     pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyId>, StoreError> {
-        let query = default_keys::table.find(account).select((DefaultKeyRow::as_select(), default_keys::mac));
-        Ok(self.one(|conn| query.get_result(conn).optional())?.map(|row: DefaultKeyRow| row.key_id))
+        let query = default_keys::table.find(account);
+        let row = self.one(either!(|conn| {
+            query.select((DefaultKeyRow::as_select(), default_keys::mac)).get_result(conn).optional()
+        }))?;
+        Ok(row.map(|row| row.key_id))
     }
 
     /// Makes a key the default of an account that has none.
@@ -183,7 +188,7 @@ impl Tx<'_> {
         let row = DefaultKeyRow { account_id: account.clone(), key_id: *key };
         let mac = self.mac(&row);
         let values = (&row, default_keys::mac.eq(&mac[..]));
-        self.run(DefaultKeyRow::TABLE, |conn| insert_into(default_keys::table).values(values).execute(conn)).map(drop)
+        self.run(DefaultKeyRow::TABLE, either!(|conn| insert_into(default_keys::table).values(values).execute(conn))).map(drop)
     }
 
     /// Takes an account's default away if it is this key; false when it is not.
@@ -192,6 +197,6 @@ impl Tx<'_> {
     /// As any write.
     pub fn default_key_delete(&mut self, account: &AccountId, key: &KeyId) -> Result<bool, StoreError> {
         let row = default_keys::table.find(account).filter(default_keys::key_id.eq(key));
-        self.changed(DefaultKeyRow::TABLE, |conn| delete(row).execute(conn))
+        self.changed(DefaultKeyRow::TABLE, either!(|conn| delete(row).execute(conn)))
     }
 }

@@ -7,6 +7,7 @@ use diesel::{insert_into, update};
 
 use crate::clock::Timestamp;
 use crate::ids::NodeId;
+use crate::store::connection::either;
 use crate::store::schema::leases;
 use crate::store::{StoreError, Tx};
 
@@ -20,14 +21,14 @@ impl Tx<'_> {
     pub fn lease_take(&mut self, name: &str, holder: &NodeId, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let row = leases::table.find(name);
         let query = row.select((leases::holder, leases::until));
-        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, |conn| query.get_result(conn).optional())?;
+        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, either!(|conn| query.get_result(conn).optional()))?;
         let values = (leases::holder.eq(holder), leases::until.eq(until));
         match held {
             Some((other, end)) if other != *holder && end > now => Ok(false),
-            Some(_) => self.changed(TABLE, |conn| update(row).set(values).execute(conn)),
+            Some(_) => self.changed(TABLE, either!(|conn| update(row).set(values).execute(conn))),
             None => {
                 let values = (leases::name.eq(name), values.0, values.1);
-                let inserted = self.run(TABLE, |conn| insert_into(leases::table).values(values).execute(conn));
+                let inserted = self.run(TABLE, either!(|conn| insert_into(leases::table).values(values).execute(conn)));
                 match inserted {
                     Ok(_) => Ok(true),
                     // Another node was faster; the next attempt sees its row.

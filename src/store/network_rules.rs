@@ -11,6 +11,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, NetworkRuleName};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::network_rules;
 use crate::store::{StoreError, Tx};
 
@@ -49,9 +50,10 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn network_rule_insert(&mut self, row: &NetworkRuleRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(NetworkRuleRow::TABLE, |conn| {
-            insert_into(network_rules::table).values((row, network_rules::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            NetworkRuleRow::TABLE,
+            either!(|conn| { insert_into(network_rules::table).values((row, network_rules::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -65,7 +67,7 @@ impl Tx<'_> {
         name: &NetworkRuleName,
     ) -> Result<Option<NetworkRuleRow>, StoreError> {
         let query = network_rules::table.find((account, name));
-        self.one(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).get_result(conn).optional()))
     }
 
     /// A page of an account's, by name.
@@ -83,7 +85,7 @@ impl Tx<'_> {
             .order(network_rules::name)
             .offset(offset)
             .limit(limit);
-        self.all(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).load(conn))
+        self.all(either!(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).load(conn)))
     }
 
     /// How many [`Tx::network_rules_page`] goes through.
@@ -92,7 +94,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn network_rule_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = network_rules::table.filter(network_rules::account_id.eq(account));
-        self.run(NetworkRuleRow::TABLE, |conn| query.count().get_result(conn))
+        self.run(NetworkRuleRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -105,8 +107,10 @@ impl Tx<'_> {
             .filter(network_rules::account_id.eq(&old.account_id))
             .filter(network_rules::name.eq(&old.name))
             .filter(network_rules::mac.eq(&was[..]));
-        let changed =
-            self.changed(NetworkRuleRow::TABLE, |conn| update(row).set((new, network_rules::mac.eq(&mac[..]))).execute(conn))?;
+        let changed = self.changed(
+            NetworkRuleRow::TABLE,
+            either!(|conn| update(row).set((new, network_rules::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         if changed {
             self.identity_revision_bump()?;
         }
@@ -119,7 +123,7 @@ impl Tx<'_> {
     /// `Conflict` while another row refers to it.
     pub fn network_rule_delete(&mut self, account: &AccountId, name: &NetworkRuleName) -> Result<bool, StoreError> {
         let row = network_rules::table.find((account, name));
-        let gone = self.changed(NetworkRuleRow::TABLE, |conn| delete(row).execute(conn))?;
+        let gone = self.changed(NetworkRuleRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -9,6 +9,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, PolicyName, UserId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::{policies, policy_attachments};
 use crate::store::{StoreError, Tx};
 
@@ -66,9 +67,10 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn policy_insert(&mut self, row: &PolicyRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(PolicyRow::TABLE, |conn| {
-            insert_into(policies::table).values((row, policies::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            PolicyRow::TABLE,
+            either!(|conn| { insert_into(policies::table).values((row, policies::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -78,7 +80,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn policy_by_name(&mut self, account: &AccountId, name: &PolicyName) -> Result<Option<PolicyRow>, StoreError> {
         let query = policies::table.find((account, name));
-        self.one(|conn| query.select((PolicyRow::as_select(), policies::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).get_result(conn).optional()))
     }
 
     /// The policies of an account, by name.
@@ -87,7 +89,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn policies_of(&mut self, account: &AccountId) -> Result<Vec<PolicyRow>, StoreError> {
         let query = policies::table.filter(policies::account_id.eq(account)).order(policies::name);
-        self.all(|conn| query.select((PolicyRow::as_select(), policies::mac)).load(conn))
+        self.all(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).load(conn)))
     }
 
     /// Deletes a policy; false when there is none. The caller has seen to it that it is attached to nobody.
@@ -95,7 +97,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn policy_delete(&mut self, account: &AccountId, name: &PolicyName) -> Result<bool, StoreError> {
-        let gone = self.changed(PolicyRow::TABLE, |conn| delete(policies::table.find((account, name))).execute(conn))?;
+        let gone =
+            self.changed(PolicyRow::TABLE, either!(|conn| delete(policies::table.find((account, name))).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }
@@ -108,9 +111,12 @@ impl Tx<'_> {
     /// `Conflict` when it is attached already, or there is no such user.
     pub fn attachment_insert(&mut self, row: &AttachmentRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(AttachmentRow::TABLE, |conn| {
-            insert_into(policy_attachments::table).values((row, policy_attachments::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            AttachmentRow::TABLE,
+            either!(|conn| {
+                insert_into(policy_attachments::table).values((row, policy_attachments::mac.eq(&mac[..]))).execute(conn)
+            }),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -122,7 +128,7 @@ impl Tx<'_> {
         let query = policy_attachments::table
             .filter(policy_attachments::user_id.eq(user))
             .order((policy_attachments::system, policy_attachments::policy_name));
-        self.all(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn))
+        self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
     }
 
     /// To whom a policy of an account is attached.
@@ -135,7 +141,7 @@ impl Tx<'_> {
             .filter(policy_attachments::policy_name.eq(name))
             .filter(policy_attachments::system.eq(false))
             .order(policy_attachments::user_id);
-        self.all(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn))
+        self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
     }
 
     /// Detaches a policy; false when it was not attached.
@@ -143,9 +149,12 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn attachment_delete(&mut self, row: &AttachmentRow) -> Result<bool, StoreError> {
-        let gone = self.changed(AttachmentRow::TABLE, |conn| {
-            delete(policy_attachments::table.find((&row.user_id, row.system, &row.policy_name))).execute(conn)
-        })?;
+        let gone = self.changed(
+            AttachmentRow::TABLE,
+            either!(|conn| {
+                delete(policy_attachments::table.find((&row.user_id, row.system, &row.policy_name))).execute(conn)
+            }),
+        )?;
         if gone {
             self.identity_revision_bump()?;
         }

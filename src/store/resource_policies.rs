@@ -10,6 +10,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::AccountId;
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::resource_policies;
 use crate::store::{StoreError, Tx};
 
@@ -46,10 +47,10 @@ impl Tx<'_> {
         let mac = self.mac(row);
         let there = resource_policies::table.find((&row.account_id, &row.resource));
         let new = (row, resource_policies::mac.eq(&mac[..]));
-        if self.changed(ResourcePolicyRow::TABLE, |conn| update(there).set(new).execute(conn))? {
+        if self.changed(ResourcePolicyRow::TABLE, either!(|conn| update(there).set(new).execute(conn)))? {
             return Ok(());
         }
-        self.run(ResourcePolicyRow::TABLE, |conn| insert_into(resource_policies::table).values(new).execute(conn))?;
+        self.run(ResourcePolicyRow::TABLE, either!(|conn| insert_into(resource_policies::table).values(new).execute(conn)))?;
         self.identity_revision_bump()
     }
 
@@ -59,7 +60,10 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn resource_policy(&mut self, account: &AccountId, resource: &str) -> Result<Option<ResourcePolicyRow>, StoreError> {
         let query = resource_policies::table.find((account, resource));
-        self.one(|conn| query.select((ResourcePolicyRow::as_select(), resource_policies::mac)).first(conn).optional())
+        self.one(either!(|conn| query
+            .select((ResourcePolicyRow::as_select(), resource_policies::mac))
+            .get_result(conn)
+            .optional()))
     }
 
     /// The resources of an account that have a policy. Only names: what a policy says is read, and verified, when it is asked.
@@ -68,7 +72,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn resources_with_policy(&mut self, account: &AccountId) -> Result<Vec<String>, StoreError> {
         let query = resource_policies::table.filter(resource_policies::account_id.eq(account));
-        self.run(ResourcePolicyRow::TABLE, |conn| query.select(resource_policies::resource).load(conn))
+        self.run(ResourcePolicyRow::TABLE, either!(|conn| query.select(resource_policies::resource).load(conn)))
     }
 
     /// Removes the policy of a resource that is gone.
@@ -77,6 +81,6 @@ impl Tx<'_> {
     /// As any write.
     pub fn resource_policy_delete(&mut self, account: &AccountId, resource: &str) -> Result<(), StoreError> {
         let row = resource_policies::table.find((account, resource));
-        self.run(ResourcePolicyRow::TABLE, |conn| delete(row).execute(conn)).map(drop)
+        self.run(ResourcePolicyRow::TABLE, either!(|conn| delete(row).execute(conn))).map(drop)
     }
 }

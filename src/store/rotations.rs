@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
 use crate::integrity::Sealed;
 use crate::kinds::SecretSubType;
+use crate::store::connection::either;
 use crate::store::schema::{rotation_accounts, rotations, secrets};
 use crate::store::{SecretRow, StoreError, Tx};
 
@@ -97,7 +98,7 @@ impl Tx<'_> {
     pub fn rotation_insert(&mut self, row: &RotationRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
         let values = (row, rotations::mac.eq(&mac[..]));
-        self.run(RotationRow::TABLE, |conn| insert_into(rotations::table).values(values).execute(conn)).map(drop)
+        self.run(RotationRow::TABLE, either!(|conn| insert_into(rotations::table).values(values).execute(conn))).map(drop)
     }
 
     /// How a secret is rotated; none for one that its owner manages.
@@ -106,7 +107,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn rotation_of(&mut self, secret: &SecretId) -> Result<Option<RotationRow>, StoreError> {
         let query = rotations::table.find(secret);
-        self.one(|conn| query.select((RotationRow::as_select(), rotations::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((RotationRow::as_select(), rotations::mac)).get_result(conn).optional()))
     }
 
     /// Secrets on which the rotation job of a node may act now, the longest due first: not those that another node is at, and of
@@ -127,9 +128,13 @@ impl Tx<'_> {
             .filter(free.assume_not_null())
             .filter(rotations::pending_id.is_not_null().or(secrets::delete_at.is_null()))
             .order(rotations::attempt_at)
-            .limit(limit)
-            .select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac));
-        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(RotationRow::TABLE, |conn| query.load(conn))?;
+            .limit(limit);
+        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(
+            RotationRow::TABLE,
+            either!(|conn| {
+                query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac)).load(conn)
+            }),
+        )?;
         let verify = |(secret, secret_mac, rotation, rotation_mac)| {
             Ok((self.verified((secret, secret_mac))?, self.verified((rotation, rotation_mac))?))
         };
@@ -142,7 +147,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn rotations_failing(&mut self) -> Result<i64, StoreError> {
         let query = rotations::table.filter(rotations::failures.gt(0)).count();
-        self.run(RotationRow::TABLE, |conn| query.get_result(conn))
+        self.run(RotationRow::TABLE, either!(|conn| query.get_result(conn)))
     }
 
     /// Puts `new` in the place of `old`; false when the row is not `old` any more.
@@ -152,7 +157,7 @@ impl Tx<'_> {
     pub fn rotation_update(&mut self, old: &RotationRow, new: &RotationRow) -> Result<bool, StoreError> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row = rotations::table.filter(rotations::secret_id.eq(&old.secret_id)).filter(rotations::mac.eq(&was[..]));
-        self.changed(RotationRow::TABLE, |conn| update(row).set((new, rotations::mac.eq(&mac[..]))).execute(conn))
+        self.changed(RotationRow::TABLE, either!(|conn| update(row).set((new, rotations::mac.eq(&mac[..]))).execute(conn)))
     }
 
     /// Gives an account to a secret.
@@ -162,7 +167,8 @@ impl Tx<'_> {
     pub fn rotation_account_insert(&mut self, row: &RotationAccountRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
         let values = (row, rotation_accounts::mac.eq(&mac[..]));
-        self.run(RotationAccountRow::TABLE, |conn| insert_into(rotation_accounts::table).values(values).execute(conn)).map(drop)
+        self.run(RotationAccountRow::TABLE, either!(|conn| insert_into(rotation_accounts::table).values(values).execute(conn)))
+            .map(drop)
     }
 
     /// Whose an account is.
@@ -175,7 +181,10 @@ impl Tx<'_> {
         name: &AccountName,
     ) -> Result<Option<RotationAccountRow>, StoreError> {
         let query = rotation_accounts::table.find((instance, name));
-        self.one(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).first(conn).optional())
+        self.one(either!(|conn| query
+            .select((RotationAccountRow::as_select(), rotation_accounts::mac))
+            .get_result(conn)
+            .optional()))
     }
 
     /// The accounts of a secret, by name.
@@ -184,6 +193,6 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn rotation_accounts_of(&mut self, secret: &SecretId) -> Result<Vec<RotationAccountRow>, StoreError> {
         let query = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(secret)).order(rotation_accounts::name);
-        self.all(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).load(conn))
+        self.all(either!(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).load(conn)))
     }
 }

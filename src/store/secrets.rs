@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::integrity::Sealed;
 use crate::kinds::{ResourceType, SecretType};
-use crate::store::connection::Backend;
+use crate::store::connection::{Backend, either};
 use crate::store::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
 use crate::store::tags::number;
 use crate::store::{StoreError, Tagged, Tx};
@@ -116,7 +116,10 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such key.
     pub fn secret_insert(&mut self, row: &SecretRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(SecretRow::TABLE, |conn| insert_into(secrets::table).values((row, secrets::mac.eq(&mac[..]))).execute(conn))?;
+        self.run(
+            SecretRow::TABLE,
+            either!(|conn| insert_into(secrets::table).values((row, secrets::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         Ok(())
     }
 
@@ -126,7 +129,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.find((account, name));
-        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional()))
     }
 
     /// The secret with this id.
@@ -135,7 +138,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.filter(secrets::id.eq(id));
-        self.one(|conn| query.select((SecretRow::as_select(), secrets::mac)).first(conn).optional())
+        self.one(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional()))
     }
 
     /// A page of the secrets of an account that fit, by name; those in their deletion window too, but none behind it.
@@ -169,7 +172,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
         let query = secrets::table.filter(secrets::delete_at.le(now)).order(secrets::delete_at).limit(limit);
-        self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
+        self.all(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn)))
     }
 
     /// Whether any secret is under this key. Reads the whole table.
@@ -178,7 +181,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn secrets_under(&mut self, key: &KeyId) -> Result<bool, StoreError> {
         let query = secrets::table.filter(secrets::key_id.eq(key)).select(secrets::name).limit(1);
-        self.run(SecretRow::TABLE, |conn| query.first::<SecretName>(conn).optional()).map(|found| found.is_some())
+        self.run(SecretRow::TABLE, either!(|conn| query.get_result::<SecretName>(conn).optional())).map(|found| found.is_some())
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -191,7 +194,8 @@ impl Tx<'_> {
             .filter(secrets::account_id.eq(&old.account_id))
             .filter(secrets::name.eq(&old.name))
             .filter(secrets::mac.eq(&was[..]));
-        let changed = self.changed(SecretRow::TABLE, |conn| update(row).set((new, secrets::mac.eq(&mac[..]))).execute(conn))?;
+        let changed =
+            self.changed(SecretRow::TABLE, either!(|conn| update(row).set((new, secrets::mac.eq(&mac[..]))).execute(conn)))?;
         Ok(changed)
     }
 
@@ -203,14 +207,14 @@ impl Tx<'_> {
         let was = self.mac(row);
         let (id, name) = (&row.id, secrets::table.find((&row.account_id, &row.name)));
         let accounts = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(id));
-        self.run("rotation_accounts", |conn| delete(accounts).execute(conn))?;
-        self.run("rotations", |conn| delete(rotations::table.find(id)).execute(conn))?;
+        self.run("rotation_accounts", either!(|conn| delete(accounts).execute(conn)))?;
+        self.run("rotations", either!(|conn| delete(rotations::table.find(id)).execute(conn)))?;
         let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
-        self.run("version_stages", |conn| delete(stages).execute(conn))?;
+        self.run("version_stages", either!(|conn| delete(stages).execute(conn)))?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
-        self.run("secret_versions", |conn| delete(versions).execute(conn))?;
+        self.run("secret_versions", either!(|conn| delete(versions).execute(conn)))?;
         self.tags_delete(Tagged::Secret(row.id))?;
         self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
-        self.changed(SecretRow::TABLE, |conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn))
+        self.changed(SecretRow::TABLE, either!(|conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn)))
     }
 }

@@ -8,6 +8,7 @@ use diesel::{delete, insert_into, update};
 use crate::canonical::Canonical;
 use crate::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::version_stages;
 use crate::store::{StoreError, Tx};
 
@@ -44,9 +45,12 @@ impl Tx<'_> {
     /// `Conflict` when the secret has it, or there is no such version.
     pub fn stage_insert(&mut self, row: &StageRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(StageRow::TABLE, |conn| {
-            insert_into(version_stages::table).values((row, version_stages::mac.eq(&mac[..]))).execute(conn)
-        })?;
+        self.run(
+            StageRow::TABLE,
+            either!(|conn| {
+                insert_into(version_stages::table).values((row, version_stages::mac.eq(&mac[..]))).execute(conn)
+            }),
+        )?;
         Ok(())
     }
 
@@ -56,7 +60,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn stage_by_name(&mut self, secret: &SecretId, stage: &Stage) -> Result<Option<StageRow>, StoreError> {
         let query = version_stages::table.find((secret, stage));
-        self.one(|conn| query.select((StageRow::as_select(), version_stages::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((StageRow::as_select(), version_stages::mac)).get_result(conn).optional()))
     }
 
     /// All labels of a secret, by name.
@@ -65,7 +69,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn stages_of(&mut self, secret: &SecretId) -> Result<Vec<StageRow>, StoreError> {
         let query = version_stages::table.filter(version_stages::secret_id.eq(secret)).order(version_stages::stage);
-        self.all(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn))
+        self.all(either!(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn)))
     }
 
     /// The labels on a version, by name.
@@ -77,7 +81,7 @@ impl Tx<'_> {
             .filter(version_stages::secret_id.eq(secret))
             .filter(version_stages::version_id.eq(version))
             .order(version_stages::stage);
-        self.all(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn))
+        self.all(either!(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn)))
     }
 
     /// Moves a label from where `old` says to where `new` says; false when it does not stand there any more.
@@ -90,8 +94,8 @@ impl Tx<'_> {
             .filter(version_stages::secret_id.eq(&old.secret_id))
             .filter(version_stages::stage.eq(&old.stage))
             .filter(version_stages::mac.eq(&was[..]));
-        let changed =
-            self.changed(StageRow::TABLE, |conn| update(row).set((new, version_stages::mac.eq(&mac[..]))).execute(conn))?;
+        let changed = self
+            .changed(StageRow::TABLE, either!(|conn| update(row).set((new, version_stages::mac.eq(&mac[..]))).execute(conn)))?;
         Ok(changed)
     }
 
@@ -102,6 +106,6 @@ impl Tx<'_> {
     pub fn stage_delete(&mut self, row: &StageRow) -> Result<bool, StoreError> {
         let was = self.mac(row);
         let row = version_stages::table.find((&row.secret_id, &row.stage)).filter(version_stages::mac.eq(&was[..]));
-        self.changed(StageRow::TABLE, |conn| delete(row).execute(conn))
+        self.changed(StageRow::TABLE, either!(|conn| delete(row).execute(conn)))
     }
 }

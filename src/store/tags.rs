@@ -12,6 +12,7 @@ use crate::canonical::Canonical;
 use crate::ids::{AccountId, KeyId, SecretId};
 use crate::integrity::Sealed;
 use crate::kinds::ResourceType;
+use crate::store::connection::either;
 use crate::store::schema::tags;
 use crate::store::{StoreError, Tx};
 
@@ -117,11 +118,14 @@ impl Tx<'_> {
         let mac = self.mac(&row);
         let there = tags::table.find((on.bytes().as_slice(), key));
         let new = (tags::account_id.eq(account), tags::tag_value.eq(value), tags::mac.eq(&mac[..]));
-        if self.changed(TagRecord::TABLE, |conn| update(there).set(new).execute(conn))? {
+        if self.changed(TagRecord::TABLE, either!(|conn| update(there).set(new).execute(conn)))? {
             return Ok(());
         }
-        self.run(TagRecord::TABLE, |conn| insert_into(tags::table).values((&row, tags::mac.eq(&mac[..]))).execute(conn))
-            .map(drop)
+        self.run(
+            TagRecord::TABLE,
+            either!(|conn| insert_into(tags::table).values((&row, tags::mac.eq(&mac[..]))).execute(conn)),
+        )
+        .map(drop)
     }
 
     /// The tags on a resource, by key.
@@ -130,7 +134,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn tags_of(&mut self, on: Tagged) -> Result<Vec<TagRow>, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice())).order(tags::tag_key);
-        let rows: Vec<TagRecord> = self.all(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn))?;
+        let rows: Vec<TagRecord> = self.all(either!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
         Ok(rows.into_iter().map(|row| TagRow { tag_key: row.tag_key, tag_value: row.tag_value }).collect())
     }
 
@@ -140,7 +144,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn tags_of_secrets(&mut self, secrets: &[SecretId]) -> Result<Vec<(SecretId, TagRow)>, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq_any(secrets)).order((tags::resource_id, tags::tag_key));
-        let rows: Vec<TagRecord> = self.all(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn))?;
+        let rows: Vec<TagRecord> = self.all(either!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
         let of = |row: &TagRecord| secrets.iter().find(|id| id.as_bytes().as_slice() == row.resource_id).copied();
         let tagged =
             rows.into_iter().filter_map(|row| Some((of(&row)?, TagRow { tag_key: row.tag_key, tag_value: row.tag_value })));
@@ -153,7 +157,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn tags_count(&mut self, on: Tagged) -> Result<i64, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
-        self.run(TagRecord::TABLE, |conn| query.count().get_result(conn))
+        self.run(TagRecord::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// The resources of an account and kind that have a tag of this key, with this value where one is given. A row that would not
@@ -173,10 +177,13 @@ impl Tx<'_> {
             .filter(tags::resource_kind.eq(number(kind)))
             .filter(tags::tag_key.eq(key))
             .select(tags::resource_id);
-        let ids: Vec<Vec<u8>> = self.run(TagRecord::TABLE, |conn| match value {
-            None => with_key.load(conn),
-            Some(value) => with_key.filter(tags::tag_value.eq(value)).load(conn),
-        })?;
+        let ids: Vec<Vec<u8>> = self.run(
+            TagRecord::TABLE,
+            either!(|conn| match value {
+                None => with_key.load(conn),
+                Some(value) => with_key.filter(tags::tag_value.eq(value)).load(conn),
+            }),
+        )?;
         Ok(ids.into_iter().filter_map(|id| id.try_into().ok()).map(|id| Tagged::new(kind, id)).collect())
     }
 
@@ -186,7 +193,7 @@ impl Tx<'_> {
     /// As any write.
     pub fn tag_delete(&mut self, on: Tagged, key: &str) -> Result<bool, StoreError> {
         let tag = tags::table.find((on.bytes().as_slice(), key));
-        self.changed(TagRecord::TABLE, |conn| delete(tag).execute(conn))
+        self.changed(TagRecord::TABLE, either!(|conn| delete(tag).execute(conn)))
     }
 
     /// Removes all tags of a resource.
@@ -195,7 +202,7 @@ impl Tx<'_> {
     /// As any write.
     pub fn tags_delete(&mut self, on: Tagged) -> Result<(), StoreError> {
         let all = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
-        self.run(TagRecord::TABLE, |conn| delete(all).execute(conn)).map(drop)
+        self.run(TagRecord::TABLE, either!(|conn| delete(all).execute(conn))).map(drop)
     }
 
     /// The text that stands for a place in the list of an account's tagged resources, right behind one of them.

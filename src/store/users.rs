@@ -9,6 +9,7 @@ use crate::canonical::Canonical;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, UserId, UserName};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::users;
 use crate::store::{StoreError, Tx};
 
@@ -47,7 +48,10 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn user_insert(&mut self, row: &UserRow) -> Result<(), StoreError> {
         let mac = self.mac(row);
-        self.run(UserRow::TABLE, |conn| insert_into(users::table).values((row, users::mac.eq(&mac[..]))).execute(conn))?;
+        self.run(
+            UserRow::TABLE,
+            either!(|conn| insert_into(users::table).values((row, users::mac.eq(&mac[..]))).execute(conn)),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -57,7 +61,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn user_by_id(&mut self, id: &UserId) -> Result<Option<UserRow>, StoreError> {
         let query = users::table.find(id);
-        self.one(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional()))
     }
 
     /// The user of an account with this name.
@@ -66,7 +70,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn user_by_name(&mut self, account: &AccountId, name: &UserName) -> Result<Option<UserRow>, StoreError> {
         let query = users::table.filter(users::account_id.eq(account)).filter(users::name.eq(name));
-        self.one(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional())
+        self.one(either!(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional()))
     }
 
     /// The users of an account, by name.
@@ -75,7 +79,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn users_of(&mut self, account: &AccountId) -> Result<Vec<UserRow>, StoreError> {
         let query = users::table.filter(users::account_id.eq(account)).order(users::name);
-        self.all(|conn| query.select((UserRow::as_select(), users::mac)).load(conn))
+        self.all(either!(|conn| query.select((UserRow::as_select(), users::mac)).load(conn)))
     }
 
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
@@ -85,7 +89,8 @@ impl Tx<'_> {
     pub fn user_update(&mut self, old: &UserRow, new: &UserRow) -> Result<bool, StoreError> {
         let (was, mac) = (self.mac(old), self.mac(new));
         let row = users::table.filter(users::id.eq(&old.id)).filter(users::mac.eq(&was[..]));
-        let changed = self.changed(UserRow::TABLE, |conn| update(row).set((new, users::mac.eq(&mac[..]))).execute(conn))?;
+        let changed =
+            self.changed(UserRow::TABLE, either!(|conn| update(row).set((new, users::mac.eq(&mac[..]))).execute(conn)))?;
         if changed {
             self.identity_revision_bump()?;
         }
@@ -97,7 +102,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while other rows need it.
     pub fn user_delete(&mut self, id: &UserId) -> Result<bool, StoreError> {
-        let gone = self.changed(UserRow::TABLE, |conn| delete(users::table.find(id)).execute(conn))?;
+        let gone = self.changed(UserRow::TABLE, either!(|conn| delete(users::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -8,6 +8,7 @@ use diesel::query_source::AliasedField;
 
 use crate::ids::{AccountId, SecretId, SecretName, SecretVersionUuid, Stage, VersionId};
 use crate::integrity::Sealed;
+use crate::store::connection::either;
 use crate::store::schema::{keys, secret_versions, secrets, version_stages};
 use crate::store::{KeyRow, SecretRow, StageRow, StoreError, Tx, VersionRow};
 
@@ -50,17 +51,21 @@ struct Label {
 /// One row of the join: a version comes once for each of its labels (one or two, as a rule).
 type Joined = (SecretRow, Vec<u8>, KeyRow, Vec<u8>, Option<VersionRow>, Option<Label>);
 
-/// Of a join, the rows of the secret of this name, as [`Joined`]. A macro, as the type of a join is too long to be written.
+/// Loads, of a join, the rows of the secret of this name, as [`Joined`]. A macro, as the type of a join is too long to be written.
 macro_rules! joined {
     ($join:expr, $account:expr, $name:expr) => {
-        $join.filter(secrets::account_id.eq($account)).filter(secrets::name.eq($name)).select((
-            SecretRow::as_select(),
-            secrets::mac,
-            KeyRow::as_select(),
-            keys::mac,
-            Option::<VersionRow>::as_select(),
-            Option::<Label>::as_select(),
-        ))
+        either!(|conn| $join
+            .filter(secrets::account_id.eq($account))
+            .filter(secrets::name.eq($name))
+            .select((
+                SecretRow::as_select(),
+                secrets::mac,
+                KeyRow::as_select(),
+                keys::mac,
+                Option::<VersionRow>::as_select(),
+                Option::<Label>::as_select(),
+            ))
+            .load::<Joined>(conn))
     };
 }
 
@@ -88,8 +93,7 @@ impl Tx<'_> {
             .left_join(version_stages::table.on(looked_for))
             .left_join(secret_versions::table.on(version))
             .left_join(labels.on(on_it));
-        let query = joined!(join, account, name);
-        let joined = self.run(SecretRow::TABLE, |conn| query.load::<Joined>(conn))?;
+        let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined)
     }
 
@@ -113,8 +117,7 @@ impl Tx<'_> {
             .inner_join(keys::table.on(keys::id.eq(secrets::key_id)))
             .left_join(secret_versions::table.on(looked_for))
             .left_join(labels.on(on_it));
-        let query = joined!(join, account, name);
-        let joined = self.run(SecretRow::TABLE, |conn| query.load::<Joined>(conn))?;
+        let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined)
     }
 

@@ -9,6 +9,7 @@ use diesel::{delete, insert_into};
 use crate::clock::Timestamp;
 use crate::ids::{KeyVersionId, SecretId, SecretVersionUuid, VersionId};
 use crate::kinds::{DataType, Suite};
+use crate::store::connection::either;
 use crate::store::schema::secret_versions;
 use crate::store::{StoreError, Tx};
 
@@ -60,7 +61,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the secret has one of this name, or there is no such secret.
     pub fn version_insert(&mut self, row: &VersionRow) -> Result<(), StoreError> {
-        self.run(TABLE, |conn| insert_into(secret_versions::table).values(row).execute(conn)).map(drop)
+        self.run(TABLE, either!(|conn| insert_into(secret_versions::table).values(row).execute(conn))).map(drop)
     }
 
     /// The version of a secret with this name.
@@ -68,8 +69,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any read.
     pub fn version_by_id(&mut self, secret: &SecretId, version: &VersionId) -> Result<Option<VersionRow>, StoreError> {
-        let query = secret_versions::table.find((secret, version)).select(VersionRow::as_select());
-        self.run(TABLE, |conn| query.get_result(conn).optional())
+        let query = secret_versions::table.find((secret, version));
+        self.run(TABLE, either!(|conn| query.select(VersionRow::as_select()).get_result(conn).optional()))
     }
 
     /// A page of the versions of a secret, oldest first.
@@ -82,7 +83,7 @@ impl Tx<'_> {
             .order((secret_versions::created_at, secret_versions::version_id))
             .offset(offset)
             .limit(limit);
-        self.run(TABLE, |conn| query.select(VersionHead::as_select()).load(conn))
+        self.run(TABLE, either!(|conn| query.select(VersionHead::as_select()).load(conn)))
     }
 
     /// All versions of a secret, oldest first.
@@ -90,7 +91,10 @@ impl Tx<'_> {
     /// # Errors
     /// As any read.
     pub fn versions_of(&mut self, secret: &SecretId) -> Result<Vec<VersionHead>, StoreError> {
-        self.versions_page(secret, 0, i64::MAX)
+        let query = secret_versions::table
+            .filter(secret_versions::secret_id.eq(secret))
+            .order((secret_versions::created_at, secret_versions::version_id));
+        self.run(TABLE, either!(|conn| query.select(VersionHead::as_select()).load(conn)))
     }
 
     /// How many versions a secret has.
@@ -99,7 +103,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn version_count(&mut self, secret: &SecretId) -> Result<i64, StoreError> {
         let query = secret_versions::table.filter(secret_versions::secret_id.eq(secret));
-        self.run(TABLE, |conn| query.count().get_result(conn))
+        self.run(TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
     /// Deletes a version; false when there is none.
@@ -107,6 +111,6 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while it carries a label.
     pub fn version_delete(&mut self, secret: &SecretId, version: &VersionId) -> Result<bool, StoreError> {
-        self.changed(TABLE, |conn| delete(secret_versions::table.find((secret, version))).execute(conn))
+        self.changed(TABLE, either!(|conn| delete(secret_versions::table.find((secret, version))).execute(conn)))
     }
 }
