@@ -30,6 +30,9 @@ use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deploy
 use crate::token::{Selector, Token, TokenConfig};
 use patience::Patience;
 
+/// How long a start looks for its token.
+const TOKEN_WAIT: Duration = Duration::from_secs(2);
+
 /// Why something does not start, in words for the administrator.
 #[derive(Debug)]
 pub struct Failure(pub String);
@@ -69,7 +72,8 @@ pub fn open_token(config: &Config) -> Result<Token, Failure> {
     };
     let pin = token.pin()?;
     let session_wait = Duration::from_millis(token.session_wait_ms);
-    let options = TokenConfig { module: token.module.clone(), selector, sessions: token.sessions, session_wait };
+    let options =
+        TokenConfig { module: token.module.clone(), selector, sessions: token.sessions, session_wait, open_wait: TOKEN_WAIT };
     Token::open(options, pin).map_err(context("token"))
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::slot::{Slot, TokenInfo};
 
 use super::Selector;
@@ -59,13 +60,20 @@ impl Claim {
 
     /// C_Initialize with the operating system's locks.
     pub(super) fn initialize(&self) -> Result<(), TokenError> {
-        self.pkcs11
-            .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-            .map_err(|e| TokenError::Fault(describe(&e)))
+        let initialize = || self.pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
+        let done = match initialize() {
+            // The C_Finalize before has failed; nobody else in this process would have initialised it.
+            Err(Pkcs11Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {
+                self.finalize();
+                initialize()
+            }
+            done => done,
+        };
+        done.map_err(|e| TokenError::Fault(describe(&e)))
     }
 
     /// C_Finalize: closes every session, ends the login, makes every handle void. No other thread may be inside a PKCS#11 call.
-    /// A failure is logged and otherwise left: the library is as good as finalised, and C_Initialize will tell.
+    /// A failure is logged and otherwise left to the next C_Initialize.
     pub(super) fn finalize(&self) {
         if let Err(e) = self.pkcs11.clone().finalize() {
             log::warn!("token: {}", describe(&e));

@@ -6,6 +6,7 @@
 //! token lacks the algorithm, the caller of this module unwraps in the process and hands over [`Incoming::Clear`].
 
 use aws_lc_rs::digest::{SHA256, digest};
+use cryptoki::error::Error as Pkcs11Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -235,11 +236,17 @@ fn measure(epoch: &Epoch, session: &Session, material: &Incoming<'_>) -> Result<
             match session.wrap_key(&Mechanism::AesKeyWrap, scale, object) {
                 Ok(wrapped) => Ok(wrapped.len().saturating_sub(8)),
                 // No multiple of 8 bytes: no AES key in any case.
-                Err(error) if wrapping::says_no(Class::of(&error)) => Err(TokenError::Tampered.into()),
+                Err(error) if is_about_the_key(&error) => Err(TokenError::Tampered.into()),
                 Err(error) => Err(error.into()),
             }
         })
     })
+}
+
+/// Whether the token refuses the key itself. An ambiguous code is judged where all are, with the canary.
+fn is_about_the_key(error: &Pkcs11Error) -> bool {
+    let class = Class::of(error);
+    class != Class::Ambiguous && wrapping::says_no(class)
 }
 
 /// See [`CheckValue`]. CBC over two blocks that are the hash of the version's id: no input that GCM under the same key would use.
@@ -249,7 +256,7 @@ fn check_value(session: &Session, key: ObjectHandle, version: &KeyVersionId) -> 
     let output = match session.encrypt(&Mechanism::AesCbc([0; 16]), key, input.as_ref()) {
         Ok(output) => output,
         // No AES key: of another length.
-        Err(error) if wrapping::says_no(Class::of(&error)) => return Err(TokenError::Tampered.into()),
+        Err(error) if is_about_the_key(&error) => return Err(TokenError::Tampered.into()),
         Err(error) => return Err(error.into()),
     };
     let hash = digest(&SHA256, Canonical::new(Purpose::ImportedMaterial).text("value").field(&output).as_bytes());

@@ -22,7 +22,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, TryLockError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
 use cryptoki::error::Error as Pkcs11Error;
@@ -73,7 +74,7 @@ impl Link {
     pub(super) fn open(config: TokenConfig, pin: Pin) -> Result<Self, TokenError> {
         let claim = Claim::take(&config.module)?;
         let integrity = Arc::default();
-        let epoch = Epoch::connect(&claim, &config, &pin, &integrity, 1)?;
+        let epoch = first_epoch(&claim, &config, &pin, &integrity)?;
         Ok(Self {
             claim,
             config,
@@ -283,6 +284,28 @@ impl Link {
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first epoch. A token that is not there is looked for again: SoftHSM 2.6.1 shows none to a process that starts while another
+/// one logs in, because it rewrites the token's file in place.
+fn first_epoch(
+    claim: &Claim,
+    config: &TokenConfig,
+    pin: &Pin,
+    integrity: &Arc<OnceLock<KeyVersionId>>,
+) -> Result<Epoch, TokenError> {
+    let begun = Instant::now();
+    let (mut pause, longest) = BACK_OFF;
+    loop {
+        match Epoch::connect(claim, config, pin, integrity, 1) {
+            Err(error @ (TokenError::Absent(_) | TokenError::Gone)) if begun.elapsed() < config.open_wait => {
+                log::info!("token: {error}; looking again");
+                thread::sleep(jittered(pause));
+                pause = (pause * 2).min(longest);
+            }
+            done => return done,
+        }
     }
 }
 

@@ -118,6 +118,8 @@ pub struct TokenConfig {
     pub sessions: usize,
     /// How long a call waits for a session to come free before it is [`TokenError::Busy`]; longer for the one that makes keys.
     pub session_wait: Duration,
+    /// How long [`Token::open`] looks for a token that is not there.
+    pub open_wait: Duration,
 }
 
 /// A token, open and logged in. One in a process at a time; shared by all threads. Comes back by itself when it was away.
@@ -127,10 +129,10 @@ pub struct Token {
 }
 
 impl Token {
-    /// Loads the module, finds the token, logs in. The PIN is presented once.
+    /// Loads the module, finds the token, logs in. A refused PIN is not presented again.
     ///
     /// # Errors
-    /// `Absent` if there is no such token, `Pin` if it refuses the PIN, `Unsupported` if module or token lack what is needed (the
+    /// `Absent` if there is no such token within [`TokenConfig::open_wait`], `Pin` if it refuses the PIN, `Unsupported` if module or token lack what is needed (the
     /// names of the missing mechanisms), `Fault` if this process has a token open already, or for what else goes wrong.
     pub fn open(config: TokenConfig, pin: Pin) -> Result<Token, TokenError> {
         let link = Arc::new(Link::open(config, pin)?);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::node::Node;
+use bulla_test_support::sizes::size;
 
 use super::{BULLA, create, on_postgres};
 
@@ -52,4 +53,22 @@ fn nodes_share_everything_and_make_one_default_key() {
     assert_eq!(read(), "");
     set("Deny");
     assert_eq!(read(), "Forbidden.NoPermission");
+}
+
+/// Nodes that start together on one token: SoftHSM shows none to a process that starts while another one logs in.
+#[test]
+fn nodes_start_side_by_side() {
+    let (_folder, server) = on_postgres();
+    create(&server.client(), "a", "value").ok();
+    let mut looked_again = 0;
+    for _ in 0..size(10, 500) {
+        let nodes: Vec<_> = (0..4).map(|n| Node::start_with(BULLA, &server, &n.to_string(), "")).collect();
+        for node in nodes {
+            let node = node.answering();
+            assert_eq!(node.client().call("GetSecretValue", &[("SecretName", "a")]).ok().text("SecretData"), "value");
+            looked_again += usize::from(node.log().contains("looking again"));
+            node.stop();
+        }
+    }
+    eprintln!("{looked_again} starts looked for their token again");
 }

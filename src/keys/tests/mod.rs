@@ -50,7 +50,8 @@ impl Bench {
         let module = softhsm::module().expect("softhsm2 is installed");
         Token::initialise(&module, "bulla test", &pin(), &pin()).expect("a new token");
         let selector = Selector::Label("bulla test".into());
-        let config = TokenConfig { module, selector, sessions: 4, session_wait: Duration::from_secs(60) };
+        let session_wait = Duration::from_secs(60);
+        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait: Duration::ZERO };
         let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };

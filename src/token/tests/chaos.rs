@@ -33,6 +33,35 @@ fn a_wrong_pin_is_presented_once() {
 }
 
 #[test]
+fn a_token_that_is_not_there_at_once_is_looked_for_again() {
+    under_chaos(|_| {
+        drop(new_token(1, 50));
+        let chaos = line();
+        let patient = || TokenConfig { open_wait: Duration::from_secs(5), ..config(1, 50) };
+        // In no slot; or gone between the look at the slots and the login.
+        for fault in ["C_GetTokenInfo CKR_TOKEN_NOT_PRESENT", "C_OpenSession CKR_TOKEN_NOT_PRESENT"] {
+            chaos.tell(&format!("fail {fault} times=3"));
+            assert!(Token::open(config(1, 50), pin("1234")).is_err());
+            let token = Token::open(patient(), pin("1234")).expect("looked for again");
+            assert_eq!((token.health(), token.status().epoch), (Ok(()), 1));
+        }
+        let before = chaos.calls(Function::C_Login);
+        assert_eq!(Token::open(patient(), pin("4321")).err(), Some(TokenError::Pin));
+        assert_eq!(chaos.calls(Function::C_Login), before + 1, "a refused PIN is not presented again");
+        // A C_Finalize that fails leaves the library initialised.
+        let token = Token::open(patient(), pin("1234")).expect("open");
+        chaos.tell("fail C_Finalize CKR_DEVICE_ERROR times=1");
+        chaos.tell("fail C_GenerateRandom CKR_DEVICE_REMOVED times=1");
+        assert_eq!(token.health(), Err(TokenError::Gone));
+        let start = std::time::Instant::now();
+        while token.health() != Ok(()) {
+            assert!(start.elapsed() < Duration::from_secs(2), "not back");
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
 fn forged_ciphertexts_reconnect_nothing_whatever_the_token_says_of_them() {
     under_chaos(|_| {
         let token = new_token(2, 1000);

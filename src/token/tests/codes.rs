@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use bulla_test_support::chaos::{Chaos, Function, RETURN_CODES};
+use zeroize::Zeroizing;
 
 use super::tokens::{line, under_chaos};
 use super::*;
+use crate::kinds::{EncryptionAlgorithm, ImportAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
+use crate::secret::KeyMaterial;
 
 /// What a code means, said here a second time and by name, so that the table in `errors` is held by something.
 #[rustfmt::skip]
@@ -67,6 +70,9 @@ fn codes() -> BTreeMap<String, Meaning> {
 
 const SECRET: &[u8] = b"not to be seen";
 
+/// Material of a key, from outside.
+const MATERIAL: [u8; 32] = [7; 32];
+
 /// A token with its keys, and what is done on it.
 struct Bench {
     token: Token,
@@ -74,15 +80,26 @@ struct Bench {
     cmk: KeyVersionId,
     int: KeyVersionId,
     wrapped: Wrapped,
+    /// A wrapping pair, and material encrypted to it.
+    pair: KeyVersionId,
+    material: Vec<u8>,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let token = new_token(2, 1000);
+    fn new(sessions: usize) -> Self {
+        let token = new_token(sessions, 1000);
         let (cmk, int) = (new_key(&token), KeyVersionId::new());
         token.create(&int, ObjectKind::Int).expect("create");
         let wrapped = token.wrap(suite(), &cmk, SECRET, &context("a")).expect("wrap");
-        Self { token, chaos: line(), cmk, int, wrapped }
+        let pair = KeyVersionId::new();
+        let public = token.create_wrapping_pair(&pair, ImportAlgorithm::OaepSha1).expect("a pair");
+        let material = wrapping::wrap(&public, ImportAlgorithm::OaepSha1, &MATERIAL).expect("wrapped");
+        Self { token, chaos: line(), cmk, int, wrapped, pair, material }
+    }
+
+    /// Material as a caller sends it.
+    fn incoming(&self) -> Incoming<'_> {
+        Incoming::Wrapped { pair: &self.pair, algorithm: ImportAlgorithm::OaepSha1, bytes: &self.material }
     }
 
     /// Does what calls this function. Nothing comes back that was not asked for.
@@ -103,6 +120,11 @@ impl Bench {
             "C_GenerateKey" => token.create(&KeyVersionId::new(), ObjectKind::Int),
             "C_GenerateKeyPair" => token.create(&KeyVersionId::new(), ObjectKind::Aud),
             "C_DestroyObject" => token.destroy(&self.int),
+            "C_CreateObject" => {
+                let clear = KeyMaterial::new(Zeroizing::new(MATERIAL.to_vec()));
+                token.weigh(&Incoming::Clear(&clear), &self.cmk, KeySpec::Aes256).map(drop)
+            }
+            "C_UnwrapKey" | "C_WrapKey" => token.weigh(&self.incoming(), &self.cmk, KeySpec::Aes256).map(drop),
             other => panic!("{other} is in no exercise"),
         }
     }
@@ -121,7 +143,11 @@ impl Bench {
 /// What must come of a function that always answers a code of this meaning.
 fn expected(function: &str, meaning: Meaning, found: &TokenError) -> bool {
     let canary_dead = matches!(function, "C_DecryptInit" | "C_Decrypt");
+    let of_material = matches!(function, "C_CreateObject" | "C_UnwrapKey" | "C_WrapKey");
     match meaning {
+        Meaning::Ambiguous if of_material => *found == TokenError::Tampered,
+        // What does not wrap with AES key wrap is no AES key.
+        Meaning::Unsupported | Meaning::Fault if function == "C_WrapKey" => *found == TokenError::Tampered,
         Meaning::Tampered => *found == TokenError::Tampered,
         Meaning::Ambiguous if canary_dead => *found == TokenError::Gone,
         Meaning::Ambiguous | Meaning::Handle | Meaning::Fault => matches!(found, TokenError::Fault(_)),
@@ -141,7 +167,7 @@ fn dropped(function: &str, code: &str, outcome: &Result<(), TokenError>) -> bool
     }
 }
 
-const AT_WORK: [&str; 17] = [
+const AT_WORK: [&str; 20] = [
     "C_DecryptInit",
     "C_Decrypt",
     "C_EncryptInit",
@@ -159,12 +185,15 @@ const AT_WORK: [&str; 17] = [
     "C_GenerateKey",
     "C_GenerateKeyPair",
     "C_DestroyObject",
+    "C_CreateObject",
+    "C_UnwrapKey",
+    "C_WrapKey",
 ];
 
 #[test]
 fn every_code_of_every_function_at_work_has_its_class() {
     under_chaos(|_| {
-        let bench = Bench::new();
+        let bench = Bench::new(2);
         let mut wrong = Vec::new();
         for function in AT_WORK {
             for (code, meaning) in codes() {
@@ -193,6 +222,79 @@ fn every_code_of_every_function_at_work_has_its_class() {
     });
 }
 
+/// A session that is opened, or closed, while the token is at work.
+#[test]
+fn every_code_of_every_function_of_sessions_has_its_class() {
+    under_chaos(|_| {
+        let bench = Bench::new(1);
+        let mut wrong = Vec::new();
+        for function in ["C_OpenSession", "C_CloseSession"] {
+            for (code, meaning) in codes() {
+                // The one session is thrown away, and a new one is needed.
+                bench.until_back();
+                bench.chaos.tell("fail C_GenerateRandom CKR_SESSION_HANDLE_INVALID times=1");
+                bench.chaos.tell(&format!("fail {function} {code}"));
+                let outcome = bench.token.health();
+                bench.chaos.tell("clear");
+                let right = match (function, meaning) {
+                    ("C_CloseSession", _) => outcome == Ok(()),
+                    (_, Meaning::Busy | Meaning::Unsupported | Meaning::Fault) => {
+                        outcome.as_ref().is_err_and(|found| expected(function, meaning, found))
+                    }
+                    // A token that opens no session is gone.
+                    _ => outcome == Err(TokenError::Gone),
+                };
+                let of_data = matches!(&*code, "CKR_DATA_INVALID" | "CKR_DATA_LEN_RANGE") && outcome == Err(TokenError::Gone);
+                if !right && !of_data {
+                    wrong.push(format!("{function} {code}: {outcome:?} for {meaning:?}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    });
+}
+
+/// Whatever Bulla does on a token, it calls no function that these tables do not have.
+#[test]
+fn no_function_is_missing_in_these_tables() {
+    under_chaos(|_| {
+        let bench = Bench::new(2);
+        AT_WORK.iter().filter(|function| **function != "C_GetSessionInfo").for_each(|function| {
+            bench.exercise(function).expect("it works");
+        });
+        let token = &bench.token;
+        let new = |spec, usage| {
+            let id = KeyVersionId::new();
+            token.create(&id, ObjectKind::Cmk(Material::of(spec, usage).expect("known"))).expect("create");
+            id
+        };
+        let signs = new(KeySpec::EcP256, KeyUsage::SignVerify);
+        token.sign_digest(&signs, SignatureAlgorithm::EcdsaSha256, &[7; 32]).expect("sign");
+        let decrypts = new(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt);
+        let sealed =
+            token.public_key(&decrypts).expect("public").encrypt(EncryptionAlgorithm::OaepSha256, b"x").expect("sealed");
+        token.decrypt_oaep(&decrypts, EncryptionAlgorithm::OaepSha256, &sealed).expect("decrypt");
+        let macs = new(KeySpec::HmacSha256, KeyUsage::GenerateVerifyMac);
+        token.hmac(&macs, MacAlgorithm::HmacSha256, b"x").expect("mac");
+        let imported = KeyVersionId::new();
+        let check = token.weigh(&bench.incoming(), &imported, KeySpec::Aes256).expect("weigh");
+        token.import(&bench.incoming(), &imported, KeySpec::Aes256, &check).expect("import");
+        assert_eq!(token.unwraps(ImportAlgorithm::Pkcs1), Ok(true));
+        assert_eq!(token.probe(), Ok(suite()));
+        assert_eq!(token.ids().map(|ids| ids.contains(&imported)), Ok(true));
+        assert_eq!(token.inspect(&imported).map(|objects| objects.len()), Ok(1));
+        let called = bench.chaos.tell("calls");
+        for function in
+            called.split(' ').filter_map(|pair| pair.split_once('=')).filter(|(_, n)| *n != "0").map(|(name, _)| name)
+        {
+            let tested = AT_WORK.contains(&function) || AT_OPENING.contains(&function);
+            // The last two make the throw-away token.
+            let elsewhere = ["C_OpenSession", "C_CloseSession", "C_InitToken", "C_InitPIN", "C_GetFunctionList"];
+            assert!(tested || elsewhere.contains(&function), "{function} is in no table");
+        }
+    });
+}
+
 /// Opening a token: what fails is answered with the right class, at once, and leaves nothing behind.
 #[test]
 fn every_code_of_every_function_at_opening_has_its_class() {
@@ -204,10 +306,13 @@ fn every_code_of_every_function_at_opening_has_its_class() {
             for (code, meaning) in codes() {
                 let logins = chaos.calls(Function::C_Login);
                 chaos.tell(&format!("fail {function} {code}"));
-                let opened = Token::open(config(2, 1000), pin("1234"));
+                // Closed as well: with C_Finalize that fails, until the next opening.
+                let outcome = Token::open(config(2, 1000), pin("1234")).map(drop);
                 chaos.tell("clear");
                 let logins = chaos.calls(Function::C_Login) - logins;
-                let outcome = opened.map(drop);
+                if function == "C_Finalize" {
+                    drop(Token::open(config(2, 1000), pin("1234")).expect("finalised first, then initialised"));
+                }
                 if !allowed(function, &code, meaning, &outcome) || logins > 1 {
                     wrong.push(format!("{function} {code}: {outcome:?} for {meaning:?}, {logins} logins"));
                 }
@@ -219,7 +324,7 @@ fn every_code_of_every_function_at_opening_has_its_class() {
     });
 }
 
-const AT_OPENING: [&str; 13] = [
+const AT_OPENING: [&str; 15] = [
     "C_Initialize",
     "C_GetSlotList",
     "C_GetTokenInfo",
@@ -233,6 +338,8 @@ const AT_OPENING: [&str; 13] = [
     "C_DecryptInit",
     "C_Decrypt",
     "C_CloseSession",
+    "C_GetMechanismList",
+    "C_Finalize",
 ];
 
 /// What may come of opening a token while a function always answers a code.
@@ -251,6 +358,7 @@ fn allowed(function: &str, code: &str, meaning: Meaning, outcome: &Result<(), To
         ("C_EncryptInit" | "C_Encrypt" | "C_DecryptInit" | "C_Decrypt", Err(TokenError::Unsupported(_))) => {
             matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Tampered)
         }
+        ("C_CloseSession" | "C_Finalize", Ok(())) => true,
         (_, Err(found)) => expected("C_Decrypt", meaning, found) || expected("", meaning, found),
         (_, Ok(())) => false,
     }

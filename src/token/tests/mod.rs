@@ -27,6 +27,7 @@ fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
         selector: Selector::Label(tokens::label().into()),
         sessions,
         session_wait: Duration::from_millis(wait_ms),
+        open_wait: Duration::ZERO,
     }
 }
 
