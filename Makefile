@@ -32,4 +32,4 @@ bench:
 
 soak:
 	@scripts/setup.sh test
-	@BULLA_SOAK=1 cargo test --locked --test it $(ARGS) -- --nocapture
+	@BULLA_SOAK=1 cargo test --locked --lib --test it $(ARGS) -- --nocapture

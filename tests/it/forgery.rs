@@ -17,7 +17,7 @@ fn forged_blobs_harm_nobody() {
     let key = new_key(&client, "Aliyun_AES_256");
     let blob = STANDARD.decode(encrypt(&client, &key, "QQ==", "")).expect("Base64");
     let whole = STANDARD.encode(&blob);
-    let forged = size(10_000, 100_000);
+    let forged = size(10_000, 1_000_000);
     let (next, served, ended) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
 
     thread::scope(|scope| {

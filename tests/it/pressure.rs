@@ -19,9 +19,12 @@ fn server_with(environment: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     (folder, server)
 }
 
+/// How often a good client is measured with and without others.
+const ROUNDS: usize = 6;
+
 /// The slowest but one in a hundred of some reads.
 fn p99(client: &Client) -> Duration {
-    let mut times: Vec<Duration> = (0..1_000)
+    let mut times: Vec<Duration> = (0..500)
         .map(|_| {
             let begun = Instant::now();
             client.call("GetSecretValue", &[("SecretName", "read")]).ok();
@@ -61,26 +64,30 @@ fn slow_connections_do_not_slow_good_clients() {
     let client = server.client();
     create(&client, "read", "value").ok();
     let endpoint = server.ready.endpoint.trim_start_matches("http://");
-    let alone = p99(&client);
-    let mut slow = Slow::open(endpoint, 2_000);
-    let over = AtomicBool::new(false);
-    let beside = std::thread::scope(|scope| {
-        let dripping = scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                slow.drip();
-                std::thread::sleep(Duration::from_millis(500));
-            }
+    // In turns, and the best of each counts: what other programs do to this machine meanwhile is no matter of the connections.
+    let (mut alone, mut beside) = (Duration::MAX, Duration::MAX);
+    for round in 1..=ROUNDS {
+        alone = alone.min(p99(&client));
+        let mut slow = Slow::open(endpoint, 2_000);
+        let over = AtomicBool::new(false);
+        let found = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    slow.drip();
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            });
+            let found = p99(&client);
+            over.store(true, Ordering::Relaxed);
+            found
         });
-        let beside = p99(&client);
-        over.store(true, Ordering::Relaxed);
-        dripping.join().expect("no panic");
-        beside
-    });
-    drop(slow);
-    let alone = alone.max(p99(&client));
-    eprintln!("p99 of a good client: {alone:?} alone, {beside:?} beside 2,000 slow connections");
-    // 2 is what is promised; the rest is for a machine that does other things meanwhile.
-    assert!(beside < alone * 10 + Duration::from_millis(200), "{alone:?} alone, {beside:?} beside");
+        beside = beside.min(found);
+        eprintln!("p99 of a good client, best of {round}: {alone:?} alone, {beside:?} beside 2,000 slow connections");
+        if round > 1 && beside <= alone * 2 {
+            return;
+        }
+    }
+    panic!("p99 of a good client: {alone:?} alone, {beside:?} beside 2,000 slow connections");
 }
 
 #[test]
@@ -194,5 +201,5 @@ fn sigterm_under_load_loses_nothing_that_was_begun() {
     // Whatever happened, its client was told.
     check_answered(&audit_lines(&server), writers.iter().flat_map(Writer::acknowledged));
     eprintln!("exit after {slowest:?} at most");
-    assert!(slowest < Duration::from_secs(30), "{slowest:?}");
+    assert!(slowest <= Duration::from_secs(10), "{slowest:?}");
 }

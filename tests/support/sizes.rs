@@ -1,8 +1,11 @@
 //! How long the long tests run: as `make test` can afford it, or as `make soak` wants it.
 
-/// The first number, or with `BULLA_SOAK=1` in the environment the second.
+/// The first number, or with `BULLA_SOAK=1` in the environment the second. `BULLA_SOAK=0.1` is a tenth of the second, but no less
+/// than the first.
 pub fn size(ci: usize, soak: usize) -> usize {
-    if std::env::var_os("BULLA_SOAK").is_some_and(|set| set == "1") { soak } else { ci }
+    let part: f64 = std::env::var("BULLA_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    // Sizes are far from where a float would round them.
+    ci.max((soak as f64 * part) as usize)
 }
 
 /// A seed for what a test does at random, printed so that a failure can be had again with `BULLA_SEED`.

@@ -1,16 +1,14 @@
 //! A token that does not answer: callers are answered at their deadline, everything else goes on, and all of it comes back.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::{Rig, never, size};
 use crate::create;
 
 /// What the server is told: milliseconds in which a request is answered, sessions.
-const DEADLINE: Duration = Duration::from_millis(3_000);
+const DEADLINE: Duration = Duration::from_secs(5);
 const SESSIONS: usize = 4;
-
-/// How much later than its deadline a request may be answered on a machine that is busy with other tests.
-const GRACE: Duration = Duration::from_millis(1_500);
 
 #[test]
 fn a_token_hangs() {
@@ -22,18 +20,23 @@ fn a_token_hangs() {
     let (client, chaos) = (rig.server.client(), rig.chaos());
     create(&client, "a", "value").ok();
     let functions = ["C_Decrypt", "C_DecryptInit", "*"];
+    let (slowest, slowest_meanwhile) = (Mutex::new(Duration::ZERO), Mutex::new(Duration::ZERO));
+    let ended = |slowest: &Mutex<Duration>, begun: Instant| {
+        let mut slowest = slowest.lock().expect("no panic before");
+        *slowest = begun.elapsed().max(*slowest);
+    };
     for round in 0..size(10, 200) {
         chaos.tell(&format!("hang {}", functions[round % functions.len()]));
         std::thread::scope(|scope| {
             // Many more than there are sessions.
             for _ in 0..40 {
-                let client = rig.server.client();
+                let (client, slowest) = (rig.server.client(), &slowest);
                 scope.spawn(move || {
                     let start = Instant::now();
                     let read = client.call("GetSecretValue", &[("SecretName", "a")]);
                     assert_eq!((read.status, read.code()), (503, "ServiceUnavailableTemporary"));
                     assert!(read.header("retry-after").is_some());
-                    assert!(start.elapsed() < DEADLINE + DEADLINE / 10 + GRACE, "answered after {:?}", start.elapsed());
+                    ended(slowest, start);
                 });
             }
             let start = Instant::now();
@@ -42,13 +45,15 @@ fn a_token_hangs() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // What needs no token is served meanwhile.
-            for _ in 0..5 {
+            for n in 0..20 {
                 let start = Instant::now();
-                assert_eq!(rig.server.client().page("/healthz").status, 200);
-                assert!(rig.server.client().figure("bulla_token_sessions_limit") >= 1.0);
-                client.call("DescribeSecret", &[("SecretName", "a")]).ok();
-                client.call("ListSecrets", &[]).ok();
-                assert!(start.elapsed() < DEADLINE + GRACE, "served after {:?}", start.elapsed());
+                match n % 4 {
+                    0 => assert_eq!(rig.server.client().page("/healthz").status, 200),
+                    1 => assert!(rig.server.client().figure("bulla_token_sessions_limit") >= 1.0),
+                    2 => drop(client.call("DescribeSecret", &[("SecretName", "a")]).ok()),
+                    _ => drop(client.call("ListSecrets", &[]).ok()),
+                }
+                ended(&slowest_meanwhile, start);
             }
             let page = rig.server.client().page("/readyz");
             assert_eq!(page.status, 503, "{page:?}");
@@ -66,6 +71,10 @@ fn a_token_hangs() {
             assert!(start.elapsed() < Duration::from_secs(20), "not served after the release");
         }
     }
+    let [slowest, meanwhile] = [slowest, slowest_meanwhile].map(|time| time.into_inner().expect("no panic"));
+    eprintln!("answered after {slowest:?} at most; what needs no token after {meanwhile:?}");
+    assert!(slowest <= DEADLINE + DEADLINE / 10, "answered after {slowest:?}");
+    assert!(meanwhile < DEADLINE, "served after {meanwhile:?}");
     create(&client, "b", "value").ok();
     assert_eq!(rig.server.client().figure("bulla_token_epochs_total"), 1.0, "no reconnect was needed");
     never(&chaos);

@@ -11,9 +11,6 @@ use crate::create;
 /// From the token's return to the first value.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// How much later a single one may come on a machine that is busy with other tests.
-const GRACE: Duration = Duration::from_secs(3);
-
 /// A refusal that says: come back later.
 fn is_later(answer: &Answer) -> bool {
     answer.status == 503 && answer.code() == "ServiceUnavailableTemporary" && answer.header("retry-after").is_some()
@@ -88,8 +85,9 @@ fn a_token_is_unplugged_under_load() {
     });
     times.sort();
     let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
-    assert!(median <= WITHIN && slowest <= WITHIN + GRACE, "served {median:?}, at worst {slowest:?} after it was back");
     let served = served.load(Ordering::Relaxed);
+    eprintln!("{served} reads served, the first {median:?} after the token was back, at worst {slowest:?}");
+    assert!(slowest <= WITHIN, "{times:?}");
     assert!(served > 100, "too few reads to mean anything: {served}");
     assert_eq!(rig.server.client().figure("bulla_integrity_alarms_total"), 0.0);
     never(&chaos);
@@ -104,6 +102,6 @@ fn a_login_that_ends_is_renewed() {
         // What a session answers whose login another process, or the token's own clock, has ended.
         chaos.tell("fail C_DecryptInit CKR_USER_NOT_LOGGED_IN times=1");
         assert!(is_later(&client.call("GetSecretValue", &[("SecretName", "plug/0")])));
-        assert!(until_served(&client) <= WITHIN + GRACE);
+        assert!(until_served(&client) <= WITHIN);
     }
 }
