@@ -25,11 +25,12 @@ from aliyunsdkkms.request import v20160120 as requests
 class Target:
     """Where a Bulla listens, and an access key on it."""
 
-    endpoint: str  # host:port, plain HTTP
+    endpoint: str  # host:port
     region: str
     account: str
     access_key_id: str
     access_key_secret: str
+    ca: str | None = None  # the file of who may sign its certificate; none is plain HTTP
 
 
 class Refused(Exception):
@@ -52,7 +53,8 @@ class Core:
 
     def __init__(self, target):
         self.target = target
-        self.client = AcsClient(target.access_key_id, target.access_key_secret, target.region, auto_retry=False)
+        key = (target.access_key_id, target.access_key_secret)
+        self.client = AcsClient(*key, target.region, auto_retry=False, verify=target.ca)
         region_provider.add_endpoint("Kms", target.region, target.endpoint)
 
     def request(self, action, parameters):
@@ -64,7 +66,7 @@ class Core:
 
     def call(self, action, **parameters):
         request = self.request(action, parameters)
-        request.set_protocol_type(protocol_type.HTTP)
+        request.set_protocol_type(protocol_type.HTTPS if self.target.ca else protocol_type.HTTP)
         try:
             return json.loads(self.client.do_action_with_exception(request))
         except ServerException as e:
@@ -96,7 +98,8 @@ class Tea:
                 access_key_id=target.access_key_id,
                 access_key_secret=target.access_key_secret,
                 endpoint=target.endpoint,
-                protocol="HTTP",
+                protocol="HTTPS" if target.ca else "HTTP",
+                ca=target.ca,
                 region_id=target.region,
                 signature_algorithm=self.signature_algorithm,
             )

@@ -56,7 +56,7 @@ class Server:
 
 @contextlib.contextmanager
 def watching(kind, target, secret):
-    environment = {f"BULLA_{name.upper()}": value for name, value in dataclasses.asdict(target).items()}
+    environment = {f"BULLA_{name.upper()}": value for name, value in dataclasses.asdict(target).items() if value is not None}
     command = [*BOUND, os.environ["BULLA_CACHE_PYTHON"], PROGRAM, kind, secret, str(TTL_MS)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
