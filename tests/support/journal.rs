@@ -7,6 +7,8 @@
 //! that a name can be in; after a request without answer (or answered 503, when a commit's end may be unknown) there are two, the
 //! one before and the one after it, whole, and [`Writer::check`] finds out which.
 
+mod secret;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::client::{Answer, Client};
+use secret::{Secret, Seen};
 
 /// Names of secrets that a writer uses, over and over.
 const NAMES: u32 = 8;
@@ -23,15 +26,6 @@ const KEY_EVERY: u32 = 40;
 const KEYS: usize = 12;
 /// How long the service may refuse to be read while it comes back.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What stands under a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Secret {
-    Absent,
-    Live(String),
-    /// In its deletion window; what it will be when restored.
-    Deleted(String),
-}
 
 /// A client that writes, and what it was told.
 pub struct Writer {
@@ -91,26 +85,13 @@ impl Writer {
             return self.settle_secret(client, &name).map(drop);
         }
         let before = self.secrets.get(&name).map_or(Secret::Absent, |states| states[0].clone());
-        let length = self.random.usize(1..600);
-        let value: String = std::iter::repeat_with(|| self.random.alphanumeric()).take(length).collect();
-        let name_is = ("SecretName", name.as_str());
-        let (after, end) = match before.clone() {
-            Secret::Absent => {
-                let parameters = [name_is, ("VersionId", "v1"), ("SecretData", &value)];
-                (Secret::Live(value.clone()), self.write(client, "CreateSecret", &parameters))
-            }
-            Secret::Live(value) if self.random.bool() => {
-                (Secret::Deleted(value), self.write(client, "DeleteSecret", &[name_is, ("RecoveryWindowInDays", "7")]))
-            }
-            Secret::Live(_) => {
-                let forced = [name_is, ("ForceDeleteWithoutRecovery", "true")];
-                (Secret::Absent, self.write(client, "DeleteSecret", &forced))
-            }
-            Secret::Deleted(value) => (Secret::Live(value), self.write(client, "RestoreSecret", &[name_is])),
-        };
+        let write = before.next(&mut self.random);
+        let parameters = write.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+        let parameters: Vec<_> = std::iter::once(("SecretName", name.as_str())).chain(parameters).collect();
+        let end = self.write(client, write.action, &parameters);
         let states = match &end {
-            End::Done(_) => vec![after],
-            End::Unknown(_) => vec![before, after],
+            End::Unknown(_) if write.after != before => vec![before, write.after],
+            _ => vec![write.after],
         };
         self.secrets.insert(name, states);
         ended(end)
@@ -181,22 +162,12 @@ impl Writer {
 
     /// Finds out which of its states a secret is in, unless that is refused for now; how many it may be in.
     fn settle_secret(&mut self, client: &Client, name: &str) -> io::Result<usize> {
-        let value = client.request("GetSecretValue", &[("SecretName", name)]).send()?;
-        let described = client.request("DescribeSecret", &[("SecretName", name)]).send()?;
+        let seen = Seen::read(client, name)?;
         let states = self.secrets.get_mut(name).expect("it was written");
-        if value.status == 503 || described.status == 503 {
-            return Ok(states.len().max(2));
-        }
-        let planned = described.json.get("PlannedDeleteTime").is_some();
-        let fits = |state: &Secret| match state {
-            Secret::Absent => value.code() == "Forbidden.ResourceNotFound" && described.code() == "Forbidden.ResourceNotFound",
-            Secret::Live(text) => {
-                value.status == 200 && value.text("SecretData") == text && described.status == 200 && !planned
-            }
-            Secret::Deleted(_) => value.code() == "Rejected.ResourceInDeleteWindow" && described.status == 200 && planned,
-        };
-        states.retain(fits);
-        assert!(states.len() == 1, "{name} is in no state that it may be in: {value:?} {described:?}");
+        let Some(seen) = seen else { return Ok(states.len().max(2)) };
+        let may_be = states.clone();
+        states.retain(|state| state.is(&seen));
+        assert!(states.len() == 1, "{name} is in no state that it may be in: {seen:#?}\nmay be: {may_be:#?}");
         Ok(states.len())
     }
 }
