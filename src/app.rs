@@ -30,7 +30,7 @@ use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deploy
 use crate::token::{Selector, Token, TokenConfig};
 use patience::Patience;
 
-/// How long a start looks for its token.
+/// How long a start tries to open its token.
 const TOKEN_WAIT: Duration = Duration::from_secs(2);
 
 /// Why something does not start, in words for the administrator.

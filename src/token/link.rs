@@ -287,8 +287,8 @@ impl Link {
     }
 }
 
-/// The first epoch. A token that is not there is looked for again: SoftHSM 2.6.1 shows none to a process that starts while another
-/// one logs in, because it rewrites the token's file in place.
+/// The first epoch. What a reconnect would try again is tried again: SoftHSM 2.6.1 rewrites the token's file in place when a process
+/// logs in, and one that starts at that moment sees no token, or fails to log in with CKR_GENERAL_ERROR. A refused PIN is final.
 fn first_epoch(
     claim: &Claim,
     config: &TokenConfig,
@@ -299,8 +299,9 @@ fn first_epoch(
     let (mut pause, longest) = BACK_OFF;
     loop {
         match Epoch::connect(claim, config, pin, integrity, 1) {
-            Err(error @ (TokenError::Absent(_) | TokenError::Gone)) if begun.elapsed() < config.open_wait => {
-                log::info!("token: {error}; looking again");
+            Err(TokenError::Pin) => return Err(TokenError::Pin),
+            Err(error) if begun.elapsed() < config.open_wait => {
+                log::info!("token: {error}; trying again");
                 thread::sleep(jittered(pause));
                 pause = (pause * 2).min(longest);
             }

@@ -118,7 +118,7 @@ pub struct TokenConfig {
     pub sessions: usize,
     /// How long a call waits for a session to come free before it is [`TokenError::Busy`]; longer for the one that makes keys.
     pub session_wait: Duration,
-    /// How long [`Token::open`] looks for a token that is not there.
+    /// How long [`Token::open`] tries again when it fails, for other reasons than a refused PIN.
     pub open_wait: Duration,
 }
 
@@ -132,7 +132,7 @@ impl Token {
     /// Loads the module, finds the token, logs in. A refused PIN is not presented again.
     ///
     /// # Errors
-    /// `Absent` if there is no such token within [`TokenConfig::open_wait`], `Pin` if it refuses the PIN, `Unsupported` if module or token lack what is needed (the
+    /// What still fails after [`TokenConfig::open_wait`]: `Absent` if there is no such token, `Pin` if it refuses the PIN, `Unsupported` if module or token lack what is needed (the
     /// names of the missing mechanisms), `Fault` if this process has a token open already, or for what else goes wrong.
     pub fn open(config: TokenConfig, pin: Pin) -> Result<Token, TokenError> {
         let link = Arc::new(Link::open(config, pin)?);

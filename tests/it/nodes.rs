@@ -55,20 +55,20 @@ fn nodes_share_everything_and_make_one_default_key() {
     assert_eq!(read(), "Forbidden.NoPermission");
 }
 
-/// Nodes that start together on one token: SoftHSM shows none to a process that starts while another one logs in.
+/// Nodes that start together on one token, each of which SoftHSM may refuse while another one logs in.
 #[test]
 fn nodes_start_side_by_side() {
     let (_folder, server) = on_postgres();
     create(&server.client(), "a", "value").ok();
-    let mut looked_again = 0;
+    let mut tried_again = 0;
     for _ in 0..size(10, 500) {
         let nodes: Vec<_> = (0..4).map(|n| Node::start_with(BULLA, &server, &n.to_string(), "")).collect();
         for node in nodes {
             let node = node.answering();
             assert_eq!(node.client().call("GetSecretValue", &[("SecretName", "a")]).ok().text("SecretData"), "value");
-            looked_again += usize::from(node.log().contains("looking again"));
+            tried_again += usize::from(node.log().contains("trying again"));
             node.stop();
         }
     }
-    eprintln!("{looked_again} starts looked for their token again");
+    eprintln!("{tried_again} starts tried their token again");
 }
