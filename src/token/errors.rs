@@ -185,7 +185,6 @@ impl Class {
             | R::PinExpired
             | R::PinLocked
             | R::PinTooWeak
-            | R::UserPinNotInitialized
             | R::NewPinMode
             | R::NextOtp => Class::Pin,
 
@@ -218,7 +217,9 @@ impl Class {
             | R::UnwrappingKeyTypeInconsistent
             | R::UserAlreadyLoggedIn
             | R::UserTypeInvalid
-            | R::WrappingKeyTypeInconsistent => Class::Fatal,
+            | R::WrappingKeyTypeInconsistent
+            // No PIN was refused: SoftHSM says so too when another process rewrites the token's file at that moment.
+            | R::UserPinNotInitialized => Class::Fatal,
         }
     }
 
@@ -309,6 +310,7 @@ mod tests {
             (R::MechanismInvalid, Class::Unsupported),
             (R::PinIncorrect, Class::Pin),
             (R::PinLocked, Class::Pin),
+            (R::UserPinNotInitialized, Class::Fatal),
             (R::ArgumentsBad, Class::Fatal),
         ] {
             assert_eq!(Class::of_code(code), class, "{code:?}");

@@ -288,7 +288,7 @@ impl Link {
 }
 
 /// The first epoch. What a reconnect would try again is tried again: SoftHSM 2.6.1 rewrites the token's file in place when a process
-/// logs in, and one that starts at that moment sees no token, or fails to log in with CKR_GENERAL_ERROR. A refused PIN is final.
+/// logs in, and one that starts at that moment sees no token, or fails to log in with another code each time. A refused PIN is final.
 fn first_epoch(
     claim: &Claim,
     config: &TokenConfig,

@@ -39,8 +39,12 @@ fn a_token_that_does_not_open_at_once_is_tried_again() {
         let chaos = line();
         let patient = || TokenConfig { open_wait: Duration::from_secs(5), ..config(1, 50) };
         // In no slot; gone between the look at the slots and the login; half-written when the login looks at it.
-        let faults =
-            ["C_GetTokenInfo CKR_TOKEN_NOT_PRESENT", "C_OpenSession CKR_TOKEN_NOT_PRESENT", "C_Login CKR_GENERAL_ERROR"];
+        let faults = [
+            "C_GetTokenInfo CKR_TOKEN_NOT_PRESENT",
+            "C_OpenSession CKR_TOKEN_NOT_PRESENT",
+            "C_Login CKR_GENERAL_ERROR",
+            "C_Login CKR_USER_PIN_NOT_INITIALIZED",
+        ];
         for fault in faults {
             chaos.tell(&format!("fail {fault} times=3"));
             assert!(Token::open(config(1, 50), pin("1234")).is_err());

@@ -345,7 +345,9 @@ const AT_OPENING: [&str; 15] = [
 /// What may come of opening a token while a function always answers a code.
 fn allowed(function: &str, code: &str, meaning: Meaning, outcome: &Result<(), TokenError>) -> bool {
     match (function, outcome) {
-        ("C_Login", Err(TokenError::Pin)) => code.contains("PIN") || code == "CKR_NEXT_OTP",
+        ("C_Login", Err(TokenError::Pin)) => {
+            code.contains("PIN") && code != "CKR_USER_PIN_NOT_INITIALIZED" || code == "CKR_NEXT_OTP"
+        }
         // Believed, and found not to be so with the first key.
         ("C_Login", Err(TokenError::Gone)) if code == "CKR_USER_ALREADY_LOGGED_IN" => true,
         // The library is not there, or the slots cannot be listed: nothing was found.
