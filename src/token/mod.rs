@@ -132,8 +132,9 @@ impl Token {
     /// Loads the module, finds the token, logs in. A refused PIN is not presented again.
     ///
     /// # Errors
-    /// What still fails after [`TokenConfig::open_wait`]: `Absent` if there is no such token, `Pin` if it refuses the PIN, `Unsupported` if module or token lack what is needed (the
-    /// names of the missing mechanisms), `Fault` if this process has a token open already, or for what else goes wrong.
+    /// What still fails after [`TokenConfig::open_wait`]: `Absent` if there is no such token, `Pin` if it refuses the PIN,
+    /// `Unsupported` if module or token lack what is needed (the names of the missing mechanisms), `Fault` if this process has a
+    /// token open already, or for what else goes wrong.
     pub fn open(config: TokenConfig, pin: Pin) -> Result<Token, TokenError> {
         let link = Arc::new(Link::open(config, pin)?);
         let tended = Arc::clone(&link);
