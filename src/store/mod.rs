@@ -34,6 +34,7 @@ mod resource_policies;
 mod rotations;
 mod runner;
 mod schema;
+mod secret_counts;
 mod secrets;
 mod stages;
 mod tags;

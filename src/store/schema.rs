@@ -227,6 +227,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    secret_counts (account_id, part) {
+        account_id -> Text,
+        part -> SmallInt,
+        secrets -> BigInt,
+    }
+}
+
+diesel::table! {
     secret_versions (secret_id, version_id) {
         secret_id -> Binary,
         version_id -> Text,

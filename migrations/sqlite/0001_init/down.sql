@@ -6,6 +6,7 @@ DROP TABLE rotation_accounts;
 DROP TABLE rotations;
 DROP TABLE version_stages;
 DROP TABLE secret_versions;
+DROP TABLE secret_counts;
 DROP TABLE secrets;
 DROP TABLE aliases;
 DROP TABLE default_keys;

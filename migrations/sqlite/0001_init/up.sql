@@ -232,6 +232,15 @@ CREATE TABLE secrets (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX secrets_due ON secrets (delete_at) WHERE delete_at IS NOT NULL;
 
+-- How many secrets an account has, in parts that are added up: two that make or delete secrets at once seldom change the same one. A
+-- list would otherwise count all rows for each page. No mac: nothing is decided by it but an account's quota.
+CREATE TABLE secret_counts (
+    account_id TEXT    NOT NULL REFERENCES accounts (id),
+    part       INTEGER NOT NULL,
+    secrets    INTEGER NOT NULL CHECK (secrets >= 0),
+    PRIMARY KEY (account_id, part)
+) STRICT, WITHOUT ROWID;
+
 -- No mac: the associated data of the encryption binds the columns (docs/formats.md).
 CREATE TABLE secret_versions (
     secret_id      BLOB    NOT NULL REFERENCES secrets (id),

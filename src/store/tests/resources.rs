@@ -8,6 +8,7 @@ on_both!(
     versions_and_rotations_of_keys,
     keys_are_filtered,
     secrets_page_in_order_and_go_whole,
+    secrets_are_counted_as_they_come_and_go,
     lists_of_secrets_are_filtered,
     versions_and_labels,
     tags,
@@ -299,6 +300,37 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     assert!(on.write(|tx| tx.secret_delete(&secret)));
     assert_eq!(on.read(|tx| tx.rotation_of(&secret.id)), None);
     assert!(on.read(|tx| tx.rotation_accounts_of(&secret.id)).is_empty());
+}
+
+fn secrets_are_counted_as_they_come_and_go(on: &Fixture) {
+    let (account, key, first, _) = on.with_secret();
+    let all = SecretFilter::default();
+    let count = |now: Timestamp| on.read(|tx| tx.secret_count(&account.id, now, &all));
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (account, key) = (&account, &key);
+            scope.spawn(move || {
+                for m in 0..10 {
+                    let row = secret(&account.id, &key.id, &format!("{n}-{m}"));
+                    on.write(|tx| tx.secret_insert(&row));
+                    if m % 2 == 0 {
+                        assert!(on.write(|tx| tx.secret_delete(&row)));
+                        assert!(!on.write(|tx| tx.secret_delete(&row)), "not twice");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(count(NOW), 41);
+    let doomed = SecretRow { delete_at: Some(NOW.plus_ms(1)), ..first.clone() };
+    assert!(on.write(|tx| tx.secret_update(&first, &doomed)));
+    assert_eq!((count(NOW), count(NOW.plus_ms(1))), (41, 40), "gone when its time has come, removed or not");
+    let refused = on.try_write(|tx| {
+        tx.secret_insert(&secret(&account.id, &key.id, "new"))?;
+        Err::<(), _>(StoreError::Corrupt { table: "none", detail: String::new() })
+    });
+    assert!(refused.is_err());
+    assert_eq!(count(NOW), 41, "what was rolled back does not count");
 }
 
 fn a_nonce_works_once(on: &Fixture) {
