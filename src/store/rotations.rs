@@ -1,17 +1,18 @@
 //! How managed secrets are rotated, and which account of which server belongs to which of them.
 //!
-//! Owns: the rows of rotations and rotation_accounts. Must not know: servers, the steps of a rotation. Called by: secrets.
+//! Owns: the rows of rotations, rotation_accounts and rotation_calls. Must not know: servers, the steps of a rotation. Called by:
+//! secrets.
 
 use diesel::prelude::*;
-use diesel::{insert_into, update};
+use diesel::{delete, insert_into, update};
 
 use crate::canonical::Canonical;
 use crate::clock::Timestamp;
-use crate::ids::{AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
+use crate::ids::{AccountId, AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
 use crate::integrity::Sealed;
 use crate::kinds::SecretSubType;
 use crate::store::connection::either;
-use crate::store::schema::{rotation_accounts, rotations, secrets};
+use crate::store::schema::{rotation_accounts, rotation_calls, rotations, secrets};
 use crate::store::{SecretRow, StoreError, Tx};
 
 /// How a managed secret is rotated, and where it stands in that.
@@ -194,5 +195,29 @@ impl Tx<'_> {
     pub fn rotation_accounts_of(&mut self, secret: &SecretId) -> Result<Vec<RotationAccountRow>, StoreError> {
         let query = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(secret)).order(rotation_accounts::name);
         self.all(either!(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).load(conn)))
+    }
+
+    /// Notes that an account began a rotation, which makes the version `begun`, and forgets those of `since` and before; false when
+    /// `most` are noted and this one is not.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn rotation_call_insert(
+        &mut self,
+        account: &AccountId,
+        begun: &SecretVersionUuid,
+        now: Timestamp,
+        since: Timestamp,
+        most: i64,
+    ) -> Result<bool, StoreError> {
+        const TABLE: &str = "rotation_calls";
+        let of_account = rotation_calls::table.filter(rotation_calls::account_id.eq(account));
+        self.run(TABLE, either!(|conn| delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)))?;
+        if self.run(TABLE, either!(|conn| of_account.count().get_result::<i64>(conn)))? >= most {
+            return Ok(false);
+        }
+        let values =
+            (rotation_calls::account_id.eq(account), rotation_calls::called_at.eq(now), rotation_calls::version_uuid.eq(begun));
+        self.changed(TABLE, either!(|conn| insert_into(rotation_calls::table).values(values).execute(conn)))
     }
 }

@@ -289,6 +289,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    rotation_calls (account_id, called_at, version_uuid) {
+        account_id -> Text,
+        called_at -> BigInt,
+        version_uuid -> Binary,
+    }
+}
+
+diesel::table! {
     tags (resource_id, tag_key) {
         resource_id -> Binary,
         tag_key -> Text,

@@ -2,6 +2,7 @@ DROP TABLE leases;
 DROP TABLE nonces;
 DROP TABLE resource_policies;
 DROP TABLE tags;
+DROP TABLE rotation_calls;
 DROP TABLE rotation_accounts;
 DROP TABLE rotations;
 DROP TABLE version_stages;

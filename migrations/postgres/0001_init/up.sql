@@ -300,6 +300,14 @@ CREATE TABLE rotation_accounts (
 );
 CREATE INDEX rotation_accounts_by_secret ON rotation_accounts (secret_id);
 
+-- Rotations that callers began within the last hour. No mac: an account's limit alone depends on it.
+CREATE TABLE rotation_calls (
+    account_id   TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    called_at    BIGINT NOT NULL,
+    version_uuid BYTEA NOT NULL CHECK (length(version_uuid) = 16),
+    PRIMARY KEY (account_id, called_at, version_uuid)
+);
+
 -- resource_kind: 1 a key, 2 a secret.
 CREATE TABLE tags (
     resource_id   BYTEA NOT NULL CHECK (length(resource_id) = 16),

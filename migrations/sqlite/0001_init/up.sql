@@ -297,6 +297,14 @@ CREATE TABLE rotation_accounts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rotation_accounts_by_secret ON rotation_accounts (secret_id);
 
+-- Rotations that callers began within the last hour. No mac: an account's limit alone depends on it.
+CREATE TABLE rotation_calls (
+    account_id   TEXT    NOT NULL REFERENCES accounts (id),
+    called_at    INTEGER NOT NULL,
+    version_uuid BLOB    NOT NULL CHECK (length(version_uuid) = 16),
+    PRIMARY KEY (account_id, called_at, version_uuid)
+) STRICT, WITHOUT ROWID;
+
 -- resource_kind: 1 a key, 2 a secret.
 CREATE TABLE tags (
     resource_id   BLOB    NOT NULL CHECK (length(resource_id) = 16),

@@ -4,7 +4,7 @@
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
+use crate::ids::{AccountId, AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::integrity::Sealed;
 use crate::keys::{self, AdmittedKey};
 use crate::kinds::{DataType, SecretSubType};
@@ -25,6 +25,11 @@ const UNREACHABLE_MS: i64 = 60_000;
 
 /// The longest wait while the server answers, and does not do it.
 const REFUSED_MS: i64 = 3_600_000;
+
+/// Rotations that the callers of an account may begin within an hour (RotateSecret).
+const CALLS_PER_HOUR: i64 = 50;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// A rotation that this node holds, with its pending version.
 struct Held {
@@ -95,6 +100,9 @@ impl Secrets {
             unchanged(tx, &id, &rotation)?;
             let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
             keys::admit_service(&secret.account_id, &key).map_err(Abort::App)?;
+            if !behalf.is_run() {
+                count_call(tx, &secret.account_id, &row.uuid, now)?;
+            }
             tx.version_insert(&row)?;
             let pending = RotationRow {
                 pending_id: Some(row.version_id.clone()),
@@ -263,6 +271,12 @@ impl Secrets {
         let row = row.filter(|row| row.uuid == *uuid).ok_or_else(lost)?;
         Account::stored(&self.open(secret, key, &row)?)
     }
+}
+
+/// Refuses a caller's rotation when the account has begun too many within the hour, on whatever node.
+fn count_call(tx: &mut Tx<'_>, account: &AccountId, begun: &SecretVersionUuid, now: Timestamp) -> Result<(), Abort<Error>> {
+    let counted = tx.rotation_call_insert(account, begun, now, now.plus_ms(-HOUR_MS), CALLS_PER_HOUR)?;
+    if counted { Ok(()) } else { Err(Abort::App(Error::Throttled)) }
 }
 
 /// Refuses a rotation that is not any more as it was read.

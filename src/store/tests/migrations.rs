@@ -47,7 +47,7 @@ fn declared() -> Vec<(String, Vec<String>)> {
 
 fn the_schema_is_the_one_in_the_code(on: &Fixture) {
     let declared = declared();
-    assert_eq!(declared.len(), 28);
+    assert_eq!(declared.len(), 29);
     let query = if on.is_sqlite() {
         "SELECT name AS line FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY name"
     } else {

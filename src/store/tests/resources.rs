@@ -9,6 +9,7 @@ on_both!(
     keys_are_filtered,
     secrets_page_in_order_and_go_whole,
     secrets_are_counted_as_they_come_and_go,
+    an_account_rotates_so_often,
     lists_of_secrets_are_filtered,
     versions_and_labels,
     tags,
@@ -300,6 +301,21 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     assert!(on.write(|tx| tx.secret_delete(&secret)));
     assert_eq!(on.read(|tx| tx.rotation_of(&secret.id)), None);
     assert!(on.read(|tx| tx.rotation_accounts_of(&secret.id)).is_empty());
+}
+
+fn an_account_rotates_so_often(on: &Fixture) {
+    let account = on.with_secret().0.id;
+    let begin = |now: i64, since: i64| {
+        let begun = SecretVersionUuid::new();
+        on.write(|tx| tx.rotation_call_insert(&account, &begun, Timestamp(now), Timestamp(since), 5))
+    };
+    let counted: usize = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| usize::from(begin(100, 0)))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+    });
+    assert_eq!(counted, 5, "however many at once");
+    assert!(!begin(199, 99));
+    assert!(begin(200, 100), "the hour is over");
 }
 
 fn secrets_are_counted_as_they_come_and_go(on: &Fixture) {

@@ -178,3 +178,24 @@ fn mariadb_accounts_take_turns() {
         before = served;
     }
 }
+
+#[test]
+fn callers_of_an_account_rotate_fifty_times_an_hour() {
+    let managed = Managed::start();
+    let server = managed.service(None);
+    let client = server.client();
+    create(&client, "one", "pg-1", &["a"], &[]).ok();
+    create(&client, "other", "pg-1", &["b"], &[("EnableAutomaticRotation", "true"), ("RotationInterval", "6h")]).ok();
+    for n in 0..50 {
+        rotate(&client, "one", &format!("r{n}")).ok();
+    }
+    for name in ["one", "other"] {
+        let refused = rotate(&client, name, "r50");
+        assert_eq!((refused.status, refused.code()), (429, "Rejected.Throttling"), "{name}");
+        assert!(managed.logs_in(&read(&client, name)));
+    }
+    // What begins no rotation is not counted, so a call whose answer was lost can be repeated.
+    rotate(&client, "one", "r49").ok();
+    assert_eq!(read(&client, "one").text("VersionId"), "r49");
+    assert_eq!(read(&client, "other").text("AutomaticRotation"), "Enabled");
+}
