@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::ids::Stage;
-use crate::ids::{InstanceId, Malformed};
+use crate::error::Error;
+use crate::ids::{InstanceId, Malformed, Stage};
 use crate::kinds::SecretSubType;
 use crate::secret::Plaintext;
 use crate::secrets::{LONGEST_CONFIG, MOST_ENTRIES};
@@ -138,6 +138,17 @@ impl<'de> Deserialize<'de> for Flag {
             }
         }
         d.deserialize_any(Either)
+    }
+}
+
+/// Refuses an answer that only an attested enclave could read; giving it in the clear would be less than was asked for (Recipient).
+///
+/// # Errors
+/// [`Error::Lacking`] where there is one.
+pub fn no_recipient(recipient: Option<&String>) -> Result<(), Error> {
+    match recipient {
+        Some(text) if !text.is_empty() => Err(Error::Lacking("attestation of enclaves (Recipient)".into())),
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::crypto::{no_recipient, rehearsed};
+use crate::api::crypto::rehearsed;
+use crate::api::fields::no_recipient;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 use crate::ids::{KeyId, KeyRef, KeyVersionId};

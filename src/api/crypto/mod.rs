@@ -42,11 +42,3 @@ impl From<Encrypted> for NewBlob {
 fn rehearsed(dry_run: Option<bool>) -> Result<(), Error> {
     if dry_run == Some(true) { Err(Error::DryRunSucceeded) } else { Ok(()) }
 }
-
-/// Refuses an answer that only an attested enclave could read; giving it in the clear would be less than was asked for.
-fn no_recipient(recipient: Option<&String>) -> Result<(), Error> {
-    match recipient {
-        Some(text) if !text.is_empty() => Err(Error::Lacking("attestation of enclaves (Recipient)".into())),
-        _ => Ok(()),
-    }
-}

@@ -1,13 +1,17 @@
 //! DeleteSecret: begins a secret's deletion window, or deletes it at once.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::Bounded;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{SecretName, SecretRef};
 use crate::secrets::Deletion;
+
+/// Days of the window.
+const WINDOW_DAYS: RangeInclusive<u32> = 7..=30;
 
 /// Days of the window where nothing is said.
 const DEFAULT_WINDOW_DAYS: u32 = 30;
@@ -15,13 +19,13 @@ const DEFAULT_WINDOW_DAYS: u32 = 30;
 /// DeleteSecret.
 pub struct DeleteSecret;
 
-/// Parameters. The window is 7 to 30 days; it is ignored when the deletion is forced.
+/// Parameters. The window is ignored when the deletion is forced.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     secret_name: SecretRef,
     force_delete_without_recovery: Option<bool>,
-    recovery_window_in_days: Option<Bounded<7, 30>>,
+    recovery_window_in_days: Option<u32>,
 }
 
 /// Answer.
@@ -38,6 +42,12 @@ impl Operation for DeleteSecret {
     type Request = Request;
     type Response = Response;
 
+    fn check(request: &Request) -> Result<(), Error> {
+        let forced = request.force_delete_without_recovery == Some(true);
+        let fits = request.recovery_window_in_days.is_none_or(|days| WINDOW_DAYS.contains(&days));
+        if forced || fits { Ok(()) } else { Err(Error::invalid("RecoveryWindowInDays")) }
+    }
+
     fn target(request: &Request) -> Target<'_> {
         Target::of(Resource::Secret(&request.secret_name))
     }
@@ -46,7 +56,7 @@ impl Operation for DeleteSecret {
         let deletion = match request.force_delete_without_recovery {
             Some(true) => Deletion::Now,
             Some(false) | None => {
-                let days = request.recovery_window_in_days.map_or(DEFAULT_WINDOW_DAYS, |d| d.0);
+                let days = request.recovery_window_in_days.unwrap_or(DEFAULT_WINDOW_DAYS);
                 Deletion::AfterDays(days)
             }
         };

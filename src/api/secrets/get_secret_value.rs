@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::Flag;
+use crate::api::fields::{Flag, no_recipient};
 use crate::api::secrets::RotationFields;
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
@@ -27,6 +27,7 @@ pub struct Request {
     version_id: Option<VersionId>,
     fetch_extended_config: Option<Flag>,
     dry_run: Option<bool>,
+    recipient: Option<String>,
 }
 
 impl Request {
@@ -58,6 +59,10 @@ impl Operation for GetSecretValue {
     const DRY_RUN: bool = true;
     type Request = Request;
     type Response = Response;
+
+    fn check(request: &Request) -> Result<(), Error> {
+        no_recipient(request.recipient.as_ref())
+    }
 
     fn target(request: &Request) -> Target<'_> {
         let version = request.version_id.as_ref().map(VersionId::as_str);
