@@ -29,7 +29,9 @@ mod tampering;
 mod tls;
 mod token_faults;
 mod versions;
+mod windows;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bulla_test_support::client::Client;
@@ -62,6 +64,19 @@ fn until(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < patience, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The environment of a program whose clock is ahead by so many seconds.
+fn ahead(seconds: i64) -> [(&'static str, String); 3] {
+    let library = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map(|a| format!("/usr/lib/{a}/faketime/libfaketime.so.1"));
+    let library = library.into_iter().find(|f| Path::new(f).exists()).expect("libfaketime (apt-get install libfaketime)");
+    [("LD_PRELOAD", library), ("FAKETIME", format!("+{seconds}")), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned())]
+}
+
+/// The time of a program whose clock is ahead, as requests tell it.
+fn time_ahead(seconds: i64) -> String {
+    let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Creates a secret with version v1.

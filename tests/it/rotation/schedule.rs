@@ -20,8 +20,6 @@ fn outcomes(folder: &Path) -> Vec<String> {
 
 #[test]
 fn of_two_nodes_one_rotates_when_it_is_time() {
-    let faketime = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map(|a| format!("/usr/lib/{a}/faketime/libfaketime.so.1"));
-    let faketime = faketime.iter().find(|f| Path::new(f).exists()).expect("libfaketime (apt-get install libfaketime)");
     let managed = Managed::start();
     let url = PostgresCluster::shared().database();
     let mut server = managed.service(Some(&url));
@@ -32,14 +30,12 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     }
     server.stop();
     // All nodes find all three due at their start.
-    let (name, setting) = managed.setting();
-    let ahead = format!("+{AHEAD}");
-    let environment =
-        [(name, setting.as_str()), ("LD_PRELOAD", faketime), ("FAKETIME", &ahead), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let environment = [&ahead(AHEAD)[..], &[managed.setting()]].concat();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let second = Node::start_in(BULLA, &server, "2", "", &environment).answering();
     let node = second.client();
     let mut first = Server::dev_with(BULLA, server.data(), Some(&url), &environment);
-    let later = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(AHEAD)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let later = time_ahead(AHEAD);
     let read =
         |name: &str| node.request("GetSecretValue", &[("SecretName", name)]).timestamp(&later).send().expect("an answer").ok();
     // A version is stored before the server hears of it; the rotation is over when it is the one that is served.
