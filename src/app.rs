@@ -89,11 +89,18 @@ fn settle_schema(config: &Config, patience: Patience) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let pending = patience.until("database", || migrate::pending(&url))?;
-    if pending.is_empty() {
-        return Ok(());
+    none_pending(&patience.until("database", || migrate::pending(&url))?)
+}
+
+/// Refuses a database that lacks these migrations.
+///
+/// # Errors
+/// When there are any.
+pub fn none_pending(migrations: &[String]) -> Result<(), Failure> {
+    match migrations {
+        [] => Ok(()),
+        names => Err(Failure(format!("database: pending migrations {}; run `bulla migrate`", names.join(", ")))),
     }
-    Err(Failure(format!("database: {} migrations are pending ({}); run `bulla migrate`", pending.len(), pending.join(", "))))
 }
 
 impl Base {

@@ -1,7 +1,7 @@
 //! `bulla check`: whether a server would start, and what is wrong if not.
 
 use crate::admin::output::Output;
-use crate::app::{Base, Failure, context, servers};
+use crate::app::{Base, Failure, context, none_pending, servers};
 use crate::config::Config;
 use crate::ids::KeyVersionId;
 use crate::keys::mismatch;
@@ -10,8 +10,8 @@ use crate::store::migrate;
 /// Runs the command: tries one thing after the other and stops at the first that is wrong.
 pub fn run(config: &Config) -> Result<Output, Failure> {
     let pending = migrate::pending(&config.database.location()?).map_err(context("database"))?;
-    if !pending.is_empty() && !config.database.migrate_at_start {
-        return Err(Failure(format!("database: pending migrations {}; run `bulla migrate`", pending.join(", "))));
+    if !config.database.migrate_at_start {
+        none_pending(&pending)?;
     }
     let base = Base::open(config)?;
     base.token.health().map_err(context("token"))?;
