@@ -87,6 +87,18 @@ impl Program {
         }
     }
 
+    /// The request that stores a further value: of Bulla a version of this name, of the floor program, which knows none, a value
+    /// under the name of both.
+    pub fn put(&self, client: Option<&Client>, name: &str, version: &str) -> Vec<u8> {
+        match client {
+            Some(client) => {
+                let parameters = [("SecretName", name), ("VersionId", version), ("SecretData", VALUE)];
+                client.request("PutSecretValue", &parameters).in_body(&["SecretData"]).bytes()
+            }
+            None => self.create(client, &format!("{name}/{version}")),
+        }
+    }
+
     /// The request that reads one.
     pub fn read(&self, client: Option<&Client>, name: &str) -> Vec<u8> {
         match client {
@@ -113,11 +125,7 @@ impl Program {
     /// # Errors
     /// When the process is gone.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
-        // Behind the name, which may hold anything: user and system time are the 12th and 13th, in hundredths of a second.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
-        Ok(Duration::from_millis(ticks * 10))
+        cpu(self.pid()?)
     }
 
     /// Its process.
@@ -138,6 +146,18 @@ impl Drop for Program {
             terminate(child);
         }
     }
+}
+
+/// Processor time that a process has used so far, in all its threads.
+///
+/// # Errors
+/// When it is gone.
+pub fn cpu(pid: u32) -> io::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may hold anything: user and system time are the 12th and 13th, in hundredths of a second.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// The release build beside this program.
