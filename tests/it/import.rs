@@ -35,7 +35,7 @@ fn parameters(client: &Client, key: &str, algorithm: &str) -> Answer {
 }
 
 /// Encrypts material as a caller does.
-fn wrap(parameters: &Answer, algorithm: &str, material: &[u8]) -> String {
+pub(crate) fn wrap(parameters: &Answer, algorithm: &str, material: &[u8]) -> String {
     let der = STANDARD.decode(parameters.text("PublicKey")).expect("Base64");
     let public = PublicEncryptingKey::from_der(&der).expect("SubjectPublicKeyInfo");
     let mut out = vec![0; public.key_size_bytes()];

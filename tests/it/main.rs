@@ -79,6 +79,12 @@ fn time_ahead(seconds: i64) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// The only version of a key.
+fn key_version(client: &Client, key: &str) -> String {
+    let listed = client.call("ListKeyVersions", &[("KeyId", key)]).ok();
+    listed.json["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].as_str().expect("a version").to_owned()
+}
+
 /// Creates a secret with version v1.
 fn create(client: &Client, name: &str, value: &str) -> bulla_test_support::client::Answer {
     client.call("CreateSecret", &[("SecretName", name), ("VersionId", "v1"), ("SecretData", value)])

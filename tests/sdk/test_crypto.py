@@ -35,7 +35,8 @@ def new_key(client, spec="Aliyun_AES_256", usage="ENCRYPT/DECRYPT"):
 def pair(client, spec, usage):
     """KeyId and KeyVersionId of a new key pair."""
     key = new_key(client, spec, usage)
-    return {"KeyId": key["KeyId"], "KeyVersionId": key["PrimaryKeyVersion"]}
+    listed = client.call("ListKeyVersions", KeyId=key["KeyId"])["KeyVersions"]["KeyVersion"]
+    return {"KeyId": key["KeyId"], "KeyVersionId": listed[0]["KeyVersionId"]}
 
 
 def public_key(sdk, named):

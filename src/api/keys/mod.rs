@@ -42,7 +42,8 @@ const SERVICE_CREATOR: &str = "SecretsManager";
 #[derive(Serialize)]
 pub struct Done {}
 
-/// What CreateKey and DescribeKey say of a key.
+/// What CreateKey and DescribeKey say of a key. Primary version and rotation are told of symmetric keys: of a pair, callers name the
+/// version themselves.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyMetadata {
@@ -56,11 +57,14 @@ pub struct KeyMetadata {
     creator: String,
     creation_date: Timestamp,
     description: String,
-    primary_key_version: KeyVersionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_key_version: Option<KeyVersionId>,
     delete_date: String,
     material_expire_time: String,
-    last_rotation_date: Timestamp,
-    automatic_rotation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_rotation_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    automatic_rotation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation_interval: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +85,7 @@ impl KeyMetadata {
             (Some(_), KeyState::Enabled) => "Enabled",
             (Some(_), _) => "Suspended",
         };
+        let symmetric = key.spec.is_symmetric();
         Self {
             arn: caller.arn(None, &format!("key/{}", key.id)),
             key_id: key.id,
@@ -92,11 +97,11 @@ impl KeyMetadata {
             creator: if key.service { SERVICE_CREATOR.into() } else { key.account_id.to_string() },
             creation_date: key.created_at,
             description: key.description,
-            primary_key_version: key.primary_version,
+            primary_key_version: symmetric.then_some(key.primary_version),
             delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
             material_expire_time: key.material_expires_at.map(|at| at.to_string()).unwrap_or_default(),
-            last_rotation_date: rotated_at,
-            automatic_rotation,
+            last_rotation_date: symmetric.then_some(rotated_at),
+            automatic_rotation: symmetric.then_some(automatic_rotation),
             rotation_interval: rotation.map(|(seconds, _)| format!("{seconds}s")),
             next_rotation_date: rotation.map(|(_, at)| at),
             deletion_protection: None,
