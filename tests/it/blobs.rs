@@ -28,7 +28,8 @@ pub(crate) fn refused(answer: &Answer, what: &str) {
     assert_eq!((answer.status, answer.code(), answer.text("Message")), (400, "InvalidParameter", message), "{what}");
 }
 
-fn another_account(server: &Server) -> Client {
+/// The root of a new account.
+pub(crate) fn another_account(server: &Server) -> Client {
     let made = server.admin(&["account", "create", "another"]);
     let text = |field: &str| made[field].as_str().expect("in the output").to_owned();
     server.client_as(&text("AccessKeyId"), &text("AccessKeySecret"))

@@ -3,6 +3,7 @@
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::server::Server;
 
+use super::blobs::{another_account, encrypt, new_key};
 use super::{create, on_postgres, on_sqlite};
 
 /// A user with these policies attached: system policies by name, or documents.
@@ -176,4 +177,35 @@ fn conditions_ask_for_the_tags_of_now() {
     denied(&read(&ann, "apollo"));
     denied(&read(&ben, "apollo"));
     read(&ben, "bare").ok();
+}
+
+/// Other accounts may be named in a policy, and are let in by none: neither by the name that they use nor by the ARN.
+#[test]
+fn a_policy_lets_no_other_account_in() {
+    let (_folder, server) = on_sqlite();
+    let (root, other) = (server.client(), another_account(&server));
+    let theirs = other.call("CreateKey", &[]).ok();
+    let arn = theirs.json["KeyMetadata"]["Arn"].as_str().expect("an ARN");
+    let account = arn.split(':').nth(3).expect("an account").to_owned();
+    let key = new_key(&root, "Aliyun_AES_256");
+    create(&root, "shared", "value").ok();
+    let blob = encrypt(&root, &key, "QQ==", "");
+    let statement = serde_json::json!({
+        "Effect": "Allow", "Action": "kms:*", "Resource": "*",
+        "Principal": {"RAM": [format!("acs:ram::{account}:*"), format!("acs:ram::{account}:root")]},
+    });
+    let open = serde_json::json!({ "Version": "1", "Statement": [statement] }).to_string();
+    set(&root, "shared", &open);
+    root.call("SetKeyPolicy", &[("KeyId", &key), ("Policy", &open)]).ok();
+
+    let arn = |relative: &str| format!("acs:kms:{}:{}:{relative}", server.ready.region_id, server.ready.account_id);
+    denied(&other.call("DescribeKey", &[("KeyId", &arn(&format!("key/{key}")))]));
+    denied(&other.call("Encrypt", &[("KeyId", &arn(&format!("key/{key}"))), ("Plaintext", "QQ==")]));
+    denied(&read(&other, &arn("secret/shared")));
+    assert_eq!(read(&other, "shared").code(), "Forbidden.ResourceNotFound");
+    assert_eq!(other.call("DescribeKey", &[("KeyId", &key)]).code(), "Forbidden.KeyNotFound");
+    let opened = other.call("Decrypt", &[("CiphertextBlob", &blob)]);
+    assert_eq!((opened.status, opened.code()), (400, "InvalidParameter"));
+    // The owner's root is no principal of that policy, and has its own right.
+    read(&root, "shared").ok();
 }

@@ -1,8 +1,9 @@
 """Watches one secret through an official caching client, as a long-running application would.
 
-    cache_client.py v1|v2 SECRET TTL_MS
+    cache_client.py v1|v2|v1-client-key SECRET TTL_MS
 
-Prints the value each time it is another one, as a line of JSON, until standard input ends. test_cache_clients.py runs it in a
+Prints the value each time it is another one, as a line of JSON, until standard input ends; `{"refused": CODE}` and nothing else
+when the service refuses the first read. test_cache_clients.py runs it in a
 virtual environment of its own, since the older client wants a cryptography that the suite's SDKs cannot have. Which Bulla comes
 from the BULLA_… variables of conftest.py.
 """
@@ -41,12 +42,32 @@ def v2(endpoint, region, key_id, key_secret):
     return SecretManagerCacheClientBuilder, base
 
 
+def v1_client_key(endpoint, region, _key_id, _key_secret):
+    """The same client with a client key, which it takes from the environment: the file, and the password that opens it."""
+    from alibaba_cloud_secretsmanager_client.secret_manager_cache_client_builder import SecretManagerCacheClientBuilder
+    from alibaba_cloud_secretsmanager_client.service.default_secret_manager_client_builder import BaseSecretManagerClientBuilder
+
+    os.environ["credentials_type"] = "client_key"
+    os.environ["cache_client_region_id"] = json.dumps([{"regionId": region, "endpoint": f"http://{endpoint}"}])
+    return SecretManagerCacheClientBuilder, BaseSecretManagerClientBuilder.standard()
+
+
+KINDS = {"v1": v1, "v2": v2, "v1-client-key": v1_client_key}
+
+
 def main():
     kind, secret, ttl_ms = sys.argv[1:]
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     where = [os.environ[f"BULLA_{name}"] for name in ("ENDPOINT", "REGION", "ACCESS_KEY_ID", "ACCESS_KEY_SECRET")]
-    builder, base = {"v1": v1, "v2": v2}[kind](*where)
-    client = builder.new_cache_client_builder(base.build()).with_secret_ttl(secret, int(ttl_ms)).build()
+    builder, base = KINDS[kind](*where)
+    try:
+        client = builder.new_cache_client_builder(base.build()).with_secret_ttl(secret, int(ttl_ms)).build()
+    except Exception as e:
+        if getattr(e, "get_http_status", lambda: 0)() != 403:
+            raise
+        print(json.dumps({"refused": e.get_error_code()}), flush=True)
+        sys.stdin.read()
+        os._exit(0)
 
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()

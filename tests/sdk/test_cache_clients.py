@@ -1,4 +1,9 @@
-"""The official caching clients: they read a secret, notice a new version by themselves, and outlive a restart of the server."""
+"""The official caching clients: they read a secret, notice a new version by themselves, and outlive a restart of the server.
+
+Of the two, aliyun-secret-manager-client alone takes client keys: alibabacloud-secretsmanager-client-v2 knows the credentials `ak`,
+`ecs_ram_role` and `oidc_role_arn` only, and the SDK under it signs with secrets only. What the former calls `dkms` speaks Protocol
+Buffers to a KMS instance, which is another API.
+"""
 
 import contextlib
 import dataclasses
@@ -10,6 +15,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 
 import pytest
 
@@ -55,8 +61,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def watching(kind, target, secret):
-    environment = {f"BULLA_{name.upper()}": value for name, value in dataclasses.asdict(target).items() if value is not None}
+def watching(kind, target, secret, more=None):
+    named = {f"BULLA_{name.upper()}": value for name, value in dataclasses.asdict(target).items() if value is not None}
+    environment = named | (more or {})
     command = [*BOUND, os.environ["BULLA_CACHE_PYTHON"], PROGRAM, kind, secret, str(TTL_MS)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
@@ -94,3 +101,36 @@ def test_caching_client(kind, tmp_path):
     finally:
         if server.process and server.process.poll() is None:
             server.stop()
+
+
+def client_key(writer, folder, secret, addresses):
+    """The environment of an application with a client key that reads this secret from these addresses."""
+    tag = uuid.uuid4().hex
+    rule, policy, point, password = f"r-{tag}", f"p-{tag}", f"a-{tag}", f"pass {tag}"
+    writer.call("CreateNetworkRule", Name=rule, Type="Private", SourcePrivateIp=json.dumps(addresses))
+    permissions = json.dumps(["RbacPermission/Template/CryptoServiceSecretUser"])
+    resources, rules = json.dumps([f"secret/{secret}"]), json.dumps({"NetworkRules": [rule]})
+    writer.call("CreatePolicy", Name=policy, Permissions=permissions, Resources=resources, AccessControlRules=rules)
+    writer.call("CreateApplicationAccessPoint", Name=point, Policies=json.dumps([policy]))
+    made = writer.call("CreateClientKey", AapName=point, Password=password)
+    file = folder / f"clientKey_{point}.json"
+    file.write_text(json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"]}))
+    return {"client_key_private_key_path": str(file), "client_key_password": password}
+
+
+def test_caching_client_with_a_client_key(tmp_path, target, name):
+    if "BULLA_CACHE_PYTHON" not in os.environ:
+        pytest.skip("BULLA_CACHE_PYTHON is not set")
+    writer = Tea(target)
+    writer.call("CreateSecret", SecretName=name, VersionId="v1", SecretData="one 密")
+    writer.call("CreateSecret", SecretName=name + "2", VersionId="v1", SecretData="another")
+    # Nothing else lets these applications in.
+    stranger = dataclasses.replace(target, access_key_id="none", access_key_secret="none")
+    here = client_key(writer, tmp_path, name, ["127.0.0.0/8", "::1"])
+    with watching("v1-client-key", stranger, name, here) as value:
+        assert value() == "one 密"
+        writer.call("PutSecretValue", SecretName=name, VersionId="v2", SecretData="two")
+        assert value() == "two"
+    for secret, key in [(name + "2", here), (name, client_key(writer, tmp_path, name, ["10.255.0.0/16"]))]:
+        with watching("v1-client-key", stranger, secret, key) as value:
+            assert value() == {"refused": "Forbidden.NoPermission"}
