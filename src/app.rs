@@ -294,15 +294,8 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
         metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms));
-        let jobs = Jobs::new(
-            Arc::clone(&base.store),
-            Arc::clone(&keys),
-            Arc::clone(&secrets),
-            Arc::clone(&audit),
-            row.system_keys(),
-            node,
-            clock.clone(),
-        );
+        let jobs =
+            Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), row.system_keys(), node, clock.clone());
         let limits = Limits { requests_per_second: config.limits.requests_per_second };
         let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
         let Base { store, token, .. } = base;

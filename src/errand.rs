@@ -1,12 +1,14 @@
 //! What the service does of its own accord: nobody's request is behind it, and still it is recorded before and after.
 //!
-//! Owns: the audit records of such work, and the row that tells, after a crash, whether it happened. Must not know: what is done,
-//! or when. Called by: keys, secrets (whose sweeps run errands), app, which makes one [`Errands`] for all.
+//! Owns: the audit records of such work, and the row that tells, after a crash, whether it happened; and that what has several
+//! transactions, a caller's or the service's own, is marked by the first. Must not know: what is done, or when. Called by: keys,
+//! secrets (whose sweeps run errands), app, which makes one [`Errands`] for all.
 //!
 //! An errand is recorded like a write: the intent is durable before [`Errand::commit`] can be called, the outcome follows. Its
 //! transaction inserts a nonce of its own, as a request's does, so that an intent that a crash left open is completed from the
 //! database in the same way.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::audit::{Audit, Kind, Record, Verdict};
@@ -64,6 +66,28 @@ impl Errands {
     /// # Errors
     /// Those of the work; [`Error::Unavailable`] when it cannot be recorded, and then it is not done.
     pub fn run<T>(&self, order: Order<'_>, work: impl FnOnce(&Errand<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.record(order, |error| Fault::of(error).code, work)
+    }
+
+    /// The same with a word of its own for a failure, where no code of the API says what failed.
+    ///
+    /// # Errors
+    /// As [`Errands::run`].
+    pub fn run_or<T>(
+        &self,
+        failed: &'static str,
+        order: Order<'_>,
+        work: impl FnOnce(&Errand<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.record(order, |_| failed, work)
+    }
+
+    fn record<T>(
+        &self,
+        order: Order<'_>,
+        code_of: impl FnOnce(&Error) -> &'static str,
+        work: impl FnOnce(&Errand<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let errand = Errand { store: &self.store, request_id: RequestId::new(), node: self.node, begun_at: self.clock.now() };
         let resource = format!("acs:kms:{}:{}:{}", self.region, order.account, order.resource);
         let intent = Record {
@@ -77,10 +101,13 @@ impl Errands {
         };
         self.audit.submit(&intent).wait()?;
         let result = work(&errand);
-        let code = result.as_ref().map_or_else(|error| Fault::of(error).code, |_| "OK");
+        let code = result.as_ref().map_or_else(code_of, |_| "OK");
         self.audit.submit(&Record { kind: Kind::Outcome, code: Some(code), ..intent }).wait()?;
         match &result {
             Ok(_) => log::info!("{} on {resource}: {}", order.action, order.reason),
+            Err(Error::Integrity(what)) => {
+                log::error!(target: "bulla::integrity", "ALARM {} on {resource} ({}): {what}", order.action, order.reason);
+            }
             Err(error) => log::warn!("{} on {resource} ({}) failed: {error:?}", order.action, order.reason),
         }
         result
@@ -145,5 +172,46 @@ impl Author<'_> {
             Author::Caller(caller) => caller.commit(store, name, f),
             Author::Service(errand) => errand.commit(name, f),
         }
+    }
+}
+
+/// An effect in several transactions: the first that succeeds marks that it happened.
+pub struct Steps<'a> {
+    author: Author<'a>,
+    begun: Cell<bool>,
+}
+
+impl<'a> Steps<'a> {
+    /// None is done yet.
+    pub fn of(author: Author<'a>) -> Self {
+        Self { author, begun: Cell::new(false) }
+    }
+
+    /// The node that they run on.
+    pub fn node(&self) -> NodeId {
+        match self.author {
+            Author::Caller(caller) => caller.node,
+            Author::Service(errand) => errand.node,
+        }
+    }
+
+    /// Whether nobody's request is behind them.
+    pub fn is_service(&self) -> bool {
+        matches!(self.author, Author::Service(_))
+    }
+
+    /// Runs the next transaction.
+    ///
+    /// # Errors
+    /// As [`Author::commit`].
+    pub fn commit<T>(
+        &self,
+        store: &Store,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
+    ) -> Result<T, Error> {
+        let done = if self.begun.get() { store.write(name, f) } else { self.author.commit(store, name, f) }?;
+        self.begun.set(true);
+        Ok(done)
     }
 }

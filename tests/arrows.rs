@@ -33,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tags",      &["bottom", "error", "store"]),
     ("keys",      &["bottom", "public_key", "error", "integrity", "envelope", "token", "store", "auth", "errand", "tags"]),
     ("secrets",   &["bottom", "error", "integrity", "envelope", "servers", "store", "auth", "errand", "tags", "keys"]), // never the token
-    ("jobs",      &["bottom", "error", "metrics", "audit", "store", "keys", "secrets"]),
+    ("jobs",      &["bottom", "error", "metrics", "store", "keys", "secrets"]),
     ("api",       &["bottom", "public_key", "error", "metrics", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["bottom", "error", "metrics", "wire", "api"]),
     ("app",       &["bottom", "error", "integrity", "envelope", "process", "config", "metrics", "audit", "token", "servers",

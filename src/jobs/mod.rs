@@ -9,7 +9,6 @@ use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::{KeyVersionId, NodeId};
@@ -31,7 +30,6 @@ pub struct Jobs {
     store: Arc<Store>,
     keys: Arc<Keys>,
     secrets: Arc<Secrets>,
-    audit: Arc<Audit>,
     system_keys: [KeyVersionId; 3],
     node: NodeId,
     clock: Clock,
@@ -97,12 +95,11 @@ impl Jobs {
         store: Arc<Store>,
         keys: Arc<Keys>,
         secrets: Arc<Secrets>,
-        audit: Arc<Audit>,
         system_keys: [KeyVersionId; 3],
         node: NodeId,
         clock: Clock,
     ) -> Self {
-        Self { store, keys, secrets, audit, system_keys, node, clock, compared: Once::new() }
+        Self { store, keys, secrets, system_keys, node, clock, compared: Once::new() }
     }
 
     /// Runs each job now and then, on threads of their own: a server that does not answer keeps nothing but rotations waiting.

@@ -26,8 +26,8 @@ pub use delete::Deletion;
 pub use describe::{Described, SecretPage};
 pub use managed::{LONGEST_CONFIG, MOST_ENTRIES, NewManaged, Rotation};
 pub use password::{Class, PasswordRules};
+pub use rotation::Due;
 use rotation::Rotations;
-pub use rotation::{Due, Run};
 pub use stage::{Listed, Move};
 pub use update::Changes;
 pub use value::{Selector, Value};
@@ -68,11 +68,6 @@ impl Secrets {
         servers: Servers,
     ) -> Self {
         Self { store, keys, clock, deployment, region, quota, servers, rotations: Rotations::default() }
-    }
-
-    /// The ARN of a secret.
-    pub fn arn(&self, secret: &SecretRow) -> String {
-        format!("acs:kms:{}:{}:secret/{}", self.region, secret.account_id, secret.name)
     }
 }
 

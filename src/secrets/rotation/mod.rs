@@ -22,7 +22,6 @@
 //! begins to set a password only while [`LEFT_MS`] of that are left. A process that was stopped just there for longer finds, when
 //! it cannot finish, that it may have undone the work of another node: it then proves what is served, and sets it again if need be.
 
-mod behalf;
 mod steps;
 
 use std::collections::HashSet;
@@ -30,12 +29,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::auth::Caller;
+use crate::errand::{Author, Order, Steps};
 use crate::error::Error;
-use crate::ids::{NodeId, RequestId, SecretId, SecretRef, VersionId};
+use crate::ids::{NodeId, SecretId, SecretRef, VersionId};
 use crate::secrets::managed::rotation_of;
 use crate::secrets::{Secrets, find_live};
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx};
-use behalf::Behalf;
 
 /// How long a node holds a rotation, ms: twice what its calls to the server can take.
 const HOLD_MS: i64 = 90_000;
@@ -45,15 +44,6 @@ const LEFT_MS: i64 = 50_000;
 
 /// Turns of a call that finds other rotations pending.
 const TURNS: u32 = 3;
-
-/// A rotation that the service begins by itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Run {
-    /// The node.
-    pub node: NodeId,
-    /// Its id in the audit log and in the database.
-    pub request: RequestId,
-}
 
 /// A rotation whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +114,7 @@ impl Secrets {
     /// [`Error::KeyState`]; [`Error::Unavailable`] when the server does not do it, or the secret is being rotated elsewhere. What
     /// has begun then goes on by itself.
     pub fn rotate(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {
-        let behalf = Behalf::of_caller(caller);
+        let steps = Steps::of(Author::Caller(caller));
         let read = |tx: &mut Tx<'_>| {
             let secret = find_live(tx, caller, secret, self.clock.now())?;
             State::read(tx, secret, version)
@@ -136,9 +126,9 @@ impl Secrets {
             let pending = state.rotation.pending_id.clone();
             if pending.is_none() && state.known {
                 // Used up all the same: it must not begin a rotation when it comes again after that version has gone.
-                return behalf.commit(&self.store, "rotation_again", |_| Ok(()));
+                return steps.commit(&self.store, "rotation_again", |_| Ok(()));
             }
-            self.step(&behalf, state, version)?;
+            self.step(&steps, state, version)?;
             if pending.is_none_or(|pending| pending == *version) {
                 return Ok(());
             }
@@ -160,22 +150,30 @@ impl Secrets {
         Ok(named.collect())
     }
 
-    /// Carries out a rotation whose time has come; a failure is remembered, and the next attempt waits.
+    /// Carries out a rotation whose time has come; a failure is recorded and remembered, and the next attempt waits.
     ///
     /// # Errors
     /// As [`Secrets::rotate`].
-    pub fn rotate_due(&self, due: &Due, run: Run) -> Result<(), Error> {
-        let behalf = Behalf::of_run(run);
-        let _turn = self.rotations.turn(due.secret.id)?;
-        let read = |tx: &mut Tx<'_>| {
-            let secret = tx.secret_by_id(&due.secret.id)?.ok_or(Abort::App(Error::SecretNotFound))?;
-            State::read(tx, secret, &due.version)
+    pub fn rotate_due(&self, due: &Due) -> Result<(), Error> {
+        let order = Order {
+            account: &due.secret.account_id,
+            action: "RotateSecret",
+            resource: &format!("secret/{}", due.secret.name),
+            version: Some(due.version.as_str()),
+            reason: "rotation is due",
         };
-        let state = self.store.read("rotation_begin", read)?;
-        if state.rotation != due.rotation {
-            return Err(Error::Unavailable("the rotation has changed since it was due"));
-        }
-        self.step(&behalf, state, &due.version)
+        self.keys.errands().run_or("RotationFailed", order, |errand| {
+            let steps = Steps::of(Author::Service(errand));
+            let _turn = self.rotations.turn(due.secret.id)?;
+            let state = self.store.read("rotation_begin", |tx| {
+                let secret = tx.secret_by_id(&due.secret.id)?.ok_or(Abort::App(Error::SecretNotFound))?;
+                State::read(tx, secret, &due.version)
+            })?;
+            if state.rotation != due.rotation {
+                return Err(Error::Unavailable("the rotation has changed since it was due"));
+            }
+            self.step(&steps, state, &due.version)
+        })
     }
 
     /// Rotations since the start: done, and failed attempts.

@@ -3,6 +3,7 @@
 //! Owns: what each does, and what follows when it fails. Called by: secrets::rotation.
 
 use crate::clock::Timestamp;
+use crate::errand::Steps;
 use crate::error::Error;
 use crate::ids::{AccountId, AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::integrity::Sealed;
@@ -10,7 +11,6 @@ use crate::keys::{self, AdmittedKey};
 use crate::kinds::{DataType, SecretSubType};
 use crate::secrets::account::Account;
 use crate::secrets::managed::{away, rotation_of};
-use crate::secrets::rotation::behalf::Behalf;
 use crate::secrets::rotation::{HOLD_MS, LEFT_MS, State};
 use crate::secrets::stages::{self, Place};
 use crate::secrets::{Life, NewVersion, Secrets, life, touch};
@@ -55,13 +55,13 @@ impl From<Error> for Failure {
 
 impl Secrets {
     /// Rotates to a version of this name, or goes on with what is pending.
-    pub(super) fn step(&self, behalf: &Behalf<'_>, state: State, version: &VersionId) -> Result<(), Error> {
+    pub(super) fn step(&self, steps: &Steps<'_>, state: State, version: &VersionId) -> Result<(), Error> {
         let before = state.rotation.clone();
-        let result = match self.hold(behalf, state, version) {
-            Ok(mine) => self.carry_out(behalf, &mine),
+        let result = match self.hold(steps, state, version) {
+            Ok(mine) => self.carry_out(steps, &mine),
             // Somebody else is at it, which is no failure.
             Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why)),
-            Err(error) if behalf.is_run() => {
+            Err(error) if steps.is_service() => {
                 self.failed(&before, REFUSED_MS);
                 Err(error)
             }
@@ -73,9 +73,9 @@ impl Secrets {
     }
 
     /// Step 1, or taking over what has come so far.
-    fn hold(&self, behalf: &Behalf<'_>, state: State, version: &VersionId) -> Result<Held, Error> {
+    fn hold(&self, steps: &Steps<'_>, state: State, version: &VersionId) -> Result<Held, Error> {
         let State { secret, key, rotation, .. } = state;
-        let (id, node) = (secret.id, behalf.node());
+        let (id, node) = (secret.id, steps.node());
         if let (Some(pending), Some(uuid)) = (rotation.pending_id.clone(), rotation.pending_uuid) {
             let rotation = self.store.write("rotation_hold", |tx| {
                 let now = self.clock.now();
@@ -93,14 +93,14 @@ impl Secrets {
         let youngest = self.store.read_one("rotation_age", |tx| Ok::<_, Abort<Error>>(tx.versions_of(&id)?))?;
         let youngest = youngest.last().map_or(secret.created_at, |head| head.created_at);
         let row = self.seal(&secret, &admitted, &new, self.clock.now().max(youngest.plus_ms(1)))?;
-        let rotation = behalf.commit(&self.store, "rotation_prepare", |tx| {
+        let rotation = steps.commit(&self.store, "rotation_prepare", |tx| {
             let now = self.clock.now();
             let live = tx.secret_by_id(&id)?.filter(|s| life(s, now) == Life::Live);
             live.ok_or(Abort::App(Error::SecretNotFound))?;
             unchanged(tx, &id, &rotation)?;
             let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
             keys::admit_service(&secret.account_id, &key).map_err(Abort::App)?;
-            if !behalf.is_run() {
+            if !steps.is_service() {
                 count_call(tx, &secret.account_id, &row.uuid, now)?;
             }
             tx.version_insert(&row)?;
@@ -117,9 +117,9 @@ impl Secrets {
     }
 
     /// Steps 2 and 3.
-    fn carry_out(&self, behalf: &Behalf<'_>, mine: &Held) -> Result<(), Error> {
+    fn carry_out(&self, steps: &Steps<'_>, mine: &Held) -> Result<(), Error> {
         match self.change(mine) {
-            Ok(()) => self.finish(behalf, mine),
+            Ok(()) => self.finish(steps, mine),
             Err(Failure::Away(error)) => {
                 self.failed(&mine.rotation, UNREACHABLE_MS);
                 Err(error)
@@ -161,9 +161,9 @@ impl Secrets {
     }
 
     /// Step 3.
-    fn finish(&self, behalf: &Behalf<'_>, mine: &Held) -> Result<(), Error> {
+    fn finish(&self, steps: &Steps<'_>, mine: &Held) -> Result<(), Error> {
         let (id, pending) = (mine.secret.id, &mine.pending);
-        let finished = behalf.commit(&self.store, "rotation_finish", |tx| {
+        let finished = steps.commit(&self.store, "rotation_finish", |tx| {
             let now = self.clock.now();
             let secret = tx.secret_by_id(&id)?.ok_or(Abort::App(Error::SecretNotFound))?;
             let rotation = rotation_of(tx, &secret)?;

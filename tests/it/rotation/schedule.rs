@@ -68,12 +68,14 @@ fn a_failure_is_seen_and_repaired() {
     assert!(metrics().lines().any(|line| line == "bulla_rotations_failing 1"), "{}", metrics());
     assert!(metrics().lines().any(|line| line == "bulla_rotations_total{result=\"failed\"} 1"), "{}", metrics());
     assert_eq!(read(&client, "db").text("VersionId"), "v1");
+    let audit = server.data().join("audit");
+    eventually("an attempt of the service", || outcomes(&audit).contains(&"RotationFailed".to_owned()));
     managed.cluster.resume(&[]).expect("it starts again");
     eventually("the rotation", || read(&client, "db").text("VersionId") == "v2");
     let repaired = read(&client, "db");
     assert_eq!(repaired.text("AutomaticRotation"), "Enabled");
     assert!(managed.logs_in(&repaired));
-    assert!(outcomes(&server.data().join("audit")).contains(&"OK".to_owned()));
+    assert!(outcomes(&audit).contains(&"OK".to_owned()));
 
     // An administrator that may not: refused, nothing changed, and the old password still served.
     managed.cluster.sql("postgres", "ALTER ROLE bulla_rotation NOCREATEROLE");
