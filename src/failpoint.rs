@@ -21,6 +21,16 @@ pub enum Step {
     KeyBegun,
     /// A new key is on the token, proved.
     KeyOnToken,
+    /// The row of a wrapping pair to be made is committed.
+    PairBegun,
+    /// A new wrapping pair is there; its row does not say so yet.
+    PairMade,
+    /// The row of material says that it comes.
+    MaterialClaimed,
+    /// Imported material is on the token, proved.
+    MaterialOnToken,
+    /// Imported material is off the token; its row does not say so yet.
+    MaterialOff,
     /// The nonce of a write is in its transaction.
     NonceWritten,
     /// The effect of a write is in its transaction, not committed.
@@ -33,7 +43,7 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Step; 11] = [
+    pub const ALL: [Step; 16] = [
         Step::AuditWritten,
         Step::AuditSynced,
         Step::AuditFileMade,
@@ -41,11 +51,20 @@ impl Step {
         Step::IntentRecorded,
         Step::KeyBegun,
         Step::KeyOnToken,
+        Step::PairBegun,
+        Step::PairMade,
+        Step::MaterialClaimed,
+        Step::MaterialOnToken,
+        Step::MaterialOff,
         Step::NonceWritten,
         Step::EffectWritten,
         Step::Committed,
         Step::OutcomeRecorded,
     ];
+
+    /// Those that only imports take.
+    pub const OF_IMPORT: [Step; 5] =
+        [Step::PairBegun, Step::PairMade, Step::MaterialClaimed, Step::MaterialOnToken, Step::MaterialOff];
 }
 
 /// Says that a step is over.

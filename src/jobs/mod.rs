@@ -135,8 +135,8 @@ impl Jobs {
     /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
     fn sweep(&self) {
         attempt("half-made keys", || self.keys.creations_sweep());
-        attempt("imported material", || self.keys.materials_sweep(BATCH).map(drop));
-        attempt("parameters for imports", || self.keys.import_parameters_sweep(BATCH).map(drop));
+        attempt("imported material", || self.keys.materials_sweep(BATCH));
+        attempt("parameters for imports", || self.keys.import_parameters_sweep(BATCH));
         attempt("due rotations", || self.keys.rotations_sweep(BATCH));
         attempt("ended deletion windows of keys", || self.keys.deletions_sweep(BATCH));
         attempt("ended deletion windows of secrets", || self.secrets.deletions_sweep(BATCH));
@@ -149,7 +149,7 @@ impl Jobs {
             log::warn!("token: object {id} looks like ours and has no row; it is not used, and not touched");
         }
         for id in found.half_made {
-            log::warn!("token: key version {id} is half made; it is cleared away unless its maker lives");
+            log::warn!("token: {id} is half made; it is cleared away unless its maker lives");
         }
         for id in found.without_object {
             log::error!("token: key version {id} has no object; what it encrypted cannot be read");

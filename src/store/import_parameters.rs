@@ -92,21 +92,29 @@ impl Tx<'_> {
         self.run(ImportParametersRow::TABLE, either!(|conn| query.count().get_result(conn)))
     }
 
-    /// The ids of all pairs.
+    /// The ids of all pairs, and whether each is ready.
     ///
     /// # Errors
     /// As any read.
-    pub fn import_parameters_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
-        self.run(ImportParametersRow::TABLE, either!(|conn| import_parameters::table.select(import_parameters::id).load(conn)))
+    pub fn import_parameters_ids(&mut self) -> Result<Vec<(KeyVersionId, bool)>, StoreError> {
+        let columns = (import_parameters::id, import_parameters::ready);
+        self.run(ImportParametersRow::TABLE, either!(|conn| import_parameters::table.select(columns).load(conn)))
     }
 
-    /// Pairs whose day is over, the longest first.
+    /// Pairs whose day is over, and those that are not ready and would last no longer than `unready`; the oldest first.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
-    pub fn import_parameters_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<ImportParametersRow>, StoreError> {
+    pub fn import_parameters_due(
+        &mut self,
+        now: Timestamp,
+        unready: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<ImportParametersRow>, StoreError> {
+        let over = import_parameters::expires_at.le(now);
+        let given_up = import_parameters::ready.eq(false).and(import_parameters::expires_at.le(unready));
         let query = import_parameters::table
-            .filter(import_parameters::expires_at.le(now))
+            .filter(over.or(given_up))
             .order((import_parameters::expires_at, import_parameters::id))
             .limit(limit);
         self.all(either!(|conn| query.select((ImportParametersRow::as_select(), import_parameters::mac)).load(conn)))

@@ -79,6 +79,17 @@ impl Tx<'_> {
         self.all(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).load(conn)))
     }
 
+    /// The versions whose material is on its way to or off the token.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_materials_moving_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
+        let query = key_materials::table
+            .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
+            .select(key_materials::key_version_id);
+        self.run(KeyMaterialRow::TABLE, either!(|conn| query.load(conn)))
+    }
+
     /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::{create, on_postgres, on_sqlite, until};
 /// How long the end of material may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
+pub(crate) const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
 
 fn key(client: &Client) -> String {
     let made = client.call("CreateKey", &[("Origin", "EXTERNAL")]).ok();
@@ -24,7 +24,7 @@ fn key(client: &Client) -> String {
     made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned()
 }
 
-fn state(client: &Client, key: &str) -> String {
+pub(crate) fn state(client: &Client, key: &str) -> String {
     let described = client.call("DescribeKey", &[("KeyId", key)]).ok();
     described.json["KeyMetadata"]["KeyState"].as_str().expect("a state").to_owned()
 }
@@ -227,7 +227,7 @@ fn expired_material_is_refused_at_once_and_may_come_again() {
     assert_eq!(state(&client, &key), "PendingImport");
     read(&client, "other").ok();
     // The job takes it off the token; the same material may come again before and after that.
-    until(PATIENCE, "the job has taken it off", || server.log().contains(&format!("the material of key {key} has expired")));
+    until(PATIENCE, "the job has taken it off", || server.log().contains(&format!("key/{key}: the material has expired")));
     assert_eq!(import(&client, &key, ALGORITHMS[1], &[8; 32], "0").code(), "InvalidKeyMaterial");
     import(&client, &key, ALGORITHMS[1], &[7; 32], "0").ok();
     assert_eq!(read(&client, "soon").ok().text("SecretData"), "value");

@@ -10,6 +10,7 @@ mod forgery;
 mod golden;
 mod hostile;
 mod import;
+mod import_crash;
 mod key_crash;
 mod key_states;
 mod keys;

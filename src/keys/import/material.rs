@@ -10,7 +10,9 @@
 use super::{external, pair};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
+use crate::errand::{Order, each};
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::KeyRef;
 use crate::keys::Keys;
 use crate::kinds::{KeyState, MaterialState};
@@ -129,7 +131,9 @@ impl Keys {
             changed_at: self.clock.now(),
             ..row.clone()
         };
+        reach(Step::MaterialClaimed);
         let brought = self.token.import(material, &key.primary_version, key.spec, check).map_err(Error::from).and_then(|()| {
+            reach(Step::MaterialOnToken);
             caller.commit(&self.store, "material_present", |tx| {
                 update(tx, row, &present)?;
                 set_expiry(tx, key, expires_at)
@@ -168,6 +172,7 @@ impl Keys {
     /// Destroys the object of material that is `Removing`.
     fn finish_removal(&self, row: &KeyMaterialRow) -> Result<(), Error> {
         self.token.destroy(&row.key_version_id)?;
+        reach(Step::MaterialOff);
         let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: self.clock.now(), ..row.clone() };
         self.store.write("material_absent", |tx| {
             match &row.check_value {
@@ -179,29 +184,41 @@ impl Keys {
         })
     }
 
-    /// Takes expired material off the token, and finishes what others left on its way. Answers how many of both there were.
+    /// Takes expired material off the token, and finishes what others left on its way.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
-    pub fn materials_sweep(&self, limit: i64) -> Result<usize, Error> {
+    pub fn materials_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
         let expired = self.store.read("keys_expired", |tx| Ok::<_, Abort<Error>>(tx.keys_expired(now, limit)?))?;
-        for key in &expired {
-            let removing = self.store.write("material_expire", |tx| match tx.key_by_id(&key.id)? {
-                Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => begin_removal(tx, &key, now),
-                _ => Ok(None),
-            })?;
-            removing.map_or(Ok(()), |row| self.finish_removal(&row))?;
-            log::info!("the material of key {} has expired", key.id);
-        }
+        each(expired, |key| self.expire(&key, now))?;
         let before = now.plus_ms(-STALE_MS);
         let left =
             self.store.read("materials_moving", |tx| Ok::<_, Abort<Error>>(tx.key_materials_moving_before(before, limit)?))?;
-        for row in &left {
-            self.take_back(row)?;
+        each(left, |row| {
+            self.take_back(&row)?;
             log::warn!("material of key {} was left on its way and has been removed", row.key_id);
-        }
-        Ok(expired.len() + left.len())
+            Ok(())
+        })
+    }
+
+    /// Takes the material of one key off the token, if it is still over.
+    fn expire(&self, key: &KeyRow, now: Timestamp) -> Result<(), Error> {
+        let (resource, version) = (format!("key/{}", key.id), key.primary_version.to_string());
+        let order = Order {
+            account: &key.account_id,
+            action: "DeleteKeyMaterial",
+            resource: &resource,
+            version: Some(&version),
+            reason: "the material has expired",
+        };
+        self.errands.run(order, |errand| {
+            let removing = errand.commit("material_expire", |tx| match tx.key_by_id(&key.id)? {
+                Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => begin_removal(tx, &key, now),
+                _ => Ok(None),
+            })?;
+            removing.map_or(Ok(()), |row| self.finish_removal(&row))
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 //! Owns: making, finding and sweeping pairs. Must not know: HTTP, PKCS#11. Called by: api, jobs, keys::import::material.
 //!
 //! Row first: insert the row, make the pair on the token under its id, mark the row as ready with the request's nonce. A kill at
-//! any point leaves a pair that no token names; it is destroyed when its day is over, like all others.
+//! any point leaves a row that is not ready, which the sweep takes over as it does with keys; a pair that is ready is destroyed when
+//! its day is over.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
@@ -13,9 +14,12 @@ use super::{external, pair};
 use crate::auth::Caller;
 use crate::canonical::{Canonical, Purpose};
 use crate::clock::Timestamp;
+use crate::errand::each;
 use crate::error::Error;
+use crate::failpoint::{Step, reach};
 use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::Keys;
+use crate::keys::lifecycle::STALE_MS;
 use crate::kinds::ImportAlgorithm;
 use crate::store::{Abort, ImportParametersRow, KeyRow};
 
@@ -76,16 +80,49 @@ impl Keys {
             }
             Ok(tx.import_parameters_insert(&row)?)
         })?;
-        let public_key = match local {
-            Some(public_key) => public_key,
-            None => self.token.create_wrapping_pair(&id, algorithm)?,
+        reach(Step::PairBegun);
+        let made = match local {
+            Some(public_key) => Ok(public_key),
+            None => self.token.create_wrapping_pair(&id, algorithm).map_err(Error::from),
         };
-        let ready = ImportParametersRow { ready: true, ..row.clone() };
-        caller.commit(&self.store, "import_ready", |tx| match tx.import_parameters_update(&row, &ready)? {
-            true => Ok(()),
-            false => Err(Abort::App(Error::Unavailable("wrapping pair was swept while it was made"))),
+        let made = made.and_then(|public_key| {
+            reach(Step::PairMade);
+            let ready = ImportParametersRow { ready: true, ..row.clone() };
+            caller.commit(&self.store, "import_ready", |tx| match tx.import_parameters_update(&row, &ready)? {
+                true => Ok(()),
+                false => Err(Abort::App(Error::Unavailable("wrapping pair was swept while it was made"))),
+            })?;
+            Ok(ImportParameters { key: key.id, public_key, token: token.encode(), expires_at })
+        });
+        if made.is_err()
+            && let Err(left) = self.pair_fail(&row)
+        {
+            log::warn!("wrapping pair {id} stays in the making until the next sweep: {left:?}");
+        }
+        made
+    }
+
+    /// Undoes the making of a pair: first the row is taken over, so that its maker, if it lives, cannot make it ready any more; then
+    /// the pair is destroyed, then the row deleted. What became ready stays.
+    fn pair_fail(&self, row: &ImportParametersRow) -> Result<(), Error> {
+        let taken = self.store.write("import_take_over", |tx| match tx.import_parameters_by_id(&row.id)? {
+            // Swept under its maker; what remains is the object.
+            None => Ok::<_, Abort<Error>>(true),
+            Some(row) if row.ready => Ok(false),
+            Some(row) => {
+                let spoiled = ImportParametersRow { failures: row.failures + 1, ..row.clone() };
+                Ok(tx.import_parameters_update(&row, &spoiled)?)
+            }
         })?;
-        Ok(ImportParameters { key: key.id, public_key, token: token.encode(), expires_at })
+        if taken { self.pair_end(row) } else { Ok(()) }
+    }
+
+    /// Destroys a pair, then its row.
+    fn pair_end(&self, row: &ImportParametersRow) -> Result<(), Error> {
+        if row.wrapped.is_none() {
+            self.token.destroy(&row.id)?;
+        }
+        self.store.write("import_parameters_sweep", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_delete(&row.id)?)).map(drop)
     }
 
     /// Makes a pair in this process and puts the private key, under SYS, into the row. Answers the public key.
@@ -130,21 +167,24 @@ impl Keys {
         })
     }
 
-    /// Destroys the pairs whose day is over; how many.
+    /// Destroys the pairs whose day is over, and those that nobody makes any more.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
-    pub fn import_parameters_sweep(&self, limit: i64) -> Result<usize, Error> {
+    pub fn import_parameters_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
-        let due =
-            self.store.read("import_parameters_due", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_due(now, limit)?))?;
-        for row in &due {
-            if row.wrapped.is_none() {
-                self.token.destroy(&row.id)?;
+        let unready = now.plus_ms(VALID_MS - STALE_MS);
+        let due = self
+            .store
+            .read("import_parameters_due", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_due(now, unready, limit)?))?;
+        each(due, |row| {
+            if row.ready {
+                return self.pair_end(&row);
             }
-            self.store.write("import_parameters_sweep", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_delete(&row.id)?))?;
-        }
-        Ok(due.len())
+            self.pair_fail(&row)?;
+            log::warn!("wrapping pair {} of key {} was never finished and has been removed", row.id, row.key_id);
+            Ok(())
+        })
     }
 }
 
