@@ -4,8 +4,6 @@
 //! What is compared is all that a caller sees: the status and every byte of the body, but for what differs from run to run.
 
 mod coverage;
-#[path = "../../softhsm/isolated.rs"]
-mod isolated;
 mod layout;
 mod managed;
 mod run;
@@ -17,11 +15,11 @@ use std::sync::Mutex;
 
 use bulla::token::softhsm;
 use bulla_test_support::server::Server;
-use isolated::isolated;
 use run::{Account, Maker, Outcome};
 use transcript::Transcript;
 
 use super::BULLA;
+use super::isolated::isolated;
 
 /// Transcripts that run at the same time.
 const AT_ONCE: usize = 4;

@@ -11,6 +11,8 @@ mod golden;
 mod hostile;
 mod import;
 mod import_crash;
+#[path = "../../softhsm/isolated.rs"]
+mod isolated;
 mod key_crash;
 mod key_states;
 mod keys;
