@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bulla_test_support::client::{Answer, Client, Scheme};
 use bulla_test_support::server::Server;
 
-use super::on_sqlite;
+use super::{ahead, on_sqlite, time_ahead};
 
 /// A new symmetric key's id.
 pub(crate) fn new_key(client: &Client, spec: &str) -> String {
@@ -131,6 +131,38 @@ fn whatever_is_changed_in_a_blob_it_is_refused_alike() {
     refused(&decrypt(&another_account(&server), &whole, r#"{"a":"1"}"#), "a blob of another account");
     let (_folder, elsewhere) = on_sqlite();
     refused(&decrypt(&elsewhere.client(), &whole, r#"{"a":"1"}"#), "a blob of another deployment");
+    assert!(!server.log().contains("ALARM"), "wrong input is no alarm");
+}
+
+/// The seven days for which a key's newest version keeps from having another, and one.
+const EIGHT_DAYS: i64 = 8 * 86_400;
+
+#[test]
+fn versions_of_one_key_do_not_open_for_each_other() {
+    let (_folder, mut server) = on_sqlite();
+    let key = new_key(&server.client(), "Aliyun_AES_256");
+    let old = encrypt(&server.client(), &key, "b2xk", "");
+    server.stop();
+    for (name, value) in ahead(EIGHT_DAYS) {
+        server.set_environment(name, Some(&value));
+    }
+    server.restart();
+    let (client, later) = (server.client(), time_ahead(EIGHT_DAYS));
+    let call = |action: &str, parameters: &[(&str, &str)]| {
+        client.request(action, parameters).timestamp(&later).send().expect("an answer")
+    };
+    let open = |blob: &[u8]| call("Decrypt", &[("CiphertextBlob", &STANDARD.encode(blob))]);
+    call("CreateKeyVersion", &[("KeyId", &key)]).ok();
+    let new = call("Encrypt", &[("KeyId", &key), ("Plaintext", "bmV3")]).ok();
+    let [old, new] = [&old, new.text("CiphertextBlob")].map(|blob| STANDARD.decode(blob).expect("Base64"));
+
+    assert_ne!(old[2..18], new[2..18], "two versions");
+    for (blob, text) in [(&old, "b2xk"), (&new, "bmV3")] {
+        assert_eq!(open(blob).ok().text("Plaintext"), text);
+    }
+    refused(&open(&[&old[..2], &new[2..18], &old[18..]].concat()), "the old version's under the new one");
+    refused(&open(&[&new[..2], &old[2..18], &new[18..]].concat()), "the new version's under the old one");
+    assert_eq!(client.figure("bulla_token_epochs_total"), 1.0, "no reconnect");
     assert!(!server.log().contains("ALARM"), "wrong input is no alarm");
 }
 
