@@ -104,10 +104,6 @@ impl Keys {
     }
 
     fn read_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {
-        self.store.read("default_key", |tx| {
-            let Some(id) = tx.default_key(account)? else { return Ok(None) };
-            let key = tx.key_by_id(&id)?;
-            key.map(Some).ok_or_else(|| Abort::App(Error::Integrity(format!("default key {id} of {account} has no row"))))
-        })
+        self.store.read_one("default_key", |tx| Ok::<_, Abort<Error>>(tx.default_key(account)?))
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::ids::{KeyRef, SecretId, SecretName, Stage};
+use crate::ids::{KeyRef, SecretId, SecretName};
 use crate::keys::{self, AdmittedKey, Use};
 use crate::kinds::SecretType;
 use crate::secrets::managed::ManagedRows;
@@ -111,7 +111,7 @@ impl Secrets {
             return Err(Abort::App(Error::LimitExceeded));
         }
         tx.secret_insert(&rows.secret)?;
-        stages::store_version(tx, &rows.version, &[Stage::current()])?;
+        stages::store_first(tx, &rows.version)?;
         if let Some(managed) = &rows.managed {
             managed.insert(tx)?;
         }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::integrity::Sealed;
-use crate::store::{Abort, StageRow, Tx, VersionHead, VersionRow, held};
+use crate::store::{Abort, StageRow, StoreError, Tx, VersionHead, VersionRow, held};
 
 /// Versions of one secret.
 pub const MOST_VERSIONS: usize = 10;
@@ -130,6 +130,15 @@ pub fn change(
         tx.stage_insert(&row(secret, stage, place))?;
     }
     Ok(labels)
+}
+
+/// Stores the first version of a new secret, which is ACSCurrent.
+///
+/// # Errors
+/// As any write.
+pub fn store_first(tx: &mut Tx<'_>, version: &VersionRow) -> Result<(), StoreError> {
+    tx.version_insert(version)?;
+    tx.stage_insert(&row(&version.secret_id, &Stage::current(), &Place::from(version)))
 }
 
 /// Stores a sealed version under these labels, and removes what is too many then. Gives the version's labels.

@@ -168,16 +168,26 @@ impl Tx<'_> {
         self.changed(KeyRow::TABLE, either!(|conn| delete(keys::table.find(id)).execute(conn)))
     }
 
-    /// The default key of an account.
+    /// The default key of an account. Fit for [`crate::store::Store::read_one`].
     ///
     /// # Errors
-    /// `Corrupt` when the row does not verify.
-    pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyId>, StoreError> {
-        let query = default_keys::table.find(account);
-        let row = self.one(either!(|conn| {
-            query.select((DefaultKeyRow::as_select(), default_keys::mac)).get_result(conn).optional()
-        }))?;
-        Ok(row.map(|row| row.key_id))
+    /// `Corrupt` when a row does not verify, or the key is not there.
+    pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyRow>, StoreError> {
+        let query = default_keys::table.find(account).left_join(keys::table.on(keys::id.eq(default_keys::key_id)));
+        let found = self.run(
+            DefaultKeyRow::TABLE,
+            either!(|conn| {
+                let columns =
+                    (DefaultKeyRow::as_select(), default_keys::mac, Option::<KeyRow>::as_select(), keys::mac.nullable());
+                query.select(columns).get_result::<(_, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>)>(conn).optional()
+            }),
+        )?;
+        let Some((named, named_mac, key, key_mac)) = found else { return Ok(None) };
+        let DefaultKeyRow { key_id, .. } = self.verified((named, named_mac))?;
+        match (key, key_mac) {
+            (Some(key), Some(mac)) => self.verified((key, mac)).map(Some),
+            _ => Err(StoreError::Corrupt { table: KeyRow::TABLE, detail: format!("the default key {key_id} is not there") }),
+        }
     }
 
     /// Makes a key the default of an account that has none.

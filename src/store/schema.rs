@@ -337,6 +337,7 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(secrets, keys, secret_versions, version_stages, tags, rotations);
 diesel::joinable!(key_versions -> keys (key_id));
 diesel::joinable!(key_rotations -> keys (key_id));
+diesel::allow_tables_to_appear_in_same_query!(keys, default_keys);
 diesel::allow_tables_to_appear_in_same_query!(keys, key_versions);
 diesel::allow_tables_to_appear_in_same_query!(keys, key_rotations);
 diesel::allow_tables_to_appear_in_same_query!(keys, aliases);

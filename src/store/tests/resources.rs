@@ -42,7 +42,7 @@ fn keys_and_aliases(on: &Fixture) {
         assert!(tx.key_versions_unready_before(Timestamp(5))?.is_empty());
         assert_eq!(tx.keys_due(Timestamp(9), 10)?, std::slice::from_ref(&due));
         assert!(tx.keys_due(Timestamp(8), 10)?.is_empty());
-        assert_eq!(tx.default_key(&account.id)?, Some(shown.id));
+        assert_eq!(tx.default_key(&account.id)?.as_ref(), Some(&shown));
         assert_eq!(tx.alias_by_name(&account.id, &alias.name)?, Some(alias.clone()));
         assert_eq!(tx.aliases_page(&account.id, 0, 10)?, std::slice::from_ref(&alias));
         assert_eq!(tx.alias_count(&account.id)?, 1);
