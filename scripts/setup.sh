@@ -26,6 +26,7 @@ has_postgresql() { command -v initdb >/dev/null || any /usr/lib/postgresql/*/bin
 has_mariadb() { command -v mariadb-install-db >/dev/null && any /usr/sbin/mariadbd; }
 has_faketime() { any /usr/lib/*/faketime/libfaketime.so.1; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+has_headers() { any "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h"; }
 has_node() { command -v node >/dev/null; }
 has_nss() { any /usr/lib/*/libsoftokn3.so /usr/lib64/libsoftokn3.so; }
 has_npm() { command -v npm >/dev/null; }
@@ -44,6 +45,7 @@ has_postgresql | the PostgreSQL server programs           | postgresql
 has_mariadb    | the MariaDB server programs              | mariadb-server-core mariadb-client-core
 has_faketime   | libfaketime, for a clock that is ahead   | libfaketime
 has_venv       | Python 3 with venv                       | python3 python3-venv
+has_headers    | the headers of Python, for old SDKs       | python3-dev
 has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm
 has_nss        | NSS softoken, a second PKCS#11 token     | libnss3
