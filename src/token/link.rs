@@ -38,7 +38,7 @@ use super::status::{Counters, Operation, TokenStatus};
 use crate::ids::KeyVersionId;
 use crate::secret::Pin;
 
-/// Waits between attempts to reconnect: the first, and the longest.
+/// Waits between attempts to connect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How long a call waits at least for the one session that makes and destroys objects: an RSA pair keeps it for seconds.
@@ -74,7 +74,20 @@ impl Link {
     pub(super) fn open(config: TokenConfig, pin: Pin) -> Result<Self, TokenError> {
         let claim = Claim::take(&config.module)?;
         let integrity = Arc::default();
-        let epoch = first_epoch(&claim, &config, &pin, &integrity)?;
+        let begun = Instant::now();
+        // SoftHSM 2.6.1 rewrites the token's file in place when a process logs in, and one that starts at that moment sees no token,
+        // or fails to log in with another code each time.
+        let epoch = persist(
+            || Epoch::connect(&claim, &config, &pin, &integrity, 1),
+            |error, pause| {
+                let again = begun.elapsed() < config.open_wait;
+                if again {
+                    log::info!("token: {error}; trying again");
+                    thread::sleep(pause);
+                }
+                again
+            },
+        )?;
         Ok(Self {
             claim,
             config,
@@ -259,26 +272,21 @@ impl Link {
 
     /// Tries until there is an epoch, the PIN is refused, or the link is stopped.
     fn reconnect(&self) -> (Option<Epoch>, State) {
-        let (mut pause, longest) = BACK_OFF;
-        loop {
-            let number = self.epochs.load(Ordering::Relaxed) + 1;
-            match Epoch::connect(&self.claim, &self.config, &self.pin, &self.integrity, number) {
-                Ok(epoch) => {
-                    self.epochs.store(number, Ordering::Relaxed);
-                    return (Some(epoch), State::Up);
-                }
-                Err(TokenError::Pin) => return (None, State::Refused),
-                Err(error) => log::warn!("token: not back yet: {error}"),
-            }
+        let number = self.epochs.load(Ordering::Relaxed) + 1;
+        let connect = || Epoch::connect(&self.claim, &self.config, &self.pin, &self.integrity, number);
+        let connected = persist(connect, |error, pause| {
+            log::warn!("token: not back yet: {error}");
             let state = self.lock_state();
-            let (state, _) = self
-                .changed
-                .wait_timeout_while(state, jittered(pause), |s| *s == State::Down)
-                .unwrap_or_else(PoisonError::into_inner);
-            if *state == State::Stopped {
-                return (None, State::Stopped);
+            let waited = self.changed.wait_timeout_while(state, pause, |s| *s == State::Down);
+            *waited.unwrap_or_else(PoisonError::into_inner).0 != State::Stopped
+        });
+        match connected {
+            Ok(epoch) => {
+                self.epochs.store(number, Ordering::Relaxed);
+                (Some(epoch), State::Up)
             }
-            pause = (pause * 2).min(longest);
+            Err(TokenError::Pin) => (None, State::Refused),
+            Err(_) => (None, State::Stopped),
         }
     }
 
@@ -287,24 +295,16 @@ impl Link {
     }
 }
 
-/// The first epoch. What a reconnect would try again is tried again: SoftHSM 2.6.1 rewrites the token's file in place when a process
-/// logs in, and one that starts at that moment sees no token, or fails to log in with another code each time. A refused PIN is final.
-fn first_epoch(
-    claim: &Claim,
-    config: &TokenConfig,
-    pin: &Pin,
-    integrity: &Arc<OnceLock<KeyVersionId>>,
+/// Connects, again and again with longer pauses, until that succeeds, the PIN is refused, or `wait` does not want to wait for the
+/// pause that it is given. A refused PIN is never presented again.
+fn persist(
+    mut connect: impl FnMut() -> Result<Epoch, TokenError>,
+    mut wait: impl FnMut(&TokenError, Duration) -> bool,
 ) -> Result<Epoch, TokenError> {
-    let begun = Instant::now();
     let (mut pause, longest) = BACK_OFF;
     loop {
-        match Epoch::connect(claim, config, pin, integrity, 1) {
-            Err(TokenError::Pin) => return Err(TokenError::Pin),
-            Err(error) if begun.elapsed() < config.open_wait => {
-                log::info!("token: {error}; trying again");
-                thread::sleep(jittered(pause));
-                pause = (pause * 2).min(longest);
-            }
+        match connect() {
+            Err(error) if error != TokenError::Pin && wait(&error, jittered(pause)) => pause = (pause * 2).min(longest),
             done => return done,
         }
     }
