@@ -31,7 +31,7 @@ use rotation::Rotations;
 pub use stage::{Listed, Move};
 pub use update::Changes;
 pub use value::{Selector, Value};
-pub use version::NewVersion;
+pub use version::{NewVersion, identity};
 
 use crate::auth::Caller;
 use crate::clock::{Clock, Timestamp};

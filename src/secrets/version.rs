@@ -6,7 +6,7 @@
 use crate::clock::Timestamp;
 use crate::envelope::{self, Identity, Sealed};
 use crate::error::Error;
-use crate::ids::{SecretVersionUuid, VersionId};
+use crate::ids::{DeploymentId, Region, SecretVersionUuid, VersionId};
 use crate::keys::AdmittedKey;
 use crate::kinds::DataType;
 use crate::secret::Plaintext;
@@ -49,7 +49,7 @@ impl Secrets {
             nonce: Vec::new(),
             ciphertext: Vec::new(),
         };
-        let identity = self.identity(secret, &bound);
+        let identity = identity(&self.deployment, &self.region, secret, &bound);
         let (data_key, wrapped) = self.keys.new_data_key(counted, &identity.data_key_context())?;
         let Sealed { commitment, nonce, ciphertext } = envelope::seal(&identity, data_key, &wrapped, &new.value);
         Ok(VersionRow { wrapped, commitment, nonce, ciphertext, ..bound })
@@ -60,7 +60,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::Integrity`] when any stored byte does not verify; [`Error::Unavailable`] when the token is away.
     pub(super) fn open(&self, secret: &SecretRow, key: &AdmittedKey, version: &VersionRow) -> Result<Plaintext, Error> {
-        let identity = self.identity(secret, version);
+        let identity = identity(&self.deployment, &self.region, secret, version);
         let context = identity.data_key_context();
         let data_key = self.keys.unwrap_data_key(key, &version.key_version_id, version.suite, &version.wrapped, &context)?;
         let sealed = Sealed {
@@ -71,22 +71,27 @@ impl Secrets {
         envelope::open(&identity, data_key, &version.wrapped, sealed)
             .map_err(|_| Error::Integrity(format!("version {} of secret {} does not open", version.version_id, secret.name)))
     }
+}
 
-    /// What a version is bound to: all its columns but those that sealing makes.
-    fn identity<'a>(&'a self, secret: &'a SecretRow, version: &'a VersionRow) -> Identity<'a> {
-        Identity {
-            deployment: &self.deployment,
-            account: &secret.account_id,
-            region: &self.region,
-            secret: &secret.id,
-            name: &secret.name,
-            version_uuid: &version.uuid,
-            version: &version.version_id,
-            data_type: version.data_type,
-            created_at: version.created_at,
-            key: &secret.key_id,
-            key_version: &version.key_version_id,
-            suite: version.suite,
-        }
+/// What a version is bound to: all its columns but those that sealing makes.
+pub fn identity<'a>(
+    deployment: &'a DeploymentId,
+    region: &'a Region,
+    secret: &'a SecretRow,
+    version: &'a VersionRow,
+) -> Identity<'a> {
+    Identity {
+        deployment,
+        account: &secret.account_id,
+        region,
+        secret: &secret.id,
+        name: &secret.name,
+        version_uuid: &version.uuid,
+        version: &version.version_id,
+        data_type: version.data_type,
+        created_at: version.created_at,
+        key: &secret.key_id,
+        key_version: &version.key_version_id,
+        suite: version.suite,
     }
 }

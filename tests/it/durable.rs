@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use bulla::app::Base;
 use bulla::clock::Timestamp;
 use bulla::config::Config;
-use bulla::envelope::Identity;
 use bulla::ids::AccountId;
 use bulla::secret::DataKey;
+use bulla::secrets::identity;
 use bulla::store::{Abort, SecretFilter, SecretRow, StoreError, VersionRow};
 use bulla::token::softhsm;
 use bulla_test_support::server::Server;
@@ -49,20 +49,7 @@ fn data_keys(base: &Base, account: &str) -> Vec<(VersionRow, DataKey)> {
         Ok::<_, Abort<StoreError>>(rows)
     });
     let open = |(secret, version): (SecretRow, VersionRow)| {
-        let identity = Identity {
-            deployment: &base.deployment.id,
-            account: &secret.account_id,
-            region: &base.deployment.region,
-            secret: &secret.id,
-            name: &secret.name,
-            version_uuid: &version.uuid,
-            version: &version.version_id,
-            data_type: version.data_type,
-            created_at: version.created_at,
-            key: &secret.key_id,
-            key_version: &version.key_version_id,
-            suite: version.suite,
-        };
+        let identity = identity(&base.deployment.id, &base.deployment.region, &secret, &version);
         let context = identity.data_key_context();
         let key = base.token.unwrap_data_key(version.suite, &version.key_version_id, &version.wrapped, &context);
         (version, key.expect("it opens"))
