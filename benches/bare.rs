@@ -11,18 +11,17 @@ use std::time::{Duration, Instant};
 
 use bulla::token::softhsm;
 use bulla_test_support::server::{bound_to_this_process, spawn, terminate};
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::Session;
 use cryptoki::slot::Slot;
-use cryptoki::types::AuthPin;
 
 use crate::floor::Failure;
-use crate::load::Outcome;
-use crate::programs;
+use crate::load::{Outcome, percentile};
+use crate::{programs, token};
 
 /// What every encryption is bound to, as long as what Bulla binds one to.
 const CONTEXT: [u8; 64] = [0x5a; 64];
@@ -122,7 +121,7 @@ pub fn serve() -> Result<(), Failure> {
         let call = Call::ALL.into_iter().find_map(|(known, call)| (known == name).then_some(call)).ok_or("no such call")?;
         let (elapsed, mut times) = token.measure(call, threads.parse()?, Duration::from_millis(time.parse()?))?;
         times.sort_unstable();
-        let at = |share: usize| times[(times.len() - 1) * share / 100].as_nanos();
+        let at = |share| percentile(&times, share).as_nanos();
         writeln!(io::stdout(), "{} {} {} {}", times.len(), elapsed.as_secs_f64(), at(50), at(99))?;
     }
     Ok(())
@@ -131,18 +130,7 @@ pub fn serve() -> Result<(), Failure> {
 impl Token {
     /// A new token with its keys, and the session that holds the login.
     fn make() -> Result<(Self, Session), Failure> {
-        let pkcs11 = Pkcs11::new(softhsm::module().ok_or("SoftHSM is not installed")?)?;
-        pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
-        let pin = AuthPin::new("bare-program".into());
-        let slot = pkcs11.get_slots_with_token()?.into_iter().next().ok_or("no slot")?;
-        pkcs11.init_token(slot, &pin, "bare")?;
-        let made = |slot: &Slot| pkcs11.get_token_info(*slot).is_ok_and(|info| info.token_initialized());
-        let slot = pkcs11.get_slots_with_token()?.into_iter().find(made).ok_or("no token")?;
-        let anchor = pkcs11.open_rw_session(slot)?;
-        anchor.login(UserType::So, Some(&pin))?;
-        anchor.init_pin(&pin)?;
-        anchor.logout()?;
-        anchor.login(UserType::User, Some(&pin))?;
+        let (pkcs11, slot, anchor) = token::make("bare")?;
         let on_token = [Attribute::Token(true), Attribute::Private(true), Attribute::Sensitive(true)];
         let aes = [Attribute::Encrypt(true), Attribute::Decrypt(true), Attribute::ValueLen(32.into())];
         let aes = anchor.generate_key(&Mechanism::AesKeyGen, &[&on_token[..], &aes].concat())?;

@@ -22,8 +22,7 @@ pub fn rows(bulla: &mut Side, bare: &mut Bare, plan: &Plan) -> Result<(), Failur
     let text = |json: &serde_json::Value| json.as_str().unwrap_or_default().to_owned();
     let mut keys = vec![text(&key(&[])["KeyId"])];
     let pair = text(&key(&[("KeySpec", "RSA_2048"), ("KeyUsage", "SIGN/VERIFY")])["KeyId"]);
-    let versions = client.call("ListKeyVersions", &[("KeyId", &pair)]).ok();
-    let version = text(&versions.json["KeyVersions"]["KeyVersion"][0]["KeyVersionId"]);
+    let version = client.key_version(&pair);
     let message = STANDARD.encode(MESSAGE);
     let blob = text(&client.call("Encrypt", &[("KeyId", &keys[0]), ("Plaintext", &message)]).ok().json["CiphertextBlob"]);
 

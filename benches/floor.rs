@@ -12,16 +12,16 @@ use std::sync::{Mutex, OnceLock};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use bulla::token::softhsm;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::Session;
 use cryptoki::slot::Slot;
-use cryptoki::types::AuthPin;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+
+use crate::token;
 
 /// What goes wrong here ends the program.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -82,19 +82,7 @@ pub fn serve(folder: &Path, inline: bool) -> Result<(), Failure> {
 }
 
 fn prepare(folder: &Path, inline: bool) -> Result<Floor, Failure> {
-    let pkcs11 = Pkcs11::new(softhsm::module().ok_or("SoftHSM is not installed")?)?;
-    pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
-    let pin = AuthPin::new("floor-program".into());
-    let slot = pkcs11.get_slots_with_token()?.into_iter().next().ok_or("no slot")?;
-    pkcs11.init_token(slot, &pin, "floor")?;
-    let slots = pkcs11.get_slots_with_token()?;
-    let made = |slot: &&Slot| pkcs11.get_token_info(**slot).is_ok_and(|info| info.token_initialized());
-    let slot = *slots.iter().find(made).ok_or("no token")?;
-    let anchor = pkcs11.open_rw_session(slot)?;
-    anchor.login(UserType::So, Some(&pin))?;
-    anchor.init_pin(&pin)?;
-    anchor.logout()?;
-    anchor.login(UserType::User, Some(&pin))?;
+    let (pkcs11, slot, anchor) = token::make("floor")?;
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::Token(true),

@@ -62,14 +62,18 @@ pub fn run(address: &str, connections: usize, time: Duration, requests: Vec<Vec<
         return Err(io::Error::other("no answer in the time of the run"));
     }
     times.sort_unstable();
-    let at = |share: usize| times[(times.len() - 1) * share / 100];
     Ok(Outcome {
         answers: times.len(),
         per_second: times.len() as f64 / elapsed.as_secs_f64(),
-        p50: at(50),
-        p99: at(99),
+        p50: percentile(&times, 50),
+        p99: percentile(&times, 99),
         cpu: Duration::ZERO,
     })
+}
+
+/// The time that so many in a hundred do not exceed, of one at least, in order.
+pub fn percentile(times: &[Duration], share: usize) -> Duration {
+    times[(times.len() - 1) * share / 100]
 }
 
 async fn client(mut stream: TcpStream, state: Rc<RefCell<State>>, end: Instant) -> io::Result<()> {

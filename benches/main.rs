@@ -12,6 +12,7 @@ mod lists;
 mod load;
 mod programs;
 mod side;
+mod token;
 
 use std::io::Write;
 use std::path::Path;

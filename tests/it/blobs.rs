@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bulla_test_support::client::{Answer, Client, Scheme};
 use bulla_test_support::server::Server;
 
-use super::{ahead, on_sqlite, time_ahead};
+use super::{on_sqlite, restart_ahead, time_ahead};
 
 /// A new symmetric key's id.
 pub(crate) fn new_key(client: &Client, spec: &str) -> String {
@@ -142,11 +142,7 @@ fn versions_of_one_key_do_not_open_for_each_other() {
     let (_folder, mut server) = on_sqlite();
     let key = new_key(&server.client(), "Aliyun_AES_256");
     let old = encrypt(&server.client(), &key, "b2xk", "");
-    server.stop();
-    for (name, value) in ahead(EIGHT_DAYS) {
-        server.set_environment(name, Some(&value));
-    }
-    server.restart();
+    restart_ahead(&mut server, EIGHT_DAYS);
     let (client, later) = (server.client(), time_ahead(EIGHT_DAYS));
     let call = |action: &str, parameters: &[(&str, &str)]| {
         client.request(action, parameters).timestamp(&later).send().expect("an answer")

@@ -10,10 +10,8 @@ use bulla_test_support::sizes::size;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::import::{ALGORITHMS, state, wrap};
+use super::key_crash::{CLEARED_WITHIN, nothing_half_made_stays};
 use super::{on_sqlite, until, verify_audit};
-
-/// How long what was half made may stay: a minute until its maker is taken for dead, and a round of jobs.
-const CLEARED_WITHIN: Duration = Duration::from_secs(300);
 
 const WAITS: &str = "PendingImport";
 const WORKS: &str = "Enabled";
@@ -110,13 +108,7 @@ fn life(client: &Client, keys: &mut Vec<Key>, answers: &AtomicU32) -> Option<()>
 fn finish(mut server: Server, mut keys: Vec<Key>, algorithm: &str) {
     let client = server.client();
     let begun = Instant::now();
-    until(CLEARED_WITHIN, "what was half made is cleared away", || {
-        let check = server.admin(&["check"]);
-        assert_eq!(check["ObjectsWithoutRow"], "none");
-        assert_eq!(check["VersionsWithoutObject"], "none");
-        std::thread::sleep(Duration::from_secs(1));
-        check["HalfMade"] == "none"
-    });
+    nothing_half_made_stays(&server);
     eprintln!("{} keys, cleared after {:.0} s", keys.len(), begun.elapsed().as_secs_f64());
     for key in &mut keys {
         key.check(&client);

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use bulla_test_support::server::Server;
 
-use super::{create, on_sqlite, verify_audit};
+use super::{create, on_sqlite, until, verify_audit};
 
 /// Kills.
 const KILLS: usize = 200;
 
-/// How long half-made keys may stay: a minute until their maker is taken for dead, and a round of jobs.
-const CLEARED_WITHIN: Duration = Duration::from_secs(300);
+/// How long what was half made may stay: a minute until its maker is taken for dead, and a round of jobs.
+pub(crate) const CLEARED_WITHIN: Duration = Duration::from_secs(300);
 
 /// Creates keys until the server dies; the ids that were acknowledged, and how many as soon as they are.
 fn stream(server: &Server, count: &AtomicUsize) -> Vec<String> {
@@ -41,6 +41,17 @@ fn listed(server: &Server) -> Vec<String> {
         }
     }
     ids
+}
+
+/// Waits until nothing is half made; meanwhile and then, token and database fit together.
+pub(crate) fn nothing_half_made_stays(server: &Server) {
+    until(CLEARED_WITHIN, "what was half made is cleared away", || {
+        let check = server.admin(&["check"]);
+        assert_eq!(check["ObjectsWithoutRow"], "none");
+        assert_eq!(check["VersionsWithoutObject"], "none");
+        std::thread::sleep(Duration::from_secs(1));
+        check["HalfMade"] == "none"
+    });
 }
 
 #[test]
@@ -79,17 +90,7 @@ fn keys_survive_two_hundred_kills() {
         assert_eq!(client.call("GetSecretValue", &[("SecretName", &name)]).ok().text("SecretData"), "value");
     }
     // Half-made keys are cleared away while the server serves: `bulla check` then finds nothing that does not fit.
-    let begun = Instant::now();
-    loop {
-        let check = server.admin(&["check"]);
-        assert_eq!(check["ObjectsWithoutRow"], "none");
-        assert_eq!(check["VersionsWithoutObject"], "none");
-        if check["HalfMade"] == "none" {
-            break;
-        }
-        assert!(begun.elapsed() < CLEARED_WITHIN, "half-made keys are still there: {check}");
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    nothing_half_made_stays(&server);
     assert!(server.log().contains("was never finished and has been removed"), "no kill hit a creation");
     create(&client, "after", "after").ok();
     server.stop();

@@ -40,6 +40,8 @@ use std::time::{Duration, Instant};
 use bulla_test_support::client::Client;
 use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 
 /// The program under test.
 const BULLA: &str = env!("CARGO_BIN_EXE_bulla");
@@ -82,10 +84,21 @@ fn time_ahead(seconds: i64) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// The only version of a key.
-fn key_version(client: &Client, key: &str) -> String {
-    let listed = client.call("ListKeyVersions", &[("KeyId", key)]).ok();
-    listed.json["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].as_str().expect("a version").to_owned()
+/// Starts a server again with a clock that is ahead.
+fn restart_ahead(server: &mut Server, seconds: i64) {
+    server.stop();
+    for (name, value) in ahead(seconds) {
+        server.set_environment(name, Some(&value));
+    }
+    server.restart();
+}
+
+/// The SQLite database of a server, beside it.
+fn database(server: &Server) -> SqliteConnection {
+    let file = server.data().join("bulla.db");
+    let mut database = SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("a database");
+    database.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
+    database
 }
 
 /// Creates a secret with version v1.

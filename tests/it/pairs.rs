@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bulla_test_support::client::{Answer, Client};
 
-use super::{key_version, on_sqlite};
+use super::on_sqlite;
 
 /// A new key's id and its version's.
 fn new_key(client: &Client, spec: &str, usage: &str) -> (String, String) {
@@ -12,7 +12,7 @@ fn new_key(client: &Client, spec: &str, usage: &str) -> (String, String) {
     let text = |field: &str| made.json["KeyMetadata"][field].as_str().expect("in the metadata").to_owned();
     assert_eq!(text("KeySpec"), spec);
     let key = text("KeyId");
-    (key.clone(), key_version(client, &key))
+    (key.clone(), client.key_version(&key))
 }
 
 fn code(answer: &Answer) -> (u16, &str) {

@@ -1,15 +1,13 @@
 //! Whatever is changed in the database behind the service's back: an error and an alarm, never a value.
 
 use bulla_test_support::server::Server;
-use diesel::prelude::*;
 use diesel::{RunQueryDsl, SqliteConnection, sql_query};
 
-use super::{create, on_sqlite};
+use super::{create, database, on_sqlite};
 
 fn connect(server: &Server) -> SqliteConnection {
-    let file = server.data().join("bulla.db");
-    let mut conn = SqliteConnection::establish(&file.to_string_lossy()).expect("the database");
-    for pragma in ["PRAGMA busy_timeout = 5000", "PRAGMA foreign_keys = OFF", "PRAGMA ignore_check_constraints = ON"] {
+    let mut conn = database(server);
+    for pragma in ["PRAGMA foreign_keys = OFF", "PRAGMA ignore_check_constraints = ON"] {
         sql_query(pragma).execute(&mut conn).expect(pragma);
     }
     conn

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::sql_query;
 use diesel::sql_types::BigInt;
-use diesel::{SqliteConnection, sql_query};
 
-use super::{ahead, on_sqlite, time_ahead, until};
+use super::{database, on_sqlite, restart_ahead, time_ahead, until};
 
 /// Behind a window of seven days, and inside one of thirty.
 const EIGHT_DAYS: i64 = 8 * 86_400;
@@ -28,11 +28,7 @@ fn a_secret_goes_when_its_window_is_over() {
     }
     client.call("DeleteSecret", &[("SecretName", "ends"), ("RecoveryWindowInDays", "7")]).ok();
     client.call("DeleteSecret", &[("SecretName", "waits")]).ok();
-    server.stop();
-    for (name, value) in ahead(EIGHT_DAYS) {
-        server.set_environment(name, Some(&value));
-    }
-    server.restart();
+    restart_ahead(&mut server, EIGHT_DAYS);
     let later = time_ahead(EIGHT_DAYS);
     let call = |action: &str, parameters: &[(&str, &str)]| {
         client.request(action, parameters).timestamp(&later).send().expect("an answer")
@@ -41,8 +37,7 @@ fn a_secret_goes_when_its_window_is_over() {
     // At once for callers, whether the job has run or not.
     assert_eq!(call("RestoreSecret", &[("SecretName", "ends")]).code(), "Forbidden.ResourceNotFound");
     assert_eq!(call("ListSecrets", &[]).ok().json["TotalCount"], 2);
-    let database = server.data().join("bulla.db");
-    let mut database = SqliteConnection::establish(database.to_str().expect("UTF-8")).expect("a database");
+    let mut database = database(&server);
     let mut rows = |table: &str| -> i64 {
         let query = format!("SELECT count(*) AS rows FROM {table}");
         sql_query(query).get_result::<Rows>(&mut database).expect("a number").rows

@@ -165,6 +165,16 @@ impl Client {
         text.lines().find_map(of).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
     }
 
+    /// The only version of a key.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn key_version(&self, key: &str) -> String {
+        let listed = self.call("ListKeyVersions", &[("KeyId", key)]).ok();
+        listed.json["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].as_str().expect("a version").to_owned()
+    }
+
     /// Sends bytes made by [`Request::bytes`] on a kept connection. Never sends twice.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use rows::{
 };
 
 use super::import::wrap;
-use super::{key_version, on_sqlite};
+use super::on_sqlite;
 
 fn state(client: &Client, key: &str) -> String {
     client.call("DescribeKey", &[("KeyId", key)]).ok().json["KeyMetadata"]["KeyState"].as_str().expect("a state").to_owned()
@@ -37,7 +37,7 @@ impl Subject {
     fn new(client: &Client, parameters: &[(&str, &str)]) -> Self {
         let made = client.call("CreateKey", parameters).ok();
         let key = made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
-        Self { version: key_version(client, &key), key, ..Self::default() }
+        Self { version: client.key_version(&key), key, ..Self::default() }
     }
 
     /// A key with imported material.

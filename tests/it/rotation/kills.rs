@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 
 use super::*;
@@ -69,7 +68,5 @@ fn what_is_served_after_a_kill_logs_in() {
 
 /// The limit of rotations in an hour would soon let nothing begin that a kill could interrupt.
 fn forget_calls(server: &Server) {
-    let database = server.data().join("bulla.db");
-    let mut database = SqliteConnection::establish(database.to_str().expect("UTF-8")).expect("a database");
-    database.batch_execute("PRAGMA busy_timeout = 5000; DELETE FROM rotation_calls").expect("nobody else is at it");
+    database(server).batch_execute("DELETE FROM rotation_calls").expect("nobody else is at it");
 }

@@ -12,7 +12,7 @@ use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
 use diesel::{Connection, PgConnection};
 
-use super::{BULLA, ahead, time_ahead, until};
+use super::{BULLA, ahead, database, time_ahead, until};
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);

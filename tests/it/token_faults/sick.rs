@@ -62,8 +62,7 @@ fn tampered_rows_are_alarms_and_no_outage() {
     let (client, chaos) = (rig.server.client(), rig.chaos());
     create(&client, "good", "value").ok();
     create(&client, "spoiled", "value").ok();
-    let database = rig.server.data().join("bulla.db");
-    let mut conn = SqliteConnection::establish(&database.to_string_lossy()).expect("the database");
+    let mut conn = crate::database(&rig.server);
     let spoil = "UPDATE secret_versions SET wrapped = CAST(substr(wrapped, 1, 20) || zeroblob(length(wrapped) - 20) AS BLOB) \
                  WHERE secret_id = (SELECT id FROM secrets WHERE name = 'spoiled')";
     assert_eq!(diesel::sql_query(spoil).execute(&mut conn), Ok(1));
