@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::ids::{AccessKeyId, PolicyName, UserName};
+use crate::base::ids::{AccessKeyId, PolicyName, UserName};
 
 /// A secret store that speaks the API of Alibaba Cloud KMS, with its master keys in a PKCS#11 token.
 #[derive(Parser)]

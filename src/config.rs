@@ -18,9 +18,9 @@ use serde::Deserialize;
 
 pub use rotation::{Instance, Rotation};
 
-use crate::ids::Region;
+use crate::base::ids::Region;
+use crate::base::secret::Pin;
 use crate::process::LockMemory;
-use crate::secret::Pin;
 
 /// Everything that can be set.
 #[derive(Debug, Deserialize)]

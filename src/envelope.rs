@@ -17,11 +17,13 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::{constant_time, digest, hkdf};
 use zeroize::Zeroizing;
 
-use crate::canonical::{Canonical, Purpose};
-use crate::clock::Timestamp;
-use crate::ids::{AccountId, DeploymentId, KeyId, KeyVersionId, Region, SecretId, SecretName, SecretVersionUuid, VersionId};
-use crate::kinds::{DataType, Suite};
-use crate::secret::{DataKey, Plaintext};
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{
+    AccountId, DeploymentId, KeyId, KeyVersionId, Region, SecretId, SecretName, SecretVersionUuid, VersionId,
+};
+use crate::base::secret::{DataKey, Plaintext};
+use crate::base::words::{DataType, Suite};
 
 /// Everything a secret version is bound to. A value sealed for one identity opens for no other.
 pub struct Identity<'a> {

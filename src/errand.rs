@@ -14,9 +14,9 @@ use std::sync::Arc;
 use crate::audit::{Audit, Kind, Record, Verdict};
 use crate::auth::Caller;
 use crate::auth::nonce::RETENTION_MS;
-use crate::clock::{Clock, Timestamp};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::{AccountId, NodeId, Region, RequestId};
 use crate::error::Error;
-use crate::ids::{AccountId, NodeId, Region, RequestId};
 use crate::store::{Abort, NonceRow, Store, Tx};
 use crate::wire::fault::Fault;
 

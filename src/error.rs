@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use crate::audit::AuditError;
-use crate::ids::Malformed;
+use crate::base::ids::Malformed;
 use crate::store::StoreError;
 use crate::token::TokenError;
 

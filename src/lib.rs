@@ -5,10 +5,8 @@
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`ids`], [`kinds`], [`secret`], [`clock`], [`canonical`] | what an id, a word, a secret, a time, a list of fields is |
-//! | [`failpoint`] | where tests let the process die; empty in a release build |
-//! | [`public_key`] | what is done with a public key alone |
-//! | [`envelope`], [`integrity`] | how a value is sealed, how a row is |
+//! | [`base`] | what an id, a word, a secret, a time, a list of fields is |
+//! | [`envelope`] | how a value is sealed |
 //! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
 //! | [`servers`] | the database servers of others, whose accounts are rotated |
 //! | [`error`] | what can go wrong, in the API's own words |
@@ -27,24 +25,17 @@ pub mod api;
 pub mod app;
 pub mod audit;
 pub mod auth;
-pub mod canonical;
+pub mod base;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod envelope;
 pub mod errand;
 pub mod error;
-pub mod failpoint;
 pub mod http;
-pub mod ids;
-pub mod integrity;
 pub mod jobs;
 pub mod keys;
-pub mod kinds;
 pub mod metrics;
 pub mod process;
-pub mod public_key;
-pub mod secret;
 pub mod secrets;
 pub mod servers;
 pub mod store;

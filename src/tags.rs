@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::ids::AccountId;
+use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::ids::AccountId;
-use crate::kinds::ResourceType;
 use crate::store::{Abort, TagRow, Tagged, Tx};
 
 /// Tags on one resource.

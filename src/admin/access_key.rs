@@ -3,9 +3,9 @@
 use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, refuse, user};
 use crate::app::{Failure, context};
+use crate::base::ids::{AccessKeyId, AccountId, UserId, UserName};
+use crate::base::secret::AccessKeySecret;
 use crate::cli::{AccessKey, Scope};
-use crate::ids::{AccessKeyId, AccountId, UserId, UserName};
-use crate::secret::AccessKeySecret;
 use crate::store::{Abort, AccessKeyRow, Tx};
 
 /// Access keys of one user, so that they can be exchanged one after the other.

@@ -3,8 +3,8 @@
 use crate::admin::output::{Output, Row};
 use crate::admin::{Session, access_key, present, refuse, unless_needed, unless_taken};
 use crate::app::Failure;
+use crate::base::ids::{AccountId, UserName};
 use crate::cli::Account;
-use crate::ids::{AccountId, UserName};
 use crate::store::{Abort, AccountRow, Tx};
 
 /// Runs the command.

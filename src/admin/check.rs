@@ -2,8 +2,8 @@
 
 use crate::admin::output::Output;
 use crate::app::{Base, Failure, context, none_pending, servers};
+use crate::base::ids::KeyVersionId;
 use crate::config::Config;
-use crate::ids::KeyVersionId;
 use crate::keys::mismatch;
 use crate::store::migrate;
 

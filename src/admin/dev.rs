@@ -20,10 +20,10 @@ use std::process::Command;
 
 use crate::admin::{first_secret, init, output};
 use crate::app::{Base, Failure, Server, context};
+use crate::base::ids::{AccessKeyId, AccountId};
+use crate::base::secret::{AccessKeySecret, Pin};
 use crate::cli;
 use crate::config::Config;
-use crate::ids::{AccessKeyId, AccountId};
-use crate::secret::{AccessKeySecret, Pin};
 use crate::store::Abort;
 use crate::token::{Token, softhsm};
 

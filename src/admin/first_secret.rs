@@ -15,9 +15,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use crate::app::{Failure, context};
-use crate::clock::Clock;
-use crate::ids::AccessKeyId;
-use crate::secret::AccessKeySecret;
+use crate::base::clock::Clock;
+use crate::base::ids::AccessKeyId;
+use crate::base::secret::AccessKeySecret;
 
 /// Name of the first secret.
 pub const NAME: &str = "bulla/first-secret";

@@ -6,9 +6,9 @@
 use crate::admin::output::Output;
 use crate::admin::{LOCK_WAIT_MS, Session, account};
 use crate::app::{Base, Failure, context, open_token};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
-use crate::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::store::{Abort, DeploymentRow, deployment, migrate};
 use crate::token::{ObjectKind, Token};
 

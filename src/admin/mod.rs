@@ -19,10 +19,10 @@ use std::path::PathBuf;
 
 use crate::app::{Base, Failure, context};
 use crate::audit::{Audit as Log, Kind, Record, Verdict};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::RequestId;
 use crate::cli::{Command, Place, Scope};
-use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
-use crate::ids::RequestId;
 use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
 use output::Output;
 

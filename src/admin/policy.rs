@@ -6,8 +6,8 @@ use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, refuse, unless_taken, user};
 use crate::app::{Failure, context};
 use crate::auth::policy::{self, SYSTEM_POLICIES};
+use crate::base::ids::{AccountId, PolicyName, UserName};
 use crate::cli::{Policy, Scope};
-use crate::ids::{AccountId, PolicyName, UserName};
 use crate::store::{Abort, AttachmentRow, PolicyRow, Tx};
 
 /// Runs the command.

@@ -3,8 +3,8 @@
 use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, unless_taken};
 use crate::app::Failure;
+use crate::base::ids::{AccountId, UserId, UserName};
 use crate::cli::{Scope, User};
-use crate::ids::{AccountId, UserId, UserName};
 use crate::store::{Abort, Tx, UserRow};
 
 /// Runs the command.

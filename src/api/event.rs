@@ -4,8 +4,8 @@
 
 use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
+use crate::base::ids::RequestId;
 use crate::error::Error;
-use crate::ids::RequestId;
 use crate::wire::Call;
 use crate::wire::signature::Claim;
 

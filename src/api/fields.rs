@@ -8,10 +8,10 @@ use std::str::FromStr;
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::base::ids::{InstanceId, Malformed, Stage};
+use crate::base::secret::Plaintext;
+use crate::base::words::SecretSubType;
 use crate::error::Error;
-use crate::ids::{InstanceId, Malformed, Stage};
-use crate::kinds::SecretSubType;
-use crate::secret::Plaintext;
 use crate::secrets::{LONGEST_CONFIG, MOST_ENTRIES};
 
 /// SecretData: 1 to 30,720 bytes (CreateSecret).

@@ -22,8 +22,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Caller, EVERYTHING, Facts, Grant};
+use crate::base::ids::{Alias, Home, KeyName, KeyRef, KeyVersionId, SecretName, SecretRef};
 use crate::error::Error;
-use crate::ids::{Alias, Home, KeyName, KeyRef, KeyVersionId, SecretName, SecretRef};
 use crate::keys::{Keys, Use};
 use crate::secrets::Secrets;
 use service::Exchange;

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::digest;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// Version of the format, in every `file` line.
 pub(super) const FORMAT: u32 = 1;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{AuditConfig, AuditError};
-use crate::failpoint::{Step, reach};
+use crate::base::failpoint::{Step, reach};
 
 /// Why lines could not be appended; it decides how to go on.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::record::{Kind, OpenIntent, Record};
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 /// A line without its head.
 pub(super) struct Line {

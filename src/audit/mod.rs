@@ -81,8 +81,8 @@ pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::verify::{Broken, Flaw, Report, log_files, verify, verify_files};
 use self::writer::{Job, Writer};
-use crate::clock::Clock;
-use crate::ids::NodeId;
+use crate::base::clock::Clock;
+use crate::base::ids::NodeId;
 
 /// How a log is kept.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 /// The longest text of a record, in bytes; callers choose names before anybody knows who they are.
 pub const MAX_TEXT_BYTES: usize = 512;

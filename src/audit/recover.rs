@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::chain::{self, Head, Position};
 use super::file;
 use super::record::OpenIntent;
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 /// Intents without outcome, with the number of their line.
 #[derive(Debug, Default)]

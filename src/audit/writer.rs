@@ -15,7 +15,7 @@ use super::line::{Change, Line, Own, RecoveredLine};
 use super::recover::{self, End, OpenIntents, Place};
 use super::seal::{Sealed, Sealer, Signer};
 use super::{AuditConfig, AuditError, Gauges, Recovered};
-use crate::ids::NodeId;
+use crate::base::ids::NodeId;
 
 /// Most lines of one batch: bounds what one failure refuses, and the buffer.
 const BATCH_LINES: usize = 4096;

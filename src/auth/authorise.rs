@@ -15,8 +15,8 @@ use std::collections::HashMap;
 
 use crate::auth::caller::{Caller, Grant, Principal};
 use crate::auth::policy::{self, Asking, Conditions, Decision, ResourcePolicy};
+use crate::base::ids::{Home, KeyId, SecretName};
 use crate::error::Error;
-use crate::ids::{Home, KeyId, SecretName};
 use crate::store::{Abort, Tagged, Tx};
 
 /// The key of the condition that names a cipher.

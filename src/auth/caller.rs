@@ -11,10 +11,10 @@ use crate::auth::access_key::Ruled;
 use crate::auth::authorise::Decided;
 use crate::auth::nonce::{NonceDigest, RETENTION_MS};
 use crate::auth::policy::Policy;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::{AccessKeyId, AccessPointName, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
 use crate::error::Error;
-use crate::failpoint::{Step, reach};
-use crate::ids::{AccessKeyId, AccessPointName, AccountId, Home, NodeId, PolicyName, Region, RequestId, UserName};
 use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
 
 /// Whose access key it is.
@@ -136,7 +136,7 @@ impl Caller {
             region: "cn-test".parse().expect("a region"),
             source_ip: IpAddr::from([127, 0, 0, 1]),
             secure: false,
-            received_at: crate::clock::Clock::System.now(),
+            received_at: crate::base::clock::Clock::System.now(),
             request_id,
             node: NodeId::new(),
             policies: Arc::new([]),

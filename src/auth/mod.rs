@@ -15,9 +15,9 @@ use std::sync::Arc;
 pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
 pub use caller::{Caller, Grant, Principal};
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{NodeId, Region};
 use crate::error::Error;
-use crate::ids::{NodeId, Region};
 use crate::wire::Call;
 use crate::wire::signature::Claim;
 use access_key::Credentials;

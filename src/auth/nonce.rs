@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use aws_lc_rs::digest;
 
-use crate::clock::Timestamp;
-use crate::ids::AccessKeyId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::AccessKeyId;
 
 /// How long a nonce stays used, ms: 31 minutes, more than the ±15 minutes within which a timestamp is accepted.
 pub const RETENTION_MS: i64 = 31 * 60 * 1000;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::base::ids::{AccountId, InstanceId};
+use crate::base::words::Engine;
 use crate::config::{ConfigError, secret_file};
-use crate::ids::{AccountId, InstanceId};
-use crate::kinds::Engine;
 
 /// `[rotation]`
 #[derive(Debug, Default, Deserialize)]

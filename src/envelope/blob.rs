@@ -10,9 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::canonical::{Canonical, Purpose};
-use crate::ids::{AccountId, DeploymentId, KeyId, KeyVersionId, Region};
-use crate::kinds::Suite;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::ids::{AccountId, DeploymentId, KeyId, KeyVersionId, Region};
+use crate::base::words::Suite;
 
 /// The first byte.
 const FORMAT: u8 = 1;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 /// The log target of access lines.
 pub const TARGET: &str = "bulla::access";

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::front::{Front, REQUEST_ID};
 use super::{Readiness, Received, Service, Side};
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::tls::Tls;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// Settings of the HTTP front.
 ///

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::base::ids::RequestId;
 use crate::error::Error;
-use crate::ids::RequestId;
 use crate::wire::fault::Fault;
 use crate::wire::{Format, Reply, encode};
 

@@ -24,9 +24,9 @@ use super::fault::fault;
 use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
 use super::{Answer, Config, Received, Service, Side};
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::RequestId;
 use crate::error::Error;
-use crate::failpoint::{Step, reach};
-use crate::ids::RequestId;
 use crate::metrics::Metrics;
 use crate::wire::{Call, Format, Method, Reply};
 

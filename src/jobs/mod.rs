@@ -9,9 +9,9 @@ use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::ids::{KeyVersionId, NodeId};
 use crate::error::Error;
-use crate::ids::{KeyVersionId, NodeId};
 use crate::keys::Keys;
 use crate::secrets::Secrets;
 use crate::store::{Abort, Store};

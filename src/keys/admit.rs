@@ -4,9 +4,9 @@
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
 use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
+use crate::base::ids::{AccountId, Home, KeyId, KeyVersionId};
+use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::error::{Error, RejectedState};
-use crate::ids::{AccountId, Home, KeyId, KeyVersionId};
-use crate::kinds::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::store::KeyRow;
 
 /// What a key is used for; each is a permission of its own.

@@ -4,10 +4,10 @@
 //! Source of the rules: the pages of the alias operations and of the KeyId parameter.
 
 use crate::auth::Caller;
+use crate::base::ids::{AccountId, Alias, KeyId, KeyName, KeyRef};
+use crate::base::words::KeyState;
 use crate::error::Error;
-use crate::ids::{AccountId, Alias, KeyId, KeyName, KeyRef};
 use crate::keys::{Keys, lifecycle};
-use crate::kinds::KeyState;
 use crate::store::{Abort, AliasRow, KeyRow, StoreError, Tx};
 
 /// One page of aliases.

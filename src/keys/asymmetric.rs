@@ -8,12 +8,12 @@
 use aws_lc_rs::constant_time;
 
 use crate::auth::Caller;
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::public_key::{Digest32, PublicKey};
+use crate::base::secret::Plaintext;
+use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::{AdmittedKey, Keys, Use};
-use crate::kinds::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
-use crate::public_key::{Digest32, PublicKey};
-use crate::secret::Plaintext;
 use crate::store::Abort;
 use crate::token::TokenError;
 

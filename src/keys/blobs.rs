@@ -8,13 +8,13 @@
 use zeroize::Zeroizing;
 
 use crate::auth::Caller;
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::Suite;
 use crate::envelope::blob::{Blob, EncryptionContext, Identity};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::asymmetric::lost;
 use crate::keys::{AdmittedKey, Keys, Use, admit, alias};
-use crate::kinds::Suite;
-use crate::secret::Plaintext;
 use crate::store::{Abort, KeyRow};
 use crate::token::TokenError;
 

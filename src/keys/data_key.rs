@@ -3,12 +3,12 @@
 //! Owns: the one call to the token that each costs, and what its failures mean. Must not know: what the data key encrypts.
 //! Called by: secrets. A cache of data keys would sit here, behind admission.
 
-use crate::canonical::Canonical;
+use crate::base::canonical::Canonical;
+use crate::base::ids::KeyVersionId;
+use crate::base::secret::DataKey;
+use crate::base::words::Suite;
 use crate::error::Error;
-use crate::ids::KeyVersionId;
 use crate::keys::{AdmittedKey, CountedUse, Keys};
-use crate::kinds::Suite;
-use crate::secret::DataKey;
 use crate::token::TokenError;
 
 impl Keys {

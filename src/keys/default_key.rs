@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
+use crate::base::ids::AccountId;
+use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::errand::{Author, Order};
 use crate::error::Error;
-use crate::ids::AccountId;
 use crate::keys::{Keys, NewKey, lifecycle, rotation, versions};
-use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{Abort, KeyRow, StoreError};
 
 /// How long a loser waits for the winner's key, ms; a token makes a key in far less.

@@ -10,12 +10,12 @@
 //! leaves `Deleted` with its time set, which the next sweep takes up.
 
 use crate::auth::Caller;
+use crate::base::ids::KeyRef;
+use crate::base::words::{KeyState, MaterialState, Origin};
 use crate::errand::{Order, each};
 use crate::error::Error;
-use crate::ids::KeyRef;
 use crate::keys::lifecycle::{editable, replace};
 use crate::keys::{Keys, alias};
-use crate::kinds::{KeyState, MaterialState, Origin};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tagged, Tx};
 
 impl Keys {

@@ -7,15 +7,15 @@
 //! A kill at any point leaves rows that nobody sees; [`Keys::version_fail`] destroys what there is on the token, then the rows.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
+use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::errand::Author;
 use crate::error::{Error, RejectedState};
-use crate::failpoint::{Step, reach};
-use crate::ids::{AccountId, KeyId, KeyRef, KeyVersionId};
-use crate::integrity::Sealed;
 use crate::keys::asymmetric::lost;
 use crate::keys::{Keys, alias, policy, rotation, versions};
-use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::store::Sealed;
 use crate::store::{
     Abort, KeyCondition, KeyRotationRow, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx, held,
 };

@@ -40,10 +40,10 @@ pub use versions::VersionPage;
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use crate::auth::access_key::SysKey;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::words::Suite;
 use crate::errand::Errands;
 use crate::error::Error;
-use crate::kinds::Suite;
 use crate::store::Store;
 use crate::token::Token;
 

@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
+use crate::base::ids::KeyVersionId;
+use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
-use crate::ids::KeyVersionId;
 use crate::keys::Keys;
-use crate::kinds::{KeyState, Origin};
 use crate::store::{Abort, Store};
 use crate::token::Token;
 

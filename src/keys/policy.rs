@@ -4,11 +4,11 @@
 
 use crate::auth::Caller;
 use crate::auth::policy::default_document;
+use crate::base::ids::KeyRef;
+use crate::base::words::{KeyState, ResourceType};
 use crate::error::{Error, RejectedState};
-use crate::ids::KeyRef;
 use crate::keys::tags::no_alias;
 use crate::keys::{Keys, alias};
-use crate::kinds::{KeyState, ResourceType};
 use crate::store::{Abort, KeyRow, ResourcePolicyRow};
 
 impl Keys {

@@ -3,10 +3,10 @@
 //! Owns: which of them a data key is exported under. Must not know: data keys. Called by: api.
 //! Source: the page of ExportDataKey.
 
+use crate::base::public_key::PublicKey;
+use crate::base::secret::Plaintext;
+use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
-use crate::kinds::{EncryptionAlgorithm, WrappingKeySpec};
-use crate::public_key::PublicKey;
-use crate::secret::Plaintext;
 
 /// A public key of a caller's, and how to encrypt under it.
 pub struct ExportKey {

@@ -5,12 +5,12 @@
 //! Source of the rules: the pages of UpdateRotationPolicy and CreateKey.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyId, KeyRef};
+use crate::base::words::Origin;
 use crate::errand::{Author, Order, each};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef};
 use crate::keys::{Keys, admit, alias, versions};
-use crate::kinds::Origin;
 use crate::store::{Abort, KeyRotationRow, KeyRow, KeyVersionRow, Tx};
 
 /// Seconds between two versions of a key that the service made for itself: 365 days (rotation page, default keys).

@@ -4,7 +4,7 @@
 //! Called by: api (CreateKey), admit, asymmetric. Source: the page of key specs; HMAC specs and their usage have no published
 //! names, so they are called as their algorithms are.
 
-use crate::kinds::{EncryptionAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
+use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
 
 impl KeySpec {
     /// What keys of this spec may be for; the first where nothing is said (signing, where a key can sign).

@@ -3,10 +3,10 @@
 //! Owns: which keys can be tagged in which state. Must not know: HTTP. Called by: api::tags.
 
 use crate::auth::Caller;
+use crate::base::ids::{KeyName, KeyRef};
+use crate::base::words::{KeyState, ResourceType};
 use crate::error::{Error, RejectedState};
-use crate::ids::{KeyName, KeyRef};
 use crate::keys::{Keys, alias};
-use crate::kinds::{KeyState, ResourceType};
 use crate::store::{Abort, KeyRow, TagRow, Tagged, Tx};
 use crate::tags::{self, Change, Filter, Query, TaggedPage};
 

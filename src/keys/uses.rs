@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::base::ids::{KeyId, KeyVersionId};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyVersionId};
 use crate::keys::{AdmittedKey, Keys, rotation};
 use crate::store::{Abort, KeyVersionRow, Tx};
 

@@ -9,15 +9,15 @@
 //! leaves a row that is not ready; the sweep destroys what there is on the token, then the row.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::{KeyRef, KeyVersionId};
+use crate::base::words::{KeyState, Origin};
 use crate::errand::{Author, each};
 use crate::error::Error;
-use crate::failpoint::{Step, reach};
-use crate::ids::{KeyRef, KeyVersionId};
 use crate::keys::asymmetric::lost;
 use crate::keys::lifecycle::{STALE_MS, replace};
 use crate::keys::{Keys, admit, alias, rotation};
-use crate::kinds::{KeyState, Origin};
 use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tx};
 use crate::token::{Material, ObjectKind};
 

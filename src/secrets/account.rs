@@ -7,9 +7,9 @@
 
 use serde::Deserialize;
 
+use crate::base::ids::AccountName;
+use crate::base::secret::{AccountPassword, Plaintext};
 use crate::error::Error;
-use crate::ids::AccountName;
-use crate::secret::{AccountPassword, Plaintext};
 use crate::secrets::{Class, PasswordRules, Secrets};
 
 /// An account with its password.

@@ -3,10 +3,10 @@
 //! Owns: the order of the steps. Must not know: HTTP, PKCS#11, SQL. Called by: api::secrets::create_secret.
 
 use crate::auth::Caller;
+use crate::base::ids::{KeyRef, SecretId, SecretName};
+use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::ids::{KeyRef, SecretId, SecretName};
 use crate::keys::{self, AdmittedKey, Use};
-use crate::kinds::SecretType;
 use crate::secrets::managed::ManagedRows;
 use crate::secrets::{Life, NewManaged, NewVersion, Rotation, Secrets, life, policy, stages};
 use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};

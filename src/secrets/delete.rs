@@ -4,12 +4,12 @@
 //! Source of the rules: the pages of DeleteSecret and RestoreSecret.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::SecretRef;
 use crate::errand::{Order, each};
 use crate::error::Error;
-use crate::ids::SecretRef;
-use crate::integrity::Sealed;
 use crate::secrets::{Life, Secrets, find, life};
+use crate::store::Sealed;
 use crate::store::{Abort, SecretRow, Tx, held};
 
 /// How a secret is to be deleted.

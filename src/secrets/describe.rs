@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, SecretId, SecretRef};
+use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::ids::{AccountId, SecretId, SecretRef};
-use crate::kinds::SecretType;
 use crate::secrets::managed::rotation_of;
 use crate::secrets::{Life, Rotation, Secrets, find, life};
 use crate::store::{Abort, SecretFilter, SecretRow, TagRow, Tagged};

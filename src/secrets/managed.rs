@@ -14,15 +14,15 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, InstanceId, SecretRef};
+use crate::base::secret::Plaintext;
+use crate::base::words::{AutomaticRotation, SecretSubType};
 use crate::error::Error;
-use crate::ids::{AccountId, InstanceId, SecretRef};
-use crate::integrity::Sealed;
-use crate::kinds::{AutomaticRotation, SecretSubType};
-use crate::secret::Plaintext;
 use crate::secrets::account::Account;
 use crate::secrets::{Secrets, find_live, touch};
 use crate::servers::ServerError;
+use crate::store::Sealed;
 use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, Tx, held};
 
 /// Entries of CustomData.

@@ -34,13 +34,13 @@ pub use value::{Selector, Value};
 pub use version::{NewVersion, identity};
 
 use crate::auth::Caller;
-use crate::clock::{Clock, Timestamp};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::{DeploymentId, Region, SecretRef};
+use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::ids::{DeploymentId, Region, SecretRef};
-use crate::integrity::Sealed;
 use crate::keys::Keys;
-use crate::kinds::SecretType;
 use crate::servers::Servers;
+use crate::store::Sealed;
 use crate::store::{Abort, SecretRow, Store, Tx, held};
 
 /// The secrets of a deployment.

@@ -9,8 +9,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::secret::Plaintext;
 use crate::secrets::Secrets;
 
 /// Random bytes asked for at a time.

@@ -4,9 +4,9 @@
 
 use crate::auth::Caller;
 use crate::auth::policy::default_document;
+use crate::base::ids::SecretRef;
+use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::ids::SecretRef;
-use crate::kinds::ResourceType;
 use crate::secrets::{Life, Secrets, find, life};
 use crate::store::{Abort, ResourcePolicyRow, SecretRow};
 

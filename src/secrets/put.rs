@@ -4,9 +4,9 @@
 //! Called by: api::secrets::put_secret_value. Source of the rules: the page of PutSecretValue.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SecretRef, Stage};
 use crate::error::Error;
-use crate::ids::{SecretRef, Stage};
 use crate::keys::{self, AdmittedKey, Use};
 use crate::secrets::stages::{self, Labels};
 use crate::secrets::{NewVersion, Secrets, find_live, only_generic, touch};

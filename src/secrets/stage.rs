@@ -4,9 +4,9 @@
 //! Called by: api. Source of the rules: the pages of the two operations.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SecretRef, Stage, VersionId};
 use crate::error::Error;
-use crate::ids::{SecretRef, Stage, VersionId};
 use crate::secrets::stages::{Labels, Place, change};
 use crate::secrets::{Secrets, find, find_live, only_generic, touch};
 use crate::store::{Abort, VersionHead};

@@ -12,9 +12,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::error::Error;
-use crate::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
-use crate::integrity::Sealed;
+use crate::store::Sealed;
 use crate::store::{Abort, StageRow, StoreError, Tx, VersionHead, VersionRow, held};
 
 /// Versions of one secret.

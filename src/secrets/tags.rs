@@ -3,9 +3,9 @@
 //! Owns: which secrets can be tagged. Must not know: HTTP. Called by: api::tags.
 
 use crate::auth::Caller;
+use crate::base::ids::SecretRef;
+use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::ids::SecretRef;
-use crate::kinds::ResourceType;
 use crate::secrets::{Life, Secrets, find, find_live, life};
 use crate::store::{Abort, Tagged};
 use crate::tags::{self, Change, Filter, Query, TaggedPage};

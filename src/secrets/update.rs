@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::auth::Caller;
+use crate::base::ids::SecretRef;
 use crate::error::Error;
-use crate::ids::SecretRef;
-use crate::integrity::Sealed;
 use crate::secrets::managed::custom_data_set;
 use crate::secrets::{Secrets, find_live};
+use crate::store::Sealed;
 use crate::store::{SecretRow, held};
 
 /// What is to be changed; the rest stays.

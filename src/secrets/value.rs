@@ -4,12 +4,12 @@
 //! Called by: api::secrets::get_secret_value.
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::keys::{self, Use};
-use crate::kinds::{DataType, SecretType};
-use crate::secret::Plaintext;
 use crate::secrets::managed::rotation_of;
 use crate::secrets::{Life, Rotation, Secrets, life};
 use crate::store::{Abort, Tx, ValueRow};

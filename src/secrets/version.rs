@@ -3,13 +3,13 @@
 //! Owns: what a version is bound to. Must not know: HTTP, PKCS#11, SQL, labels. Called by: secrets::{create, put, value},
 //! each with the key that its caller was admitted to.
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{DeploymentId, Region, SecretVersionUuid, VersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::DataType;
 use crate::envelope::{self, Identity, Sealed};
 use crate::error::Error;
-use crate::ids::{DeploymentId, Region, SecretVersionUuid, VersionId};
 use crate::keys::AdmittedKey;
-use crate::kinds::DataType;
-use crate::secret::Plaintext;
 use crate::secrets::Secrets;
 use crate::store::{SecretRow, VersionRow};
 

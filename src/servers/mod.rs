@@ -19,9 +19,9 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::ids::{AccountId, AccountName, InstanceId};
-use crate::kinds::Engine;
-use crate::secret::AccountPassword;
+use crate::base::ids::{AccountId, AccountName, InstanceId};
+use crate::base::secret::AccountPassword;
+use crate::base::words::Engine;
 use call::{Calls, Login};
 
 /// How a connection is protected.

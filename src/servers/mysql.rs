@@ -6,8 +6,8 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, Error, OptsBuilder, SslOpts};
 use zeroize::Zeroizing;
 
-use crate::ids::AccountName;
-use crate::secret::AccountPassword;
+use crate::base::ids::AccountName;
+use crate::base::secret::AccountPassword;
 use crate::servers::call::STEP;
 use crate::servers::{ServerError, ServerOptions, Tls, password};
 

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::secret::AccountPassword;
+use crate::base::secret::AccountPassword;
 
 /// Rounds of PBKDF2; the default of PostgreSQL. The passwords are random, so that more would protect nothing.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(4096).expect("not zero");

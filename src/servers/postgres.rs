@@ -10,8 +10,8 @@ use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use zeroize::Zeroizing;
 
-use crate::ids::AccountName;
-use crate::secret::AccountPassword;
+use crate::base::ids::AccountName;
+use crate::base::secret::AccountPassword;
 use crate::servers::call::STEP;
 use crate::servers::{ServerError, ServerOptions, Tls, password};
 

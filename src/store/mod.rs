@@ -7,81 +7,51 @@
 //! once and must have no other effect. Rows that decide who may do what, or which value is served, carry a MAC: it is made and
 //! checked in here, and callers never see one.
 
-mod access_keys;
-mod access_points;
-mod access_policies;
-mod accounts;
-mod aliases;
-mod client_keys;
-mod connection;
-pub mod deployment;
-mod error;
-mod group;
-mod import_parameters;
-mod key_filters;
-mod key_materials;
-mod key_rotations;
-mod key_versions;
+mod engine;
+mod identity;
 mod keys;
-mod leases;
-mod location;
-pub mod migrate;
-mod network_rules;
-mod nonces;
-mod policies;
-mod pool;
-mod resource_policies;
-mod rotations;
-mod runner;
-mod schema;
-mod secret_counts;
 mod secrets;
-mod stages;
-mod tags;
+mod shared;
 #[cfg(test)]
 mod tests;
-mod tx;
-mod types;
-mod users;
-mod values;
-mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-pub use access_keys::AccessKeyRow;
-pub use access_points::AccessPointRow;
-pub use access_policies::AccessPolicyRow;
-pub use accounts::AccountRow;
-pub use aliases::AliasRow;
-pub use client_keys::ClientKeyRow;
-pub use deployment::DeploymentRow;
-pub use error::{Abort, StoreError, held};
-pub use import_parameters::ImportParametersRow;
-pub use key_filters::KeyCondition;
-pub use key_materials::KeyMaterialRow;
-pub use key_rotations::KeyRotationRow;
-pub use key_versions::KeyVersionRow;
-pub use keys::KeyRow;
-pub use network_rules::NetworkRuleRow;
-pub use nonces::NonceRow;
-pub use policies::{AttachmentRow, PolicyRow};
-pub use resource_policies::ResourcePolicyRow;
-pub use rotations::{RotationAccountRow, RotationRow};
-pub use secrets::{SecretFilter, SecretRow};
-pub use stages::StageRow;
-pub use tags::{TagRow, Tagged};
-pub use tx::Tx;
-pub use users::UserRow;
-pub use values::ValueRow;
-pub use versions::{VersionHead, VersionRow};
+pub use engine::error::{Abort, StoreError, held};
+pub use engine::migrate;
+pub use engine::row_mac::{RowKey, RowMac, Sealed};
+pub use engine::tx::Tx;
+pub use identity::access_keys::AccessKeyRow;
+pub use identity::access_points::AccessPointRow;
+pub use identity::access_policies::AccessPolicyRow;
+pub use identity::accounts::AccountRow;
+pub use identity::client_keys::ClientKeyRow;
+pub use identity::network_rules::NetworkRuleRow;
+pub use identity::policies::{AttachmentRow, PolicyRow};
+pub use identity::users::UserRow;
+pub use keys::aliases::AliasRow;
+pub use keys::import_parameters::ImportParametersRow;
+pub use keys::key::KeyRow;
+pub use keys::key_filters::KeyCondition;
+pub use keys::key_materials::KeyMaterialRow;
+pub use keys::key_rotations::KeyRotationRow;
+pub use keys::key_versions::KeyVersionRow;
+pub use secrets::rotations::{RotationAccountRow, RotationRow};
+pub use secrets::secret::{SecretFilter, SecretRow};
+pub use secrets::stages::StageRow;
+pub use secrets::values::ValueRow;
+pub use secrets::versions::{VersionHead, VersionRow};
+pub use shared::deployment::{self, DeploymentRow};
+pub use shared::nonces::NonceRow;
+pub use shared::resource_policies::ResourcePolicyRow;
+pub use shared::tags::{TagRow, Tagged};
 
-use crate::integrity::RowKey;
-use connection::{Access, Conn};
-use group::Writer;
-use location::Location;
-use pool::Pool;
+use engine::connection::{Access, Conn};
+use engine::location::Location;
+use engine::pool::Pool;
+use engine::shared_commit::Writer;
 
 /// Where the database is and how long to wait for it. No Debug: the URL may hold a password.
 #[derive(Clone)]

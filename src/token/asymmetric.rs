@@ -29,9 +29,9 @@ use super::pool::Access;
 use super::status::Operation;
 use super::templates::Half;
 use super::{Token, oaep, signing};
-use crate::ids::KeyVersionId;
-use crate::kinds::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
-use crate::public_key::{Digest32, PublicKey};
+use crate::base::ids::KeyVersionId;
+use crate::base::public_key::{Digest32, PublicKey};
+use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 
 /// DigestInfo of SHA-256 up to the digest (RFC 8017, 9.2, note 1).
 const SHA256_INFO: [u8; 19] =

@@ -12,9 +12,9 @@ use cryptoki::slot::Slot;
 use super::errors::{Class, Failure, TokenError};
 use super::suites::{self, Keyed, SEED_LEN};
 use super::templates;
-use crate::canonical::{Canonical, Purpose};
-use crate::ids::KeyVersionId;
-use crate::kinds::Suite;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::ids::KeyVersionId;
+use crate::base::words::Suite;
 
 /// What the canary sings.
 const SONG: &[u8] = b"still alive";

@@ -17,8 +17,8 @@ use super::errors::{Failure, TokenError, describe};
 use super::material::Material;
 use super::templates::{self, Half, ObjectKind};
 use super::{asymmetric, signing, suites};
-use crate::ids::KeyVersionId;
-use crate::public_key::PublicKey;
+use crate::base::ids::KeyVersionId;
+use crate::base::public_key::PublicKey;
 
 /// How long a new object may take to be found.
 const APPEARS_WITHIN: Duration = Duration::from_secs(5);

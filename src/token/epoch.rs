@@ -23,9 +23,9 @@ use super::errors::{Failure, TokenError, describe};
 use super::pool::{Access, Pool};
 use super::suites::Keyed;
 use super::templates::{self, Half};
-use crate::ids::KeyVersionId;
-use crate::kinds::{ImportAlgorithm, Suite};
-use crate::secret::Pin;
+use crate::base::ids::KeyVersionId;
+use crate::base::secret::Pin;
+use crate::base::words::{ImportAlgorithm, Suite};
 
 /// Sessions of ours outside the pool of readers: the anchor and the writer.
 const RESERVED: usize = 2;

@@ -8,7 +8,7 @@ use std::fmt;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
-use crate::ids::KeyVersionId;
+use crate::base::ids::KeyVersionId;
 
 /// Why the token did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,10 +20,10 @@ use super::pool::Access;
 use super::status::Operation;
 use super::templates::{Half, ObjectKind};
 use super::{Token, suites, wrapping};
-use crate::canonical::{Canonical, Purpose};
-use crate::ids::KeyVersionId;
-use crate::kinds::{ImportAlgorithm, KeySpec, KeyUsage};
-use crate::secret::KeyMaterial;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::ids::KeyVersionId;
+use crate::base::secret::KeyMaterial;
+use crate::base::words::{ImportAlgorithm, KeySpec, KeyUsage};
 
 /// What the same material gives every time under the same key version, and no other material does: a hash of what a fixed input
 /// encrypts to. Says nothing about the material to who cannot guess it.

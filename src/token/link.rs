@@ -35,8 +35,8 @@ use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError, describe};
 use super::pool::{Access, Lease, Occupancy};
 use super::status::{Counters, Operation, TokenStatus};
-use crate::ids::KeyVersionId;
-use crate::secret::Pin;
+use crate::base::ids::KeyVersionId;
+use crate::base::secret::Pin;
 
 /// Waits between attempts to connect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));

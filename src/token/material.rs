@@ -6,7 +6,7 @@
 use cryptoki::mechanism::MechanismType;
 
 use super::errors::TokenError;
-use crate::kinds::{KeySpec, KeyUsage, MacAlgorithm};
+use crate::base::words::{KeySpec, KeyUsage, MacAlgorithm};
 
 /// The object, or the pair, of one version of a master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

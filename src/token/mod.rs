@@ -47,11 +47,11 @@ use self::pool::Access;
 use self::status::Operation;
 use self::suites::SEED_LEN;
 use self::templates::Half;
-use crate::canonical::Canonical;
-use crate::ids::KeyVersionId;
-use crate::kinds::Suite;
-use crate::public_key::PublicKey;
-use crate::secret::{DataKey, Pin};
+use crate::base::canonical::Canonical;
+use crate::base::ids::KeyVersionId;
+use crate::base::public_key::PublicKey;
+use crate::base::secret::{DataKey, Pin};
+use crate::base::words::Suite;
 
 mod asymmetric;
 mod canary;

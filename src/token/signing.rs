@@ -11,7 +11,7 @@ use cryptoki::session::Session;
 
 use super::errors::{Failure, TokenError};
 use super::material::Curve;
-use crate::public_key::PublicKey;
+use crate::base::public_key::PublicKey;
 
 /// The object identifier 1.2.840.10045.2.1, id-ecPublicKey, in DER (RFC 5480).
 const EC_PUBLIC_KEY: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];

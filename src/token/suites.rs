@@ -22,9 +22,9 @@ use zeroize::Zeroizing;
 
 use super::errors::{Class, Failure, TokenError, describe};
 use super::templates;
-use crate::canonical::{Canonical, Purpose};
-use crate::ids::KeyVersionId;
-use crate::kinds::Suite;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::ids::KeyVersionId;
+use crate::base::words::Suite;
 
 mod cbc;
 mod gcm;

@@ -11,7 +11,7 @@ use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 
 use super::material::{Curve, Material, Pair};
-use crate::ids::KeyVersionId;
+use crate::base::ids::KeyVersionId;
 
 /// What an object on the token is for; decides its type and what it may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

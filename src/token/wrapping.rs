@@ -19,8 +19,8 @@ use cryptoki::session::Session;
 use super::create::compare;
 use super::errors::{Class, Failure, TokenError};
 use super::templates::Half;
-use crate::ids::KeyVersionId;
-use crate::kinds::ImportAlgorithm;
+use crate::base::ids::KeyVersionId;
+use crate::base::words::ImportAlgorithm;
 
 /// Bits of the modulus (GetParametersForImport, WrappingKeySpec RSA_2048).
 const BITS: u64 = 2048;

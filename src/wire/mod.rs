@@ -12,8 +12,8 @@ use std::net::IpAddr;
 
 use zeroize::Zeroize;
 
-use crate::clock::Timestamp;
-use crate::ids::RequestId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::RequestId;
 
 /// The one version of the API that is served.
 pub const API_VERSION: &str = "2016-01-20";

@@ -1,38 +1,11 @@
 //! The program as its users run it: real processes, real tokens, real databases.
 
-mod access_points;
-mod blobs;
-mod crash;
-mod disk;
-mod durable;
-mod failover;
-mod forgery;
-mod golden;
-mod hostile;
-mod import;
-mod import_crash;
+mod api;
+mod attacks;
+mod faults;
 #[path = "../../softhsm/isolated.rs"]
 mod isolated;
-mod key_crash;
-mod key_states;
-mod keys;
-mod listing;
-mod load;
-mod memory;
-mod nodes;
-mod pairs;
-mod policies;
-mod pressure;
-mod races;
-mod replays;
-mod rotation;
-mod secrets_model;
-mod tags;
-mod tampering;
-mod tls;
-mod token_faults;
-mod versions;
-mod windows;
+mod state;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

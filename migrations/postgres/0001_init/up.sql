@@ -1,5 +1,5 @@
--- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/kinds.rs. Text is
--- compared by its bytes (COLLATE "C"). `mac` is the MAC of all other columns of the row (src/integrity.rs).
+-- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/base/words.rs. Text is
+-- compared by its bytes (COLLATE "C"). `mac` is the MAC of all other columns of the row (src/store/engine/row_mac.rs).
 -- The twin of this file is migrations/sqlite; a test compares them.
 
 -- One row: the installation. Read before the key of the MACs is known, so it carries none: a false id here names an object that the

@@ -1,5 +1,5 @@
--- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/kinds.rs. Tables that are read by
--- their primary key keep their rows in it (WITHOUT ROWID). `mac` is the MAC of all other columns of the row (src/integrity.rs).
+-- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/base/words.rs. Tables that are read by
+-- their primary key keep their rows in it (WITHOUT ROWID). `mac` is the MAC of all other columns of the row (src/store/engine/row_mac.rs).
 -- The twin of this file is migrations/postgres; a test compares them.
 
 -- One row: the installation. Read before the key of the MACs is known, so it carries none: a false id here names an object that the

@@ -6,8 +6,8 @@ use crate::api::access_points::{ACCESS_POINT, List, METHOD, one, text};
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::NewPoint;
+use crate::base::ids::{AccessPointName, AccessPolicyName};
 use crate::error::Error;
-use crate::ids::{AccessPointName, AccessPolicyName};
 
 /// CreateApplicationAccessPoint.
 pub struct CreateApplicationAccessPoint;

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::access_points::{ACCESS_POINT, KEY_ALGORITHM, Time, one};
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::NewClientKey;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessKeyId, AccessPointName};
+use crate::base::secret::Password;
 use crate::error::Error;
-use crate::ids::{AccessKeyId, AccessPointName};
-use crate::secret::Password;
 
 /// CreateClientKey.
 pub struct CreateClientKey;

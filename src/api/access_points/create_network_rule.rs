@@ -6,8 +6,8 @@ use crate::api::access_points::{List, NETWORK_RULE, one, text};
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::{NewRule, SourceNet};
+use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
-use crate::ids::NetworkRuleName;
 
 /// CreateNetworkRule.
 pub struct CreateNetworkRule;

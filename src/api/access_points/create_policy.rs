@@ -6,9 +6,9 @@ use crate::api::access_points::{List, POLICY, Rules, one, rules_text, text};
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::{AccessResource, NewPolicy};
+use crate::base::ids::AccessPolicyName;
+use crate::base::words::AccessPermission;
 use crate::error::Error;
-use crate::ids::AccessPolicyName;
-use crate::kinds::AccessPermission;
 
 /// CreatePolicy.
 pub struct CreatePolicy;

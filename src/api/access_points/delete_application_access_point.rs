@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::access_points::{ACCESS_POINT, Done, one};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::AccessPointName;
 use crate::error::Error;
-use crate::ids::AccessPointName;
 
 /// DeleteApplicationAccessPoint.
 pub struct DeleteApplicationAccessPoint;

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::access_points::{CLIENT_KEY, Done, one};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::AccessKeyId;
 use crate::error::Error;
-use crate::ids::AccessKeyId;
 
 /// DeleteClientKey.
 pub struct DeleteClientKey;

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::access_points::{Done, NETWORK_RULE, one};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
-use crate::ids::NetworkRuleName;
 
 /// DeleteNetworkRule.
 pub struct DeleteNetworkRule;

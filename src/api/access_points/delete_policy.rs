@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::access_points::{Done, POLICY, one};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::AccessPolicyName;
 use crate::error::Error;
-use crate::ids::AccessPolicyName;
 
 /// DeletePolicy.
 pub struct DeletePolicy;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{ACCESS_POINT, METHOD, one, text};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::AccessPointName;
 use crate::error::Error;
-use crate::ids::AccessPointName;
 
 /// DescribeApplicationAccessPoint.
 pub struct DescribeApplicationAccessPoint;

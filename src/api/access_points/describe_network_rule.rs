@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::access_points::create_network_rule::PRIVATE;
 use crate::api::access_points::{NETWORK_RULE, one, text};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
-use crate::ids::NetworkRuleName;
 
 /// DescribeNetworkRule.
 pub struct DescribeNetworkRule;

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::access_points::{POLICY, one, rules_text};
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::AccessResource;
+use crate::base::ids::AccessPolicyName;
+use crate::base::words::AccessPermission;
 use crate::error::Error;
-use crate::ids::AccessPolicyName;
-use crate::kinds::AccessPermission;
 
 /// DescribePolicy.
 pub struct DescribePolicy;

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::api::access_points::{ACCESS_POINT, ListRequest, METHOD};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::AccessPointName;
 use crate::error::Error;
-use crate::ids::AccessPointName;
 
 /// ListApplicationAccessPoints.
 pub struct ListApplicationAccessPoints;

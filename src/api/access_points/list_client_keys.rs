@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{ACCESS_POINT, CLIENT_KEY, ClientKeyInfo, one};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::AccessPointName;
 use crate::error::Error;
-use crate::ids::AccessPointName;
 
 /// ListClientKeys.
 pub struct ListClientKeys;

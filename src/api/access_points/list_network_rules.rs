@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::api::access_points::create_network_rule::PRIVATE;
 use crate::api::access_points::{ListRequest, NETWORK_RULE};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
-use crate::ids::NetworkRuleName;
 
 /// ListNetworkRules.
 pub struct ListNetworkRules;

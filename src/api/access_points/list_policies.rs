@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::api::access_points::{ListRequest, POLICY};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::AccessPolicyName;
 use crate::error::Error;
-use crate::ids::AccessPolicyName;
 
 /// ListPolicies.
 pub struct ListPolicies;

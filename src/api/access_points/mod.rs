@@ -28,9 +28,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::api::Resource;
 use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::auth::access_point::ClientKey;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessKeyId, AccessPointName, NetworkRuleName};
 use crate::error::Error;
-use crate::ids::{AccessKeyId, AccessPointName, NetworkRuleName};
 
 /// How ARNs name the four kinds.
 const ACCESS_POINT: &str = "applicationaccesspoint";

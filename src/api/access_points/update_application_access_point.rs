@@ -6,8 +6,8 @@ use crate::api::access_points::{ACCESS_POINT, Done, List, one};
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::PointChange;
+use crate::base::ids::{AccessPointName, AccessPolicyName};
 use crate::error::Error;
-use crate::ids::{AccessPointName, AccessPolicyName};
 
 /// UpdateApplicationAccessPoint.
 pub struct UpdateApplicationAccessPoint;

@@ -6,8 +6,8 @@ use crate::api::access_points::{Done, List, NETWORK_RULE, one};
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::{RuleChange, SourceNet};
+use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
-use crate::ids::NetworkRuleName;
 
 /// UpdateNetworkRule.
 pub struct UpdateNetworkRule;

@@ -6,9 +6,9 @@ use crate::api::access_points::{Done, List, POLICY, Rules, one};
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::{AccessResource, PolicyChange};
+use crate::base::ids::AccessPolicyName;
+use crate::base::words::AccessPermission;
 use crate::error::Error;
-use crate::ids::AccessPolicyName;
-use crate::kinds::AccessPermission;
 
 /// UpdatePolicy.
 pub struct UpdatePolicy;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::Region;
 use crate::error::Error;
-use crate::ids::Region;
 
 /// DescribeRegions.
 pub struct DescribeRegions;

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use crate::api::crypto::fields::{Base64, SecretBytes};
 use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyRef, KeyVersionId};
+use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
-use crate::ids::{KeyRef, KeyVersionId};
 use crate::keys::Use;
-use crate::kinds::EncryptionAlgorithm;
 
 /// AsymmetricEncrypt.
 pub struct AsymmetricEncrypt;

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::crypto::fields::{Base64, Digest};
 use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::words::SignatureAlgorithm;
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::Use;
-use crate::kinds::SignatureAlgorithm;
 
 /// AsymmetricSign.
 pub struct AsymmetricSign;

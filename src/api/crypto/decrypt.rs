@@ -6,10 +6,10 @@ use crate::api::crypto::fields::{CiphertextBlob, Context as EncryptionContext};
 use crate::api::crypto::rehearsed;
 use crate::api::fields::no_recipient;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyVersionId};
+use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::ids::{KeyId, KeyVersionId};
 use crate::keys::Use;
-use crate::secret::Plaintext;
 use crate::wire::encode;
 
 /// Decrypt.

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::api::crypto::fields::{Context as EncryptionContext, PlainText};
 use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 use crate::keys::Use;
 
 /// Encrypt.

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::crypto::fields::{Base64, CiphertextBlob, Context as EncryptionContext};
 use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyVersionId};
+use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyVersionId};
 use crate::keys::{ExportKey, Use};
-use crate::kinds::{EncryptionAlgorithm, WrappingKeySpec};
 
 /// ExportDataKey.
 pub struct ExportDataKey;

@@ -11,10 +11,10 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::api::fields::Bounded;
+use crate::base::public_key::Digest32;
+use crate::base::secret::Plaintext;
+use crate::base::words::DataKeySpec;
 use crate::keys::{Blob, EncryptionContext};
-use crate::kinds::DataKeySpec;
-use crate::public_key::Digest32;
-use crate::secret::Plaintext;
 
 /// Bytes, as Base64 in the request or the answer.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext, NumberOfBytes, data_key_length};
 use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::words::{DataKeySpec, EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::{ExportKey, Use};
-use crate::kinds::{DataKeySpec, EncryptionAlgorithm, WrappingKeySpec};
 
 /// GenerateAndExportDataKey.
 pub struct GenerateAndExportDataKey;

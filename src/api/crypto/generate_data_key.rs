@@ -6,11 +6,11 @@ use crate::api::crypto::fields::{Base64, Context as EncryptionContext, NumberOfB
 use crate::api::crypto::rehearsed;
 use crate::api::fields::no_recipient;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::DataKeySpec;
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::Use;
-use crate::kinds::DataKeySpec;
-use crate::secret::Plaintext;
 use crate::wire::encode;
 
 /// GenerateDataKey.

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use crate::api::crypto::fields::{Context as EncryptionContext, NumberOfBytes, data_key_length};
 use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
+use crate::base::words::DataKeySpec;
 use crate::error::Error;
-use crate::ids::KeyRef;
 use crate::keys::Use;
-use crate::kinds::DataKeySpec;
 
 /// GenerateDataKeyWithoutPlaintext.
 pub struct GenerateDataKeyWithoutPlaintext;

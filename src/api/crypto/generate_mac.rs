@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::crypto::fields::Base64;
 use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyRef};
+use crate::base::words::MacAlgorithm;
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef};
 use crate::keys::Use;
-use crate::kinds::MacAlgorithm;
 
 /// GenerateMac.
 pub struct GenerateMac;

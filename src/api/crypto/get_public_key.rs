@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::Use;
 
 /// GetPublicKey.

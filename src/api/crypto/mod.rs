@@ -18,8 +18,8 @@ pub mod verify_mac;
 
 use serde::Serialize;
 
+use crate::base::ids::{KeyId, KeyVersionId};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyVersionId};
 use crate::keys::Encrypted;
 use fields::Base64;
 

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext};
 use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyRef, KeyVersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
-use crate::ids::{KeyRef, KeyVersionId};
 use crate::keys::{Blob, Use};
-use crate::kinds::EncryptionAlgorithm;
-use crate::secret::Plaintext;
 
 /// ReEncrypt.
 pub struct ReEncrypt;

@@ -6,9 +6,9 @@ use crate::api::fields::{Description, NewTags};
 use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::words::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::keys::NewKey;
-use crate::kinds::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 
 /// CreateKey.
 pub struct CreateKey;

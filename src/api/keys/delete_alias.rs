@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::Alias;
 use crate::error::Error;
-use crate::ids::Alias;
 
 /// DeleteAlias.
 pub struct DeleteAlias;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::keys::KeyMetadata;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// DescribeKey.
 pub struct DescribeKey;

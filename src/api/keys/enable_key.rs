@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// EnableKey.
 pub struct EnableKey;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::api::keys::SERVICE_CREATOR;
 use crate::auth::Caller;
-use crate::ids::{Alias, KeyId};
+use crate::base::ids::{Alias, KeyId};
 use crate::store::KeyCondition;
 
 /// Entries at most, and values of an entry.

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyId, KeyRef};
+use crate::base::words::ImportAlgorithm;
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef};
-use crate::kinds::ImportAlgorithm;
 
 /// GetParametersForImport.
 pub struct GetParametersForImport;

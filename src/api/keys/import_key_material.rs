@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// ImportKeyMaterial.
 pub struct ImportKeyMaterial;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::api::keys::AliasList;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// Rows on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 10;

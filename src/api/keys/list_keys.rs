@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::api::keys::filters::KeyFilters;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyId;
 use crate::error::Error;
-use crate::ids::KeyId;
 
 /// Keys on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 10;

@@ -29,10 +29,10 @@ use serde::Serialize;
 pub use interval::{RotationInterval, interval};
 
 use crate::auth::Caller;
-use crate::clock::Timestamp;
-use crate::ids::{Alias, KeyId, KeyVersionId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{Alias, KeyId, KeyVersionId};
+use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::keys::Described;
-use crate::kinds::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::{AliasRow, KeyVersionRow};
 
 /// Who made the keys that the service made for itself (KeyMetadata, Creator).

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::api::fields::Bounded;
 use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// Days of the window (ScheduleKeyDeletion).
 type WindowDays = Bounded<7, 366>;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 use crate::api::fields::Description;
 use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// SetDeletionProtection.
 pub struct SetDeletionProtection;

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::api::fields::Description;
 use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::ids::KeyRef;
 
 /// UpdateKeyDescription.
 pub struct UpdateKeyDescription;

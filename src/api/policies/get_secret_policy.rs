@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::api::policies::{PolicyName, Shown, only_default};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::SecretRef;
 use crate::error::Error;
-use crate::ids::SecretRef;
 
 /// GetSecretPolicy.
 pub struct GetSecretPolicy;

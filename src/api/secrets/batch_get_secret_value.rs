@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::secrets::get_secret_value::{self, GetSecretValue};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::SecretName;
 use crate::error::Error;
-use crate::ids::SecretName;
 use crate::wire::fault::Fault;
 use crate::wire::params::Json;
 

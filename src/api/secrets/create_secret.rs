@@ -11,9 +11,9 @@ use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyRef, SecretName, VersionId};
+use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
-use crate::ids::{KeyRef, SecretName, VersionId};
-use crate::kinds::{DataType, SecretType};
 use crate::secrets::{NewManaged, NewSecret, NewVersion};
 
 /// CreateSecret.

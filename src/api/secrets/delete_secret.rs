@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef};
 use crate::secrets::Deletion;
 
 /// Days of the window.

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::secrets::{RotationFields, Tags};
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyId, SecretName, SecretRef};
+use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::ids::{KeyId, SecretName, SecretRef};
-use crate::kinds::SecretType;
 
 /// DescribeSecret.
 pub struct DescribeSecret;

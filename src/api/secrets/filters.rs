@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::ids::SecretName;
-use crate::kinds::SecretType;
+use crate::base::ids::SecretName;
+use crate::base::words::SecretType;
 use crate::store::SecretFilter;
 
 /// Keys, and values of each.

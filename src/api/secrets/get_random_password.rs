@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::fields::Bounded;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::secret::Plaintext;
 use crate::secrets::{Class, PasswordRules};
 use crate::wire::encode;
 

@@ -7,11 +7,11 @@ use crate::api::fields::{Flag, no_recipient};
 use crate::api::secrets::RotationFields;
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef, Stage, VersionId};
-use crate::kinds::{DataType, SecretType};
-use crate::secret::Plaintext;
 use crate::secrets::Selector;
 use crate::wire::encode;
 

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SecretName, SecretRef, VersionId};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef, VersionId};
 use crate::secrets::Listed;
 
 /// Versions on a page where nothing is said.

@@ -6,10 +6,10 @@ use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::api::secrets::Tags;
 use crate::api::secrets::filters::Filters;
 use crate::api::{Context, Effect, Operation, Resource, Target};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::SecretName;
+use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::ids::SecretName;
-use crate::kinds::SecretType;
 use crate::secrets::Described;
 
 /// Secrets on a page where nothing is said.

@@ -19,10 +19,10 @@ pub mod update_secret_version_stage;
 use serde::Serialize;
 
 use crate::api::fields::RotationInterval;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::Stage;
+use crate::base::words::AutomaticRotation;
 use crate::error::Error;
-use crate::ids::Stage;
-use crate::kinds::AutomaticRotation;
 use crate::secrets::Rotation;
 use crate::store::TagRow;
 

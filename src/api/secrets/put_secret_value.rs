@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::fields::{SecretData, VersionStages};
 use crate::api::{Context, Effect, Operation, Resource, Target, secrets};
+use crate::base::ids::{SecretName, SecretRef, VersionId};
+use crate::base::words::DataType;
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef, VersionId};
-use crate::kinds::DataType;
 use crate::secrets::NewVersion;
 
 /// PutSecretValue.

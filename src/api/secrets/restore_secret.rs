@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef};
 
 /// RestoreSecret.
 pub struct RestoreSecret;

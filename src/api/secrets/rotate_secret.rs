@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{SecretName, SecretRef, VersionId};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef, VersionId};
 
 /// RotateSecret.
 pub struct RotateSecret;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::fields::Description;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef};
 use crate::secrets::Changes;
 
 /// UpdateSecret.

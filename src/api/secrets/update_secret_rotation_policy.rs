@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::secrets::rotation_interval;
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef};
 
 /// UpdateSecretRotationPolicy.
 pub struct UpdateSecretRotationPolicy;

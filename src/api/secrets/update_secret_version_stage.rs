@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::error::Error;
-use crate::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::secrets::Move;
 
 /// UpdateSecretVersionStage.

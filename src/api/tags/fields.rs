@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::ids::{KeyRef, SecretRef};
+use crate::base::ids::{KeyRef, SecretRef};
 
 /// The key of a tag: 1 to 128 characters, not beginning `aliyun` or `acs:`, which are the service's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::{KeyId, KeyRef};
 use crate::error::Error;
-use crate::ids::{KeyId, KeyRef};
 
 /// ListResourceTags.
 pub struct ListResourceTags;

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::tags::fields::{Few, ResourceId, TagFlat};
 use crate::api::tags::{On, only_here};
 use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::base::ids::Region;
+use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::ids::Region;
-use crate::kinds::ResourceType;
 use crate::tags::Filter;
 
 /// ListTagResources.

@@ -9,9 +9,9 @@ pub mod untag_resource;
 pub mod untag_resources;
 
 use crate::api::{Context, Resource, Target};
+use crate::base::ids::{KeyRef, Region, SecretRef};
+use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::ids::{KeyRef, Region, SecretRef};
-use crate::kinds::ResourceType;
 use crate::tags::Change;
 use fields::ResourceId;
 

@@ -6,8 +6,8 @@ use crate::api::keys::Done;
 use crate::api::tags::On;
 use crate::api::tags::fields::TagKeysText;
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::{KeyRef, SecretRef};
 use crate::error::Error;
-use crate::ids::{KeyRef, SecretRef};
 use crate::tags::Change;
 
 /// UntagResource.

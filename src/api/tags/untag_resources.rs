@@ -6,9 +6,9 @@ use crate::api::keys::Done;
 use crate::api::tags::fields::{Few, ResourceId, TagKey};
 use crate::api::tags::{On, only_here};
 use crate::api::{Context, Effect, Operation, Target};
+use crate::base::ids::Region;
+use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::ids::Region;
-use crate::kinds::ResourceType;
 use crate::tags::Change;
 
 /// UntagResources.

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 /// AUD, in memory.
 struct Aud {

@@ -6,10 +6,10 @@ use super::AccessPoints;
 use super::pkcs12;
 use super::points::find;
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessKeyId, AccessPointName};
+use crate::base::secret::Password;
 use crate::error::Error;
-use crate::ids::{AccessKeyId, AccessPointName};
-use crate::secret::Password;
 use crate::store::{Abort, ClientKeyRow, Tx};
 
 /// How long a client key is valid where nothing else is said: five years, in days.

@@ -10,9 +10,9 @@ use serde_json::json;
 use super::terms::{AccessResource, SourceNet, from_text};
 use crate::auth::caller::Attached;
 use crate::auth::policy::Policy;
+use crate::base::ids::{AccessPolicyName, NetworkRuleName};
+use crate::base::words::AccessPermission;
 use crate::error::Error;
-use crate::ids::{AccessPolicyName, NetworkRuleName};
-use crate::kinds::AccessPermission;
 use crate::store::{Abort, AccessPointRow, AccessPolicyRow, Tx};
 
 /// What CryptoServiceKeyUser may do with a key.

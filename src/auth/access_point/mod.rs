@@ -28,7 +28,7 @@ pub use policies::{NewPolicy, PointPolicy, PolicyChange};
 pub use rules::{NewRule, Rule, RuleChange};
 pub use terms::{AccessResource, SourceNet};
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::store::Store;
 
 /// The access points of a deployment.

@@ -10,9 +10,9 @@ use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyC
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, date_time_ymd};
 use zeroize::Zeroizing;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::secret::Password;
 use crate::error::Error;
-use crate::secret::Password;
 
 /// Rounds of PBKDF2 for the encryption, and of the PKCS #12 derivation for the MAC.
 const ROUNDS: u32 = 10_000;

@@ -5,8 +5,8 @@
 use super::terms::{from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
+use crate::base::ids::{AccessPointName, AccessPolicyName, AccountId};
 use crate::error::Error;
-use crate::ids::{AccessPointName, AccessPolicyName, AccountId};
 use crate::store::{Abort, AccessPointRow, StoreError, Tx};
 
 /// An access point about to be made.

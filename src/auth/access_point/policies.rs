@@ -6,9 +6,9 @@
 use super::terms::{AccessResource, from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
+use crate::base::ids::{AccessPolicyName, AccountId, NetworkRuleName};
+use crate::base::words::AccessPermission;
 use crate::error::Error;
-use crate::ids::{AccessPolicyName, AccountId, NetworkRuleName};
-use crate::kinds::AccessPermission;
 use crate::store::{Abort, AccessPolicyRow, StoreError, Tx};
 
 /// A policy about to be made.

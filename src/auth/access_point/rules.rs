@@ -5,8 +5,8 @@
 use super::terms::{SourceNet, from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
+use crate::base::ids::{AccountId, NetworkRuleName};
 use crate::error::Error;
-use crate::ids::{AccountId, NetworkRuleName};
 use crate::store::{Abort, NetworkRuleRow, StoreError, Tx};
 
 /// A rule about to be made.

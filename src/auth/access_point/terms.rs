@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::base::ids::{KeyName, KeyRef, Malformed, SecretName};
 use crate::error::Error;
-use crate::ids::{KeyName, KeyRef, Malformed, SecretName};
 use crate::store::Abort;
 
 /// What a permission is given on (CreatePolicy, Resources): `key/ID`, `key/*`, `secret/NAME` or `secret/*`.
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn resources_are_one_or_all_of_a_kind() {
-        let id = crate::ids::KeyId::new();
+        let id = crate::base::ids::KeyId::new();
         for good in ["key/*", "secret/*", "secret/app/db-1", &format!("key/{id}")] {
             assert!(AccessResource::try_from(good.to_owned()).is_ok(), "{good}");
         }

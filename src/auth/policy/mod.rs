@@ -23,7 +23,7 @@ pub use system::{SYSTEM_POLICIES, system_policy};
 
 use self::condition::Condition;
 use self::pattern::Pattern;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// The longest document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 32_768;

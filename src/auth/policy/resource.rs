@@ -10,7 +10,7 @@
 use super::json::Json;
 use super::parse::{action_pattern, document, members, one_or_more, patterns, required, statement_of};
 use super::pattern::Pattern;
-use crate::kinds::ResourceType;
+use crate::base::words::ResourceType;
 
 use super::{Decision, Effect, PolicyError, Request, Statement};
 

@@ -9,13 +9,13 @@
 
 use super::{external, pair};
 use crate::auth::Caller;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::KeyRef;
+use crate::base::words::{KeyState, MaterialState};
 use crate::errand::{Order, each};
 use crate::error::Error;
-use crate::failpoint::{Step, reach};
-use crate::ids::KeyRef;
 use crate::keys::Keys;
-use crate::kinds::{KeyState, MaterialState};
 use crate::store::{Abort, ImportParametersRow, KeyMaterialRow, KeyRow, Tx};
 use crate::token::{CheckValue, Incoming, TokenError};
 

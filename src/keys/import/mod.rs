@@ -18,10 +18,10 @@ mod token;
 pub use parameters::ImportParameters;
 
 use crate::auth::Caller;
+use crate::base::ids::KeyRef;
+use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
-use crate::ids::KeyRef;
 use crate::keys::{Described, Keys, NewKey, alias, lifecycle};
-use crate::kinds::{KeyState, Origin};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
 
 impl Keys {

@@ -11,9 +11,9 @@ use aws_lc_rs::rsa::{
 };
 use zeroize::Zeroizing;
 
+use crate::base::secret::KeyMaterial;
+use crate::base::words::ImportAlgorithm;
 use crate::error::Error;
-use crate::kinds::ImportAlgorithm;
-use crate::secret::KeyMaterial;
 
 /// A new pair: the private key as PKCS #8, wiped when dropped, and the public one as SubjectPublicKeyInfo, both in DER.
 ///

@@ -12,15 +12,15 @@ use zeroize::Zeroizing;
 use super::token::ImportToken;
 use super::{external, pair};
 use crate::auth::Caller;
-use crate::canonical::{Canonical, Purpose};
-use crate::clock::Timestamp;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::words::ImportAlgorithm;
 use crate::errand::each;
 use crate::error::Error;
-use crate::failpoint::{Step, reach};
-use crate::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::keys::Keys;
 use crate::keys::lifecycle::STALE_MS;
-use crate::kinds::ImportAlgorithm;
 use crate::store::{Abort, ImportParametersRow, KeyRow};
 
 /// How long parameters are valid (GetParametersForImport: 24 hours), ms.

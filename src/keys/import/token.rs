@@ -13,8 +13,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::clock::Timestamp;
-use crate::ids::KeyVersionId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::KeyVersionId;
 
 const FORMAT: u8 = 1;
 const SECRET_LEN: usize = 32;

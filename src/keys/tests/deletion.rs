@@ -1,9 +1,9 @@
 //! Deletion windows and their end.
 
 use super::*;
-use crate::ids::SecretRef;
-use crate::kinds::DataType;
-use crate::secret::Plaintext;
+use crate::base::ids::SecretRef;
+use crate::base::secret::Plaintext;
+use crate::base::words::DataType;
 use crate::secrets::{NewSecret, NewVersion, Selector as Which};
 
 #[test]

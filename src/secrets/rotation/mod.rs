@@ -29,9 +29,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::auth::Caller;
+use crate::base::ids::{NodeId, SecretId, SecretRef, VersionId};
 use crate::errand::{Author, Order, Steps};
 use crate::error::Error;
-use crate::ids::{NodeId, SecretId, SecretRef, VersionId};
 use crate::secrets::managed::rotation_of;
 use crate::secrets::{Secrets, find_live};
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx};

@@ -2,19 +2,19 @@
 //!
 //! Owns: what each does, and what follows when it fails. Called by: secrets::rotation.
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
+use crate::base::words::{DataType, SecretSubType};
 use crate::errand::Steps;
 use crate::error::Error;
-use crate::ids::{AccountId, AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
-use crate::integrity::Sealed;
 use crate::keys::{self, AdmittedKey};
-use crate::kinds::{DataType, SecretSubType};
 use crate::secrets::account::Account;
 use crate::secrets::managed::{away, rotation_of};
 use crate::secrets::rotation::{HOLD_MS, LEFT_MS, State};
 use crate::secrets::stages::{self, Place};
 use crate::secrets::{Life, NewVersion, Secrets, life, touch};
 use crate::servers::{Server, ServerError};
+use crate::store::Sealed;
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx, held};
 
 /// Between the first failure and the next attempt, ms; then twice as long each time.

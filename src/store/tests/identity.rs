@@ -1,7 +1,7 @@
 //! Accounts, users, access keys, policies, the deployment.
 
 use super::*;
-use crate::ids::{AccessKeyId, DeploymentId, PolicyName};
+use crate::base::ids::{AccessKeyId, DeploymentId, PolicyName};
 
 on_both!(every_identity_change_raises_the_revision, what_is_needed_stays, compare_and_set, the_deployment_is_one);
 

@@ -24,7 +24,7 @@ fn both_databases_have_the_same_migrations() {
 /// Tables and columns of schema.rs, as [`columns`] tells them.
 fn declared() -> Vec<(String, Vec<String>)> {
     let mut tables: Vec<(String, Vec<String>)> = Vec::new();
-    for line in include_str!("../schema.rs").lines().map(str::trim) {
+    for line in include_str!("../engine/schema.rs").lines().map(str::trim) {
         if let Some((name, kind)) = line.strip_suffix(',').and_then(|column| column.split_once(" -> ")) {
             let (kind, null) = match kind.strip_prefix("Nullable<") {
                 Some(kind) => (kind.trim_end_matches('>'), " null"),

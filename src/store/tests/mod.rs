@@ -17,9 +17,11 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use super::*;
-use crate::clock::Timestamp;
-use crate::ids::{AccountId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId};
-use crate::kinds::{
+use crate::base::clock::Timestamp;
+use crate::base::ids::{
+    AccountId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId,
+};
+use crate::base::words::{
     DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
     Suite,
 };

@@ -1,7 +1,7 @@
 //! Keys, aliases, secrets, versions, tags, nonces, leases.
 
 use super::*;
-use crate::ids::RequestId;
+use crate::base::ids::RequestId;
 
 on_both!(
     keys_and_aliases,
@@ -102,7 +102,7 @@ fn keys_are_filtered(on: &Fixture) {
     let off = KeyRow { state: KeyState::Disabled, spec: KeySpec::Aes128, created_at: NOW.plus_ms(1), ..key(&account.id) };
     let own = KeyRow { service: true, protection: ProtectionLevel::Hsm, created_at: NOW.plus_ms(2), ..key(&account.id) };
     let gone = KeyRow { state: KeyState::Deleted, ..key(&account.id) };
-    let name: crate::ids::Alias = "alias/a".parse().unwrap();
+    let name: crate::base::ids::Alias = "alias/a".parse().unwrap();
     let alias = AliasRow { account_id: account.id.clone(), name: name.clone(), key_id: off.id, created_at: NOW };
     on.write(|tx| {
         [&off, &own, &gone].into_iter().try_for_each(|key| tx.key_insert(key))?;

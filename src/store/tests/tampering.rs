@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 
 use super::*;
-use crate::ids::AccessKeyId;
-use crate::store::schema;
-use crate::store::tags::TagRecord;
+use crate::base::ids::AccessKeyId;
+use crate::store::engine::schema;
+use crate::store::shared::tags::TagRecord;
 
 on_both!(every_column_counts, another_key_verifies_nothing);
 
@@ -37,7 +37,7 @@ fn fill(on: &Fixture) -> AccountId {
     let (account, key, secret, _) = on.with_secret();
     let user = user(&account.id, "ann");
     let (account_id, created_at) = (account.id.clone(), NOW);
-    let policy_name: crate::ids::PolicyName = "p".parse().unwrap();
+    let policy_name: crate::base::ids::PolicyName = "p".parse().unwrap();
     on.write(|tx| {
         tx.user_insert(&user)?;
         tx.access_key_insert(&AccessKeyRow {
@@ -96,7 +96,7 @@ fn fill_access(tx: &mut Tx<'_>, account: &AccountId) -> Result<(), StoreError> {
         network_rules: "[]".to_owned(),
         created_at,
     })?;
-    let (name, policies) = ("a".parse::<crate::ids::AccessPointName>().unwrap(), "[]".to_owned());
+    let (name, policies) = ("a".parse::<crate::base::ids::AccessPointName>().unwrap(), "[]".to_owned());
     let point = AccessPointRow { account_id: account_id.clone(), name: name.clone(), description, policies, created_at };
     tx.access_point_insert(&point)?;
     tx.client_key_insert(&ClientKeyRow {

@@ -14,7 +14,7 @@ use cryptoki::mechanism::Mechanism;
 use zeroize::Zeroizing;
 
 use super::{Keyed, SEED_LEN};
-use crate::canonical::{Canonical, Purpose};
+use crate::base::canonical::{Canonical, Purpose};
 use crate::token::errors::{Failure, TokenError};
 use crate::token::signing;
 

@@ -12,7 +12,7 @@ use cryptoki::mechanism::aead::GcmParams;
 use zeroize::Zeroizing;
 
 use super::{Keyed, SEED_LEN};
-use crate::canonical::Canonical;
+use crate::base::canonical::Canonical;
 use crate::token::errors::{Failure, TokenError};
 
 /// Bytes of the IV of S1 and of S2 in place; other lengths make GCM hash the IV.

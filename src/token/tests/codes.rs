@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::tokens::{line, under_chaos};
 use super::*;
-use crate::kinds::{EncryptionAlgorithm, ImportAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
-use crate::secret::KeyMaterial;
+use crate::base::secret::KeyMaterial;
+use crate::base::words::{EncryptionAlgorithm, ImportAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
 
 /// What a code means, said here a second time and by name, so that the table in `errors` is held by something.
 #[rustfmt::skip]

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use super::tokens::on_softhsm;
 use super::*;
-use crate::kinds::{ImportAlgorithm, KeySpec};
-use crate::secret::KeyMaterial;
+use crate::base::secret::KeyMaterial;
+use crate::base::words::{ImportAlgorithm, KeySpec};
 use crate::token::wrapping;
 
 const SPECS: [(KeySpec, usize); 3] = [(KeySpec::Aes128, 16), (KeySpec::Aes192, 24), (KeySpec::Aes256, 32)];

@@ -4,7 +4,7 @@ use cryptoki::session::Session;
 
 use super::epoch::Epoch;
 use super::*;
-use crate::canonical::Purpose;
+use crate::base::canonical::Purpose;
 
 mod chaos;
 mod codes;

@@ -2,7 +2,7 @@
 
 use super::tokens::on_softhsm;
 use super::*;
-use crate::kinds::{EncryptionAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
+use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyUsage, MacAlgorithm, SignatureAlgorithm};
 
 fn new(token: &Token, spec: KeySpec, usage: KeyUsage) -> KeyVersionId {
     let id = KeyVersionId::new();

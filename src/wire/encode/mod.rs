@@ -15,9 +15,9 @@ use self::buffer::Buffer;
 use self::xml::XmlError;
 use super::fault::Fault;
 use super::{Format, Reply};
+use crate::base::ids::RequestId;
+use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::ids::RequestId;
-use crate::secret::Plaintext;
 
 /// A reply with the request's id beside its own fields.
 #[derive(Serialize)]

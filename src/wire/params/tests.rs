@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Json, MOST_PARAMETERS, Params};
+use crate::base::ids::{KeyRef, SecretName, VersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::DataType;
 use crate::error::Error;
-use crate::ids::{KeyRef, SecretName, VersionId};
-use crate::kinds::DataType;
-use crate::secret::Plaintext;
 
 fn query(text: &str) -> Params {
     Params::parse(text, None, b"").unwrap()

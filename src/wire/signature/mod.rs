@@ -21,10 +21,10 @@ use zeroize::Zeroizing;
 
 use super::params::Params;
 use super::{API_VERSION, Call, Format};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::AccessKeyId;
+use crate::base::secret::AccessKeySecret;
 use crate::error::{Error, StringToSign};
-use crate::ids::AccessKeyId;
-use crate::secret::AccessKeySecret;
 
 /// What begins the Authorization header of ACS3, ACS4 and their variants.
 pub(super) const ACS: &str = "ACS";

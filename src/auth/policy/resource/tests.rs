@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::auth::policy::Conditions;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 const ACCOUNT: &str = "1000000000000001";
 

@@ -7,10 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
+use crate::base::ids::RequestId;
+use crate::base::secret::AccessKeySecret;
 use crate::error::Error;
-use crate::ids::RequestId;
-use crate::secret::AccessKeySecret;
 use crate::wire::params::Params;
 use crate::wire::signature::{self, Claim, SigningKey};
 use crate::wire::{Call, Method};

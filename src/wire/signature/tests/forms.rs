@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::client::{SECRET, call, encode, key, params, read, sign_acs3, sign_rpc, verify};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::error::Error;
 use crate::wire::params::Params;
 use crate::wire::signature::{self, TIME_WINDOW_MS, v1, v3};

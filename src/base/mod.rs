@@ -1,0 +1,11 @@
+//! What everything stands on: ids, words, secrets, times, and lists of fields as bytes.
+//!
+//! Owns: types that parse their own grammar. Must not know: anything else of this program. Called by: all.
+
+pub mod canonical;
+pub mod clock;
+pub mod failpoint;
+pub mod ids;
+pub mod public_key;
+pub mod secret;
+pub mod words;

@@ -1,0 +1,138 @@
+//! What can go wrong in the store, in its own closed words; the only place that reads a database's errors.
+//!
+//! Owns: [`StoreError`], [`Abort`], and the classes of diesel's errors. Must not know: the API's errors.
+//! Called by: the rest of store; its callers see the two types.
+
+use std::fmt;
+
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as SqlError};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// A row with this key exists, or a row that this one needs (or that needs this one) stands in the way.
+    Conflict,
+    /// Too many want the same rows or connections at once. Inside a transaction it means "run me again"; outside, that the
+    /// attempts or the waiting time are used up. Nothing was written.
+    Busy,
+    /// The database cannot be reached or cannot write, for now; detail for the log. If this ended the commit of a write, it is
+    /// not known whether the write happened.
+    Unavailable(String),
+    /// A row, or the file, does not verify.
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What was found, for the log; no values.
+        detail: String,
+    },
+    /// A fault of the service or of its set-up; detail for the log.
+    Fault(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Conflict => f.write_str("conflicts with another row"),
+            StoreError::Busy => f.write_str("the database is busy"),
+            StoreError::Unavailable(detail) => write!(f, "the database is unavailable: {detail}"),
+            StoreError::Corrupt { table, detail } => write!(f, "a row of {table} does not verify: {detail}"),
+            StoreError::Fault(detail) => write!(f, "database fault: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Requires that a write found the row that its own transaction had read before. Nobody else can have changed it meanwhile, so a
+/// miss is a fault of the service.
+///
+/// # Errors
+/// [`StoreError::Fault`].
+pub fn held(found: bool, table: &'static str) -> Result<(), StoreError> {
+    if found { Ok(()) } else { Err(StoreError::Fault(format!("a row of {table} changed inside a transaction"))) }
+}
+
+/// How a transaction's closure ends without success: by the store, which may run it again, or by its own decision.
+#[derive(Debug)]
+pub enum Abort<E> {
+    /// The store failed; only the runner looks inside.
+    Db(StoreError),
+    /// The caller decided to leave; nothing is written.
+    App(E),
+}
+
+impl<E> From<StoreError> for Abort<E> {
+    fn from(error: StoreError) -> Self {
+        Abort::Db(error)
+    }
+}
+
+impl StoreError {
+    /// The class of an error that came while a statement on `table` ran.
+    pub(in crate::store) fn of(table: &'static str, error: SqlError) -> Self {
+        match error {
+            SqlError::DatabaseError(kind, information) => of_database(table, kind, information.as_ref()),
+            SqlError::DeserializationError(error) => StoreError::Corrupt { table, detail: error.to_string() },
+            SqlError::BrokenTransactionManager => StoreError::Unavailable("the connection was lost".to_owned()),
+            SqlError::RollbackErrorOnCommit { commit_error, .. } => Self::of(table, *commit_error),
+            other => StoreError::Fault(format!("{table}: {other}")),
+        }
+    }
+}
+
+/// Classes of what the database reports. diesel names only some SQLSTATEs and no code of SQLite's, hence the texts; those of
+/// PostgreSQL are English unless the server's `lc_messages` says otherwise, which opening a connection warns of.
+fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn DatabaseErrorInformation) -> StoreError {
+    let message = information.message();
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    match kind {
+        DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation | DatabaseErrorKind::RestrictViolation => {
+            StoreError::Conflict
+        }
+        DatabaseErrorKind::SerializationFailure => StoreError::Busy,
+        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction => {
+            StoreError::Unavailable(message.to_owned())
+        }
+        _ if says(RETRY) => StoreError::Busy,
+        _ if says(AWAY) => StoreError::Unavailable(message.to_owned()),
+        _ if says(DAMAGED) => StoreError::Corrupt { table, detail: message.to_owned() },
+        _ => StoreError::Fault(format!("{table}: {message}")),
+    }
+}
+
+/// SQLITE_BUSY; PostgreSQL's 40P01, 55P03 and 57014.
+const RETRY: &[&str] = &[
+    "database is locked",
+    "database table is locked",
+    "deadlock detected",
+    "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
+];
+
+/// SQLITE_FULL, _IOERR, _CANTOPEN, _READONLY, _NOMEM; PostgreSQL's classes 53, 57P and 58.
+const AWAY: &[&str] = &[
+    "database or disk is full",
+    "disk I/O error",
+    "unable to open database file",
+    "attempt to write a readonly database",
+    "out of memory",
+    "No space left on device",
+    "could not extend file",
+    "could not write to file",
+    "could not fsync file",
+    "too many clients",
+    "remaining connection slots",
+    "terminating connection",
+    "the database system is",
+    "server closed the connection",
+];
+
+/// SQLITE_CORRUPT and _NOTADB; PostgreSQL's class XX001 and XX002.
+const DAMAGED: &[&str] = &[
+    "database disk image is malformed",
+    "file is not a database",
+    "invalid page in block",
+    "could not read block",
+    "page verification failed",
+    "missing chunk number",
+];

@@ -1,0 +1,15 @@
+//! The engine under the rows: connections, transactions, retries, the schema, and the MAC of a row.
+//!
+//! Owns: how a statement runs on either database. Must not know: any table but `deployment`'s schema number. Called by: the rows.
+
+pub mod connection;
+pub mod error;
+pub mod location;
+pub mod migrate;
+pub mod pool;
+pub mod row_mac;
+pub mod runner;
+pub mod schema;
+pub mod shared_commit;
+pub mod tx;
+pub mod types;

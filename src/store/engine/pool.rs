@@ -1,0 +1,181 @@
+//! The connections in stock, and how a lost database is noticed and found again.
+//!
+//! Owns: pooling. Must not know: rows, transactions. Called by: store::Store.
+//!
+//! A connection is never tested by a round trip. When one turns out to be lost, the *epoch* rises, and all connections of older
+//! epochs are thrown away as they are taken: one request notices, none of the rest meets a dead connection. Meanwhile r2d2 opens
+//! new ones in the background, at most a second apart.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use r2d2::ManageConnection;
+
+use crate::store::StoreError;
+use crate::store::engine::connection::{Access, Conn};
+use crate::store::engine::location::Location;
+
+/// A pool's connection with what the pool knows of it.
+pub(in crate::store) struct Slot {
+    pub(in crate::store) conn: Conn,
+    epoch: u64,
+    /// Set while a transaction is open, so that a connection left by a panic is not used again; and when it is lost.
+    pub(in crate::store) unfit: bool,
+}
+
+/// Opens connections for r2d2 and judges them.
+pub(in crate::store) struct Manager {
+    location: Location,
+    access: Access,
+    busy: Duration,
+    link: Arc<Link>,
+}
+
+/// What is known of the way to the database.
+#[derive(Default)]
+struct Link {
+    epoch: AtomicU64,
+    /// When connections began to fail; none while they succeed.
+    down: Mutex<Option<Instant>>,
+}
+
+/// How long connecting must have failed before nobody waits for it any more: a restart of the server, and one unlucky attempt, are
+/// waited out.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Link {
+    fn down(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Slot;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<Slot, StoreError> {
+        let epoch = self.link.epoch.load(Ordering::Acquire);
+        let opened = Conn::open(&self.location, self.access, self.busy);
+        let was_down = {
+            let mut down = self.link.down();
+            let was = down.is_some();
+            *down = if opened.is_ok() { None } else { down.or_else(|| Some(Instant::now())) };
+            was
+        };
+        match &opened {
+            Err(error) if !was_down => log::error!("{}: {error}", self.location),
+            Ok(_) if was_down => log::info!("{}: connected again", self.location),
+            _ => {}
+        }
+        Ok(Slot { conn: opened?, epoch, unfit: false })
+    }
+
+    fn is_valid(&self, slot: &mut Slot) -> Result<(), StoreError> {
+        if slot.epoch == self.link.epoch.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable("a connection from before the database was lost".to_owned()))
+        }
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        slot.unfit
+    }
+}
+
+/// A pool of connections of one kind.
+#[derive(Clone)]
+pub(in crate::store) struct Pool {
+    inner: r2d2::Pool<Manager>,
+    link: Arc<Link>,
+    wait: Duration,
+}
+
+/// A connection on loan; goes back when dropped.
+pub(in crate::store) struct Loan(r2d2::PooledConnection<Manager>);
+
+impl Pool {
+    /// A pool of up to `size` connections; one is opened at once, in the background.
+    pub(in crate::store) fn new(location: &Location, access: Access, size: u32, wait: Duration, busy: Duration) -> Self {
+        let link = Arc::new(Link::default());
+        let manager = Manager { location: location.clone(), access, busy, link: link.clone() };
+        // A connection to a server ends its life after half an hour, so that after a fail-over the load spreads again.
+        let lifetime = matches!(location, Location::Postgres(_)).then_some(Duration::from_secs(1800));
+        let inner = r2d2::Pool::builder()
+            .max_size(size.max(1))
+            .min_idle(Some(1))
+            .max_lifetime(lifetime)
+            .idle_timeout(None)
+            .connection_timeout(wait)
+            .test_on_check_out(true)
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(manager);
+        Self { inner, link, wait }
+    }
+
+    /// A connection; waits for a free one, but not for a database that is known to be away.
+    ///
+    /// # Errors
+    /// `Busy` when all stay taken, `Unavailable` when there are none to be had.
+    pub(in crate::store) fn take(&self) -> Result<Loan, StoreError> {
+        if let Some(connection) = self.inner.try_get() {
+            return Ok(Loan(connection));
+        }
+        let away = |since: Duration| {
+            self.inner.state().connections == 0 && self.link.down().is_some_and(|began| began.elapsed() >= since)
+        };
+        if !away(GRACE)
+            && let Ok(connection) = self.inner.get_timeout(self.wait)
+        {
+            return Ok(Loan(connection));
+        }
+        Err(if away(Duration::ZERO) { StoreError::Unavailable("it cannot be reached".to_owned()) } else { StoreError::Busy })
+    }
+
+    /// Called when an operation said `Unavailable`: finds out whether its connection is lost and, if so, parts with it and all
+    /// others of its epoch. Answers whether it is lost.
+    pub(in crate::store) fn examine(&self, slot: &mut Slot) -> bool {
+        let lost = match &mut slot.conn {
+            // READ WRITE fails on a server that became a standby.
+            Conn::Postgres(conn) => conn.batch_execute("BEGIN READ WRITE; COMMIT").is_err(),
+            // There is no connection that could be lost; but an I/O error leaves nothing to rely on.
+            Conn::Sqlite(_) => {
+                slot.unfit = true;
+                false
+            }
+        };
+        if lost {
+            slot.unfit = true;
+            // Only the first to notice in an epoch ends it.
+            let _ = self.link.epoch.compare_exchange(slot.epoch, slot.epoch + 1, Ordering::AcqRel, Ordering::Acquire);
+        }
+        lost
+    }
+
+    /// Connections open, and of them not in use.
+    pub(in crate::store) fn state(&self) -> (u32, u32) {
+        let state = self.inner.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// The most connections it will open.
+    pub(in crate::store) fn size(&self) -> u32 {
+        self.inner.max_size()
+    }
+}
+
+impl Deref for Loan {
+    type Target = Slot;
+    fn deref(&self) -> &Slot {
+        &self.0
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut Slot {
+        &mut self.0
+    }
+}

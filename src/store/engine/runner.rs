@@ -1,0 +1,216 @@
+//! Running a closure in a transaction, again when the database asks for it.
+//!
+//! Owns: beginning, ending and repeating transactions. Must not know: rows. Called by: all users of the store.
+
+use std::time::{Duration, Instant};
+
+use diesel::Connection;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::result::QueryResult;
+use uuid::Uuid;
+
+use crate::store::engine::connection::Conn;
+use crate::store::engine::pool::{Loan, Pool};
+use crate::store::engine::row_mac::RowKey;
+use crate::store::{Abort, Store, StoreError, Tx};
+
+pub(in crate::store) type Transactions = <Conn as Connection>::TransactionManager;
+
+/// What surrounds the closure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Mode {
+    /// Nothing: its one query is its own transaction.
+    One,
+    /// A snapshot.
+    Snapshot,
+    /// A serializable transaction that may write.
+    Write,
+}
+
+/// How an attempt failed.
+pub(in crate::store) enum Failure<E> {
+    /// Final.
+    Final(E),
+    /// Nothing was written, and another attempt may succeed.
+    Again(StoreError),
+}
+
+impl<E: From<StoreError>> Failure<E> {
+    /// What the store's own failure means for an attempt of which nothing is left.
+    pub(in crate::store) fn of(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Failure::Again(StoreError::Busy),
+            error => Failure::Final(error.into()),
+        }
+    }
+}
+
+impl Store {
+    /// Runs reads that all see the same state of the database.
+    ///
+    /// # Errors
+    /// What the closure decides, or the store's own. Never `Busy` for a writer's sake.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, E> {
+        self.run(name, Mode::Snapshot, f)
+    }
+
+    /// Runs a read of exactly one query, without the two round trips that a transaction costs.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_one<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, E> {
+        self.run(name, Mode::One, f)
+    }
+
+    /// Runs a transaction as if it were alone, and commits it durably. The closure may run again: it has no other effects, and
+    /// calls no token.
+    ///
+    /// # Errors
+    /// What the closure decides (nothing is written then), or the store's own; see [`StoreError::Unavailable`] for a commit whose
+    /// end is unknown.
+    pub fn write<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, E> {
+        self.run(name, Mode::Write, f)
+    }
+
+    fn run<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        mode: Mode,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, E> {
+        let started = Instant::now();
+        let mut attempts = 0;
+        loop {
+            let error = match self.attempt(mode, attempts > 0, &f) {
+                Ok(value) => return Ok(value),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Again(error)) => error,
+            };
+            if attempts == self.retries || started.elapsed() >= self.wait {
+                log::warn!("transaction {name} given up after {} attempts: {error}", attempts + 1);
+                return Err(error.into());
+            }
+            attempts += 1;
+            *self.retried().entry(name).or_default() += 1;
+            std::thread::sleep(pause(attempts));
+        }
+    }
+
+    fn attempt<T, E: From<StoreError>>(
+        &self,
+        mode: Mode,
+        again: bool,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, Failure<E>> {
+        if let (Mode::Write, Some(writer)) = (mode, &self.writer) {
+            return writer.attempt(&self.rows, f);
+        }
+        let pool = &self.connections;
+        let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
+        if mode == Mode::One {
+            let ended = f(&mut Tx::new(&mut loan.conn, &self.rows));
+            return ended.map_err(|abort| failure(pool, &mut loan, abort));
+        }
+        loan.unfit = true;
+        if let Err(error) = begin(&mut loan.conn, mode).map_err(|e| StoreError::of("begin", e)) {
+            loan.unfit = false;
+            return Err(failure(pool, &mut loan, Abort::Db(error)));
+        }
+        if again && let Err(error) = line_up(&mut loan.conn, mode).map_err(|e| StoreError::of("begin", e)) {
+            loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
+            return Err(failure(pool, &mut loan, Abort::Db(error)));
+        }
+        let ended = run(&mut loan.conn, &self.rows, f);
+        let value = match ended {
+            Ok(value) => value,
+            Err(abort) => {
+                loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
+                return Err(failure(pool, &mut loan, abort));
+            }
+        };
+        match Transactions::commit_transaction(&mut loan.conn).map_err(|e| StoreError::of("commit", e)) {
+            Ok(()) => {
+                loan.unfit = false;
+                Ok(value)
+            }
+            // diesel has rolled back.
+            Err(StoreError::Busy) => {
+                loan.unfit = false;
+                Err(Failure::Again(StoreError::Busy))
+            }
+            // Only reads may be repeated when the end of the commit is unknown.
+            Err(error) => match failure(pool, &mut loan, Abort::Db(error)) {
+                Failure::Again(error) if mode == Mode::Write => Err(Failure::Final(error.into())),
+                failure => Err(failure),
+            },
+        }
+    }
+}
+
+/// Runs a closure in a transaction that has begun.
+pub(in crate::store) fn run<T, E: From<StoreError>>(
+    conn: &mut Conn,
+    rows: &RowKey,
+    f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+) -> Result<T, Abort<E>> {
+    let mut tx = Tx::new(conn, rows);
+    match f(&mut tx) {
+        Ok(_) if tx.failed() => Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned()))),
+        ended => ended,
+    }
+}
+
+/// Begins a transaction. IMMEDIATE, because SQLite refuses a reader that turns into a writer after another one wrote, whatever
+/// time it may wait.
+pub(in crate::store) fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
+    match (conn, mode) {
+        (Conn::Sqlite(conn), Mode::Write) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
+        (Conn::Sqlite(conn), _) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
+        (Conn::Postgres(conn), Mode::Write) => {
+            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE")
+        }
+        (Conn::Postgres(conn), _) => {
+            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        }
+    }
+}
+
+/// Lets only one of the writes that PostgreSQL has refused before run at a time, on all nodes, until it ends. SERIALIZABLE refuses
+/// by what was read beside what was written, by whole pages, and so many at once would refuse each other over and over. The lock
+/// is of a table that nothing writes while the service runs, in the weakest mode that stands against itself; it is taken before
+/// the transaction's first read, which fixes what the transaction sees.
+fn line_up(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
+    match (conn, mode) {
+        (Conn::Postgres(conn), Mode::Write) => conn.batch_execute("LOCK TABLE deployment IN SHARE UPDATE EXCLUSIVE MODE"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether what ended an attempt before its commit allows another.
+fn failure<E: From<StoreError>>(pool: &Pool, loan: &mut Loan, abort: Abort<E>) -> Failure<E> {
+    match abort {
+        Abort::App(error) => Failure::Final(error),
+        Abort::Db(StoreError::Busy) => Failure::Again(StoreError::Busy),
+        Abort::Db(error @ StoreError::Unavailable(_)) if pool.examine(loan) => Failure::Again(error),
+        Abort::Db(error) => Failure::Final(error.into()),
+    }
+}
+
+/// The pause before an attempt: random, up to a bound that doubles from 1 ms to 64 ms, so that rivals part.
+fn pause(attempts: u32) -> Duration {
+    let bound = 1_000_u64 << attempts.min(6);
+    let random = Uuid::new_v4().as_u64_pair().1 % bound;
+    Duration::from_micros(random)
+}

@@ -1,0 +1,132 @@
+//! Application access points: the principals that client keys belong to.
+//!
+//! Owns: the rows of access_points. Must not know: what a policy says. Called by: auth.
+//!
+//! Every change raises the identity revision, so that all nodes drop what they remember of callers.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessPointName, AccountId};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::access_points;
+use crate::store::{StoreError, Tx};
+
+/// An access point.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = access_points)]
+pub struct AccessPointRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: AccessPointName,
+    /// For people.
+    pub description: String,
+    /// The names of its policies, a JSON list.
+    pub policies: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for AccessPointRow {
+    const TABLE: &'static str = "access_points";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str())
+            .text(self.name.as_str())
+            .text(&self.description)
+            .text(&self.policies)
+            .integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts an access point.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such account.
+    pub fn access_point_insert(&mut self, row: &AccessPointRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            AccessPointRow::TABLE,
+            either!(|conn| { insert_into(access_points::table).values((row, access_points::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The access point of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn access_point_by_name(
+        &mut self,
+        account: &AccountId,
+        name: &AccessPointName,
+    ) -> Result<Option<AccessPointRow>, StoreError> {
+        let query = access_points::table.find((account, name));
+        self.one(either!(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).get_result(conn).optional()))
+    }
+
+    /// A page of an account's, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn access_points_page(
+        &mut self,
+        account: &AccountId,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<AccessPointRow>, StoreError> {
+        let query = access_points::table
+            .filter(access_points::account_id.eq(account))
+            .order(access_points::name)
+            .offset(offset)
+            .limit(limit);
+        self.all(either!(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).load(conn)))
+    }
+
+    /// How many [`Tx::access_points_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn access_point_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
+        let query = access_points::table.filter(access_points::account_id.eq(account));
+        self.run(AccessPointRow::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn access_point_update(&mut self, old: &AccessPointRow, new: &AccessPointRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = access_points::table
+            .filter(access_points::account_id.eq(&old.account_id))
+            .filter(access_points::name.eq(&old.name))
+            .filter(access_points::mac.eq(&was[..]));
+        let changed = self.changed(
+            AccessPointRow::TABLE,
+            either!(|conn| update(row).set((new, access_points::mac.eq(&mac[..]))).execute(conn)),
+        )?;
+        if changed {
+            self.identity_revision_bump()?;
+        }
+        Ok(changed)
+    }
+
+    /// Deletes an access point; false when there is none.
+    ///
+    /// # Errors
+    /// `Conflict` while another row refers to it.
+    pub fn access_point_delete(&mut self, account: &AccountId, name: &AccessPointName) -> Result<bool, StoreError> {
+        let row = access_points::table.find((account, name));
+        let gone = self.changed(AccessPointRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

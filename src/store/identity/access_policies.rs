@@ -1,0 +1,143 @@
+//! Permission policies of access points.
+//!
+//! Owns: the rows of access_policies. Must not know: what they grant. Called by: auth.
+//!
+//! Every change raises the identity revision, so that all nodes drop what they remember of callers.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessPolicyName, AccountId};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::access_policies;
+use crate::store::{StoreError, Tx};
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = access_policies)]
+pub struct AccessPolicyRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: AccessPolicyName,
+    /// For people.
+    pub description: String,
+    /// The instance it was made for; kept and otherwise not looked at.
+    pub kms_instance: String,
+    /// Permission templates, a JSON list.
+    pub permissions: String,
+    /// What they are given on, a JSON list.
+    pub resources: String,
+    /// The names of its network rules, a JSON list.
+    pub network_rules: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for AccessPolicyRow {
+    const TABLE: &'static str = "access_policies";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str())
+            .text(self.name.as_str())
+            .text(&self.description)
+            .text(&self.kms_instance)
+            .text(&self.permissions)
+            .text(&self.resources)
+            .text(&self.network_rules)
+            .integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a policy.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such account.
+    pub fn access_policy_insert(&mut self, row: &AccessPolicyRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            AccessPolicyRow::TABLE,
+            either!(|conn| {
+                insert_into(access_policies::table).values((row, access_policies::mac.eq(&mac[..]))).execute(conn)
+            }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The policy of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn access_policy_by_name(
+        &mut self,
+        account: &AccountId,
+        name: &AccessPolicyName,
+    ) -> Result<Option<AccessPolicyRow>, StoreError> {
+        let query = access_policies::table.find((account, name));
+        self.one(either!(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).get_result(conn).optional()))
+    }
+
+    /// A page of an account's, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn access_policies_page(
+        &mut self,
+        account: &AccountId,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<AccessPolicyRow>, StoreError> {
+        let query = access_policies::table
+            .filter(access_policies::account_id.eq(account))
+            .order(access_policies::name)
+            .offset(offset)
+            .limit(limit);
+        self.all(either!(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).load(conn)))
+    }
+
+    /// How many [`Tx::access_policies_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn access_policy_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
+        let query = access_policies::table.filter(access_policies::account_id.eq(account));
+        self.run(AccessPolicyRow::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn access_policy_update(&mut self, old: &AccessPolicyRow, new: &AccessPolicyRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = access_policies::table
+            .filter(access_policies::account_id.eq(&old.account_id))
+            .filter(access_policies::name.eq(&old.name))
+            .filter(access_policies::mac.eq(&was[..]));
+        let changed = self.changed(
+            AccessPolicyRow::TABLE,
+            either!(|conn| update(row).set((new, access_policies::mac.eq(&mac[..]))).execute(conn)),
+        )?;
+        if changed {
+            self.identity_revision_bump()?;
+        }
+        Ok(changed)
+    }
+
+    /// Deletes a policy; false when there is none.
+    ///
+    /// # Errors
+    /// `Conflict` while another row refers to it.
+    pub fn access_policy_delete(&mut self, account: &AccountId, name: &AccessPolicyName) -> Result<bool, StoreError> {
+        let row = access_policies::table.find((account, name));
+        let gone = self.changed(AccessPolicyRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,130 @@
+//! Accounts (tenants), and the number that rises with every change of who may do what.
+//!
+//! Owns: the rows of accounts and identity_revision. Must not know: what an account may do. Called by: auth, admin.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::AccountId;
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{accounts, identity_revision};
+use crate::store::{StoreError, Tx};
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = accounts)]
+pub struct AccountRow {
+    /// Its id, in every ARN.
+    pub id: AccountId,
+    /// For people; unique.
+    pub name: String,
+    /// Whether its access keys are accepted.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for AccountRow {
+    const TABLE: &'static str = "accounts";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.id.as_str()).text(&self.name).integer(self.enabled.into()).integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// The revision of all that says who may do what. A node that sees it unchanged may keep what it remembers.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn identity_revision(&mut self) -> Result<i64, StoreError> {
+        self.run(
+            "identity_revision",
+            either!(|conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn)),
+        )
+    }
+
+    /// Raises the revision; every change of accounts, users, access keys and policies does so by itself.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn identity_revision_bump(&mut self) -> Result<(), StoreError> {
+        let row = identity_revision::table.find(1);
+        let raised = identity_revision::value.eq(identity_revision::value + 1);
+        if self.changed("identity_revision", either!(|conn| update(row).set(raised).execute(conn)))? {
+            Ok(())
+        } else {
+            Err(StoreError::Corrupt { table: "identity_revision", detail: "its row is missing".to_owned() })
+        }
+    }
+
+    /// Inserts an account.
+    ///
+    /// # Errors
+    /// `Conflict` when its id or name is taken.
+    pub fn account_insert(&mut self, row: &AccountRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            AccountRow::TABLE,
+            either!(|conn| { insert_into(accounts::table).values((row, accounts::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn account_by_id(&mut self, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
+        let query = accounts::table.find(id);
+        self.one(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional()))
+    }
+
+    /// The account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn account_by_name(&mut self, name: &str) -> Result<Option<AccountRow>, StoreError> {
+        let query = accounts::table.filter(accounts::name.eq(name));
+        self.one(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional()))
+    }
+
+    /// All accounts, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn accounts(&mut self) -> Result<Vec<AccountRow>, StoreError> {
+        let query = accounts::table.order(accounts::name);
+        self.all(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).load(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// `Conflict` when a unique column would have the same value twice.
+    pub fn account_update(&mut self, old: &AccountRow, new: &AccountRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = accounts::table.filter(accounts::id.eq(&old.id)).filter(accounts::mac.eq(&was[..]));
+        let changed =
+            self.changed(AccountRow::TABLE, either!(|conn| update(row).set((new, accounts::mac.eq(&mac[..]))).execute(conn)))?;
+        if changed {
+            self.identity_revision_bump()?;
+        }
+        Ok(changed)
+    }
+
+    /// Deletes an account that owns nothing any more; false when there is none.
+    ///
+    /// # Errors
+    /// `Conflict` while other rows need it.
+    pub fn account_delete(&mut self, id: &AccountId) -> Result<bool, StoreError> {
+        let gone = self.changed(AccountRow::TABLE, either!(|conn| delete(accounts::table.find(id)).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

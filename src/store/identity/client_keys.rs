@@ -1,0 +1,104 @@
+//! Client keys: the public keys with which the requests of applications are verified.
+//!
+//! Owns: the rows of client_keys. Must not know: signatures. Called by: auth.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessKeyId, AccessPointName, AccountId};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::client_keys;
+use crate::store::{StoreError, Tx};
+
+/// A client key.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = client_keys)]
+pub struct ClientKeyRow {
+    /// What a request names.
+    pub id: AccessKeyId,
+    /// The owner.
+    pub account_id: AccountId,
+    /// The access point that it belongs to.
+    pub access_point: AccessPointName,
+    /// SubjectPublicKeyInfo in DER.
+    pub public_key: Vec<u8>,
+    /// Not valid before.
+    pub not_before: Timestamp,
+    /// Not valid after.
+    pub not_after: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for ClientKeyRow {
+    const TABLE: &'static str = "client_keys";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.id.as_str())
+            .text(self.account_id.as_str())
+            .text(self.access_point.as_str())
+            .field(&self.public_key)
+            .integer(self.not_before.0)
+            .integer(self.not_after.0)
+            .integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a client key.
+    ///
+    /// # Errors
+    /// `Conflict` when its id is taken, or there is no such access point.
+    pub fn client_key_insert(&mut self, row: &ClientKeyRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            ClientKeyRow::TABLE,
+            either!(|conn| { insert_into(client_keys::table).values((row, client_keys::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The client key with this id, of whatever account.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn client_key_by_id(&mut self, id: &AccessKeyId) -> Result<Option<ClientKeyRow>, StoreError> {
+        let query = client_keys::table.find(id);
+        self.one(either!(|conn| query.select((ClientKeyRow::as_select(), client_keys::mac)).get_result(conn).optional()))
+    }
+
+    /// The client keys of an account, or of one of its access points, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn client_keys_of(
+        &mut self,
+        account: &AccountId,
+        access_point: Option<&AccessPointName>,
+    ) -> Result<Vec<ClientKeyRow>, StoreError> {
+        let of_account =
+            client_keys::table.filter(client_keys::account_id.eq(account)).order((client_keys::created_at, client_keys::id));
+        self.all(either!(|conn| {
+            let of_account = of_account.select((ClientKeyRow::as_select(), client_keys::mac));
+            match access_point {
+                Some(name) => of_account.filter(client_keys::access_point.eq(name)).load(conn),
+                None => of_account.load(conn),
+            }
+        }))
+    }
+
+    /// Deletes a client key; false when there is none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn client_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
+        let gone = self.changed(ClientKeyRow::TABLE, either!(|conn| delete(client_keys::table.find(id)).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,132 @@
+//! Network rules: from where client keys may be used.
+//!
+//! Owns: the rows of network_rules. Must not know: how addresses are compared. Called by: auth.
+//!
+//! Every change raises the identity revision, so that all nodes drop what they remember of callers.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, NetworkRuleName};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::network_rules;
+use crate::store::{StoreError, Tx};
+
+/// A network rule.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = network_rules)]
+pub struct NetworkRuleRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: NetworkRuleName,
+    /// For people.
+    pub description: String,
+    /// Addresses and networks, a JSON list.
+    pub source_ips: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for NetworkRuleRow {
+    const TABLE: &'static str = "network_rules";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str())
+            .text(self.name.as_str())
+            .text(&self.description)
+            .text(&self.source_ips)
+            .integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a network rule.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such account.
+    pub fn network_rule_insert(&mut self, row: &NetworkRuleRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            NetworkRuleRow::TABLE,
+            either!(|conn| { insert_into(network_rules::table).values((row, network_rules::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The network rule of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn network_rule_by_name(
+        &mut self,
+        account: &AccountId,
+        name: &NetworkRuleName,
+    ) -> Result<Option<NetworkRuleRow>, StoreError> {
+        let query = network_rules::table.find((account, name));
+        self.one(either!(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).get_result(conn).optional()))
+    }
+
+    /// A page of an account's, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn network_rules_page(
+        &mut self,
+        account: &AccountId,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<NetworkRuleRow>, StoreError> {
+        let query = network_rules::table
+            .filter(network_rules::account_id.eq(account))
+            .order(network_rules::name)
+            .offset(offset)
+            .limit(limit);
+        self.all(either!(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).load(conn)))
+    }
+
+    /// How many [`Tx::network_rules_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn network_rule_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
+        let query = network_rules::table.filter(network_rules::account_id.eq(account));
+        self.run(NetworkRuleRow::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn network_rule_update(&mut self, old: &NetworkRuleRow, new: &NetworkRuleRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = network_rules::table
+            .filter(network_rules::account_id.eq(&old.account_id))
+            .filter(network_rules::name.eq(&old.name))
+            .filter(network_rules::mac.eq(&was[..]));
+        let changed = self.changed(
+            NetworkRuleRow::TABLE,
+            either!(|conn| update(row).set((new, network_rules::mac.eq(&mac[..]))).execute(conn)),
+        )?;
+        if changed {
+            self.identity_revision_bump()?;
+        }
+        Ok(changed)
+    }
+
+    /// Deletes a network rule; false when there is none.
+    ///
+    /// # Errors
+    /// `Conflict` while another row refers to it.
+    pub fn network_rule_delete(&mut self, account: &AccountId, name: &NetworkRuleName) -> Result<bool, StoreError> {
+        let row = network_rules::table.find((account, name));
+        let gone = self.changed(NetworkRuleRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,163 @@
+//! Policies of an account, and to whom they are attached.
+//!
+//! Owns: the rows of policies and policy_attachments. Must not know: what a document says. Called by: auth, admin.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, PolicyName, UserId};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{policies, policy_attachments};
+use crate::store::{StoreError, Tx};
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = policies)]
+pub struct PolicyRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: PolicyName,
+    /// Its text, as given.
+    pub document: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for PolicyRow {
+    const TABLE: &'static str = "policies";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str()).text(self.name.as_str()).text(&self.document).integer(self.created_at.0)
+    }
+}
+
+/// A policy on a user.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = policy_attachments)]
+pub struct AttachmentRow {
+    /// The user.
+    pub user_id: UserId,
+    /// Whether the policy is one of those built in, which have no row.
+    pub system: bool,
+    /// Its name.
+    pub policy_name: PolicyName,
+    /// The account of the user.
+    pub account_id: AccountId,
+}
+
+impl Sealed for AttachmentRow {
+    const TABLE: &'static str = "policy_attachments";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(self.user_id.as_bytes())
+            .integer(self.system.into())
+            .text(self.policy_name.as_str())
+            .text(self.account_id.as_str())
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a policy.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such account.
+    pub fn policy_insert(&mut self, row: &PolicyRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            PolicyRow::TABLE,
+            either!(|conn| { insert_into(policies::table).values((row, policies::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The policy of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn policy_by_name(&mut self, account: &AccountId, name: &PolicyName) -> Result<Option<PolicyRow>, StoreError> {
+        let query = policies::table.find((account, name));
+        self.one(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).get_result(conn).optional()))
+    }
+
+    /// The policies of an account, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn policies_of(&mut self, account: &AccountId) -> Result<Vec<PolicyRow>, StoreError> {
+        let query = policies::table.filter(policies::account_id.eq(account)).order(policies::name);
+        self.all(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).load(conn)))
+    }
+
+    /// Deletes a policy; false when there is none. The caller has seen to it that it is attached to nobody.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn policy_delete(&mut self, account: &AccountId, name: &PolicyName) -> Result<bool, StoreError> {
+        let gone =
+            self.changed(PolicyRow::TABLE, either!(|conn| delete(policies::table.find((account, name))).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+
+    /// Attaches a policy.
+    ///
+    /// # Errors
+    /// `Conflict` when it is attached already, or there is no such user.
+    pub fn attachment_insert(&mut self, row: &AttachmentRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            AttachmentRow::TABLE,
+            either!(|conn| {
+                insert_into(policy_attachments::table).values((row, policy_attachments::mac.eq(&mac[..]))).execute(conn)
+            }),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The attachments of a user.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn attachments_of(&mut self, user: &UserId) -> Result<Vec<AttachmentRow>, StoreError> {
+        let query = policy_attachments::table
+            .filter(policy_attachments::user_id.eq(user))
+            .order((policy_attachments::system, policy_attachments::policy_name));
+        self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
+    }
+
+    /// To whom a policy of an account is attached.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn attachments_of_policy(&mut self, account: &AccountId, name: &PolicyName) -> Result<Vec<AttachmentRow>, StoreError> {
+        let query = policy_attachments::table
+            .filter(policy_attachments::account_id.eq(account))
+            .filter(policy_attachments::policy_name.eq(name))
+            .filter(policy_attachments::system.eq(false))
+            .order(policy_attachments::user_id);
+        self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
+    }
+
+    /// Detaches a policy; false when it was not attached.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn attachment_delete(&mut self, row: &AttachmentRow) -> Result<bool, StoreError> {
+        let gone = self.changed(
+            AttachmentRow::TABLE,
+            either!(|conn| {
+                delete(policy_attachments::table.find((&row.user_id, row.system, &row.policy_name))).execute(conn)
+            }),
+        )?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,111 @@
+//! Users of an account.
+//!
+//! Owns: the rows of users. Must not know: what they may do. Called by: auth, admin.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, UserId, UserName};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::users;
+use crate::store::{StoreError, Tx};
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = users)]
+pub struct UserRow {
+    /// Its id.
+    pub id: UserId,
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: UserName,
+    /// Whether its keys are accepted.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for UserRow {
+    const TABLE: &'static str = "users";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(self.id.as_bytes())
+            .text(self.account_id.as_str())
+            .text(self.name.as_str())
+            .integer(self.enabled.into())
+            .integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a user.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such account.
+    pub fn user_insert(&mut self, row: &UserRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            UserRow::TABLE,
+            either!(|conn| insert_into(users::table).values((row, users::mac.eq(&mac[..]))).execute(conn)),
+        )?;
+        self.identity_revision_bump()
+    }
+
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn user_by_id(&mut self, id: &UserId) -> Result<Option<UserRow>, StoreError> {
+        let query = users::table.find(id);
+        self.one(either!(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional()))
+    }
+
+    /// The user of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn user_by_name(&mut self, account: &AccountId, name: &UserName) -> Result<Option<UserRow>, StoreError> {
+        let query = users::table.filter(users::account_id.eq(account)).filter(users::name.eq(name));
+        self.one(either!(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional()))
+    }
+
+    /// The users of an account, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn users_of(&mut self, account: &AccountId) -> Result<Vec<UserRow>, StoreError> {
+        let query = users::table.filter(users::account_id.eq(account)).order(users::name);
+        self.all(either!(|conn| query.select((UserRow::as_select(), users::mac)).load(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// `Conflict` when a unique column would have the same value twice.
+    pub fn user_update(&mut self, old: &UserRow, new: &UserRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = users::table.filter(users::id.eq(&old.id)).filter(users::mac.eq(&was[..]));
+        let changed =
+            self.changed(UserRow::TABLE, either!(|conn| update(row).set((new, users::mac.eq(&mac[..]))).execute(conn)))?;
+        if changed {
+            self.identity_revision_bump()?;
+        }
+        Ok(changed)
+    }
+
+    /// Deletes a user without access keys and policies; false when there is none.
+    ///
+    /// # Errors
+    /// `Conflict` while other rows need it.
+    pub fn user_delete(&mut self, id: &UserId) -> Result<bool, StoreError> {
+        let gone = self.changed(UserRow::TABLE, either!(|conn| delete(users::table.find(id)).execute(conn)))?;
+        if gone {
+            self.identity_revision_bump()?;
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,130 @@
+//! Aliases: other names of keys, unique in the account.
+//!
+//! Owns: the rows of aliases. Must not know: which aliases are allowed. Called by: keys.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, Alias, KeyId};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::aliases;
+use crate::store::{StoreError, Tx};
+
+/// An alias.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = aliases)]
+#[diesel(primary_key(account_id, name))]
+pub struct AliasRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// With its prefix `alias/`.
+    pub name: Alias,
+    /// The key it names.
+    pub key_id: KeyId,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Sealed for AliasRow {
+    const TABLE: &'static str = "aliases";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str()).text(self.name.as_str()).field(self.key_id.as_bytes()).integer(self.created_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts an alias.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such key.
+    pub fn alias_insert(&mut self, row: &AliasRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            AliasRow::TABLE,
+            either!(|conn| insert_into(aliases::table).values((row, aliases::mac.eq(&mac[..]))).execute(conn)),
+        )?;
+        Ok(())
+    }
+
+    /// The alias of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn alias_by_name(&mut self, account: &AccountId, name: &Alias) -> Result<Option<AliasRow>, StoreError> {
+        let query = aliases::table.find((account, name));
+        self.one(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).get_result(conn).optional()))
+    }
+
+    /// A page of the aliases of a key, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn aliases_of_key(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
+        let query = aliases::table.filter(aliases::key_id.eq(key)).order(aliases::name).offset(offset).limit(limit);
+        self.all(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)))
+    }
+
+    /// How many aliases a key has.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn alias_count_of_key(&mut self, key: &KeyId) -> Result<i64, StoreError> {
+        let query = aliases::table.filter(aliases::key_id.eq(key));
+        self.run(AliasRow::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// Deletes all aliases of a key.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn aliases_delete_of_key(&mut self, key: &KeyId) -> Result<(), StoreError> {
+        self.run(AliasRow::TABLE, either!(|conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)))
+            .map(drop)
+    }
+
+    /// A page of the aliases of an account, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn aliases_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
+        let query = aliases::table.filter(aliases::account_id.eq(account)).order(aliases::name).offset(offset).limit(limit);
+        self.all(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)))
+    }
+
+    /// How many aliases an account has.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn alias_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
+        let query = aliases::table.filter(aliases::account_id.eq(account));
+        self.run(AliasRow::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// `Conflict` when a unique column would have the same value twice.
+    pub fn alias_update(&mut self, old: &AliasRow, new: &AliasRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = aliases::table
+            .filter(aliases::account_id.eq(&old.account_id))
+            .filter(aliases::name.eq(&old.name))
+            .filter(aliases::mac.eq(&was[..]));
+        let changed =
+            self.changed(AliasRow::TABLE, either!(|conn| update(row).set((new, aliases::mac.eq(&mac[..]))).execute(conn)))?;
+        Ok(changed)
+    }
+
+    /// Deletes an alias; false when there is none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn alias_delete(&mut self, account: &AccountId, name: &Alias) -> Result<bool, StoreError> {
+        let gone = self.changed(AliasRow::TABLE, either!(|conn| delete(aliases::table.find((account, name))).execute(conn)))?;
+        Ok(gone)
+    }
+}

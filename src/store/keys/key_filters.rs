@@ -1,0 +1,104 @@
+//! Which keys of an account a list shows.
+//!
+//! Owns: the conditions of ListKeys as queries. Must not know: how callers write them. Called by: keys.
+
+use diesel::prelude::*;
+
+use crate::base::ids::{AccountId, Alias, KeyId};
+use crate::base::words::KeyState;
+use crate::store::engine::connection::Conn;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{aliases, keys, tags};
+use crate::store::{KeyRow, StoreError, Tx};
+
+/// States of keys that no caller sees.
+const HIDDEN: [KeyState; 2] = [KeyState::Creating, KeyState::Deleted];
+
+/// One condition on keys: any of its values fits; an empty list fits nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyCondition {
+    /// The key's id.
+    Id(Vec<KeyId>),
+    /// The key's state, as text, like the three that follow: words that this service does not have fit no key.
+    State(Vec<String>),
+    /// Its spec.
+    Spec(Vec<String>),
+    /// Its use.
+    Usage(Vec<String>),
+    /// Its level.
+    Protection(Vec<String>),
+    /// Whether the service made it.
+    Service(Vec<bool>),
+    /// One of its aliases.
+    Alias(Vec<Alias>),
+    /// The key of one of its tags.
+    TagKey(Vec<String>),
+    /// The value of one of its tags.
+    TagValue(Vec<String>),
+    /// Key and value of one of its tags.
+    Tag(Vec<String>, Vec<String>),
+    /// No key.
+    Nothing,
+}
+
+type Selection<'a> = keys::BoxedQuery<'a, <Conn as Connection>::Backend>;
+
+/// The tags of an account. Ids never recur, so those of secrets select no key.
+#[diesel::dsl::auto_type]
+fn tagged<'a>(account: &'a AccountId) -> _ {
+    tags::table.filter(tags::account_id.eq(account))
+}
+
+/// The keys of an account that fit every condition.
+fn selection<'a>(account: &'a AccountId, conditions: &'a [KeyCondition]) -> Selection<'a> {
+    let all = keys::table.filter(keys::account_id.eq(account)).filter(keys::state.ne_all(HIDDEN)).into_boxed();
+    conditions.iter().fold(all, |found, condition| match condition {
+        KeyCondition::Id(ids) => found.filter(keys::id.eq_any(ids)),
+        KeyCondition::State(words) => found.filter(keys::state.eq_any(words)),
+        KeyCondition::Spec(words) => found.filter(keys::spec.eq_any(words)),
+        KeyCondition::Usage(words) => found.filter(keys::usage.eq_any(words)),
+        KeyCondition::Protection(words) => found.filter(keys::protection.eq_any(words)),
+        KeyCondition::Service(values) => found.filter(keys::service.eq_any(values)),
+        KeyCondition::Alias(names) => {
+            let named = aliases::table.filter(aliases::account_id.eq(account)).filter(aliases::name.eq_any(names));
+            found.filter(keys::id.eq_any(named.select(aliases::key_id)))
+        }
+        KeyCondition::TagKey(names) => {
+            found.filter(keys::id.eq_any(tagged(account).filter(tags::tag_key.eq_any(names)).select(tags::resource_id)))
+        }
+        KeyCondition::TagValue(values) => {
+            found.filter(keys::id.eq_any(tagged(account).filter(tags::tag_value.eq_any(values)).select(tags::resource_id)))
+        }
+        KeyCondition::Tag(names, values) => {
+            let on_one = tagged(account).filter(tags::tag_key.eq_any(names)).filter(tags::tag_value.eq_any(values));
+            found.filter(keys::id.eq_any(on_one.select(tags::resource_id)))
+        }
+        KeyCondition::Nothing => found.filter(keys::id.eq_any(Vec::<KeyId>::new())),
+    })
+}
+
+impl Tx<'_> {
+    /// A page of the keys of an account that fit every condition, oldest first, without those that no caller sees.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn keys_page(
+        &mut self,
+        account: &AccountId,
+        conditions: &[KeyCondition],
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<KeyRow>, StoreError> {
+        let query = selection(account, conditions).order((keys::created_at, keys::id)).offset(offset).limit(limit);
+        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+    }
+
+    /// How many keys [`Tx::keys_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_count(&mut self, account: &AccountId, conditions: &[KeyCondition]) -> Result<i64, StoreError> {
+        let query = selection(account, conditions);
+        self.run(KeyRow::TABLE, |conn| query.count().get_result(conn))
+    }
+}

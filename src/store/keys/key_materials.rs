@@ -1,0 +1,124 @@
+//! Imported material: where it is, and the value that tells it from other material.
+//!
+//! Owns: the rows of key_materials. Must not know: the token, how a check value is made. Called by: keys.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyId, KeyVersionId};
+use crate::base::words::MaterialState;
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::key_materials;
+use crate::store::{StoreError, Tx};
+
+/// What the version of an EXTERNAL key was given.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = key_materials)]
+#[diesel(treat_none_as_null = true)]
+pub struct KeyMaterialRow {
+    /// The version; CKA_ID of the object.
+    pub key_version_id: KeyVersionId,
+    /// Its key.
+    pub key_id: KeyId,
+    /// Where the material is.
+    pub state: MaterialState,
+    /// What the same material gives again; none until an import succeeded.
+    pub check_value: Option<Vec<u8>>,
+    /// When the state changed.
+    pub changed_at: Timestamp,
+}
+
+impl Sealed for KeyMaterialRow {
+    const TABLE: &'static str = "key_materials";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(self.key_version_id.as_bytes())
+            .field(self.key_id.as_bytes())
+            .text(self.state.as_str())
+            .optional(self.check_value.as_deref())
+            .integer(self.changed_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts the row of a version's first import.
+    ///
+    /// # Errors
+    /// `Conflict` when the version has one, or there is no such key.
+    pub fn key_material_insert(&mut self, row: &KeyMaterialRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            KeyMaterialRow::TABLE,
+            either!(|conn| { insert_into(key_materials::table).values((row, key_materials::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        Ok(())
+    }
+
+    /// What a version was given; none if nothing ever was.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn key_material_by_version(&mut self, version: &KeyVersionId) -> Result<Option<KeyMaterialRow>, StoreError> {
+        let query = key_materials::table.find(version);
+        self.one(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).get_result(conn).optional()))
+    }
+
+    /// Material that has been on its way to or off the token since before this time, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn key_materials_moving_before(&mut self, time: Timestamp, limit: i64) -> Result<Vec<KeyMaterialRow>, StoreError> {
+        let query = key_materials::table
+            .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
+            .filter(key_materials::changed_at.lt(time))
+            .order((key_materials::changed_at, key_materials::key_version_id))
+            .limit(limit);
+        self.all(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).load(conn)))
+    }
+
+    /// The versions whose material is on its way to or off the token.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_materials_moving_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
+        let query = key_materials::table
+            .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
+            .select(key_materials::key_version_id);
+        self.run(KeyMaterialRow::TABLE, either!(|conn| query.load(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn key_material_update(&mut self, old: &KeyMaterialRow, new: &KeyMaterialRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = key_materials::table
+            .filter(key_materials::key_version_id.eq(&old.key_version_id))
+            .filter(key_materials::mac.eq(&was[..]));
+        self.changed(
+            KeyMaterialRow::TABLE,
+            either!(|conn| update(row).set((new, key_materials::mac.eq(&mac[..]))).execute(conn)),
+        )
+    }
+
+    /// Deletes the row of a version, as if nothing had ever been imported; false when there is none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn key_material_delete(&mut self, version: &KeyVersionId) -> Result<bool, StoreError> {
+        self.changed(KeyMaterialRow::TABLE, either!(|conn| delete(key_materials::table.find(version)).execute(conn)))
+    }
+
+    /// Deletes what is known of a key's material.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn key_materials_delete(&mut self, key: &KeyId) -> Result<(), StoreError> {
+        let rows = key_materials::table.filter(key_materials::key_id.eq(key));
+        self.run(KeyMaterialRow::TABLE, either!(|conn| delete(rows).execute(conn))).map(drop)
+    }
+}

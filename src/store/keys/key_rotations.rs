@@ -1,0 +1,87 @@
+//! When keys get their next version.
+//!
+//! Owns: the rows of key_rotations. Must not know: how a version is made. Called by: keys, jobs.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::KeyId;
+use crate::base::words::KeyState;
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{key_rotations, keys};
+use crate::store::{KeyRow, StoreError, Tx};
+
+/// The rotation of one key.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = key_rotations)]
+#[diesel(primary_key(key_id))]
+#[diesel(treat_none_as_null = true)]
+pub struct KeyRotationRow {
+    /// The key.
+    pub key_id: KeyId,
+    /// Seconds between two versions; none where rotation is off and one more version is due all the same.
+    pub interval_s: Option<i64>,
+    /// When the next version is due.
+    pub due_at: Timestamp,
+}
+
+impl Sealed for KeyRotationRow {
+    const TABLE: &'static str = "key_rotations";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(self.key_id.as_bytes())
+            .optional(self.interval_s.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice))
+            .integer(self.due_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// The rotation of a key; none where it is off.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn key_rotation(&mut self, key: &KeyId) -> Result<Option<KeyRotationRow>, StoreError> {
+        let query = key_rotations::table.find(key);
+        self.one(either!(|conn| query.select((KeyRotationRow::as_select(), key_rotations::mac)).get_result(conn).optional()))
+    }
+
+    /// Sets a key's rotation, whatever it was.
+    ///
+    /// # Errors
+    /// `Conflict` when there is no such key.
+    pub fn key_rotation_put(&mut self, row: &KeyRotationRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        let values = (row, key_rotations::mac.eq(&mac[..]));
+        let there = key_rotations::table.find(&row.key_id);
+        if self.changed(KeyRotationRow::TABLE, either!(|conn| update(there).set(values).execute(conn)))? {
+            return Ok(());
+        }
+        self.run(KeyRotationRow::TABLE, either!(|conn| insert_into(key_rotations::table).values(values).execute(conn)))
+            .map(drop)
+    }
+
+    /// Ends a key's rotation; false when there was none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn key_rotation_delete(&mut self, key: &KeyId) -> Result<bool, StoreError> {
+        self.changed(KeyRotationRow::TABLE, either!(|conn| delete(key_rotations::table.find(key)).execute(conn)))
+    }
+
+    /// Enabled keys whose next version is due, the longest due first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn keys_to_rotate(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+        let query = key_rotations::table
+            .inner_join(keys::table)
+            .filter(key_rotations::due_at.le(now))
+            .filter(keys::state.eq(KeyState::Enabled))
+            .order((key_rotations::due_at, keys::id))
+            .limit(limit);
+        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
+    }
+}

@@ -1,0 +1,140 @@
+//! Versions of master keys: each is one object on the token.
+//!
+//! Owns: the rows of key_versions. Must not know: the token, how many uses are too many. Called by: keys, jobs.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyId, KeyVersionId};
+use crate::base::words::{KeyState, Origin};
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{key_versions, keys};
+use crate::store::{StoreError, Tx};
+
+/// A version of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = key_versions)]
+pub struct KeyVersionRow {
+    /// Its id; CKA_ID on the token.
+    pub id: KeyVersionId,
+    /// The key.
+    pub key_id: KeyId,
+    /// When its making began.
+    pub created_at: Timestamp,
+    /// Whether its object on the token is proved. Of a key, one version at a time is not.
+    pub ready: bool,
+    /// Encryptions under it that the nodes have reserved; never fewer than there were.
+    pub uses: i64,
+}
+
+impl Sealed for KeyVersionRow {
+    const TABLE: &'static str = "key_versions";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(self.id.as_bytes())
+            .field(self.key_id.as_bytes())
+            .integer(self.created_at.0)
+            .integer(self.ready.into())
+            .integer(self.uses)
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a version.
+    ///
+    /// # Errors
+    /// `Conflict` when its id is taken, there is no such key, or the key has another version in the making.
+    pub fn key_version_insert(&mut self, row: &KeyVersionRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            KeyVersionRow::TABLE,
+            either!(|conn| { insert_into(key_versions::table).values((row, key_versions::mac.eq(&mac[..]))).execute(conn) }),
+        )?;
+        Ok(())
+    }
+
+    /// The version with this id, ready or not.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn key_version_by_id(&mut self, id: &KeyVersionId) -> Result<Option<KeyVersionRow>, StoreError> {
+        let query = key_versions::table.find(id);
+        self.one(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).get_result(conn).optional()))
+    }
+
+    /// All versions of a key, oldest first, with the one in the making.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn key_versions_of(&mut self, key: &KeyId) -> Result<Vec<KeyVersionRow>, StoreError> {
+        let query =
+            key_versions::table.filter(key_versions::key_id.eq(key)).order((key_versions::created_at, key_versions::id));
+        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
+    }
+
+    /// A page of the ready versions of a key, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn key_versions_page(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<KeyVersionRow>, StoreError> {
+        let query = key_versions::table
+            .filter(key_versions::key_id.eq(key))
+            .filter(key_versions::ready)
+            .order((key_versions::created_at, key_versions::id))
+            .offset(offset)
+            .limit(limit);
+        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
+    }
+
+    /// How many ready versions a key has.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_version_count(&mut self, key: &KeyId) -> Result<i64, StoreError> {
+        let query = key_versions::table.filter(key_versions::key_id.eq(key)).filter(key_versions::ready);
+        self.run(KeyVersionRow::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// Versions whose making began before this time and did not end, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn key_versions_unready_before(&mut self, time: Timestamp) -> Result<Vec<KeyVersionRow>, StoreError> {
+        let query = key_versions::table
+            .filter(key_versions::ready.eq(false))
+            .filter(key_versions::created_at.lt(time))
+            .order((key_versions::created_at, key_versions::id));
+        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
+    }
+
+    /// Every version of every key: its id, whether it is ready, the state and the origin of its key.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_version_ids(&mut self) -> Result<Vec<(KeyVersionId, bool, KeyState, Origin)>, StoreError> {
+        let all = key_versions::table.inner_join(keys::table);
+        let columns = (key_versions::id, key_versions::ready, keys::state, keys::origin);
+        self.run(KeyVersionRow::TABLE, either!(|conn| all.select(columns).load(conn)))
+    }
+
+    /// Puts `new` in the place of `old`, which has the same id; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn key_version_update(&mut self, old: &KeyVersionRow, new: &KeyVersionRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = key_versions::table.filter(key_versions::id.eq(&old.id)).filter(key_versions::mac.eq(&was[..]));
+        self.changed(KeyVersionRow::TABLE, either!(|conn| update(row).set((new, key_versions::mac.eq(&mac[..]))).execute(conn)))
+    }
+
+    /// Deletes a version; false when there is none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn key_version_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
+        self.changed(KeyVersionRow::TABLE, either!(|conn| delete(key_versions::table.find(id)).execute(conn)))
+    }
+}

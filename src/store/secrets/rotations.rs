@@ -1,0 +1,223 @@
+//! How managed secrets are rotated, and which account of which server belongs to which of them.
+//!
+//! Owns: the rows of rotations, rotation_accounts and rotation_calls. Must not know: servers, the steps of a rotation. Called by:
+//! secrets.
+
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
+use crate::base::words::SecretSubType;
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{rotation_accounts, rotation_calls, rotations, secrets};
+use crate::store::{SecretRow, StoreError, Tx};
+
+/// How a managed secret is rotated, and where it stands in that.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = rotations)]
+#[diesel(primary_key(secret_id))]
+#[diesel(treat_none_as_null = true)]
+pub struct RotationRow {
+    /// The secret.
+    pub secret_id: SecretId,
+    /// Between how many accounts.
+    pub sub_type: SecretSubType,
+    /// The server.
+    pub instance: InstanceId,
+    /// What the caller keeps with it: a JSON object.
+    pub custom_data: String,
+    /// From one rotation to the next, ms; none while it is not rotated by itself.
+    pub interval_ms: Option<i64>,
+    /// When it was rotated last.
+    pub last_at: Option<Timestamp>,
+    /// When it will be rotated by itself.
+    pub next_at: Option<Timestamp>,
+    /// The version whose password is being set on the server.
+    pub pending_id: Option<VersionId>,
+    /// The same, so that another one of its name is not meant.
+    pub pending_uuid: Option<SecretVersionUuid>,
+    /// When the job acts next: begins, or goes on with what is pending.
+    pub attempt_at: Option<Timestamp>,
+    /// Attempts that failed since one succeeded.
+    pub failures: i64,
+    /// The node that rotates it now.
+    pub holder: Option<NodeId>,
+    /// Until when nobody else may.
+    pub held_until: Option<Timestamp>,
+}
+
+impl Sealed for RotationRow {
+    const TABLE: &'static str = "rotations";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        let number =
+            |row: Canonical, value: Option<i64>| row.optional(value.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        let time = |row: Canonical, value: Option<Timestamp>| number(row, value.map(|at| at.0));
+        let row = row
+            .field(self.secret_id.as_bytes())
+            .text(self.sub_type.as_str())
+            .text(self.instance.as_str())
+            .text(&self.custom_data);
+        let row = time(time(number(row, self.interval_ms), self.last_at), self.next_at)
+            .optional(self.pending_id.as_ref().map(|id| id.as_str().as_bytes()))
+            .optional(self.pending_uuid.as_ref().map(|uuid| uuid.as_bytes().as_slice()));
+        let row = time(row, self.attempt_at)
+            .integer(self.failures)
+            .optional(self.holder.as_ref().map(|node| node.as_bytes().as_slice()));
+        time(row, self.held_until)
+    }
+}
+
+/// An account of a server that a secret manages.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = rotation_accounts)]
+pub struct RotationAccountRow {
+    /// The server.
+    pub instance: InstanceId,
+    /// The account on it.
+    pub name: AccountName,
+    /// The secret.
+    pub secret_id: SecretId,
+}
+
+impl Sealed for RotationAccountRow {
+    const TABLE: &'static str = "rotation_accounts";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.instance.as_str()).text(self.name.as_str()).field(self.secret_id.as_bytes())
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts how a secret is rotated.
+    ///
+    /// # Errors
+    /// `Conflict` when the secret has such a row, or there is no such secret.
+    pub fn rotation_insert(&mut self, row: &RotationRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        let values = (row, rotations::mac.eq(&mac[..]));
+        self.run(RotationRow::TABLE, either!(|conn| insert_into(rotations::table).values(values).execute(conn))).map(drop)
+    }
+
+    /// How a secret is rotated; none for one that its owner manages.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn rotation_of(&mut self, secret: &SecretId) -> Result<Option<RotationRow>, StoreError> {
+        let query = rotations::table.find(secret);
+        self.one(either!(|conn| query.select((RotationRow::as_select(), rotations::mac)).get_result(conn).optional()))
+    }
+
+    /// Secrets on which the rotation job of a node may act now, the longest due first: not those that another node is at, and of
+    /// deleted ones only those that are in the middle of a rotation.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn rotations_due(
+        &mut self,
+        node: &NodeId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(SecretRow, RotationRow)>, StoreError> {
+        let free = rotations::holder.is_null().or(rotations::holder.eq(node)).or(rotations::held_until.le(now));
+        let query = rotations::table
+            .inner_join(secrets::table.on(secrets::id.eq(rotations::secret_id)))
+            .filter(rotations::attempt_at.le(now))
+            .filter(free.assume_not_null())
+            .filter(rotations::pending_id.is_not_null().or(secrets::delete_at.is_null()))
+            .order(rotations::attempt_at)
+            .limit(limit);
+        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(
+            RotationRow::TABLE,
+            either!(|conn| {
+                query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac)).load(conn)
+            }),
+        )?;
+        let verify = |(secret, secret_mac, rotation, rotation_mac)| {
+            Ok((self.verified((secret, secret_mac))?, self.verified((rotation, rotation_mac))?))
+        };
+        found.into_iter().map(verify).collect()
+    }
+
+    /// How many secrets have failed to rotate since they last did.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn rotations_failing(&mut self) -> Result<i64, StoreError> {
+        let query = rotations::table.filter(rotations::failures.gt(0)).count();
+        self.run(RotationRow::TABLE, either!(|conn| query.get_result(conn)))
+    }
+
+    /// Puts `new` in the place of `old`; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn rotation_update(&mut self, old: &RotationRow, new: &RotationRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = rotations::table.filter(rotations::secret_id.eq(&old.secret_id)).filter(rotations::mac.eq(&was[..]));
+        self.changed(RotationRow::TABLE, either!(|conn| update(row).set((new, rotations::mac.eq(&mac[..]))).execute(conn)))
+    }
+
+    /// Gives an account to a secret.
+    ///
+    /// # Errors
+    /// `Conflict` when it belongs to one, or there is no such secret.
+    pub fn rotation_account_insert(&mut self, row: &RotationAccountRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        let values = (row, rotation_accounts::mac.eq(&mac[..]));
+        self.run(RotationAccountRow::TABLE, either!(|conn| insert_into(rotation_accounts::table).values(values).execute(conn)))
+            .map(drop)
+    }
+
+    /// Whose an account is.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn rotation_account(
+        &mut self,
+        instance: &InstanceId,
+        name: &AccountName,
+    ) -> Result<Option<RotationAccountRow>, StoreError> {
+        let query = rotation_accounts::table.find((instance, name));
+        self.one(either!(|conn| query
+            .select((RotationAccountRow::as_select(), rotation_accounts::mac))
+            .get_result(conn)
+            .optional()))
+    }
+
+    /// The accounts of a secret, by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn rotation_accounts_of(&mut self, secret: &SecretId) -> Result<Vec<RotationAccountRow>, StoreError> {
+        let query = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(secret)).order(rotation_accounts::name);
+        self.all(either!(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).load(conn)))
+    }
+
+    /// Notes that an account began a rotation, which makes the version `begun`, and forgets those of `since` and before; false when
+    /// `most` are noted and this one is not.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn rotation_call_insert(
+        &mut self,
+        account: &AccountId,
+        begun: &SecretVersionUuid,
+        now: Timestamp,
+        since: Timestamp,
+        most: i64,
+    ) -> Result<bool, StoreError> {
+        const TABLE: &str = "rotation_calls";
+        let of_account = rotation_calls::table.filter(rotation_calls::account_id.eq(account));
+        self.run(TABLE, either!(|conn| delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)))?;
+        if self.run(TABLE, either!(|conn| of_account.count().get_result::<i64>(conn)))? >= most {
+            return Ok(false);
+        }
+        let values =
+            (rotation_calls::account_id.eq(account), rotation_calls::called_at.eq(now), rotation_calls::version_uuid.eq(begun));
+        self.changed(TABLE, either!(|conn| insert_into(rotation_calls::table).values(values).execute(conn)))
+    }
+}

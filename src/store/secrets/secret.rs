@@ -1,0 +1,232 @@
+//! Secrets: everything about them but their values.
+//!
+//! Owns: the rows of secrets. Must not know: keys' states, encryption. Called by: secrets, jobs.
+
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId, SecretId, SecretName};
+use crate::base::words::{ResourceType, SecretType};
+use crate::store::engine::connection::{Backend, either};
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
+use crate::store::shared::tags::number;
+use crate::store::{StoreError, Tagged, Tx};
+
+/// A secret.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = secrets)]
+#[diesel(primary_key(account_id, name))]
+#[diesel(treat_none_as_null = true)]
+pub struct SecretRow {
+    /// The owner.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: SecretName,
+    /// Its id; never recurs.
+    pub id: SecretId,
+    /// Its kind.
+    pub secret_type: SecretType,
+    /// For people.
+    pub description: String,
+    /// The key that protects it.
+    pub key_id: KeyId,
+    /// Whether the caller chose the key.
+    pub user_key: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// When it will be deleted; none while it is in use.
+    pub delete_at: Option<Timestamp>,
+}
+
+/// Which secrets a list goes through. The values of a field are alternatives, and all fields must fit; none does not limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SecretFilter {
+    /// Names.
+    pub names: Option<Vec<SecretName>>,
+    /// Descriptions, as a whole.
+    pub descriptions: Option<Vec<String>>,
+    /// Types.
+    pub types: Option<Vec<SecretType>>,
+    /// Keys of a tag.
+    pub tag_keys: Option<Vec<String>>,
+    /// Values of a tag; of the same one where keys are given too.
+    pub tag_values: Option<Vec<String>>,
+    /// Whether no secret fits.
+    pub nothing: bool,
+}
+
+/// Secrets of an account that fit, but for those whose time of deletion has come.
+fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) -> secrets::BoxedQuery<'a, Backend> {
+    let not_gone = secrets::delete_at.is_null().or(secrets::delete_at.gt(now).assume_not_null());
+    let mut query = secrets::table.filter(secrets::account_id.eq(account)).filter(not_gone).into_boxed();
+    if filter.nothing {
+        query = query.filter(false.into_sql::<Bool>());
+    }
+    if let Some(names) = &filter.names {
+        query = query.filter(secrets::name.eq_any(names));
+    }
+    if let Some(descriptions) = &filter.descriptions {
+        query = query.filter(secrets::description.eq_any(descriptions));
+    }
+    if let Some(types) = &filter.types {
+        query = query.filter(secrets::secret_type.eq_any(types));
+    }
+    let tagged = tags::table
+        .filter(tags::account_id.eq(account))
+        .filter(tags::resource_kind.eq(number(ResourceType::Secret)))
+        .select(tags::resource_id);
+    match (&filter.tag_keys, &filter.tag_values) {
+        (None, None) => query,
+        (Some(keys), None) => query.filter(secrets::id.eq_any(tagged.filter(tags::tag_key.eq_any(keys)))),
+        (None, Some(values)) => query.filter(secrets::id.eq_any(tagged.filter(tags::tag_value.eq_any(values)))),
+        (Some(keys), Some(values)) => {
+            let tagged = tagged.filter(tags::tag_key.eq_any(keys)).filter(tags::tag_value.eq_any(values));
+            query.filter(secrets::id.eq_any(tagged))
+        }
+    }
+}
+
+impl Sealed for SecretRow {
+    const TABLE: &'static str = "secrets";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account_id.as_str())
+            .text(self.name.as_str())
+            .field(self.id.as_bytes())
+            .text(self.secret_type.as_str())
+            .text(&self.description)
+            .field(self.key_id.as_bytes())
+            .integer(self.user_key.into())
+            .integer(self.created_at.0)
+            .integer(self.updated_at.0)
+            .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+    }
+}
+
+impl Tx<'_> {
+    /// Inserts a secret.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such key.
+    pub fn secret_insert(&mut self, row: &SecretRow) -> Result<(), StoreError> {
+        let mac = self.mac(row);
+        self.run(
+            SecretRow::TABLE,
+            either!(|conn| insert_into(secrets::table).values((row, secrets::mac.eq(&mac[..]))).execute(conn)),
+        )?;
+        self.secret_counted(&row.account_id, &row.id, 1)
+    }
+
+    /// The secret of an account with this name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
+        let query = secrets::table.find((account, name));
+        self.one(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional()))
+    }
+
+    /// The secret with this id.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::id.eq(id));
+        self.one(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional()))
+    }
+
+    /// A page of the secrets of an account that fit, by name; those in their deletion window too, but none behind it.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn secrets_page(
+        &mut self,
+        account: &AccountId,
+        now: Timestamp,
+        filter: &SecretFilter,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<SecretRow>, StoreError> {
+        let query = listed(account, now, filter).order(secrets::name).offset(offset).limit(limit);
+        self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
+    }
+
+    /// How many secrets [`Tx::secrets_page`] goes through.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn secret_count(&mut self, account: &AccountId, now: Timestamp, filter: &SecretFilter) -> Result<i64, StoreError> {
+        if *filter == SecretFilter::default() {
+            // Those behind their window wait for the job, so they are few. The empty text keeps SQLite from looking for them among
+            // all rows of the account.
+            let gone = secrets::table.filter(secrets::delete_at.le(now)).filter(secrets::account_id.concat("").eq(account));
+            let gone: i64 = self.run(SecretRow::TABLE, either!(|conn| gone.count().get_result(conn)))?;
+            return Ok(self.secrets_in_all(account)? - gone);
+        }
+        let query = listed(account, now, filter);
+        self.run(SecretRow::TABLE, |conn| query.count().get_result(conn))
+    }
+
+    /// Secrets whose time of deletion has come, the longest due first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
+        let query = secrets::table.filter(secrets::delete_at.le(now)).order(secrets::delete_at).limit(limit);
+        self.all(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn)))
+    }
+
+    /// Whether any secret is under this key. Reads the whole table.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn secrets_under(&mut self, key: &KeyId) -> Result<bool, StoreError> {
+        let query = secrets::table.filter(secrets::key_id.eq(key)).select(secrets::name).limit(1);
+        self.run(SecretRow::TABLE, either!(|conn| query.get_result::<SecretName>(conn).optional())).map(|found| found.is_some())
+    }
+
+    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// `Conflict` when a unique column would have the same value twice.
+    pub fn secret_update(&mut self, old: &SecretRow, new: &SecretRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = secrets::table
+            .filter(secrets::account_id.eq(&old.account_id))
+            .filter(secrets::name.eq(&old.name))
+            .filter(secrets::mac.eq(&was[..]));
+        let changed =
+            self.changed(SecretRow::TABLE, either!(|conn| update(row).set((new, secrets::mac.eq(&mac[..]))).execute(conn)))?;
+        Ok(changed)
+    }
+
+    /// Deletes a secret with its versions, stages, tags, policy and rotation; false when the row is not this one any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn secret_delete(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
+        let was = self.mac(row);
+        let (id, name) = (&row.id, secrets::table.find((&row.account_id, &row.name)));
+        let accounts = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(id));
+        self.run("rotation_accounts", either!(|conn| delete(accounts).execute(conn)))?;
+        self.run("rotations", either!(|conn| delete(rotations::table.find(id)).execute(conn)))?;
+        let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
+        self.run("version_stages", either!(|conn| delete(stages).execute(conn)))?;
+        let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
+        self.run("secret_versions", either!(|conn| delete(versions).execute(conn)))?;
+        self.tags_delete(Tagged::Secret(row.id))?;
+        self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
+        let deleted =
+            self.changed(SecretRow::TABLE, either!(|conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn)))?;
+        if deleted {
+            self.secret_counted(&row.account_id, &row.id, -1)?;
+        }
+        Ok(deleted)
+    }
+}

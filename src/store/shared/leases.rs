@@ -1,0 +1,41 @@
+//! Leases: of many nodes, one does a job.
+//!
+//! Owns: the rows of leases. Must not know: the jobs. Called by: jobs.
+
+use diesel::prelude::*;
+use diesel::{insert_into, update};
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::NodeId;
+use crate::store::engine::connection::either;
+use crate::store::engine::schema::leases;
+use crate::store::{StoreError, Tx};
+
+const TABLE: &str = "leases";
+
+impl Tx<'_> {
+    /// Takes a lease that is free, has run out, or is the holder's own (which prolongs it); false while another holds it.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn lease_take(&mut self, name: &str, holder: &NodeId, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        let row = leases::table.find(name);
+        let query = row.select((leases::holder, leases::until));
+        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, either!(|conn| query.get_result(conn).optional()))?;
+        let values = (leases::holder.eq(holder), leases::until.eq(until));
+        match held {
+            Some((other, end)) if other != *holder && end > now => Ok(false),
+            Some(_) => self.changed(TABLE, either!(|conn| update(row).set(values).execute(conn))),
+            None => {
+                let values = (leases::name.eq(name), values.0, values.1);
+                let inserted = self.run(TABLE, either!(|conn| insert_into(leases::table).values(values).execute(conn)));
+                match inserted {
+                    Ok(_) => Ok(true),
+                    // Another node was faster; the next attempt sees its row.
+                    Err(StoreError::Conflict) => Err(StoreError::Busy),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Rows that keys and secrets share, and those of the service itself: tags, policies of resources, nonces, leases, the deployment.
+
+pub mod deployment;
+pub mod leases;
+pub mod nonces;
+pub mod resource_policies;
+pub mod tags;

@@ -1,0 +1,221 @@
+//! Tags on keys and secrets.
+//!
+//! Owns: the rows of tags, and the form of a place in a list of them. Must not know: limits on tags. Called by: tags, keys, secrets,
+//! auth.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use diesel::prelude::*;
+use diesel::{delete, insert_into, update};
+
+use crate::base::canonical::Canonical;
+use crate::base::ids::{AccountId, KeyId, SecretId};
+use crate::base::words::ResourceType;
+use crate::store::engine::connection::either;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::tags;
+use crate::store::{StoreError, Tx};
+
+/// What carries a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tagged {
+    /// A key.
+    Key(KeyId),
+    /// A secret.
+    Secret(SecretId),
+}
+
+impl Tagged {
+    fn new(kind: ResourceType, id: [u8; 16]) -> Self {
+        match kind {
+            ResourceType::Key => Tagged::Key(KeyId::from_bytes(id)),
+            ResourceType::Secret => Tagged::Secret(SecretId::from_bytes(id)),
+        }
+    }
+
+    fn bytes(&self) -> &[u8; 16] {
+        match self {
+            Tagged::Key(id) => id.as_bytes(),
+            Tagged::Secret(id) => id.as_bytes(),
+        }
+    }
+
+    fn kind(&self) -> ResourceType {
+        match self {
+            Tagged::Key(_) => ResourceType::Key,
+            Tagged::Secret(_) => ResourceType::Secret,
+        }
+    }
+}
+
+/// The number in resource_kind.
+pub(in crate::store) fn number(kind: ResourceType) -> i16 {
+    match kind {
+        ResourceType::Key => 1,
+        ResourceType::Secret => 2,
+    }
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRow {
+    /// Its key; unique on what carries it.
+    pub tag_key: String,
+    /// Its value.
+    pub tag_value: String,
+}
+
+/// A tag with all its columns.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = tags)]
+pub(in crate::store) struct TagRecord {
+    resource_id: Vec<u8>,
+    tag_key: String,
+    account_id: AccountId,
+    resource_kind: i16,
+    tag_value: String,
+}
+
+impl Sealed for TagRecord {
+    const TABLE: &'static str = "tags";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.field(&self.resource_id)
+            .text(&self.tag_key)
+            .text(self.account_id.as_str())
+            .integer(self.resource_kind.into())
+            .text(&self.tag_value)
+    }
+}
+
+/// The last resource of a page of tagged resources. No row, but sealed like one: callers carry it to the next page.
+struct Place<'a> {
+    account: &'a AccountId,
+    on: Tagged,
+}
+
+impl Sealed for Place<'_> {
+    const TABLE: &'static str = "tags, by pages";
+
+    fn fields(&self, row: Canonical) -> Canonical {
+        row.text(self.account.as_str()).integer(number(self.on.kind()).into()).field(self.on.bytes())
+    }
+}
+
+impl Tx<'_> {
+    /// Sets a tag, whatever its value was.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn tag_put(&mut self, account: &AccountId, on: Tagged, key: &str, value: &str) -> Result<(), StoreError> {
+        let row = TagRecord {
+            resource_id: on.bytes().to_vec(),
+            tag_key: key.to_owned(),
+            account_id: account.clone(),
+            resource_kind: number(on.kind()),
+            tag_value: value.to_owned(),
+        };
+        let mac = self.mac(&row);
+        let there = tags::table.find((on.bytes().as_slice(), key));
+        let new = (tags::account_id.eq(account), tags::tag_value.eq(value), tags::mac.eq(&mac[..]));
+        if self.changed(TagRecord::TABLE, either!(|conn| update(there).set(new).execute(conn)))? {
+            return Ok(());
+        }
+        self.run(
+            TagRecord::TABLE,
+            either!(|conn| insert_into(tags::table).values((&row, tags::mac.eq(&mac[..]))).execute(conn)),
+        )
+        .map(drop)
+    }
+
+    /// The tags on a resource, by key.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn tags_of(&mut self, on: Tagged) -> Result<Vec<TagRow>, StoreError> {
+        let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice())).order(tags::tag_key);
+        let rows: Vec<TagRecord> = self.all(either!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
+        Ok(rows.into_iter().map(|row| TagRow { tag_key: row.tag_key, tag_value: row.tag_value }).collect())
+    }
+
+    /// The tags on these secrets, by secret and key.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn tags_of_secrets(&mut self, secrets: &[SecretId]) -> Result<Vec<(SecretId, TagRow)>, StoreError> {
+        let query = tags::table.filter(tags::resource_id.eq_any(secrets)).order((tags::resource_id, tags::tag_key));
+        let rows: Vec<TagRecord> = self.all(either!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
+        let of = |row: &TagRecord| secrets.iter().find(|id| id.as_bytes().as_slice() == row.resource_id).copied();
+        let tagged =
+            rows.into_iter().filter_map(|row| Some((of(&row)?, TagRow { tag_key: row.tag_key, tag_value: row.tag_value })));
+        Ok(tagged.collect())
+    }
+
+    /// How many tags a resource has.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn tags_count(&mut self, on: Tagged) -> Result<i64, StoreError> {
+        let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
+        self.run(TagRecord::TABLE, either!(|conn| query.count().get_result(conn)))
+    }
+
+    /// The resources of an account and kind that have a tag of this key, with this value where one is given. A row that would not
+    /// verify is among them; [`Tx::tags_of`] finds that out.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn tagged_with(
+        &mut self,
+        account: &AccountId,
+        kind: ResourceType,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<Vec<Tagged>, StoreError> {
+        let with_key = tags::table
+            .filter(tags::account_id.eq(account))
+            .filter(tags::resource_kind.eq(number(kind)))
+            .filter(tags::tag_key.eq(key))
+            .select(tags::resource_id);
+        let ids: Vec<Vec<u8>> = self.run(
+            TagRecord::TABLE,
+            either!(|conn| match value {
+                None => with_key.load(conn),
+                Some(value) => with_key.filter(tags::tag_value.eq(value)).load(conn),
+            }),
+        )?;
+        Ok(ids.into_iter().filter_map(|id| id.try_into().ok()).map(|id| Tagged::new(kind, id)).collect())
+    }
+
+    /// Removes a tag; false when there was none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn tag_delete(&mut self, on: Tagged, key: &str) -> Result<bool, StoreError> {
+        let tag = tags::table.find((on.bytes().as_slice(), key));
+        self.changed(TagRecord::TABLE, either!(|conn| delete(tag).execute(conn)))
+    }
+
+    /// Removes all tags of a resource.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn tags_delete(&mut self, on: Tagged) -> Result<(), StoreError> {
+        let all = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
+        self.run(TagRecord::TABLE, either!(|conn| delete(all).execute(conn))).map(drop)
+    }
+
+    /// The text that stands for a place in the list of an account's tagged resources, right behind one of them.
+    pub fn tag_place_seal(&self, account: &AccountId, on: Tagged) -> String {
+        let mac = self.mac(&Place { account, on });
+        URL_SAFE_NO_PAD.encode([on.bytes().as_slice(), mac.as_slice()].concat())
+    }
+
+    /// The resource behind which the list goes on; none if this account's list of this kind never gave that text.
+    pub fn tag_place_open(&self, account: &AccountId, kind: ResourceType, text: &str) -> Option<Tagged> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (id, mac) = bytes.split_first_chunk::<16>()?;
+        let on = Tagged::new(kind, *id);
+        self.is_mac_of(&Place { account, on }, mac).then_some(on)
+    }
+}

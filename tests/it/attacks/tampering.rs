@@ -1,0 +1,98 @@
+//! Whatever is changed in the database behind the service's back: an error and an alarm, never a value.
+
+use bulla_test_support::server::Server;
+use diesel::{RunQueryDsl, SqliteConnection, sql_query};
+
+use crate::{create, database, on_sqlite};
+
+fn connect(server: &Server) -> SqliteConnection {
+    let mut conn = database(server);
+    for pragma in ["PRAGMA foreign_keys = OFF", "PRAGMA ignore_check_constraints = ON"] {
+        sql_query(pragma).execute(&mut conn).expect(pragma);
+    }
+    conn
+}
+
+fn run(conn: &mut SqliteConnection, statement: &str) {
+    sql_query(statement).execute(conn).unwrap_or_else(|e| panic!("{statement}: {e}"));
+}
+
+/// Changes a row, reads, puts the row back.
+fn refuses(server: &Server, conn: &mut SqliteConnection, table: &str, column: &str, changed: &str) {
+    run(conn, &format!("CREATE TABLE kept AS SELECT * FROM {table}"));
+    run(conn, &format!("UPDATE {table} SET {column} = {changed}"));
+    let alarms = server.log().matches("ALARM").count();
+    let read = server.client().call("GetSecretValue", &[("SecretName", "sealed")]);
+    assert!(read.status >= 400 && read.json.get("SecretData").is_none(), "{table}.{column}: {}", read.status);
+    // A name that is no longer there is simply not found; all else is an alarm.
+    if read.code() != "Forbidden.ResourceNotFound" {
+        assert_eq!(read.code(), "InternalFailure", "{table}.{column}");
+        assert!(server.log().matches("ALARM").count() > alarms, "{table}.{column}: no alarm");
+    } else {
+        assert!(matches!((table, column), ("secrets", "name" | "account_id")), "{table}.{column} reads as not found");
+    }
+    run(conn, &format!("DELETE FROM {table}"));
+    run(conn, &format!("INSERT INTO {table} SELECT * FROM kept"));
+    run(conn, "DROP TABLE kept");
+}
+
+#[test]
+fn every_column_that_a_value_depends_on_is_bound() {
+    let (_folder, server) = on_sqlite();
+    create(&server.client(), "sealed", "the value").ok();
+    let mut conn = connect(&server);
+    // One bit of the last byte of a blob; text and numbers that the grammar still accepts.
+    let blob = |c: &str| {
+        format!(
+            "CAST(substr({c}, 1, length({c}) - 1) || CASE hex(substr({c}, -1)) WHEN '00' THEN x'01' ELSE x'00' END AS BLOB)"
+        )
+    };
+    for column in ["secret_id", "uuid", "key_version_id", "wrapped", "commitment", "nonce", "ciphertext"] {
+        refuses(&server, &mut conn, "secret_versions", column, &blob(column));
+    }
+    for (column, changed) in
+        [("version_id", "'w1'"), ("data_type", "'binary'"), ("created_at", "created_at + 1"), ("suite", "2")]
+    {
+        refuses(&server, &mut conn, "secret_versions", column, changed);
+    }
+    for column in ["version_uuid", "mac"] {
+        refuses(&server, &mut conn, "version_stages", column, &blob(column));
+    }
+    for (column, changed) in [("version_id", "'w1'"), ("stage", "'ACSPrevious'")] {
+        refuses(&server, &mut conn, "version_stages", column, changed);
+    }
+    for (column, changed) in [("name", "'sealee'"), ("description", "'x'"), ("user_key", "1 - user_key"), ("created_at", "1")] {
+        refuses(&server, &mut conn, "secrets", column, changed);
+    }
+    for (column, changed) in [("state", "'Disabled'"), ("service", "0"), ("spec", "'Aliyun_AES_128'")] {
+        refuses(&server, &mut conn, "keys", column, changed);
+    }
+    let read = server.client().call("GetSecretValue", &[("SecretName", "sealed")]).ok();
+    assert_eq!(read.text("SecretData"), "the value");
+}
+
+#[test]
+fn exchanged_ciphertexts_do_not_open() {
+    let (_folder, server) = on_sqlite();
+    for name in ["a", "b"] {
+        create(&server.client(), name, &format!("value of {name}")).ok();
+    }
+    let mut conn = connect(&server);
+    run(&mut conn, "CREATE TABLE kept AS SELECT * FROM secret_versions");
+    for columns in ["ciphertext", "ciphertext, nonce, commitment", "ciphertext, nonce, commitment, wrapped"] {
+        for column in columns.split(", ") {
+            run(
+                &mut conn,
+                &format!(
+                    "UPDATE secret_versions SET {column} = \
+                     (SELECT k.{column} FROM kept k WHERE k.secret_id <> secret_versions.secret_id)"
+                ),
+            );
+        }
+        for name in ["a", "b"] {
+            let read = server.client().call("GetSecretValue", &[("SecretName", name)]);
+            assert_eq!((read.status, read.code()), (500, "InternalFailure"), "{columns}");
+        }
+    }
+    assert!(server.log().contains("ALARM"));
+}

@@ -1,0 +1,11 @@
+//! What breaks beside the service, and how it comes back: kills, disks, fail-over, tokens, pressure.
+
+pub mod crash_imports;
+pub mod crash_key_creation;
+pub mod crash_writes;
+pub mod disk;
+pub mod durable;
+pub mod failover;
+pub mod load;
+pub mod pressure;
+pub mod token;

@@ -1,0 +1,8 @@
+//! What changes over time and between nodes: states, models, races, windows.
+
+pub mod deletion_windows;
+pub mod key_states;
+pub mod label_races;
+pub mod nodes;
+pub mod rotation;
+pub mod secrets_model;

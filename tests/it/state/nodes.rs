@@ -1,0 +1,74 @@
+//! Two nodes on one PostgreSQL and one token.
+
+use std::time::Duration;
+
+use bulla_test_support::client::Client;
+use bulla_test_support::node::Node;
+use bulla_test_support::sizes::size;
+
+use crate::{BULLA, create, on_postgres};
+
+#[test]
+fn nodes_share_everything_and_make_one_default_key() {
+    let (_folder, server) = on_postgres();
+    let node = Node::start(BULLA, &server, "2");
+    let second = node.client();
+    let first = server.client();
+    std::thread::scope(|scope| {
+        for n in 0..50 {
+            let node = if n % 2 == 0 { &first } else { &second };
+            scope.spawn(move || create(node, &format!("race/{n}"), &format!("value {n}")).ok());
+        }
+    });
+    let keys = first.call("ListKeys", &[]).ok();
+    assert_eq!(keys.json["TotalCount"], 1);
+    for n in 0..50 {
+        let other = if n % 2 == 0 { &second } else { &first };
+        let read = other.call("GetSecretValue", &[("SecretName", &format!("race/{n}"))]).ok();
+        assert_eq!(read.text("SecretData"), format!("value {n}"));
+    }
+    // A revocation works on the other node within a second.
+    server.admin(&["user", "create", "leaver"]);
+    server.admin(&["policy", "attach", "AliyunKMSSecretAdminAccess", "--user", "leaver"]);
+    let key = server.admin(&["access-key", "create", "--user", "leaver"]);
+    let text = |name: &str| key[name].as_str().expect("shown").to_owned();
+    let leaver = Client::new(&node.endpoint(), &text("AccessKeyId"), &text("AccessKeySecret"));
+    leaver.call("ListSecrets", &[]).ok();
+    server.admin(&["access-key", "disable", &text("AccessKeyId")]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(leaver.call("ListSecrets", &[]).code(), "Forbidden.AccessKey");
+    // So does the first policy that a secret gets; what it says later works at once.
+    let set = |effect: &str| {
+        let principal = format!("acs:ram::{}:*", server.ready.account_id);
+        let policy = format!(
+            r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Principal":{{"RAM":"{principal}"}},"Action":"kms:*","Resource":"*"}}]}}"#
+        );
+        first.call("SetSecretPolicy", &[("SecretName", "race/0"), ("Policy", &policy)]).ok();
+    };
+    let read = || second.call("GetSecretValue", &[("SecretName", "race/0")]).code().to_owned();
+    set("Deny");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(read(), "Forbidden.NoPermission");
+    set("Allow");
+    assert_eq!(read(), "");
+    set("Deny");
+    assert_eq!(read(), "Forbidden.NoPermission");
+}
+
+/// Nodes that start together on one token, each of which SoftHSM may refuse while another one logs in.
+#[test]
+fn nodes_start_side_by_side() {
+    let (_folder, server) = on_postgres();
+    create(&server.client(), "a", "value").ok();
+    let mut tried_again = 0;
+    for _ in 0..size(10, 500) {
+        let nodes: Vec<_> = (0..4).map(|n| Node::start_with(BULLA, &server, &n.to_string(), "")).collect();
+        for node in nodes {
+            let node = node.answering();
+            assert_eq!(node.client().call("GetSecretValue", &[("SecretName", "a")]).ok().text("SecretData"), "value");
+            tried_again += usize::from(node.log().contains("trying again"));
+            node.stop();
+        }
+    }
+    eprintln!("{tried_again} starts tried their token again");
+}
