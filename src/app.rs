@@ -15,6 +15,7 @@ use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
 use crate::auth::access_point::AccessPoints;
 use crate::base::clock::{Clock, Timestamp};
+pub use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
 use crate::config::{Config, Instance};
 use crate::errand::Errands;
@@ -32,21 +33,6 @@ use patience::Patience;
 
 /// How long a start tries to open its token.
 const TOKEN_WAIT: Duration = Duration::from_secs(2);
-
-/// Why something does not start, in words for the administrator.
-#[derive(Debug)]
-pub struct Failure(pub String);
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Failure(error.to_string())
-    }
-}
-
-/// Puts a subject before the reason of a failure.
-pub fn context<E: std::fmt::Display>(subject: impl std::fmt::Display) -> impl FnOnce(E) -> Failure {
-    move |error| Failure(format!("{subject}: {error}"))
-}
 
 /// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
 #[derive(Clone)]
@@ -68,7 +54,7 @@ pub fn open_token(config: &Config) -> Result<Token, Failure> {
     let selector = match (&token.label, &token.serial) {
         (Some(label), _) => Selector::Label(label.clone()),
         (None, Some(serial)) => Selector::Serial(serial.clone()),
-        (None, None) => return Err(Failure("token: name label or serial".into())),
+        (None, None) => return Err(Failure::new("token: name label or serial")),
     };
     let pin = token.pin()?;
     let session_wait = Duration::from_millis(token.session_wait_ms);
@@ -99,7 +85,7 @@ fn settle_schema(config: &Config, patience: Patience) -> Result<(), Failure> {
 pub fn none_pending(migrations: &[String]) -> Result<(), Failure> {
     match migrations {
         [] => Ok(()),
-        names => Err(Failure(format!("database: pending migrations {}; run `bulla migrate`", names.join(", ")))),
+        names => Err(Failure::new(format!("database: pending migrations {}; run `bulla migrate`", names.join(", ")))),
     }
 }
 
@@ -115,9 +101,12 @@ impl Base {
     fn open_with(config: &Config, patience: Patience) -> Result<Self, Failure> {
         let url = config.database.location()?;
         let row = patience.until("database", || deployment::read(&url))?;
-        let deployment = row.filter(|row| row.ready).ok_or(Failure("database: not initialised; run `bulla init`".into()))?;
+        let deployment = row.filter(|row| row.ready).ok_or(Failure::new("database: not initialised; run `bulla init`"))?;
         if deployment.region != config.region {
-            return Err(Failure(format!("region is {} here and was {} at `bulla init`", config.region, deployment.region)));
+            return Err(Failure::new(format!(
+                "region is {} here and was {} at `bulla init`",
+                config.region, deployment.region
+            )));
         }
         Self::build(config, open_token(config)?, deployment, patience)
     }

@@ -19,9 +19,9 @@ fn main() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_timestamp_millis().init();
     let status = match run(cli.command) {
         Ok(()) => 0,
-        Err(Failure(reason)) => {
-            log::error!("{reason}");
-            1
+        Err(failure) => {
+            log::error!("{failure}");
+            failure.class as i32
         }
     };
     // Everything is closed and flushed by now. What the C runtime would still do is run the destructors of the PKCS#11 module,

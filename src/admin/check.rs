@@ -17,15 +17,15 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     base.token.health().map_err(context("token"))?;
     let suite = base.token.probe().map_err(context("token"))?;
     if suite != base.deployment.suite {
-        return Err(Failure("token: it no longer serves the suite that was found at `bulla init`".into()));
+        return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
     }
     for (name, id) in [("SYS", base.deployment.sys_key), ("INT", base.deployment.int_key), ("AUD", base.deployment.aud_key)] {
         if !base.token.exists(&id).map_err(context("token"))? {
-            return Err(Failure(format!("token: system key {name} ({id}) is not there")));
+            return Err(Failure::new(format!("token: system key {name} ({id}) is not there")));
         }
     }
     let mismatch = mismatch(&base.token, &base.store, &base.deployment.system_keys())
-        .map_err(|e| Failure(format!("token and database cannot be compared: {e:?}")))?;
+        .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
     base.store.health().map_err(context("database"))?;
     let folder = &config.audit.directory;
     tempfile::tempfile_in(folder).map_err(context(format!("audit folder {}", folder.display())))?;

@@ -44,7 +44,7 @@ pub fn config_file(folder: &Path) -> PathBuf {
 /// Why it does not start.
 pub fn run(dev: cli::Dev) -> Result<(), Failure> {
     if !dev.listen.ip().is_loopback() {
-        return Err(Failure(format!("--listen {}: `bulla dev` serves plain HTTP on loopback only", dev.listen)));
+        return Err(Failure::new(format!("--listen {}: `bulla dev` serves plain HTTP on loopback only", dev.listen)));
     }
     let Some(folder) = dev.data.clone() else {
         let folder = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
@@ -64,7 +64,7 @@ pub fn run(dev: cli::Dev) -> Result<(), Failure> {
     });
     let served = server.run();
     if let Ok(Err(failure)) = announced.join() {
-        log::error!("{}", failure.0);
+        log::error!("{}", failure);
     }
     if dev.temporary {
         fs::remove_dir_all(&folder).map_err(context(folder.display()))?;
@@ -106,7 +106,7 @@ fn become_self(conf: &Path, args: impl Iterator<Item = std::ffi::OsString>) -> F
 /// Makes what the folder lacks, and reads its configuration.
 fn furnish(folder: &Path, database: Option<&str>) -> Result<Config, Failure> {
     let folder = std::path::absolute(folder)?;
-    let module = softhsm::module().ok_or(Failure("SoftHSM is not installed (Debian: apt-get install softhsm2)".into()))?;
+    let module = softhsm::module().ok_or(Failure::new("SoftHSM is not installed (Debian: apt-get install softhsm2)"))?;
     let pin_file = folder.join("pin");
     if !pin_file.exists() {
         private_file(&pin_file, &random_text()?)?;
@@ -152,7 +152,7 @@ fn private_file(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn random_text() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure("no random bytes".into()))?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::new("no random bytes"))?;
     Ok(hex::encode(bytes))
 }
 
@@ -168,12 +168,12 @@ impl Root {
     fn of(base: &Base) -> Result<Self, Failure> {
         let (account, key) = base.store.read("root", |tx| {
             let account = tx.accounts()?.into_iter().next();
-            let account = account.ok_or_else(|| Abort::App(Failure("there is no account".into())))?;
+            let account = account.ok_or_else(|| Abort::App(Failure::new("there is no account")))?;
             let key = tx.access_keys_of(&account.id, None)?.into_iter().find(|k| k.enabled);
-            let key = key.ok_or_else(|| Abort::App(Failure("the account's root has no enabled access key".into())))?;
+            let key = key.ok_or_else(|| Abort::App(Failure::new("the account's root has no enabled access key")))?;
             Ok::<_, Abort<Failure>>((account, key))
         })?;
-        let secret = base.sys().open(&key).map_err(|e| Failure(format!("the root's access key does not open: {e:?}")))?;
+        let secret = base.sys().open(&key).map_err(|e| Failure::new(format!("the root's access key does not open: {e:?}")))?;
         Ok(Self { account: account.id, access_key: key.id, secret })
     }
 

@@ -44,7 +44,7 @@ pub fn wait_until_ready(endpoint: &str) -> Result<(), Failure> {
             Err(e) => e.to_string(),
         };
         if begun.elapsed() > PATIENCE {
-            return Err(Failure(format!("the server is not ready: {last}")));
+            return Err(Failure::new(format!("the server is not ready: {last}")));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -60,11 +60,11 @@ pub fn round_trip(endpoint: &str, id: &AccessKeyId, secret: &AccessKeySecret) ->
     match client.call("CreateSecret", &made)? {
         (200, _) => {}
         (409, answer) if answer["Code"] == "Rejected.ResourceExist" => {}
-        (status, answer) => return Err(Failure(format!("CreateSecret answered {status} {answer}"))),
+        (status, answer) => return Err(Failure::new(format!("CreateSecret answered {status} {answer}"))),
     }
     match client.call("GetSecretValue", &[("SecretName", NAME)])? {
         (200, answer) => Ok(answer["SecretData"].as_str().unwrap_or_default().to_owned()),
-        (status, answer) => Err(Failure(format!("GetSecretValue answered {status} {}", answer["Code"]))),
+        (status, answer) => Err(Failure::new(format!("GetSecretValue answered {status} {}", answer["Code"]))),
     }
 }
 

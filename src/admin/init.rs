@@ -16,7 +16,7 @@ use crate::token::{ObjectKind, Token};
 pub fn run(config: &Config, first_account: &UserName) -> Result<Output, Failure> {
     let base = begin(config)?;
     let output = first_account_create(config, &base, first_account)?;
-    output.ok_or(Failure("the deployment is initialised already".into()))
+    output.ok_or(Failure::new("the deployment is initialised already"))
 }
 
 /// Brings the schema up, and makes the system keys unless that was done.

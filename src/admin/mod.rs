@@ -45,7 +45,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Policy { scope, action } => (policy::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json),
         Command::Audit { action } => return audit::run(action),
-        Command::Dev(_) | Command::Serve { .. } => return Err(Failure("not an administration command".into())),
+        Command::Dev(_) | Command::Serve { .. } => return Err(Failure::new("not an administration command")),
     };
     output.print(json)
 }
@@ -55,7 +55,7 @@ fn config_file(place: &Place) -> Result<PathBuf, Failure> {
     match (&place.config, &place.data) {
         (Some(file), _) => Ok(file.clone()),
         (None, Some(folder)) => Ok(dev::config_file(folder)),
-        (None, None) => Err(Failure("name the deployment: --config FILE, or --data DIR of `bulla dev`".into())),
+        (None, None) => Err(Failure::new("name the deployment: --config FILE, or --data DIR of `bulla dev`")),
     }
 }
 
@@ -126,7 +126,7 @@ impl Session {
 
 /// Leaves a transaction with a reason for the administrator.
 fn refuse(reason: impl Into<String>) -> Abort<Failure> {
-    Abort::App(Failure(reason.into()))
+    Abort::App(Failure::new(reason))
 }
 
 /// The value, or the refusal that there is none.

@@ -24,7 +24,7 @@ pub fn run(session: &Session, scope: &Scope, action: Policy) -> Result<Output, F
 
 fn create(session: &Session, account: &AccountId, name: PolicyName, file: &Path) -> Result<Output, Failure> {
     if policy::system_policy(name.as_str()).is_some() {
-        return Err(Failure(format!("{name} is the name of a system policy")));
+        return Err(Failure::new(format!("{name} is the name of a system policy")));
     }
     let document = std::fs::read_to_string(file).map_err(context(file.display()))?;
     policy::Policy::parse(&document).map_err(context(file.display()))?;

@@ -91,6 +91,6 @@ mod tests {
         assert!(back.is_ok());
         assert!(Patience::Command.until("database", outage).is_err());
         let never = Patience::Server.until("database", || Err::<(), _>(StoreError::Fault("newer schema".into())));
-        assert_eq!(never.map_err(|Failure(text)| text), Err("database: database fault: newer schema".to_owned()));
+        assert_eq!(never.map_err(|failure| failure.reason), Err("database: database fault: newer schema".to_owned()));
     }
 }

@@ -5,6 +5,7 @@
 pub mod canonical;
 pub mod clock;
 pub mod failpoint;
+pub mod failure;
 pub mod ids;
 pub mod public_key;
 pub mod secret;

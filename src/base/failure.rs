@@ -1,0 +1,110 @@
+//! Why a command, or a start, does not do what was asked, in words for the person who asked.
+//!
+//! Owns: the classes, which are the exit codes. Must not know: how a failure is printed. Called by: config, app, admin, cli.
+
+use std::fmt;
+
+/// What kind of failure it is; its number is the program's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Class {
+    /// None of the others.
+    #[default]
+    Other = 1,
+    /// The command line is not as it should be.
+    Usage = 2,
+    /// What was named is not there.
+    NotFound = 3,
+    /// The caller may not do it.
+    Denied = 4,
+    /// What was named is there already, is in use, or is in a state that does not allow it.
+    Conflict = 5,
+    /// Token, database or server is away; the same command may succeed later.
+    Unavailable = 6,
+    /// A file, folder or setting on this host is not as it should be.
+    Local = 7,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Class; 7] =
+        [Class::Other, Class::Usage, Class::NotFound, Class::Denied, Class::Conflict, Class::Unavailable, Class::Local];
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Other => "other",
+            Class::Usage => "usage",
+            Class::NotFound => "not_found",
+            Class::Denied => "denied",
+            Class::Conflict => "conflict",
+            Class::Unavailable => "unavailable",
+            Class::Local => "local",
+        }
+    }
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind it is.
+    pub class: Class,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do about it, where that is known.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of no class in particular.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { class: Class::Other, reason: reason.into(), hint: None }
+    }
+
+    /// What was named is not there.
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self::new(reason).class(Class::NotFound)
+    }
+
+    /// What was named is there already, or in use.
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self::new(reason).class(Class::Conflict)
+    }
+
+    /// Something on this host is not as it should be.
+    pub fn local(reason: impl Into<String>) -> Self {
+        Self::new(reason).class(Class::Local)
+    }
+
+    /// Something is away.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::new(reason).class(Class::Unavailable)
+    }
+
+    /// The same, of another class.
+    pub fn class(self, class: Class) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The same, with what to do about it.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::new(error.to_string())
+    }
+}
+
+/// Puts a subject before the reason of a failure.
+pub fn context<E: fmt::Display>(subject: impl fmt::Display) -> impl FnOnce(E) -> Failure {
+    move |error| Failure::new(format!("{subject}: {error}"))
+}
