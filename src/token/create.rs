@@ -97,13 +97,7 @@ pub(super) fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) ->
 /// # Errors
 /// `NoSuchKey`, `Duplicate`; `Unsupported` for an attribute that is not as demanded; `Fault` if a round goes wrong.
 pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
-    if all_of(session, id)?.len() > kind.halves().len() {
-        return Err(duplicate(id).into());
-    }
-    for half in kind.halves() {
-        let object = epoch.handle(session, id, *half)?;
-        compare(session, object, &kind.expected(*half, id))?;
-    }
+    identify(epoch, session, id, kind)?;
     match kind {
         ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys => {
             let key = epoch.canary.keyed(session, epoch.handle(session, id, Half::Secret)?);
@@ -116,6 +110,22 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
             prove_signature(session, epoch.handle(session, id, Half::Private)?, &public)
         }
     }
+}
+
+/// Proves an object by what it says of itself: it is found by its id, is the only one, and has the attributes and the label of its
+/// kind.
+///
+/// # Errors
+/// `NoSuchKey`, `Duplicate`; `Unsupported` for an attribute that is not as demanded.
+pub(super) fn identify(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+    if all_of(session, id)?.len() > kind.halves().len() {
+        return Err(duplicate(id).into());
+    }
+    for half in kind.halves() {
+        let object = epoch.handle(session, id, *half)?;
+        compare(session, object, &kind.expected(*half, id))?;
+    }
+    Ok(())
 }
 
 /// Reads back every attribute that was demanded.

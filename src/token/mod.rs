@@ -205,6 +205,16 @@ impl Token {
         self.link.run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::prove(epoch, session, id, kind))
     }
 
+    /// Proves by attributes and label alone that the object of this id, or the pair, is what a system key of this kind must be: the
+    /// only one of its id, made here, locked in, for its one use, with the label of its role. A key of another role or of a
+    /// caller's fails, whatever names it. A few calls; nothing is signed or encrypted.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Unsupported` with the attribute that is wrong; `Busy`, `Gone`, `Fault`.
+    pub fn prove_system_key(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
+        self.link.run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::identify(epoch, session, id, kind))
+    }
+
     /// Whether any object has this id. Reads the token, not the cache.
     ///
     /// # Errors

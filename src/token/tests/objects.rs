@@ -55,6 +55,28 @@ fn keys_are_born_with_exactly_their_attributes() {
     });
 }
 
+/// What a row that names a system key may not do: name a caller's key, or one of another role.
+#[test]
+fn a_system_key_is_known_by_its_attributes_and_label() {
+    on_every_token(|_| {
+        let token = new_token(2, 1000);
+        let (sys, int, aud, cmk) = (KeyVersionId::new(), KeyVersionId::new(), KeyVersionId::new(), new_key(&token));
+        for (id, kind) in [(&sys, ObjectKind::Sys), (&int, ObjectKind::Int), (&aud, ObjectKind::Aud)] {
+            token.create(id, kind).expect("create");
+            assert_eq!(token.prove_system_key(id, kind), Ok(()));
+        }
+        let mac = KeyVersionId::new();
+        let hmac = Material::Hmac(crate::base::words::MacAlgorithm::HmacSha256, 32);
+        token.create(&mac, ObjectKind::Cmk(hmac)).expect("a caller's MAC key");
+        for (id, kind) in [(&cmk, ObjectKind::Sys), (&mac, ObjectKind::Int), (&sys, ObjectKind::Int), (&int, ObjectKind::Sys)] {
+            let refused = token.prove_system_key(id, kind);
+            assert!(matches!(refused, Err(TokenError::Unsupported(_))), "{kind:?}: {refused:?}");
+        }
+        let nobody = KeyVersionId::new();
+        assert_eq!(token.prove_system_key(&nobody, ObjectKind::Aud), Err(TokenError::NoSuchKey(nobody)));
+    });
+}
+
 #[test]
 fn a_pair_only_signs() {
     on_every_token(|_| {
