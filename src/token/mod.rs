@@ -212,7 +212,8 @@ impl Token {
     /// # Errors
     /// `NoSuchKey`, `Duplicate`, `Unsupported` with the attribute that is wrong; `Busy`, `Gone`, `Fault`.
     pub fn prove_system_key(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
-        self.link.run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::identify(epoch, session, id, kind))
+        self.link
+            .run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::identify(epoch, session, id, kind))
     }
 
     /// Whether any object has this id. Reads the token, not the cache.

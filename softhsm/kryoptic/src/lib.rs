@@ -1,0 +1,3 @@
+//! See Cargo.toml.
+
+pub use kryoptic_lib::*;
