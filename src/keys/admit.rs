@@ -4,9 +4,10 @@
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
 use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
-use crate::base::ids::{AccountId, Home, KeyId, KeyVersionId};
+use crate::base::ids::{AccountId, Home, KeyId, KeyRef, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::error::{Error, RejectedState};
+use crate::keys::Keys;
 use crate::store::KeyRow;
 
 /// What a key is used for; each is a permission of its own.
@@ -122,6 +123,16 @@ impl AdmittedKey {
     /// What it is made of.
     pub fn spec(&self) -> KeySpec {
         self.spec
+    }
+}
+
+impl Keys {
+    /// Admits a caller to the key that it names.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], and those of [`admit()`].
+    pub fn admit(&self, caller: &Caller, key: &KeyRef, purpose: Use) -> Result<AdmittedKey, Error> {
+        admit(caller, &self.find(caller, key)?, purpose)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::base::public_key::{Digest32, PublicKey};
 use crate::base::secret::Plaintext;
 use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
+use crate::keys::token_failure::token_failure;
 use crate::keys::{AdmittedKey, Keys, Use};
 use crate::store::Abort;
 use crate::token::TokenError;
@@ -81,7 +82,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Unavailable`] when the token is away.
     pub fn public_key(&self, key: &AdmittedVersion) -> Result<PublicKey, Error> {
-        self.token.public_key(&key.version).map_err(lost)
+        self.token.public_key(&key.version).map_err(token_failure)
     }
 
     /// Signs a digest of SHA-256.
@@ -90,7 +91,7 @@ impl Keys {
     /// [`Error::InvalidParameter`] for an algorithm that is not the key's; [`Error::Unavailable`].
     pub fn sign(&self, key: &AdmittedVersion, algorithm: SignatureAlgorithm, digest: &Digest32) -> Result<Vec<u8>, Error> {
         key.signs_with(algorithm)?;
-        self.token.sign_digest(&key.version, algorithm, digest).map_err(lost)
+        self.token.sign_digest(&key.version, algorithm, digest).map_err(token_failure)
     }
 
     /// Whether this is the key's signature of a digest.
@@ -140,7 +141,7 @@ impl Keys {
         }
         let mut opened = self.token.decrypt_oaep(&key.version, algorithm, ciphertext).map_err(|e| match e {
             TokenError::Tampered => Error::invalid("CiphertextBlob"),
-            other => lost(other),
+            other => token_failure(other),
         })?;
         Ok(Plaintext::new(std::mem::take(&mut *opened)))
     }
@@ -158,7 +159,7 @@ impl Keys {
         }
         self.token.hmac(key.primary(), algorithm, message).map_err(|e| match e {
             TokenError::Unsupported(_) => Error::invalid("Message"),
-            other => lost(other),
+            other => token_failure(other),
         })
     }
 
@@ -169,14 +170,5 @@ impl Keys {
     pub fn mac_verifies(&self, key: &AdmittedKey, algorithm: MacAlgorithm, message: &[u8], mac: &[u8]) -> Result<bool, Error> {
         let right = self.mac(key, algorithm, message)?;
         Ok(constant_time::verify_slices_are_equal(&right, mac).is_ok())
-    }
-}
-
-/// A key that the database has and the token does not is an alarm; what the token lacks, the caller is told.
-pub(super) fn lost(error: TokenError) -> Error {
-    match error {
-        TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
-        TokenError::Unsupported(what) => Error::Lacking(format!("{what} on the token").into()),
-        other => other.into(),
     }
 }

@@ -8,13 +8,14 @@
 use zeroize::Zeroizing;
 
 use crate::auth::Caller;
-use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::Suite;
 use crate::envelope::blob::{Blob, EncryptionContext, Identity};
 use crate::error::Error;
-use crate::keys::asymmetric::lost;
-use crate::keys::{AdmittedKey, Keys, Use, admit, alias};
+use crate::keys::find::is_shown;
+use crate::keys::token_failure::token_failure;
+use crate::keys::{AdmittedKey, Keys, Use, admit};
 use crate::store::{Abort, KeyRow};
 use crate::token::TokenError;
 
@@ -39,14 +40,6 @@ pub struct Decrypted {
 }
 
 impl Keys {
-    /// Admits a caller to the key that it names.
-    ///
-    /// # Errors
-    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], and those of [`admit()`].
-    pub fn admit(&self, caller: &Caller, key: &KeyRef, purpose: Use) -> Result<AdmittedKey, Error> {
-        admit(caller, &self.find(caller, key)?, purpose)
-    }
-
     /// The symmetric key of the caller's account that has this version.
     ///
     /// # Errors
@@ -55,7 +48,7 @@ impl Keys {
         self.store.read("key_of_blob", |tx| {
             let version = tx.key_version_by_id(version)?.ok_or(Abort::App(wrong_blob()))?;
             let key = tx.key_by_id(&version.key_id)?;
-            let ours = |k: &KeyRow| k.account_id == caller.account && alias::is_shown(k) && k.spec.is_symmetric();
+            let ours = |k: &KeyRow| k.account_id == caller.account && is_shown(k) && k.spec.is_symmetric();
             key.filter(ours).ok_or(Abort::App(wrong_blob()))
         })
     }
@@ -95,7 +88,7 @@ impl Keys {
                 log::debug!("a blob that the token cannot process: {what}");
                 wrong_blob()
             }
-            other => lost(other),
+            other => token_failure(other),
         })?;
         Ok(Decrypted { plaintext: Plaintext::new(std::mem::take(&mut *opened)), key, key_version })
     }

@@ -11,7 +11,7 @@ use crate::base::ids::AccountId;
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::errand::{Author, Order};
 use crate::error::Error;
-use crate::keys::{Keys, NewKey, lifecycle, rotation, versions};
+use crate::keys::{Keys, NewKey, create, schedule, versions};
 use crate::store::{Abort, KeyRow, StoreError};
 
 /// How long a loser waits for the winner's key, ms; a token makes a key in far less.
@@ -57,13 +57,13 @@ impl Keys {
             origin: Origin::Service,
             protection: ProtectionLevel::Software,
             description: "Default key of Secrets Manager".into(),
-            rotation_s: Some(rotation::SERVICE_INTERVAL_S),
+            rotation_s: Some(schedule::SERVICE_INTERVAL_S),
             tags: Vec::new(),
             policy: None,
         };
-        let (key, version) = lifecycle::rows(account, &new, true, self.clock.now());
+        let (key, version) = create::new_rows(account, &new, true, self.clock.now());
         let begun = self.store.write("default_key_begin", |tx| {
-            lifecycle::begin(tx, &key, &version)?;
+            create::begin(tx, &key, &version)?;
             Ok::<_, Abort<StoreError>>(tx.default_key_insert(account, &key.id)?)
         });
         match begun {

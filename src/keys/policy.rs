@@ -1,15 +1,16 @@
 //! The policy of a key.
 //!
-//! Owns: which keys can have one. Must not know: HTTP, what a policy says. Called by: api::policies, lifecycle.
+//! Owns: which keys can have one. Must not know: HTTP, what a policy says. Called by: api::policies.
 
 use crate::auth::Caller;
 use crate::auth::policy::default_document;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, ResourceType};
 use crate::error::{Error, RejectedState};
-use crate::keys::tags::no_alias;
-use crate::keys::{Keys, alias};
-use crate::store::{Abort, KeyRow, ResourcePolicyRow};
+use crate::keys::Keys;
+use crate::keys::find::{find, no_alias};
+use crate::keys::rows::policy_row;
+use crate::store::{Abort, ResourcePolicyRow};
 
 impl Keys {
     /// Sets the policy of a key.
@@ -21,7 +22,7 @@ impl Keys {
         no_alias(&[key])?;
         let now = self.clock.now();
         caller.commit(&self.store, "key_policy_set", |tx| {
-            let key = alias::find(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
@@ -29,7 +30,7 @@ impl Keys {
                 return Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion)));
             }
             let document = document.to_owned();
-            Ok(tx.resource_policy_put(&ResourcePolicyRow { updated_at: now, document, ..row(&key) })?)
+            Ok(tx.resource_policy_put(&ResourcePolicyRow { updated_at: now, document, ..policy_row(&key) })?)
         })
     }
 
@@ -40,20 +41,10 @@ impl Keys {
     pub fn policy(&self, caller: &Caller, key: &KeyRef) -> Result<String, Error> {
         no_alias(&[key])?;
         self.store.read("key_policy", |tx| {
-            let row = row(&alias::find(tx, caller, key)?);
+            let row = policy_row(&find(tx, caller, key)?);
             let own = tx.resource_policy(&row.account_id, &row.resource)?;
             let document = own.map(|own| own.document);
             Ok(document.unwrap_or_else(|| default_document(ResourceType::Key, row.account_id.as_str())))
         })
-    }
-}
-
-/// The row of a key's policy, without what it says.
-pub(super) fn row(key: &KeyRow) -> ResourcePolicyRow {
-    ResourcePolicyRow {
-        account_id: key.account_id.clone(),
-        resource: format!("key/{}", key.id),
-        document: String::new(),
-        updated_at: key.created_at,
     }
 }

@@ -1,20 +1,18 @@
 //! Automatic rotation: a key gets a new version on time, whatever number of nodes there are.
 //!
-//! Owns: the policy, and when a version is due. Must not know: how a version is made (`versions`), what runs the sweep.
-//! Called by: api (UpdateRotationPolicy), jobs, uses (a version that has encrypted often is due too).
+//! Owns: setting the policy, and the sweep that makes what is due. Must not know: how a version is made (`versions`), what runs the
+//! sweep.
+//! Called by: api (UpdateRotationPolicy), jobs.
 //! Source of the rules: the pages of UpdateRotationPolicy and CreateKey.
 
 use crate::auth::Caller;
-use crate::base::clock::Timestamp;
-use crate::base::ids::{KeyId, KeyRef};
-use crate::base::words::Origin;
+use crate::base::ids::KeyRef;
 use crate::errand::{Author, Order, each};
 use crate::error::Error;
-use crate::keys::{Keys, admit, alias, versions};
-use crate::store::{Abort, KeyRotationRow, KeyRow, KeyVersionRow, Tx};
-
-/// Seconds between two versions of a key that the service made for itself: 365 days (rotation page, default keys).
-pub(super) const SERVICE_INTERVAL_S: i64 = 365 * 86_400;
+use crate::keys::find::find_by_id;
+use crate::keys::schedule::{rotates, schedule};
+use crate::keys::{Keys, admit, rows, versions};
+use crate::store::{Abort, KeyRow, KeyVersionRow};
 
 impl Keys {
     /// Turns a key's automatic rotation on, with this interval in seconds, or off. The next version is due one interval after the
@@ -25,13 +23,13 @@ impl Keys {
     /// key is Enabled; [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`].
     pub fn set_rotation(&self, caller: &Caller, key: &KeyRef, interval_s: Option<i64>) -> Result<(), Error> {
         caller.commit(&self.store, "key_set_rotation", |tx| {
-            let key = alias::find_by_id(tx, caller, key)?;
+            let key = find_by_id(tx, caller, key)?;
             admit::usable(key.state_at(self.clock.now())).map_err(Abort::App)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
             rotates(&key).map_err(Abort::App)?;
-            let last = versions::primary(tx, &key)?;
+            let last = rows::primary(tx, &key)?;
             schedule(tx, &key.id, interval_s, last.created_at)
         })
     }
@@ -70,8 +68,8 @@ impl Keys {
             if tx.key_versions_of(&key.id)?.iter().any(|v| !v.ready) {
                 return Ok(None);
             }
-            if due.interval_s.is_some() && tx.key_version_count(&key.id)? >= versions::MOST {
-                log::warn!("key {} has {} versions and is not rotated any more", key.id, versions::MOST);
+            if due.interval_s.is_some() && tx.key_version_count(&key.id)? >= versions::MAX_VERSIONS {
+                log::warn!("key {} has {} versions and is not rotated any more", key.id, versions::MAX_VERSIONS);
                 tx.key_rotation_delete(&key.id)?;
                 return Ok(None);
             }
@@ -79,39 +77,4 @@ impl Keys {
             Ok::<_, Abort<Error>>(Some((key, version)))
         })
     }
-}
-
-/// Whether the service makes new versions of a key: of symmetric ones whose material is its own.
-///
-/// # Errors
-/// [`Error::UnsupportedOperation`].
-pub(super) fn rotates(key: &KeyRow) -> Result<(), Error> {
-    match key.origin {
-        Origin::Service if key.spec.is_symmetric() => Ok(()),
-        Origin::Service | Origin::External => Err(Error::UnsupportedOperation),
-    }
-}
-
-/// Sets the rotation of a key whose last version was made then.
-pub(super) fn schedule(tx: &mut Tx<'_>, key: &KeyId, interval_s: Option<i64>, last: Timestamp) -> Result<(), Abort<Error>> {
-    match interval_s {
-        None => {
-            tx.key_rotation_delete(key)?;
-        }
-        Some(seconds) => {
-            let due_at = last.plus_ms(seconds.saturating_mul(1000));
-            tx.key_rotation_put(&KeyRotationRow { key_id: *key, interval_s, due_at })?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the next version of a key due, with or without an interval.
-pub(super) fn due_now(tx: &mut Tx<'_>, key: &KeyId, now: Timestamp) -> Result<(), Abort<Error>> {
-    let present = tx.key_rotation(key)?;
-    if present.as_ref().is_some_and(|r| r.due_at <= now) {
-        return Ok(());
-    }
-    let interval_s = present.and_then(|r| r.interval_s);
-    Ok(tx.key_rotation_put(&KeyRotationRow { key_id: *key, interval_s, due_at: now })?)
 }

@@ -3,10 +3,11 @@
 //! Owns: which keys can be tagged in which state. Must not know: HTTP. Called by: api::tags.
 
 use crate::auth::Caller;
-use crate::base::ids::{KeyName, KeyRef};
+use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, ResourceType};
 use crate::error::{Error, RejectedState};
-use crate::keys::{Keys, alias};
+use crate::keys::Keys;
+use crate::keys::find::{find, no_alias};
 use crate::store::{Abort, KeyRow, TagRow, Tagged, Tx};
 use crate::tags::{self, Change, Filter, Query, TaggedPage};
 
@@ -20,7 +21,7 @@ impl Keys {
         no_alias(keys)?;
         caller.commit(&self.store, "keys_tag", |tx| {
             for key in keys {
-                let key = alias::find(tx, caller, key)?;
+                let key = find(tx, caller, key)?;
                 if key.state == KeyState::PendingDeletion {
                     return Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion)));
                 }
@@ -37,7 +38,7 @@ impl Keys {
     pub fn tags(&self, caller: &Caller, key: &KeyRef) -> Result<(KeyRow, Vec<TagRow>), Error> {
         no_alias(&[key])?;
         self.store.read("key_tags", |tx| {
-            let key = alias::find(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             let tags = tx.tags_of(Tagged::Key(key.id))?;
             Ok((key, tags))
         })
@@ -57,8 +58,7 @@ impl Keys {
     ) -> Result<TaggedPage, Error> {
         no_alias(keys)?;
         self.store.read("keys_tagged", |tx| {
-            let named =
-                keys.iter().map(|key| Ok(Tagged::Key(alias::find(tx, caller, key)?.id))).collect::<Result<_, Abort<_>>>()?;
+            let named = keys.iter().map(|key| Ok(Tagged::Key(find(tx, caller, key)?.id))).collect::<Result<_, Abort<_>>>()?;
             let among = if keys.is_empty() { None } else { Some(named) };
             let query = Query { account: &caller.account, kind: ResourceType::Key, among, filters, after };
             tags::page(tx, &query, name)
@@ -72,10 +72,4 @@ fn name(_: &mut Tx<'_>, on: Tagged) -> Result<Option<String>, Abort<Error>> {
         Tagged::Key(id) => Ok(Some(id.to_string())),
         Tagged::Secret(_) => Ok(None),
     }
-}
-
-/// Refuses aliases, for operations that take no alias.
-pub(super) fn no_alias(keys: &[&KeyRef]) -> Result<(), Error> {
-    let is_alias = |key: &&KeyRef| matches!(key.name, KeyName::Alias(_));
-    if keys.iter().any(is_alias) { Err(Error::AliasNotAllowed) } else { Ok(()) }
 }

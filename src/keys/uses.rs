@@ -1,23 +1,21 @@
-//! How often a key version has encrypted, over all nodes.
+//! Uses of key versions that this node has reserved and not used yet.
 //!
-//! Owns: the reservation of uses and their limits. Must not know: what is encrypted. Called by: keys::{data_key, …}, through
-//! [`Keys::reserve`], the only way from an admitted key to the version that encrypts.
+//! Owns: the limits, and blocks of uses in memory. Must not know: the database, what is encrypted. Called by: keys::reserve.
 //!
 //! Suite 1 draws a random 96-bit IV for each encryption, which bounds the encryptions under one key version (NIST SP 800-38D:
 //! 2^32). A node reserves uses in blocks, in the database, before it uses them: a crash wastes the rest of a block, nothing is ever
 //! counted too low. In the common case a use costs one atomic subtraction.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::base::ids::{KeyId, KeyVersionId};
-use crate::error::Error;
-use crate::keys::{AdmittedKey, Keys, rotation};
-use crate::store::{Abort, KeyVersionRow, Tx};
+use parking_lot::{Mutex, RwLock};
 
-/// Uses reserved at once.
-const BLOCK: i64 = 65_536;
+use crate::base::ids::KeyVersionId;
+
+/// Uses reserved at once, at most.
+const MAX_BLOCK: i64 = 65_536;
 
 /// How often one key version may encrypt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,32 +31,19 @@ impl UseLimits {
     pub const HIGHEST: Self = Self { rotate: 1 << 30, stop: 1 << 31 };
 
     /// From here on the log warns: a quarter of the way to rotation, 2^28 at the highest limits.
-    fn warn(self) -> i64 {
+    pub(super) fn warn(self) -> i64 {
         self.rotate / 4
     }
 
     /// A block that is small against the limits.
-    fn block(self) -> i64 {
-        (self.rotate / 16).clamp(1, BLOCK)
+    pub(super) fn block(self) -> i64 {
+        (self.rotate / 16).clamp(1, MAX_BLOCK)
     }
 }
 
 impl Default for UseLimits {
     fn default() -> Self {
         Self::HIGHEST
-    }
-}
-
-/// Proof that one encryption under a key's primary version is counted. Whoever encrypts takes it by value.
-#[derive(Debug)]
-pub struct CountedUse {
-    version: KeyVersionId,
-}
-
-impl CountedUse {
-    /// The version that encrypts.
-    pub fn version(&self) -> &KeyVersionId {
-        &self.version
     }
 }
 
@@ -97,71 +82,39 @@ impl Uses {
         Self { limits, blocks: RwLock::default(), uses: AtomicU64::new(0), highest: AtomicI64::new(0) }
     }
 
+    pub(super) fn limits(&self) -> UseLimits {
+        self.limits
+    }
+
+    /// Takes one use of a version. `fetch` reserves the next block where this one is used up, and answers how many uses it has.
+    pub(super) fn take<E>(&self, version: &KeyVersionId, fetch: impl Fn() -> Result<i64, E>) -> Result<(), E> {
+        let block = self.block(version);
+        while !block.take() {
+            let _refilling = block.refill.lock();
+            if block.left.load(Ordering::Relaxed) == 0 {
+                block.left.store(fetch()?, Ordering::Relaxed);
+            }
+        }
+        self.uses.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Remembers that so many uses of one version are reserved.
+    pub(super) fn reserved(&self, uses: i64) {
+        self.highest.fetch_max(uses, Ordering::Relaxed);
+    }
+
+    pub(super) fn figures(&self) -> UseFigures {
+        UseFigures {
+            uses: self.uses.load(Ordering::Relaxed),
+            highest: u64::try_from(self.highest.load(Ordering::Relaxed)).unwrap_or_default(),
+        }
+    }
+
     fn block(&self, version: &KeyVersionId) -> Arc<Block> {
-        if let Some(block) = self.blocks.read().unwrap_or_else(PoisonError::into_inner).get(version) {
+        if let Some(block) = self.blocks.read().get(version) {
             return Arc::clone(block);
         }
-        Arc::clone(self.blocks.write().unwrap_or_else(PoisonError::into_inner).entry(*version).or_default())
-    }
-}
-
-impl Keys {
-    /// Counts one encryption under the key's primary version.
-    ///
-    /// # Errors
-    /// [`Error::KeyUsesExhausted`] when the version has encrypted as often as it may; [`Error::Unavailable`] when the database is
-    /// away and this node's block is used up.
-    pub fn reserve(&self, key: &AdmittedKey) -> Result<CountedUse, Error> {
-        let version = *key.primary();
-        let block = self.uses.block(&version);
-        while !block.take() {
-            let _refilling = block.refill.lock().unwrap_or_else(PoisonError::into_inner);
-            if block.left.load(Ordering::Relaxed) == 0 {
-                block.left.store(self.reserve_block(key.key(), &version)?, Ordering::Relaxed);
-            }
-        }
-        self.uses.uses.fetch_add(1, Ordering::Relaxed);
-        Ok(CountedUse { version })
-    }
-
-    /// The figures now.
-    pub fn use_figures(&self) -> UseFigures {
-        UseFigures {
-            uses: self.uses.uses.load(Ordering::Relaxed),
-            highest: u64::try_from(self.uses.highest.load(Ordering::Relaxed)).unwrap_or_default(),
-        }
-    }
-
-    /// Reserves the next block; how many uses it has.
-    fn reserve_block(&self, key: &KeyId, version: &KeyVersionId) -> Result<i64, Error> {
-        let limits = self.uses.limits;
-        let (before, after) = self.store.write("key_uses_reserve", |tx| {
-            let row = tx.key_version_by_id(version)?.ok_or(Abort::App(Error::KeyNotFound))?;
-            let uses = row.uses + limits.block().min(limits.stop - row.uses);
-            if uses <= row.uses {
-                return Err(Abort::App(Error::KeyUsesExhausted));
-            }
-            if uses >= limits.rotate {
-                self.make_rotation_due(tx, key, version)?;
-            }
-            tx.key_version_update(&row, &KeyVersionRow { uses, ..row.clone() })?;
-            Ok::<_, Abort<Error>>((row.uses, uses))
-        })?;
-        self.uses.highest.fetch_max(after, Ordering::Relaxed);
-        for (limit, what) in [(limits.warn(), "watch it"), (limits.rotate, "it needs a new version")] {
-            if (before..after).contains(&(limit - 1)) {
-                log::warn!("version {version} of key {key} has encrypted {limit} times: {what}");
-            }
-        }
-        Ok(after - before)
-    }
-
-    /// Lets the next round of jobs rotate a key whose primary version has encrypted often.
-    fn make_rotation_due(&self, tx: &mut Tx<'_>, key: &KeyId, version: &KeyVersionId) -> Result<(), Abort<Error>> {
-        let key = tx.key_by_id(key)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        if key.primary_version == *version && rotation::rotates(&key).is_ok() {
-            rotation::due_now(tx, &key.id, self.clock.now())?;
-        }
-        Ok(())
+        Arc::clone(self.blocks.write().entry(*version).or_default())
     }
 }

@@ -1,6 +1,6 @@
 //! Versions of a key: the primary one encrypts, older ones only decrypt.
 //!
-//! Owns: the steps that make a version, over database and token. Must not know: HTTP, when versions are due (`rotation`).
+//! Owns: the steps that make a version, over database and token. Must not know: HTTP, when versions are due (`schedule`).
 //! Called by: api, rotation, jobs.
 //! Source of the rules: the page of CreateKeyVersion.
 //!
@@ -15,14 +15,16 @@ use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::{KeyState, Origin};
 use crate::errand::{Author, each};
 use crate::error::Error;
-use crate::keys::asymmetric::lost;
-use crate::keys::lifecycle::{STALE_MS, replace};
-use crate::keys::{Keys, admit, alias, rotation};
+use crate::keys::find::find_by_id;
+use crate::keys::rows::{STALE_MS, replace, version_row};
+use crate::keys::schedule::schedule;
+use crate::keys::token_failure::token_failure;
+use crate::keys::{Keys, admit};
 use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tx};
 use crate::token::{Material, ObjectKind};
 
 /// Versions of one key at most (CreateKeyVersion).
-pub(super) const MOST: i64 = 50;
+pub(super) const MAX_VERSIONS: i64 = 50;
 
 /// Days from one version to the next at least, when a caller asks for it (CreateKeyVersion).
 const LEAST_AGE_DAYS: u32 = 7;
@@ -45,10 +47,10 @@ impl Keys {
     pub fn version_create(&self, caller: &Caller, key: &KeyRef) -> Result<KeyVersionRow, Error> {
         let now = self.clock.now();
         let (key, version) = self.store.write("key_version_begin", |tx| {
-            let key = alias::find_by_id(tx, caller, key)?;
+            let key = find_by_id(tx, caller, key)?;
             admit::usable(key.state_at(now)).map_err(Abort::App)?;
             has_versions(&key).map_err(Abort::App)?;
-            if tx.key_version_count(&key.id)? >= MOST {
+            if tx.key_version_count(&key.id)? >= MAX_VERSIONS {
                 return Err(Abort::App(Error::LimitExceeded));
             }
             let versions = tx.key_versions_of(&key.id)?;
@@ -70,7 +72,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::KeyVersionNotFound`], [`Error::AliasNotAllowed`].
     pub fn version(&self, caller: &Caller, key: &KeyRef, version: &str) -> Result<KeyVersionRow, Error> {
         self.store.read("key_version", |tx| {
-            let key = alias::find_by_id(tx, caller, key)?;
+            let key = find_by_id(tx, caller, key)?;
             let missing = || Abort::App(Error::KeyVersionNotFound);
             let id: KeyVersionId = version.parse().map_err(|_| missing())?;
             tx.key_version_by_id(&id)?.filter(|v| v.key_id == key.id && v.ready).ok_or_else(missing)
@@ -83,7 +85,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`].
     pub fn versions(&self, caller: &Caller, key: &KeyRef, offset: i64, limit: i64) -> Result<VersionPage, Error> {
         self.store.read("key_versions_page", |tx| {
-            let key = alias::find_by_id(tx, caller, key)?;
+            let key = find_by_id(tx, caller, key)?;
             let total = tx.key_version_count(&key.id)?;
             Ok(VersionPage { versions: tx.key_versions_page(&key.id, offset, limit)?, total })
         })
@@ -99,7 +101,7 @@ impl Keys {
         reach(Step::KeyBegun);
         let made = Material::of(key.spec, key.usage)
             .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
-            .map_err(lost)
+            .map_err(token_failure)
             .and_then(|()| {
                 reach(Step::KeyOnToken);
                 author.commit(&self.store, "key_version_ready", |tx| ready(tx, key, version))
@@ -163,20 +165,9 @@ fn has_versions(key: &KeyRow) -> Result<(), Error> {
 
 /// Inserts the row of a version that is about to be made.
 pub(super) fn begin(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<KeyVersionRow, StoreError> {
-    let version = row(key, KeyVersionId::new(), now);
+    let version = version_row(key, KeyVersionId::new(), now);
     tx.key_version_insert(&version)?;
     Ok(version)
-}
-
-/// The row of a version in the making.
-pub(super) fn row(key: &KeyRow, id: KeyVersionId, now: Timestamp) -> KeyVersionRow {
-    KeyVersionRow { id, key_id: key.id, created_at: now, ready: false, uses: 0 }
-}
-
-/// The version that encrypts.
-pub(super) fn primary(tx: &mut Tx<'_>, key: &KeyRow) -> Result<KeyVersionRow, Abort<Error>> {
-    let missing = || Error::Integrity(format!("the primary version of key {} has no row", key.id));
-    tx.key_version_by_id(&key.primary_version)?.ok_or_else(|| Abort::App(missing()))
 }
 
 /// Marks a version as ready, unless it was given up.
@@ -196,7 +187,7 @@ fn ready(tx: &mut Tx<'_>, key: &KeyRow, version: &KeyVersionRow) -> Result<KeyVe
     let ready = mark_ready(tx, version)?;
     replace(tx, &key, KeyRow { primary_version: version.id, ..key.clone() })?;
     let interval_s = tx.key_rotation(&key.id)?.and_then(|r| r.interval_s);
-    rotation::schedule(tx, &key.id, interval_s, version.created_at)?;
+    schedule(tx, &key.id, interval_s, version.created_at)?;
     Ok(ready)
 }
 

@@ -32,7 +32,7 @@ use crate::auth::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Alias, KeyId, KeyVersionId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::keys::Described;
+use crate::keys::KeyDescription;
 use crate::store::{AliasRow, KeyVersionRow};
 
 /// Who made the keys that the service made for itself (KeyMetadata, Creator).
@@ -77,8 +77,8 @@ pub struct KeyMetadata {
 
 impl KeyMetadata {
     /// As CreateKey answers it: without what only DescribeKey tells.
-    fn new(caller: &Caller, described: Described) -> Self {
-        let Described { key, rotated_at, rotation } = described;
+    fn new(caller: &Caller, described: KeyDescription) -> Self {
+        let KeyDescription { key, rotated_at, rotation } = described;
         let rotation = rotation.and_then(|r| r.interval_s.map(|seconds| (seconds, r.due_at)));
         let automatic_rotation = match (rotation, key.state_at(caller.received_at)) {
             (None, _) => "Disabled",
@@ -110,7 +110,7 @@ impl KeyMetadata {
     }
 
     /// As DescribeKey answers it.
-    fn with_protection(caller: &Caller, described: Described) -> Self {
+    fn with_protection(caller: &Caller, described: KeyDescription) -> Self {
         let (on, reason) = (described.key.deletion_protection, described.key.deletion_protection_description.clone());
         Self {
             deletion_protection: Some(if on { "Enabled" } else { "Disabled" }),

@@ -16,11 +16,9 @@ use crate::base::words::{KeyState, MaterialState};
 use crate::errand::{Order, each};
 use crate::error::Error;
 use crate::keys::Keys;
+use crate::keys::rows::STALE_MS;
 use crate::store::{Abort, ImportParametersRow, KeyMaterialRow, KeyRow, Tx};
 use crate::token::{CheckValue, Incoming, TokenError};
-
-/// After this long on its way, ms, material has nobody any more who brings or takes it.
-const STALE_MS: i64 = 60_000;
 
 /// What is to be done with material that was found good.
 enum Next {

@@ -21,7 +21,8 @@ use crate::auth::Caller;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
-use crate::keys::{Described, Keys, NewKey, alias, lifecycle};
+use crate::keys::find::find_by_id;
+use crate::keys::{KeyDescription, Keys, NewKey, create};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
 
 impl Keys {
@@ -29,21 +30,21 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::Unavailable`].
-    pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<Described, Error> {
-        let (key, version) = lifecycle::rows(&caller.account, new, false, self.clock.now());
+    pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<KeyDescription, Error> {
+        let (key, version) = create::new_rows(&caller.account, new, false, self.clock.now());
         let key = KeyRow { state: KeyState::PendingImport, ..key };
         // It is never in the making: what becomes of its material is told by rows of their own.
         let version = KeyVersionRow { ready: true, ..version };
         caller.commit(&self.store, "key_external", |tx| {
             self.check_quota(tx, &key.account_id)?;
-            lifecycle::begin(tx, &key, &version)?;
-            lifecycle::furnish(tx, key.clone(), new)
+            create::begin(tx, &key, &version)?;
+            create::attach_tags_and_policy(tx, key.clone(), new)
         })
     }
 }
 
 /// The key that a caller imports to.
 fn external(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
-    let key = alias::find_by_id(tx, caller, key)?;
+    let key = find_by_id(tx, caller, key)?;
     if key.origin == Origin::External { Ok(key) } else { Err(Abort::App(Error::OriginNotSupported)) }
 }

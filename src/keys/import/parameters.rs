@@ -20,7 +20,7 @@ use crate::base::words::ImportAlgorithm;
 use crate::errand::each;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::keys::lifecycle::STALE_MS;
+use crate::keys::rows::STALE_MS;
 use crate::store::{Abort, ImportParametersRow, KeyRow};
 
 /// How long parameters are valid (GetParametersForImport: 24 hours), ms.

@@ -170,8 +170,8 @@ fn half_made_keys_and_versions_are_cleared_away() {
         // What a kill leaves behind at each step: rows alone, rows and object; for a new key and for a new version.
         let mut left = Vec::new();
         for on_token in [false, true] {
-            let (key, version) = lifecycle::rows(&bench.account, &plain(), false, bench.now());
-            bench.write(|tx| lifecycle::begin(tx, &key, &version));
+            let (key, version) = create::new_rows(&bench.account, &plain(), false, bench.now());
+            bench.write(|tx| create::begin(tx, &key, &version));
             let half = bench.make();
             let next = bench.write(|tx| versions::begin(tx, &half, bench.now()));
             if on_token {
@@ -189,7 +189,7 @@ fn half_made_keys_and_versions_are_cleared_away() {
             let busy = bench.keys.version_create(&bench.caller(), &by_id(half));
             assert!(matches!(busy, Err(Error::Unavailable(_))), "{busy:?}");
         }
-        bench.pass(lifecycle::STALE_MS + 1);
+        bench.pass(rows::STALE_MS + 1);
         bench.keys.creations_sweep().expect("a sweep");
         for (key, version, half, next) in &left {
             assert_eq!(bench.row(&key.id), None);
@@ -208,7 +208,7 @@ fn who_was_taken_for_dead_makes_nothing() {
         let bench = Bench::sqlite(home);
         let key = bench.make();
         let version = bench.write(|tx| versions::begin(tx, &key, bench.now()));
-        bench.pass(lifecycle::STALE_MS + 1);
+        bench.pass(rows::STALE_MS + 1);
         // The sweep takes the row over while its maker, which only was slow, is about to make it ready.
         bench.keys.creations_sweep().expect("a sweep");
         let caller = bench.caller();

@@ -169,7 +169,7 @@ impl Model<'_> {
         let key = &mut self.keys[index];
         let made = self.bench.keys.version_create(&self.bench.caller(), &by_id(&key.row));
         let expected = key.usable().and_then(|()| match () {
-            () if key.versions.len() as i64 >= versions::MOST => Err(Error::LimitExceeded),
+            () if key.versions.len() as i64 >= versions::MAX_VERSIONS => Err(Error::LimitExceeded),
             () if now < key.last() + 7 * DAY_MS => Err(Error::KeyVersionTooSoon),
             () => Ok(()),
         });

@@ -49,8 +49,8 @@ fn a_key_has_fifty_versions_at_most() {
         let bench = Bench::sqlite(home);
         let key = bench.make();
         bench.write(|tx| {
-            for _ in 1..versions::MOST {
-                let row = versions::row(&key, KeyVersionId::new(), bench.now());
+            for _ in 1..versions::MAX_VERSIONS {
+                let row = rows::version_row(&key, KeyVersionId::new(), bench.now());
                 tx.key_version_insert(&KeyVersionRow { ready: true, ..row })?;
             }
             tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(WEEK_S), due_at: bench.now() })

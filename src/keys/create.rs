@@ -1,0 +1,145 @@
+//! Making a master key.
+//!
+//! Owns: the steps over database and token, the quota. Must not know: HTTP. Called by: api, keys::{default_key, import}.
+//!
+//! Row first (`Creating`, with its version's id) → object on the token under CKA_ID = that id, proved there → `Enabled`.
+//! A kill at any point leaves rows that nobody sees; [`Keys::version_fail`] destroys what there is on the token, then the rows.
+
+use crate::auth::Caller;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::{AccountId, KeyId, KeyVersionId};
+use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::errand::Author;
+use crate::error::Error;
+use crate::keys::describe::{KeyDescription, describe};
+use crate::keys::token_failure::token_failure;
+use crate::keys::{Keys, rows, schedule, versions};
+use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
+use crate::token::{Material, ObjectKind};
+
+/// What a key is to be.
+pub struct NewKey {
+    /// Its material.
+    pub spec: KeySpec,
+    /// Its use.
+    pub usage: KeyUsage,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// The level asked for.
+    pub protection: ProtectionLevel,
+    /// For people.
+    pub description: String,
+    /// Seconds between two versions; none without automatic rotation.
+    pub rotation_s: Option<i64>,
+    /// Key and value of each tag.
+    pub tags: Vec<(String, String)>,
+    /// A policy of its own, checked.
+    pub policy: Option<String>,
+}
+
+impl Keys {
+    /// Makes a key for a caller.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`], [`Error::Unavailable`].
+    pub fn create(&self, caller: &Caller, new: &NewKey) -> Result<KeyDescription, Error> {
+        if new.origin == Origin::External {
+            return self.create_external(caller, new);
+        }
+        let (key, version) = new_rows(&caller.account, new, false, self.clock.now());
+        self.store.write("key_begin", |tx| {
+            self.check_quota(tx, &key.account_id)?;
+            Ok::<_, Abort<Error>>(begin(tx, &key, &version)?)
+        })?;
+        self.finish(&key, &version, new, Author::Caller(caller))
+    }
+
+    /// Makes what `begin` has inserted rows for; the last step is the effect of `author`.
+    pub(super) fn finish(
+        &self,
+        key: &KeyRow,
+        version: &KeyVersionRow,
+        new: &NewKey,
+        author: Author<'_>,
+    ) -> Result<KeyDescription, Error> {
+        reach(Step::KeyBegun);
+        let made = Material::of(new.spec, new.usage)
+            .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
+            .map_err(token_failure)
+            .and_then(|()| {
+                reach(Step::KeyOnToken);
+                author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
+            });
+        if made.is_err()
+            && let Err(left) = self.version_fail(version)
+        {
+            log::warn!("key {} stays in Creating until the next sweep: {left:?}", key.id);
+        }
+        made
+    }
+
+    pub(super) fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
+        match self.limits.keys {
+            Some(most) if tx.key_count(account, &[])? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
+            _ => Ok(()),
+        }
+    }
+
+    fn enable_new(
+        &self,
+        tx: &mut Tx<'_>,
+        key: &KeyRow,
+        version: &KeyVersionRow,
+        new: &NewKey,
+    ) -> Result<KeyDescription, Abort<Error>> {
+        if !key.service {
+            self.check_quota(tx, &key.account_id)?;
+        }
+        versions::mark_ready(tx, version)?;
+        let enabled = KeyRow { state: KeyState::Enabled, ..key.clone() };
+        rows::replace(tx, key, enabled.clone())?;
+        schedule::schedule(tx, &key.id, new.rotation_s, version.created_at)?;
+        attach_tags_and_policy(tx, enabled, new)
+    }
+}
+
+/// Inserts the rows of a key that is about to be made.
+pub(super) fn begin(tx: &mut Tx<'_>, key: &KeyRow, version: &KeyVersionRow) -> Result<(), StoreError> {
+    tx.key_insert(key)?;
+    tx.key_version_insert(version)
+}
+
+/// The rows of a new key.
+pub(super) fn new_rows(account: &AccountId, new: &NewKey, service: bool, now: Timestamp) -> (KeyRow, KeyVersionRow) {
+    let key = KeyRow {
+        id: KeyId::new(),
+        account_id: account.clone(),
+        spec: new.spec,
+        usage: new.usage,
+        origin: new.origin,
+        protection: new.protection,
+        state: KeyState::Creating,
+        service,
+        description: new.description.clone(),
+        primary_version: KeyVersionId::new(),
+        created_at: now,
+        delete_at: None,
+        material_expires_at: None,
+        deletion_protection: false,
+        deletion_protection_description: String::new(),
+    };
+    let version = rows::version_row(&key, key.primary_version, now);
+    (key, version)
+}
+
+/// The last step of a new key: its tags and policy.
+pub(super) fn attach_tags_and_policy(tx: &mut Tx<'_>, key: KeyRow, new: &NewKey) -> Result<KeyDescription, Abort<Error>> {
+    for (tag_key, tag_value) in &new.tags {
+        tx.tag_put(&key.account_id, Tagged::Key(key.id), tag_key, tag_value)?;
+    }
+    if let Some(document) = &new.policy {
+        tx.resource_policy_put(&ResourcePolicyRow { document: document.clone(), ..rows::policy_row(&key) })?;
+    }
+    describe(tx, key)
+}
