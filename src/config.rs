@@ -20,6 +20,7 @@ pub use rotation::{Instance, Rotation};
 
 use crate::base::ids::Region;
 use crate::base::secret::Pin;
+use crate::logging;
 use crate::process::LockMemory;
 
 /// Everything that can be set.
@@ -49,6 +50,9 @@ pub struct Config {
     /// The servers whose accounts are rotated.
     #[serde(default)]
     pub rotation: Rotation,
+    /// The log on standard error.
+    #[serde(default)]
+    pub log: logging::Options,
 }
 
 /// `[server]`

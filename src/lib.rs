@@ -17,7 +17,7 @@
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
 //! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
-//! | [`process`] | core dumps, locked memory, open files |
+//! | [`process`], [`logging`] | core dumps, locked memory, open files; where the log's lines go |
 //! | [`config`], [`app`] | what can be set; the only place that builds things |
 //! | [`cli`], [`admin`] | the command line; the commands |
 pub mod admin;
@@ -34,6 +34,7 @@ pub mod error;
 pub mod http;
 pub mod jobs;
 pub mod keys;
+pub mod logging;
 pub mod metrics;
 pub mod process;
 pub mod secrets;

@@ -2,12 +2,11 @@
 
 use std::alloc::System;
 
-use bulla::admin::{self, dev};
-use bulla::app::{Failure, Server, context};
-use bulla::cli::{Cli, Command};
-use bulla::config::Config;
+use bulla::admin;
+use bulla::base::failure::{Failure, context};
+use bulla::cli::{self, Cli, Words};
+use bulla::logging::{self, Form};
 use bulla::process;
-use clap::Parser;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Memory is wiped when it is given back, whoever used it: libraries hold secrets in buffers of their own.
@@ -15,12 +14,15 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() {
-    let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_timestamp_millis().init();
-    let status = match run(cli.command) {
+    let (json, result) = match cli::parse(std::env::args_os()) {
+        Words::Command(cli) => (cli.json, run(*cli)),
+        Words::Page(page) => (false, admin::print_line(page.trim_end())),
+        Words::Wrong { failure, json } => (json, Err(failure)),
+    };
+    let status = match result {
         Ok(()) => 0,
         Err(failure) => {
-            log::error!("{failure}");
+            admin::print_failure(&failure, json);
             failure.class as i32
         }
     };
@@ -29,18 +31,12 @@ fn main() {
     signal_hook::low_level::exit(status)
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(cli: Cli) -> Result<(), Failure> {
+    // A server logs as it is configured once it has read its configuration.
+    logging::set(match cli.command.serves() {
+        true => logging::Options::default(),
+        false => logging::Options { level: log::LevelFilter::Warn, format: Form::Brief },
+    });
     process::forbid_dumps().map_err(context("core dumps"))?;
-    if let Some(folder) = command.data_folder() {
-        dev::enter(folder)?;
-    }
-    match command {
-        Command::Dev(dev) => dev::run(dev),
-        Command::Serve { config } => {
-            let server = Server::open(&Config::load(&config)?)?;
-            log::info!("serving on {}", server.address()?);
-            server.run()
-        }
-        other => admin::run(other),
-    }
+    admin::run(cli)
 }

@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base",      &[]),
     ("envelope",  &["base"]),
     ("process",   &[]),
-    ("config",    &["base", "process"]),
+    ("logging",   &[]),
+    ("config",    &["base", "process", "logging"]),
     ("metrics",   &["base"]),
     ("audit",     &["base"]),
     ("token",     &["base"]),
@@ -32,8 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("app",       &["base", "error", "envelope", "process", "config", "metrics", "audit", "token", "servers",
                     "store", "wire", "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["base"]),
-    ("admin",     &["base", "error", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets", "app", "cli"]),
-    ("main",      &["process", "config", "app", "cli", "admin"]),
+    ("admin",     &["base", "error", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets", "app", "cli", "logging"]),
+    ("main",      &["base", "process", "logging", "cli", "admin"]),
 ];
 
 /// Libraries that only one part of the program may know, so that it can be replaced there.
@@ -48,7 +49,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_server", &["http", "app"]),
     ("tokio_rustls", &["http"]),
     ("figment", &["config"]),
-    ("clap", &["cli", "main"]),
+    ("clap", &["cli"]),
     ("p12_keystore", &["auth"]),
     ("rcgen", &["auth"]),
 ];

@@ -38,7 +38,7 @@ pub fn issue(session: &Session, account: &AccountId, user: Option<UserId>) -> Re
 /// What is shown of a new access key, once.
 pub fn shown_once(key: &AccessKeyRow, secret: &AccessKeySecret) -> Row {
     let secret = String::from_utf8_lossy(secret.expose()).into_owned();
-    Output::row([("AccessKeyId", key.id.to_string()), ("AccessKeySecret", secret)])
+    Output::row([("AccessKeyId", key.id.to_string().into()), ("AccessKeySecret", secret.into())])
 }
 
 fn create(session: &Session, account: &AccountId, user: Option<&UserName>) -> Result<Output, Failure> {
@@ -69,13 +69,13 @@ fn owner(tx: &mut Tx<'_>, account: &AccountId, user: Option<&UserName>) -> Resul
 
 fn find(tx: &mut Tx<'_>, account: &AccountId, id: &AccessKeyId) -> Result<AccessKeyRow, Abort<Failure>> {
     let found = tx.access_key_by_id(id)?.filter(|k| k.account_id == *account);
-    present(found, "access key", id)
+    present(found, "access key", id, "bulla access-key list")
 }
 
 fn row(key: &AccessKeyRow) -> Row {
     Output::row([
-        ("AccessKeyId", key.id.to_string()),
-        ("Enabled", key.enabled.to_string()),
-        ("CreateTime", key.created_at.to_string()),
+        ("AccessKeyId", key.id.to_string().into()),
+        ("Enabled", key.enabled.into()),
+        ("CreateTime", key.created_at.to_string().into()),
     ])
 }

@@ -26,7 +26,7 @@ pub fn find(tx: &mut Tx<'_>, name: &str) -> Result<AccountRow, Abort<Failure>> {
         return Ok(found);
     }
     let found = tx.account_by_name(name)?;
-    present(found, "account", name)
+    present(found, "account", name, "bulla account list")
 }
 
 /// Makes an account with a root access key. The access key's secret is in the output, and nowhere else.
@@ -69,9 +69,9 @@ fn delete(session: &Session, name: &str) -> Result<Output, Failure> {
 
 fn row(account: &AccountRow) -> Row {
     Output::row([
-        ("AccountId", account.id.to_string()),
-        ("Name", account.name.clone()),
-        ("Enabled", account.enabled.to_string()),
-        ("CreateTime", account.created_at.to_string()),
+        ("AccountId", account.id.to_string().into()),
+        ("Name", account.name.clone().into()),
+        ("Enabled", account.enabled.into()),
+        ("CreateTime", account.created_at.to_string().into()),
     ])
 }

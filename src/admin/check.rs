@@ -34,20 +34,18 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         server.health().map_err(context(format!("rotation.instance {id}")))?;
     }
     Ok(Output::one([
-        ("Deployment", base.deployment.id.to_string()),
-        ("Region", base.deployment.region.to_string()),
+        ("Deployment", base.deployment.id.to_string().into()),
+        ("Region", base.deployment.region.to_string().into()),
         ("Token", "answers, with all system keys".into()),
         ("ObjectsWithoutRow", list(&mismatch.without_row)),
         ("VersionsWithoutObject", list(&mismatch.without_object)),
         ("HalfMade", list(&mismatch.half_made)),
         ("Database", "answers, with the schema of this program".into()),
         ("Audit", "folder can be written".into()),
-        ("ManagedServers", format!("{}, which let their administrators in", servers.iter().count())),
+        ("ManagedServers", servers.iter().count().into()),
     ]))
 }
 
-/// `none`, or the ids.
-fn list(ids: &[KeyVersionId]) -> String {
-    let ids: Vec<String> = ids.iter().map(KeyVersionId::to_string).collect();
-    if ids.is_empty() { "none".into() } else { ids.join(" ") }
+fn list(ids: &[KeyVersionId]) -> serde_json::Value {
+    ids.iter().map(KeyVersionId::to_string).collect::<Vec<_>>().into()
 }

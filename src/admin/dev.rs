@@ -42,7 +42,7 @@ pub fn config_file(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Why it does not start.
-pub fn run(dev: cli::Dev) -> Result<(), Failure> {
+pub fn run(dev: cli::Dev, json: bool) -> Result<(), Failure> {
     if !dev.listen.ip().is_loopback() {
         return Err(Failure::new(format!("--listen {}: `bulla dev` serves plain HTTP on loopback only", dev.listen)));
     }
@@ -60,7 +60,7 @@ pub fn run(dev: cli::Dev) -> Result<(), Failure> {
     let endpoint = server.address()?.to_string();
     let announced = std::thread::spawn({
         let folder = folder.clone();
-        move || if dev.json { root.announce_json(&endpoint) } else { root.announce(&endpoint, &folder) }
+        move || if json { root.announce_json(&endpoint) } else { root.announce(&endpoint, &folder) }
     });
     let served = server.run();
     if let Ok(Err(failure)) = announced.join() {

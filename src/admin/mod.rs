@@ -13,6 +13,7 @@ mod first_secret;
 mod init;
 mod output;
 mod policy;
+mod serve;
 mod user;
 
 use std::path::PathBuf;
@@ -20,52 +21,69 @@ use std::path::PathBuf;
 use crate::app::{Base, Failure, context};
 use crate::audit::{Audit as Log, Kind, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
+use crate::base::failure::Class;
 use crate::base::ids::RequestId;
-use crate::cli::{Command, Place, Scope};
+use crate::cli::{Cli, Command, Place, Scope};
 use crate::config::Config;
 use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
 use output::Output;
+pub use output::{line as print_line, print_failure};
 
 /// How long a command waits for another one to end, ms.
 const LOCK_WAIT_MS: u64 = 10_000;
 
-/// Runs a command that is neither `dev` nor `serve`, and prints what it has to say.
+/// Where the configuration is when nobody says.
+const CONFIG_FILE: &str = "/etc/bulla/bulla.toml";
+
+/// Runs a command, and prints what it has to say.
 ///
 /// # Errors
 /// Why it did not do what was asked.
-pub fn run(command: Command) -> Result<(), Failure> {
-    let (output, json) = match command {
-        Command::Init { place, account } => (init::run(&load(&place)?, &account)?, place.json),
-        Command::Check { place } => (check::run(&load(&place)?)?, place.json),
-        Command::Migrate { place } => (migrate(&load(&place)?)?, place.json),
-        Command::Account { place, action } => (account::run(&Session::open(&place)?, action)?, place.json),
-        Command::User { scope, action } => (user::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json),
-        Command::AccessKey { scope, action } => {
-            (access_key::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json)
-        }
-        Command::Policy { scope, action } => (policy::run(&Session::open(&scope.place)?, &scope, action)?, scope.place.json),
-        Command::Audit { action } => return audit::run(action),
-        Command::Dev(_) | Command::Serve { .. } => return Err(Failure::new("not an administration command")),
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    if let Some(folder) = cli.command.data_folder() {
+        dev::enter(folder)?;
+    }
+    let output = match cli.command {
+        Command::Dev(dev) => return dev::run(dev, cli.json),
+        Command::Serve { place } => return serve::run(&load(&place)?),
+        Command::Init { place, account } => init::run(&load(&place)?, &account)?,
+        Command::Check { place } => check::run(&load(&place)?)?,
+        Command::Migrate { place } => migrate(&load(&place)?)?,
+        Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,
+        Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,
+        Command::AccessKey { scope, action } => access_key::run(&Session::open(&scope.place)?, &scope, action)?,
+        Command::Policy { scope, action } => policy::run(&Session::open(&scope.place)?, &scope, action)?,
+        Command::Audit { action } => audit::run(action)?,
     };
-    output.print(json)
+    output.print(cli.json)
 }
 
 /// The configuration file of a place.
 fn config_file(place: &Place) -> Result<PathBuf, Failure> {
-    match (&place.config, &place.data) {
-        (Some(file), _) => Ok(file.clone()),
-        (None, Some(folder)) => Ok(dev::config_file(folder)),
-        (None, None) => Err(Failure::new("name the deployment: --config FILE, or --data DIR of `bulla dev`")),
+    if let Some(file) = &place.config {
+        return Ok(file.clone());
     }
+    if let Some(folder) = &place.data {
+        return Ok(dev::config_file(folder));
+    }
+    if let Some(file) = std::env::var_os("BULLA_CONFIG") {
+        return Ok(file.into());
+    }
+    let usual = PathBuf::from(CONFIG_FILE);
+    if usual.exists() {
+        return Ok(usual);
+    }
+    let failure = Failure::local(format!("no configuration: neither --config nor $BULLA_CONFIG, and no {CONFIG_FILE}"));
+    Err(failure.hint("name the deployment: --config FILE, or --data DIR of `bulla dev`"))
 }
 
 fn load(place: &Place) -> Result<Config, Failure> {
-    Ok(Config::load(&config_file(place)?)?)
+    Config::load(&config_file(place)?).map_err(|e| Failure::local(e.to_string()))
 }
 
 fn migrate(config: &Config) -> Result<Output, Failure> {
     let applied = migrate::run(&config.database.location()?).map_err(context("database"))?;
-    Ok(Output::List(applied.into_iter().map(|name| Output::row([("Migration", name)])).collect()))
+    Ok(Output::List(applied.into_iter().map(|name| Output::row([("Migration", name.into())])).collect()))
 }
 
 /// A command's hold on a deployment.
@@ -117,21 +135,26 @@ impl Session {
                 let mut all = tx.accounts()?;
                 match (all.pop(), all.is_empty()) {
                     (Some(only), true) => Ok(only),
-                    _ => Err(refuse("there are several accounts; name one with --account")),
+                    _ => Err(Abort::App(
+                        Failure::new("there are several accounts")
+                            .class(Class::Usage)
+                            .hint("name one with --account ID or NAME"),
+                    )),
                 }
             }
         })
     }
 }
 
-/// Leaves a transaction with a reason for the administrator.
+/// Leaves a transaction because of the state that things are in.
 fn refuse(reason: impl Into<String>) -> Abort<Failure> {
-    Abort::App(Failure::new(reason))
+    Abort::App(Failure::conflict(reason))
 }
 
-/// The value, or the refusal that there is none.
-fn present<T>(value: Option<T>, what: &str, name: impl std::fmt::Display) -> Result<T, Abort<Failure>> {
-    value.ok_or_else(|| refuse(format!("no {what} {name}")))
+/// The value, or the refusal that there is none; `list` is the command that shows what there is.
+fn present<T>(value: Option<T>, what: &str, name: impl std::fmt::Display, list: &str) -> Result<T, Abort<Failure>> {
+    let missing = || Failure::not_found(format!("no {what} \"{name}\"")).hint(format!("`{list}` shows what there is"));
+    value.ok_or_else(|| Abort::App(missing()))
 }
 
 /// Success, or the refusal that the name is taken.

@@ -1,13 +1,16 @@
-//! What a command prints: rows of named texts, for people or as JSON.
+//! What a command prints: rows of named values, for people or as JSON; and why one did not do what was asked.
 //!
-//! Owns: both forms. Called by: the commands.
+//! Owns: both forms. Called by: the commands, main.
 
 use std::io::Write;
 
-use crate::app::Failure;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
 
-/// Names and texts in order.
-pub type Row = Vec<(&'static str, String)>;
+use crate::base::failure::Failure;
+
+/// Names and values in order. A value is null where there is none, and has its own type: people see texts, programs don't.
+pub type Row = Vec<(&'static str, Value)>;
 
 /// The result of a command.
 pub enum Output {
@@ -15,16 +18,31 @@ pub enum Output {
     One(Row),
     /// Many of a kind.
     List(Vec<Row>),
+    /// A document of its own form: to people, what it is for them; to programs, one text under this name.
+    Text(&'static str, String),
+}
+
+/// A row whose members keep their order.
+struct Object<'a>(&'a Row);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
 }
 
 impl Output {
     /// A row.
-    pub fn row<const N: usize>(fields: [(&'static str, String); N]) -> Row {
+    pub fn row<const N: usize>(fields: [(&'static str, Value); N]) -> Row {
         fields.into()
     }
 
     /// One thing.
-    pub fn one<const N: usize>(fields: [(&'static str, String); N]) -> Self {
+    pub fn one<const N: usize>(fields: [(&'static str, Value); N]) -> Self {
         Output::One(fields.into())
     }
 
@@ -33,43 +51,76 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn print(&self, json: bool) -> Result<(), Failure> {
-        let text = if json { self.json() } else { self.text() };
+        let text = if json { self.json()? } else { self.text() };
         line(&text)
     }
 
-    fn json(&self) -> String {
-        let object = |row: &Row| -> serde_json::Value {
-            row.iter().map(|(name, text)| ((*name).to_owned(), text.clone().into())).collect::<serde_json::Map<_, _>>().into()
-        };
-        match self {
-            Output::One(row) => object(row).to_string(),
-            Output::List(rows) => serde_json::Value::from(rows.iter().map(object).collect::<Vec<_>>()).to_string(),
-        }
+    /// One line of JSON.
+    ///
+    /// # Errors
+    /// Never for what commands show.
+    pub fn json(&self) -> Result<String, Failure> {
+        Ok(match self {
+            Output::One(row) => serde_json::to_string(&Object(row))?,
+            Output::List(rows) => serde_json::to_string(&rows.iter().map(Object).collect::<Vec<_>>())?,
+            Output::Text(name, text) => serde_json::to_string(&Object(&vec![(*name, text.as_str().into())]))?,
+        })
     }
 
-    fn text(&self) -> String {
+    /// Lines for people.
+    pub fn text(&self) -> String {
         match self {
             Output::One(row) => {
                 let width = row.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-                let lines: Vec<_> = row.iter().map(|(name, text)| format!("{name:<width$}  {text}")).collect();
+                let lines: Vec<_> = row.iter().map(|(name, value)| format!("{name:<width$}  {}", shown(value))).collect();
                 lines.join("\n")
             }
             Output::List(rows) if rows.is_empty() => "none".to_owned(),
             Output::List(rows) => table(rows),
+            Output::Text(_, text) => text.trim_end().to_owned(),
         }
     }
 }
 
+/// A value as people read it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
 fn table(rows: &[Row]) -> String {
-    let head: Row = rows[0].iter().map(|(name, _)| (*name, (*name).to_owned())).collect();
-    let all: Vec<&Row> = std::iter::once(&head).chain(rows).collect();
+    let head: Vec<String> = rows[0].iter().map(|(name, _)| (*name).to_owned()).collect();
+    let body = rows.iter().map(|row| row.iter().map(|(_, value)| shown(value)).collect());
+    let all: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
     let widths: Vec<usize> =
-        (0..head.len()).map(|c| all.iter().map(|row| row[c].1.chars().count()).max().unwrap_or_default()).collect();
-    let line = |row: &&Row| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|((_, text), width)| format!("{text:<width$}")).collect();
+        (0..all[0].len()).map(|c| all.iter().map(|row| row[c].chars().count()).max().unwrap_or_default()).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };
     all.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints to standard error why something was not done, and what to do about it.
+pub fn print_failure(failure: &Failure, json: bool) {
+    let text = if json {
+        let mut row = Output::row([("class", failure.class.name().into()), ("message", failure.reason.as_str().into())]);
+        row.extend(failure.hint.as_deref().map(|hint| ("hint", hint.into())));
+        match serde_json::to_string(&Object(&row)) {
+            Ok(error) => format!("{{\"error\":{error}}}"),
+            Err(error) => error.to_string(),
+        }
+    } else {
+        let hint = failure.hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        format!("error: {}{hint}", failure.reason)
+    };
+    // Nobody is left to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// One line on standard output, at once.
@@ -80,4 +131,25 @@ pub fn line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_types_and_people_get_texts() {
+        let row = Output::row([
+            ("Name", "a".into()),
+            ("Enabled", true.into()),
+            ("Uses", 7.into()),
+            ("Policies", Vec::<String>::new().into()),
+            ("LastUsed", Value::Null),
+        ]);
+        let output = Output::List(vec![row]);
+        let json = r#"[{"Name":"a","Enabled":true,"Uses":7,"Policies":[],"LastUsed":null}]"#;
+        assert_eq!(output.json().expect("JSON"), json);
+        assert_eq!(output.text(), "Name  Enabled  Uses  Policies  LastUsed\na     true     7     none      -");
+        assert_eq!(Output::List(Vec::new()).json().expect("JSON"), "[]");
+    }
 }

@@ -47,7 +47,7 @@ fn delete(session: &Session, account: &AccountId, name: &PolicyName) -> Result<O
             return Err(refuse("the policy is still attached; detach it first"));
         }
         let deleted = tx.policy_delete(account, name)?;
-        present(deleted.then_some(()), "policy", name)?;
+        present(deleted.then_some(()), "policy", name, "bulla policy list")?;
         Ok(Output::One(shown(name.as_str(), "Custom")))
     })
 }
@@ -57,7 +57,7 @@ fn attach(session: &Session, account: &AccountId, name: &PolicyName, user: &User
         let attachment = attachment(tx, account, name, user)?;
         if !attachment.system {
             let row = tx.policy_by_name(account, name)?;
-            present(row, "policy", name)?;
+            present(row, "policy", name, "bulla policy list")?;
         }
         unless_taken(tx.attachment_insert(&attachment), "this attachment")?;
         Ok(Output::One(attached(name, user)))
@@ -68,7 +68,7 @@ fn detach(session: &Session, account: &AccountId, name: &PolicyName, user: &User
     session.change("DetachPolicy", &format!("{name} from {user}"), |tx| {
         let attachment = attachment(tx, account, name, user)?;
         let deleted = tx.attachment_delete(&attachment)?;
-        present(deleted.then_some(()), "attachment of policy", name)?;
+        present(deleted.then_some(()), "attachment of policy", name, "bulla user show USER")?;
         Ok(Output::One(attached(name, user)))
     })
 }
@@ -88,9 +88,9 @@ fn attachment(
 }
 
 fn shown(name: &str, kind: &str) -> Row {
-    Output::row([("PolicyName", name.to_owned()), ("PolicyType", kind.to_owned())])
+    Output::row([("PolicyName", name.into()), ("PolicyType", kind.into())])
 }
 
 fn attached(name: &PolicyName, user: &UserName) -> Row {
-    Output::row([("PolicyName", name.to_string()), ("UserName", user.to_string())])
+    Output::row([("PolicyName", name.to_string().into()), ("UserName", user.to_string().into())])
 }

@@ -22,7 +22,7 @@ pub fn run(session: &Session, scope: &Scope, action: User) -> Result<Output, Fai
 /// A user of an account.
 pub fn find(tx: &mut Tx<'_>, account: &AccountId, name: &UserName) -> Result<UserRow, Abort<Failure>> {
     let found = tx.user_by_name(account, name)?;
-    present(found, "user", name)
+    present(found, "user", name, "bulla user list")
 }
 
 fn create(session: &Session, account: &AccountId, name: UserName) -> Result<Output, Failure> {
@@ -57,8 +57,8 @@ fn delete(session: &Session, account: &AccountId, name: &UserName) -> Result<Out
 
 fn row(user: &UserRow) -> Row {
     Output::row([
-        ("UserName", user.name.to_string()),
-        ("Enabled", user.enabled.to_string()),
-        ("CreateTime", user.created_at.to_string()),
+        ("UserName", user.name.to_string().into()),
+        ("Enabled", user.enabled.into()),
+        ("CreateTime", user.created_at.to_string().into()),
     ])
 }

@@ -1,0 +1,163 @@
+//! The command line.
+//!
+//! Owns: names of commands and their arguments, one file for each group; what is said of a line that is none of ours. No argument is
+//! a secret. Must not know: what the commands do. Used by: main, admin.
+
+mod access_key;
+mod account;
+mod audit;
+mod dev;
+mod policy;
+mod usage;
+mod user;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use access_key::AccessKey;
+pub use account::Account;
+pub use audit::Audit;
+pub use dev::Dev;
+pub use policy::Policy;
+pub use usage::{Words, parse};
+pub use user::User;
+
+use crate::base::ids::UserName;
+
+/// A secret store that speaks the API of Alibaba Cloud KMS, with its master keys in a PKCS#11 token.
+///
+/// Exit codes: 0 done; 1 another reason, or a proof or check that found a fault; 2 the command line is wrong; 3 not found;
+/// 4 not permitted; 5 exists already or in use; 6 token, database or server is away; 7 a file, folder or setting on this host.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    /// Print JSON, reasons of failures included.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which deployment a command is for.
+#[derive(Args, Clone, Default)]
+pub struct Place {
+    /// The configuration file; without it, $BULLA_CONFIG, then /etc/bulla/bulla.toml.
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "data")]
+    pub config: Option<PathBuf>,
+    /// The data folder of `bulla dev`.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+}
+
+/// A deployment and one of its accounts.
+#[derive(Args, Clone)]
+pub struct Scope {
+    /// Which deployment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The account, by id or name; not needed while there is only one.
+    #[arg(long, value_name = "ACCOUNT", global = true)]
+    pub account: Option<String>,
+}
+
+/// The table of commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Try it: a SoftHSM token, a SQLite file and a root access key in a folder, plain HTTP on loopback.
+    Dev(Dev),
+    /// First start on a real token: makes the system keys, the first account and its root access key, shown once.
+    Init {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+        /// Name of the first account.
+        #[arg(long, default_value = "main")]
+        account: UserName,
+    },
+    /// Serve the API.
+    Serve {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say what a start would refuse, and what will be wrong soon, without serving.
+    Check {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Bring the database's schema to this program's version.
+    Migrate {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Accounts (tenants).
+    Account {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+        /// What to do.
+        #[command(subcommand)]
+        action: Account,
+    },
+    /// Users of an account.
+    User {
+        /// Whose.
+        #[command(flatten)]
+        scope: Scope,
+        /// What to do.
+        #[command(subcommand)]
+        action: User,
+    },
+    /// Access keys of users and of the account's root.
+    AccessKey {
+        /// Whose.
+        #[command(flatten)]
+        scope: Scope,
+        /// What to do.
+        #[command(subcommand)]
+        action: AccessKey,
+    },
+    /// Policies, and who has them.
+    Policy {
+        /// Whose.
+        #[command(flatten)]
+        scope: Scope,
+        /// What to do.
+        #[command(subcommand)]
+        action: Policy,
+    },
+    /// The audit log.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        action: Audit,
+    },
+}
+
+impl Command {
+    /// The data folder of `bulla dev` that an administration command is for.
+    pub fn data_folder(&self) -> Option<&std::path::Path> {
+        let place = match self {
+            Command::Init { place, .. }
+            | Command::Serve { place }
+            | Command::Check { place }
+            | Command::Migrate { place }
+            | Command::Account { place, .. }
+            | Command::User { scope: Scope { place, .. }, .. }
+            | Command::AccessKey { scope: Scope { place, .. }, .. }
+            | Command::Policy { scope: Scope { place, .. }, .. }
+            | Command::Audit { action: Audit::PublicKey { place } } => place,
+            Command::Dev(_) | Command::Audit { action: Audit::Verify { .. } } => return None,
+        };
+        place.data.as_deref()
+    }
+
+    /// Whether it goes on until it is stopped, and so logs what happens; the others only say how they ended.
+    pub fn serves(&self) -> bool {
+        matches!(self, Command::Dev(_) | Command::Serve { .. })
+    }
+}

@@ -1,0 +1,119 @@
+//! What a command line means: a command, a page to show, or a reason and a hint.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+use super::Cli;
+use crate::base::failure::{Class, Failure};
+
+/// What a command line says.
+pub enum Words {
+    /// Do this.
+    Command(Box<Cli>),
+    /// Show this page: help, or the version.
+    Page(String),
+    /// Nothing that can be done.
+    Wrong {
+        /// Why.
+        failure: Failure,
+        /// Whether JSON was asked for.
+        json: bool,
+    },
+}
+
+/// Reads the arguments, the program's name first.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Words {
+    let arguments: Vec<OsString> = arguments.collect();
+    let error = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => return Words::Command(Box::new(cli)),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let json = arguments.iter().any(|a| a == "--json");
+            // Help that nobody asked for: a group of commands was named, and none of it.
+            if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                let failure = Failure::new("no command").class(Class::Usage).hint(help_of(&arguments));
+                return Words::Wrong { failure, json };
+            }
+            Words::Page(error.render().to_string())
+        }
+        _ => Words::Wrong { failure: failure(&error, &arguments), json: arguments.iter().any(|a| a == "--json") },
+    }
+}
+
+/// clap's words: `error: REASON`, then what it can suggest, then the usage.
+fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
+    let text = error.render().to_string();
+    let body = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more information").next().unwrap_or(&text);
+    let mut lines = body.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("the command line is wrong");
+    let mut reason = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    let mut tips = Vec::new();
+    for line in lines {
+        match line.strip_prefix("tip: ") {
+            Some(tip) => tips.push(tip.to_owned()),
+            None => {
+                reason.push(' ');
+                reason.push_str(line);
+            }
+        }
+    }
+    if tips.is_empty() || !matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(_))) {
+        tips.push(help_of(arguments));
+    }
+    Failure::new(reason).class(Class::Usage).hint(tips.join("; "))
+}
+
+/// The command whose help tells more.
+fn help_of(arguments: &[OsString]) -> String {
+    let mut command = Cli::command();
+    let mut path = vec![command.get_name().to_owned()];
+    for word in arguments.iter().skip(1).filter_map(|a| a.to_str()) {
+        let Some(below) = command.find_subcommand(word).cloned() else { continue };
+        path.push(word.to_owned());
+        command = below;
+    }
+    format!("`{} --help` says what there is", path.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> (String, String) {
+        match parse(line.split(' ').map(OsString::from)) {
+            Words::Wrong { failure, .. } => {
+                assert_eq!(failure.class, Class::Usage);
+                (failure.reason, failure.hint.unwrap_or_default())
+            }
+            Words::Page(page) => panic!("a page: {page}"),
+            Words::Command(_) => panic!("a command"),
+        }
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reasons_come_with_a_hint() {
+        let (reason, hint) = said("bulla secrte get x");
+        assert_eq!(reason, "unrecognized subcommand 'secrte'");
+        assert!(hint.contains("`bulla --help`"), "{hint}");
+        let (reason, hint) = said("bulla user creat x");
+        assert_eq!(reason, "unrecognized subcommand 'creat'");
+        assert!(hint.contains("'create'") && hint.contains("`bulla user --help`"), "{hint}");
+        let (reason, hint) = said("bulla policy");
+        assert_eq!((reason.as_str(), hint.as_str()), ("no command", "`bulla policy --help` says what there is"));
+    }
+
+    #[test]
+    fn asked_for_help_is_a_page() {
+        assert!(matches!(parse(["bulla", "--help"].map(OsString::from).into_iter()), Words::Page(_)));
+        assert!(matches!(parse(["bulla", "--version"].map(OsString::from).into_iter()), Words::Page(_)));
+    }
+}
