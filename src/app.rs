@@ -375,7 +375,7 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
     });
     Ok(http::Config {
         tls: tls.transpose().map_err(context("server.tls"))?.map(Arc::new),
-        admin_listen: server.admin_listen,
+        admin_listen: server.admin_listen.map(|listen| listen.0),
         threads: server.threads,
         max_concurrent: server.max_concurrent,
         max_connections: server.max_connections,
@@ -386,7 +386,7 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
         answer_timeout: ms(server.answer_timeout_ms),
         stop_timeout: ms(server.stop_timeout_ms),
         trusted_proxies: server.trusted_proxies.clone(),
-        ..http::Config::new(server.listen)
+        ..http::Config::new(server.listen.0)
     })
 }
 

@@ -33,7 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("app",       &["base", "error", "envelope", "process", "config", "metrics", "audit", "token", "servers",
                     "store", "wire", "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["base"]),
-    ("admin",     &["base", "error", "envelope", "config", "audit", "token", "store", "auth", "keys", "secrets", "app", "cli", "logging"]),
+    ("admin",     &["base", "error", "envelope", "logging", "config", "audit", "token", "store", "auth", "keys", "secrets", "api",
+                    "app", "cli"]),
     ("main",      &["base", "process", "logging", "cli", "admin"]),
 ];
 

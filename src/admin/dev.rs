@@ -43,7 +43,7 @@ pub fn config_file(folder: &Path) -> PathBuf {
 /// # Errors
 /// Why it does not start.
 pub fn run(dev: cli::Dev, json: bool) -> Result<(), Failure> {
-    if !dev.listen.ip().is_loopback() {
+    if !dev.listen.is_loopback() {
         return Err(Failure::new(format!("--listen {}: `bulla dev` serves plain HTTP on loopback only", dev.listen)));
     }
     let Some(folder) = dev.data.clone() else {

@@ -4,6 +4,7 @@
 //!
 //! A command's effect is recorded in the log `admin` of the audit folder, durably, before it happens; its result after.
 
+mod access;
 mod access_key;
 mod account;
 mod audit;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,
         Command::AccessKey { scope, action } => access_key::run(&Session::open(&scope.place)?, &scope, action)?,
         Command::Policy { scope, action } => policy::run(&Session::open(&scope.place)?, &scope, action)?,
+        Command::Access { scope, action } => access::run(&Session::open(&scope.place)?, &scope, action)?,
         Command::Audit { action } => audit::run(action)?,
     };
     output.print(cli.json)

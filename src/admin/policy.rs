@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::admin::output::{Output, Row};
-use crate::admin::{Session, present, refuse, unless_taken, user};
-use crate::app::{Failure, context};
+use crate::admin::{Session, present, unless_taken, user};
+use crate::api::table;
+use crate::app::Failure;
 use crate::auth::policy::{self, SYSTEM_POLICIES};
 use crate::base::ids::{AccountId, PolicyName, UserName};
 use crate::cli::{Policy, Scope};
@@ -15,22 +16,89 @@ pub fn run(session: &Session, scope: &Scope, action: Policy) -> Result<Output, F
     let account = session.account(scope)?.id;
     match action {
         Policy::Create { name, document } => create(session, &account, name, &document),
-        Policy::List => list(session, &account),
+        Policy::Show { name } => show(session, &account, &name),
+        Policy::Update { name, document } => update(session, &account, &name, &document),
+        Policy::List { user: None } => list(session, &account),
+        Policy::List { user: Some(user) } => session.read(|tx| {
+            let user = user::find(tx, &account, &user)?;
+            Ok(Output::List(user::policies(tx, &user)?.iter().map(|(name, kind)| shown(name, kind)).collect()))
+        }),
         Policy::Delete { name } => delete(session, &account, &name),
         Policy::Attach { name, user } => attach(session, &account, &name, &user),
         Policy::Detach { name, user } => detach(session, &account, &name, &user),
     }
 }
 
-fn create(session: &Session, account: &AccountId, name: PolicyName, file: &Path) -> Result<Output, Failure> {
+/// The document of a file, and what of it deserves a warning.
+fn read(file: &Path) -> Result<(String, Vec<String>), Failure> {
+    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+    let document = std::fs::read_to_string(file).map_err(|e| Failure::local(named(&e)))?;
+    let hint = "a document is {\"Version\":\"1\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"kms:GetSecretValue\",\
+                \"Resource\":\"acs:kms:*:*:secret/app/*\"}]}";
+    let policy = policy::Policy::parse(&document).map_err(|e| Failure::local(named(&e)).hint(hint))?;
+    let operations: Vec<&str> = table::names().collect();
+    Ok((document, policy.unmatched(&operations)))
+}
+
+fn own(name: &PolicyName) -> Result<(), Failure> {
     if policy::system_policy(name.as_str()).is_some() {
-        return Err(Failure::new(format!("{name} is the name of a system policy")));
+        let failure = Failure::conflict(format!("{name} is a system policy, which is part of the program"));
+        return Err(failure.hint("give yours another name"));
     }
-    let document = std::fs::read_to_string(file).map_err(context(file.display()))?;
-    policy::Policy::parse(&document).map_err(context(file.display()))?;
+    Ok(())
+}
+
+fn create(session: &Session, account: &AccountId, name: PolicyName, file: &Path) -> Result<Output, Failure> {
+    own(&name)?;
+    let (document, warnings) = read(file)?;
     let row = PolicyRow { account_id: account.clone(), name, document, created_at: session.now() };
     session.change("CreatePolicy", row.name.as_str(), |tx| unless_taken(tx.policy_insert(&row), "a policy of this name"))?;
-    Ok(Output::One(shown(row.name.as_str(), "Custom")))
+    Ok(written(&row.name, warnings))
+}
+
+fn update(session: &Session, account: &AccountId, name: &PolicyName, file: &Path) -> Result<Output, Failure> {
+    own(name)?;
+    let (document, warnings) = read(file)?;
+    session.change("UpdatePolicy", name.as_str(), |tx| {
+        let old = tx.policy_by_name(account, name)?;
+        let old = present(old, "policy", name, "bulla policy list")?;
+        let new = PolicyRow { document: document.clone(), ..old.clone() };
+        tx.policy_update(&old, &new)?;
+        Ok(())
+    })?;
+    Ok(written(name, warnings))
+}
+
+fn written(name: &PolicyName, warnings: Vec<String>) -> Output {
+    let mut row = shown(name.as_str(), "Custom");
+    row.push(("Warnings", warnings.into()));
+    Output::One(row)
+}
+
+fn show(session: &Session, account: &AccountId, name: &PolicyName) -> Result<Output, Failure> {
+    session.read(|tx| {
+        let system = SYSTEM_POLICIES.iter().find(|(known, _)| *known == name.as_str());
+        let (kind, document, created) = match system {
+            Some((_, document)) => ("System", (*document).to_owned(), None),
+            None => {
+                let row = tx.policy_by_name(account, name)?;
+                let row = present(row, "policy", name, "bulla policy list")?;
+                ("Custom", row.document, Some(row.created_at.to_string()))
+            }
+        };
+        let mut users = Vec::new();
+        for attachment in tx.attachments_of_policy(account, name, system.is_some())? {
+            users.extend(tx.user_by_id(&attachment.user_id)?.map(|user| user.name.to_string()));
+        }
+        users.sort();
+        let mut row = shown(name.as_str(), kind);
+        row.extend(Output::row([
+            ("CreateTime", created.into()),
+            ("Users", users.into()),
+            ("Document", document.trim_end().into()),
+        ]));
+        Ok(Output::One(row))
+    })
 }
 
 fn list(session: &Session, account: &AccountId) -> Result<Output, Failure> {
@@ -43,8 +111,11 @@ fn list(session: &Session, account: &AccountId) -> Result<Output, Failure> {
 
 fn delete(session: &Session, account: &AccountId, name: &PolicyName) -> Result<Output, Failure> {
     session.change("DeletePolicy", name.as_str(), |tx| {
-        if !tx.attachments_of_policy(account, name)?.is_empty() {
-            return Err(refuse("the policy is still attached; detach it first"));
+        let attachments = tx.attachments_of_policy(account, name, false)?;
+        if !attachments.is_empty() {
+            let reason = format!("policy \"{name}\" is attached to {} users", attachments.len());
+            let hint = format!("`bulla policy show {name}` says to whom; `bulla policy update` changes it in place");
+            return Err(Abort::App(Failure::conflict(reason).hint(hint)));
         }
         let deleted = tx.policy_delete(account, name)?;
         present(deleted.then_some(()), "policy", name, "bulla policy list")?;

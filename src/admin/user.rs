@@ -12,7 +12,8 @@ pub fn run(session: &Session, scope: &Scope, action: User) -> Result<Output, Fai
     let account = session.account(scope)?.id;
     match action {
         User::Create { name } => create(session, &account, name),
-        User::List => session.read(|tx| Ok(Output::List(tx.users_of(&account)?.iter().map(row).collect()))),
+        User::List => list(session, &account),
+        User::Show { name } => show(session, &account, &name),
         User::Enable { name } => set_enabled(session, &account, &name, true),
         User::Disable { name } => set_enabled(session, &account, &name, false),
         User::Delete { name } => delete(session, &account, &name),
@@ -23,6 +24,46 @@ pub fn run(session: &Session, scope: &Scope, action: User) -> Result<Output, Fai
 pub fn find(tx: &mut Tx<'_>, account: &AccountId, name: &UserName) -> Result<UserRow, Abort<Failure>> {
     let found = tx.user_by_name(account, name)?;
     present(found, "user", name, "bulla user list")
+}
+
+/// The policies of a user: name and kind.
+pub fn policies(tx: &mut Tx<'_>, user: &UserRow) -> Result<Vec<(String, &'static str)>, Abort<Failure>> {
+    let kind = |system| if system { "System" } else { "Custom" };
+    Ok(tx.attachments_of(&user.id)?.into_iter().map(|a| (a.policy_name.to_string(), kind(a.system))).collect())
+}
+
+/// The names of a user's policies.
+fn policy_names(tx: &mut Tx<'_>, user: &UserRow) -> Result<Vec<String>, Abort<Failure>> {
+    Ok(policies(tx, user)?.into_iter().map(|(name, _)| name).collect())
+}
+
+fn list(session: &Session, account: &AccountId) -> Result<Output, Failure> {
+    session.read(|tx| {
+        let mut rows = Vec::new();
+        for user in tx.users_of(account)? {
+            let mut shown = row(&user);
+            shown.push(("Policies", policy_names(tx, &user)?.into()));
+            rows.push(shown);
+        }
+        Ok(Output::List(rows))
+    })
+}
+
+fn show(session: &Session, account: &AccountId, name: &UserName) -> Result<Output, Failure> {
+    session.read(|tx| {
+        let user = find(tx, account, name)?;
+        let keys = tx.access_keys_of(account, Some(&user.id))?;
+        let of = |enabled: bool| -> Vec<String> {
+            keys.iter().filter(|key| key.enabled == enabled).map(|key| key.id.to_string()).collect()
+        };
+        let mut shown = row(&user);
+        shown.extend(Output::row([
+            ("Policies", policy_names(tx, &user)?.into()),
+            ("AccessKeys", of(true).into()),
+            ("DisabledAccessKeys", of(false).into()),
+        ]));
+        Ok(Output::One(shown))
+    })
 }
 
 fn create(session: &Session, account: &AccountId, name: UserName) -> Result<Output, Failure> {

@@ -274,11 +274,13 @@ fn read_credential(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<Found>, A
     };
     let Some(user) = tx.user_by_id(&user_id)?.filter(|u| u.account_id == access_key.account_id) else { return Ok(None) };
     enabled &= user.enabled;
-    let mut policies = Vec::new();
-    for attachment in tx.attachments_of(&user_id)? {
-        policies.push(attached(tx, &access_key.account_id, attachment)?);
-    }
+    let policies = policies_of(tx, &access_key.account_id, &user_id)?;
     Ok(Some(Found { key: Stored::Access(access_key), principal: Principal::User(user.name), enabled, policies }))
+}
+
+/// What a user is allowed and denied by policies that are attached to it.
+pub(super) fn policies_of(tx: &mut Tx<'_>, account: &AccountId, user: &UserId) -> Result<Vec<Attached>, Abort<Error>> {
+    tx.attachments_of(user)?.into_iter().map(|attachment| attached(tx, account, attachment)).collect()
 }
 
 /// The policy of an attachment. One that is gone or does not parse is an alarm, not a policy less: it may have been a Deny.

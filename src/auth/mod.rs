@@ -9,11 +9,13 @@ mod authorise;
 pub mod caller;
 pub mod nonce;
 pub mod policy;
+mod supposed;
 
 use std::sync::Arc;
 
 pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
 pub use caller::{Caller, Grant, Principal};
+pub use supposed::Supposed;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, Region};

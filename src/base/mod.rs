@@ -7,6 +7,7 @@ pub mod clock;
 pub mod failpoint;
 pub mod failure;
 pub mod ids;
+pub mod listen;
 pub mod public_key;
 pub mod secret;
 pub mod words;

@@ -3,6 +3,7 @@
 //! Owns: names of commands and their arguments, one file for each group; what is said of a line that is none of ours. No argument is
 //! a secret. Must not know: what the commands do. Used by: main, admin.
 
+mod access;
 mod access_key;
 mod account;
 mod audit;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use access::{Access, Question};
 pub use access_key::AccessKey;
 pub use account::Account;
 pub use audit::Audit;
@@ -130,6 +132,15 @@ pub enum Command {
         #[command(subcommand)]
         action: Policy,
     },
+    /// Who may do what, as the policies decide it.
+    Access {
+        /// Whose.
+        #[command(flatten)]
+        scope: Scope,
+        /// What to find out.
+        #[command(subcommand)]
+        action: Access,
+    },
     /// The audit log.
     Audit {
         /// What to do.
@@ -150,6 +161,7 @@ impl Command {
             | Command::User { scope: Scope { place, .. }, .. }
             | Command::AccessKey { scope: Scope { place, .. }, .. }
             | Command::Policy { scope: Scope { place, .. }, .. }
+            | Command::Access { scope: Scope { place, .. }, .. }
             | Command::Audit { action: Audit::PublicKey { place } } => place,
             Command::Dev(_) | Command::Audit { action: Audit::Verify { .. } } => return None,
         };

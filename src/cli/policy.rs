@@ -17,8 +17,25 @@ pub enum Policy {
         #[arg(long, value_name = "FILE")]
         document: PathBuf,
     },
+    /// Shows a policy, or a system policy: its document and who has it.
+    Show {
+        /// Its name.
+        name: PolicyName,
+    },
+    /// Puts another document in the place of a policy's, for all who have it at once.
+    Update {
+        /// Its name.
+        name: PolicyName,
+        /// File with the new document (JSON).
+        #[arg(long, value_name = "FILE")]
+        document: PathBuf,
+    },
     /// Lists policies, the system policies included.
-    List,
+    List {
+        /// Only those that this user has.
+        #[arg(long)]
+        user: Option<UserName>,
+    },
     /// Deletes a policy that is attached to nobody.
     Delete {
         /// Its name.

@@ -14,6 +14,11 @@ pub enum User {
     },
     /// Lists users.
     List,
+    /// Shows a user with its access keys and policies.
+    Show {
+        /// Its name.
+        name: UserName,
+    },
     /// Accepts the user's access keys again.
     Enable {
         /// Its name.

@@ -1,12 +1,12 @@
 //! `[[rotation.instance]]`: the database servers whose accounts are rotated.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::base::ids::{AccountId, InstanceId};
 use crate::base::words::Engine;
-use crate::config::{ConfigError, secret_file};
+use crate::config::{ConfigError, anchor, secret_file};
 
 /// `[rotation]`
 #[derive(Debug, Default, Deserialize)]
@@ -83,6 +83,12 @@ impl Instance {
 }
 
 impl Rotation {
+    pub(super) fn anchor(&mut self, folder: &Path) {
+        for instance in &mut self.instance {
+            instance.password_file.iter_mut().chain(&mut instance.ca_file).for_each(|file| anchor(file, folder));
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let mut seen = std::collections::HashSet::new();
         for instance in &self.instance {

@@ -14,12 +14,14 @@ mod parse;
 mod pattern;
 mod resource;
 mod system;
+mod unmatched;
 
 use std::fmt;
 use std::net::IpAddr;
 
 pub use resource::{Asking, ResourcePolicy, default_document};
 pub use system::{SYSTEM_POLICIES, system_policy};
+pub use unmatched::nearest;
 
 use self::condition::Condition;
 use self::pattern::Pattern;

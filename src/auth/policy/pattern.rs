@@ -26,6 +26,17 @@ fn ignoring_case(a: u8, b: u8) -> bool {
     a.eq_ignore_ascii_case(&b)
 }
 
+/// As it was written.
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Pattern::Anything => f.write_str("*"),
+            Pattern::Exact(text) | Pattern::Wild(text) => f.write_str(text),
+            Pattern::Prefix(start) => write!(f, "{start}*"),
+        }
+    }
+}
+
 impl Pattern {
     pub(super) fn new(text: &str) -> Self {
         let wildcard = |c| c == '*' || c == '?';

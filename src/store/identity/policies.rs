@@ -3,7 +3,7 @@
 //! Owns: the rows of policies and policy_attachments. Must not know: what a document says. Called by: auth, admin.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into};
+use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
@@ -14,7 +14,7 @@ use crate::store::engine::schema::{policies, policy_attachments};
 use crate::store::{StoreError, Tx};
 
 /// A policy.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = policies)]
 pub struct PolicyRow {
     /// The owner.
@@ -92,6 +92,21 @@ impl Tx<'_> {
         self.all(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).load(conn)))
     }
 
+    /// Puts `new` in the place of `old`, which has the same name; false when the row is not `old` any more.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn policy_update(&mut self, old: &PolicyRow, new: &PolicyRow) -> Result<bool, StoreError> {
+        let (was, mac) = (self.mac(old), self.mac(new));
+        let row = policies::table.find((&old.account_id, &old.name)).filter(policies::mac.eq(&was[..]));
+        let changed =
+            self.changed(PolicyRow::TABLE, either!(|conn| update(row).set((new, policies::mac.eq(&mac[..]))).execute(conn)))?;
+        if changed {
+            self.identity_revision_bump()?;
+        }
+        Ok(changed)
+    }
+
     /// Deletes a policy; false when there is none. The caller has seen to it that it is attached to nobody.
     ///
     /// # Errors
@@ -131,15 +146,20 @@ impl Tx<'_> {
         self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
     }
 
-    /// To whom a policy of an account is attached.
+    /// To whom a policy, or a system policy, is attached in an account.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
-    pub fn attachments_of_policy(&mut self, account: &AccountId, name: &PolicyName) -> Result<Vec<AttachmentRow>, StoreError> {
+    pub fn attachments_of_policy(
+        &mut self,
+        account: &AccountId,
+        name: &PolicyName,
+        system: bool,
+    ) -> Result<Vec<AttachmentRow>, StoreError> {
         let query = policy_attachments::table
             .filter(policy_attachments::account_id.eq(account))
             .filter(policy_attachments::policy_name.eq(name))
-            .filter(policy_attachments::system.eq(false))
+            .filter(policy_attachments::system.eq(system))
             .order(policy_attachments::user_id);
         self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
     }

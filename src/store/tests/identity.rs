@@ -51,7 +51,12 @@ fn every_identity_change_raises_the_revision(on: &Fixture) {
         assert_eq!(tx.policy_by_name(&account.id, &name)?, Some(policy.clone()));
         assert_eq!(tx.policies_of(&account.id)?, std::slice::from_ref(&policy));
         assert_eq!(tx.attachments_of(&user.id)?, std::slice::from_ref(&attachment));
-        assert_eq!(tx.attachments_of_policy(&account.id, &name)?, std::slice::from_ref(&attachment));
+        assert_eq!(tx.attachments_of_policy(&account.id, &name, false)?, std::slice::from_ref(&attachment));
+        assert_eq!(tx.attachments_of_policy(&account.id, &name, true)?, []);
+        let row = tx.policy_by_name(&account.id, &name)?.expect("inserted above");
+        let new = PolicyRow { document: "{}".into(), ..row.clone() };
+        assert!(tx.policy_update(&row, &new)? && !tx.policy_update(&row, &row)?);
+        assert_eq!(tx.policy_by_name(&account.id, &name)?, Some(new));
         Ok(())
     });
     step(&|tx| done(tx.account_update(&account, &disabled)));

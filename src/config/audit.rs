@@ -1,0 +1,22 @@
+//! `[audit]`: this node's log.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// `[audit]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Folder of this node's audit files; no other node's.
+    pub directory: PathBuf,
+    /// A file that has grown so large is closed and the next begun, bytes.
+    #[serde(default = "Audit::default_max_file_bytes")]
+    pub max_file_bytes: u64,
+}
+
+impl Audit {
+    fn default_max_file_bytes() -> u64 {
+        256 * 1024 * 1024
+    }
+}

@@ -1,0 +1,49 @@
+//! `[limits]`, `[quotas]`, `[keys]`: how much of what.
+
+use std::num::NonZeroU32;
+
+use serde::Deserialize;
+
+/// `[limits]`; without limit where nothing is said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Requests per second and account.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Nonces that a node remembers.
+    pub nonces: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests_per_second: None, nonces: 1_000_000 }
+    }
+}
+
+/// `[quotas]`, per account; without limit where nothing is said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quotas {
+    /// Master keys.
+    pub keys: Option<u32>,
+    /// Aliases.
+    pub aliases: Option<u32>,
+    /// Secrets.
+    pub secrets: Option<u32>,
+}
+
+/// `[keys]`; the defaults are the highest values that are safe, and lower ones rotate keys more often.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Encryptions under one version after which its key gets a new one; from 16 to 2^30.
+    pub rotate_after_uses: u32,
+    /// Encryptions under one version after which it encrypts no more; more than `rotate_after_uses`, at most 2^31.
+    pub stop_after_uses: u32,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { rotate_after_uses: 1 << 30, stop_after_uses: 1 << 31 }
+    }
+}

@@ -1,0 +1,60 @@
+//! `[database]`: where everything but the keys is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{ConfigError, anchor};
+
+/// `[database]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:PATH` or `postgresql://…`; this or `url_file`.
+    pub url: Option<String>,
+    /// File that holds the URL, where the URL holds a password.
+    pub url_file: Option<PathBuf>,
+    /// Connections for reading (SQLite: beside the one that writes; PostgreSQL: connections in all).
+    #[serde(default = "Database::default_connections")]
+    pub connections: u32,
+    /// Longest wait for a connection, ms.
+    #[serde(default = "Database::default_wait_ms")]
+    pub wait_ms: u64,
+    /// Whether `bulla serve` applies new migrations by itself; otherwise it refuses to start until `bulla migrate` has.
+    #[serde(default)]
+    pub migrate_at_start: bool,
+}
+
+impl Database {
+    fn default_connections() -> u32 {
+        8
+    }
+
+    fn default_wait_ms() -> u64 {
+        2_000
+    }
+
+    pub(super) fn anchor(&mut self, folder: &Path) {
+        self.url_file.iter_mut().for_each(|file| anchor(file, folder));
+        if let Some(path) = self.url.as_deref().and_then(|url| url.strip_prefix("sqlite:")) {
+            let mut path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+            anchor(&mut path, folder);
+            self.url = path.to_str().map(|path| format!("sqlite:{path}"));
+        }
+    }
+
+    /// The database's URL.
+    ///
+    /// # Errors
+    /// When none is named or its file cannot be read.
+    pub fn location(&self) -> Result<String, ConfigError> {
+        match (&self.url, &self.url_file) {
+            (Some(url), None) => Ok(url.clone()),
+            (None, Some(file)) => fs::read_to_string(file)
+                .map(|text| text.trim().to_owned())
+                .map_err(|e| ConfigError(format!("database.url_file {}: {e}", file.display()))),
+            _ => Err(ConfigError("database: name url or url_file, one of them".into())),
+        }
+    }
+}

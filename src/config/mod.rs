@@ -1,0 +1,252 @@
+//! The configuration file, and the environment over it.
+//!
+//! Owns: every setting, its default and its unit. Must not know: what is built from them. Read by app and admin, which pass plain
+//! values on. Unknown keys are refused. Every key can come from the environment: `BULLA_`, then the path with `__` between its
+//! parts, e.g. `BULLA_TOKEN__PIN_FILE`; a variable without `__` is none of ours, but for `BULLA_REGION`. Secrets are named by file, never given.
+//! A path that does not begin with `/` begins in the folder of the configuration file, so that a folder can be moved and copied.
+
+mod audit;
+mod bounds;
+mod database;
+mod rotation;
+mod server;
+mod token;
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+pub use audit::Audit;
+pub use bounds::{Keys, Limits, Quotas};
+pub use database::Database;
+pub use rotation::{Instance, Rotation};
+pub use server::{Server, Tls};
+pub use token::Token;
+
+use crate::base::ids::Region;
+use crate::base::listen::Listen;
+use crate::logging;
+
+/// Everything that can be set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The region that ARNs name and that this deployment answers as.
+    pub region: Region,
+    /// The API's listener.
+    #[serde(default)]
+    pub server: Server,
+    /// The PKCS#11 token.
+    pub token: Token,
+    /// The database.
+    pub database: Database,
+    /// The audit files.
+    pub audit: Audit,
+    /// Bounds on callers.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Bounds on accounts.
+    #[serde(default)]
+    pub quotas: Quotas,
+    /// Bounds on master keys.
+    #[serde(default)]
+    pub keys: Keys,
+    /// The servers whose accounts are rotated.
+    #[serde(default)]
+    pub rotation: Rotation,
+    /// The log on standard error.
+    #[serde(default)]
+    pub log: logging::Options,
+}
+
+/// What is wrong with the configuration, for the administrator.
+#[derive(Debug)]
+pub struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the file, and the environment over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a key is unknown or missing, or a value has the wrong form.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let named = |e: &dyn std::fmt::Display| ConfigError(format!("{}: {e}", file.display()));
+        if !file.is_file() {
+            return Err(ConfigError(format!("no configuration file {}", file.display())));
+        }
+        let whole = std::path::absolute(file).map_err(|e| named(&e))?;
+        let figment = Figment::from(Toml::file_exact(file)).merge(environment());
+        let mut config: Self = figment.extract().map_err(|e| named(&e))?;
+        config.anchor(whole.parent().unwrap_or(Path::new("/")));
+        config.check().map_err(|e| named(&e))?;
+        Ok(config)
+    }
+
+    /// The same, on another address.
+    ///
+    /// # Errors
+    /// When the address is not loopback and plain HTTP is not allowed beyond.
+    pub fn listening_on(mut self, listen: Listen) -> Result<Self, ConfigError> {
+        self.server.listen = listen;
+        self.check().map(|()| self)
+    }
+
+    fn anchor(&mut self, folder: &Path) {
+        self.server.tls.iter_mut().for_each(|tls| tls.anchor(folder));
+        self.token.anchor(folder);
+        self.database.anchor(folder);
+        anchor(&mut self.audit.directory, folder);
+        self.rotation.anchor(folder);
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |text: String| Err(ConfigError(text));
+        if self.token.label.is_some() == self.token.serial.is_some() {
+            return wrong("token: name label or serial, one of them".into());
+        }
+        let server = &self.server;
+        if server.tls.is_none() && !server.listen.is_loopback() && !server.plain_http_beyond_loopback {
+            return wrong(format!(
+                "server.listen {} would be plain HTTP beyond loopback; set server.tls, or put a TLS proxy in front and set \
+                 plain_http_beyond_loopback = true",
+                server.listen
+            ));
+        }
+        if let Some(admin) = server.admin_listen.filter(|admin| !admin.is_loopback())
+            && !server.admin_plain_http_beyond_loopback
+            && !server.plain_http_beyond_loopback
+        {
+            return wrong(format!(
+                "server.admin_listen {admin} would be plain HTTP beyond loopback, also with server.tls; where only probes and \
+                 monitoring reach it, set admin_plain_http_beyond_loopback = true"
+            ));
+        }
+        let Keys { rotate_after_uses: rotate, stop_after_uses: stop } = self.keys;
+        if !(16..=1 << 30).contains(&rotate) || !(rotate + 1..=1 << 31).contains(&stop) {
+            return wrong("keys: rotate_after_uses is from 16 to 2^30, stop_after_uses is more and at most 2^31".into());
+        }
+        if server.max_concurrent == 0 || self.token.sessions == 0 || self.database.connections == 0 {
+            return wrong("server.max_concurrent, token.sessions and database.connections are at least 1".into());
+        }
+        self.rotation.check()
+    }
+}
+
+/// Lets a path begin in a folder, unless it begins at the root.
+fn anchor(path: &mut PathBuf, folder: &Path) {
+    if path.is_relative() {
+        *path = folder.join(&*path);
+    }
+}
+
+/// The file of a secret that the settings `NAME_file` and `NAME_credential` (of systemd) tell, if one does.
+fn secret_file(name: &str, file: Option<&Path>, credential: Option<&str>) -> Result<Option<PathBuf>, ConfigError> {
+    match (file, credential) {
+        (Some(_), Some(_)) => Err(ConfigError(format!("name {name}_file or {name}_credential, not both"))),
+        (Some(file), None) => Ok(Some(file.to_owned())),
+        (None, Some(credential)) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) => Ok(Some(Path::new(&folder).join(credential))),
+            None => Err(ConfigError(format!("{name}_credential: systemd gave no credentials ($CREDENTIALS_DIRECTORY)"))),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// The settings in the environment: those with a section, and the region. Other programs have variables that begin `BULLA_` too,
+/// so no other name is taken for a misspelt setting.
+fn environment() -> Env {
+    Env::prefixed("BULLA_").filter(|name| name == "region" || name.as_str().contains("__")).split("__")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all(text.as_bytes()).expect("write");
+        Config::load(file.path())
+    }
+
+    const LEAST: &str = r#"
+        region = "cn-hangzhou"
+        token = { module = "/m.so", label = "bulla", pin_file = "/p" }
+        database = { url = "sqlite:/x" }
+        audit = { directory = "/a" }
+    "#;
+
+    #[test]
+    fn defaults_fill_in_and_unknown_keys_are_refused() {
+        let config = load(LEAST).expect("least");
+        assert_eq!(config.token.sessions, 8);
+        assert_eq!(config.database.location().expect("url"), "sqlite:/x");
+        assert!(load(&format!("{LEAST}\n[server]\nlisten_on = 1")).is_err());
+        assert!(load(&format!("{LEAST}\n[keys]\nrotate_after_uses = 1000")).is_ok());
+        assert!(load(&format!("{LEAST}\n[keys]\nstop_after_uses = 3000000000")).is_err());
+        assert!(load(&format!("{LEAST}\n[limits]\nrequests_per_second = 0")).is_err());
+    }
+
+    #[test]
+    fn plain_http_stays_on_loopback_unless_told() {
+        let beyond = format!("{LEAST}\n[server]\nlisten = \"0.0.0.0:80\"");
+        assert!(load(&beyond).is_err());
+        assert!(load(&format!("{beyond}\nplain_http_beyond_loopback = true")).is_ok());
+        let tls = "[server.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"";
+        assert!(load(&format!("{beyond}\n{tls}")).is_ok());
+        assert!(load(&format!("{beyond}\nadmin_listen = \"0.0.0.0:81\"\n{tls}")).is_err());
+    }
+
+    #[test]
+    fn the_listener_of_probes_is_allowed_by_itself() {
+        let tls = "[server.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"";
+        let text =
+            |more: &str| format!("{LEAST}\n[server]\nlisten = \"0.0.0.0:80\"\nadmin_listen = \"0.0.0.0:81\"\n{more}\n{tls}");
+        let refused = load(&text("")).expect_err("plain HTTP").to_string();
+        assert!(refused.contains("server.admin_listen 0.0.0.0:81") && refused.contains("admin_plain_http"), "{refused}");
+        assert!(load(&text("admin_plain_http_beyond_loopback = true")).is_ok());
+        let without_tls = format!("{LEAST}\n[server]\nlisten = \"0.0.0.0:80\"\nadmin_plain_http_beyond_loopback = true");
+        assert!(load(&without_tls).is_err(), "the API stays where it was");
+    }
+
+    #[test]
+    fn paths_begin_in_the_folder_of_the_file() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("bulla.toml");
+        let text = "region = \"cn-hangzhou\"\ntoken = { module = \"m.so\", label = \"b\", pin_file = \"pin\" }\n\
+                    database = { url = \"sqlite:b.db\" }\naudit = { directory = \"audit\" }\n[server]\nlisten = 8081\n\
+                    [server.tls]\ncertificate_file = \"tls/c\"\nkey_file = \"/k\"";
+        std::fs::write(&file, text).expect("write");
+        let config = Config::load(&file).expect("a configuration");
+        let at = |name: &str| folder.path().join(name);
+        assert_eq!(config.database.location().expect("url"), format!("sqlite:{}", at("b.db").display()));
+        assert_eq!((config.audit.directory, config.token.pin_file), (at("audit"), Some(at("pin"))));
+        assert_eq!(config.token.module, PathBuf::from("m.so"), "the loader knows where its modules are");
+        let tls = config.server.tls.expect("tls");
+        assert_eq!((tls.certificate_file, tls.key_file), (at("tls/c"), PathBuf::from("/k")));
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8081");
+    }
+
+    /// The samples that people copy.
+    #[test]
+    fn samples_in_the_documentation_parse() {
+        let text = include_str!("../../docs/operations.md");
+        let samples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!samples.is_empty());
+        for sample in samples {
+            if let Err(error) = load(sample) {
+                panic!("{error}\n{sample}");
+            }
+        }
+    }
+}
