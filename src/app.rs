@@ -278,7 +278,7 @@ impl Server {
             servers(config)?,
         ));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
-        let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone());
+        let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone(), config.client_keys.cipher);
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));

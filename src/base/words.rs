@@ -225,6 +225,13 @@ words! {
         /// MySQL 5.7 or later.
         MySql = "mysql",
     }
+    /// What protects the file of a client key under its password (docs/adr/0005).
+    ClientKeyCipher {
+        /// Triple DES and a SHA-1 MAC: every official client opens it.
+        TripleDes = "3des",
+        /// AES-256 and a SHA-256 MAC: no client in Go, and none on a Java older than 8u301 or 11.0.12, opens it.
+        Aes256 = "aes-256",
+    }
     /// How many accounts a managed secret takes turns between (CreateSecret, ExtendedConfig: SecretSubType).
     SecretSubType {
         /// One, whose password changes in place.

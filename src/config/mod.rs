@@ -7,6 +7,7 @@
 
 mod audit;
 mod bounds;
+mod client_keys;
 mod database;
 mod rotation;
 mod server;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 pub use audit::Audit;
 pub use bounds::{Keys, Limits, Quotas};
+pub use client_keys::ClientKeys;
 pub use database::Database;
 pub use rotation::{Instance, Rotation};
 pub use server::{Server, Tls};
@@ -53,6 +55,9 @@ pub struct Config {
     /// Bounds on master keys.
     #[serde(default)]
     pub keys: Keys,
+    /// The files that client keys leave in.
+    #[serde(default)]
+    pub client_keys: ClientKeys,
     /// The servers whose accounts are rotated.
     #[serde(default)]
     pub rotation: Rotation,

@@ -42,13 +42,11 @@ def v2(endpoint, region, key_id, key_secret):
     return SecretManagerCacheClientBuilder, base
 
 
-def v1_client_key(endpoint, region, _key_id, _key_secret):
-    """The same client with a client key, which it takes from the environment: the file, and the password that opens it."""
+def v1_client_key(*_):
+    """The same client with a client key: that and where to go it takes from the environment."""
     from alibaba_cloud_secretsmanager_client.secret_manager_cache_client_builder import SecretManagerCacheClientBuilder
     from alibaba_cloud_secretsmanager_client.service.default_secret_manager_client_builder import BaseSecretManagerClientBuilder
 
-    os.environ["credentials_type"] = "client_key"
-    os.environ["cache_client_region_id"] = json.dumps([{"regionId": region, "endpoint": f"http://{endpoint}"}])
     return SecretManagerCacheClientBuilder, BaseSecretManagerClientBuilder.standard()
 
 

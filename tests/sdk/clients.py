@@ -1,13 +1,17 @@
 """The SDKs behind one face: `call("GetSecretValue", SecretName="a")` gives the answer's fields by their names on the wire.
 
 Each adapter uses its SDK as an application would, with the SDK's own typed requests, and translates nothing but the spelling
-of names. So one suite can say what must hold and every SDK has to agree.
+of names. So one suite can say what must hold and every SDK has to agree. The SDKs of other languages are driven through a
+program in that language (java/, go/), which makes the calls that it is told one a line.
 """
 
 import asyncio
+import atexit
 import dataclasses
 import json
+import os
 import re
+import subprocess
 
 from alibabacloud_kms20160120 import models
 from alibabacloud_kms20160120.client import Client as TeaClient
@@ -41,13 +45,28 @@ class Refused(Exception):
         self.code, self.status, self.request_id = code, status, request_id
 
 
+class Failed(Exception):
+    """A call that got no answer from the service, as the SDK of another language told it."""
+
+
 def snake(name):
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-class Core:
+class Sdk:
+    """What the suite must know of an SDK beside how to call it."""
+
+    typed = True  # whether maps and lists are given as such, not as their JSON
+    lacks = frozenset()  # operations that are newer than the SDK
+    wrong_secret_code = "SignatureDoesNotMatch"
+    untrusted = "(?i)certificate.verify.failed"  # what it says of a certificate that nobody it knows has signed
+
+
+class Core(Sdk):
     """aliyun-python-sdk-kms: RPC signature, POST with everything in the URL."""
 
+    typed = False
+    lacks = frozenset({"GenerateMac", "VerifyMac"})
     # What this SDK makes of a SignatureDoesNotMatch whose text holds the very string that it signed.
     wrong_secret_code = "InvalidAccessKeySecret"
 
@@ -76,6 +95,7 @@ class Core:
 class CoreBody(Core):
     """The same core with CommonRequest: the operation's parameters in a form body."""
 
+    lacks = frozenset()
     wrong_secret_code = "SignatureDoesNotMatch"  # a CommonRequest does not keep what it signed
 
     def request(self, action, parameters):
@@ -86,10 +106,9 @@ class CoreBody(Core):
         return request
 
 
-class Tea:
+class Tea(Sdk):
     """alibabacloud-kms20160120: ACS3 signature, SecretData in a form body."""
 
-    wrong_secret_code = "SignatureDoesNotMatch"
     signature_algorithm = None
 
     def __init__(self, target):
@@ -129,4 +148,53 @@ class TeaRpc(Tea):
     signature_algorithm = "v2"
 
 
-SDKS = {"core": Core, "core-body": CoreBody, "tea": Tea, "tea-async": TeaAsync, "tea-rpc": TeaRpc}
+class Elsewhere(Sdk):
+    """An SDK of another language: one process for all calls of this run, started at the first."""
+
+    lacks = frozenset({"GenerateMac", "VerifyMac"})
+    variable = None  # names the command
+    process = None
+
+    def __init__(self, target):
+        self.target = dataclasses.asdict(target)
+
+    @classmethod
+    def command(cls):
+        return json.loads(os.environ[cls.variable])
+
+    @classmethod
+    def ask(cls, line):
+        if cls.process is None:
+            cls.process = subprocess.Popen([*cls.command(), "sdk"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            atexit.register(cls.process.kill)
+        cls.process.stdin.write(line + "\n")
+        cls.process.stdin.flush()
+        return json.loads(cls.process.stdout.readline())
+
+    def call(self, action, **parameters):
+        wanted = {"target": self.target, "action": action, "parameters": parameters}
+        answer = self.ask(json.dumps(wanted, default=lambda model: model.to_map()))
+        if told := answer.get("refused"):
+            raise Refused(told["code"], told["status"], told["request_id"])
+        if "failed" in answer:
+            raise Failed(answer["failed"])
+        return answer["body"]
+
+
+class Java(Elsewhere):
+    """com.aliyun:kms20160120: ACS3 signature."""
+
+    variable = "BULLA_JAVA"
+    untrusted = "PKIX path building failed"
+
+
+class Go(Elsewhere):
+    """github.com/alibabacloud-go/kms-20160120: ACS3 signature, everything in the URL."""
+
+    variable = "BULLA_GO"
+    untrusted = "certificate signed by unknown authority"
+
+
+SDKS = {
+    "core": Core, "core-body": CoreBody, "tea": Tea, "tea-async": TeaAsync, "tea-rpc": TeaRpc, "java": Java, "go": Go,
+}

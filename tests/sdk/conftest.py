@@ -6,6 +6,8 @@ BULLA_PROGRAM             the program, for tests that need the administrator's c
 BULLA_ADMIN_ARGS          what these commands need to find the data, e.g. "--data DIR" or "--config FILE"
 BULLA_NODE_MODULES        where the Node SDK is (its tests are skipped without it)
 BULLA_CACHE_PYTHON        the Python that has the caching clients (their tests are skipped without it)
+BULLA_JAVA, BULLA_GO      the commands of the programs in java/ and go/, as JSON lists; where one is missing its tests are skipped,
+                          with the reason from BULLA_JAVA_MISSING or BULLA_GO_MISSING
 """
 
 import dataclasses
@@ -16,7 +18,8 @@ import uuid
 
 import pytest
 
-from clients import SDKS, Target, Tea
+from clients import SDKS, Elsewhere, Target, Tea
+from tls import Authority, Node
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +36,29 @@ def target():
     )
 
 
+def need(variable):
+    """Skips the test where the environment does not name this; run.py says why."""
+    if variable not in os.environ:
+        pytest.skip(os.environ.get(f"{variable}_MISSING", f"{variable} is not set"))
+
+
+def chosen(kind):
+    """An SDK of these; skips the test where it is not here."""
+    if issubclass(SDKS[kind], Elsewhere):
+        need(SDKS[kind].variable)
+    return SDKS[kind]
+
+
 @pytest.fixture(params=SDKS)
-def sdk(request, target):
+def sdk_class(request):
+    """Each SDK in turn."""
+    return chosen(request.param)
+
+
+@pytest.fixture
+def sdk(sdk_class, target):
     """Each SDK in turn, as the root of the account."""
-    return SDKS[request.param](target)
+    return sdk_class(target)
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +71,38 @@ def witness(target):
 def name():
     """A secret name that nobody else uses; with characters that the two signatures escape."""
     return f"sdk/{uuid.uuid4()}_a+b=c.d@e-f"
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def new_node(authority, tmp_path_factory):
+    """Makes nodes under TLS, not started; they end with the suite."""
+    nodes = []
+
+    def make():
+        folder = tmp_path_factory.mktemp("node")
+        nodes.append(Node(folder, *authority.issue(folder)))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture(scope="session")
+def start(target, authority, new_node):
+    """Starts nodes under TLS; gives the target of the suite through each."""
+    return lambda: dataclasses.replace(target, endpoint=new_node().start(), ca=str(authority.file))
+
+
+@pytest.fixture(scope="session")
+def secure(start):
+    """The target of the suite through one node under TLS."""
+    return start()
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,8 @@ PLACE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk
 VENV = PLACE / "venv"
 CACHE = PLACE / "cache-clients"
 NODE = PLACE / "node"
+JAVA = PLACE / "java"
+GO = PLACE / "go"
 
 READY_S = 60  # `bulla dev` makes a token and a database first; seconds
 
@@ -93,6 +95,65 @@ def prepare():
     unless_done(VENV, [sdks, tools], python)
     unless_done(CACHE, [caches], caching_clients)
     unless_done(NODE, [package, lock], node)
+
+
+# --- languages that need not be here ---------------------------------------------------------------------------------------
+
+
+# What mvn and go say of a registry that does not answer or does not serve.
+UNREACHABLE = ("Could not resolve", "Could not transfer", "no such host", "connection refused", "i/o timeout", "403 Forbidden")
+
+
+class Missing(Exception):
+    """Why the SDKs of a language cannot be tested here."""
+
+
+def build(language, tools, command, **options):
+    """Runs a command that builds a language's program, its dependencies from a registry included."""
+    for tool in tools:
+        if not shutil.which(tool):
+            raise Missing(f"{language}: no {tool} on this machine")
+    print(f"tests/sdk: building the {language} program", flush=True)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        reason = (done.stdout + done.stderr)[-2000:]
+        # Could not fetch, rather than sources of ours that are wrong.
+        if not any(sign in reason for sign in UNREACHABLE):
+            die(f"the {language} program was not built:\n{reason}")
+        raise Missing(f"{language}: its registry cannot be reached from this machine")
+
+
+def java():
+    """The command of java/, with its jars fetched and its classes compiled."""
+    sources = sorted((HERE / "java").glob("*.java"))
+    classes, jars = JAVA / "classes", JAVA / "jars"
+
+    def make():
+        quiet = ["mvn", "-q", "-B", "-f", HERE / "java/pom.xml"]
+        build("Java", ["java", "javac", "mvn"], [*quiet, "dependency:copy-dependencies", f"-DoutputDirectory={jars}"])
+        build("Java", ["javac"], ["javac", "--release", "8", "-nowarn", "-cp", f"{jars}/*", "-d", classes, *sources])
+
+    unless_done(JAVA, [HERE / "java/pom.xml", *sources], make)
+    return ["java", "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{classes}:{jars}/*", "Clients"]
+
+
+def go():
+    """The command of go/, built."""
+    sources = sorted((HERE / "go").iterdir())
+    unless_done(GO, sources, lambda: build("Go", ["go"], ["go", "build", "-o", GO / "clients", "."], cwd=HERE / "go"))
+    return [str(GO / "clients")]
+
+
+def elsewhere():
+    """What the suite is told of the SDKs of other languages: their commands, or why they are not here."""
+    told = {}
+    for variable, make in {"BULLA_JAVA": java, "BULLA_GO": go}.items():
+        try:
+            told[variable] = json.dumps(make())
+        except Missing as reason:
+            print(f"tests/sdk: skipped: {reason}", flush=True)
+            told[f"{variable}_MISSING"] = str(reason)
+    return told
 
 
 # --- processes that end with this one --------------------------------------------------------------------------------------
@@ -224,6 +285,7 @@ def main():
     options = parser.parse_args()
 
     prepare()
+    others = elsewhere()
     if options.prepare:
         return
     if not options.bulla.is_file():
@@ -234,7 +296,7 @@ def main():
         print(f"--- {name}", flush=True)
         with DATABASES[name]() as database, bulla(options.bulla.resolve(), database) as environment:
             command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", HERE, *options.pytest]
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"})
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **environment, **others, "PYTHONDONTWRITEBYTECODE": "1"})
         if done.returncode != 0:
             failed.append(name)
     if failed:

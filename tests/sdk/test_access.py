@@ -6,15 +6,9 @@ import uuid
 
 import pytest
 
-from clients import SDKS
 from test_secrets import create, refusal
 
 NO_PERMISSION = (403, "Forbidden.NoPermission")
-
-
-@pytest.fixture(params=SDKS)
-def sdk_class(request):
-    return SDKS[request.param]
 
 
 def test_wrong_secret(sdk_class, target):

@@ -1,8 +1,8 @@
 """The official caching clients: they read a secret, notice a new version by themselves, and outlive a restart of the server.
 
-Of the two, aliyun-secret-manager-client alone takes client keys: alibabacloud-secretsmanager-client-v2 knows the credentials `ak`,
-`ecs_ram_role` and `oidc_role_arn` only, and the SDK under it signs with secrets only. What the former calls `dkms` speaks Protocol
-Buffers to a KMS instance, which is another API.
+Those of Java and Go speak https only, and believe every certificate. All but one take client keys:
+alibabacloud-secretsmanager-client-v2 knows the credentials `ak`, `ecs_ram_role` and `oidc_role_arn` only, and the SDK under it
+signs with secrets only. What the others call `dkms` speaks Protocol Buffers to a KMS instance, which is another API.
 """
 
 import contextlib
@@ -19,9 +19,12 @@ import uuid
 
 import pytest
 
-from clients import Target, Tea
+from clients import SDKS, Target, Tea
+from conftest import need
 
 PROGRAM = pathlib.Path(__file__).parent / "cache_client.py"
+
+ELSEWHERE = ["java", "go"]
 
 BOUND = ["setpriv", "--pdeathsig", "KILL", "--"]  # what is started here ends with this process
 TTL_MS = 500
@@ -39,10 +42,11 @@ class Lines:
         return self.queue.get(timeout=PATIENCE_S)
 
 
-class Server:
+class Dev:
     """`bulla dev` on a port of its own, so that it can be stopped and started again."""
 
     def __init__(self, folder):
+        need("BULLA_PROGRAM")
         self.folder, self.listen, self.process = folder, "127.0.0.1:0", None
 
     def start(self):
@@ -56,51 +60,67 @@ class Server:
         return Target(endpoint, ready["RegionId"], ready["AccountId"], ready["AccessKeyId"], ready["AccessKeySecret"])
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=PATIENCE_S)
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=PATIENCE_S)
+
+
+class Secure:
+    """A node under TLS beside the Bulla of the suite, with the same face."""
+
+    def __init__(self, node, target):
+        self.node, self.target, self.stop = node, target, node.stop
+
+    def start(self):
+        return dataclasses.replace(self.target, endpoint=self.node.start())
+
+
+def command(kind, how):
+    """The program that watches through this client, `how` being access-key or client-key."""
+    if kind in ELSEWHERE:
+        need(SDKS[kind].variable)
+        return [*SDKS[kind].command(), "cache", how]
+    need("BULLA_CACHE_PYTHON")
+    return [os.environ["BULLA_CACHE_PYTHON"], PROGRAM, kind if how == "access-key" else f"{kind}-{how}"]
 
 
 @contextlib.contextmanager
-def watching(kind, target, secret, more=None):
+def watching(program, target, secret, more=None):
     named = {f"BULLA_{name.upper()}": value for name, value in dataclasses.asdict(target).items() if value is not None}
     environment = named | (more or {})
-    command = [*BOUND, os.environ["BULLA_CACHE_PYTHON"], PROGRAM, kind, secret, str(TTL_MS)]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        [*BOUND, *program, secret, str(TTL_MS)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment},
     )
     try:
         lines = Lines(process.stdout)
         yield lambda: json.loads(lines.next())
-        assert process.poll() is None, "the application has ended"
     finally:
         process.kill()
         process.wait()
 
 
-@pytest.mark.parametrize("kind", ["v1", "v2"])
-def test_caching_client(kind, tmp_path):
-    for name in ("BULLA_CACHE_PYTHON", "BULLA_PROGRAM"):
-        if name not in os.environ:
-            pytest.skip(f"{name} is not set")
-    server = Server(tmp_path)
+@pytest.mark.parametrize("kind", ["v1", "v2", *ELSEWHERE])
+def test_caching_client(kind, target, tmp_path, name, new_node, authority):
+    program = command(kind, "access-key")
+    server = Secure(new_node(), target) if kind in ELSEWHERE else Dev(tmp_path)
     try:
-        target = server.start()
-        writer = Tea(target)
-        writer.call("CreateSecret", SecretName="app/db", VersionId="v1", SecretData="one 密")
-        with watching(kind, target, "app/db") as value:
-            assert value() == "one 密"
-            writer.call("PutSecretValue", SecretName="app/db", VersionId="v2", SecretData="two")
+        here = server.start()
+        writer = Tea(dataclasses.replace(here, ca=str(authority.file)) if kind in ELSEWHERE else here)
+        writer.call("CreateSecret", SecretName=name, VersionId="v1", SecretData="one 密 <&>")
+        with watching(program, here, name) as value:
+            assert value() == "one 密 <&>"
+            writer.call("PutSecretValue", SecretName=name, VersionId="v2", SecretData="two")
             assert value() == "two"
             # What is not current is not theirs.
-            writer.call("PutSecretValue", SecretName="app/db", VersionId="v3", SecretData="x", VersionStages='["next"]')
+            writer.call("PutSecretValue", SecretName=name, VersionId="v3", SecretData="x", VersionStages='["next"]')
             server.stop()
             time.sleep(3 * TTL_MS / 1000)
-            assert server.start() == target
-            writer.call("UpdateSecretVersionStage", SecretName="app/db", VersionStage="ACSCurrent", MoveToVersion="v1")
-            assert value() == "one 密"
+            assert server.start() == here
+            writer.call("UpdateSecretVersionStage", SecretName=name, VersionStage="ACSCurrent", MoveToVersion="v1")
+            assert value() == "one 密 <&>"
     finally:
-        if server.process and server.process.poll() is None:
-            server.stop()
+        server.stop()
 
 
 def client_key(writer, folder, secret, addresses):
@@ -118,19 +138,23 @@ def client_key(writer, folder, secret, addresses):
     return {"client_key_private_key_path": str(file), "client_key_password": password}
 
 
-def test_caching_client_with_a_client_key(tmp_path, target, name):
-    if "BULLA_CACHE_PYTHON" not in os.environ:
-        pytest.skip("BULLA_CACHE_PYTHON is not set")
+@pytest.mark.parametrize("kind", ["v1", *ELSEWHERE])
+def test_caching_client_with_a_client_key(kind, tmp_path, target, secure, name):
+    program = command(kind, "client-key")
     writer = Tea(target)
     writer.call("CreateSecret", SecretName=name, VersionId="v1", SecretData="one 密")
     writer.call("CreateSecret", SecretName=name + "2", VersionId="v1", SecretData="another")
     # Nothing else lets these applications in.
     stranger = dataclasses.replace(target, access_key_id="none", access_key_secret="none")
-    here = client_key(writer, tmp_path, name, ["127.0.0.0/8", "::1"])
-    with watching("v1-client-key", stranger, name, here) as value:
+    endpoint = secure.endpoint if kind in ELSEWHERE else f"http://{target.endpoint}"
+    regions = json.dumps([{"regionId": target.region, "endpoint": endpoint}])
+    where = {"credentials_type": "client_key", "cache_client_region_id": regions}
+    here = where | client_key(writer, tmp_path, name, ["127.0.0.0/8", "::1"])
+    with watching(program, stranger, name, here) as value:
         assert value() == "one 密"
         writer.call("PutSecretValue", SecretName=name, VersionId="v2", SecretData="two")
         assert value() == "two"
-    for secret, key in [(name + "2", here), (name, client_key(writer, tmp_path, name, ["10.255.0.0/16"]))]:
-        with watching("v1-client-key", stranger, secret, key) as value:
+    elsewhere = where | client_key(writer, tmp_path, name, ["10.255.0.0/16"])
+    for secret, key in [(name + "2", here), (name, elsewhere)]:
+        with watching(program, stranger, secret, key) as value:
             assert value() == {"refused": "Forbidden.NoPermission"}

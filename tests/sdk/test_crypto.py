@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from clients import Core, Refused, Tea
+from clients import Refused
 from test_secrets import refusal
 
 INVALID = (400, "InvalidParameter")
@@ -25,7 +25,7 @@ def b64(data):
 
 def context(sdk, entries):
     """An EncryptionContext as this SDK takes it: the new ones a map, the old ones its JSON."""
-    return entries if isinstance(sdk, Tea) else json.dumps(entries, ensure_ascii=False)
+    return entries if sdk.typed else json.dumps(entries, ensure_ascii=False)
 
 
 def new_key(client, spec="Aliyun_AES_256", usage="ENCRYPT/DECRYPT"):
@@ -244,7 +244,7 @@ def test_longer_keys(witness, spec):
 
 @pytest.mark.parametrize("size", [224, 256, 384, 512])
 def test_macs(sdk, size):
-    if type(sdk) is Core:
+    if "GenerateMac" in sdk.lacks:
         pytest.skip("this SDK is older than the operation")
     algorithm = f"HMAC_SHA_{size}"
     key = new_key(sdk, algorithm, "GENERATE/VERIFY_MAC")["KeyId"]

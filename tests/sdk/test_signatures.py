@@ -40,9 +40,9 @@ def refused(sdk, action, **parameters):
     return None
 
 
-@pytest.mark.parametrize("sdk", ["core", "core-body", "tea", "tea-rpc"], indirect=True)
+@pytest.mark.parametrize("sdk_class", ["core", "core-body", "tea", "tea-rpc", "java", "go"], indirect=True)
 def test_random_requests(sdk, request):
-    count = REQUESTS // 4
+    count = REQUESTS // 6
     seed = int(os.environ.get("BULLA_SEED") or random.randrange(1 << 32))
     print(f"BULLA_SEED={seed}")
     source = random.Random(seed)

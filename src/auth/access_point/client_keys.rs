@@ -62,7 +62,7 @@ impl AccessPoints {
         // Before the work of making a pair, and once more with the insertion.
         self.store.read("client_key_room", |tx| has_room(tx, caller, &new.access_point))?;
         let id = AccessKeyId::of_client_key();
-        let made = pkcs12::make(id.as_str(), &new.password, not_before, not_after)?;
+        let made = pkcs12::make(id.as_str(), &new.password, self.cipher, not_before, not_after)?;
         let row = ClientKeyRow {
             id,
             account_id: caller.account.clone(),

@@ -29,12 +29,14 @@ pub use rules::{NewRule, Rule, RuleChange};
 pub use terms::{AccessResource, SourceNet};
 
 use crate::base::clock::Clock;
+use crate::base::words::ClientKeyCipher;
 use crate::store::Store;
 
 /// The access points of a deployment.
 pub struct AccessPoints {
     store: Arc<Store>,
     clock: Clock,
+    cipher: ClientKeyCipher,
 }
 
 /// One page of a list.
@@ -46,8 +48,8 @@ pub struct Page<T> {
 }
 
 impl AccessPoints {
-    /// The access points of this store.
-    pub fn new(store: Arc<Store>, clock: Clock) -> Self {
-        Self { store, clock }
+    /// The access points of this store; `cipher` protects the files of the client keys that are made.
+    pub fn new(store: Arc<Store>, clock: Clock, cipher: ClientKeyCipher) -> Self {
+        Self { store, clock, cipher }
     }
 }
