@@ -17,7 +17,7 @@
 //! | [`keys`], [`secrets`] | master keys; secrets under them |
 //! | [`api`] | the operations, and the pipeline that every request takes |
 //! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
-//! | [`process`], [`logging`] | core dumps, locked memory, open files; where the log's lines go |
+//! | [`logging`], [`process`] | where the log's lines go; core dumps, locked memory, open files, signals |
 //! | [`config`], [`app`] | what can be set; the only place that builds things |
 //! | [`cli`], [`admin`] | the command line; the commands |
 pub mod admin;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("base",      &[]),
     ("envelope",  &["base"]),
-    ("process",   &[]),
     ("logging",   &[]),
+    ("process",   &["logging"]),
     ("config",    &["base", "process", "logging"]),
     ("metrics",   &["base"]),
     ("audit",     &["base"]),
@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jobs",      &["base", "error", "store", "keys", "secrets"]),
     ("api",       &["base", "error", "audit", "wire", "auth", "store", "tags", "keys", "secrets"]),
     ("http",      &["base", "error", "metrics", "wire"]),
-    ("app",       &["base", "error", "envelope", "process", "config", "metrics", "audit", "token", "servers",
+    ("app",       &["base", "error", "envelope", "logging", "process", "config", "metrics", "audit", "token", "servers",
                     "store", "wire", "auth", "errand", "keys", "secrets", "jobs", "api", "http"]),
     ("cli",       &["base"]),
     ("admin",     &["base", "error", "envelope", "logging", "config", "audit", "token", "store", "auth", "keys", "secrets", "api",

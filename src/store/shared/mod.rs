@@ -5,3 +5,4 @@ pub mod leases;
 pub mod nonces;
 pub mod resource_policies;
 pub mod tags;
+pub mod vital;

@@ -1,0 +1,91 @@
+//! Whether the service can serve now: what a read needs of each part, tried again and again beside the requests.
+//!
+//! Owns: the attempts and their last results. Must not know: how readiness is asked for. Called by: app.
+//!
+//! A part is well when its last attempt succeeded and none has been under way for a second; both are at most a second old. To ask
+//! costs nothing, whoever asks. What an attempt meets first is repaired before a request meets it: a token that lost its objects, a
+//! database that was away.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two attempts.
+const EVERY: Duration = Duration::from_millis(500);
+/// An attempt that takes longer says that the part does not answer.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// One part of the service, watched.
+pub(super) struct Vital(Arc<Mutex<State>>);
+
+struct State {
+    /// When the attempt under way began.
+    begun: Option<Instant>,
+    last: Result<(), String>,
+}
+
+impl Vital {
+    /// Watches a part from now on, on a thread of its own, which ends with the process or the last that asks.
+    pub(super) fn watch(name: &str, attempt: impl Fn() -> Result<(), String> + Send + 'static) -> std::io::Result<Self> {
+        let state = Arc::new(Mutex::new(State { begun: Some(Instant::now()), last: Ok(()) }));
+        let watched = Arc::downgrade(&state);
+        thread::Builder::new().name(format!("bulla-vital-{name}")).spawn(move || {
+            while let Some(state) = watched.upgrade() {
+                lock(&state).begun = Some(Instant::now());
+                let last = catch_unwind(AssertUnwindSafe(&attempt)).unwrap_or_else(|_| Err("the check panicked".to_owned()));
+                let mut state = lock(&state);
+                state.begun = None;
+                state.last = last;
+                drop(state);
+                thread::sleep(EVERY);
+            }
+        })?;
+        Ok(Self(state))
+    }
+
+    /// Whether it is well; why not.
+    pub(super) fn now(&self) -> Result<(), String> {
+        let state = lock(&self.0);
+        match state.begun.map(|begun| begun.elapsed()) {
+            Some(since) if since >= SLOW => Err(format!("no answer for {} s", since.as_secs())),
+            _ => state.last.clone(),
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // Each change is whole before anything can panic.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_panics_or_hangs_is_not_well_until_it_is() {
+        let (say, said) = channel::<u8>();
+        let vital = Vital::watch("test", move || match said.recv() {
+            Ok(0) => Ok(()),
+            Ok(1) => Err("ill".to_owned()),
+            _ => panic!("as it is told"),
+        })
+        .expect("a thread");
+        let becomes = |wanted: Result<(), &str>| {
+            let begun = Instant::now();
+            let wanted = wanted.map_err(str::to_owned);
+            while vital.now() != wanted {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{:?} instead of {wanted:?}", vital.now());
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        becomes(Err("no answer for 1 s"));
+        for (word, wanted) in [(1, Err("ill")), (2, Err("the check panicked")), (0, Ok(()))] {
+            say.send(word).expect("it listens");
+            becomes(wanted);
+        }
+    }
+}
