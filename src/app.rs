@@ -2,10 +2,7 @@
 //!
 //! Owns: the order of starting and stopping, and the checks at start. Called by: main (serve, check), admin (what commands need).
 
-pub mod clock_watch;
 mod patience;
-mod reload;
-mod vitals;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,38 +10,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::api::{Limits, Service};
-use crate::audit::{Audit, AuditConfig, AuditError, OpenIntent, Recovered};
+use crate::audit::{Audit, AuditConfig, AuditError, OpenIntent};
 use crate::auth::Auth;
 use crate::auth::access_key::{Credentials, SysKey};
 use crate::auth::access_point::AccessPoints;
-use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::{Clock, Timestamp};
-use crate::base::clock_check::ClockCheck;
 pub use crate::base::failure::{Failure, context};
-use crate::base::ids::NodeId;
+use crate::base::ids::{NodeId, RequestId};
 use crate::config::{Config, Instance};
+use crate::dialects::{Answer, Doors};
 use crate::errand::Errands;
+use crate::error::Error;
 use crate::http;
 use crate::jobs::Jobs;
 use crate::keys::{KeyLimits, Keys, UseLimits};
-use crate::logging;
-use crate::metrics::{
-    AuditFigures, ClockFigures, DatabaseFigures, KeyFigures, Metrics, RotationFigures, Snapshot, TokenFigures,
-};
-use crate::process::{self, open_files, signals};
+use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, Metrics, RotationFigures, Snapshot, TokenFigures};
+use crate::process;
 use crate::secrets::Secrets;
 use crate::servers::{ServerOptions, Servers, Tls};
 use crate::store::RowKey;
 use crate::store::{Abort, DeploymentRow, Store, StoreError, StoreOptions, deployment, migrate};
-use crate::token::{Selector, Token, TokenConfig, TokenError};
+use crate::token::{Selector, Token, TokenConfig};
 use patience::Patience;
-use reload::Reload;
-use vitals::Vital;
-
-/// How long jobs under way may go on at the end, where token and database answer.
-const JOBS_END: Duration = Duration::from_secs(2);
-/// How much longer than its requests the whole of the end may take: jobs, then the audit log.
-const AT_THE_END: Duration = Duration::from_secs(10);
 
 /// How long a start tries to open its token.
 const TOKEN_WAIT: Duration = Duration::from_secs(2);
@@ -154,7 +141,7 @@ impl Base {
     ///
     /// # Errors
     /// When the folder cannot be written, or another process holds the log.
-    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Recovered), Failure> {
+    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
         self.audit_with(config, name, lock_wait_ms, Patience::Command)
     }
 
@@ -164,7 +151,7 @@ impl Base {
         name: &str,
         lock_wait_ms: u64,
         patience: Patience,
-    ) -> Result<(Audit, NodeId, Recovered), Failure> {
+    ) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
         let node = patience.until("audit", || node_id(&config.audit.directory))?;
         let options = AuditConfig {
             max_file_bytes: config.audit.max_file_bytes,
@@ -176,10 +163,10 @@ impl Base {
             let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
             Audit::open(options.clone(), node, Box::new(signer))
         })?;
-        if let Some(reason) = &recovered.set_aside {
+        if let Some(reason) = recovered.set_aside {
             log::warn!("audit: the file found was set aside: {reason}");
         }
-        Ok((audit, node, recovered))
+        Ok((audit, node, recovered.open_intents))
     }
 }
 
@@ -222,17 +209,14 @@ pub struct Server {
     front: Arc<Front>,
     jobs: Jobs,
     metrics: Arc<Metrics>,
-    reload: Reload,
-    stop_timeout: Duration,
 }
 
 /// What the HTTP front calls.
 struct Front {
-    service: Service,
+    doors: Doors,
     audit: Arc<Audit>,
-    token: Vital,
-    database: Vital,
-    clocks: Arc<ClockCheck>,
+    store: Arc<Store>,
+    token: Arc<Token>,
     alarms: Arc<AtomicU64>,
 }
 
@@ -240,25 +224,29 @@ impl http::Service for Front {
     type Durable = crate::audit::Ticket;
     type Lost = AuditError;
 
-    fn call(&self, call: crate::wire::Call) -> http::Answer<Self::Durable> {
-        let answer = self.service.call(&call);
-        if answer.alarm {
+    fn accepts(&self, method: http::Method, path: &str) -> Result<(), Error> {
+        self.doors.accepts(method, path)
+    }
+
+    fn refuse(&self, path: &str, error: &Error, request_id: &RequestId) -> (http::Reply, &'static str) {
+        let (reply, code) = self.doors.refuse(path, error, request_id);
+        (reply, code.as_str())
+    }
+
+    fn call(&self, call: http::Call) -> http::Answer<Self::Durable> {
+        let Answer { reply, action, done } = self.doors.call(&call);
+        if done.alarm {
             self.alarms.fetch_add(1, Ordering::Relaxed);
         }
-        let action = answer.action.map_or_else(|| http::Action::Unknown(answer.asked), http::Action::Served);
-        http::Answer { reply: answer.reply, action, code: answer.code.into(), durable: answer.durable }
+        let action = action.map_or_else(|| http::Action::Unknown(done.asked), http::Action::Served);
+        http::Answer { reply, action, code: done.code.as_str(), durable: done.durable }
     }
 
     fn readiness(&self) -> http::Readiness {
         http::Readiness {
-            token: self.token.now(),
-            database: self.database.now(),
+            token: self.token.health().map_err(|e| e.to_string()),
+            database: self.store.health().map_err(|e| e.to_string()),
             audit: self.audit.health().map_err(|e| e.to_string()),
-            clock: match self.clocks.proved() {
-                Ok(_) => Ok(None),
-                Err(doubt) if doubt.contradicted => Err(doubt.reason),
-                Err(doubt) => Ok(Some(doubt.reason)),
-            },
         }
     }
 }
@@ -279,16 +267,13 @@ impl Server {
     /// # Errors
     /// When an address is taken, or the audit log cannot be opened.
     pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
+        process::raise_open_files().map_err(context("open files"))?;
         process::lock_memory(config.server.lock_memory)?;
-        let http_config = http_config(config)?;
-        let tls = http_config.tls.clone();
-        let bound = http::bind(http_config).map_err(context(config.server.listen))?;
-        let (audit, node, recovered) = base.audit_with(config, "audit", 0, Patience::Server)?;
-        complete(&base.store, &audit, node, &recovered.open_intents)?;
+        let bound = http::bind(http_config(config)?).map_err(context(config.server.listen))?;
+        let (audit, node, open_intents) = base.audit_with(config, "audit", 0, Patience::Server)?;
+        complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);
         let clock = Clock::System;
-        let clocks = Arc::new(ClockCheck::new(clock.clone(), recovered.last_time));
-        clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
         let row = &base.deployment;
         let errands = Errands::new(Arc::clone(&audit), Arc::clone(&base.store), row.region.clone(), node, clock.clone());
         let (store, token) = (Arc::clone(&base.store), Arc::clone(&base.token));
@@ -308,24 +293,14 @@ impl Server {
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms, &clocks));
-        let jobs = Jobs::new(
-            Arc::clone(&base.store),
-            Arc::clone(&keys),
-            Arc::clone(&secrets),
-            row.system_keys(),
-            node,
-            clock.clone(),
-            Arc::clone(&clocks),
-        );
+        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms));
+        let jobs =
+            Jobs::new(Arc::clone(&base.store), Arc::clone(&keys), Arc::clone(&secrets), row.system_keys(), node, clock.clone());
         let limits = Limits { requests_per_second: config.limits.requests_per_second };
-        let service = Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits);
-        let token = watch_token(&base)?;
-        let database = watch_database(&base.store, &clocks)?;
-        let front = Arc::new(Front { service, audit, token, database, clocks, alarms });
-        let reload = Reload::default().with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()));
-        let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
-        Ok(Self { bound, front, jobs, metrics, reload, stop_timeout })
+        let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));
+        let Base { store, token, .. } = base;
+        let front = Arc::new(Front { doors, audit, store, token, alarms });
+        Ok(Self { bound, front, jobs, metrics })
     }
 
     /// Where it listens.
@@ -336,74 +311,18 @@ impl Server {
         Ok(self.bound.address()?)
     }
 
-    /// Serves until a signal asks it to stop, then closes the audit log. Ends the process when that takes longer than it may.
+    /// Serves until SIGTERM or SIGINT, then closes the audit log.
     ///
     /// # Errors
     /// Of the system.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { bound, front, jobs, metrics, reload, stop_timeout } = self;
+        let Self { bound, front, jobs, metrics } = self;
         let running = jobs.start()?;
-        let stopper = bound.stopper();
-        signals::hear(move |asked| match asked {
-            signals::Asked::Reload => reload.run(),
-            signals::Asked::Stop => {
-                stopper.stop();
-                // Nothing that hangs keeps the process: what it leaves is what a crash leaves.
-                std::thread::spawn(move || {
-                    std::thread::sleep(stop_timeout + AT_THE_END);
-                    log::error!("not stopped in time; ending as at a crash");
-                    logging::flush(Duration::from_millis(200));
-                    signal_hook::low_level::exit(1);
-                });
-            }
-        });
         let served = bound.run(Arc::clone(&front), metrics);
-        running.stop(JOBS_END);
+        running.stop();
         front.audit.close();
         Ok(served?)
     }
-}
-
-/// Watches the token: the three system keys, as a read, a row and an audit line need them.
-fn watch_token(base: &Base) -> std::io::Result<Vital> {
-    let (token, row) = (Arc::clone(&base.token), base.deployment.clone());
-    let context = Canonical::new(Purpose::SelfTest).text("readiness").text(&row.id.to_string());
-    let sealed = std::sync::OnceLock::new();
-    Vital::watch("token", move || {
-        let attempt = || -> Result<bool, TokenError> {
-            let sealed = match sealed.get() {
-                Some(sealed) => sealed,
-                None => {
-                    let made = token.wrap(row.suite, &row.sys_key, CANARY, &context)?;
-                    sealed.get_or_init(|| made)
-                }
-            };
-            let opened = token.unwrap(row.suite, &row.sys_key, sealed, &context)?;
-            token.mac(&row.int_key, CANARY)?;
-            token.sign(&row.aud_key, CANARY)?;
-            Ok(opened.as_slice() == CANARY)
-        };
-        match attempt() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err("the token decrypts wrongly".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-}
-
-/// What is encrypted, authenticated and signed to see whether the token does it.
-const CANARY: &[u8] = b"bulla readiness";
-
-/// Watches the database, whose time the clock is compared with.
-fn watch_database(store: &Arc<Store>, clocks: &Arc<ClockCheck>) -> std::io::Result<Vital> {
-    let (store, clocks) = (Arc::clone(store), Arc::clone(clocks));
-    Vital::watch("database", move || {
-        let asked = std::time::Instant::now();
-        if let Some(time) = store.health().map_err(|e| e.to_string())? {
-            clocks.database_said(time, asked.elapsed());
-        }
-        Ok(())
-    })
 }
 
 /// Writes the outcomes that a crash kept from being written, from what the database says.
@@ -454,21 +373,8 @@ pub fn servers(config: &Config) -> Result<Servers, Failure> {
     Ok(Servers::new(servers?))
 }
 
-/// Files that the service has open at its busiest, besides connections of clients: of SQLite three a connection; of the token two
-/// a session, as SoftHSM opens an object's file and a lock for most calls; the audit log with a rotation under way; the runtime,
-/// certificates being read, servers whose accounts are rotated, the log.
-fn own_files(config: &Config) -> usize {
-    let sqlite = config.database.location().is_ok_and(|url| !url.starts_with("postgres"));
-    let connections = config.database.connections as usize + 2;
-    let database = connections * if sqlite { 3 } else { 1 };
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    database + 2 * (config.token.sessions + 2) + 6 * workers + 48
-}
-
 fn http_config(config: &Config) -> Result<http::Config, Failure> {
     let server = &config.server;
-    let reserve = own_files(config) + http::SPARE_CONNECTIONS;
-    let max_connections = open_files::connections_within(server.max_connections, reserve).map_err(context("open files"))?;
     let ms = Duration::from_millis;
     let tls = server.tls.as_ref().map(|tls| {
         http::Tls::load(http::TlsFiles {
@@ -483,7 +389,7 @@ fn http_config(config: &Config) -> Result<http::Config, Failure> {
         admin_listen: server.admin_listen.map(|listen| listen.0),
         threads: server.threads,
         max_concurrent: server.max_concurrent,
-        max_connections,
+        max_connections: server.max_connections,
         max_body_bytes: server.max_body_bytes,
         head_timeout: ms(server.head_timeout_ms),
         body_timeout: ms(server.body_timeout_ms),
@@ -502,10 +408,9 @@ fn figures(
     secrets: &Arc<Secrets>,
     audit: &Arc<Audit>,
     alarms: &Arc<AtomicU64>,
-    clocks: &Arc<ClockCheck>,
 ) -> impl Fn() -> Snapshot + Send + Sync + 'static {
     let (token, store, secrets) = (Arc::clone(&base.token), Arc::clone(&base.store), Arc::clone(secrets));
-    let (keys, audit, alarms, clocks) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms), Arc::clone(clocks));
+    let (keys, audit, alarms) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms));
     move || {
         let uses = keys.use_figures();
         let (token, store, audit) = (token.status(), store.status(), audit.stats());
@@ -532,24 +437,11 @@ fn figures(
                 syncs: audit.syncs,
                 last_sync_seconds: audit.last_sync_us as f64 / 1e6,
                 failures: audit.failures,
-                oldest_wait_seconds: audit.oldest_wait.as_secs_f64(),
                 checkpoint_failures: audit.checkpoint_failures,
             },
             keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest },
             rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
-            clock: clock_figures(&clocks),
             integrity_alarms: alarms.load(Ordering::Relaxed),
-            log_lines_dropped: logging::dropped(),
         }
-    }
-}
-
-fn clock_figures(clocks: &ClockCheck) -> ClockFigures {
-    let offsets = clocks.offsets();
-    let seconds = |ms: i64| ms as f64 / 1000.0;
-    ClockFigures {
-        trusted: clocks.proved().is_ok(),
-        monotonic_offset_seconds: seconds(offsets.monotonic),
-        database_offset_seconds: offsets.database.map(seconds),
     }
 }

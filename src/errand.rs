@@ -16,9 +16,9 @@ use crate::auth::Caller;
 use crate::auth::nonce::RETENTION_MS;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, NodeId, Region, RequestId};
+use crate::code::Code;
 use crate::error::Error;
 use crate::store::{Abort, NonceRow, Store, Tx};
-use crate::wire::fault::Fault;
 
 /// Who the records name.
 const PRINCIPAL: &str = "service";
@@ -66,7 +66,7 @@ impl Errands {
     /// # Errors
     /// Those of the work; [`Error::Unavailable`] when it cannot be recorded, and then it is not done.
     pub fn run<T>(&self, order: Order<'_>, work: impl FnOnce(&Errand<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        self.record(order, |error| Fault::of(error).code, work)
+        self.record(order, |error| Code::of(error).as_str(), work)
     }
 
     /// The same with a word of its own for a failure, where no code of the API says what failed.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use crate::audit::AuditError;
+use crate::base::field::Field;
 use crate::base::ids::Malformed;
 use crate::store::StoreError;
 use crate::token::TokenError;
@@ -31,12 +32,19 @@ pub enum Error {
     ActionNotFound,
     /// A Version other than 2016-01-20.
     VersionNotSupported,
-    /// A parameter that every request needs is absent; its name.
-    MissingCommonParameter(&'static str),
-    /// A parameter that the operation needs is absent; its name.
-    MissingParameter(Cow<'static, str>),
-    /// A parameter has a value that it cannot have, or two values; its name.
-    InvalidParameter(Cow<'static, str>),
+    /// A part that every request needs is absent.
+    MissingCommon(Field),
+    /// A part that the operation needs is absent.
+    Missing(Field),
+    /// A part has a value that it cannot have.
+    Invalid {
+        /// Which part.
+        field: Field,
+        /// A sentence for people that says what would be right; empty where the name says all.
+        why: Why,
+    },
+    /// A part could not be read by the dialect, or cannot be answered in the form asked for.
+    Unreadable(Unreadable),
     /// A Timestamp (x-acs-date) that is no time.
     TimestampMalformed,
     /// A Timestamp more than 15 minutes off.
@@ -129,6 +137,20 @@ pub enum Error {
     Internal(String),
 }
 
+/// A sentence for people, without a value of the caller's.
+pub type Why = Cow<'static, str>;
+
+/// A part of a request as its dialect names it: below the dialect nobody knows the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its full name on the wire (`Tag.1.Key`).
+    pub part: Cow<'static, str>,
+    /// Whether it is absent; else its value does not fit.
+    pub absent: bool,
+    /// As in [`Error::Invalid`].
+    pub why: Why,
+}
+
 /// A string to sign, wiped when dropped; no Debug of its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StringToSign(pub Zeroizing<String>);
@@ -153,9 +175,19 @@ pub enum RejectedState {
 }
 
 impl Error {
-    /// A wrong parameter of this name.
-    pub fn invalid(name: &'static str) -> Self {
-        Error::InvalidParameter(Cow::Borrowed(name))
+    /// A part with a value that it cannot have.
+    pub fn invalid(field: Field) -> Self {
+        Error::invalid_since(field, "")
+    }
+
+    /// The same with a sentence that says what would be right.
+    pub fn invalid_since(field: Field, why: impl Into<Why>) -> Self {
+        Error::Invalid { field, why: why.into() }
+    }
+
+    /// Whether the request itself is at fault, and not what it asks for.
+    pub fn is_about_the_request(&self) -> bool {
+        matches!(self, Error::Missing(_) | Error::Invalid { .. } | Error::Unreadable(_))
     }
 
     /// Whether the request was turned away before it could have any effect and may be sent again as it is: such a request does
@@ -165,10 +197,10 @@ impl Error {
     }
 }
 
-/// A parameter whose grammar failed under a known name.
-impl From<(&'static str, Malformed)> for Error {
-    fn from((name, _): (&'static str, Malformed)) -> Self {
-        Error::invalid(name)
+/// A part whose grammar failed.
+impl From<(Field, Malformed)> for Error {
+    fn from((field, _): (Field, Malformed)) -> Self {
+        Error::invalid(field)
     }
 }
 

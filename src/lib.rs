@@ -1,25 +1,36 @@
 //! Bulla: a secret store that speaks the API of Alibaba Cloud KMS / Secrets Manager (version 2016-01-20) and keeps its master
 //! keys in a PKCS#11 token.
 //!
-//! The map, from the bottom up. A module uses only modules above it in this list; `tests/arrows.rs` holds that.
+//! The map, from the bottom up: a module uses only those above it, and just those that its row names. It stands here and nowhere
+//! else; `tests/arrows.rs` reads it and holds it. docs/architecture.md walks through it.
 //!
-//! | module | answers |
-//! |---|---|
-//! | [`base`] | what an id, a word, a secret, a time, a list of fields is |
-//! | [`envelope`] | how a value is sealed |
-//! | [`token`], [`store`], [`audit`] | what the hardware, the database and the log do; none knows another |
-//! | [`servers`] | the database servers of others, whose accounts are rotated |
-//! | [`error`] | what can go wrong, in the API's own words |
-//! | [`wire`] | the protocol: parameters, signatures, encodings, faults; pure |
-//! | [`auth`] | who calls and what they may |
-//! | [`errand`] | how what nobody asked for is recorded |
-//! | [`tags`] | what may stand on keys and secrets |
-//! | [`keys`], [`secrets`] | master keys; secrets under them |
-//! | [`api`] | the operations, and the pipeline that every request takes |
-//! | [`jobs`], [`metrics`], [`http`] | what happens without a request; what is counted; the front |
-//! | [`logging`], [`process`] | where the log's lines go; core dumps, locked memory, open files, signals |
-//! | [`config`], [`app`] | what can be set; the only place that builds things |
-//! | [`cli`], [`admin`] | the command line; the commands |
+//! | module | uses | answers |
+//! |---|---|---|
+//! | base | | what an id, a word, a secret, a time, a list of fields is |
+//! | process, logging | | core dumps, locked memory, open files; where the log's lines go |
+//! | config | base, process, logging | what can be set |
+//! | metrics | | what is counted |
+//! | envelope | base | how a value is sealed |
+//! | token | base | what the hardware does |
+//! | store | base | what the database holds; never a secret in the clear |
+//! | audit | base | what the log records |
+//! | servers | base | the database servers of others, whose accounts are rotated; nothing else connects to them |
+//! | error | base, audit, token, store | what can go wrong |
+//! | code | base, error | the outcome of anything as one word |
+//! | auth | base, error, token, store | who calls and what they may |
+//! | errand | base, error, code, audit, store, auth | how what nobody asked for is recorded |
+//! | tags | base, error, store | what may stand on keys and secrets |
+//! | keys | base, error, envelope, token, store, auth, errand, tags | master keys |
+//! | secrets | base, error, envelope, servers, store, auth, errand, tags, keys | secrets under them; never the token |
+//! | jobs | base, error, store, keys, secrets | what happens without a request |
+//! | api | base, error, code, audit, auth, store, tags, keys, secrets | the operations, and the pipeline that every request takes |
+//! | http | base, error, metrics | sockets, TLS, limits, deadlines; no protocol |
+//! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
+//! | app | base, error, process, config, metrics, audit, token, servers, store, auth, errand, keys, secrets, jobs, api, http, dialects | the only place that builds things |
+//! | cli | base | the command line |
+//! | admin | base, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
+//! | main | base, process, logging, cli, admin | |
+
 pub mod admin;
 pub mod api;
 pub mod app;
@@ -27,7 +38,9 @@ pub mod audit;
 pub mod auth;
 pub mod base;
 pub mod cli;
+pub mod code;
 pub mod config;
+pub mod dialects;
 pub mod envelope;
 pub mod errand;
 pub mod error;
@@ -42,4 +55,3 @@ pub mod servers;
 pub mod store;
 pub mod tags;
 pub mod token;
-pub mod wire;

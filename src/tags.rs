@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::field::Field;
 use crate::base::ids::AccountId;
 use crate::base::words::ResourceType;
 use crate::error::Error;
@@ -92,7 +93,7 @@ pub fn page(
         None => None,
         Some(token) => {
             let place = tx.tag_place_open(query.account, query.kind, token);
-            Some(place.ok_or(Abort::App(Error::invalid("NextToken")))?)
+            Some(place.ok_or(Abort::App(Error::invalid(Field::NextToken)))?)
         }
     };
     let (mut tags, mut last) = (Vec::new(), None);

@@ -1,13 +1,12 @@
 //! What is known of a request so far, for its audit record.
 //!
-//! Owns: gathering the members of a record while a request goes through the pipeline. Called by: api::service.
+//! Owns: gathering the members of a record while a request goes through the pipeline. Called by: pipeline.
 
 use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
+use crate::auth::proof::{Claim, Origin};
 use crate::base::ids::RequestId;
 use crate::error::Error;
-use crate::wire::Call;
-use crate::wire::signature::Claim;
 
 /// A request on its way, as the audit log will tell it.
 pub(super) struct Event {
@@ -31,11 +30,11 @@ pub(super) struct Event {
 
 impl Event {
     /// Nothing known yet: a refusal, until the request runs.
-    pub fn arrived(call: &Call) -> Self {
+    pub fn arrived(origin: &Origin) -> Self {
         Self {
             kind: Kind::Refused,
-            request_id: call.request_id,
-            source_ip: call.peer,
+            request_id: origin.request_id,
+            source_ip: origin.source_ip,
             action: String::new(),
             access_key: None,
             caller: None,
@@ -47,8 +46,8 @@ impl Event {
     }
 
     /// What it asks for, and in whose name.
-    pub fn asks(&mut self, claim: &Claim) {
-        self.action.clone_from(&claim.action);
+    pub fn asks(&mut self, action: &str, claim: &Claim) {
+        action.clone_into(&mut self.action);
         self.access_key = Some(claim.access_key.to_string());
     }
 

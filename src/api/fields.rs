@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::base::ids::{InstanceId, Malformed, Stage};
 use crate::base::secret::Plaintext;
@@ -105,6 +105,17 @@ impl Page {
     pub fn of<T>(self, rows: Vec<T>) -> impl Iterator<Item = T> {
         let before = usize::try_from(self.offset()).unwrap_or(usize::MAX);
         rows.into_iter().skip(before).take(self.size as usize)
+    }
+}
+
+/// For `#[serde(serialize_with = "plaintext")]`: the one way in which a secret value becomes part of an answer.
+///
+/// # Errors
+/// If the value is not UTF-8; values come in as text, so this is a fault of the service.
+pub fn plaintext<S: Serializer>(value: &Plaintext, serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(value.expose()) {
+        Ok(text) => serializer.serialize_str(text),
+        Err(_) => Err(serde::ser::Error::custom("a value that is not UTF-8")),
     }
 }
 

@@ -1,113 +1,118 @@
 //! The table of operations, sorted by name.
 //!
-//! Owns: which operations are served. Called by: api::service.
+//! Owns: which operations there are. Called by: each dialect, which makes of every line what it needs.
 
-use crate::api::service::{Handler, handle};
-use crate::api::{Operation, access_points, cloud, crypto, keys, policies, secrets, tags};
+use crate::api::Operation;
 
-/// Names each operation once; the rest follows from its type.
-macro_rules! operations {
-    ($($group:ident::$file:ident::$operation:ident,)+) => {
-        /// Every operation that is served: its name and how it is answered.
-        pub(super) const OPERATIONS: &[(&str, Handler)] =
-            &[$((<$group::$file::$operation as Operation>::NAME, handle::<$group::$file::$operation>)),+];
+/// Hands every operation to a macro, as a list of types.
+macro_rules! for_each_operation {
+    ($macro:ident) => {
+        $macro! {
+            crate::api::crypto::asymmetric_decrypt::AsymmetricDecrypt,
+            crate::api::crypto::asymmetric_encrypt::AsymmetricEncrypt,
+            crate::api::crypto::asymmetric_sign::AsymmetricSign,
+            crate::api::crypto::asymmetric_verify::AsymmetricVerify,
+            crate::api::secrets::batch_get_secret_value::BatchGetSecretValue,
+            crate::api::keys::cancel_key_deletion::CancelKeyDeletion,
+            crate::api::cloud::lacking::ConnectKmsInstance,
+            crate::api::keys::create_alias::CreateAlias,
+            crate::api::access_points::create_application_access_point::CreateApplicationAccessPoint,
+            crate::api::access_points::create_client_key::CreateClientKey,
+            crate::api::keys::create_key::CreateKey,
+            crate::api::keys::create_key_version::CreateKeyVersion,
+            crate::api::access_points::create_network_rule::CreateNetworkRule,
+            crate::api::access_points::create_policy::CreatePolicy,
+            crate::api::secrets::create_secret::CreateSecret,
+            crate::api::crypto::decrypt::Decrypt,
+            crate::api::keys::delete_alias::DeleteAlias,
+            crate::api::access_points::delete_application_access_point::DeleteApplicationAccessPoint,
+            crate::api::access_points::delete_client_key::DeleteClientKey,
+            crate::api::keys::delete_key_material::DeleteKeyMaterial,
+            crate::api::access_points::delete_network_rule::DeleteNetworkRule,
+            crate::api::access_points::delete_policy::DeletePolicy,
+            crate::api::secrets::delete_secret::DeleteSecret,
+            crate::api::cloud::describe_account_kms_status::DescribeAccountKmsStatus,
+            crate::api::access_points::describe_application_access_point::DescribeApplicationAccessPoint,
+            crate::api::keys::describe_key::DescribeKey,
+            crate::api::keys::describe_key_version::DescribeKeyVersion,
+            crate::api::access_points::describe_network_rule::DescribeNetworkRule,
+            crate::api::access_points::describe_policy::DescribePolicy,
+            crate::api::cloud::describe_regions::DescribeRegions,
+            crate::api::secrets::describe_secret::DescribeSecret,
+            crate::api::keys::disable_key::DisableKey,
+            crate::api::keys::enable_key::EnableKey,
+            crate::api::crypto::encrypt::Encrypt,
+            crate::api::crypto::export_data_key::ExportDataKey,
+            crate::api::crypto::generate_and_export_data_key::GenerateAndExportDataKey,
+            crate::api::crypto::generate_data_key::GenerateDataKey,
+            crate::api::crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
+            crate::api::crypto::generate_mac::GenerateMac,
+            crate::api::cloud::lacking::GetChallenge,
+            crate::api::access_points::get_client_key::GetClientKey,
+            crate::api::cloud::lacking::GetDefaultKmsInstance,
+            crate::api::policies::get_key_policy::GetKeyPolicy,
+            crate::api::cloud::lacking::GetKmsInstance,
+            crate::api::cloud::lacking::GetKmsInstanceQuotaInfos,
+            crate::api::cloud::lacking::GetManagedDataKey,
+            crate::api::keys::get_parameters_for_import::GetParametersForImport,
+            crate::api::crypto::get_public_key::GetPublicKey,
+            crate::api::secrets::get_random_password::GetRandomPassword,
+            crate::api::policies::get_secret_policy::GetSecretPolicy,
+            crate::api::secrets::get_secret_value::GetSecretValue,
+            crate::api::keys::import_key_material::ImportKeyMaterial,
+            crate::api::keys::list_aliases::ListAliases,
+            crate::api::keys::list_aliases_by_key_id::ListAliasesByKeyId,
+            crate::api::access_points::list_application_access_points::ListApplicationAccessPoints,
+            crate::api::access_points::list_client_keys::ListClientKeys,
+            crate::api::keys::list_key_versions::ListKeyVersions,
+            crate::api::keys::list_keys::ListKeys,
+            crate::api::cloud::lacking::ListKmsInstances,
+            crate::api::cloud::lacking::ListManagedDataKeyVersions,
+            crate::api::access_points::list_network_rules::ListNetworkRules,
+            crate::api::access_points::list_policies::ListPolicies,
+            crate::api::tags::list_resource_tags::ListResourceTags,
+            crate::api::secrets::list_secret_version_ids::ListSecretVersionIds,
+            crate::api::secrets::list_secrets::ListSecrets,
+            crate::api::tags::list_tag_resources::ListTagResources,
+            crate::api::cloud::open_kms_service::OpenKmsService,
+            crate::api::secrets::put_secret_value::PutSecretValue,
+            crate::api::crypto::re_encrypt::ReEncrypt,
+            crate::api::cloud::lacking::ReleaseKmsInstance,
+            crate::api::secrets::restore_secret::RestoreSecret,
+            crate::api::secrets::rotate_secret::RotateSecret,
+            crate::api::keys::schedule_key_deletion::ScheduleKeyDeletion,
+            crate::api::keys::set_deletion_protection::SetDeletionProtection,
+            crate::api::policies::set_key_policy::SetKeyPolicy,
+            crate::api::policies::set_secret_policy::SetSecretPolicy,
+            crate::api::tags::tag_resource::TagResource,
+            crate::api::tags::tag_resources::TagResources,
+            crate::api::tags::untag_resource::UntagResource,
+            crate::api::tags::untag_resources::UntagResources,
+            crate::api::keys::update_alias::UpdateAlias,
+            crate::api::access_points::update_application_access_point::UpdateApplicationAccessPoint,
+            crate::api::keys::update_key_description::UpdateKeyDescription,
+            crate::api::cloud::lacking::UpdateKmsInstanceBindVpc,
+            crate::api::access_points::update_network_rule::UpdateNetworkRule,
+            crate::api::access_points::update_policy::UpdatePolicy,
+            crate::api::keys::update_rotation_policy::UpdateRotationPolicy,
+            crate::api::secrets::update_secret::UpdateSecret,
+            crate::api::secrets::update_secret_rotation_policy::UpdateSecretRotationPolicy,
+            crate::api::secrets::update_secret_version_stage::UpdateSecretVersionStage,
+            crate::api::crypto::verify_mac::VerifyMac,
+        }
     };
 }
+pub(crate) use for_each_operation;
 
-operations! {
-    crypto::asymmetric_decrypt::AsymmetricDecrypt,
-    crypto::asymmetric_encrypt::AsymmetricEncrypt,
-    crypto::asymmetric_sign::AsymmetricSign,
-    crypto::asymmetric_verify::AsymmetricVerify,
-    secrets::batch_get_secret_value::BatchGetSecretValue,
-    keys::cancel_key_deletion::CancelKeyDeletion,
-    keys::create_alias::CreateAlias,
-    access_points::create_application_access_point::CreateApplicationAccessPoint,
-    access_points::create_client_key::CreateClientKey,
-    keys::create_key::CreateKey,
-    keys::create_key_version::CreateKeyVersion,
-    access_points::create_network_rule::CreateNetworkRule,
-    access_points::create_policy::CreatePolicy,
-    secrets::create_secret::CreateSecret,
-    crypto::decrypt::Decrypt,
-    keys::delete_alias::DeleteAlias,
-    access_points::delete_application_access_point::DeleteApplicationAccessPoint,
-    access_points::delete_client_key::DeleteClientKey,
-    keys::delete_key_material::DeleteKeyMaterial,
-    access_points::delete_network_rule::DeleteNetworkRule,
-    access_points::delete_policy::DeletePolicy,
-    secrets::delete_secret::DeleteSecret,
-    cloud::describe_account_kms_status::DescribeAccountKmsStatus,
-    access_points::describe_application_access_point::DescribeApplicationAccessPoint,
-    keys::describe_key::DescribeKey,
-    keys::describe_key_version::DescribeKeyVersion,
-    access_points::describe_network_rule::DescribeNetworkRule,
-    access_points::describe_policy::DescribePolicy,
-    cloud::describe_regions::DescribeRegions,
-    secrets::describe_secret::DescribeSecret,
-    keys::disable_key::DisableKey,
-    keys::enable_key::EnableKey,
-    crypto::encrypt::Encrypt,
-    crypto::export_data_key::ExportDataKey,
-    crypto::generate_and_export_data_key::GenerateAndExportDataKey,
-    crypto::generate_data_key::GenerateDataKey,
-    crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
-    crypto::generate_mac::GenerateMac,
-    access_points::get_client_key::GetClientKey,
-    policies::get_key_policy::GetKeyPolicy,
-    keys::get_parameters_for_import::GetParametersForImport,
-    crypto::get_public_key::GetPublicKey,
-    secrets::get_random_password::GetRandomPassword,
-    policies::get_secret_policy::GetSecretPolicy,
-    secrets::get_secret_value::GetSecretValue,
-    keys::import_key_material::ImportKeyMaterial,
-    keys::list_aliases::ListAliases,
-    keys::list_aliases_by_key_id::ListAliasesByKeyId,
-    access_points::list_application_access_points::ListApplicationAccessPoints,
-    access_points::list_client_keys::ListClientKeys,
-    keys::list_key_versions::ListKeyVersions,
-    keys::list_keys::ListKeys,
-    access_points::list_network_rules::ListNetworkRules,
-    access_points::list_policies::ListPolicies,
-    tags::list_resource_tags::ListResourceTags,
-    secrets::list_secret_version_ids::ListSecretVersionIds,
-    secrets::list_secrets::ListSecrets,
-    tags::list_tag_resources::ListTagResources,
-    cloud::open_kms_service::OpenKmsService,
-    secrets::put_secret_value::PutSecretValue,
-    crypto::re_encrypt::ReEncrypt,
-    secrets::restore_secret::RestoreSecret,
-    secrets::rotate_secret::RotateSecret,
-    keys::schedule_key_deletion::ScheduleKeyDeletion,
-    keys::set_deletion_protection::SetDeletionProtection,
-    policies::set_key_policy::SetKeyPolicy,
-    policies::set_secret_policy::SetSecretPolicy,
-    tags::tag_resource::TagResource,
-    tags::tag_resources::TagResources,
-    tags::untag_resource::UntagResource,
-    tags::untag_resources::UntagResources,
-    keys::update_alias::UpdateAlias,
-    access_points::update_application_access_point::UpdateApplicationAccessPoint,
-    keys::update_key_description::UpdateKeyDescription,
-    access_points::update_network_rule::UpdateNetworkRule,
-    access_points::update_policy::UpdatePolicy,
-    keys::update_rotation_policy::UpdateRotationPolicy,
-    secrets::update_secret::UpdateSecret,
-    secrets::update_secret_rotation_policy::UpdateSecretRotationPolicy,
-    secrets::update_secret_version_stage::UpdateSecretVersionStage,
-    crypto::verify_mac::VerifyMac,
+macro_rules! names {
+    ($($operation:ty,)+) => { &[$(<$operation as Operation>::NAME),+] };
 }
 
-/// The operation of this name (case-sensitive), with its name as a constant: one that is served, or one that a deployment of its own
-/// has no resource for.
-pub(super) fn find(action: &str) -> Option<(&'static str, Handler)> {
-    let served = OPERATIONS.binary_search_by_key(&action, |(name, _)| name).ok().map(|index| OPERATIONS[index]);
-    served.or_else(|| cloud::find(action))
-}
+const NAMES: &[&str] = for_each_operation!(names);
 
-/// The names of all operations that are served, sorted.
+/// The names of all operations, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    OPERATIONS.iter().map(|(name, _)| *name)
+    NAMES.iter().copied()
 }
 
 #[cfg(test)]
@@ -116,6 +121,6 @@ mod tests {
 
     #[test]
     fn sorted_by_name() {
-        assert!(OPERATIONS.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(NAMES.is_sorted());
     }
 }

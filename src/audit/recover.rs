@@ -12,7 +12,6 @@ use serde::Deserialize;
 use super::chain::{self, Head, Position};
 use super::file;
 use super::record::OpenIntent;
-use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 
 /// Intents without outcome, with the number of their line.
@@ -40,8 +39,6 @@ impl OpenIntents {
 pub(super) struct End {
     pub(super) position: Position,
     pub(super) intents: OpenIntents,
-    /// When the last line was written, by its own word.
-    pub(super) last_time: Option<Timestamp>,
     pub(super) place: Place,
 }
 
@@ -62,23 +59,23 @@ pub(super) fn end(dir: &Path, name: &str, node: &str) -> io::Result<End> {
         Err(e) => return Err(e),
     };
     let exists = found.is_some();
-    if let Some(Found { position, first_seq: Some(first_seq), len, intents, last_time, torn, broken }) = found {
+    if let Some(Found { position, first_seq: Some(first_seq), len, intents, torn, broken }) = found {
         let place = match broken {
             None => Place::Sound { first_seq, len, torn },
             Some(reason) => Place::Begin { aside: Some(file::rotated(dir, name, first_seq)), reason },
         };
-        return Ok(End { position, intents, last_time, place });
+        return Ok(End { position, intents, place });
     }
-    let (position, intents, last_time, missing) = match file::all_rotated(dir, name)?.last() {
+    let (position, intents, missing) = match file::all_rotated(dir, name)?.last() {
         Some(last) => {
             let found = read(last, node)?;
-            (found.position, found.intents, found.last_time, "the present file was missing")
+            (found.position, found.intents, "the present file was missing")
         }
-        None => (Position::ORIGIN, OpenIntents::default(), None, "first"),
+        None => (Position::ORIGIN, OpenIntents::default(), "first"),
     };
     let aside = exists.then(|| file::foreign(dir, name, position.next_seq));
     let reason = if exists { "the present file had no line" } else { missing }.to_owned();
-    Ok(End { position, intents, last_time, place: Place::Begin { aside, reason } })
+    Ok(End { position, intents, place: Place::Begin { aside, reason } })
 }
 
 /// A file as it was found.
@@ -91,7 +88,6 @@ struct Found {
     /// Bytes up to the end of the last whole line.
     len: u64,
     intents: OpenIntents,
-    last_time: Option<Timestamp>,
     /// What follows the last newline: a line that was not written to its end.
     torn: Vec<u8>,
     /// The first thing wrong with the chain; the file must then be left as it is.
@@ -117,7 +113,6 @@ fn read(path: &Path, node: &str) -> io::Result<Found> {
         first_seq: None,
         len: 0,
         intents: OpenIntents::default(),
-        last_time: None,
         torn: Vec::new(),
         broken: None,
     };
@@ -148,7 +143,6 @@ impl Found {
             self.note(format!("line {} does not follow line {}", head.seq, self.position.next_seq - 1));
         }
         self.first_seq.get_or_insert(head.seq);
-        self.last_time = Timestamp::parse(&head.time).or(self.last_time);
         self.position = Position { next_seq: head.seq.saturating_add(1), prev: chain::hash(line) };
         if self.intents_line(&head, line).is_err() {
             self.note(format!("line {} cannot be read", head.seq));

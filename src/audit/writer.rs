@@ -85,8 +85,8 @@ impl Writer {
         let path = file::present(&config.dir, &config.name);
         let failed = |e: std::io::Error| AuditError::of(&path, &e);
         let sealer = Sealer::start(&config.name, node.clone(), signer).map_err(failed)?;
-        let End { mut position, intents, last_time, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
-        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None, last_time };
+        let End { mut position, intents, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
+        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None };
         let mut torn = Vec::new();
         let log = match place {
             Place::Sound { first_seq, len, torn: rest } => {
@@ -157,12 +157,10 @@ impl Writer {
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => closing = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.gauges.at_work(true);
             self.gauges.queued.fetch_sub(batch.len(), Relaxed);
             self.look_after_file();
             self.serve(batch);
             self.look_after_checkpoints();
-            self.gauges.at_work(false);
         }
         self.finish();
     }

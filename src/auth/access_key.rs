@@ -15,6 +15,7 @@ use std::sync::{Arc, RwLock};
 use crate::auth::access_point;
 use crate::auth::caller::{Attached, Principal};
 use crate::auth::policy::{self, Policy};
+use crate::auth::proof::SigningKey;
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, DeploymentId, KeyVersionId, UserId};
@@ -23,7 +24,6 @@ use crate::base::words::Suite;
 use crate::error::Error;
 use crate::store::{Abort, AccessKeyRow, AttachmentRow, ClientKeyRow, Store, Tx};
 use crate::token::Token;
-use crate::wire::signature::SigningKey;
 
 /// How old a credential in memory may be without asking whether anything changed, ms.
 pub const CHECK_EVERY_MS: i64 = 500;

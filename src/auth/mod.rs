@@ -9,6 +9,7 @@ mod authorise;
 pub mod caller;
 pub mod nonce;
 pub mod policy;
+pub mod proof;
 mod supposed;
 
 use std::sync::Arc;
@@ -20,12 +21,11 @@ pub use supposed::Supposed;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, Region};
 use crate::error::Error;
-use crate::wire::Call;
-use crate::wire::signature::Claim;
 use access_key::Credentials;
 use access_point::AccessPoints;
 use authorise::Decided;
 use nonce::SeenNonces;
+use proof::{Claim, Origin};
 
 /// Authentication of requests.
 pub struct Auth {
@@ -53,10 +53,10 @@ impl Auth {
     /// # Errors
     /// [`Error::AccessKeyNotFound`], [`Error::SignatureMismatch`], [`Error::AccessKeyInactive`], [`Error::TimestampExpired`],
     /// [`Error::NonceUsed`]; [`Error::Unavailable`] when the access key cannot be looked up.
-    pub fn authenticate(&self, call: &Call, claim: &Claim, now: Timestamp) -> Result<Caller, Error> {
+    pub fn authenticate(&self, origin: &Origin, claim: &Claim, now: Timestamp) -> Result<Caller, Error> {
         let found = self.credentials.find(&claim.access_key, now)?;
         let Some(credential) = found.filter(|c| c.signing_key.fits(claim.scheme)) else {
-            claim.burn();
+            claim.spend_equal_time();
             return Err(Error::AccessKeyNotFound);
         };
         claim.verify(&credential.signing_key)?;
@@ -74,10 +74,10 @@ impl Auth {
             principal: credential.principal.clone(),
             access_key: claim.access_key.clone(),
             region: self.region.clone(),
-            source_ip: call.peer,
-            secure: call.secure,
-            received_at: call.received_at,
-            request_id: call.request_id,
+            source_ip: origin.source_ip,
+            secure: origin.secure,
+            received_at: origin.received_at,
+            request_id: origin.request_id,
             node: self.node,
             policies: Arc::clone(&credential.policies),
             ruled,

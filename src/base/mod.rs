@@ -4,9 +4,9 @@
 
 pub mod canonical;
 pub mod clock;
-pub mod clock_check;
 pub mod failpoint;
 pub mod failure;
+pub mod field;
 pub mod ids;
 pub mod listen;
 pub mod public_key;

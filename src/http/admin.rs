@@ -6,17 +6,21 @@
 //! |---|---|---|
 //! | `admin_listen` | everybody | everybody: bind it where only operators reach it |
 //! | the API's, without `admin_listen` | everybody | peers on loopback that forward for nobody |
-//! | the API's, with `admin_listen` | everybody: load balancers ask where they send clients | nobody |
+//! | the API's, with `admin_listen` | nobody (404 in the API's form) | nobody |
 
 use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, rt};
+use tokio::time::timeout;
 
-use super::front::{Front, REQUEST_ID};
+use super::handler::Handler;
 use super::{Readiness, Received, Service, Side};
 use crate::base::ids::RequestId;
+
+/// The id of an answer, as the API's have it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -30,14 +34,14 @@ pub(super) enum Page {
 
 /// The page a request asks for, if there is one for this caller on this listener.
 pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Option<Page> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if side == Side::ApiOnly || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     let headers = &received.headers;
     let local = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
         && !headers.contains_key(FORWARDED_FOR)
         && !headers.contains_key(FORWARDED);
-    let trusted = side == Side::Admin || (side == Side::Api && local);
+    let trusted = side == Side::Admin || local;
     match received.target.path() {
         "/healthz" => Some(Page::Alive),
         "/readyz" => Some(Page::Ready { reasons: trusted }),
@@ -46,14 +50,19 @@ pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Op
     }
 }
 
-/// Shows a page. Readiness is known already. Figures are read on a blocking thread; they take no permit, so that they can be seen
-/// under load.
-pub(super) async fn show<S: Service>(front: Arc<Front<S>>, page: Page) -> HttpResponse {
+/// Shows a page. Readiness and figures are read on a blocking thread; they take no permit, so that they can be seen under load.
+pub(super) async fn show<S: Service>(handler: Arc<Handler<S>>, page: Page) -> HttpResponse {
     let shown = match page {
         Page::Alive => Ok((StatusCode::OK, "text/plain", "alive\n".to_owned())),
-        Page::Ready { reasons } => Ok(ready(&front.service.readiness(), reasons)),
+        Page::Ready { reasons } => {
+            let deadline = handler.config.queue_timeout;
+            let looking = rt::task::spawn_blocking(move || ready(&handler.service.readiness(), reasons));
+            // A part that does not answer at all is not ready either.
+            let late = |_| Ok((StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no answer in time\n".to_owned()));
+            timeout(deadline, looking).await.unwrap_or_else(late)
+        }
         Page::Metrics => {
-            let render = move || front.metrics.render(front.in_flight());
+            let render = move || handler.metrics.render(handler.in_flight());
             let text = rt::task::spawn_blocking(render).await;
             text.map(|text| (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
         }
@@ -68,19 +77,16 @@ pub(super) async fn show<S: Service>(front: Arc<Front<S>>, page: Page) -> HttpRe
 }
 
 fn ready(readiness: &Readiness, reasons: bool) -> (StatusCode, &'static str, String) {
-    let Readiness { token, database, audit, clock } = readiness;
-    let plain = |part: &Result<(), String>| part.clone().map(|()| None);
-    let parts = [("token", plain(token)), ("database", plain(database)), ("audit", plain(audit)), ("clock", clock.clone())];
-    let ok = parts.iter().all(|(_, state)| state.is_ok());
+    let parts = [("token", &readiness.token), ("database", &readiness.database), ("audit", &readiness.audit)];
     let words = parts.map(|(name, state)| {
         let word = match state {
-            Ok(Some(note)) if reasons => format!("ok: {note}"),
-            Ok(_) => "ok".to_owned(),
+            Ok(()) => "ok",
             Err(why) if reasons => why,
-            Err(_) => "unavailable".to_owned(),
+            Err(_) => "unavailable",
         };
         (name.to_owned(), serde_json::Value::from(word))
     });
+    let ok = parts.iter().all(|(_, state)| state.is_ok());
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, "application/json", serde_json::Value::Object(words.into_iter().collect()).to_string())
 }

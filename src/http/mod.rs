@@ -4,7 +4,7 @@
 //! signatures, tokens, databases. Called by: app, which gives it the [`Service`] to call.
 //!
 //! ```text
-//! socket - TLS - guard (deadlines, refusals in the API's form) - actix-http's parser - front (body, permit) - thread: Service::call
+//! socket - TLS - guard (deadlines, refusals in the API's form) - actix-http's parser - handler (body, permit) - thread: Service::call
 //!              <------------------- answer <----------------- audit record durable <-----------------------------------|
 //! ```
 //!
@@ -13,19 +13,17 @@
 mod access;
 mod admin;
 mod body;
+mod call;
 mod config;
 mod connection;
-mod fault;
-mod front;
 mod guard;
+mod handler;
 mod peer;
-mod room;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -43,24 +41,26 @@ use actix_service::{
 };
 use actix_web::dev::AppConfig;
 use actix_web::http::header::HeaderMap;
-use actix_web::http::{Method, Uri};
+use actix_web::http::{Method as HttpMethod, Uri};
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 pub use access::{Action, TARGET as ACCESS_TARGET};
+pub use call::{Call, Method, Reply};
 pub use config::Config;
 use connection::Connection;
-use front::Front;
 use guard::{Guard, LINGER, Limits};
-use room::Room;
+use handler::Handler;
 use stream::Stream;
 pub use tls::{Tls, TlsFiles};
 
+use crate::base::ids::RequestId;
+use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::wire::{Call, Reply};
 
 /// What the front calls.
 pub trait Service: Send + Sync + 'static {
@@ -68,6 +68,15 @@ pub trait Service: Send + Sync + 'static {
     type Durable: Future<Output = Result<(), Self::Lost>> + Send + 'static;
     /// Why a record is not on disk, for the log.
     type Lost: fmt::Display;
+
+    /// Whether a request like this can be answered at all; asked before its body is read.
+    ///
+    /// # Errors
+    /// [`Error::MethodNotSupported`], [`Error::PathNotFound`].
+    fn accepts(&self, method: Method, path: &str) -> Result<(), Error>;
+
+    /// The answer to a request for this path that does not become a call, or whose answer must not leave; and the error's code.
+    fn refuse(&self, path: &str, error: &Error, request_id: &RequestId) -> (Reply, &'static str);
 
     /// Carries out a call. Runs on a thread that may block; a panic is answered as an internal failure.
     fn call(&self, call: Call) -> Answer<Self::Durable>;
@@ -83,7 +92,7 @@ pub struct Answer<D> {
     /// The operation, for the access line and the figures.
     pub action: Action,
     /// The error's code, or `OK`, for the same. Never text of the caller's.
-    pub code: Cow<'static, str>,
+    pub code: &'static str,
     /// Until this resolves, nobody may see the reply; if it fails, nobody ever does.
     pub durable: D,
 }
@@ -97,8 +106,6 @@ pub struct Readiness {
     pub database: Result<(), String>,
     /// Audit records can be written.
     pub audit: Result<(), String>,
-    /// No other clock contradicts this machine's; what there is to say of it all the same.
-    pub clock: Result<Option<String>, String>,
 }
 
 /// Which requests a listener serves.
@@ -118,10 +125,7 @@ pub struct Bound {
     stopper: Stopper,
 }
 
-/// Connections that may be open for a moment beyond the limit, while others leave to make room.
-pub const SPARE_CONNECTIONS: usize = 32;
-
-/// Stops a server.
+/// Stops a server, like SIGTERM does.
 #[derive(Debug, Clone)]
 pub struct Stopper(Arc<Notify>);
 
@@ -178,32 +182,28 @@ impl Bound {
     /// Of the system, when threads or signal handlers cannot be made.
     pub fn run<S: Service>(self, service: Arc<S>, metrics: Arc<Metrics>) -> io::Result<()> {
         let Bound { config, api, admin, stopper } = self;
-        let front = Arc::new(Front::new(service, config.clone(), metrics));
+        let front = Arc::new(Handler::new(service, config.clone(), metrics));
         let work = Arc::clone(&front);
         System::new().block_on(async move {
             let (told, hears) = tokio::sync::oneshot::channel();
+            let stop = stop_asked(stopper, config.stop_on_signals)?;
             let builder = Server::build()
                 .workers(config.workers)
                 // Two more for probes, which take no permit.
                 .worker_max_blocking_threads(config.threads.div_ceil(config.workers) + 2)
-                .max_concurrent_connections((config.max_connections + SPARE_CONNECTIONS).div_ceil(config.workers))
+                .max_concurrent_connections(config.max_connections.div_ceil(config.workers))
                 .shutdown_timeout(config.stop_timeout.as_secs().max(1))
                 .shutdown_signal(async move {
-                    stopper.0.notified().await;
+                    stop.await;
                     let _ = told.send(Instant::now());
                 });
             let signal = builder.graceful_shutdown_signal();
-            let room = Room::new(config.max_connections);
-            front.metrics.set_connections({
-                let room = Arc::clone(&room);
-                move || (room.open() as u64, room.shed())
-            });
             let api_side = if admin.is_some() { Side::ApiOnly } else { Side::Api };
-            let pipeline_of = move |side| pipeline(Arc::clone(&front), side, signal.clone(), Arc::clone(&room));
-            let api_pipeline = pipeline_of.clone();
-            let mut builder = builder.listen("api", api, move || api_pipeline(api_side))?;
+            let (api_front, api_signal) = (Arc::clone(&front), signal.clone());
+            let mut builder =
+                builder.listen("api", api, move || pipeline(Arc::clone(&api_front), api_side, api_signal.clone()))?;
             if let Some(admin) = admin {
-                builder = builder.listen("admin", admin, move || pipeline_of(Side::Admin))?;
+                builder = builder.listen("admin", admin, move || pipeline(Arc::clone(&front), Side::Admin, signal.clone()))?;
             }
             builder.run().await?;
             // Work whose client has gone is not seen by the server; its permit is.
@@ -218,11 +218,26 @@ impl Bound {
     }
 }
 
+/// Resolves when the server is to stop.
+fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let signals = if on_signals { Some((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)) } else { None };
+    Ok(async move {
+        let Some((mut terminate, mut interrupt)) = signals else {
+            return stopper.0.notified().await;
+        };
+        tokio::select! {
+            () = stopper.0.notified() => log::info!("stopping"),
+            _ = terminate.recv() => log::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => log::info!("SIGINT: stopping"),
+        }
+    })
+}
+
 /// What a client sent, taken out of the request: actix keeps requests for reuse with all that is in them, secrets in the target
 /// included, and headers keep the buffer that they were read into.
 #[derive(Default)]
 struct Received {
-    method: Method,
+    method: HttpMethod,
     target: Uri,
     headers: HeaderMap,
     /// Whether it offers to go on with another protocol.
@@ -230,7 +245,7 @@ struct Received {
 }
 
 /// What is done with a request.
-async fn handle<S: Service>(front: Arc<Front<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
+async fn handle<S: Service>(front: Arc<Handler<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
     let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);
     if let Some(connection) = &connection {
         connection.started();
@@ -248,10 +263,9 @@ async fn handle<S: Service>(front: Arc<Front<S>>, side: Side, request: HttpReque
 
 /// What a worker does with a connection.
 fn pipeline<S: Service>(
-    front: Arc<Front<S>>,
+    front: Arc<Handler<S>>,
     side: Side,
     stop: GracefulShutdownSignal,
-    room: Arc<Room>,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let Config { head_timeout: head, keep_alive, write_timeout: write, .. } = front.config;
     let limits = Limits { head, keep_alive, write };
@@ -291,7 +305,6 @@ fn pipeline<S: Service>(
         // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
         let _ = stream.set_nodelay(true);
         let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
-        let place = room.enter();
         async move {
             let stream = match tls {
                 None => Stream::Plain(stream),
@@ -299,11 +312,10 @@ fn pipeline<S: Service>(
                     shaken = timeout(head, tls.accept(stream)) => {
                         Stream::Tls(Box::new(shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?))
                     }
-                    () = place.left() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                     () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                 },
             };
-            let guard = Guard::new(stream, place, limits, refuse);
+            let guard = Guard::new(stream, limits, refuse);
             let peer = guard.peer();
             Ok((guard, Protocol::Http1, peer))
         }

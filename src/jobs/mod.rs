@@ -7,10 +7,9 @@ mod rotation;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::base::clock::Clock;
-use crate::base::clock_check::{ClockCheck, SILENCE_MS};
 use crate::base::ids::{KeyVersionId, NodeId};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -34,7 +33,6 @@ pub struct Jobs {
     system_keys: [KeyVersionId; 3],
     node: NodeId,
     clock: Clock,
-    clocks: Arc<ClockCheck>,
     /// Token and database were compared.
     compared: Once,
 }
@@ -72,19 +70,12 @@ impl Worker {
 }
 
 impl Running {
-    /// Lets what is under way end, and nothing else begin. What does not end in time, because token or database do not answer, is
-    /// left as a crash would leave it.
-    pub fn stop(self, within: Duration) {
-        let until = Instant::now() + within;
+    /// Lets what is under way end, and nothing else begin.
+    pub fn stop(self) {
         // All are told before any is waited for.
         let told: Vec<_> = self.0.into_iter().map(|Worker { stop, thread }| (drop(stop), thread)).collect();
         for ((), thread) in told {
-            while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            if !thread.is_finished() {
-                log::warn!("a job is still at work");
-            } else if thread.join().is_err() {
+            if thread.join().is_err() {
                 log::error!("a thread of the jobs panicked");
             }
         }
@@ -107,9 +98,8 @@ impl Jobs {
         system_keys: [KeyVersionId; 3],
         node: NodeId,
         clock: Clock,
-        clocks: Arc<ClockCheck>,
     ) -> Self {
-        Self { store, keys, secrets, system_keys, node, clock, clocks, compared: Once::new() }
+        Self { store, keys, secrets, system_keys, node, clock, compared: Once::new() }
     }
 
     /// Runs each job now and then, on threads of their own: a server that does not answer keeps nothing but rotations waiting.
@@ -130,11 +120,11 @@ impl Jobs {
     fn round(&self) {
         self.compared.call_once(|| attempt("comparing token and database", || self.report_mismatch()));
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
-        self.attempt("expired nonces", || {
-            while self.clocks.proved().is_ok() && self.sweep_nonces()? == BATCH as usize {}
+        attempt("expired nonces", || {
+            while self.sweep_nonces()? == BATCH as usize {}
             Ok(())
         });
-        self.attempt("what one node does for all", || {
+        attempt("what one node does for all", || {
             if self.holds("sweep")? {
                 self.sweep();
             }
@@ -144,19 +134,12 @@ impl Jobs {
 
     /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
     fn sweep(&self) {
-        self.attempt("half-made keys", || self.keys.creations_sweep());
-        self.attempt("imported material", || self.keys.materials_sweep(BATCH));
-        self.attempt("parameters for imports", || self.keys.import_parameters_sweep(BATCH));
-        self.attempt("due rotations", || self.keys.rotations_sweep(BATCH));
-        self.attempt("ended deletion windows of keys", || self.keys.deletions_sweep(BATCH));
-        self.attempt("ended deletion windows of secrets", || self.secrets.deletions_sweep(BATCH));
-    }
-
-    /// Runs a job that cannot be undone, or that one node does for all, unless the clock is in doubt.
-    fn attempt(&self, name: &str, job: impl FnOnce() -> Result<(), Error>) {
-        if self.clocks.proved().is_ok() {
-            attempt(name, job);
-        }
+        attempt("half-made keys", || self.keys.creations_sweep());
+        attempt("imported material", || self.keys.materials_sweep(BATCH));
+        attempt("parameters for imports", || self.keys.import_parameters_sweep(BATCH));
+        attempt("due rotations", || self.keys.rotations_sweep(BATCH));
+        attempt("ended deletion windows of keys", || self.keys.deletions_sweep(BATCH));
+        attempt("ended deletion windows of secrets", || self.secrets.deletions_sweep(BATCH));
     }
 
     /// Says once, after the start, where token and database do not fit.
@@ -175,8 +158,7 @@ impl Jobs {
     }
 
     fn sweep_nonces(&self) -> Result<usize, Error> {
-        // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
-        let now = self.clock.now().plus_ms(-SILENCE_MS);
+        let now = self.clock.now();
         self.store.write("nonces_sweep", |tx| Ok::<_, Abort<Error>>(tx.nonces_sweep(&self.node, now, BATCH)?))
     }
 

@@ -4,6 +4,7 @@
 //! Source of the rules: the pages of the alias operations.
 
 use crate::auth::Caller;
+use crate::base::field::Field;
 use crate::base::ids::{AccountId, Alias, KeyRef};
 use crate::base::words::KeyState;
 use crate::error::Error;
@@ -29,7 +30,7 @@ impl Keys {
     /// [`Error::KeyStateChange`] for a key that is pending deletion, [`Error::LimitExceeded`].
     pub fn alias_create(&self, caller: &Caller, alias: &Alias, key: &KeyRef) -> Result<(), Error> {
         if alias.as_str().to_ascii_lowercase().starts_with("alias/acs") {
-            return Err(Error::invalid("AliasName"));
+            return Err(Error::invalid(Field::AliasName));
         }
         let now = self.clock.now();
         caller.commit(&self.store, "alias_create", |tx| {

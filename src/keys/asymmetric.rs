@@ -8,6 +8,7 @@
 use aws_lc_rs::constant_time;
 
 use crate::auth::Caller;
+use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::public_key::{Digest32, PublicKey};
 use crate::base::secret::Plaintext;
@@ -44,7 +45,7 @@ impl AdmittedVersion {
         match algorithm {
             SignatureAlgorithm::Sm2Dsa => Err(Error::Lacking("CKM_SM2 on the token".into())),
             _ if self.key.spec().signs_with(algorithm) => Ok(()),
-            _ => Err(Error::invalid("Algorithm")),
+            _ => Err(Error::invalid(Field::Algorithm)),
         }
     }
 
@@ -52,7 +53,7 @@ impl AdmittedVersion {
         match algorithm {
             EncryptionAlgorithm::Sm2Pke => Err(Error::Lacking("CKM_SM2 on the token".into())),
             _ if self.key.spec().encrypts_with(algorithm) => Ok(()),
-            _ => Err(Error::invalid("Algorithm")),
+            _ => Err(Error::invalid(Field::Algorithm)),
         }
     }
 }
@@ -121,7 +122,7 @@ impl Keys {
         plaintext: &Plaintext,
     ) -> Result<Vec<u8>, Error> {
         key.encrypts_with(algorithm)?;
-        self.public_key(key)?.encrypt(algorithm, plaintext.expose()).map_err(|_| Error::invalid("Plaintext"))
+        self.public_key(key)?.encrypt(algorithm, plaintext.expose()).map_err(|_| Error::invalid(Field::Plaintext))
     }
 
     /// Decrypts with the private half.
@@ -137,10 +138,10 @@ impl Keys {
     ) -> Result<Plaintext, Error> {
         key.encrypts_with(algorithm)?;
         if key.key.spec().rsa_bytes() != Some(ciphertext.len()) {
-            return Err(Error::invalid("CiphertextBlob"));
+            return Err(Error::invalid(Field::CiphertextBlob));
         }
         let mut opened = self.token.decrypt_oaep(&key.version, algorithm, ciphertext).map_err(|e| match e {
-            TokenError::Tampered => Error::invalid("CiphertextBlob"),
+            TokenError::Tampered => Error::invalid(Field::CiphertextBlob),
             other => token_failure(other),
         })?;
         Ok(Plaintext::new(std::mem::take(&mut *opened)))
@@ -154,11 +155,11 @@ impl Keys {
     pub fn mac(&self, key: &AdmittedKey, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         match algorithm {
             MacAlgorithm::HmacSm3 => return Err(Error::Lacking("CKM_SM3_HMAC on the token".into())),
-            _ if key.spec().mac_algorithm() != Some(algorithm) => return Err(Error::invalid("Algorithm")),
+            _ if key.spec().mac_algorithm() != Some(algorithm) => return Err(Error::invalid(Field::Algorithm)),
             _ => {}
         }
         self.token.hmac(key.primary(), algorithm, message).map_err(|e| match e {
-            TokenError::Unsupported(_) => Error::invalid("Message"),
+            TokenError::Unsupported(_) => Error::invalid(Field::Message),
             other => token_failure(other),
         })
     }

@@ -8,6 +8,7 @@
 use zeroize::Zeroizing;
 
 use crate::auth::Caller;
+use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::Suite;
@@ -118,5 +119,5 @@ impl Keys {
 
 /// The one answer to every blob that does not open, so that no part of one can be tried out by itself.
 fn wrong_blob() -> Error {
-    Error::invalid("CiphertextBlob")
+    Error::invalid(Field::CiphertextBlob)
 }

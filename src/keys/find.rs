@@ -74,7 +74,7 @@ pub(super) fn is_shown(key: &KeyRow) -> bool {
 }
 
 /// Refuses aliases, for operations that take no alias.
-pub(super) fn no_alias(keys: &[&KeyRef]) -> Result<(), Error> {
-    let is_alias = |key: &&KeyRef| matches!(key.name, KeyName::Alias(_));
+pub(super) fn no_alias(keys: &[KeyRef]) -> Result<(), Error> {
+    let is_alias = |key: &KeyRef| matches!(key.name, KeyName::Alias(_));
     if keys.iter().any(is_alias) { Err(Error::AliasNotAllowed) } else { Ok(()) }
 }

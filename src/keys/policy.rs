@@ -19,7 +19,7 @@ impl Keys {
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias; [`Error::UnsupportedOperation`] for a key of the service,
     /// for which the permission on its secrets stands; [`Error::KeyState`] in the deletion window.
     pub fn policy_set(&self, caller: &Caller, key: &KeyRef, document: &str) -> Result<(), Error> {
-        no_alias(&[key])?;
+        no_alias(std::slice::from_ref(key))?;
         let now = self.clock.now();
         caller.commit(&self.store, "key_policy_set", |tx| {
             let key = find(tx, caller, key)?;
@@ -39,7 +39,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias.
     pub fn policy(&self, caller: &Caller, key: &KeyRef) -> Result<String, Error> {
-        no_alias(&[key])?;
+        no_alias(std::slice::from_ref(key))?;
         self.store.read("key_policy", |tx| {
             let row = policy_row(&find(tx, caller, key)?);
             let own = tx.resource_policy(&row.account_id, &row.resource)?;

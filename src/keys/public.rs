@@ -3,6 +3,7 @@
 //! Owns: which of them a data key is exported under. Must not know: data keys. Called by: api.
 //! Source: the page of ExportDataKey.
 
+use crate::base::field::Field;
 use crate::base::public_key::PublicKey;
 use crate::base::secret::Plaintext;
 use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
@@ -24,13 +25,15 @@ impl ExportKey {
     pub fn new(spec: WrappingKeySpec, algorithm: EncryptionAlgorithm, der: &[u8]) -> Result<Self, Error> {
         match (spec, algorithm) {
             (WrappingKeySpec::EcSm2, EncryptionAlgorithm::Sm2Pke) => return Err(Error::Lacking("SM2PKE".into())),
-            (WrappingKeySpec::EcSm2, _) | (_, EncryptionAlgorithm::Sm2Pke) => return Err(Error::invalid("WrappingAlgorithm")),
+            (WrappingKeySpec::EcSm2, _) | (_, EncryptionAlgorithm::Sm2Pke) => {
+                return Err(Error::invalid(Field::WrappingAlgorithm));
+            }
             (WrappingKeySpec::Rsa2048, _) => {}
         }
         let key = PublicKey::from_der(der.to_vec());
         match (key.rsa_bits(), key.longest_plaintext(algorithm)) {
             (Some(2048), Ok(longest)) => Ok(Self { key, algorithm, longest }),
-            _ => Err(Error::invalid("PublicKeyBlob")),
+            _ => Err(Error::invalid(Field::PublicKeyBlob)),
         }
     }
 

@@ -17,7 +17,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias; [`Error::KeyState`] in the deletion window;
     /// [`Error::LimitExceeded`] for too many tags.
-    pub fn tag(&self, caller: &Caller, keys: &[&KeyRef], change: &Change) -> Result<(), Error> {
+    pub fn tag(&self, caller: &Caller, keys: &[KeyRef], change: &Change) -> Result<(), Error> {
         no_alias(keys)?;
         caller.commit(&self.store, "keys_tag", |tx| {
             for key in keys {
@@ -36,7 +36,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias.
     pub fn tags(&self, caller: &Caller, key: &KeyRef) -> Result<(KeyRow, Vec<TagRow>), Error> {
-        no_alias(&[key])?;
+        no_alias(std::slice::from_ref(key))?;
         self.store.read("key_tags", |tx| {
             let key = find(tx, caller, key)?;
             let tags = tx.tags_of(Tagged::Key(key.id))?;
@@ -52,7 +52,7 @@ impl Keys {
     pub fn tagged(
         &self,
         caller: &Caller,
-        keys: &[&KeyRef],
+        keys: &[KeyRef],
         filters: &[Filter],
         after: Option<&str>,
     ) -> Result<TaggedPage, Error> {

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
+use crate::base::field::Field;
 use crate::base::ids::{AccountId, InstanceId, SecretRef};
 use crate::base::secret::Plaintext;
 use crate::base::words::{AutomaticRotation, SecretSubType};
@@ -110,22 +111,22 @@ impl Secrets {
         secret: &SecretRow,
         given: &Plaintext,
     ) -> Result<(Plaintext, ManagedRows), Error> {
-        let accounts = Account::given(given).ok_or(Error::invalid("SecretData"))?;
+        let accounts = Account::given(given).ok_or(Error::invalid(Field::SecretData))?;
         let named =
             |a: usize, b: usize| accounts.get(a).map(|account| &account.name) == accounts.get(b).map(|account| &account.name);
         let fits = match new.sub_type {
             SecretSubType::SingleUser => accounts.len() == 1,
             SecretSubType::DoubleUsers => accounts.len() == 2 && !named(0, 1),
         };
-        let [first, ..] = accounts.as_slice() else { return Err(Error::invalid("SecretData")) };
+        let [first, ..] = accounts.as_slice() else { return Err(Error::invalid(Field::SecretData)) };
         if !fits {
-            return Err(Error::invalid("SecretData"));
+            return Err(Error::invalid(Field::SecretData));
         }
-        let server = self.servers.find(&new.instance, owner).ok_or(Error::invalid("ExtendedConfig.DBInstanceId"))?;
+        let server = self.servers.find(&new.instance, owner).ok_or(Error::invalid(Field::DatabaseInstance))?;
         for account in &accounts {
             match server.accepts(&account.name, &account.password) {
                 Ok(true) => {}
-                Ok(false) => return Err(Error::invalid("SecretData")),
+                Ok(false) => return Err(Error::invalid(Field::SecretData)),
                 Err(error) => return Err(away(&new.instance, &error)),
             }
         }
@@ -209,7 +210,7 @@ pub(super) fn custom_data_set(
     secret: &SecretRow,
     entries: &BTreeMap<String, String>,
 ) -> Result<(), Abort<Error>> {
-    let refused = || Abort::App(Error::invalid("ExtendedConfig.CustomData"));
+    let refused = || Abort::App(Error::invalid(Field::CustomData));
     let old = tx.rotation_of(&secret.id)?.ok_or_else(refused)?;
     let custom_data = serde_json::to_string(entries).map_err(|_| refused())?;
     let new = RotationRow { custom_data, ..old.clone() };

@@ -9,6 +9,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::base::field::Field;
 use crate::base::secret::Plaintext;
 use crate::error::Error;
 use crate::secrets::Secrets;
@@ -75,7 +76,7 @@ fn draw(rules: &PasswordRules, fill: impl FnMut(&mut [u8]) -> Result<(), Error>)
     let alphabet: Vec<u8> = rules.classes.iter().flat_map(|class| allowed(*class)).collect();
     let unmet = rules.each && rules.classes.iter().any(|class| allowed(*class).next().is_none());
     if alphabet.is_empty() || unmet {
-        return Err(Error::invalid("ExcludeCharacters"));
+        return Err(Error::invalid(Field::ExcludeCharacters));
     }
     let mut bytes = Bytes { block: Zeroizing::new([0; BLOCK]), used: BLOCK, fill };
     let mut password = Zeroizing::new(Vec::with_capacity(rules.length));
@@ -181,7 +182,8 @@ mod tests {
 
     #[test]
     fn rules_that_nothing_fits_are_refused() {
-        let refused = |rules: &PasswordRules| draw(rules, numbers(1)).map(drop) == Err(Error::invalid("ExcludeCharacters"));
+        let refused =
+            |rules: &PasswordRules| draw(rules, numbers(1)).map(drop) == Err(Error::invalid(Field::ExcludeCharacters));
         assert!(refused(&rules(8, &[], "", false)));
         assert!(refused(&rules(8, &[Class::Numbers], "0123456789", false)));
         let digits_gone = [Class::Numbers, Class::Lowercase];

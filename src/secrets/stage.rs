@@ -5,6 +5,7 @@
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
+use crate::base::field::Field;
 use crate::base::ids::{SecretRef, Stage, VersionId};
 use crate::error::Error;
 use crate::secrets::stages::{Labels, Place, change};
@@ -50,7 +51,7 @@ impl Secrets {
             let to = place(&versions, step.to.as_ref())?;
             change(tx, &found.id, |labels| {
                 if step.from.as_ref().is_some_and(|from| !labels.on(from).contains(&step.stage)) {
-                    return Err(Error::invalid("RemoveFromVersion"));
+                    return Err(Error::invalid(Field::RemoveFromVersion));
                 }
                 match &to {
                     Some(to) => labels.put(&step.stage, to),

@@ -15,7 +15,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`]; [`Error::LimitExceeded`] for too many tags.
-    pub fn tag(&self, caller: &Caller, secrets: &[&SecretRef], change: &Change) -> Result<(), Error> {
+    pub fn tag(&self, caller: &Caller, secrets: &[SecretRef], change: &Change) -> Result<(), Error> {
         let now = self.clock.now();
         caller.commit(&self.store, "secrets_tag", |tx| {
             for secret in secrets {
@@ -34,13 +34,13 @@ impl Secrets {
     pub fn tagged(
         &self,
         caller: &Caller,
-        secrets: &[&SecretRef],
+        secrets: &[SecretRef],
         filters: &[Filter],
         after: Option<&str>,
     ) -> Result<TaggedPage, Error> {
         let now = self.clock.now();
         self.store.read("secrets_tagged", |tx| {
-            let mut named = |secret: &&SecretRef| {
+            let mut named = |secret: &SecretRef| {
                 let found = find(tx, caller, secret, now)?;
                 Ok(Tagged::Secret(found.id))
             };

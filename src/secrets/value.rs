@@ -49,9 +49,8 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`] for an unknown secret, version or stage; [`Error::SecretInDeleteWindow`];
-    /// [`Error::NoPermission`] and [`Error::KeyState`] of the key; [`Error::Integrity`] when any stored byte does not verify;
-    /// [`Error::DryRunSucceeded`] instead of a value when `dry_run`.
-    pub fn value(&self, caller: &Caller, secret: &SecretRef, selector: &Selector, dry_run: bool) -> Result<Value, Error> {
+    /// [`Error::NoPermission`] and [`Error::KeyState`] of the key; [`Error::Integrity`] when any stored byte does not verify.
+    pub fn value(&self, caller: &Caller, secret: &SecretRef, selector: &Selector) -> Result<Value, Error> {
         if !caller.at_home(secret.home.as_ref()) {
             return Err(Error::SecretNotFound);
         }
@@ -59,9 +58,6 @@ impl Secrets {
         let ValueRow { secret, key, version, stages } = row;
         let version = version.ok_or_else(|| missing_version(&secret.name))?;
         let admitted = keys::admit(caller, &key, Use::Decrypt)?;
-        if dry_run {
-            return Err(Error::DryRunSucceeded);
-        }
         let rotation = match secret.secret_type {
             SecretType::Generic => None,
             _ => {

@@ -14,9 +14,6 @@ use zeroize::Zeroizing;
 
 use crate::servers::{ServerError, mysql, postgres};
 
-/// The longest that a connection, or one statement, may take before the client's own time limits end it.
-pub(super) const STEP: Duration = Duration::from_secs(4);
-
 /// The longest that a caller waits.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 

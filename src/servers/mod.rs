@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -23,6 +24,9 @@ use crate::base::ids::{AccountId, AccountName, InstanceId};
 use crate::base::secret::AccountPassword;
 use crate::base::words::Engine;
 use call::{Calls, Login};
+
+/// The longest that a connection, or one statement, may take before the client's own time limits end it.
+const STEP: Duration = Duration::from_secs(4);
 
 /// How a connection is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::base::ids::AccountName;
 use crate::base::secret::AccountPassword;
-use crate::servers::call::STEP;
-use crate::servers::{ServerError, ServerOptions, Tls, password};
+use crate::servers::{STEP, ServerError, ServerOptions, Tls, password};
 
 /// The options of a login.
 pub(super) fn options(server: &ServerOptions, user: &str, password: &str) -> Box<OptsBuilder> {

@@ -12,8 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::base::ids::AccountName;
 use crate::base::secret::AccountPassword;
-use crate::servers::call::STEP;
-use crate::servers::{ServerError, ServerOptions, Tls, password};
+use crate::servers::{STEP, ServerError, ServerOptions, Tls, password};
 
 /// The connection string of a login. Every setting that the environment could give otherwise is given here.
 pub(super) fn conninfo(server: &ServerOptions, user: &str, password: &str) -> Zeroizing<String> {

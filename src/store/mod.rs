@@ -120,6 +120,14 @@ impl Store {
         Ok(Self { connections, writer, rows, wait: options.wait, retries: options.retries, retried: Mutex::default() })
     }
 
+    /// Whether the database answers now.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn health(&self) -> Result<(), StoreError> {
+        self.read_one("health", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision()?)).map(drop)
+    }
+
     /// Pool and retry numbers.
     pub fn status(&self) -> StoreStatus {
         let pools = [Some(&self.connections), self.writer.as_ref().map(Writer::pool)];

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{ACCESS_POINT, List, METHOD, one, text};
 use crate::api::fields::Description;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::auth::access_point::NewPoint;
+use crate::base::field::Field;
 use crate::base::ids::{AccessPointName, AccessPolicyName};
 use crate::error::Error;
 
@@ -33,26 +34,29 @@ pub struct Response {
     policies: String,
 }
 
+impl Input for NewPoint {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let description = request.description.unwrap_or_default().0;
+        match request.authentication_method.as_deref() {
+            None | Some("" | METHOD) => Ok(Self { name: request.name, description, policies: request.policies.0 }),
+            Some(_) => Err(Error::invalid(Field::AuthenticationMethod)),
+        }
+    }
+}
+
 impl Operation for CreateApplicationAccessPoint {
     const NAME: &'static str = "CreateApplicationAccessPoint";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = NewPoint;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        match request.authentication_method.as_deref() {
-            None | Some("" | METHOD) => Ok(()),
-            Some(_) => Err(Error::invalid("AuthenticationMethod")),
-        }
+    fn target(new: &NewPoint) -> Target<'_> {
+        Target::of(one(ACCESS_POINT, new.name.as_str()))
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(one(ACCESS_POINT, request.name.as_str()))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let description = request.description.unwrap_or_default().0;
-        let new = NewPoint { name: request.name, description, policies: request.policies.0 };
+    fn run(cx: &Context<'_>, new: NewPoint) -> Result<Response, Error> {
         cx.auth.access_points().point_create(cx.caller, &new)?;
         Ok(Response {
             arn: cx.caller.arn(None, &format!("{ACCESS_POINT}/{}", new.name)),

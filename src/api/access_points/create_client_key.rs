@@ -39,7 +39,7 @@ pub struct Response {
 impl Operation for CreateClientKey {
     const NAME: &'static str = "CreateClientKey";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

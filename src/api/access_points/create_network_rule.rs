@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{List, NETWORK_RULE, one, text};
 use crate::api::fields::Description;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::auth::access_point::{NewRule, SourceNet};
+use crate::base::field::Field;
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 
@@ -38,26 +39,32 @@ pub struct Response {
 /// The one type of rule.
 pub(super) const PRIVATE: &str = "Private";
 
-impl Operation for CreateNetworkRule {
-    const NAME: &'static str = "CreateNetworkRule";
-    const EFFECT: Effect = Effect::Write;
+impl Input for NewRule {
     type Request = Request;
-    type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        if request.kind == PRIVATE { Ok(()) } else { Err(Error::invalid("Type")) }
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(one(NETWORK_RULE, request.name.as_str()))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let new = NewRule {
+    fn read(request: Request) -> Result<Self, Error> {
+        if request.kind != PRIVATE {
+            return Err(Error::invalid(Field::Type));
+        }
+        Ok(Self {
             name: request.name,
             description: request.description.unwrap_or_default().0,
             source_ips: request.source_private_ip.map(|list| list.0).unwrap_or_default(),
-        };
+        })
+    }
+}
+
+impl Operation for CreateNetworkRule {
+    const NAME: &'static str = "CreateNetworkRule";
+    const EFFECT: Effect = Effect::Write;
+    type Input = NewRule;
+    type Response = Response;
+
+    fn target(new: &NewRule) -> Target<'_> {
+        Target::of(one(NETWORK_RULE, new.name.as_str()))
+    }
+
+    fn run(cx: &Context<'_>, new: NewRule) -> Result<Response, Error> {
         cx.auth.access_points().rule_create(cx.caller, &new)?;
         Ok(Response {
             arn: cx.caller.arn(None, &format!("{NETWORK_RULE}/{}", new.name)),

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{List, POLICY, Rules, one, rules_text, text};
 use crate::api::fields::Description;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::auth::access_point::{AccessResource, NewPolicy};
+use crate::base::field::Field;
 use crate::base::ids::AccessPolicyName;
 use crate::base::words::AccessPermission;
 use crate::error::Error;
@@ -25,6 +26,9 @@ pub struct Request {
     kms_instance: Option<String>,
 }
 
+/// Bytes.
+const MAX_KMS_INSTANCE: usize = 128;
+
 /// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -38,32 +42,36 @@ pub struct Response {
     resources: String,
 }
 
-impl Operation for CreatePolicy {
-    const NAME: &'static str = "CreatePolicy";
-    const EFFECT: Effect = Effect::Write;
+impl Input for NewPolicy {
     type Request = Request;
-    type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        match &request.kms_instance {
-            Some(instance) if instance.len() > 128 => Err(Error::invalid("KmsInstance")),
-            _ => Ok(()),
+    fn read(request: Request) -> Result<Self, Error> {
+        let kms_instance = request.kms_instance.unwrap_or_default();
+        if kms_instance.len() > MAX_KMS_INSTANCE {
+            return Err(Error::invalid(Field::KmsInstance));
         }
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(one(POLICY, request.name.as_str()))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let new = NewPolicy {
+        Ok(Self {
             name: request.name,
             description: request.description.unwrap_or_default().0,
-            kms_instance: request.kms_instance.unwrap_or_default(),
+            kms_instance,
             permissions: request.permissions.0,
             resources: request.resources.0,
             network_rules: request.access_control_rules.unwrap_or_default().0,
-        };
+        })
+    }
+}
+
+impl Operation for CreatePolicy {
+    const NAME: &'static str = "CreatePolicy";
+    const EFFECT: Effect = Effect::Write;
+    type Input = NewPolicy;
+    type Response = Response;
+
+    fn target(new: &NewPolicy) -> Target<'_> {
+        Target::of(one(POLICY, new.name.as_str()))
+    }
+
+    fn run(cx: &Context<'_>, new: NewPolicy) -> Result<Response, Error> {
         cx.auth.access_points().policy_create(cx.caller, &new)?;
         Ok(Response {
             access_control_rules: rules_text(new.network_rules)?,

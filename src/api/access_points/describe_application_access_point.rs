@@ -31,7 +31,7 @@ pub struct Response {
 impl Operation for DescribeApplicationAccessPoint {
     const NAME: &'static str = "DescribeApplicationAccessPoint";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -32,7 +32,7 @@ pub struct Response {
 impl Operation for DescribeNetworkRule {
     const NAME: &'static str = "DescribeNetworkRule";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

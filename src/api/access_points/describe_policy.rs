@@ -35,7 +35,7 @@ pub struct Response {
 impl Operation for DescribePolicy {
     const NAME: &'static str = "DescribePolicy";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -20,7 +20,7 @@ pub struct Request {
 impl Operation for GetClientKey {
     const NAME: &'static str = "GetClientKey";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = ClientKeyInfo;
 
     fn target(request: &Request) -> Target<'_> {

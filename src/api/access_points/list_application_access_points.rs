@@ -36,7 +36,7 @@ struct Item {
 impl Operation for ListApplicationAccessPoints {
     const NAME: &'static str = "ListApplicationAccessPoints";
     const EFFECT: Effect = Effect::Read;
-    type Request = ListRequest;
+    type Input = ListRequest;
     type Response = Response;
 
     fn target(_: &ListRequest) -> Target<'_> {

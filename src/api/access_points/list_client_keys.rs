@@ -27,7 +27,7 @@ pub struct Response {
 impl Operation for ListClientKeys {
     const NAME: &'static str = "ListClientKeys";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

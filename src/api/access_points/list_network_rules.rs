@@ -38,7 +38,7 @@ struct Item {
 impl Operation for ListNetworkRules {
     const NAME: &'static str = "ListNetworkRules";
     const EFFECT: Effect = Effect::Read;
-    type Request = ListRequest;
+    type Input = ListRequest;
     type Response = Response;
 
     fn target(_: &ListRequest) -> Target<'_> {

@@ -35,7 +35,7 @@ struct Item {
 impl Operation for ListPolicies {
     const NAME: &'static str = "ListPolicies";
     const EFFECT: Effect = Effect::Read;
-    type Request = ListRequest;
+    type Input = ListRequest;
     type Response = Response;
 
     fn target(_: &ListRequest) -> Target<'_> {

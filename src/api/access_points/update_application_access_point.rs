@@ -24,7 +24,7 @@ pub struct Request {
 impl Operation for UpdateApplicationAccessPoint {
     const NAME: &'static str = "UpdateApplicationAccessPoint";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

@@ -24,7 +24,7 @@ pub struct Request {
 impl Operation for UpdateNetworkRule {
     const NAME: &'static str = "UpdateNetworkRule";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

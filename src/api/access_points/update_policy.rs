@@ -27,7 +27,7 @@ pub struct Request {
 impl Operation for UpdatePolicy {
     const NAME: &'static str = "UpdatePolicy";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

@@ -22,7 +22,7 @@ pub struct Response {
 impl Operation for DescribeAccountKmsStatus {
     const NAME: &'static str = "DescribeAccountKmsStatus";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(_: &Request) -> Target<'_> {

@@ -35,7 +35,7 @@ struct Item {
 impl Operation for DescribeRegions {
     const NAME: &'static str = "DescribeRegions";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(_: &Request) -> Target<'_> {

@@ -16,7 +16,7 @@ pub struct Request {}
 impl Operation for OpenKmsService {
     const NAME: &'static str = "OpenKmsService";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(_: &Request) -> Target<'_> {

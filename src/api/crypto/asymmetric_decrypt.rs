@@ -3,15 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::crypto::rehearsed;
-use crate::api::fields::no_recipient;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::fields::{no_recipient, plaintext};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
-use crate::wire::encode;
 
 /// AsymmetricDecrypt.
 pub struct AsymmetricDecrypt;
@@ -24,7 +22,6 @@ pub struct Request {
     key_version_id: KeyVersionId,
     algorithm: EncryptionAlgorithm,
     ciphertext_blob: Base64,
-    dry_run: Option<bool>,
     recipient: Option<String>,
 }
 
@@ -34,31 +31,44 @@ pub struct Request {
 pub struct Response {
     key_id: KeyId,
     key_version_id: KeyVersionId,
-    #[serde(serialize_with = "encode::plaintext")]
+    #[serde(serialize_with = "plaintext")]
     plaintext: Plaintext,
+}
+
+/// What is to be opened, and with what.
+pub struct Ciphertext {
+    key: KeyRef,
+    version: KeyVersionId,
+    algorithm: EncryptionAlgorithm,
+    ciphertext: Vec<u8>,
+}
+
+impl Input for Ciphertext {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        no_recipient(request.recipient.as_ref())?;
+        let Request { key_id: key, key_version_id: version, algorithm, ciphertext_blob, .. } = request;
+        Ok(Self { key, version, algorithm, ciphertext: ciphertext_blob.0 })
+    }
 }
 
 impl Operation for AsymmetricDecrypt {
     const NAME: &'static str = "AsymmetricDecrypt";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Ciphertext;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        no_recipient(request.recipient.as_ref())
+    fn target(asked: &Ciphertext) -> Target<'_> {
+        let purpose = Use::AsymmetricDecrypt(asked.algorithm);
+        Target::using(purpose, Resource::Key(&asked.key)).version(asked.version)
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        let purpose = Use::AsymmetricDecrypt(request.algorithm);
-        Target::using(purpose, Resource::Key(&request.key_id)).version(request.key_version_id)
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let purpose = Use::AsymmetricDecrypt(request.algorithm);
-        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, purpose)?;
-        let opened = cx.keys.private_decrypt(&key, request.algorithm, &request.ciphertext_blob.0)?;
-        rehearsed(request.dry_run)?;
+    fn run(cx: &Context<'_>, asked: Ciphertext) -> Result<Response, Error> {
+        let purpose = Use::AsymmetricDecrypt(asked.algorithm);
+        let key = cx.keys.admit_version(cx.caller, &asked.key, &asked.version, purpose)?;
+        let opened = cx.keys.private_decrypt(&key, asked.algorithm, &asked.ciphertext)?;
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), plaintext: opened.to_base64() })
     }
 }

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
+use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Base64, SecretBytes};
-use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::EncryptionAlgorithm;
@@ -22,14 +22,13 @@ pub struct Request {
     key_version_id: KeyVersionId,
     algorithm: EncryptionAlgorithm,
     plaintext: SecretBytes,
-    dry_run: Option<bool>,
 }
 
 impl Operation for AsymmetricEncrypt {
     const NAME: &'static str = "AsymmetricEncrypt";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
@@ -41,7 +40,7 @@ impl Operation for AsymmetricEncrypt {
         let purpose = Use::AsymmetricEncrypt(request.algorithm);
         let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, purpose)?;
         let encrypted = cx.keys.public_encrypt(&key, request.algorithm, &request.plaintext.0)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         Ok(NewBlob { ciphertext_blob: Base64(encrypted), key_id: *key.key(), key_version_id: *key.version() })
     }
 }

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Digest};
-use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::SignatureAlgorithm;
@@ -21,7 +20,6 @@ pub struct Request {
     key_version_id: KeyVersionId,
     algorithm: SignatureAlgorithm,
     digest: Digest,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -37,7 +35,7 @@ impl Operation for AsymmetricSign {
     const NAME: &'static str = "AsymmetricSign";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
@@ -47,7 +45,7 @@ impl Operation for AsymmetricSign {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::AsymmetricSign)?;
         key.signs_with(request.algorithm)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         let value = Base64(cx.keys.sign(&key, request.algorithm, &request.digest.0)?);
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), value })
     }

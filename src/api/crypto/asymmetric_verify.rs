@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Digest};
-use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::SignatureAlgorithm;
@@ -22,7 +21,6 @@ pub struct Request {
     algorithm: SignatureAlgorithm,
     digest: Digest,
     value: Base64,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -38,7 +36,7 @@ impl Operation for AsymmetricVerify {
     const NAME: &'static str = "AsymmetricVerify";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
@@ -48,7 +46,7 @@ impl Operation for AsymmetricVerify {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::AsymmetricVerify)?;
         key.signs_with(request.algorithm)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         let value = cx.keys.verify(&key, request.algorithm, &request.digest.0, &request.value.0)?;
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), value })
     }

@@ -1,16 +1,16 @@
 //! Decrypt: opens a blob of Encrypt or GenerateDataKey. The blob names its key version.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{CiphertextBlob, Context as EncryptionContext};
-use crate::api::crypto::rehearsed;
-use crate::api::fields::no_recipient;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::fields::{no_recipient, plaintext};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::keys::Use;
-use crate::wire::encode;
+use crate::keys::{Blob, Use};
 
 /// Decrypt.
 pub struct Decrypt;
@@ -21,7 +21,6 @@ pub struct Decrypt;
 pub struct Request {
     ciphertext_blob: CiphertextBlob,
     encryption_context: Option<EncryptionContext>,
-    dry_run: Option<bool>,
     recipient: Option<String>,
 }
 
@@ -29,32 +28,41 @@ pub struct Request {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
-    #[serde(serialize_with = "encode::plaintext")]
+    #[serde(serialize_with = "plaintext")]
     plaintext: Plaintext,
     key_id: KeyId,
     key_version_id: KeyVersionId,
+}
+
+/// What is to be opened.
+pub struct Ciphertext {
+    blob: Blob,
+    context: BTreeMap<String, String>,
+}
+
+impl Input for Ciphertext {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        no_recipient(request.recipient.as_ref())?;
+        Ok(Self { blob: request.ciphertext_blob.0, context: request.encryption_context.unwrap_or_default().0 })
+    }
 }
 
 impl Operation for Decrypt {
     const NAME: &'static str = "Decrypt";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Ciphertext;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        no_recipient(request.recipient.as_ref())
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        let version = request.ciphertext_blob.0.key_version;
+    fn target(ciphertext: &Ciphertext) -> Target<'_> {
+        let version = ciphertext.blob.key_version;
         Target::using(Use::Decrypt, Resource::KeyOf(version)).version(version)
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let context = request.encryption_context.unwrap_or_default().0;
-        let opened = cx.keys.decrypt(cx.caller, &request.ciphertext_blob.0, Use::Decrypt, &context)?;
-        rehearsed(request.dry_run)?;
+    fn run(cx: &Context<'_>, ciphertext: Ciphertext) -> Result<Response, Error> {
+        let opened = cx.keys.decrypt(cx.caller, &ciphertext.blob, Use::Decrypt, &ciphertext.context)?;
         Ok(Response { plaintext: opened.plaintext, key_id: opened.key, key_version_id: opened.key_version })
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Context as EncryptionContext, PlainText};
-use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
@@ -19,14 +19,13 @@ pub struct Request {
     key_id: KeyRef,
     plaintext: PlainText,
     encryption_context: Option<EncryptionContext>,
-    dry_run: Option<bool>,
 }
 
 impl Operation for Encrypt {
     const NAME: &'static str = "Encrypt";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
@@ -35,7 +34,7 @@ impl Operation for Encrypt {
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
         let key = cx.keys.admit(cx.caller, &request.key_id, Use::Encrypt)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         let context = request.encryption_context.unwrap_or_default().0;
         Ok(cx.keys.encrypt(cx.caller, &key, &request.plaintext.0, &context)?.into())
     }

@@ -1,14 +1,16 @@
 //! ExportDataKey: a data key, out of its blob, under a public key of the caller's.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, CiphertextBlob, Context as EncryptionContext};
-use crate::api::crypto::rehearsed;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
-use crate::keys::{ExportKey, Use};
+use crate::keys::{Blob, ExportKey, Use};
 
 /// ExportDataKey.
 pub struct ExportDataKey;
@@ -22,7 +24,6 @@ pub struct Request {
     wrapping_key_spec: WrappingKeySpec,
     wrapping_algorithm: EncryptionAlgorithm,
     encryption_context: Option<EncryptionContext>,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -34,9 +35,20 @@ pub struct Response {
     key_version_id: KeyVersionId,
 }
 
-impl Request {
-    fn export_key(&self) -> Result<ExportKey, Error> {
-        ExportKey::new(self.wrapping_key_spec, self.wrapping_algorithm, &self.public_key_blob.0)
+/// What is to be exported, and for whom.
+pub struct Export {
+    blob: Blob,
+    context: BTreeMap<String, String>,
+    export_key: ExportKey,
+}
+
+impl Input for Export {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let export_key = ExportKey::new(request.wrapping_key_spec, request.wrapping_algorithm, &request.public_key_blob.0)?;
+        let context = request.encryption_context.unwrap_or_default().0;
+        Ok(Self { blob: request.ciphertext_blob.0, context, export_key })
     }
 }
 
@@ -44,26 +56,19 @@ impl Operation for ExportDataKey {
     const NAME: &'static str = "ExportDataKey";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Export;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        request.export_key().map(drop)
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        let version = request.ciphertext_blob.0.key_version;
+    fn target(export: &Export) -> Target<'_> {
+        let version = export.blob.key_version;
         Target::using(Use::ExportDataKey, Resource::KeyOf(version)).version(version)
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let export_key = request.export_key()?;
-        let context = request.encryption_context.unwrap_or_default().0;
-        let opened = cx.keys.decrypt(cx.caller, &request.ciphertext_blob.0, Use::ExportDataKey, &context)?;
+    fn run(cx: &Context<'_>, export: Export) -> Result<Response, Error> {
+        let opened = cx.keys.decrypt(cx.caller, &export.blob, Use::ExportDataKey, &export.context)?;
         // What is in the blob need not be a data key: Encrypt takes any text.
-        let exported = opened.plaintext.from_base64().and_then(|data_key| export_key.encrypt(&data_key));
-        let exported = exported.ok_or_else(|| Error::invalid("CiphertextBlob"))?;
-        rehearsed(request.dry_run)?;
+        let exported = opened.plaintext.from_base64().and_then(|data_key| export.export_key.encrypt(&data_key));
+        let exported = exported.ok_or_else(|| Error::invalid(Field::CiphertextBlob))?;
         Ok(Response { exported_data_key: Base64(exported), key_id: opened.key, key_version_id: opened.key_version })
     }
 }

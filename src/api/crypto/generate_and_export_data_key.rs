@@ -1,10 +1,12 @@
 //! GenerateAndExportDataKey: a new data key, as a blob and under a public key of the caller's.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext, NumberOfBytes, data_key_length};
-use crate::api::crypto::rehearsed;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::{DataKeySpec, EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
@@ -24,7 +26,6 @@ pub struct Request {
     wrapping_key_spec: WrappingKeySpec,
     wrapping_algorithm: EncryptionAlgorithm,
     encryption_context: Option<EncryptionContext>,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -37,13 +38,27 @@ pub struct Response {
     key_version_id: KeyVersionId,
 }
 
-impl Request {
-    fn export_key(&self) -> Result<ExportKey, Error> {
-        ExportKey::new(self.wrapping_key_spec, self.wrapping_algorithm, &self.public_key_blob.0)
-    }
+/// What is to be made, under what, and for whom.
+pub struct NewDataKey {
+    key: KeyRef,
+    /// Bytes.
+    length: usize,
+    export_key: ExportKey,
+    context: BTreeMap<String, String>,
+}
 
-    fn length(&self) -> usize {
-        data_key_length(self.number_of_bytes, self.key_spec)
+impl Input for NewDataKey {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let export_key = ExportKey::new(request.wrapping_key_spec, request.wrapping_algorithm, &request.public_key_blob.0)?;
+        let length = data_key_length(request.number_of_bytes, request.key_spec);
+        // 214 bytes at most under RSA_2048, whatever GenerateDataKey can make.
+        if length > export_key.longest() {
+            return Err(Error::invalid(Field::NumberOfBytes));
+        }
+        let context = request.encryption_context.unwrap_or_default().0;
+        Ok(Self { key: request.key_id, length, export_key, context })
     }
 }
 
@@ -51,27 +66,20 @@ impl Operation for GenerateAndExportDataKey {
     const NAME: &'static str = "GenerateAndExportDataKey";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = NewDataKey;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        // 214 bytes at most under RSA_2048, whatever GenerateDataKey can make.
-        if request.length() > request.export_key()?.longest() { Err(Error::invalid("NumberOfBytes")) } else { Ok(()) }
+    fn target(new: &NewDataKey) -> Target<'_> {
+        Target::using(Use::GenerateAndExportDataKey, Resource::Key(&new.key))
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::using(Use::GenerateAndExportDataKey, Resource::Key(&request.key_id))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let export_key = request.export_key()?;
-        let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateAndExportDataKey)?;
-        rehearsed(request.dry_run)?;
-        let text = cx.keys.new_data_key_text(request.length())?;
-        let exported = text.from_base64().and_then(|data_key| export_key.encrypt(&data_key));
+    fn run(cx: &Context<'_>, new: NewDataKey) -> Result<Response, Error> {
+        let key = cx.keys.admit(cx.caller, &new.key, Use::GenerateAndExportDataKey)?;
+        cx.rehearse()?;
+        let text = cx.keys.new_data_key_text(new.length)?;
+        let exported = text.from_base64().and_then(|data_key| new.export_key.encrypt(&data_key));
         let exported = exported.ok_or_else(|| Error::Internal("a new data key cannot be exported".into()))?;
-        let context = request.encryption_context.unwrap_or_default().0;
-        let made = cx.keys.encrypt(cx.caller, &key, &text, &context)?;
+        let made = cx.keys.encrypt(cx.caller, &key, &text, &new.context)?;
         Ok(Response {
             ciphertext_blob: Base64(made.blob),
             exported_data_key: Base64(exported),

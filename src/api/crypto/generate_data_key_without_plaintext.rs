@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Context as EncryptionContext, NumberOfBytes, data_key_length};
-use crate::api::crypto::{NewBlob, rehearsed};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::base::words::DataKeySpec;
@@ -21,14 +21,13 @@ pub struct Request {
     key_spec: Option<DataKeySpec>,
     number_of_bytes: Option<NumberOfBytes>,
     encryption_context: Option<EncryptionContext>,
-    dry_run: Option<bool>,
 }
 
 impl Operation for GenerateDataKeyWithoutPlaintext {
     const NAME: &'static str = "GenerateDataKeyWithoutPlaintext";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
@@ -37,7 +36,7 @@ impl Operation for GenerateDataKeyWithoutPlaintext {
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
         let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateDataKeyWithoutPlaintext)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         let plaintext = cx.keys.new_data_key_text(data_key_length(request.number_of_bytes, request.key_spec))?;
         let context = request.encryption_context.unwrap_or_default().0;
         Ok(cx.keys.encrypt(cx.caller, &key, &plaintext, &context)?.into())

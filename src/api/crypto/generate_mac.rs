@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef};
 use crate::base::words::MacAlgorithm;
@@ -20,7 +19,6 @@ pub struct Request {
     key_id: KeyRef,
     algorithm: MacAlgorithm,
     message: Base64,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -36,7 +34,7 @@ impl Operation for GenerateMac {
     const NAME: &'static str = "GenerateMac";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
@@ -46,7 +44,7 @@ impl Operation for GenerateMac {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateMac)?;
         let mac = cx.keys.mac(&key, request.algorithm, &request.message.0)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         Ok(Response { key_id: *key.key(), algorithm: request.algorithm, mac: Base64(mac) })
     }
 }

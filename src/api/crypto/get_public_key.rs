@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::error::Error;
@@ -17,7 +16,6 @@ pub struct GetPublicKey;
 pub struct Request {
     key_id: KeyRef,
     key_version_id: KeyVersionId,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -33,7 +31,7 @@ impl Operation for GetPublicKey {
     const NAME: &'static str = "GetPublicKey";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
@@ -42,7 +40,7 @@ impl Operation for GetPublicKey {
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::GetPublicKey)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         let public_key = cx.keys.public_key(&key)?.to_pem();
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), public_key })
     }

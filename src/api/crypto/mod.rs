@@ -19,7 +19,6 @@ pub mod verify_mac;
 use serde::Serialize;
 
 use crate::base::ids::{KeyId, KeyVersionId};
-use crate::error::Error;
 use crate::keys::Encrypted;
 use fields::Base64;
 
@@ -36,9 +35,4 @@ impl From<Encrypted> for NewBlob {
     fn from(made: Encrypted) -> Self {
         Self { ciphertext_blob: Base64(made.blob), key_id: made.key, key_version_id: made.key_version }
     }
-}
-
-/// Ends a rehearsal that has come so far: everything that can be checked without an effect has been.
-fn rehearsed(dry_run: Option<bool>) -> Result<(), Error> {
-    if dry_run == Some(true) { Err(Error::DryRunSucceeded) } else { Ok(()) }
 }

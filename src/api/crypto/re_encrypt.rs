@@ -4,11 +4,14 @@
 //! The source is a blob, which names its key, or what was encrypted under the public half of a key pair, which does not. Of the latter
 //! the new blob holds what AsymmetricDecrypt would have given: Base64.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
+use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext};
-use crate::api::crypto::{NewBlob, rehearsed};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::EncryptionAlgorithm;
@@ -29,36 +32,50 @@ pub struct Request {
     source_encryption_context: Option<EncryptionContext>,
     destination_key_id: KeyRef,
     destination_encryption_context: Option<EncryptionContext>,
-    dry_run: Option<bool>,
 }
 
 /// What is encrypted anew.
-enum Source<'a> {
-    Blob(Blob),
-    Pair(&'a KeyRef, KeyVersionId, EncryptionAlgorithm),
+enum Source {
+    Blob(Blob, BTreeMap<String, String>),
+    Pair(KeyRef, KeyVersionId, EncryptionAlgorithm, Vec<u8>),
 }
 
-impl Request {
-    fn source(&self) -> Result<Source<'_>, Error> {
-        match (&self.source_key_id, self.source_key_version_id, self.source_encryption_algorithm) {
-            (None, None, None) => {
-                Blob::parse(&self.ciphertext_blob.0).map(Source::Blob).ok_or_else(|| Error::invalid("CiphertextBlob"))
-            }
-            (Some(key), Some(version), Some(algorithm)) => Ok(Source::Pair(key, version, algorithm)),
-            (None, ..) => Err(Error::MissingParameter("SourceKeyId".into())),
-            (_, None, _) => Err(Error::MissingParameter("SourceKeyVersionId".into())),
-            (.., None) => Err(Error::MissingParameter("SourceEncryptionAlgorithm".into())),
-        }
-    }
+/// From where, and under what.
+pub struct Move {
+    source: Source,
+    destination: KeyRef,
+    context: BTreeMap<String, String>,
+}
 
+impl Input for Move {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let (ciphertext, context) = (request.ciphertext_blob.0, request.source_encryption_context.unwrap_or_default().0);
+        let source = match (request.source_key_id, request.source_key_version_id, request.source_encryption_algorithm) {
+            (None, None, None) => {
+                let blob = Blob::parse(&ciphertext).ok_or_else(|| Error::invalid(Field::CiphertextBlob))?;
+                Source::Blob(blob, context)
+            }
+            // Such a ciphertext is bound to no context; to take one and not look at it would promise more.
+            (Some(_), Some(_), Some(_)) if !context.is_empty() => return Err(Error::invalid(Field::SourceEncryptionContext)),
+            (Some(key), Some(version), Some(algorithm)) => Source::Pair(key, version, algorithm, ciphertext),
+            (None, ..) => return Err(Error::Missing(Field::SourceKeyId)),
+            (_, None, _) => return Err(Error::Missing(Field::SourceKeyVersionId)),
+            (.., None) => return Err(Error::Missing(Field::SourceEncryptionAlgorithm)),
+        };
+        let context = request.destination_encryption_context.unwrap_or_default().0;
+        Ok(Self { source, destination: request.destination_key_id, context })
+    }
+}
+
+impl Source {
     fn plaintext(&self, cx: &Context<'_>) -> Result<Plaintext, Error> {
-        let none = EncryptionContext::default();
-        let context = &self.source_encryption_context.as_ref().unwrap_or(&none).0;
-        match self.source()? {
-            Source::Blob(blob) => Ok(cx.keys.decrypt(cx.caller, &blob, Use::ReEncryptFrom, context)?.plaintext),
-            Source::Pair(key, version, algorithm) => {
-                let key = cx.keys.admit_version(cx.caller, key, &version, Use::ReEncryptFromPair(algorithm))?;
-                Ok(cx.keys.private_decrypt(&key, algorithm, &self.ciphertext_blob.0)?.to_base64())
+        match self {
+            Source::Blob(blob, context) => Ok(cx.keys.decrypt(cx.caller, blob, Use::ReEncryptFrom, context)?.plaintext),
+            Source::Pair(key, version, algorithm, ciphertext) => {
+                let key = cx.keys.admit_version(cx.caller, key, version, Use::ReEncryptFromPair(*algorithm))?;
+                Ok(cx.keys.private_decrypt(&key, *algorithm, ciphertext)?.to_base64())
             }
         }
     }
@@ -68,36 +85,25 @@ impl Operation for ReEncrypt {
     const NAME: &'static str = "ReEncrypt";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Move;
     type Response = NewBlob;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        match (request.source()?, &request.source_encryption_context) {
-            // Such a ciphertext is bound to no context; to take one and not look at it would promise more.
-            (Source::Pair(..), Some(context)) if !context.0.is_empty() => Err(Error::invalid("SourceEncryptionContext")),
-            _ => Ok(()),
-        }
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        let source = match request.source() {
-            Ok(Source::Blob(blob)) => {
+    fn target(asked: &Move) -> Target<'_> {
+        let source = match &asked.source {
+            Source::Blob(blob, _) => {
                 Target::using(Use::ReEncryptFrom, Resource::KeyOf(blob.key_version)).version(blob.key_version)
             }
-            Ok(Source::Pair(key, version, algorithm)) => {
-                Target::using(Use::ReEncryptFromPair(algorithm), Resource::Key(key)).version(version)
+            Source::Pair(key, version, algorithm, _) => {
+                Target::using(Use::ReEncryptFromPair(*algorithm), Resource::Key(key)).version(version)
             }
-            // Not after `check`.
-            Err(_) => Target::using(Use::ReEncryptFrom, Resource::Keys),
         };
-        source.and_using(Use::ReEncryptTo, Resource::Key(&request.destination_key_id))
+        source.and_using(Use::ReEncryptTo, Resource::Key(&asked.destination))
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
-        let destination = cx.keys.admit(cx.caller, &request.destination_key_id, Use::ReEncryptTo)?;
-        let plaintext = request.plaintext(cx)?;
-        rehearsed(request.dry_run)?;
-        let context = request.destination_encryption_context.unwrap_or_default().0;
-        Ok(cx.keys.encrypt(cx.caller, &destination, &plaintext, &context)?.into())
+    fn run(cx: &Context<'_>, asked: Move) -> Result<NewBlob, Error> {
+        let destination = cx.keys.admit(cx.caller, &asked.destination, Use::ReEncryptTo)?;
+        let plaintext = asked.source.plaintext(cx)?;
+        cx.rehearse()?;
+        Ok(cx.keys.encrypt(cx.caller, &destination, &plaintext, &asked.context)?.into())
     }
 }

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::crypto::rehearsed;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef};
 use crate::base::words::MacAlgorithm;
@@ -21,7 +20,6 @@ pub struct Request {
     algorithm: MacAlgorithm,
     message: Base64,
     mac: Base64,
-    dry_run: Option<bool>,
 }
 
 /// Answer.
@@ -37,7 +35,7 @@ impl Operation for VerifyMac {
     const NAME: &'static str = "VerifyMac";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
@@ -47,7 +45,7 @@ impl Operation for VerifyMac {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let key = cx.keys.admit(cx.caller, &request.key_id, Use::VerifyMac)?;
         let value = cx.keys.mac_verifies(&key, request.algorithm, &request.message.0, &request.mac.0)?;
-        rehearsed(request.dry_run)?;
+        cx.rehearse()?;
         Ok(Response { key_id: *key.key(), algorithm: request.algorithm, value })
     }
 }

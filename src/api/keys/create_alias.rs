@@ -21,7 +21,7 @@ pub struct Request {
 impl Operation for CreateAlias {
     const NAME: &'static str = "CreateAlias";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

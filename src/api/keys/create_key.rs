@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::fields::{Description, NewTags};
 use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::words::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::keys::NewKey;
@@ -37,75 +38,59 @@ pub struct Response {
 }
 
 /// A word of ours, or the right refusal: `UnsupportedOperation` for a word of the API that is not served, else invalid.
-fn word<T: std::str::FromStr>(given: Option<&str>, default: T, name: &'static str, others: &[&str]) -> Result<T, Error> {
+fn word<T: std::str::FromStr>(given: Option<&str>, default: T, field: Field, others: &[&str]) -> Result<T, Error> {
     match given {
         None | Some("") => Ok(default),
         Some(text) if others.contains(&text) => Err(Error::UnsupportedOperation),
-        Some(text) => text.parse().map_err(|_| Error::invalid(name)),
+        Some(text) => text.parse().map_err(|_| Error::invalid(field)),
     }
 }
 
-impl Request {
-    fn spec(&self) -> KeySpec {
-        self.key_spec.unwrap_or(KeySpec::Aes256)
-    }
+impl Input for NewKey {
+    type Request = Request;
 
-    /// As asked for; else signing where the key can sign.
-    fn usage(&self) -> Result<KeyUsage, Error> {
-        let usages = self.spec().usages();
-        match self.key_usage {
-            None => Ok(usages[0]),
-            Some(usage) if usages.contains(&usage) => Ok(usage),
-            Some(_) => Err(Error::invalid("KeyUsage")),
+    fn read(request: Request) -> Result<Self, Error> {
+        let spec = request.key_spec.unwrap_or(KeySpec::Aes256);
+        let usages = spec.usages();
+        let usage = match request.key_usage {
+            // What the key can do first: signing where it can sign.
+            None => usages[0],
+            Some(usage) if usages.contains(&usage) => usage,
+            Some(_) => return Err(Error::invalid(Field::KeyUsage)),
+        };
+        let origin = word(request.origin.as_deref(), Origin::Service, Field::Origin, &[])?;
+        // Only AES keys are imported (GetParametersForImport).
+        if origin == Origin::External && !matches!(spec, KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
+            return Err(Error::UnsupportedOperation);
         }
-    }
-
-    fn origin(&self) -> Result<Origin, Error> {
-        word(self.origin.as_deref(), Origin::Service, "Origin", &[])
-    }
-
-    fn rotation_s(&self) -> Result<Option<i64>, Error> {
-        interval(self.enable_automatic_rotation == Some(true), self.rotation_interval)
+        let rotation_s = interval(request.enable_automatic_rotation == Some(true), request.rotation_interval)?;
+        if rotation_s.is_some() && !(origin == Origin::Service && spec.is_symmetric()) {
+            return Err(Error::invalid(Field::EnableAutomaticRotation));
+        }
+        Ok(Self {
+            spec,
+            usage,
+            origin,
+            protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
+            description: request.description.unwrap_or_default().0,
+            rotation_s,
+            tags: request.tags.unwrap_or_default().0,
+            policy: request.policy.map(|policy| policy.0),
+        })
     }
 }
 
 impl Operation for CreateKey {
     const NAME: &'static str = "CreateKey";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = NewKey;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        request.usage()?;
-        if request.origin()? == Origin::External {
-            // Only AES keys are imported (GetParametersForImport).
-            if !matches!(request.spec(), KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
-                return Err(Error::UnsupportedOperation);
-            }
-        }
-        let rotates = request.origin()? == Origin::Service && request.spec().is_symmetric();
-        if request.rotation_s()?.is_some() && !rotates {
-            return Err(Error::invalid("EnableAutomaticRotation"));
-        }
-        Ok(())
-    }
-
-    fn target(_: &Request) -> Target<'_> {
+    fn target(_: &NewKey) -> Target<'_> {
         Target::of(Resource::Keys)
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let rotation_s = request.rotation_s()?;
-        let new = NewKey {
-            spec: request.spec(),
-            usage: request.usage()?,
-            origin: request.origin()?,
-            protection: request.protection_level.unwrap_or(ProtectionLevel::Software),
-            description: request.description.unwrap_or_default().0,
-            rotation_s,
-            tags: request.tags.unwrap_or_default().0,
-            policy: request.policy.map(|policy| policy.0),
-        };
+    fn run(cx: &Context<'_>, new: NewKey) -> Result<Response, Error> {
         let described = cx.keys.create(cx.caller, &new)?;
         if new.policy.is_some() {
             cx.auth.policy_was_set();

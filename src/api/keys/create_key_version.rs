@@ -27,7 +27,7 @@ pub struct Response {
 impl Operation for CreateKeyVersion {
     const NAME: &'static str = "CreateKeyVersion";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -27,7 +27,7 @@ pub struct Response {
 impl Operation for DescribeKey {
     const NAME: &'static str = "DescribeKey";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

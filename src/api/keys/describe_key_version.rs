@@ -28,7 +28,7 @@ pub struct Response {
 impl Operation for DescribeKeyVersion {
     const NAME: &'static str = "DescribeKeyVersion";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

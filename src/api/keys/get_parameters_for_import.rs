@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
+use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyRef};
 use crate::base::words::ImportAlgorithm;
 use crate::error::Error;
@@ -33,33 +34,38 @@ pub struct Response {
     token_expire_time: Timestamp,
 }
 
-impl Request {
-    fn algorithm(&self) -> Result<ImportAlgorithm, Error> {
-        match (self.wrapping_key_spec.as_str(), self.wrapping_algorithm.as_str()) {
-            ("EC_SM2", "SM2PKE") => Err(Error::UnsupportedOperation),
-            ("RSA_2048", algorithm) => algorithm.parse().map_err(|_| Error::invalid("WrappingAlgorithm")),
-            ("EC_SM2", _) => Err(Error::invalid("WrappingAlgorithm")),
-            _ => Err(Error::invalid("WrappingKeySpec")),
-        }
+/// For which key, and how its material will be wrapped.
+pub struct Asked {
+    key: KeyRef,
+    algorithm: ImportAlgorithm,
+}
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let algorithm = match (request.wrapping_key_spec.as_str(), request.wrapping_algorithm.as_str()) {
+            ("EC_SM2", "SM2PKE") => return Err(Error::UnsupportedOperation),
+            ("RSA_2048", algorithm) => algorithm.parse().map_err(|_| Error::invalid(Field::WrappingAlgorithm))?,
+            ("EC_SM2", _) => return Err(Error::invalid(Field::WrappingAlgorithm)),
+            _ => return Err(Error::invalid(Field::WrappingKeySpec)),
+        };
+        Ok(Self { key: request.key_id, algorithm })
     }
 }
 
 impl Operation for GetParametersForImport {
     const NAME: &'static str = "GetParametersForImport";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        request.algorithm().map(drop)
+    fn target(asked: &Asked) -> Target<'_> {
+        Target::of(Resource::Key(&asked.key))
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let made = cx.keys.import_parameters(cx.caller, &request.key_id, request.algorithm()?)?;
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
+        let made = cx.keys.import_parameters(cx.caller, &asked.key, asked.algorithm)?;
         Ok(Response {
             key_id: made.key,
             public_key: STANDARD.encode(made.public_key),

@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for ExpireUnix {
 impl Operation for ImportKeyMaterial {
     const NAME: &'static str = "ImportKeyMaterial";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::api::fields::{HOUR_S, interval_s};
+use crate::base::field::Field;
 use crate::error::Error;
 
 /// Seconds of a day.
@@ -34,7 +35,7 @@ pub fn interval(on: bool, given: Option<RotationInterval>) -> Result<Option<i64>
     match (on, given) {
         (false, _) => Ok(None),
         (true, Some(interval)) => Ok(Some(interval.0)),
-        (true, None) => Err(Error::MissingParameter("RotationInterval".into())),
+        (true, None) => Err(Error::Missing(Field::RotationInterval)),
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Response {
 impl Operation for ListAliases {
     const NAME: &'static str = "ListAliases";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(_: &Request) -> Target<'_> {

@@ -36,7 +36,7 @@ pub struct Response {
 impl Operation for ListAliasesByKeyId {
     const NAME: &'static str = "ListAliasesByKeyId";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -42,7 +42,7 @@ struct KeyVersionList {
 impl Operation for ListKeyVersions {
     const NAME: &'static str = "ListKeyVersions";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

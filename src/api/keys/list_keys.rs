@@ -49,7 +49,7 @@ struct Item {
 impl Operation for ListKeys {
     const NAME: &'static str = "ListKeys";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(_: &Request) -> Target<'_> {

@@ -21,7 +21,7 @@ pub struct Request {
 impl Operation for UpdateAlias {
     const NAME: &'static str = "UpdateAlias";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     /// The key that the alias names now is asked for as well: taking a name away is a change to it.

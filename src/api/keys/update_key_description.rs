@@ -22,7 +22,7 @@ pub struct Request {
 impl Operation for UpdateKeyDescription {
     const NAME: &'static str = "UpdateKeyDescription";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

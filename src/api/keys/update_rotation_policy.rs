@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::api::keys::{Done, RotationInterval, interval};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
@@ -19,23 +19,34 @@ pub struct Request {
     rotation_interval: Option<RotationInterval>,
 }
 
+/// What is set.
+pub struct Asked {
+    key: KeyRef,
+    /// Seconds; none where rotation does not come by itself.
+    interval_s: Option<i64>,
+}
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let interval_s = interval(request.enable_automatic_rotation, request.rotation_interval)?;
+        Ok(Self { key: request.key_id, interval_s })
+    }
+}
+
 impl Operation for UpdateRotationPolicy {
     const NAME: &'static str = "UpdateRotationPolicy";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Done;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        interval(request.enable_automatic_rotation, request.rotation_interval).map(drop)
+    fn target(asked: &Asked) -> Target<'_> {
+        Target::of(Resource::Key(&asked.key))
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        let interval = interval(request.enable_automatic_rotation, request.rotation_interval)?;
-        cx.keys.set_rotation(cx.caller, &request.key_id, interval)?;
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Done, Error> {
+        cx.keys.set_rotation(cx.caller, &asked.key, asked.interval_s)?;
         Ok(Done {})
     }
 }

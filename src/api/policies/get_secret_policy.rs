@@ -21,7 +21,7 @@ pub struct Request {
 impl Operation for GetSecretPolicy {
     const NAME: &'static str = "GetSecretPolicy";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Shown;
 
     fn target(request: &Request) -> Target<'_> {

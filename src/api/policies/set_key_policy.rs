@@ -23,7 +23,7 @@ pub struct Request {
 impl Operation for SetKeyPolicy {
     const NAME: &'static str = "SetKeyPolicy";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

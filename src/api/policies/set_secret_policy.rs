@@ -23,7 +23,7 @@ pub struct Request {
 impl Operation for SetSecretPolicy {
     const NAME: &'static str = "SetSecretPolicy";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Done;
 
     fn target(request: &Request) -> Target<'_> {

@@ -8,14 +8,13 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::api::secrets::get_secret_value::{self, GetSecretValue};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Effect, Input, Json, Operation, Target};
+use crate::base::field::Field;
 use crate::base::ids::SecretName;
 use crate::error::Error;
-use crate::wire::fault::Fault;
-use crate::wire::params::Json;
 
 /// Entries of one request.
-const MOST_ENTRIES: usize = 20;
+const MAX_ENTRIES: usize = 20;
 
 /// BatchGetSecretValue.
 pub struct BatchGetSecretValue;
@@ -32,47 +31,50 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     secret_values: Vec<get_secret_value::Response>,
-    errors: Vec<Refusal>,
+    errors: Vec<EntryError>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Refusal {
-    secret_name: SecretName,
-    code: &'static str,
-    http_status: u16,
-    message: String,
+/// An entry that was refused; each dialect spells the error.
+pub struct EntryError {
+    /// The entry's secret.
+    pub secret_name: SecretName,
+    /// Why it was refused.
+    pub error: Error,
+}
+
+/// The entries, of different secrets.
+pub struct Entries(Vec<get_secret_value::Request>);
+
+impl Input for Entries {
+    type Request = Request;
+
+    fn read(Request { secrets_list: Json(entries) }: Request) -> Result<Self, Error> {
+        let mut seen = HashSet::new();
+        let different = entries.iter().all(|entry| seen.insert(entry.name()));
+        let fits = different && (1..=MAX_ENTRIES).contains(&entries.len());
+        if fits { Ok(Self(entries)) } else { Err(Error::invalid(Field::SecretsList)) }
+    }
 }
 
 impl Operation for BatchGetSecretValue {
     const NAME: &'static str = "BatchGetSecretValue";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Entries;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        let entries = &request.secrets_list.0;
-        let mut seen = HashSet::new();
-        let different = entries.iter().all(|entry| seen.insert(entry.name()));
-        if different && (1..=MOST_ENTRIES).contains(&entries.len()) { Ok(()) } else { Err(Error::invalid("SecretsList")) }
-    }
-
-    fn target(_: &Request) -> Target<'_> {
+    fn target(_: &Entries) -> Target<'_> {
         Target::nothing()
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+    fn run(cx: &Context<'_>, Entries(entries): Entries) -> Result<Response, Error> {
         let mut answer = Response { secret_values: Vec::new(), errors: Vec::new() };
-        for entry in request.secrets_list.0 {
+        for entry in entries {
             let secret_name = entry.name().clone();
-            match cx.part::<GetSecretValue>(entry) {
+            match cx.part::<GetSecretValue>(Ok(entry)) {
                 Ok(value) => answer.secret_values.push(value),
                 // It concerns all entries, and the whole request may come again.
                 Err(error) if error.not_executed() => return Err(error),
-                Err(error) => {
-                    let Fault { status: http_status, code, message, .. } = Fault::of(&error);
-                    answer.errors.push(Refusal { secret_name, code, http_status, message: message.into_owned() });
-                }
+                Err(error) => answer.errors.push(EntryError { secret_name, error }),
             }
         }
         Ok(answer)

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::{KeyRef, SecretName, VersionId};
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
@@ -54,7 +55,7 @@ impl Request {
     fn managed(&self) -> Result<Option<NewManaged>, Error> {
         let by_itself = self.enable_automatic_rotation == Some(true);
         match self.secret_type.unwrap_or(SecretType::Generic) {
-            SecretType::Generic if by_itself => return Err(Error::invalid("EnableAutomaticRotation")),
+            SecretType::Generic if by_itself => return Err(Error::invalid(Field::EnableAutomaticRotation)),
             SecretType::Generic => return Ok(None),
             SecretType::Rds => {}
             SecretType::Redis | SecretType::PolarDb | SecretType::RamCredentials | SecretType::Ecs => {
@@ -62,56 +63,57 @@ impl Request {
             }
         }
         if self.secret_data_type.is_some_and(|t| t != DataType::Text) {
-            return Err(Error::invalid("SecretDataType"));
+            return Err(Error::invalid(Field::SecretDataType));
         }
-        let config = self.extended_config.as_deref().ok_or(Error::MissingParameter("ExtendedConfig".into()))?;
-        let config: ExtendedConfig = config.parse().map_err(|m| Error::from(("ExtendedConfig", m)))?;
+        let config = self.extended_config.as_deref().ok_or(Error::Missing(Field::ExtendedConfig))?;
+        let config: ExtendedConfig = config.parse().map_err(|m| Error::from((Field::ExtendedConfig, m)))?;
         let interval_ms = rotation_interval(by_itself, self.rotation_interval.as_deref())?;
         let ExtendedConfig { sub_type, instance, custom_data } = config;
         Ok(Some(NewManaged { sub_type, instance, custom_data, interval_ms }))
     }
 }
 
+impl Input for NewSecret {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let managed = request.managed()?;
+        Ok(Self {
+            name: request.secret_name,
+            version: NewVersion {
+                id: request.version_id,
+                value: request.secret_data.0,
+                data_type: request.secret_data_type.unwrap_or(DataType::Text),
+            },
+            description: request.description.unwrap_or_default().0,
+            tags: request.tags.unwrap_or_default().0,
+            policy: request.policy.map(|policy| policy.0),
+            key: request.encryption_key_id,
+            managed,
+        })
+    }
+}
+
 impl Operation for CreateSecret {
     const NAME: &'static str = "CreateSecret";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = NewSecret;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        request.managed().map(drop)
+    fn target(new: &NewSecret) -> Target<'_> {
+        Target::of(Resource::NewSecret(&new.name)).version(new.version.id.as_str())
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::NewSecret(&request.secret_name)).version(request.version_id.as_str())
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let managed = request.managed()?;
+    fn run(cx: &Context<'_>, new: NewSecret) -> Result<Response, Error> {
         let answer = Response {
-            arn: cx.caller.arn(None, &format!("secret/{}", request.secret_name)),
-            secret_name: request.secret_name.clone(),
-            version_id: request.version_id.clone(),
-            secret_type: request.secret_type.unwrap_or(SecretType::Generic),
+            arn: cx.caller.arn(None, &format!("secret/{}", new.name)),
+            secret_name: new.name.clone(),
+            version_id: new.version.id.clone(),
+            secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },
             rotation: None,
         };
-        let has_policy = request.policy.is_some();
-        let rotation = cx.secrets.create(
-            cx.caller,
-            NewSecret {
-                name: request.secret_name,
-                version: NewVersion {
-                    id: request.version_id,
-                    value: request.secret_data.0,
-                    data_type: request.secret_data_type.unwrap_or(DataType::Text),
-                },
-                description: request.description.unwrap_or_default().0,
-                tags: request.tags.unwrap_or_default().0,
-                policy: request.policy.map(|policy| policy.0),
-                key: request.encryption_key_id,
-                managed,
-            },
-        )?;
+        let has_policy = new.policy.is_some();
+        let rotation = cx.secrets.create(cx.caller, new)?;
         if has_policy {
             cx.auth.policy_was_set();
         }

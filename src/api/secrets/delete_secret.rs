@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
+use crate::base::field::Field;
 use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
 use crate::secrets::Deletion;
@@ -36,31 +37,38 @@ pub struct Response {
     planned_delete_time: Timestamp,
 }
 
+/// What is deleted, and when.
+pub struct Asked {
+    secret: SecretRef,
+    deletion: Deletion,
+}
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let deletion = match (request.force_delete_without_recovery, request.recovery_window_in_days) {
+            (Some(true), _) => Deletion::Now,
+            (_, None) => Deletion::AfterDays(DEFAULT_WINDOW_DAYS),
+            (_, Some(days)) if WINDOW_DAYS.contains(&days) => Deletion::AfterDays(days),
+            (_, Some(_)) => return Err(Error::invalid(Field::RecoveryWindowInDays)),
+        };
+        Ok(Self { secret: request.secret_name, deletion })
+    }
+}
+
 impl Operation for DeleteSecret {
     const NAME: &'static str = "DeleteSecret";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        let forced = request.force_delete_without_recovery == Some(true);
-        let fits = request.recovery_window_in_days.is_none_or(|days| WINDOW_DAYS.contains(&days));
-        if forced || fits { Ok(()) } else { Err(Error::invalid("RecoveryWindowInDays")) }
+    fn target(asked: &Asked) -> Target<'_> {
+        Target::of(Resource::Secret(&asked.secret))
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Secret(&request.secret_name))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let deletion = match request.force_delete_without_recovery {
-            Some(true) => Deletion::Now,
-            Some(false) | None => {
-                let days = request.recovery_window_in_days.unwrap_or(DEFAULT_WINDOW_DAYS);
-                Deletion::AfterDays(days)
-            }
-        };
-        let planned_delete_time = cx.secrets.delete(cx.caller, &request.secret_name, deletion)?;
-        Ok(Response { secret_name: request.secret_name.name, planned_delete_time })
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
+        let planned_delete_time = cx.secrets.delete(cx.caller, &asked.secret, asked.deletion)?;
+        Ok(Response { secret_name: asked.secret.name, planned_delete_time })
     }
 }

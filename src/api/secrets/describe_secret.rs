@@ -44,7 +44,7 @@ pub struct Response {
 impl Operation for DescribeSecret {
     const NAME: &'static str = "DescribeSecret";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::Bounded;
+use crate::api::fields::{Bounded, plaintext};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::secret::Plaintext;
 use crate::error::Error;
 use crate::secrets::{Class, PasswordRules};
-use crate::wire::encode;
 
 /// Characters where nothing is said.
 const DEFAULT_LENGTH: u32 = 32;
@@ -32,7 +31,7 @@ pub struct Request {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
-    #[serde(serialize_with = "encode::plaintext")]
+    #[serde(serialize_with = "plaintext")]
     random_password: Plaintext,
 }
 
@@ -51,7 +50,7 @@ impl Request {
 impl Operation for GetRandomPassword {
     const NAME: &'static str = "GetRandomPassword";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(_: &Request) -> Target<'_> {

@@ -3,17 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Flag, no_recipient};
+use crate::api::fields::{Flag, no_recipient, plaintext};
 use crate::api::secrets::RotationFields;
 use crate::api::secrets::VersionStages;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
 use crate::secrets::Selector;
-use crate::wire::encode;
 
 /// GetSecretValue.
 pub struct GetSecretValue;
@@ -26,7 +25,6 @@ pub struct Request {
     version_stage: Option<Stage>,
     version_id: Option<VersionId>,
     fetch_extended_config: Option<Flag>,
-    dry_run: Option<bool>,
     recipient: Option<String>,
 }
 
@@ -43,7 +41,7 @@ impl Request {
 pub struct Response {
     secret_name: SecretName,
     version_id: VersionId,
-    #[serde(serialize_with = "encode::plaintext")]
+    #[serde(serialize_with = "plaintext")]
     secret_data: Plaintext,
     secret_data_type: DataType,
     secret_type: SecretType,
@@ -53,29 +51,45 @@ pub struct Response {
     rotation: Option<RotationFields>,
 }
 
-impl Operation for GetSecretValue {
-    const NAME: &'static str = "GetSecretValue";
-    const EFFECT: Effect = Effect::Read;
-    const DRY_RUN: bool = true;
+/// Which version of which secret.
+pub struct Asked {
+    secret: SecretRef,
+    selector: Selector,
+    /// Whether the configuration of a managed secret is told too.
+    with_config: bool,
+}
+
+impl Input for Asked {
     type Request = Request;
-    type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        no_recipient(request.recipient.as_ref())
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        let version = request.version_id.as_ref().map(VersionId::as_str);
-        let stage = request.version_stage.as_ref().map(Stage::as_str);
-        Target::of(Resource::Secret(&request.secret_name)).version(version.or(stage).unwrap_or(Stage::CURRENT))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
+    fn read(request: Request) -> Result<Self, Error> {
+        no_recipient(request.recipient.as_ref())?;
         let selector = match (request.version_id, request.version_stage) {
             (Some(version), stage) => Selector::Version(version, stage),
             (None, stage) => Selector::Stage(stage.unwrap_or_else(Stage::current)),
         };
-        let found = cx.secrets.value(cx.caller, &request.secret_name, &selector, request.dry_run == Some(true))?;
+        let with_config = request.fetch_extended_config == Some(Flag(true));
+        Ok(Self { secret: request.secret_name, selector, with_config })
+    }
+}
+
+impl Operation for GetSecretValue {
+    const NAME: &'static str = "GetSecretValue";
+    const EFFECT: Effect = Effect::Read;
+    const DRY_RUN: bool = true;
+    type Input = Asked;
+    type Response = Response;
+
+    fn target(asked: &Asked) -> Target<'_> {
+        let version = match &asked.selector {
+            Selector::Version(version, _) => version.as_str(),
+            Selector::Stage(stage) => stage.as_str(),
+        };
+        Target::of(Resource::Secret(&asked.secret)).version(version)
+    }
+
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
+        let found = cx.secrets.value(cx.caller, &asked.secret, &asked.selector)?;
         Ok(Response {
             secret_name: found.name,
             version_id: found.version,
@@ -84,7 +98,7 @@ impl Operation for GetSecretValue {
             secret_type: found.secret_type,
             version_stages: found.stages.into(),
             create_time: found.created_at,
-            rotation: found.rotation.map(|r| RotationFields::of(r, request.fetch_extended_config == Some(Flag(true)))),
+            rotation: found.rotation.map(|r| RotationFields::of(r, asked.with_config)),
         })
     }
 }

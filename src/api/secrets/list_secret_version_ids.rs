@@ -60,7 +60,7 @@ impl From<Listed> for Item {
 impl Operation for ListSecretVersionIds {
     const NAME: &'static str = "ListSecretVersionIds";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

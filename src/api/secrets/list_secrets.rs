@@ -73,7 +73,7 @@ impl From<Described> for Item {
 impl Operation for ListSecrets {
     const NAME: &'static str = "ListSecrets";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(_: &Request) -> Target<'_> {

@@ -16,10 +16,12 @@ pub mod update_secret;
 pub mod update_secret_rotation_policy;
 pub mod update_secret_version_stage;
 
+pub use batch_get_secret_value::EntryError;
 use serde::Serialize;
 
 use crate::api::fields::RotationInterval;
 use crate::base::clock::Timestamp;
+use crate::base::field::Field;
 use crate::base::ids::Stage;
 use crate::base::words::AutomaticRotation;
 use crate::error::Error;
@@ -94,7 +96,7 @@ fn rotation_interval(by_itself: bool, given: Option<&str>) -> Result<Option<i64>
     if !by_itself {
         return Ok(None);
     }
-    let given = given.ok_or(Error::MissingParameter("RotationInterval".into()))?;
-    let interval: RotationInterval = given.parse().map_err(|m| Error::from(("RotationInterval", m)))?;
+    let given = given.ok_or(Error::Missing(Field::RotationInterval))?;
+    let interval: RotationInterval = given.parse().map_err(|m| Error::from((Field::RotationInterval, m)))?;
     Ok(Some(interval.ms))
 }

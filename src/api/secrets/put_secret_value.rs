@@ -37,7 +37,7 @@ pub struct Response {
 impl Operation for PutSecretValue {
     const NAME: &'static str = "PutSecretValue";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

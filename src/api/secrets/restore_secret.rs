@@ -26,7 +26,7 @@ pub struct Response {
 impl Operation for RestoreSecret {
     const NAME: &'static str = "RestoreSecret";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -32,7 +32,7 @@ pub struct Response {
 impl Operation for RotateSecret {
     const NAME: &'static str = "RotateSecret";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

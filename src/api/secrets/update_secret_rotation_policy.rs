@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::secrets::rotation_interval;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
 
@@ -26,23 +26,34 @@ pub struct Response {
     secret_name: SecretName,
 }
 
+/// What is set.
+pub struct Asked {
+    secret: SecretRef,
+    /// Milliseconds; none where rotation does not come by itself.
+    interval_ms: Option<i64>,
+}
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let interval_ms = rotation_interval(request.enable_automatic_rotation, request.rotation_interval.as_deref())?;
+        Ok(Self { secret: request.secret_name, interval_ms })
+    }
+}
+
 impl Operation for UpdateSecretRotationPolicy {
     const NAME: &'static str = "UpdateSecretRotationPolicy";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        rotation_interval(request.enable_automatic_rotation, request.rotation_interval.as_deref()).map(drop)
+    fn target(asked: &Asked) -> Target<'_> {
+        Target::of(Resource::Secret(&asked.secret))
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Secret(&request.secret_name))
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let interval_ms = rotation_interval(request.enable_automatic_rotation, request.rotation_interval.as_deref())?;
-        cx.secrets.rotation_policy_set(cx.caller, &request.secret_name, interval_ms)?;
-        Ok(Response { secret_name: request.secret_name.name })
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
+        cx.secrets.rotation_policy_set(cx.caller, &asked.secret, asked.interval_ms)?;
+        Ok(Response { secret_name: asked.secret.name })
     }
 }

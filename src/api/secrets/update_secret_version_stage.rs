@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::error::Error;
 use crate::secrets::Move;
@@ -29,29 +30,39 @@ pub struct Response {
     secret_name: SecretName,
 }
 
+/// Which label of which secret goes where.
+pub struct Asked {
+    secret: SecretRef,
+    step: Move,
+}
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let step = Move { stage: request.version_stage, from: request.remove_from_version, to: request.move_to_version };
+        match (&step.to, &step.from) {
+            (None, None) => Err(Error::Missing(Field::MoveToVersion)),
+            (None, Some(_)) if step.stage.is_built_in() => Err(Error::invalid(Field::VersionStage)),
+            _ => Ok(Self { secret: request.secret_name, step }),
+        }
+    }
+}
+
 impl Operation for UpdateSecretVersionStage {
     const NAME: &'static str = "UpdateSecretVersionStage";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        match (&request.move_to_version, &request.remove_from_version) {
-            (None, None) => Err(Error::MissingParameter("MoveToVersion".into())),
-            (None, Some(_)) if request.version_stage.is_built_in() => Err(Error::invalid("VersionStage")),
-            _ => Ok(()),
-        }
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        let version = request.move_to_version.as_ref().or(request.remove_from_version.as_ref());
-        let target = Target::of(Resource::Secret(&request.secret_name));
+    fn target(asked: &Asked) -> Target<'_> {
+        let version = asked.step.to.as_ref().or(asked.step.from.as_ref());
+        let target = Target::of(Resource::Secret(&asked.secret));
         version.into_iter().fold(target, |target, version| target.version(version.as_str()))
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let step = Move { stage: request.version_stage, from: request.remove_from_version, to: request.move_to_version };
-        cx.secrets.move_stage(cx.caller, &request.secret_name, &step)?;
-        Ok(Response { secret_name: request.secret_name.name })
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
+        cx.secrets.move_stage(cx.caller, &asked.secret, &asked.step)?;
+        Ok(Response { secret_name: asked.secret.name })
     }
 }

@@ -40,7 +40,7 @@ struct Item {
 impl Operation for ListResourceTags {
     const NAME: &'static str = "ListResourceTags";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Request;
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::tags::fields::{Few, ResourceId, TagFlat};
 use crate::api::tags::{On, only_here};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::Region;
 use crate::base::words::ResourceType;
 use crate::error::Error;
@@ -47,52 +48,58 @@ struct Item {
     tag_value: String,
 }
 
-impl Request {
+/// Whose tags, and which.
+pub struct Asked {
+    region: Region,
+    kind: ResourceType,
     /// The resources that are named; none if it is the tags alone that count.
-    fn on(&self) -> Result<Option<On<'_>>, Error> {
-        self.resource_id.as_ref().map(|ids| On::many(self.resource_type, &ids.0)).transpose()
-    }
+    on: Option<On>,
+    filters: Vec<Filter>,
+    /// Where the page before ended.
+    after: Option<String>,
+}
 
-    fn filters(&self) -> Vec<Filter> {
-        let tags = self.tag.iter().flat_map(|tags| &tags.0);
-        tags.map(|tag| (tag.key.0.clone(), tag.value.as_ref().map(|value| value.0.clone()))).collect()
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        if request.resource_id.is_none() && request.tag.is_none() {
+            return Err(Error::Missing(Field::ResourceId));
+        }
+        let kind = request.resource_type;
+        let on = request.resource_id.map(|ids| On::many(kind, ids.0)).transpose()?;
+        let tags = request.tag.into_iter().flat_map(|tags| tags.0);
+        let filters = tags.map(|tag| (tag.key.0, tag.value.map(|value| value.0))).collect();
+        let after = request.next_token.filter(|token| !token.is_empty());
+        Ok(Self { region: request.region_id, kind, on, filters, after })
     }
 }
 
 impl Operation for ListTagResources {
     const NAME: &'static str = "ListTagResources";
     const EFFECT: Effect = Effect::Read;
-    type Request = Request;
+    type Input = Asked;
     type Response = Response;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        if request.on()?.is_none() && request.tag.is_none() {
-            return Err(Error::MissingParameter("ResourceId".into()));
-        }
-        Ok(())
-    }
-
-    fn target(request: &Request) -> Target<'_> {
-        match request.on().expect("check has refused names of another kind") {
-            Some(on) => on.target(),
-            None => Target::of(match request.resource_type {
-                ResourceType::Key => Resource::Keys,
-                ResourceType::Secret => Resource::Secrets,
-            }),
+    fn target(asked: &Asked) -> Target<'_> {
+        match (&asked.on, asked.kind) {
+            (Some(on), _) => on.target(),
+            (None, ResourceType::Key) => Target::of(Resource::Keys),
+            (None, ResourceType::Secret) => Target::of(Resource::Secrets),
         }
     }
 
-    fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        only_here(cx, &request.region_id)?;
-        let (filters, after) = (request.filters(), request.next_token.as_deref().filter(|token| !token.is_empty()));
-        let found = match (request.on()?, request.resource_type) {
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
+        only_here(cx, &asked.region)?;
+        let (filters, after) = (asked.filters, asked.after.as_deref());
+        let found = match (asked.on, asked.kind) {
             (Some(On::Keys(keys)), _) => cx.keys.tagged(cx.caller, &keys, &filters, after),
             (Some(On::Secrets(secrets)), _) => cx.secrets.tagged(cx.caller, &secrets, &filters, after),
             (None, ResourceType::Key) => cx.keys.tagged(cx.caller, &[], &filters, after),
             (None, ResourceType::Secret) => cx.secrets.tagged(cx.caller, &[], &filters, after),
         }?;
         let items = found.tags.into_iter().map(|(resource_id, tag)| Item {
-            resource_type: request.resource_type,
+            resource_type: asked.kind,
             resource_id,
             tag_key: tag.tag_key,
             tag_value: tag.tag_value,

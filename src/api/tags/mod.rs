@@ -8,7 +8,9 @@ pub mod tag_resources;
 pub mod untag_resource;
 pub mod untag_resources;
 
+use crate::api::keys::Done;
 use crate::api::{Context, Resource, Target};
+use crate::base::field::Field;
 use crate::base::ids::{KeyRef, Region, SecretRef};
 use crate::base::words::ResourceType;
 use crate::error::Error;
@@ -16,50 +18,67 @@ use crate::tags::Change;
 use fields::ResourceId;
 
 /// The resources of a request; all of one kind, at least one.
-enum On<'a> {
-    Keys(Vec<&'a KeyRef>),
-    Secrets(Vec<&'a SecretRef>),
+enum On {
+    Keys(Vec<KeyRef>),
+    Secrets(Vec<SecretRef>),
 }
 
-impl<'a> On<'a> {
+impl On {
     /// The one that is named by a parameter of its own. Certificates are not served.
-    fn one(key: Option<&'a KeyRef>, secret: Option<&'a SecretRef>, certificate: Option<&str>) -> Result<Self, Error> {
+    fn one(key: Option<KeyRef>, secret: Option<SecretRef>, certificate: Option<String>) -> Result<Self, Error> {
         match (key, secret, certificate) {
             (Some(key), None, None) => Ok(On::Keys(vec![key])),
             (None, Some(secret), None) => Ok(On::Secrets(vec![secret])),
             (None, None, Some(_)) => Err(Error::UnsupportedOperation),
-            (None, None, None) => Err(Error::MissingParameter("KeyId".into())),
-            (Some(_), _, _) => Err(Error::invalid("KeyId")),
-            (None, _, _) => Err(Error::invalid("SecretName")),
+            (None, None, None) => Err(Error::Missing(Field::KeyId)),
+            (Some(_), _, _) => Err(Error::invalid(Field::KeyId)),
+            (None, _, _) => Err(Error::invalid(Field::SecretName)),
         }
     }
 
     /// Those of a list, all of this kind.
-    fn many(kind: ResourceType, ids: &'a [ResourceId]) -> Result<Self, Error> {
+    fn many(kind: ResourceType, ids: Vec<ResourceId>) -> Result<Self, Error> {
         let all = match kind {
-            ResourceType::Key => ids.iter().map(|id| id.as_key.as_ref()).collect::<Option<_>>().map(On::Keys),
-            ResourceType::Secret => ids.iter().map(|id| id.as_secret.as_ref()).collect::<Option<_>>().map(On::Secrets),
+            ResourceType::Key => ids.into_iter().map(|id| id.as_key).collect::<Option<_>>().map(On::Keys),
+            ResourceType::Secret => ids.into_iter().map(|id| id.as_secret).collect::<Option<_>>().map(On::Secrets),
         };
-        all.ok_or(Error::invalid("ResourceId"))
+        all.ok_or(Error::invalid(Field::ResourceId))
     }
 
     /// For authorisation: the permission is needed on each.
-    fn target(&self) -> Target<'a> {
+    fn target(&self) -> Target<'_> {
         match self {
-            On::Keys(keys) => Target::all(keys.iter().map(|key| Resource::Key(key))),
-            On::Secrets(secrets) => Target::all(secrets.iter().map(|secret| Resource::Secret(secret))),
+            On::Keys(keys) => Target::all(keys.iter().map(Resource::Key)),
+            On::Secrets(secrets) => Target::all(secrets.iter().map(Resource::Secret)),
         }
     }
+}
 
-    fn change(&self, cx: &Context<'_>, change: &Change) -> Result<(), Error> {
-        match self {
-            On::Keys(keys) => cx.keys.tag(cx.caller, keys, change),
-            On::Secrets(secrets) => cx.secrets.tag(cx.caller, secrets, change),
+/// Which tags of which resources are changed.
+pub struct Changed {
+    region: Option<Region>,
+    on: On,
+    change: Change,
+}
+
+impl Changed {
+    fn target(&self) -> Target<'_> {
+        self.on.target()
+    }
+
+    fn done(self, cx: &Context<'_>) -> Result<Done, Error> {
+        if let Some(region) = &self.region {
+            only_here(cx, region)?;
         }
+        match &self.on {
+            On::Keys(keys) => cx.keys.tag(cx.caller, keys, &self.change)?,
+            On::Secrets(secrets) => cx.secrets.tag(cx.caller, secrets, &self.change)?,
+        }
+        Ok(Done {})
     }
 }
 
 /// Refuses a RegionId that is not this deployment's: what it names is not here.
 fn only_here(cx: &Context<'_>, region: &Region) -> Result<(), Error> {
-    if *region == cx.caller.region { Ok(()) } else { Err(Error::invalid("RegionId")) }
+    if *region == cx.caller.region { Ok(()) } else { Err(Error::invalid(Field::RegionId)) }
 }

@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use crate::api::keys::Done;
 use crate::api::tags::fields::{Few, ResourceId, TagFlat, all_different};
-use crate::api::tags::{On, only_here};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::tags::{Changed, On};
+use crate::api::{Context, Effect, Input, Operation, Target};
+use crate::base::field::Field;
 use crate::base::ids::Region;
 use crate::base::words::ResourceType;
 use crate::error::Error;
@@ -24,34 +25,33 @@ pub struct Request {
     tag: Few<TagFlat, 20>,
 }
 
-impl Request {
-    fn on(&self) -> Result<On<'_>, Error> {
-        On::many(self.resource_type, &self.resource_id.0)
+/// Read from the parameters.
+pub struct Asked(Changed);
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        if !all_different(request.tag.0.iter().map(|tag| &tag.key)) {
+            return Err(Error::invalid(Field::Tag));
+        }
+        let on = On::many(request.resource_type, request.resource_id.0)?;
+        let pairs = request.tag.0.into_iter().map(|tag| (tag.key.0, tag.value.unwrap_or_default().0));
+        Ok(Self(Changed { region: Some(request.region_id), on, change: Change::Set(pairs.collect()) }))
     }
 }
 
 impl Operation for TagResources {
     const NAME: &'static str = "TagResources";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Done;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        if !all_different(request.tag.0.iter().map(|tag| &tag.key)) {
-            return Err(Error::invalid("Tag"));
-        }
-        request.on().map(drop)
+    fn target(asked: &Asked) -> Target<'_> {
+        asked.0.target()
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        request.on().expect("check has refused names of another kind").target()
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        only_here(cx, &request.region_id)?;
-        let value = |tag: &TagFlat| tag.value.clone().unwrap_or_default().0;
-        let change = Change::Set(request.tag.0.iter().map(|tag| (tag.key.0.clone(), value(tag))).collect());
-        request.on()?.change(cx, &change)?;
-        Ok(Done {})
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Done, Error> {
+        asked.0.done(cx)
     }
 }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use crate::api::keys::Done;
-use crate::api::tags::On;
 use crate::api::tags::fields::TagKeysText;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::tags::{Changed, On};
+use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::base::ids::{KeyRef, SecretRef};
 use crate::error::Error;
 use crate::tags::Change;
@@ -23,29 +23,29 @@ pub struct Request {
     tag_keys: TagKeysText,
 }
 
-impl Request {
-    fn on(&self) -> Result<On<'_>, Error> {
-        On::one(self.key_id.as_ref(), self.secret_name.as_ref(), self.certificate_id.as_deref())
+/// Read from the parameters.
+pub struct Asked(Changed);
+
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let on = On::one(request.key_id, request.secret_name, request.certificate_id)?;
+        Ok(Self(Changed { region: None, on, change: Change::Remove(request.tag_keys.0) }))
     }
 }
 
 impl Operation for UntagResource {
     const NAME: &'static str = "UntagResource";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Done;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        request.on().map(drop)
+    fn target(asked: &Asked) -> Target<'_> {
+        asked.0.target()
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        request.on().expect("check has refused what names no resource").target()
-    }
-
-    fn run(cx: &Context<'_>, mut request: Request) -> Result<Done, Error> {
-        let change = Change::Remove(std::mem::take(&mut request.tag_keys.0));
-        request.on()?.change(cx, &change)?;
-        Ok(Done {})
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Done, Error> {
+        asked.0.done(cx)
     }
 }

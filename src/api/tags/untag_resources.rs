@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use crate::api::keys::Done;
 use crate::api::tags::fields::{Few, ResourceId, TagKey};
-use crate::api::tags::{On, only_here};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::tags::{Changed, On};
+use crate::api::{Context, Effect, Input, Operation, Target};
+use crate::base::field::Field;
 use crate::base::ids::Region;
 use crate::base::words::ResourceType;
 use crate::error::Error;
@@ -25,38 +26,34 @@ pub struct Request {
     all: Option<bool>,
 }
 
-impl Request {
-    fn on(&self) -> Result<On<'_>, Error> {
-        On::many(self.resource_type, &self.resource_id.0)
-    }
+/// Read from the parameters.
+pub struct Asked(Changed);
 
-    fn change(&self) -> Result<Change, Error> {
-        match (&self.tag_key, self.all) {
-            (Some(keys), _) => Ok(Change::Remove(keys.0.iter().map(|key| key.0.clone()).collect())),
-            (None, Some(true)) => Ok(Change::RemoveAll),
-            (None, _) => Err(Error::MissingParameter("TagKey".into())),
-        }
+impl Input for Asked {
+    type Request = Request;
+
+    fn read(request: Request) -> Result<Self, Error> {
+        let change = match (request.tag_key, request.all) {
+            (Some(keys), _) => Change::Remove(keys.0.into_iter().map(|key| key.0).collect()),
+            (None, Some(true)) => Change::RemoveAll,
+            (None, _) => return Err(Error::Missing(Field::TagKey)),
+        };
+        let on = On::many(request.resource_type, request.resource_id.0)?;
+        Ok(Self(Changed { region: Some(request.region_id), on, change }))
     }
 }
 
 impl Operation for UntagResources {
     const NAME: &'static str = "UntagResources";
     const EFFECT: Effect = Effect::Write;
-    type Request = Request;
+    type Input = Asked;
     type Response = Done;
 
-    fn check(request: &Request) -> Result<(), Error> {
-        request.change()?;
-        request.on().map(drop)
+    fn target(asked: &Asked) -> Target<'_> {
+        asked.0.target()
     }
 
-    fn target(request: &Request) -> Target<'_> {
-        request.on().expect("check has refused names of another kind").target()
-    }
-
-    fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        only_here(cx, &request.region_id)?;
-        request.on()?.change(cx, &request.change()?)?;
-        Ok(Done {})
+    fn run(cx: &Context<'_>, asked: Asked) -> Result<Done, Error> {
+        asked.0.done(cx)
     }
 }

@@ -7,6 +7,7 @@ use super::pkcs12;
 use super::points::find;
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
+use crate::base::field::Field;
 use crate::base::ids::{AccessKeyId, AccessPointName};
 use crate::base::secret::Password;
 use crate::error::Error;
@@ -57,7 +58,7 @@ impl AccessPoints {
         let not_before = new.not_before.unwrap_or(now);
         let not_after = new.not_after.unwrap_or_else(|| not_before.plus_days(VALID_DAYS));
         if not_after <= not_before || not_after <= now {
-            return Err(Error::invalid("NotAfter"));
+            return Err(Error::invalid(Field::NotAfter));
         }
         // Before the work of making a pair, and once more with the insertion.
         self.store.read("client_key_room", |tx| has_room(tx, caller, &new.access_point))?;

@@ -12,9 +12,13 @@ use std::{io, thread};
 
 use serde_json::{Value, json};
 
-use crate::http::{Action, Answer, Config, Readiness, Service, Stopper, bind};
+use crate::base::ids::RequestId;
+use crate::code::Code;
+use crate::dialects::Dialect;
+use crate::dialects::rpc::Rpc;
+use crate::error::Error;
+use crate::http::{Action, Answer, Call, Config, Method, Readiness, Reply, Service, Stopper, bind};
 use crate::metrics::Metrics;
-use crate::wire::{Call, Format, Reply};
 
 /// Answers with what it was called with. Words in the query make it misbehave.
 pub(super) struct Echo {
@@ -25,6 +29,14 @@ pub(super) struct Echo {
 impl Service for Echo {
     type Durable = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
     type Lost = String;
+
+    fn accepts(&self, method: Method, path: &str) -> Result<(), Error> {
+        Rpc.accepts(method, path)
+    }
+
+    fn refuse(&self, _: &str, error: &Error, request_id: &RequestId) -> (Reply, &'static str) {
+        (Rpc.refuse(error, request_id), Code::of(error).as_str())
+    }
 
     fn call(&self, call: Call) -> Answer<Self::Durable> {
         self.calls.fetch_add(1, Ordering::SeqCst);
@@ -47,8 +59,10 @@ impl Service for Echo {
             _ => Box::pin(std::future::ready(Ok(()))),
         };
         let action = if asked("unknown").is_some() { Action::Unknown("No Such".into()) } else { Action::Served("Echo") };
-        let reply = Reply { status: 200, format: Format::Json, body: body.to_string().into_bytes(), retry_after_s: None };
-        Answer { reply, action, code: "OK".into(), durable }
+        let headers = vec![("x-acs-request-id", call.request_id.to_string())];
+        let body = body.to_string().into_bytes();
+        let reply = Reply { status: 200, media_type: "application/json;charset=utf-8", headers, body, retry_after_s: None };
+        Answer { reply, action, code: "OK", durable }
     }
 
     fn readiness(&self) -> Readiness {
@@ -84,13 +98,14 @@ pub(super) fn config() -> Config {
     Config {
         workers: 2,
         threads: 8,
+        stop_on_signals: false,
         stop_timeout: Duration::from_secs(3),
         ..Config::new(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 }
 
 pub(super) fn start(config: Config) -> Running {
-    let ready = Readiness { token: Ok(()), database: Ok(()), audit: Ok(()), clock: Ok(None) };
+    let ready = Readiness { token: Ok(()), database: Ok(()), audit: Ok(()) };
     let echo = Arc::new(Echo { calls: AtomicUsize::new(0), readiness: Mutex::new(ready) });
     let bound = bind(config).expect("a free port");
     let (address, admin, stopper) = (bound.address().unwrap(), bound.admin_address().unwrap(), bound.stopper());

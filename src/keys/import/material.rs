@@ -11,6 +11,7 @@ use super::{external, pair};
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::failpoint::{Step, reach};
+use crate::base::field::Field;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState};
 use crate::errand::{Order, each};
@@ -45,7 +46,7 @@ impl Keys {
     ) -> Result<(), Error> {
         let key = self.store.read("import_key", |tx| importable(tx, caller, key))?;
         if expires_at.is_some_and(|at| at <= self.clock.now()) {
-            return Err(Error::invalid("KeyMaterialExpireUnix"));
+            return Err(Error::invalid(Field::KeyMaterialExpireUnix));
         }
         let parameters = self.parameters_of(&key, token)?;
         let weighed = self.with_material(&parameters, wrapped, |material| {

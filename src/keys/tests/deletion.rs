@@ -114,7 +114,7 @@ fn secrets_under_a_deleted_key_say_so() {
         };
         let read = || {
             let which = Which::Version("v1".parse().expect("a version"), None);
-            secrets.value(&bench.caller(), &name, &which, false).map(drop)
+            secrets.value(&bench.caller(), &name, &which).map(drop)
         };
         secrets.create(&bench.caller(), new(&name)).expect("a secret");
         bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");

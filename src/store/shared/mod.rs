@@ -5,4 +5,3 @@ pub mod leases;
 pub mod nonces;
 pub mod resource_policies;
 pub mod tags;
-pub mod vital;

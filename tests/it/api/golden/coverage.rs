@@ -5,8 +5,21 @@ use std::collections::BTreeSet;
 /// Operations that every caller may use. BatchGetSecretValue is refused entry by entry, which its transcript shows.
 pub const NEEDS_NO_PERMISSION: &[&str] = &["BatchGetSecretValue", "DescribeRegions"];
 
-/// Operations whose success no transcript can show: a week must pass first; the service is always open.
-const NO_SUCCESS: &[&str] = &["CreateKeyVersion", "OpenKmsService"];
+/// Operations whose success no transcript can show: a week must pass first; the service is always open; there is no such resource.
+const NO_SUCCESS: &[&str] = &[
+    "ConnectKmsInstance",
+    "CreateKeyVersion",
+    "GetChallenge",
+    "GetDefaultKmsInstance",
+    "GetKmsInstance",
+    "GetKmsInstanceQuotaInfos",
+    "GetManagedDataKey",
+    "ListKmsInstances",
+    "ListManagedDataKeyVersions",
+    "OpenKmsService",
+    "ReleaseKmsInstance",
+    "UpdateKmsInstanceBindVpc",
+];
 
 /// Operations that no request of their own can make fail.
 const NO_ERROR: &[&str] = &["DescribeRegions"];

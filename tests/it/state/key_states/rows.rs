@@ -154,6 +154,7 @@ pub const MAC: &[Row] = &[
 
 /// Served operations on no key, besides those on secrets.
 pub const NOT_ON_A_KEY: &[&str] = &[
+    "ConnectKmsInstance",
     "CreateApplicationAccessPoint",
     "CreateClientKey",
     "CreateNetworkRule",
@@ -167,14 +168,23 @@ pub const NOT_ON_A_KEY: &[&str] = &[
     "DescribeNetworkRule",
     "DescribePolicy",
     "DescribeRegions",
+    "GetChallenge",
     "GetClientKey",
+    "GetDefaultKmsInstance",
+    "GetKmsInstance",
+    "GetKmsInstanceQuotaInfos",
+    "GetManagedDataKey",
     "GetRandomPassword",
     "ListApplicationAccessPoints",
     "ListClientKeys",
+    "ListKmsInstances",
+    "ListManagedDataKeyVersions",
     "ListNetworkRules",
     "ListPolicies",
     "OpenKmsService",
+    "ReleaseKmsInstance",
     "UpdateApplicationAccessPoint",
+    "UpdateKmsInstanceBindVpc",
     "UpdateNetworkRule",
     "UpdatePolicy",
 ];

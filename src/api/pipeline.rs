@@ -1,0 +1,203 @@
+//! The pipeline: what happens to every request, in this order, whichever dialect it speaks.
+//!
+//! 1. it arrives ([`Service::exchange`]): whatever comes of it is recorded;
+//! 2. who: access key, signature, time, nonce; the account's rate ([`Exchange::identify`]);
+//! 3. what: the operation's input, the permission on each resource (before anything is looked up);
+//! 4. record, and for a write wait until the intent is durable;
+//! 5. run;
+//! 6. record the result: the answer leaves when the record is durable.
+//!
+//! Steps 3 to 5 are [`Exchange::execute`], for a request as for a part of one. A dialect reads the request before, and writes the answer
+//! behind it; the types leave it no other way to an operation.
+//!
+//! Owns: that order. Must not know: what operations do, how requests and answers are written. Called by: the dialects.
+
+use std::cell::RefCell;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::api::context::{Context, Mode};
+use crate::api::effect::Effect;
+use crate::api::event::Event;
+use crate::api::operation::{Input, Operation};
+use crate::api::recording::Recording;
+use crate::api::target::Target;
+use crate::audit::{Audit, Ticket};
+use crate::auth::proof::{Claim, Origin};
+use crate::auth::{Auth, Caller};
+use crate::base::clock::Clock;
+use crate::base::ids::{AccountId, RequestId};
+use crate::code::Code;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::secrets::Secrets;
+
+/// Bounds on what callers may ask for; none is no bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Requests per second and account, with a burst of the same size.
+    pub requests_per_second: Option<NonZeroU32>,
+}
+
+/// Everything that answers requests.
+pub struct Service {
+    auth: Auth,
+    keys: Arc<Keys>,
+    secrets: Arc<Secrets>,
+    audit: Arc<Audit>,
+    clock: Clock,
+    rate: Option<DefaultKeyedRateLimiter<AccountId>>,
+}
+
+/// What a request came to, and the record that must be durable before its answer leaves.
+pub struct Done<T> {
+    /// The dialect's answer, or why there is none.
+    pub result: Result<T, Error>,
+    /// Its word.
+    pub code: Code,
+    /// Resolves when the record is on disk; an error means the answer must not be sent.
+    pub durable: Ticket,
+    /// The operation as it was asked for; it need not exist.
+    pub asked: String,
+    /// Whether stored bytes did not verify.
+    pub alarm: bool,
+}
+
+/// A request that has arrived and proved nothing.
+pub struct Exchange<'a> {
+    service: &'a Service,
+    origin: Origin,
+    event: &'a RefCell<Event>,
+}
+
+/// A request whose caller is known.
+pub struct Request<'a> {
+    exchange: &'a Exchange<'a>,
+    caller: Caller,
+}
+
+impl Service {
+    /// A service over these parts.
+    pub fn new(auth: Auth, keys: Arc<Keys>, secrets: Arc<Secrets>, audit: Arc<Audit>, clock: Clock, limits: Limits) -> Self {
+        let rate = limits.requests_per_second.map(|n| RateLimiter::keyed(Quota::per_second(n)));
+        Self { auth, keys, secrets, audit, clock, rate }
+    }
+
+    /// Takes a request from its arrival to its record; `work` is the dialect's.
+    pub fn exchange<T>(&self, origin: Origin, work: impl FnOnce(&Exchange<'_>) -> Result<T, Error>) -> Done<T> {
+        let event = RefCell::new(Event::arrived(&origin));
+        let result = work(&Exchange { service: self, origin, event: &event });
+        let mut event = event.into_inner();
+        let code = Code::of_result(&result);
+        if let Err(error) = &result {
+            event.failed(error);
+        }
+        let durable = self.audit.submit(&event.record(Some(code.as_str())));
+        Done { result, code, durable, asked: event.action, alarm: event.alarm }
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// Notes what is asked for, and in whose name; nothing of it is proved.
+    pub fn asks(&self, action: &str, claim: &Claim) {
+        self.event.borrow_mut().asks(action, claim);
+    }
+
+    /// Finds out who asks, and whether the account may go on at this rate. `work` is what the dialect does then.
+    ///
+    /// # Errors
+    /// Those of [`Auth::authenticate`], [`Error::Throttled`], and those of `work`. A request that was refused before it ran, or may be
+    /// sent again, keeps its nonce.
+    pub fn identify<T>(&'a self, claim: &Claim, work: impl FnOnce(&Request<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let service = self.service;
+        let caller = service.auth.authenticate(&self.origin, claim, service.clock.now())?;
+        self.event.borrow_mut().identified(&caller);
+        let request = Request { exchange: self, caller };
+        let result = service.check_rate(&request.caller).and_then(|()| work(&request));
+        if let Err(error) = &result
+            && (self.event.borrow().is_refusal() || error.not_executed())
+        {
+            service.auth.release(&request.caller);
+        }
+        result
+    }
+}
+
+impl Request<'_> {
+    /// Its id.
+    pub fn id(&self) -> &RequestId {
+        &self.exchange.origin.request_id
+    }
+
+    /// Carries out an operation: input, permission, record, run. `request` is what the dialect could read of the parameters.
+    ///
+    /// # Errors
+    /// Those of the dialect's reading and of the operation; [`Error::NoPermission`]; in a rehearsal always one of the three that say
+    /// what would have been, or one that says that the request could not be carried out at all.
+    pub fn execute<O: Operation>(
+        &self,
+        request: Result<<O::Input as Input>::Request, Error>,
+        mode: Mode,
+    ) -> Result<O::Response, Error> {
+        let Exchange { service, event, .. } = *self.exchange;
+        let (keys, secrets, auth) = (&*service.keys, &*service.secrets, &service.auth);
+        let recording = Recording::new(&service.audit, event);
+        let done = execute::<O>(&Context { caller: &self.caller, keys, secrets, auth, mode, recording }, request);
+        match (mode, done) {
+            (Mode::Real, done) => done,
+            (Mode::Rehearsal, Ok(_)) => Err(Error::DryRunSucceeded),
+            (Mode::Rehearsal, Err(error)) if error.is_about_the_request() => Err(Error::DryRunInvalid),
+            (Mode::Rehearsal, Err(Error::NoPermission)) => Err(Error::DryRunDenied),
+            (Mode::Rehearsal, Err(error)) => Err(error),
+        }
+    }
+}
+
+impl Service {
+    fn check_rate(&self, caller: &Caller) -> Result<(), Error> {
+        match &self.rate {
+            Some(rate) if rate.check_key(&caller.account).is_err() => Err(Error::Throttled),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Steps 3 to 5, for a request and for a part of one.
+fn execute<O: Operation>(cx: &Context<'_>, request: Result<<O::Input as Input>::Request, Error>) -> Result<O::Response, Error> {
+    const { assert!(!O::DRY_RUN || matches!(O::EFFECT, Effect::Read), "what can be rehearsed is a read") };
+    let input = O::Input::read(request?)?;
+    authorise(cx, &format!("kms:{}", O::NAME), O::target(&input))?;
+    cx.recording.begin(O::EFFECT)?;
+    let response = O::run(cx, input);
+    cx.recording.settle()?;
+    response
+}
+
+/// Asks for the action on every resource; the first is the one that the record names.
+fn authorise(cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
+    let mut event = cx.recording.event.borrow_mut();
+    event.version = target.version;
+    for (purpose, resource) in target.resources {
+        let (action, facts) = purpose.map_or((action, None), |purpose| (purpose.action(), purpose.fact()));
+        let (arn, grant) = resource.authorise(cx, action, facts.as_slice());
+        event.resource.get_or_insert(arn);
+        event.grant = Some(grant?);
+    }
+    Ok(())
+}
+
+impl Context<'_> {
+    /// Does a part of a read as the operation `O` does it: its input, its permission, and an audit record of its own, whatever comes
+    /// of it. The answer leaves when all records are durable.
+    ///
+    /// # Errors
+    /// Those of `O`, [`Error::NoPermission`] among them.
+    pub fn part<O: Operation>(&self, request: Result<<O::Input as Input>::Request, Error>) -> Result<O::Response, Error> {
+        let event = RefCell::new(self.recording.event.borrow().part());
+        let result = execute::<O>(&Context { recording: self.recording.of(&event), ..*self }, request);
+        self.recording.add(event.into_inner(), &result);
+        result
+    }
+}

@@ -1,0 +1,72 @@
+//! When the records of a request are written.
+//!
+//! Owns: the intent before a write, the records of a request's parts. Must not know: operations, what a record holds.
+//! Called by: pipeline.
+
+use std::cell::RefCell;
+
+use crate::api::effect::Effect;
+use crate::api::event::Event;
+use crate::audit::{Audit, Kind, Ticket};
+use crate::base::failpoint::{Step, reach};
+use crate::code::Code;
+use crate::error::Error;
+
+/// The recording of one request, or of a part of one.
+pub(super) struct Recording<'a> {
+    audit: &'a Audit,
+    pub event: &'a RefCell<Event>,
+    /// The records of its parts, on their way.
+    parts: RefCell<Vec<Ticket>>,
+}
+
+impl<'a> Recording<'a> {
+    /// Nothing is recorded yet.
+    pub fn new(audit: &'a Audit, event: &'a RefCell<Event>) -> Self {
+        Self { audit, event, parts: RefCell::default() }
+    }
+
+    /// The recording of a part, whose event this is.
+    pub fn of<'p>(&self, event: &'p RefCell<Event>) -> Recording<'p>
+    where
+        'a: 'p,
+    {
+        Recording::new(self.audit, event)
+    }
+
+    /// Records that the request runs now; for a write, durably.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the intent of a write cannot be recorded: then it does not run.
+    pub fn begin(&self, effect: Effect) -> Result<(), Error> {
+        let mut event = self.event.borrow_mut();
+        match effect {
+            Effect::Read => event.becomes(Kind::Read),
+            Effect::Write => {
+                event.becomes(Kind::Intent);
+                let durable = self.audit.submit(&event.record(None)).wait();
+                event.becomes(if durable.is_ok() { Kind::Outcome } else { Kind::Refused });
+                durable?;
+                reach(Step::IntentRecorded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what a part came to.
+    pub fn add<T>(&self, mut part: Event, result: &Result<T, Error>) {
+        if let Err(error) = result {
+            part.failed(error);
+        }
+        self.event.borrow_mut().alarm |= part.alarm;
+        self.parts.borrow_mut().push(self.audit.submit(&part.record(Some(Code::of_result(result).as_str()))));
+    }
+
+    /// Waits until the records of all parts are durable: what they say was read may be told only then.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when one is not.
+    pub fn settle(&self) -> Result<(), Error> {
+        self.parts.take().into_iter().try_for_each(|ticket| Ok(ticket.wait()?))
+    }
+}

@@ -1,0 +1,282 @@
+//! From an HTTP request to a [`Call`], over the one hop to a blocking thread, and back to an HTTP answer.
+//!
+//! Owns: the order of checks before a call, permits, deadlines of body and work, the shape of answers. Must not know:
+//! operations, signatures. Called by: actix-web, for every request that its parser understands.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse, rt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::access::{Action, Line};
+use super::body::{Bodies, Length};
+use super::connection::Connection;
+use super::guard::MAX_TARGET;
+use super::peer::{self, Client};
+use super::{Answer, Call, Config, Method, Received, Reply, Service, Side};
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::RequestId;
+use crate::error::Error;
+use crate::metrics::Metrics;
+
+/// All that requests share.
+pub(super) struct Handler<S> {
+    pub service: Arc<S>,
+    pub config: Config,
+    pub metrics: Arc<Metrics>,
+    /// One permit for each request being worked on or waiting for a thread.
+    pub permits: Arc<Semaphore>,
+    bodies: Bodies,
+}
+
+/// An answer on its way, with what the access line and the figures tell of it.
+struct Outcome {
+    reply: Reply,
+    action: Action,
+    code: &'static str,
+    /// Whether the connection must end because the rest of the request was not read.
+    last: bool,
+}
+
+/// A request turned away by the front.
+struct Refused {
+    error: Error,
+    last: bool,
+}
+
+impl Refused {
+    fn now(error: Error) -> Self {
+        Self { error, last: false }
+    }
+
+    fn last(error: Error) -> Self {
+        Self { error, last: true }
+    }
+}
+
+impl<S: Service> Handler<S> {
+    pub fn new(service: Arc<S>, config: Config, metrics: Arc<Metrics>) -> Self {
+        let permits = Arc::new(Semaphore::new(config.max_concurrent));
+        let bodies = Bodies::new(config.max_body_bytes, config.max_body_memory_bytes, config.body_timeout);
+        Self { service, config, metrics, permits, bodies }
+    }
+
+    /// Requests admitted and not finished.
+    pub fn in_flight(&self) -> usize {
+        self.config.max_concurrent.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Answers a request that the parser refused: the whole answer, which ends the connection.
+    pub fn refuse(&self, error: &Error, peer: Option<SocketAddr>) -> Vec<u8> {
+        let request_id = RequestId::new();
+        self.note(request_id, error);
+        // What the parser refuses has no path that could be believed.
+        let (reply, code) = self.service.refuse("/", error, &request_id);
+        self.metrics.request(None, code, Duration::ZERO);
+        Line {
+            request_id,
+            peer: peer.map(|p| p.ip().to_canonical()),
+            method: "",
+            action: &Action::Unknown(String::new()),
+            code,
+            status: reply.status,
+            bytes: reply.body.len(),
+            duration: Duration::ZERO,
+        }
+        .write();
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\ndate: {}\r\n",
+            reply.media_type,
+            reply.body.len(),
+            HttpDate::from(SystemTime::now()),
+        );
+        for (name, value) in &reply.headers {
+            answer.push_str(name);
+            answer.push_str(": ");
+            answer.push_str(value);
+            answer.push_str("\r\n");
+        }
+        answer.push_str("\r\n");
+        let mut answer = answer.into_bytes();
+        answer.extend_from_slice(&reply.body);
+        answer
+    }
+
+    /// Logs or counts what the client is not told. Under load many are turned away: those are counted only.
+    fn note(&self, request_id: RequestId, error: &Error) {
+        match error {
+            Error::Unavailable(what) => self.metrics.turned_away(what),
+            Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
+            _ => {}
+        }
+    }
+
+    /// Answers one request, and says whether the connection must end with the answer.
+    pub async fn respond(
+        &self,
+        request: HttpRequest,
+        received: &Received,
+        payload: Payload,
+        side: Side,
+    ) -> (HttpResponse, bool) {
+        let arrived = Instant::now();
+        let request_id = RequestId::new();
+        let tls = request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_secure());
+        let client = |peer: SocketAddr| peer::client(peer.ip(), tls, &received.headers, &self.config.trusted_proxies);
+        let client = request.peer_addr().map(client);
+        let mut outcome = match self.answer(received, payload, side, request_id, client, arrived).await {
+            Ok(outcome) => outcome,
+            Err(Refused { error, last }) => {
+                self.note(request_id, &error);
+                let (reply, code) = self.service.refuse(received.target.path(), &error, &request_id);
+                Outcome { reply, action: Action::Unknown(String::new()), code, last }
+            }
+        };
+        // The parser keeps no connection whose client offered another protocol; it should be told.
+        outcome.last |= received.upgrade;
+        let duration = arrived.elapsed();
+        self.metrics.request(outcome.action.served(), outcome.code, duration);
+        Line {
+            request_id,
+            peer: client.map(|c| c.address),
+            method: request.method().as_str(),
+            action: &outcome.action,
+            code: outcome.code,
+            status: outcome.reply.status,
+            bytes: outcome.reply.body.len(),
+            duration,
+        }
+        .write();
+        (response(outcome.reply, outcome.last), outcome.last)
+    }
+
+    async fn answer(
+        &self,
+        received: &Received,
+        payload: Payload,
+        side: Side,
+        request_id: RequestId,
+        client: Option<Client>,
+        arrived: Instant,
+    ) -> Result<Outcome, Refused> {
+        let received_at = self.config.clock.now();
+        let length = Length::of(&received.method, &received.headers);
+        let turn_away = |error| Refused { error, last: length != Length::Known(0) };
+        let path = received.target.path();
+        let method = Method::named(received.method.as_str()).ok_or_else(|| turn_away(Error::MethodNotSupported))?;
+        let accepted = self.service.accepts(method, path);
+        if let Err(Error::MethodNotSupported) = accepted {
+            return Err(turn_away(Error::MethodNotSupported));
+        }
+        let query = received.target.query().unwrap_or("");
+        if path.len() + query.len() >= MAX_TARGET {
+            return Err(turn_away(Error::HeadTooLarge));
+        }
+        accepted.map_err(turn_away)?;
+        if side == Side::Admin {
+            return Err(turn_away(Error::PathNotFound));
+        }
+        // A client that has gone before it could be asked for its address.
+        let client = client.ok_or(Refused::last(Error::MalformedRequest))?;
+        let mut body = self.bodies.read(length, payload).await.map_err(Refused::last)?;
+        let call = Call {
+            request_id,
+            received_at,
+            peer: client.address,
+            secure: client.secure,
+            method,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers_of(&received.headers),
+            body: std::mem::take(&mut *body.bytes),
+        };
+        let Answer { reply, action, code, durable } = self.work(call, body.claim, arrived).await?;
+        match timeout(self.config.answer_timeout, durable).await {
+            Ok(Ok(())) => {
+                reach(Step::OutcomeRecorded);
+                Ok(Outcome { reply, action, code, last: false })
+            }
+            not_durable => {
+                match not_durable {
+                    Ok(Err(error)) => log::error!("request_id={request_id} not recorded, so not answered: {error}"),
+                    _ => log::error!("request_id={request_id} not recorded in time, so not answered"),
+                }
+                wipe(reply);
+                let error = Error::Unavailable("audit");
+                self.note(request_id, &error);
+                let (reply, code) = self.service.refuse(path, &error, &request_id);
+                Ok(Outcome { reply, action, code, last: false })
+            }
+        }
+    }
+
+    /// The one hop: a permit, a blocking thread, the service. The permit and the claim on the body's memory end with the work,
+    /// whether or not the client still waits.
+    async fn work(
+        &self,
+        call: Call,
+        claim: Option<OwnedSemaphorePermit>,
+        arrived: Instant,
+    ) -> Result<Answer<S::Durable>, Refused> {
+        let unavailable = |what| Refused::now(Error::Unavailable(what));
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| unavailable("permits"))?;
+        let service = Arc::clone(&self.service);
+        let mut work = rt::task::spawn_blocking(move || {
+            let answer = service.call(call);
+            drop((permit, claim));
+            answer
+        });
+        let queued = self.config.queue_timeout.min(self.config.answer_timeout);
+        let mut done = timeout(queued, &mut work).await;
+        if done.is_err() {
+            // Takes it out of the queue for threads if it is still there; work that has begun goes on.
+            work.abort();
+            done = timeout(self.config.answer_timeout - queued, &mut work).await;
+        }
+        match done {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(gone)) if gone.is_panic() => Err(Refused::now(Error::Internal("the handler panicked".to_owned()))),
+            Ok(Err(_)) => Err(unavailable("threads")),
+            Err(_) => {
+                log::error!("work goes on {:?} after its request came; its client got an error", arrived.elapsed());
+                Err(unavailable("time"))
+            }
+        }
+    }
+}
+
+/// Names in lower case and values. Bytes that are no UTF-8 become U+FFFD: a signature that covers them cannot match.
+fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+fn response(reply: Reply, last: bool) -> HttpResponse {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.media_type)));
+    for (name, value) in reply.headers {
+        response.insert_header((name, value));
+    }
+    if let Some(seconds) = reply.retry_after_s {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    if last {
+        response.force_close();
+    }
+    response.body(Bytes::from_owner(Zeroizing::new(reply.body)))
+}
+
+/// An answer that must not leave may hold a value.
+fn wipe(reply: Reply) {
+    drop(Zeroizing::new(reply.body));
+}

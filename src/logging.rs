@@ -1,0 +1,202 @@
+//! Where lines of the log go, and in which form: standard error, as text or as JSON.
+//!
+//! Owns: level, form, and that both can be changed while the program runs. Must not know: who logs what. Called by: main, app.
+//!
+//! The level is that of the configuration, or $RUST_LOG (`debug`, or `bulla::audit=debug,warn`), which wins. Two libraries say what is
+//! none of an operator's business: cryptoki calls each mechanism that it has no name for an error, actix-server tells each start and
+//! stop of its threads. They are heard only where $RUST_LOG names them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::{OnceLock, RwLock};
+
+use env_filter::Filter;
+use log::kv::{self, VisitSource};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// What a line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// `[2026-11-28T04:10:36.123Z INFO  bulla::http] message`
+    #[default]
+    Text,
+    /// `{"time":"…","level":"info","target":"bulla::http","message":"…"}`, with the fields of access lines as members.
+    Json,
+    /// `warning: message`; for commands, whose lines people read one by one.
+    Brief,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// `error`, `warn`, `info`, `debug`, `trace` or `off`; `$RUST_LOG` wins.
+    pub level: LevelFilter,
+    /// `text` or `json`.
+    pub format: Form,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { level: LevelFilter::Info, format: Form::Text }
+    }
+}
+
+struct Logger {
+    state: RwLock<State>,
+}
+
+struct State {
+    filter: Filter,
+    form: Form,
+    /// What is wrong with `$RUST_LOG`.
+    misread: Option<String>,
+}
+
+impl State {
+    fn new(options: Options, variable: Option<&str>) -> Self {
+        let mut builder = env_filter::Builder::new();
+        builder.filter_level(options.level);
+        builder.filter_module("cryptoki", LevelFilter::Off);
+        builder.filter_module("actix_server", LevelFilter::Warn);
+        let misread = variable.and_then(|directives| builder.try_parse(directives).err()).map(|e| e.to_string());
+        Self { filter: builder.build(), form: options.format, misread }
+    }
+}
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Begins to log, or goes on with other options.
+pub fn set(options: Options) {
+    let state = State::new(options, std::env::var("RUST_LOG").ok().as_deref());
+    log::set_max_level(state.filter.filter());
+    let misread = state.misread.clone();
+    let mut first = Some(state);
+    let logger = LOGGER.get_or_init(|| Logger { state: RwLock::new(first.take().expect("taken here only")) });
+    match first {
+        Some(state) => {
+            if let Ok(mut present) = logger.state.write() {
+                *present = state;
+            }
+        }
+        // Fails only where a test's harness logs already.
+        None => drop(log::set_logger(logger)),
+    }
+    if let Some(reason) = misread {
+        log::warn!("RUST_LOG: {reason}");
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.state.read().is_ok_and(|state| state.filter.enabled(metadata))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let Ok(state) = self.state.read() else { return };
+        if !state.filter.matches(record) {
+            return;
+        }
+        let line = match state.form {
+            Form::Text => text(record),
+            Form::Json => json(record),
+            Form::Brief => brief(record),
+        };
+        drop(state);
+        // A log that nobody reads stops nothing.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}
+
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// One line, whatever is in the message: a line break in it could look like a line of ours.
+fn text(record: &Record<'_>) -> String {
+    let mut line = format!("[{} {:<5} {}] ", now(), record.level(), record.target());
+    for (i, part) in record.args().to_string().split('\n').enumerate() {
+        let _ = write!(line, "{}{part}", if i == 0 { "" } else { " | " });
+    }
+    line.push('\n');
+    line
+}
+
+fn brief(record: &Record<'_>) -> String {
+    let word = match record.level() {
+        Level::Error => "error",
+        Level::Warn => "warning",
+        Level::Info | Level::Debug | Level::Trace => "note",
+    };
+    format!("{word}: {}\n", record.args())
+}
+
+fn json(record: &Record<'_>) -> String {
+    let mut fields = Fields(Map::new());
+    fields.0.insert("time".into(), now().into());
+    fields.0.insert("level".into(), record.level().as_str().to_ascii_lowercase().into());
+    fields.0.insert("target".into(), record.target().into());
+    fields.0.insert("message".into(), record.args().to_string().into());
+    // The visitor refuses nothing.
+    let _ = record.key_values().visit(&mut fields);
+    format!("{}\n", Value::Object(fields.0))
+}
+
+/// Members of a line.
+struct Fields(Map<String, Value>);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let value = match (value.to_bool(), value.to_u64(), value.to_f64()) {
+            (Some(flag), ..) => flag.into(),
+            (_, Some(number), _) => number.into(),
+            (.., Some(number)) => number.into(),
+            _ => value.to_string().into(),
+        };
+        self.0.entry(key.to_string()).or_insert(value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(state: &State, target: &str, level: Level) -> bool {
+        state.filter.enabled(&Metadata::builder().target(target).level(level).build())
+    }
+
+    #[test]
+    fn libraries_are_heard_only_where_they_are_named() {
+        let state = State::new(Options::default(), None);
+        assert!(passes(&state, "bulla::http", Level::Info) && !passes(&state, "bulla::http", Level::Debug));
+        assert!(!passes(&state, "cryptoki::mechanism", Level::Error) && !passes(&state, "actix_server::builder", Level::Info));
+        let state = State::new(Options::default(), Some("warn"));
+        assert!(!passes(&state, "bulla::http", Level::Info) && !passes(&state, "cryptoki::mechanism", Level::Error));
+        let state = State::new(Options::default(), Some("cryptoki=error"));
+        assert!(passes(&state, "cryptoki::mechanism", Level::Error));
+    }
+
+    #[test]
+    fn a_line_is_one_line() {
+        let args = format_args!("two\nlines");
+        let record = Record::builder().args(args).level(Level::Warn).target("t").build();
+        assert_eq!(text(&record).lines().count(), 1);
+        let value: Value = serde_json::from_str(&json(&record)).expect("JSON");
+        assert_eq!((&value["level"], &value["message"]), (&"warn".into(), &"two\nlines".into()));
+        assert_eq!(brief(&record), "warning: two\nlines\n");
+    }
+
+    #[test]
+    fn fields_keep_their_types() {
+        let fields = [("status", kv::Value::from(200)), ("code", kv::Value::from("OK")), ("level", kv::Value::from("x"))];
+        let record = Record::builder().args(format_args!("m")).level(Level::Info).target("t").key_values(&fields).build();
+        let value: Value = serde_json::from_str(&json(&record)).expect("JSON");
+        assert_eq!((&value["status"], &value["code"], &value["level"]), (&200.into(), &"OK".into(), &"info".into()));
+    }
+}

@@ -1,0 +1,77 @@
+//! What the process settles with the kernel about itself, before it holds a secret.
+//!
+//! Owns: core dumps, tracing, locked memory, open files. Must not know: configuration files, secrets. Called by: main (every
+//! command), app (what the server is configured to).
+
+use std::io;
+
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
+use serde::Deserialize;
+
+/// Whether memory is kept from being written to swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockMemory {
+    /// Where the process may lock all of it: with CAP_IPC_LOCK, or RLIMIT_MEMLOCK unlimited.
+    #[default]
+    WhereAllowed,
+    /// Or the server does not start.
+    Always,
+    /// Swap is encrypted or absent.
+    Never,
+}
+
+/// No core dumps, not for helpers either that the kernel pipes them to; no other process of the same user may trace this one or
+/// read its memory.
+///
+/// # Errors
+/// Of the system.
+pub fn forbid_dumps() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Allows as many open files as the system lets this process have: each connection is one.
+///
+/// # Errors
+/// Of the system.
+pub fn raise_open_files() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
+}
+
+/// Locks what memory there is and will be, page by page as it is first used, so that reserved address space costs nothing.
+///
+/// A finite limit counts address space, which grows: a process that locked within it would one day get no more memory. So memory
+/// is locked without limit or not at all.
+///
+/// # Errors
+/// When it must be locked and may not be.
+pub fn lock_memory(wanted: LockMemory) -> io::Result<()> {
+    if wanted == LockMemory::Never {
+        return Ok(());
+    }
+    let locked = if may_lock_all() {
+        mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).map_err(io::Error::from)
+    } else {
+        Err(io::Error::other("neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK"))
+    };
+    match locked {
+        Err(error) if wanted == LockMemory::Always => {
+            Err(io::Error::new(error.kind(), format!("memory cannot be locked: {error}")))
+        }
+        Err(error) => {
+            log::warn!("memory is not locked and may be written to swap: {error}");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn may_lock_all() -> bool {
+    let limit = getrlimit(Resource::Memlock);
+    let unlimited = limit.maximum.is_none() && setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_ok();
+    unlimited || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
+}
