@@ -2,6 +2,7 @@
 #
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
+#   make clients the aliyun CLI and Terraform against Bulla, where they are or can be built: longer than CI has time for
 #   make bench   Bulla beside a program that does only what cannot be left out: rates, ratios, memory (docs/performance.md)
 #   make soak    the tests of reliability at their full size: hours; ARGS="…" go to cargo test (docs/reliability.md)
 
@@ -11,7 +12,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak
+.PHONY: help run test clients bench soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,6 +25,11 @@ run:
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+clients:
+	@scripts/setup.sh test
+	@cargo build --locked --bin bulla
+	@tests/sdk/run.py --tools $(ARGS)
 
 bench:
 	@scripts/setup.sh run

@@ -2,6 +2,7 @@
 """Runs the SDK suite against Bulla on SQLite and on PostgreSQL.
 
     tests/sdk/run.py [--bulla PROGRAM] [--only sqlite|postgresql] [-- PYTEST ARGUMENTS]
+    tests/sdk/run.py --tools         runs tools.py instead: the aliyun CLI and Terraform, as far as they can be had here
     tests/sdk/run.py --prepare       only installs the SDKs (and the tools of scripts/test.sh) under target/sdk
 
 The SDKs go into virtual environments and a node_modules folder under target/sdk; they are installed again only when the
@@ -156,6 +157,34 @@ def elsewhere():
     return told
 
 
+# What is built from its Go module where it is not on this machine, and by which variable an own one is named.
+MODULES = {
+    "BULLA_ALIYUN": ("aliyun", "github.com/aliyun/aliyun-cli/v3/main@latest"),
+    "BULLA_TERRAFORM_PROVIDER": ("terraform-provider-alicloud", "github.com/aliyun/terraform-provider-alicloud@latest"),
+    "BULLA_TERRAFORM": ("terraform", "github.com/opentofu/opentofu/cmd/tofu@latest"),
+}
+
+
+def tools():
+    """What tools.py is told: programs that the environment names or the PATH has, else built; or why one is not here."""
+    told = {}
+    for variable, (program, module) in MODULES.items():
+        found = os.environ.get(variable) or shutil.which(program)
+        if variable == "BULLA_TERRAFORM" and "BULLA_TERRAFORM_PROVIDER" not in told:
+            continue  # of no use, and minutes to build
+        if not found:
+            folder = PLACE / "tools" / program
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                build(program, ["go"], ["go", "install", module], env={**os.environ, "GOBIN": str(folder)})
+                [found] = folder.iterdir()
+            except Missing as reason:
+                told[f"{variable}_MISSING"] = str(reason)
+                continue
+        told[variable] = str(found)
+    return told
+
+
 # --- processes that end with this one --------------------------------------------------------------------------------------
 
 
@@ -279,6 +308,7 @@ def bulla(program, database):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepare", action="store_true")
+    parser.add_argument("--tools", action="store_true")
     parser.add_argument("--bulla", type=pathlib.Path, default=PLACE.parent / "debug/bulla")
     parser.add_argument("--only", choices=DATABASES)
     parser.add_argument("pytest", nargs="*", help="passed on to pytest")
@@ -291,11 +321,14 @@ def main():
     if not options.bulla.is_file():
         die(f"{options.bulla} not found; cargo build makes it")
 
+    if options.tools:
+        others |= tools()
+    suite = HERE / "tools.py" if options.tools else HERE
     failed = []
     for name in [options.only] if options.only else DATABASES:
         print(f"--- {name}", flush=True)
         with DATABASES[name]() as database, bulla(options.bulla.resolve(), database) as environment:
-            command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", HERE, *options.pytest]
+            command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", suite, *options.pytest]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **environment, **others, "PYTHONDONTWRITEBYTECODE": "1"})
         if done.returncode != 0:
             failed.append(name)
