@@ -366,3 +366,25 @@ fn files_answer_one_question() {
     let long: BTreeMap<_, _> = sources().into_iter().filter(|s| s.lines > LONGEST_FILE).map(|s| (s.path, s.lines)).collect();
     assert!(long.is_empty(), "over {LONGEST_FILE} lines: {long:?}");
 }
+
+/// Whoever follows a path from the documentation arrives.
+#[test]
+fn paths_in_the_documentation_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_docs = fs::read_dir(root.join("docs")).expect("docs/").map(|entry| entry.expect("readable").path());
+    let pages = in_docs.chain(["README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"].map(|name| root.join(name)));
+    let mut lost = Vec::new();
+    for page in pages.filter(|path| path.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(&page).expect("text");
+        for path in
+            text.split('`').filter(|word| word.starts_with("src/") && word.ends_with(".rs") && !word.contains(['*', ' ']))
+        {
+            // GROUP and NAME stand for any.
+            let is_pattern = path.split('/').any(|part| part.trim_end_matches(".rs").chars().all(|c| c.is_ascii_uppercase()));
+            if !is_pattern && !root.join(path).exists() {
+                lost.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert!(lost.is_empty(), "\n{}", lost.join("\n"));
+}

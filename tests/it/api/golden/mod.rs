@@ -4,6 +4,7 @@
 //! What is compared is all that a caller sees: the status and every byte of the body, but for what differs from run to run.
 
 mod coverage;
+mod effects;
 mod layout;
 mod managed;
 mod run;

@@ -76,6 +76,11 @@ impl<'s> Maker<'s> {
 }
 
 impl Account {
+    /// Its root, and what its transcript may name.
+    pub fn into_parts(self) -> (Client, Names) {
+        (self.root, self.names)
+    }
+
     /// Its id.
     pub fn id(&self) -> String {
         self.names.fill("{account}")

@@ -1,0 +1,184 @@
+//! An error answer means that nothing has changed, or its code says that it may have: for every operation, in both forms of answer and
+//! under both signatures, with parameters that are right, left out, unreadable, or not to be written in the form asked for.
+
+use std::path::Path;
+
+use bulla::token::softhsm;
+use bulla_test_support::client::{Answer, Client, Scheme};
+use bulla_test_support::server::Server;
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+
+use super::run::Maker;
+use super::text::{Names, field_of};
+use super::transcript::Block;
+use crate::BULLA;
+use crate::isolated::isolated;
+
+/// Codes that say that what was asked for may have happened all the same.
+const MAY_HAVE_HAPPENED: [&str; 2] = ["ServiceUnavailableTemporary", "InternalFailure"];
+
+/// Tables that the service writes for itself, whatever is asked for.
+const OF_THE_SERVICE: [&str; 4] = ["nonces", "leases", "nodes", "rotation_calls"];
+
+/// What is counted of refusals, so that they end some time: material that does not decrypt, in the row of the import token.
+const COUNTED: (&str, &str) = ("InvalidKeyMaterial", "import_parameters");
+
+/// The ways to ask: how it is signed, and whether the answer shall be XML.
+const WAYS: [(Scheme, bool); 3] = [(Scheme::RpcV1, false), (Scheme::RpcV1, true), (Scheme::Acs3, false)];
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    row: String,
+}
+
+/// The database, seen from outside.
+struct Watch {
+    database: SqliteConnection,
+    version: i64,
+    content: Vec<String>,
+}
+
+impl Watch {
+    fn new(server: &Server) -> Self {
+        let mut watch = Self { database: crate::database(server), version: 0, content: Vec::new() };
+        watch.database.batch_execute("PRAGMA query_only = ON").expect("a setting");
+        watch.changes();
+        watch
+    }
+
+    /// What is other than at the last call: the rows that came and went, by their tables.
+    fn changes(&mut self) -> Vec<String> {
+        let version: Number =
+            sql_query("SELECT data_version AS n FROM pragma_data_version").get_result(&mut self.database).expect("a number");
+        if version.n == self.version {
+            return Vec::new();
+        }
+        let content = self.read();
+        let came = content.iter().filter(|row| self.content.binary_search(row).is_err()).map(|row| format!("+{row}"));
+        let went = self.content.iter().filter(|row| content.binary_search(row).is_err()).map(|row| format!("-{row}"));
+        let changes = came.chain(went).collect();
+        (self.version, self.content) = (version.n, content);
+        changes
+    }
+
+    fn read(&mut self) -> Vec<String> {
+        let tables: Vec<Row> = sql_query("SELECT name AS row FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            .load(&mut self.database)
+            .expect("the schema");
+        let tables = tables.into_iter().map(|table| table.row).filter(|name| !OF_THE_SERVICE.contains(&name.as_str()));
+        let mut content = Vec::new();
+        for table in tables {
+            let columns: Vec<Row> =
+                sql_query(format!("SELECT 'quote(\"' || name || '\")' AS row FROM pragma_table_info('{table}')"))
+                    .load(&mut self.database)
+                    .expect("the columns");
+            let columns: Vec<String> = columns.into_iter().map(|column| column.row).collect();
+            let rows: Vec<Row> =
+                sql_query(format!("SELECT '{table} ' || {} AS row FROM \"{table}\"", columns.join(" || ',' || ")))
+                    .load(&mut self.database)
+                    .expect("the rows");
+            content.extend(rows.into_iter().map(|row| row.row));
+        }
+        content.sort();
+        content
+    }
+}
+
+/// A request as it stands in the transcript, and with each parameter left out, unreadable, and beyond what XML can hold.
+fn variants(block: &Block, names: &Names) -> Vec<Vec<(String, String)>> {
+    let right: Vec<(String, String)> = block.parameters.iter().map(|(name, value)| (name.clone(), names.fill(value))).collect();
+    let mut all = Vec::new();
+    for i in 0..right.len() {
+        let with = |value: String| {
+            let mut changed = right.clone();
+            changed[i].1 = value;
+            changed
+        };
+        all.push(with(format!("{}\u{1}", right[i].1)));
+        all.push(with("\u{fffe}".to_owned()));
+        all.push(right.iter().enumerate().filter(|(n, _)| *n != i).map(|(_, pair)| pair.clone()).collect());
+    }
+    // A part that no transcript gives.
+    let described = right.iter().cloned().chain([("Description".to_owned(), "not\u{1}in XML".to_owned())]);
+    all.push(described.collect());
+    all.push(right);
+    all
+}
+
+fn send(client: &Client, action: &str, parameters: &[(String, String)], (scheme, xml): (Scheme, bool)) -> Answer {
+    let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let request = client.request(action, &parameters).in_body(&["SecretData"]).scheme(scheme);
+    let request = if xml { request.xml() } else { request };
+    request.send().unwrap_or_else(|e| panic!("no answer to {action}: {e}"))
+}
+
+fn code_of(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    field_of(&text, "Code").unwrap_or_default().to_owned()
+}
+
+/// Goes through a transcript; what an error answer left behind.
+fn left_behind(watch: &mut Watch, client: &Client, names: &mut Names, path: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    // The account's default key is made when it is first needed, by the service, whatever becomes of the request.
+    crate::create(client, "first", "value").ok();
+    client.call("DeleteSecret", &[("SecretName", "first"), ("ForceDeleteWithoutRecovery", "true")]).ok();
+    for (n, block) in super::read(path).blocks.iter().enumerate() {
+        let asked = variants(block, names);
+        // What a transcript needs before its cases happens once, as it stands there.
+        let asked = if block.is_case { &asked[..] } else { &asked[asked.len() - 1..] };
+        for (i, parameters) in asked.iter().enumerate() {
+            let way = if block.is_case { WAYS[(n + i) % WAYS.len()] } else { WAYS[0] };
+            // What XML cannot hold is asked for in XML.
+            let unwritable = parameters.iter().any(|(_, value)| value.contains(['\u{1}', '\u{fffe}']));
+            let way = if unwritable { WAYS[1] } else { way };
+            watch.changes();
+            let answer = send(client, &block.action, parameters, way);
+            let code = code_of(&answer);
+            let mut changes = watch.changes();
+            if code == COUNTED.0 {
+                changes.retain(|row| !row[1..].starts_with(COUNTED.1));
+            }
+            if answer.status != 200 && !changes.is_empty() && !MAY_HAVE_HAPPENED.contains(&code.as_str()) {
+                problems.push(format!("{} {parameters:?}: {} {code}, and {changes:#?}", block.action, answer.status));
+            }
+            let body = String::from_utf8_lossy(&answer.body);
+            for (name, field) in &block.kept {
+                if let Some(value) = field_of(&body, field) {
+                    names.set(name, value);
+                }
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn an_error_answer_leaves_everything_as_it_was() {
+    isolated(
+        |home| softhsm::prepare(&super::data(home)),
+        |home| {
+            let server = Server::dev(BULLA, super::data(home), None);
+            let maker = Maker::new(&server);
+            let accounts = super::files().into_iter().map(|path| (maker.account(&super::name_of(&path)), path));
+            let accounts: Vec<_> = accounts.collect();
+            drop(maker);
+            let mut watch = Watch::new(&server);
+            let mut problems = Vec::new();
+            for (account, path) in accounts {
+                let (client, mut names) = account.into_parts();
+                problems.extend(left_behind(&mut watch, &client, &mut names, &path));
+            }
+            assert!(problems.is_empty(), "{}", problems.join("\n"));
+        },
+    );
+}
