@@ -17,16 +17,17 @@
 //! | servers | base | the database servers of others, whose accounts are rotated; nothing else connects to them |
 //! | error | base, audit, token, store | what can go wrong |
 //! | code | base, error | the outcome of anything as one word |
-//! | auth | base, error, token, store | who calls and what they may |
-//! | errand | base, error, code, audit, store, auth | how what nobody asked for is recorded |
+//! | effect | base, error, store | whose effect a transaction is |
+//! | auth | base, error, token, store, effect | who calls and what they may |
+//! | service_task | base, error, code, audit, effect | how what nobody asked for is recorded |
 //! | tags | base, error, store | what may stand on keys and secrets |
-//! | keys | base, error, envelope, token, store, auth, errand, tags | master keys |
-//! | secrets | base, error, envelope, servers, store, auth, errand, tags, keys | secrets under them; never the token |
+//! | keys | base, error, envelope, token, store, effect, auth, service_task, tags | master keys |
+//! | secrets | base, error, envelope, servers, store, effect, auth, service_task, tags, keys | secrets under them; never the token |
 //! | jobs | base, error, store, keys, secrets | what happens without a request |
 //! | api | base, error, code, audit, auth, store, tags, keys, secrets | the operations, and the pipeline that every request takes |
 //! | http | base, error, metrics | sockets, TLS, limits, deadlines; no protocol |
 //! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
-//! | app | base, error, process, config, metrics, audit, token, servers, store, auth, errand, keys, secrets, jobs, api, http, dialects | the only place that builds things |
+//! | app | base, error, process, config, metrics, audit, token, servers, store, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
 //! | admin | base, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
 //! | main | base, process, logging, cli, admin | |
@@ -41,8 +42,8 @@ pub mod cli;
 pub mod code;
 pub mod config;
 pub mod dialects;
+pub mod effect;
 pub mod envelope;
-pub mod errand;
 pub mod error;
 pub mod http;
 pub mod jobs;
@@ -52,6 +53,7 @@ pub mod metrics;
 pub mod process;
 pub mod secrets;
 pub mod servers;
+pub mod service_task;
 pub mod store;
 pub mod tags;
 pub mod token;

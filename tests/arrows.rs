@@ -49,7 +49,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 
 /// Where a secret's bytes leave their type (files and folders of src/), and what for.
 const EXPOSING: &[(&str, &str)] = &[
-    ("envelope.rs", "sealing and opening values"),
+    ("envelope/", "sealing and opening values"),
     ("token/", "the PIN, and data keys on their way to and from the token"),
     ("keys/blobs.rs", "a caller's plaintext on its way to the token"),
     ("keys/asymmetric.rs", "a caller's plaintext on its way under a public key"),

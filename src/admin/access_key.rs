@@ -3,6 +3,7 @@
 use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, refuse, user};
 use crate::app::{Failure, context};
+use crate::auth::access_key;
 use crate::base::ids::{AccessKeyId, AccountId, UserId, UserName};
 use crate::base::secret::AccessKeySecret;
 use crate::cli::{AccessKey, Scope};
@@ -32,7 +33,7 @@ pub fn run(session: &Session, scope: &Scope, action: AccessKey) -> Result<Output
 
 /// A new access key of a user, or of the account's root; not stored yet.
 pub fn issue(session: &Session, account: &AccountId, user: Option<UserId>) -> Result<(AccessKeyRow, AccessKeySecret), Failure> {
-    session.base.sys().issue(account, user, session.now()).map_err(|e| context("token")(format!("{e:?}")))
+    access_key::issue(&session.base.sys(), account, user, session.now()).map_err(|e| context("token")(format!("{e:?}")))
 }
 
 /// What is shown of a new access key, once.

@@ -20,6 +20,7 @@ use std::process::Command;
 
 use crate::admin::{first_secret, init, output};
 use crate::app::{Base, Failure, Server, context};
+use crate::auth::access_key;
 use crate::base::ids::{AccessKeyId, AccountId};
 use crate::base::secret::{AccessKeySecret, Pin};
 use crate::cli;
@@ -173,7 +174,8 @@ impl Root {
             let key = key.ok_or_else(|| Abort::App(Failure::new("the account's root has no enabled access key")))?;
             Ok::<_, Abort<Failure>>((account, key))
         })?;
-        let secret = base.sys().open(&key).map_err(|e| Failure::new(format!("the root's access key does not open: {e:?}")))?;
+        let secret = access_key::open(&base.sys(), &key)
+            .map_err(|e| Failure::new(format!("the root's access key does not open: {e:?}")))?;
         Ok(Self { account: account.id, access_key: key.id, secret })
     }
 

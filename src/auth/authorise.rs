@@ -10,11 +10,10 @@
 //! Nothing is looked up but the policy itself, and the tags where a policy asks for them, both under the name that the caller gave:
 //! who is refused learns nothing of what exists.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
-use crate::auth::caller::{Caller, Grant, Principal};
-use crate::auth::policy::{self, Asking, Conditions, Decision, ResourcePolicy};
+use crate::auth::caller::Caller;
+use crate::auth::decisions::{Grant, Known};
+use crate::auth::policy::{self, Conditions, Decision, Requester, ResourcePolicy};
+use crate::auth::principal::Principal;
 use crate::base::ids::{Home, KeyId, SecretName};
 use crate::error::Error;
 use crate::store::{Abort, Tagged, Tx};
@@ -35,16 +34,6 @@ const NO_USER: &str = "access-point/";
 /// What conditions of policies can ask of a request, beside what is true of every request: names and values.
 pub type Facts<'a> = &'a [(&'static str, &'a str)];
 
-/// Facts to keep.
-type Known = Vec<(String, String)>;
-
-/// An action, a resource and the facts.
-type Question = (String, String, Known);
-
-/// Answers of this request for which the database was asked: asked again, inside of a transaction perhaps, they are the same.
-#[derive(Default)]
-pub(super) struct Decided(RefCell<HashMap<Question, Result<Grant, Error>>>);
-
 impl Caller {
     /// Asks the policies whether an action (`kms:GetSecretValue`) on a resource (`secret/NAME`, `key/ID`) is allowed.
     ///
@@ -63,37 +52,38 @@ impl Caller {
         if home.is_some_and(|h| h.account != self.account.as_str()) {
             return Err(Error::NoPermission);
         }
-        let ruled = self.ruled.contains(relative) && ResourcePolicy::speaks_of(relative, action, self.asking());
-        if !ruled && self.principal == Principal::Root {
+        let own_policy =
+            self.have_own_policy.contains(relative) && ResourcePolicy::speaks_of(relative, action, self.requester());
+        if !own_policy && self.principal == Principal::Root {
             return Ok(Principal::Root.to_string());
         }
-        if !ruled && !self.policies.iter().any(|attached| attached.policy.reads_tags()) {
+        if !own_policy && !self.policies.iter().any(|attached| attached.policy.reads_tags()) {
             return self.combined(action, home, relative, owned(facts), None);
         }
         let question = (action.to_owned(), relative.to_owned(), owned(facts));
-        if let Some(known) = self.decided.0.borrow().get(&question) {
-            return known.clone();
+        if let Some(known) = self.decided.get(&question) {
+            return known;
         }
-        let (own, tags) = self.look_up(relative, ruled)?;
+        let (own, tags) = self.look_up(relative, own_policy)?;
         let known = question.2.iter().cloned().chain(tags).collect();
         let answer = self.combined(action, home, relative, known, own.as_ref());
-        self.decided.0.borrow_mut().insert(question, answer.clone());
+        self.decided.keep(question, answer.clone());
         answer
     }
 
-    fn asking(&self) -> Asking<'_> {
+    fn requester(&self) -> Requester<'_> {
         let user = match &self.principal {
             Principal::Root => None,
             Principal::User(name) => Some(name.as_str()),
             Principal::AccessPoint(_) => Some(NO_USER),
         };
-        Asking { account: self.account.as_str(), user }
+        Requester { account: self.account.as_str(), user }
     }
 
     /// The resource's own policy, and its tags if any policy asks for them.
-    fn look_up(&self, relative: &str, ruled: bool) -> Result<(Option<ResourcePolicy>, Known), Error> {
+    fn look_up(&self, relative: &str, own_policy: bool) -> Result<(Option<ResourcePolicy>, Known), Error> {
         self.store.read("authorise", |tx| {
-            let row = if ruled { tx.resource_policy(&self.account, relative)? } else { None };
+            let row = if own_policy { tx.resource_policy(&self.account, relative)? } else { None };
             let broken =
                 || Abort::App(Error::Integrity(format!("the policy of {relative} of {} does not parse", self.account)));
             let own = row.map(|row| ResourcePolicy::parse(&row.document).map_err(|_| broken())).transpose()?;
@@ -130,7 +120,7 @@ impl Caller {
                 policy::evaluate(self.policies.iter().map(|a| (a.name.as_str(), a.policy.as_ref())), &request)
             }
         };
-        let by_resource = own.map_or(Decision::NotAllowed, |own| own.decide(self.asking(), &request));
+        let by_resource = own.map_or(Decision::NotAllowed, |own| own.decide(self.requester(), &request));
         match (by_account, by_resource) {
             (Decision::Denied { .. }, _) | (_, Decision::Denied { .. }) => Err(Error::NoPermission),
             (Decision::Allowed { by }, _) | (_, Decision::Allowed { by }) => Ok(by.to_owned()),

@@ -1,29 +1,49 @@
 //! Who calls and what they may do.
 //!
-//! Owns: access keys and their cache, access points and client keys, nonces, callers, policies. Must not know: HTTP, operations, PKCS#11 beyond "unwrap this".
+//! Owns: access keys and the cache of credentials, access points and client keys, nonces, callers, policies.
+//! Must not know: HTTP, operations, PKCS#11 beyond "unwrap this".
 //! Called by: api (authenticate, authorise), keys and secrets (authorise on a key, commit), admin (make access keys).
+//!
+//! | file | answers |
+//! |---|---|
+//! | `caller.rs`, `principal.rs` | who calls; whom its key speaks for |
+//! | `credentials.rs` | what is known of the key that signed, from memory where possible |
+//! | `authorise.rs`, `decisions.rs` | what a caller may do; what was decided in this request already |
+//! | `access_key.rs`, `system_key.rs` | making access keys; SYS, which keeps their secrets |
+//! | `proof.rs` | what a request proves itself by |
+//! | `nonce.rs` | which requests this node has seen |
+//! | `policy/` | documents, and what they decide |
+//! | `access_point/` | principals for applications, with client keys |
 
 pub mod access_key;
 pub mod access_point;
 mod authorise;
-pub mod caller;
+mod caller;
+mod credentials;
+mod decisions;
 pub mod nonce;
 pub mod policy;
+mod principal;
 pub mod proof;
 mod supposed;
+mod system_key;
 
 use std::sync::Arc;
 
 pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
-pub use caller::{Caller, Grant, Principal};
+pub use caller::Caller;
+pub use credentials::{CHECK_EVERY_MS, Credentials};
+pub use decisions::Grant;
+pub use principal::Principal;
 pub use supposed::Supposed;
+pub use system_key::SysKey;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, Region};
+use crate::effect::Effect;
 use crate::error::Error;
-use access_key::Credentials;
 use access_point::AccessPoints;
-use authorise::Decided;
+use decisions::Decisions;
 use nonce::SeenNonces;
 use proof::{Claim, Origin};
 
@@ -64,7 +84,7 @@ impl Auth {
             return Err(Error::AccessKeyInactive);
         }
         claim.check_time(now)?;
-        let ruled = self.credentials.ruled(&credential.account, now)?;
+        let have_own_policy = self.credentials.have_own_policy(&credential.account, now)?;
         let nonce = nonce::digest_of(&claim.access_key, &claim.nonce);
         if !self.seen.reserve(nonce, now) {
             return Err(Error::NonceUsed);
@@ -78,12 +98,11 @@ impl Auth {
             secure: origin.secure,
             received_at: origin.received_at,
             request_id: origin.request_id,
-            node: self.node,
             policies: Arc::clone(&credential.policies),
-            ruled,
+            have_own_policy,
             store: Arc::clone(self.credentials.store()),
-            decided: Decided::default(),
-            nonce,
+            decided: Decisions::default(),
+            effect: Effect::of_request(nonce, origin.request_id, self.node, origin.received_at),
         })
     }
 
@@ -93,13 +112,13 @@ impl Auth {
     }
 
     /// To be called after a resource has got a policy of its own, so that this node obeys it from the next request on; others do
-    /// within [`access_key::CHECK_EVERY_MS`].
+    /// within [`CHECK_EVERY_MS`].
     pub fn policy_was_set(&self) {
-        self.credentials.doubt();
+        self.credentials.invalidate();
     }
 
     /// Gives a caller's nonce back: its request was refused before it ran and may be sent again as it is.
     pub fn release(&self, caller: &Caller) {
-        self.seen.release(&caller.nonce);
+        self.seen.release(caller.effect.digest());
     }
 }

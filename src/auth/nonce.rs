@@ -1,7 +1,7 @@
 //! Nonces of requests seen by this node, so that a replay is refused before anything is looked up.
 //!
 //! Owns: a bounded memory of used nonces. Must not know: HTTP, SQL. Called by: auth. A write's nonce also goes into the
-//! database, in the transaction of its effect (`Caller::commit`), so that it stays used over restarts and on every node.
+//! database, in the transaction of its effect (see `effect`), so that it stays used over restarts and on every node.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -10,9 +10,7 @@ use aws_lc_rs::digest;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccessKeyId;
-
-/// How long a nonce stays used, ms: 31 minutes, more than the ±15 minutes within which a timestamp is accepted.
-pub const RETENTION_MS: i64 = 31 * 60 * 1000;
+use crate::effect::RETENTION_MS;
 
 /// An access key and one of its nonces, in 16 bytes.
 pub type NonceDigest = [u8; 16];

@@ -5,12 +5,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::auth::access_key::policies_of;
 use crate::auth::access_point::grants;
-use crate::auth::authorise::Decided;
-use crate::auth::caller::{Caller, Principal};
+use crate::auth::caller::Caller;
+use crate::auth::credentials::policies_of;
+use crate::auth::decisions::Decisions;
+use crate::auth::principal::Principal;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, NodeId, Region, RequestId};
+use crate::effect::Effect;
 use crate::error::Error;
 use crate::store::{Abort, Store};
 
@@ -51,7 +53,7 @@ impl Caller {
             };
             Ok::<_, Abort<Error>>(Some((policies, tx.resources_with_policy(account)?)))
         })?;
-        let Some((policies, ruled)) = found else { return Ok(None) };
+        let Some((policies, have_own_policy)) = found else { return Ok(None) };
         let request_id = RequestId::new();
         Ok(Some(Self {
             account: who.account,
@@ -62,12 +64,11 @@ impl Caller {
             secure: who.secure,
             received_at: who.at,
             request_id,
-            node: NodeId::new(),
             policies: policies.into(),
-            ruled: Arc::new(ruled.into_iter().collect()),
+            have_own_policy: Arc::new(have_own_policy.into_iter().collect()),
             store: Arc::clone(store),
-            decided: Decided::default(),
-            nonce: *request_id.as_bytes(),
+            decided: Decisions::default(),
+            effect: Effect::of_request(*request_id.as_bytes(), request_id, NodeId::new(), who.at),
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, anchor};
+use super::files::{ConfigError, anchor};
 
 /// `[database]`
 #[derive(Debug, Deserialize)]

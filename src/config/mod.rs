@@ -9,11 +9,12 @@ mod audit;
 mod bounds;
 mod client_keys;
 mod database;
+mod files;
 mod rotation;
 mod server;
 mod token;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
@@ -23,6 +24,8 @@ pub use audit::Audit;
 pub use bounds::{Keys, Limits, Quotas};
 pub use client_keys::ClientKeys;
 pub use database::Database;
+pub use files::ConfigError;
+use files::anchor;
 pub use rotation::{Instance, Rotation};
 pub use server::{Server, Tls};
 pub use token::Token;
@@ -65,18 +68,6 @@ pub struct Config {
     #[serde(default)]
     pub log: logging::Options,
 }
-
-/// What is wrong with the configuration, for the administrator.
-#[derive(Debug)]
-pub struct ConfigError(pub String);
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads the file, and the environment over it.
@@ -146,26 +137,6 @@ impl Config {
     }
 }
 
-/// Lets a path begin in a folder, unless it begins at the root.
-fn anchor(path: &mut PathBuf, folder: &Path) {
-    if path.is_relative() {
-        *path = folder.join(&*path);
-    }
-}
-
-/// The file of a secret that the settings `NAME_file` and `NAME_credential` (of systemd) tell, if one does.
-fn secret_file(name: &str, file: Option<&Path>, credential: Option<&str>) -> Result<Option<PathBuf>, ConfigError> {
-    match (file, credential) {
-        (Some(_), Some(_)) => Err(ConfigError(format!("name {name}_file or {name}_credential, not both"))),
-        (Some(file), None) => Ok(Some(file.to_owned())),
-        (None, Some(credential)) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-            Some(folder) => Ok(Some(Path::new(&folder).join(credential))),
-            None => Err(ConfigError(format!("{name}_credential: systemd gave no credentials ($CREDENTIALS_DIRECTORY)"))),
-        },
-        (None, None) => Ok(None),
-    }
-}
-
 /// The settings in the environment: those with a section, and the region. Other programs have variables that begin `BULLA_` too,
 /// so no other name is taken for a misspelt setting.
 fn environment() -> Env {
@@ -175,6 +146,8 @@ fn environment() -> Env {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use std::path::PathBuf;
 
     use super::*;
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::files::{ConfigError, anchor, secret_file};
 use crate::base::ids::{AccountId, InstanceId};
 use crate::base::words::Engine;
-use crate::config::{ConfigError, anchor, secret_file};
 
 /// `[rotation]`
 #[derive(Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::anchor;
+use super::files::anchor;
 use crate::base::listen::Listen;
 use crate::process::LockMemory;
 

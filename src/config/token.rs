@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, anchor, secret_file};
+use super::files::{ConfigError, anchor, secret_file};
 use crate::base::secret::Pin;
 
 /// `[token]`

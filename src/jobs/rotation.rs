@@ -6,26 +6,22 @@
 //! once, as its first look is at its start.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
 
 use crate::error::Error;
 use crate::jobs::Jobs;
 
-/// Between two looks.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
-
 /// Rotations of one look.
-const BATCH: i64 = 100;
+const MAX_BATCH: i64 = 100;
 
 impl Jobs {
     /// Carries out the rotations that are due, until it is to stop. One that fails keeps no other from its turn.
     pub(super) fn rotate(&self, stopped: &Receiver<()>) -> Result<(), Error> {
         let mut first = Ok(());
-        for due in self.secrets.rotations_due(&self.node, BATCH)? {
+        for due in self.parts.secrets.rotations_due(&self.parts.node, MAX_BATCH)? {
             if stopped.try_recv() != Err(TryRecvError::Empty) {
                 break;
             }
-            first = first.and(self.secrets.rotate_due(&due));
+            first = first.and(self.parts.secrets.rotate_due(&due));
         }
         first
     }

@@ -33,7 +33,7 @@ impl Keys {
             return Err(Error::invalid(Field::AliasName));
         }
         let now = self.clock.now();
-        caller.commit(&self.store, "alias_create", |tx| {
+        self.store.commit(&caller.effect, "alias_create", |tx| {
             let key = find_by_id(tx, caller, key)?;
             if key.state == KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyStateChange));
@@ -57,7 +57,7 @@ impl Keys {
     /// [`Error::AliasNotFound`], [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] for a key that is pending
     /// deletion.
     pub fn alias_update(&self, caller: &Caller, alias: &Alias, key: &KeyRef) -> Result<(), Error> {
-        caller.commit(&self.store, "alias_update", |tx| {
+        self.store.commit(&caller.effect, "alias_update", |tx| {
             let key = find_by_id(tx, caller, key)?;
             let old = tx.alias_by_name(&caller.account, alias)?.ok_or(Abort::App(Error::AliasNotFound))?;
             editable(&key)?;
@@ -72,7 +72,7 @@ impl Keys {
     /// # Errors
     /// [`Error::AliasNotFound`].
     pub fn alias_delete(&self, caller: &Caller, alias: &Alias) -> Result<(), Error> {
-        caller.commit(&self.store, "alias_delete", |tx| {
+        self.store.commit(&caller.effect, "alias_delete", |tx| {
             let gone = tx.alias_delete(&caller.account, alias)?;
             if gone { Ok(()) } else { Err(Abort::App(Error::AliasNotFound)) }
         })

@@ -18,7 +18,7 @@ impl Keys {
     /// [`Error::KeyNotFound`]; [`Error::KeyStateChange`] in the deletion window; [`Error::AliasNotAllowed`] for an alias.
     pub fn set_enabled(&self, caller: &Caller, key: &KeyRef, enabled: bool) -> Result<(), Error> {
         let state = if enabled { KeyState::Enabled } else { KeyState::Disabled };
-        caller.commit(&self.store, "key_set_enabled", |tx| {
+        self.store.commit(&caller.effect, "key_set_enabled", |tx| {
             let key = find_by_id(tx, caller, key)?;
             match key.state_at(self.clock.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
@@ -35,7 +35,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] in the deletion window.
     pub fn set_description(&self, caller: &Caller, key: &KeyRef, description: &str) -> Result<(), Error> {
-        caller.commit(&self.store, "key_set_description", |tx| {
+        self.store.commit(&caller.effect, "key_set_description", |tx| {
             let key = find_by_id(tx, caller, key)?;
             editable(&key)?;
             replace(tx, &key, KeyRow { description: description.to_owned(), ..key.clone() })

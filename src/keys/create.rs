@@ -10,7 +10,7 @@ use crate::base::clock::Timestamp;
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{AccountId, KeyId, KeyVersionId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::errand::Author;
+use crate::effect::Effect;
 use crate::error::Error;
 use crate::keys::describe::{KeyDescription, describe};
 use crate::keys::token_failure::token_failure;
@@ -52,7 +52,7 @@ impl Keys {
             self.check_quota(tx, &key.account_id)?;
             Ok::<_, Abort<Error>>(begin(tx, &key, &version)?)
         })?;
-        self.finish(&key, &version, new, Author::Caller(caller))
+        self.finish(&key, &version, new, &caller.effect)
     }
 
     /// Makes what `begin` has inserted rows for; the last step is the effect of `author`.
@@ -61,7 +61,7 @@ impl Keys {
         key: &KeyRow,
         version: &KeyVersionRow,
         new: &NewKey,
-        author: Author<'_>,
+        effect: &Effect,
     ) -> Result<KeyDescription, Error> {
         reach(Step::KeyBegun);
         let made = Material::of(new.spec, new.usage)
@@ -69,7 +69,7 @@ impl Keys {
             .map_err(token_failure)
             .and_then(|()| {
                 reach(Step::KeyOnToken);
-                author.commit(&self.store, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
+                self.store.commit(effect, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
             });
         if made.is_err()
             && let Err(left) = self.version_fail(version)

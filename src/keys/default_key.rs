@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::base::ids::AccountId;
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::errand::{Author, Order};
 use crate::error::Error;
 use crate::keys::{Keys, NewKey, create, schedule, versions};
+use crate::service_task::TaskRecord;
 use crate::store::{Abort, KeyRow, StoreError};
 
 /// How long a loser waits for the winner's key, ms; a token makes a key in far less.
@@ -69,14 +69,14 @@ impl Keys {
         match begun {
             Ok(()) => {
                 let resource = format!("key/{}", key.id);
-                let order = Order {
+                let task = TaskRecord {
                     account,
                     action: "CreateKey",
                     resource: &resource,
                     version: None,
                     reason: "the account's default key",
                 };
-                let made = self.errands.run(order, |errand| self.finish(&key, &version, &new, Author::Service(errand)));
+                let made = self.service_tasks.run(task, |effect| self.finish(&key, &version, &new, effect));
                 if made.is_err()
                     && let Err(left) = self.abandon_default(&key)
                 {

@@ -12,11 +12,11 @@
 use crate::auth::Caller;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState, Origin};
-use crate::errand::{Order, each};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::find::find_by_id;
 use crate::keys::rows::{editable, replace};
+use crate::service_task::{TaskRecord, each};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tagged, Tx};
 
 impl Keys {
@@ -27,7 +27,7 @@ impl Keys {
     /// [`Error::KeyStateChange`] when deletion protection is on, or the window has begun.
     pub fn schedule_deletion(&self, caller: &Caller, key: &KeyRef, days: u32) -> Result<(), Error> {
         let at = self.clock.now().plus_days(days);
-        caller.commit(&self.store, "key_schedule_deletion", |tx| {
+        self.store.commit(&caller.effect, "key_schedule_deletion", |tx| {
             let key = find_by_id(tx, caller, key)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));
@@ -47,7 +47,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyStateChange`] for a key that is not in its window.
     pub fn cancel_deletion(&self, caller: &Caller, key: &KeyRef) -> Result<(), Error> {
-        caller.commit(&self.store, "key_cancel_deletion", |tx| {
+        self.store.commit(&caller.effect, "key_cancel_deletion", |tx| {
             let key = find_by_id(tx, caller, key)?;
             if key.state != KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyStateChange));
@@ -62,7 +62,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] in the deletion window.
     pub fn set_deletion_protection(&self, caller: &Caller, key: &KeyRef, on: bool, reason: &str) -> Result<(), Error> {
-        caller.commit(&self.store, "key_set_deletion_protection", |tx| {
+        self.store.commit(&caller.effect, "key_set_deletion_protection", |tx| {
             let key = find_by_id(tx, caller, key)?;
             editable(&key)?;
             let deletion_protection_description = if on { reason.to_owned() } else { String::new() };
@@ -92,20 +92,20 @@ impl Keys {
     fn end(&self, key: &KeyRow) -> Result<bool, Error> {
         let resource = format!("key/{}", key.id);
         let reason = "the deletion window is over";
-        let order = Order { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason };
-        self.errands.run(order, |errand| errand.commit("key_delete", |tx| end_window(tx, key)))
+        let task = TaskRecord { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason };
+        self.service_tasks.run(task, |effect| self.store.commit(effect, "key_delete", |tx| end_window(tx, key)))
     }
 
     /// Destroys the material of a key that is deleted, and removes what need not stay of its rows.
     fn destroy(&self, key: &KeyRow) -> Result<(), Error> {
         let resource = format!("key/{}", key.id);
         let reason = "the key is deleted";
-        let order =
-            Order { account: &key.account_id, action: "DestroyKeyMaterial", resource: &resource, version: None, reason };
-        self.errands.run(order, |errand| {
+        let task =
+            TaskRecord { account: &key.account_id, action: "DestroyKeyMaterial", resource: &resource, version: None, reason };
+        self.service_tasks.run(task, |effect| {
             let versions = self.store.read("key_versions", |tx| Ok::<_, Abort<Error>>(tx.key_versions_of(&key.id)?))?;
             versions.iter().try_for_each(|version| self.destroy_version(version))?;
-            errand.commit("key_destroyed", |tx| forget(tx, key))
+            self.store.commit(effect, "key_destroyed", |tx| forget(tx, key))
         })
     }
 

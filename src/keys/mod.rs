@@ -43,16 +43,17 @@ pub use import::ImportParameters;
 pub use orphans::{Mismatch, mismatch};
 pub use public::ExportKey;
 pub use reserve::CountedUse;
+use uses::Uses;
 pub use uses::{UseFigures, UseLimits};
 pub use versions::VersionPage;
 
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 
-use crate::auth::access_key::SysKey;
+use crate::auth::SysKey;
 use crate::base::clock::Clock;
 use crate::base::words::Suite;
-use crate::errand::Errands;
 use crate::error::Error;
+use crate::service_task::ServiceTasks;
 use crate::store::Store;
 use crate::token::Token;
 
@@ -67,31 +68,41 @@ pub struct KeyLimits {
     pub uses: UseLimits,
 }
 
+/// What the keys of a deployment are made of.
+pub struct KeyParts {
+    /// Where their rows are.
+    pub store: Arc<Store>,
+    /// Where their material is.
+    pub token: Arc<Token>,
+    /// Records what the service does with them of its own accord.
+    pub service_tasks: Arc<ServiceTasks>,
+    /// The time.
+    pub clock: Clock,
+    /// How new data keys and blobs are wrapped.
+    pub suite: Suite,
+    /// Upper bounds.
+    pub limits: KeyLimits,
+    /// Names the deployment, and keeps wrapping pairs for import that the token cannot.
+    pub sys: SysKey,
+}
+
 /// The master keys of a deployment.
 pub struct Keys {
     store: Arc<Store>,
     token: Arc<Token>,
-    errands: Arc<Errands>,
+    service_tasks: Arc<ServiceTasks>,
     clock: Clock,
     suite: Suite,
     limits: KeyLimits,
-    uses: uses::Uses,
-    /// Names the deployment, and keeps wrapping pairs for import that the token cannot.
+    uses: Uses,
     sys: SysKey,
 }
 
 impl Keys {
-    /// The keys of this store and token; `suite` is how this deployment wraps.
-    pub fn new(
-        store: Arc<Store>,
-        token: Arc<Token>,
-        errands: Arc<Errands>,
-        clock: Clock,
-        suite: Suite,
-        limits: KeyLimits,
-        sys: SysKey,
-    ) -> Self {
-        Self { store, token, errands, clock, suite, limits, uses: uses::Uses::new(limits.uses), sys }
+    /// The keys over these parts.
+    pub fn new(parts: KeyParts) -> Self {
+        let KeyParts { store, token, service_tasks, clock, suite, limits, sys } = parts;
+        Self { store, token, service_tasks, clock, suite, limits, uses: Uses::new(limits.uses), sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.
@@ -100,11 +111,6 @@ impl Keys {
     /// [`Error::Unavailable`] when the token is away.
     pub fn random(&self, out: &mut [u8]) -> Result<(), Error> {
         Ok(self.token.random(out)?)
-    }
-
-    /// What the service does of its own accord is run through these.
-    pub fn errands(&self) -> &Errands {
-        &self.errands
     }
 
     /// How new data keys are wrapped.

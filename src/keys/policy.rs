@@ -21,7 +21,7 @@ impl Keys {
     pub fn policy_set(&self, caller: &Caller, key: &KeyRef, document: &str) -> Result<(), Error> {
         no_alias(std::slice::from_ref(key))?;
         let now = self.clock.now();
-        caller.commit(&self.store, "key_policy_set", |tx| {
+        self.store.commit(&caller.effect, "key_policy_set", |tx| {
             let key = find(tx, caller, key)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));

@@ -7,11 +7,11 @@
 
 use crate::auth::Caller;
 use crate::base::ids::KeyRef;
-use crate::errand::{Author, Order, each};
 use crate::error::Error;
 use crate::keys::find::find_by_id;
 use crate::keys::schedule::{rotates, schedule};
 use crate::keys::{Keys, admit, rows, versions};
+use crate::service_task::{TaskRecord, each};
 use crate::store::{Abort, KeyRow, KeyVersionRow};
 
 impl Keys {
@@ -22,7 +22,7 @@ impl Keys {
     /// [`Error::UnsupportedOperation`] for keys that do not rotate and those that the service made; [`Error::KeyState`] unless the
     /// key is Enabled; [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`].
     pub fn set_rotation(&self, caller: &Caller, key: &KeyRef, interval_s: Option<i64>) -> Result<(), Error> {
-        caller.commit(&self.store, "key_set_rotation", |tx| {
+        self.store.commit(&caller.effect, "key_set_rotation", |tx| {
             let key = find_by_id(tx, caller, key)?;
             admit::usable(key.state_at(self.clock.now())).map_err(Abort::App)?;
             if key.service {
@@ -47,14 +47,14 @@ impl Keys {
         each(due, |key| {
             let Some((key, version)) = self.rotation_begin(&key)? else { return Ok(()) };
             let (resource, id) = (format!("key/{}", key.id), version.id.to_string());
-            let order = Order {
+            let task = TaskRecord {
                 account: &key.account_id,
                 action: "CreateKeyVersion",
                 resource: &resource,
                 version: Some(&id),
                 reason: "rotation is due",
             };
-            self.errands.run(order, |errand| self.version_finish(&key, &version, Author::Service(errand))).map(drop)
+            self.service_tasks.run(task, |effect| self.version_finish(&key, &version, effect)).map(drop)
         })
     }
 

@@ -19,7 +19,7 @@ impl Keys {
     /// [`Error::LimitExceeded`] for too many tags.
     pub fn tag(&self, caller: &Caller, keys: &[KeyRef], change: &Change) -> Result<(), Error> {
         no_alias(keys)?;
-        caller.commit(&self.store, "keys_tag", |tx| {
+        self.store.commit(&caller.effect, "keys_tag", |tx| {
             for key in keys {
                 let key = find(tx, caller, key)?;
                 if key.state == KeyState::PendingDeletion {

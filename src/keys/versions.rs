@@ -13,13 +13,14 @@ use crate::base::clock::Timestamp;
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::{KeyState, Origin};
-use crate::errand::{Author, each};
+use crate::effect::Effect;
 use crate::error::Error;
 use crate::keys::find::find_by_id;
 use crate::keys::rows::{STALE_MS, replace, version_row};
 use crate::keys::schedule::schedule;
 use crate::keys::token_failure::token_failure;
 use crate::keys::{Keys, admit};
+use crate::service_task::each;
 use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tx};
 use crate::token::{Material, ObjectKind};
 
@@ -63,7 +64,7 @@ impl Keys {
             let version = begin(tx, &key, now)?;
             Ok((key, version))
         })?;
-        self.version_finish(&key, &version, Author::Caller(caller))
+        self.version_finish(&key, &version, &caller.effect)
     }
 
     /// One version of a key.
@@ -96,7 +97,7 @@ impl Keys {
         &self,
         key: &KeyRow,
         version: &KeyVersionRow,
-        author: Author<'_>,
+        effect: &Effect,
     ) -> Result<KeyVersionRow, Error> {
         reach(Step::KeyBegun);
         let made = Material::of(key.spec, key.usage)
@@ -104,7 +105,7 @@ impl Keys {
             .map_err(token_failure)
             .and_then(|()| {
                 reach(Step::KeyOnToken);
-                author.commit(&self.store, "key_version_ready", |tx| ready(tx, key, version))
+                self.store.commit(effect, "key_version_ready", |tx| ready(tx, key, version))
             });
         if made.is_err()
             && let Err(left) = self.version_fail(version)

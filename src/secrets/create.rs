@@ -7,8 +7,9 @@ use crate::base::ids::{KeyRef, SecretId, SecretName};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
+use crate::secrets::find::{Life, life};
 use crate::secrets::managed::ManagedRows;
-use crate::secrets::{Life, NewManaged, NewVersion, Rotation, Secrets, life, policy, stages};
+use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
 use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
@@ -49,7 +50,7 @@ impl Secrets {
         let (key, admitted) = self.key_for(caller, new.key.as_ref())?;
         let user_key = new.key.is_some();
         let rows = self.rows(caller, new, &admitted, user_key)?;
-        caller.commit(&self.store, "secret_create", |tx| self.insert(tx, caller, &rows, &key))?;
+        self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &key))?;
         rows.managed.as_ref().map(ManagedRows::rotation).transpose()
     }
 

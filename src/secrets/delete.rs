@@ -6,9 +6,10 @@
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::ids::SecretRef;
-use crate::errand::{Order, each};
 use crate::error::Error;
-use crate::secrets::{Life, Secrets, find, life};
+use crate::secrets::Secrets;
+use crate::secrets::find::{Life, find, life};
+use crate::service_task::{TaskRecord, each};
 use crate::store::Sealed;
 use crate::store::{Abort, SecretRow, Tx, held};
 
@@ -28,7 +29,7 @@ impl Secrets {
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`] unless deleted [`Deletion::Now`].
     pub fn delete(&self, caller: &Caller, secret: &SecretRef, deletion: Deletion) -> Result<Timestamp, Error> {
         let now = self.clock.now();
-        caller.commit(&self.store, "secret_delete", |tx| {
+        self.store.commit(&caller.effect, "secret_delete", |tx| {
             let found = find(tx, caller, secret, now)?;
             match (deletion, life(&found, now)) {
                 (Deletion::Now, _) => {
@@ -52,7 +53,7 @@ impl Secrets {
     /// [`Error::SecretNotFound`]; [`Error::SecretInUse`] for a secret that is not deleted.
     pub fn restore(&self, caller: &Caller, secret: &SecretRef) -> Result<(), Error> {
         let now = self.clock.now();
-        caller.commit(&self.store, "secret_restore", |tx| {
+        self.store.commit(&caller.effect, "secret_restore", |tx| {
             let found = find(tx, caller, secret, now)?;
             match life(&found, now) {
                 Life::Window(_) => {
@@ -73,7 +74,7 @@ impl Secrets {
         let due = self.store.read("secrets_due", |tx| Ok::<_, Abort<Error>>(tx.secrets_due(now, limit)?))?;
         each(due, |secret| {
             let resource = format!("secret/{}", secret.name);
-            let order = Order {
+            let task = TaskRecord {
                 account: &secret.account_id,
                 action: "DeleteSecret",
                 resource: &resource,
@@ -81,7 +82,7 @@ impl Secrets {
                 reason: "the deletion window is over",
             };
             // Restored, or removed by another node, since it was read: then nothing is deleted.
-            self.keys.errands().run(order, |errand| errand.commit("secret_purge", |tx| purge(tx, &secret)))
+            self.service_tasks.run(task, |effect| self.store.commit(effect, "secret_purge", |tx| purge(tx, &secret)))
         })
     }
 }

@@ -9,13 +9,14 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, SecretId, SecretRef};
 use crate::base::words::SecretType;
 use crate::error::Error;
+use crate::secrets::find::{Life, find, life};
 use crate::secrets::managed::rotation_of;
-use crate::secrets::{Life, Rotation, Secrets, find, life};
+use crate::secrets::{Rotation, Secrets};
 use crate::store::{Abort, SecretFilter, SecretRow, TagRow, Tagged};
 
 /// A secret's metadata.
 #[derive(Debug)]
-pub struct Described {
+pub struct SecretDescription {
     /// The secret.
     pub secret: SecretRow,
     /// When it will be gone, in the deletion window.
@@ -30,7 +31,7 @@ pub struct Described {
 #[derive(Debug)]
 pub struct SecretPage {
     /// Secrets on the page.
-    pub secrets: Vec<Described>,
+    pub secrets: Vec<SecretDescription>,
     /// Secrets in all.
     pub total: i64,
 }
@@ -40,7 +41,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`].
-    pub fn describe(&self, caller: &Caller, secret: &SecretRef, with_tags: bool) -> Result<Described, Error> {
+    pub fn describe(&self, caller: &Caller, secret: &SecretRef, with_tags: bool) -> Result<SecretDescription, Error> {
         let now = self.clock.now();
         self.store.read("secret_describe", |tx| {
             let found = find(tx, caller, secret, now)?;
@@ -49,7 +50,7 @@ impl Secrets {
                 SecretType::Generic => None,
                 _ => Some(Rotation::of(&rotation_of(tx, &found)?).map_err(Abort::App)?),
             };
-            Ok(Described { rotation, ..described(found, tags, now) })
+            Ok(SecretDescription { rotation, ..described(found, tags, now) })
         })
     }
 
@@ -86,10 +87,10 @@ impl Secrets {
     }
 }
 
-fn described(secret: SecretRow, tags: Option<Vec<TagRow>>, now: Timestamp) -> Described {
+fn described(secret: SecretRow, tags: Option<Vec<TagRow>>, now: Timestamp) -> SecretDescription {
     let planned_delete_time = match life(&secret, now) {
         Life::Window(at) => Some(at),
         Life::Live | Life::Gone => None,
     };
-    Described { secret, planned_delete_time, tags, rotation: None }
+    SecretDescription { secret, planned_delete_time, tags, rotation: None }
 }

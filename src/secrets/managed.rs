@@ -20,8 +20,9 @@ use crate::base::ids::{AccountId, InstanceId, SecretRef};
 use crate::base::secret::Plaintext;
 use crate::base::words::{AutomaticRotation, SecretSubType};
 use crate::error::Error;
+use crate::secrets::Secrets;
 use crate::secrets::account::Account;
-use crate::secrets::{Secrets, find_live, touch};
+use crate::secrets::find::{find_live, touch};
 use crate::servers::ServerError;
 use crate::store::Sealed;
 use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, Tx, held};
@@ -127,7 +128,7 @@ impl Secrets {
             match server.accepts(&account.name, &account.password) {
                 Ok(true) => {}
                 Ok(false) => return Err(Error::invalid(Field::SecretData)),
-                Err(error) => return Err(away(&new.instance, &error)),
+                Err(error) => return Err(server_failure(&new.instance, &error)),
             }
         }
         let next_at = new.interval_ms.map(|ms| secret.created_at.plus_ms(ms));
@@ -160,7 +161,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a Generic secret.
     pub fn rotation_policy_set(&self, caller: &Caller, secret: &SecretRef, interval_ms: Option<i64>) -> Result<(), Error> {
-        caller.commit(&self.store, "rotation_policy_set", |tx| {
+        self.store.commit(&caller.effect, "rotation_policy_set", |tx| {
             let now = self.clock.now();
             let secret = find_live(tx, caller, secret, now)?;
             let old = rotation_of(tx, &secret)?;
@@ -222,7 +223,7 @@ pub(super) fn custom_data_set(
 }
 
 /// A server that did not do what it should, for the caller; the reason is for the log.
-pub(super) fn away(instance: &InstanceId, error: &ServerError) -> Error {
+pub(super) fn server_failure(instance: &InstanceId, error: &ServerError) -> Error {
     log::warn!("managed server {instance} {error}");
     Error::Unavailable("managed server")
 }

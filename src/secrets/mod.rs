@@ -7,6 +7,7 @@ mod account;
 mod create;
 mod delete;
 mod describe;
+mod find;
 mod managed;
 mod password;
 mod policy;
@@ -23,30 +24,48 @@ use std::sync::Arc;
 
 pub use create::NewSecret;
 pub use delete::Deletion;
-pub use describe::{Described, SecretPage};
+pub use describe::{SecretDescription, SecretPage};
 pub use managed::{LONGEST_CONFIG, MOST_ENTRIES, NewManaged, Rotation};
 pub use password::{Class, PasswordRules};
 pub use rotation::Due;
-use rotation::Rotations;
-pub use stage::{Listed, Move};
+use rotation::under_way::Rotations;
+pub use stage::{ListedVersion, Move};
 pub use update::Changes;
 pub use value::{Selector, Value};
 pub use version::{NewVersion, identity};
 
-use crate::auth::Caller;
-use crate::base::clock::{Clock, Timestamp};
-use crate::base::ids::{DeploymentId, Region, SecretRef};
-use crate::base::words::SecretType;
-use crate::error::Error;
+use crate::base::clock::Clock;
+use crate::base::ids::{DeploymentId, Region};
 use crate::keys::Keys;
 use crate::servers::Servers;
-use crate::store::Sealed;
-use crate::store::{Abort, SecretRow, Store, Tx, held};
+use crate::service_task::ServiceTasks;
+use crate::store::Store;
+
+/// What the secrets of a deployment are made of.
+pub struct SecretParts {
+    /// Where their rows are.
+    pub store: Arc<Store>,
+    /// What they are sealed under.
+    pub keys: Arc<Keys>,
+    /// Records what the service does with them of its own accord.
+    pub service_tasks: Arc<ServiceTasks>,
+    /// The time.
+    pub clock: Clock,
+    /// The installation that values are bound to.
+    pub deployment: DeploymentId,
+    /// Its region.
+    pub region: Region,
+    /// Secrets of an account at most; none is no bound.
+    pub quota: Option<u32>,
+    /// The servers whose accounts managed secrets may hold.
+    pub servers: Servers,
+}
 
 /// The secrets of a deployment.
 pub struct Secrets {
     store: Arc<Store>,
     keys: Arc<Keys>,
+    service_tasks: Arc<ServiceTasks>,
     clock: Clock,
     deployment: DeploymentId,
     region: Region,
@@ -56,62 +75,9 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The secrets of this store, sealed under these keys; `quota` bounds the secrets of an account, `servers` are those whose
-    /// accounts managed secrets may hold.
-    pub fn new(
-        store: Arc<Store>,
-        keys: Arc<Keys>,
-        clock: Clock,
-        deployment: DeploymentId,
-        region: Region,
-        quota: Option<u32>,
-        servers: Servers,
-    ) -> Self {
-        Self { store, keys, clock, deployment, region, quota, servers, rotations: Rotations::default() }
+    /// The secrets over these parts.
+    pub fn new(parts: SecretParts) -> Self {
+        let SecretParts { store, keys, service_tasks, clock, deployment, region, quota, servers } = parts;
+        Self { store, keys, service_tasks, clock, deployment, region, quota, servers, rotations: Rotations::default() }
     }
-}
-
-/// Where a secret stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    /// In use.
-    Live,
-    /// Deleted, and can be restored until this time.
-    Window(Timestamp),
-    /// Its window is over; the row is only waiting to be removed.
-    Gone,
-}
-
-fn life(secret: &SecretRow, now: Timestamp) -> Life {
-    match secret.delete_at {
-        None => Life::Live,
-        Some(at) if at > now => Life::Window(at),
-        Some(_) => Life::Gone,
-    }
-}
-
-/// The secret that a caller names, in its window or not.
-fn find(tx: &mut Tx<'_>, caller: &Caller, secret: &SecretRef, now: Timestamp) -> Result<SecretRow, Abort<Error>> {
-    if !caller.at_home(secret.home.as_ref()) {
-        return Err(Abort::App(Error::SecretNotFound));
-    }
-    let found = tx.secret_by_name(&caller.account, &secret.name)?;
-    found.filter(|s| life(s, now) != Life::Gone).ok_or(Abort::App(Error::SecretNotFound))
-}
-
-/// The secret that a caller names, if it is in use.
-fn find_live(tx: &mut Tx<'_>, caller: &Caller, secret: &SecretRef, now: Timestamp) -> Result<SecretRow, Abort<Error>> {
-    let found = find(tx, caller, secret, now)?;
-    if life(&found, now) == Life::Live { Ok(found) } else { Err(Abort::App(Error::SecretInDeleteWindow)) }
-}
-
-/// Refuses secrets whose versions and labels the service manages.
-fn only_generic(secret: &SecretRow) -> Result<(), Abort<Error>> {
-    if secret.secret_type == SecretType::Generic { Ok(()) } else { Err(Abort::App(Error::UnsupportedOperation)) }
-}
-
-/// Records that a secret has changed now.
-fn touch(tx: &mut Tx<'_>, secret: &SecretRow, now: Timestamp) -> Result<(), Abort<Error>> {
-    let changed = SecretRow { updated_at: now, ..secret.clone() };
-    Ok(held(tx.secret_update(secret, &changed)?, SecretRow::TABLE)?)
 }

@@ -7,7 +7,8 @@ use crate::auth::policy::default_document;
 use crate::base::ids::SecretRef;
 use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::secrets::{Life, Secrets, find, life};
+use crate::secrets::Secrets;
+use crate::secrets::find::{Life, find, life};
 use crate::store::{Abort, ResourcePolicyRow, SecretRow};
 
 impl Secrets {
@@ -17,7 +18,7 @@ impl Secrets {
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`].
     pub fn policy_set(&self, caller: &Caller, secret: &SecretRef, document: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        caller.commit(&self.store, "secret_policy_set", |tx| {
+        self.store.commit(&caller.effect, "secret_policy_set", |tx| {
             let found = find(tx, caller, secret, now)?;
             if life(&found, now) != Life::Live {
                 return Err(Abort::App(Error::SecretInDeleteWindow));

@@ -8,8 +8,9 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{SecretRef, Stage};
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
+use crate::secrets::find::{find_live, only_generic, touch};
 use crate::secrets::stages::{self, Labels};
-use crate::secrets::{NewVersion, Secrets, find_live, only_generic, touch};
+use crate::secrets::{NewVersion, Secrets};
 use crate::store::{Abort, KeyRow, SecretRow, Tx, VersionRow};
 
 /// How often a call begins again because another one made a version of the same name while it ran. The second time it finds that
@@ -48,7 +49,9 @@ impl Secrets {
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
             let created_at = self.clock.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, new, created_at)?;
-            match caller.commit(&self.store, "secret_put", |tx| self.add(tx, caller, secret, &before.secret, &version, labels))
+            match self
+                .store
+                .commit(&caller.effect, "secret_put", |tx| self.add(tx, caller, secret, &before.secret, &version, labels))
             {
                 // Another call has made a version of this name since: whether it is the same shows when it is opened.
                 Err(Error::SecretExists) => {}
@@ -85,7 +88,7 @@ impl Secrets {
         }
         // Nothing to write, but the request is used up like any other: it must not make a version of its own when it comes again
         // after this one has gone.
-        caller.commit(&self.store, "secret_put_again", |_| Ok(()))
+        self.store.commit(&caller.effect, "secret_put_again", |_| Ok(()))
     }
 
     fn add(

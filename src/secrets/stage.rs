@@ -8,8 +8,9 @@ use crate::base::clock::Timestamp;
 use crate::base::field::Field;
 use crate::base::ids::{SecretRef, Stage, VersionId};
 use crate::error::Error;
+use crate::secrets::Secrets;
+use crate::secrets::find::{find, find_live, only_generic, touch};
 use crate::secrets::stages::{Labels, Place, change};
-use crate::secrets::{Secrets, find, find_live, only_generic, touch};
 use crate::store::{Abort, VersionHead};
 
 /// One label's move: onto a version, off a version, or from one to another.
@@ -25,7 +26,7 @@ pub struct Move {
 
 /// A version as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedVersion {
     /// Its name.
     pub version: VersionId,
     /// When it was made.
@@ -43,7 +44,7 @@ impl Secrets {
     /// many; [`Error::UnsupportedOperation`] for a managed secret.
     pub fn move_stage(&self, caller: &Caller, secret: &SecretRef, step: &Move) -> Result<(), Error> {
         let now = self.clock.now();
-        caller.commit(&self.store, "secret_stage_move", |tx| {
+        self.store.commit(&caller.effect, "secret_stage_move", |tx| {
             let found = find_live(tx, caller, secret, now)?;
             only_generic(&found)?;
             let versions = tx.versions_of(&found.id)?;
@@ -67,7 +68,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::Integrity`] for a label on a version that is not there.
-    pub fn versions(&self, caller: &Caller, secret: &SecretRef, with_deprecated: bool) -> Result<Vec<Listed>, Error> {
+    pub fn versions(&self, caller: &Caller, secret: &SecretRef, with_deprecated: bool) -> Result<Vec<ListedVersion>, Error> {
         let now = self.clock.now();
         self.store.read("secret_versions", |tx| {
             let found = find(tx, caller, secret, now)?;
@@ -79,7 +80,7 @@ impl Secrets {
             }
             let listed = heads.into_iter().map(|head| {
                 let stages = labels.on(&head.version_id);
-                Listed { version: head.version_id, created_at: head.created_at, stages }
+                ListedVersion { version: head.version_id, created_at: head.created_at, stages }
             });
             Ok(listed.filter(|version| with_deprecated || !version.stages.is_empty()).collect())
         })

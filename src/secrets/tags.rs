@@ -6,7 +6,8 @@ use crate::auth::Caller;
 use crate::base::ids::SecretRef;
 use crate::base::words::ResourceType;
 use crate::error::Error;
-use crate::secrets::{Life, Secrets, find, find_live, life};
+use crate::secrets::Secrets;
+use crate::secrets::find::{Life, find, find_live, life};
 use crate::store::{Abort, Tagged};
 use crate::tags::{self, Change, Filter, Query, TaggedPage};
 
@@ -17,7 +18,7 @@ impl Secrets {
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`]; [`Error::LimitExceeded`] for too many tags.
     pub fn tag(&self, caller: &Caller, secrets: &[SecretRef], change: &Change) -> Result<(), Error> {
         let now = self.clock.now();
-        caller.commit(&self.store, "secrets_tag", |tx| {
+        self.store.commit(&caller.effect, "secrets_tag", |tx| {
             for secret in secrets {
                 let found = find_live(tx, caller, secret, now)?;
                 tags::apply(tx, &found.account_id, Tagged::Secret(found.id), change)?;

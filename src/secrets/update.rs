@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use crate::auth::Caller;
 use crate::base::ids::SecretRef;
 use crate::error::Error;
+use crate::secrets::Secrets;
+use crate::secrets::find::find_live;
 use crate::secrets::managed::custom_data_set;
-use crate::secrets::{Secrets, find_live};
 use crate::store::Sealed;
 use crate::store::{SecretRow, held};
 
@@ -30,7 +31,7 @@ impl Secrets {
     /// and for more entries than there may be.
     pub fn update(&self, caller: &Caller, secret: &SecretRef, changes: &Changes) -> Result<(), Error> {
         let now = self.clock.now();
-        caller.commit(&self.store, "secret_update", |tx| {
+        self.store.commit(&caller.effect, "secret_update", |tx| {
             let found = find_live(tx, caller, secret, now)?;
             if let Some(entries) = &changes.custom_data {
                 custom_data_set(tx, &found, entries)?;

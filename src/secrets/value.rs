@@ -10,8 +10,9 @@ use crate::base::secret::Plaintext;
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
 use crate::keys::{self, Use};
+use crate::secrets::find::{Life, life};
 use crate::secrets::managed::rotation_of;
-use crate::secrets::{Life, Rotation, Secrets, life};
+use crate::secrets::{Rotation, Secrets};
 use crate::store::{Abort, Tx, ValueRow};
 
 /// Which version of a secret: by stage, by id, or both, which must then name the same version.

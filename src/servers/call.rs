@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::servers::{ServerError, mysql, postgres};
+use crate::servers::options::ServerError;
+use crate::servers::{mysql, postgres};
 
 /// The longest that a caller waits.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Calls that may be under way on one server.
-const MOST: usize = 8;
+const MAX_CALLS: usize = 8;
 
 /// Who logs in, and how: all that a connection needs.
 pub(super) enum Login {
@@ -41,10 +42,10 @@ impl Login {
 #[derive(Default)]
 pub(super) struct Calls(Arc<AtomicUsize>);
 
-/// A call's place among them.
-struct Place(Arc<AtomicUsize>);
+/// Counts one of them for as long as it stands.
+struct CallSlot(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for CallSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -53,13 +54,13 @@ impl Drop for Place {
 impl Calls {
     /// Logs in, and runs a statement if there is one.
     pub fn make(&self, login: Login, statement: Option<Zeroizing<String>>) -> Result<(), ServerError> {
-        let place = Place(Arc::clone(&self.0));
-        if self.0.fetch_add(1, Ordering::AcqRel) >= MOST {
+        let slot = CallSlot(Arc::clone(&self.0));
+        if self.0.fetch_add(1, Ordering::AcqRel) >= MAX_CALLS {
             return Err(ServerError::Unreachable("earlier calls still wait for an answer".into()));
         }
         let (done, result) = mpsc::channel();
         let call = move || {
-            let _place = place;
+            let _slot = slot;
             // Nobody waits for the result any more after the deadline.
             let _ = done.send(login.run(statement.as_ref().map(|text| text.as_str())));
         };

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::base::ids::AccountName;
 use crate::base::secret::AccountPassword;
-use crate::servers::{STEP, ServerError, ServerOptions, Tls, password};
+use crate::servers::options::{STEP, ServerError, ServerOptions, Tls};
+use crate::servers::password;
 
 /// The options of a login.
 pub(super) fn options(server: &ServerOptions, user: &str, password: &str) -> Box<OptsBuilder> {

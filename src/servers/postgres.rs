@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::base::ids::AccountName;
 use crate::base::secret::AccountPassword;
-use crate::servers::{STEP, ServerError, ServerOptions, Tls, password};
+use crate::servers::options::{STEP, ServerError, ServerOptions, Tls};
+use crate::servers::password;
 
 /// The connection string of a login. Every setting that the environment could give otherwise is given here.
 pub(super) fn conninfo(server: &ServerOptions, user: &str, password: &str) -> Zeroizing<String> {

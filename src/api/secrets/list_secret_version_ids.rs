@@ -8,7 +8,7 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{SecretName, SecretRef, VersionId};
 use crate::error::Error;
-use crate::secrets::Listed;
+use crate::secrets::ListedVersion;
 
 /// Versions on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 20;
@@ -51,8 +51,8 @@ struct Item {
     version_stages: VersionStages,
 }
 
-impl From<Listed> for Item {
-    fn from(listed: Listed) -> Self {
+impl From<ListedVersion> for Item {
+    fn from(listed: ListedVersion) -> Self {
         Self { version_id: listed.version, create_time: listed.created_at, version_stages: listed.stages.into() }
     }
 }

@@ -10,7 +10,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::SecretName;
 use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::secrets::Described;
+use crate::secrets::SecretDescription;
 
 /// Secrets on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 10;
@@ -57,8 +57,8 @@ struct Item {
     tags: Option<Tags>,
 }
 
-impl From<Described> for Item {
-    fn from(d: Described) -> Self {
+impl From<SecretDescription> for Item {
+    fn from(d: SecretDescription) -> Self {
         Self {
             secret_name: d.secret.name,
             secret_type: d.secret.secret_type,

@@ -73,7 +73,7 @@ impl AccessPoints {
             not_after,
             created_at: now,
         };
-        caller.commit(&self.store, "client_key_create", |tx| {
+        self.store.commit(&caller.effect, "client_key_create", |tx| {
             has_room(tx, caller, &new.access_point)?;
             Ok(tx.client_key_insert(&row)?)
         })?;
@@ -96,7 +96,7 @@ impl AccessPoints {
     /// # Errors
     /// [`Error::ResourceNotFound`], [`Error::Unavailable`].
     pub fn client_key_delete(&self, caller: &Caller, id: &AccessKeyId) -> Result<(), Error> {
-        caller.commit(&self.store, "client_key_delete", |tx| {
+        self.store.commit(&caller.effect, "client_key_delete", |tx| {
             let found = tx.client_key_by_id(id)?.filter(|key| key.account_id == caller.account);
             let key = found.ok_or(Abort::App(Error::ResourceNotFound))?;
             tx.client_key_delete(&key.id)?;

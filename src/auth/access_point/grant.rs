@@ -1,6 +1,6 @@
 //! What the policies of an access point allow, said as RAM policies: so one evaluation decides for every kind of caller.
 //!
-//! Owns: which actions a permission template stands for. Must not know: how policies are evaluated. Called by: auth::access_key,
+//! Owns: which actions a permission template stands for. Must not know: how policies are evaluated. Called by: auth::credentials,
 //! whenever a client key is looked up anew.
 
 use std::borrow::Cow;
@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde_json::json;
 
 use super::terms::{AccessResource, SourceNet, from_text};
-use crate::auth::caller::Attached;
 use crate::auth::policy::Policy;
+use crate::auth::principal::AttachedPolicy;
 use crate::base::ids::{AccessPolicyName, NetworkRuleName};
 use crate::base::words::AccessPermission;
 use crate::error::Error;
@@ -34,7 +34,7 @@ const KEY_ACTIONS: [&str; 11] = [
 const SECRET_ACTIONS: [&str; 1] = ["kms:GetSecretValue"];
 
 /// The policies of an access point. One that is gone or does not parse is an alarm: nothing deletes a policy in use.
-pub(in crate::auth) fn grants(tx: &mut Tx<'_>, point: &AccessPointRow) -> Result<Vec<Attached>, Abort<Error>> {
+pub(in crate::auth) fn grants(tx: &mut Tx<'_>, point: &AccessPointRow) -> Result<Vec<AttachedPolicy>, Abort<Error>> {
     let mut granted = Vec::new();
     for name in from_text::<AccessPolicyName>(&point.policies)? {
         let row = tx.access_policy_by_name(&point.account_id, &name)?.ok_or_else(|| gone("policy", name.as_str()))?;
@@ -43,7 +43,7 @@ pub(in crate::auth) fn grants(tx: &mut Tx<'_>, point: &AccessPointRow) -> Result
             let broken = |_| Abort::App(Error::Integrity(format!("policy {name} of an access point has no meaning")));
             let policy = Cow::Owned(Policy::parse(&document).map_err(broken)?);
             let name = name.as_str().parse().map_err(|_| gone("policy", name.as_str()))?;
-            granted.push(Attached { name, policy });
+            granted.push(AttachedPolicy { name, policy });
         }
     }
     Ok(granted)

@@ -50,7 +50,7 @@ impl AccessPoints {
             policies: to_text(&new.policies)?,
             created_at: self.clock.now(),
         };
-        caller.commit(&self.store, "access_point_create", |tx| {
+        self.store.commit(&caller.effect, "access_point_create", |tx| {
             all_exist(tx, &caller.account, &new.policies)?;
             match tx.access_point_insert(&row) {
                 Err(StoreError::Conflict) => Err(Abort::App(Error::ResourceExists)),
@@ -73,7 +73,7 @@ impl AccessPoints {
     /// As [`AccessPoints::point_create`], and [`Error::ResourceNotFound`] for the access point.
     pub fn point_update(&self, caller: &Caller, name: &AccessPointName, change: &PointChange) -> Result<(), Error> {
         let policies = change.policies.as_deref().map(to_text).transpose()?;
-        caller.commit(&self.store, "access_point_update", |tx| {
+        self.store.commit(&caller.effect, "access_point_update", |tx| {
             let old = find(tx, &caller.account, name)?;
             all_exist(tx, &caller.account, change.policies.as_deref().unwrap_or_default())?;
             let new = AccessPointRow {
@@ -91,7 +91,7 @@ impl AccessPoints {
     /// # Errors
     /// [`Error::ResourceNotFound`], [`Error::Unavailable`].
     pub fn point_delete(&self, caller: &Caller, name: &AccessPointName) -> Result<(), Error> {
-        caller.commit(&self.store, "access_point_delete", |tx| {
+        self.store.commit(&caller.effect, "access_point_delete", |tx| {
             for key in tx.client_keys_of(&caller.account, Some(name))? {
                 tx.client_key_delete(&key.id)?;
             }

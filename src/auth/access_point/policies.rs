@@ -58,7 +58,7 @@ impl AccessPoints {
             network_rules: to_text(&new.network_rules)?,
             created_at: self.clock.now(),
         };
-        caller.commit(&self.store, "access_policy_create", |tx| {
+        self.store.commit(&caller.effect, "access_policy_create", |tx| {
             all_exist(tx, &caller.account, &new.network_rules)?;
             match tx.access_policy_insert(&row) {
                 Err(StoreError::Conflict) => Err(Abort::App(Error::ResourceExists)),
@@ -93,7 +93,7 @@ impl AccessPoints {
         let permissions = change.permissions.as_deref().map(to_text).transpose()?;
         let resources = change.resources.as_deref().map(to_text).transpose()?;
         let network_rules = change.network_rules.as_deref().map(to_text).transpose()?;
-        caller.commit(&self.store, "access_policy_update", |tx| {
+        self.store.commit(&caller.effect, "access_policy_update", |tx| {
             let old = find(tx, &caller.account, name)?;
             all_exist(tx, &caller.account, change.network_rules.as_deref().unwrap_or_default())?;
             let new = AccessPolicyRow {
@@ -113,7 +113,7 @@ impl AccessPoints {
     /// # Errors
     /// [`Error::ResourceInUse`], [`Error::ResourceNotFound`], [`Error::Unavailable`].
     pub fn policy_delete(&self, caller: &Caller, name: &AccessPolicyName) -> Result<(), Error> {
-        caller.commit(&self.store, "access_policy_delete", |tx| {
+        self.store.commit(&caller.effect, "access_policy_delete", |tx| {
             for point in tx.access_points_page(&caller.account, 0, i64::MAX)? {
                 if from_text::<AccessPolicyName>(&point.policies)?.contains(name) {
                     return Err(Abort::App(Error::ResourceInUse));

@@ -43,7 +43,7 @@ impl AccessPoints {
             source_ips: to_text(&new.source_ips)?,
             created_at: self.clock.now(),
         };
-        caller.commit(&self.store, "network_rule_create", |tx| match tx.network_rule_insert(&row) {
+        self.store.commit(&caller.effect, "network_rule_create", |tx| match tx.network_rule_insert(&row) {
             Err(StoreError::Conflict) => Err(Abort::App(Error::ResourceExists)),
             other => Ok(other?),
         })
@@ -66,7 +66,7 @@ impl AccessPoints {
     /// [`Error::ResourceNotFound`], [`Error::Unavailable`].
     pub fn rule_update(&self, caller: &Caller, name: &NetworkRuleName, change: &RuleChange) -> Result<(), Error> {
         let source_ips = change.source_ips.as_deref().map(to_text).transpose()?;
-        caller.commit(&self.store, "network_rule_update", |tx| {
+        self.store.commit(&caller.effect, "network_rule_update", |tx| {
             let old = find(tx, &caller.account, name)?;
             let new = NetworkRuleRow {
                 description: change.description.clone().unwrap_or_else(|| old.description.clone()),
@@ -83,7 +83,7 @@ impl AccessPoints {
     /// # Errors
     /// [`Error::ResourceInUse`], [`Error::ResourceNotFound`], [`Error::Unavailable`].
     pub fn rule_delete(&self, caller: &Caller, name: &NetworkRuleName) -> Result<(), Error> {
-        caller.commit(&self.store, "network_rule_delete", |tx| {
+        self.store.commit(&caller.effect, "network_rule_delete", |tx| {
             for policy in tx.access_policies_page(&caller.account, 0, i64::MAX)? {
                 if from_text::<NetworkRuleName>(&policy.network_rules)?.contains(name) {
                     return Err(Abort::App(Error::ResourceInUse));

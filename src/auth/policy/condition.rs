@@ -11,9 +11,23 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::error::PolicyError;
 use super::json::Json;
 use super::pattern::Pattern;
-use super::{Conditions, PolicyError};
+use crate::base::clock::Timestamp;
+
+/// The values of a request that conditions may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions<'a> {
+    /// `acs:SourceIp`: the client's address.
+    pub source_ip: IpAddr,
+    /// `acs:CurrentTime`: when the request was received; conditions see whole seconds.
+    pub current_time: Timestamp,
+    /// `acs:SecureTransport`: whether it came over TLS.
+    pub secure_transport: bool,
+    /// Further keys and their values, e.g. `kms:tag/Project`. A key that stands here several times has several values.
+    pub extra: &'a [(String, String)],
+}
 
 /// One line of a Condition block.
 #[derive(Debug, Clone, PartialEq)]

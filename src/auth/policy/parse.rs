@@ -1,34 +1,18 @@
-//! Text to `Policy`. Strict: a member, operator or value that is not understood refuses the document.
+//! Text to statements. Strict: a member, operator or value that is not understood refuses the document.
 //!
-//! Owns: the grammar and the messages. Called by: `Policy::parse`, resource.
+//! Owns: the grammar and the messages. Called by: policy, resource.
 
 use super::condition::Condition;
+use super::error::PolicyError;
 use super::json::Json;
 use super::pattern::Pattern;
-use super::{Effect, MAX_DOCUMENT_BYTES, Policy, PolicyError, Statement};
+use super::statement::{Effect, Statement};
+
+/// The longest document, in bytes.
+pub const MAX_DOCUMENT_BYTES: usize = 32_768;
 
 /// The one version of the language.
 const VERSION: &str = "1";
-
-impl PolicyError {
-    pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { place: String::new(), reason: reason.into() }
-    }
-
-    /// Puts the name of the thing around it in front of the place.
-    pub(super) fn within(mut self, outer: &str) -> Self {
-        self.place = if self.place.is_empty() { outer.to_owned() } else { format!("{outer}, {}", self.place) };
-        self
-    }
-
-    pub(super) fn expected(what: &str, found: &Json) -> Self {
-        Self::new(format!("expected {what}, found {}", found.kind()))
-    }
-}
-
-pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
-    Ok(Policy { statements: document(text, statement)? })
-}
 
 /// The statements of a document, each read by `statement`.
 pub(super) fn document<S>(text: &str, statement: fn(Json) -> Result<S, PolicyError>) -> Result<Vec<S>, PolicyError> {
@@ -51,7 +35,7 @@ pub(super) fn document<S>(text: &str, statement: fn(Json) -> Result<S, PolicyErr
     numbered.map(|(i, s)| statement(s).map_err(|e| e.within(&format!("statement {}", i + 1)))).collect()
 }
 
-fn statement(json: Json) -> Result<Statement, PolicyError> {
+pub(super) fn statement(json: Json) -> Result<Statement, PolicyError> {
     let [effect, action, resource, condition] = members(json, ["Effect", "Action", "Resource", "Condition"])?;
     let actions = patterns(required(action, "Action")?, action_pattern).map_err(|e| e.within("Action"))?;
     let resources = patterns(required(resource, "Resource")?, resource_pattern).map_err(|e| e.within("Resource"))?;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::clock::Timestamp;
 
 const SECRET: &str = "acs:kms:cn-hangzhou:1234567890123456:secret/app/db";
 

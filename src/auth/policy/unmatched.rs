@@ -2,7 +2,8 @@
 //!
 //! Owns: which are worth a warning, and what was probably meant. Must not know: which operations are served. Called by: admin.
 
-use super::{Policy, Statement};
+use super::Policy;
+use super::statement::Statement;
 
 /// The service whose operations are served.
 const SERVICE: &str = "kms:";

@@ -14,10 +14,10 @@ use crate::base::failpoint::{Step, reach};
 use crate::base::field::Field;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState};
-use crate::errand::{Order, each};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::rows::STALE_MS;
+use crate::service_task::{TaskRecord, each};
 use crate::store::{Abort, ImportParametersRow, KeyMaterialRow, KeyRow, Tx};
 use crate::token::{CheckValue, Incoming, TokenError};
 
@@ -55,7 +55,7 @@ impl Keys {
                 other => other.into(),
             })?;
             match self.claim(&key, &check)? {
-                Next::Keep => caller.commit(&self.store, "import_again", |tx| set_expiry(tx, &key, expires_at)),
+                Next::Keep => self.store.commit(&caller.effect, "import_again", |tx| set_expiry(tx, &key, expires_at)),
                 Next::Bring(row) => self.bring(caller, &key, &row, material, &check, expires_at),
             }
         });
@@ -133,7 +133,7 @@ impl Keys {
         reach(Step::MaterialClaimed);
         let brought = self.token.import(material, &key.primary_version, key.spec, check).map_err(Error::from).and_then(|()| {
             reach(Step::MaterialOnToken);
-            caller.commit(&self.store, "material_present", |tx| {
+            self.store.commit(&caller.effect, "material_present", |tx| {
                 update(tx, row, &present)?;
                 set_expiry(tx, key, expires_at)
             })
@@ -153,7 +153,7 @@ impl Keys {
     /// material is on its way. The key is unusable from the moment that this is committed, even if the token is away then.
     pub fn delete_material(&self, caller: &Caller, key: &KeyRef) -> Result<(), Error> {
         let now = self.clock.now();
-        let removing = caller.commit(&self.store, "material_delete", |tx| {
+        let removing = self.store.commit(&caller.effect, "material_delete", |tx| {
             let key = external(tx, caller, key)?;
             begin_removal(tx, &key, now)
         })?;
@@ -204,15 +204,15 @@ impl Keys {
     /// Takes the material of one key off the token, if it is still over.
     fn expire(&self, key: &KeyRow, now: Timestamp) -> Result<(), Error> {
         let (resource, version) = (format!("key/{}", key.id), key.primary_version.to_string());
-        let order = Order {
+        let task = TaskRecord {
             account: &key.account_id,
             action: "DeleteKeyMaterial",
             resource: &resource,
             version: Some(&version),
             reason: "the material has expired",
         };
-        self.errands.run(order, |errand| {
-            let removing = errand.commit("material_expire", |tx| match tx.key_by_id(&key.id)? {
+        self.service_tasks.run(task, |effect| {
+            let removing = self.store.commit(effect, "material_expire", |tx| match tx.key_by_id(&key.id)? {
                 Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => begin_removal(tx, &key, now),
                 _ => Ok(None),
             })?;

@@ -35,7 +35,7 @@ impl Keys {
         let key = KeyRow { state: KeyState::PendingImport, ..key };
         // It is never in the making: what becomes of its material is told by rows of their own.
         let version = KeyVersionRow { ready: true, ..version };
-        caller.commit(&self.store, "key_external", |tx| {
+        self.store.commit(&caller.effect, "key_external", |tx| {
             self.check_quota(tx, &key.account_id)?;
             create::begin(tx, &key, &version)?;
             create::attach_tags_and_policy(tx, key.clone(), new)

@@ -17,10 +17,10 @@ use crate::base::clock::Timestamp;
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::ImportAlgorithm;
-use crate::errand::each;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::rows::STALE_MS;
+use crate::service_task::each;
 use crate::store::{Abort, ImportParametersRow, KeyRow};
 
 /// How long parameters are valid (GetParametersForImport: 24 hours), ms.
@@ -88,7 +88,7 @@ impl Keys {
         let made = made.and_then(|public_key| {
             reach(Step::PairMade);
             let ready = ImportParametersRow { ready: true, ..row.clone() };
-            caller.commit(&self.store, "import_ready", |tx| match tx.import_parameters_update(&row, &ready)? {
+            self.store.commit(&caller.effect, "import_ready", |tx| match tx.import_parameters_update(&row, &ready)? {
                 true => Ok(()),
                 false => Err(Abort::App(Error::Unavailable("wrapping pair was swept while it was made"))),
             })?;
@@ -129,14 +129,14 @@ impl Keys {
     fn keep_pair(&self, row: &mut ImportParametersRow) -> Result<Vec<u8>, Error> {
         let (private, public) = pair::generate()?;
         row.wrapped_suite = Some(self.sys.suite);
-        row.wrapped = Some(self.token.wrap(self.sys.suite, &self.sys.id, &private, &self.pair_context(row))?);
+        row.wrapped = Some(self.sys.wrap(&private, &self.pair_context(row))?);
         Ok(public)
     }
 
     /// The private key of a pair of this process.
     pub(super) fn open_pair(&self, row: &ImportParametersRow) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let (Some(suite), Some(wrapped)) = (row.wrapped_suite, &row.wrapped) else { return Ok(None) };
-        Ok(Some(self.token.unwrap(suite, &self.sys.id, wrapped, &self.pair_context(row))?))
+        Ok(Some(self.sys.unwrap(suite, wrapped, &self.pair_context(row))?))
     }
 
     fn pair_context(&self, row: &ImportParametersRow) -> Canonical {

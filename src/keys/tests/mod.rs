@@ -14,14 +14,14 @@ use std::time::Duration;
 use super::*;
 use crate::audit::{Audit, AuditConfig};
 use crate::auth::Caller;
-use crate::auth::access_key::SysKey;
+use crate::auth::SysKey;
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Alias, DeploymentId, KeyId, KeyName, KeyRef, KeyVersionId, NodeId};
 use crate::base::secret::Pin;
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
-use crate::secrets::Secrets;
+use crate::secrets::{SecretParts, Secrets};
 use crate::servers::Servers;
 use crate::store::RowKey;
 use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
@@ -77,7 +77,16 @@ impl Bench {
         let keys = Arc::new(self.node(KeyLimits::default()));
         let (clock, servers) = (self.keys.clock.clone(), Servers::new([]));
         let region = "cn-test".parse().expect("a region");
-        Secrets::new(Arc::clone(&self.store), keys, clock, DeploymentId::new(), region, None, servers)
+        Secrets::new(SecretParts {
+            store: Arc::clone(&self.store),
+            service_tasks: Arc::clone(&keys.service_tasks),
+            keys,
+            clock,
+            deployment: DeploymentId::new(),
+            region,
+            quota: None,
+            servers,
+        })
     }
 
     fn pass(&self, ms: i64) {
@@ -129,10 +138,10 @@ impl Bench {
 fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, time: &Arc<AtomicI64>, limits: KeyLimits) -> Keys {
     let clock = Clock::Fixed(Arc::clone(time));
     let region = "cn-test".parse().expect("a region");
-    let errands = Errands::new(Arc::clone(audit), Arc::clone(store), region, NodeId::new(), clock.clone());
+    let service_tasks = Arc::new(ServiceTasks::new(Arc::clone(audit), region, NodeId::new(), clock.clone()));
     let suite = Suite::AesGcmCallerIv;
     let sys = SysKey { token: Arc::clone(token), id: KeyVersionId::new(), suite, deployment: DeploymentId::new() };
-    Keys::new(Arc::clone(store), Arc::clone(token), Arc::new(errands), clock, suite, limits, sys)
+    Keys::new(KeyParts { store: Arc::clone(store), token: Arc::clone(token), service_tasks, clock, suite, limits, sys })
 }
 
 /// What a version of it is on the token.
@@ -212,7 +221,7 @@ fn who_was_taken_for_dead_makes_nothing() {
         // The sweep takes the row over while its maker, which only was slow, is about to make it ready.
         bench.keys.creations_sweep().expect("a sweep");
         let caller = bench.caller();
-        let late = bench.keys.version_finish(&key, &version, crate::errand::Author::Caller(&caller));
+        let late = bench.keys.version_finish(&key, &version, &caller.effect);
         assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
         assert_eq!(bench.row(&key.id).map(|k| k.primary_version), Some(key.primary_version));
         bench.fits();

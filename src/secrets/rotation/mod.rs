@@ -23,17 +23,15 @@
 //! it cannot finish, that it may have undone the work of another node: it then proves what is served, and sets it again if need be.
 
 mod steps;
-
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+pub(super) mod under_way;
 
 use crate::auth::Caller;
-use crate::base::ids::{NodeId, SecretId, SecretRef, VersionId};
-use crate::errand::{Author, Order, Steps};
+use crate::base::ids::{NodeId, SecretRef, VersionId};
 use crate::error::Error;
+use crate::secrets::Secrets;
+use crate::secrets::find::find_live;
 use crate::secrets::managed::rotation_of;
-use crate::secrets::{Secrets, find_live};
+use crate::service_task::TaskRecord;
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx};
 
 /// How long a node holds a rotation, ms: twice what its calls to the server can take.
@@ -42,8 +40,8 @@ const HOLD_MS: i64 = 90_000;
 /// What must be left of it when a password begins to be set, ms.
 const LEFT_MS: i64 = 50_000;
 
-/// Turns of a call that finds other rotations pending.
-const TURNS: u32 = 3;
+/// How often a call that finds another rotation pending goes on with it before its own.
+const MAX_TURNS: u32 = 3;
 
 /// A rotation whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,53 +53,21 @@ pub struct Due {
     rotation: RotationRow,
 }
 
-/// The rotations of this process: those under way, and how those before ended.
-#[derive(Default)]
-pub(super) struct Rotations {
-    under_way: Mutex<HashSet<SecretId>>,
-    done: AtomicU64,
-    failed: AtomicU64,
-}
-
-/// The right to rotate a secret in this process.
-struct Turn<'a>(&'a Rotations, SecretId);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-    }
-}
-
-impl Rotations {
-    fn turn(&self, secret: SecretId) -> Result<Turn<'_>, Error> {
-        if self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(secret) {
-            Ok(Turn(self, secret))
-        } else {
-            Err(Error::Unavailable("the secret is being rotated"))
-        }
-    }
-
-    fn count(&self, result: &Result<(), Error>) {
-        let counter = if result.is_ok() { &self.done } else { &self.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// A managed secret as a step finds it.
-struct State {
+struct ManagedSecret {
     secret: SecretRow,
     key: KeyRow,
     rotation: RotationRow,
     /// Whether there is a version of the name that was asked for.
-    known: bool,
+    exists: bool,
 }
 
-impl State {
+impl ManagedSecret {
     fn read(tx: &mut Tx<'_>, secret: SecretRow, version: &VersionId) -> Result<Self, Abort<Error>> {
         let rotation = rotation_of(tx, &secret)?;
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        let known = tx.version_by_id(&secret.id, version)?.is_some();
-        Ok(Self { secret, key, rotation, known })
+        let exists = tx.version_by_id(&secret.id, version)?.is_some();
+        Ok(Self { secret, key, rotation, exists })
     }
 }
 
@@ -111,24 +77,24 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a Generic secret;
-    /// [`Error::KeyState`]; [`Error::Unavailable`] when the server does not do it, or the secret is being rotated elsewhere. What
+    /// [`Error::KeyManagedSecret`]; [`Error::Unavailable`] when the server does not do it, or the secret is being rotated elsewhere. What
     /// has begun then goes on by itself.
     pub fn rotate(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {
-        let steps = Steps::of(Author::Caller(caller));
+        let effect = &caller.effect;
         let read = |tx: &mut Tx<'_>| {
             let secret = find_live(tx, caller, secret, self.clock.now())?;
-            State::read(tx, secret, version)
+            ManagedSecret::read(tx, secret, version)
         };
         let found = self.store.read("rotation_begin", read)?;
         let _turn = self.rotations.turn(found.secret.id)?;
-        for _ in 0..TURNS {
+        for _ in 0..MAX_TURNS {
             let state = self.store.read("rotation_begin", read)?;
             let pending = state.rotation.pending_id.clone();
-            if pending.is_none() && state.known {
+            if pending.is_none() && state.exists {
                 // Used up all the same: it must not begin a rotation when it comes again after that version has gone.
-                return steps.commit(&self.store, "rotation_again", |_| Ok(()));
+                return self.store.commit(effect, "rotation_again", |_| Ok(()));
             }
-            self.step(&steps, state, version)?;
+            self.step(effect, state, version)?;
             if pending.is_none_or(|pending| pending == *version) {
                 return Ok(());
             }
@@ -155,30 +121,29 @@ impl Secrets {
     /// # Errors
     /// As [`Secrets::rotate`].
     pub fn rotate_due(&self, due: &Due) -> Result<(), Error> {
-        let order = Order {
+        let task = TaskRecord {
             account: &due.secret.account_id,
             action: "RotateSecret",
             resource: &format!("secret/{}", due.secret.name),
             version: Some(due.version.as_str()),
             reason: "rotation is due",
         };
-        self.keys.errands().run_or("RotationFailed", order, |errand| {
-            let steps = Steps::of(Author::Service(errand));
+        self.service_tasks.run_or("RotationFailed", task, |effect| {
             let _turn = self.rotations.turn(due.secret.id)?;
             let state = self.store.read("rotation_begin", |tx| {
                 let secret = tx.secret_by_id(&due.secret.id)?.ok_or(Abort::App(Error::SecretNotFound))?;
-                State::read(tx, secret, &due.version)
+                ManagedSecret::read(tx, secret, &due.version)
             })?;
             if state.rotation != due.rotation {
                 return Err(Error::Unavailable("the rotation has changed since it was due"));
             }
-            self.step(&steps, state, &due.version)
+            self.step(effect, state, &due.version)
         })
     }
 
     /// Rotations since the start: done, and failed attempts.
     pub fn rotation_counts(&self) -> (u64, u64) {
-        (self.rotations.done.load(Ordering::Relaxed), self.rotations.failed.load(Ordering::Relaxed))
+        self.rotations.counts()
     }
 
     /// Secrets of which the last attempt failed.

@@ -5,14 +5,15 @@
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::base::words::{DataType, SecretSubType};
-use crate::errand::Steps;
+use crate::effect::Effect;
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey};
 use crate::secrets::account::Account;
-use crate::secrets::managed::{away, rotation_of};
-use crate::secrets::rotation::{HOLD_MS, LEFT_MS, State};
+use crate::secrets::find::{Life, life, touch};
+use crate::secrets::managed::{rotation_of, server_failure};
+use crate::secrets::rotation::{HOLD_MS, LEFT_MS, ManagedSecret};
 use crate::secrets::stages::{self, Place};
-use crate::secrets::{Life, NewVersion, Secrets, life, touch};
+use crate::secrets::{NewVersion, Secrets};
 use crate::servers::{Server, ServerError};
 use crate::store::Sealed;
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx, held};
@@ -32,7 +33,7 @@ const CALLS_PER_HOUR: i64 = 50;
 const HOUR_MS: i64 = 3_600_000;
 
 /// A rotation that this node holds, with its pending version.
-struct Held {
+struct HeldRotation {
     secret: SecretRow,
     key: KeyRow,
     rotation: RotationRow,
@@ -40,28 +41,28 @@ struct Held {
 }
 
 /// Why a held rotation did not end.
-enum Failure {
+enum RotationFailure {
     /// Something it needs is away, or what the server has is unknown.
-    Away(Error),
+    Unavailable(Error),
     /// The server has what it had, and does not take the change.
     Refused(Error),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for RotationFailure {
     fn from(error: Error) -> Self {
-        Failure::Away(error)
+        RotationFailure::Unavailable(error)
     }
 }
 
 impl Secrets {
     /// Rotates to a version of this name, or goes on with what is pending.
-    pub(super) fn step(&self, steps: &Steps<'_>, state: State, version: &VersionId) -> Result<(), Error> {
+    pub(super) fn step(&self, effect: &Effect, state: ManagedSecret, version: &VersionId) -> Result<(), Error> {
         let before = state.rotation.clone();
-        let result = match self.hold(steps, state, version) {
-            Ok(mine) => self.carry_out(steps, &mine),
+        let result = match self.hold(effect, state, version) {
+            Ok(mine) => self.carry_out(effect, &mine),
             // Somebody else is at it, which is no failure.
             Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why)),
-            Err(error) if steps.is_service() => {
+            Err(error) if effect.is_service() => {
                 self.failed(&before, REFUSED_MS);
                 Err(error)
             }
@@ -73,9 +74,9 @@ impl Secrets {
     }
 
     /// Step 1, or taking over what has come so far.
-    fn hold(&self, steps: &Steps<'_>, state: State, version: &VersionId) -> Result<Held, Error> {
-        let State { secret, key, rotation, .. } = state;
-        let (id, node) = (secret.id, steps.node());
+    fn hold(&self, effect: &Effect, state: ManagedSecret, version: &VersionId) -> Result<HeldRotation, Error> {
+        let ManagedSecret { secret, key, rotation, .. } = state;
+        let (id, node) = (secret.id, effect.node());
         if let (Some(pending), Some(uuid)) = (rotation.pending_id.clone(), rotation.pending_uuid) {
             let rotation = self.store.write("rotation_hold", |tx| {
                 let now = self.clock.now();
@@ -84,7 +85,7 @@ impl Secrets {
                 held(tx.rotation_update(&rotation, &mine)?, RotationRow::TABLE)?;
                 Ok::<_, Abort<Error>>(mine)
             })?;
-            return Ok(Held { secret, key, rotation, pending: (pending, uuid) });
+            return Ok(HeldRotation { secret, key, rotation, pending: (pending, uuid) });
         }
         let admitted = keys::admit_service(&secret.account_id, &key)?;
         let name = self.target(&secret, &admitted, &rotation)?;
@@ -93,14 +94,14 @@ impl Secrets {
         let youngest = self.store.read_one("rotation_age", |tx| Ok::<_, Abort<Error>>(tx.versions_of(&id)?))?;
         let youngest = youngest.last().map_or(secret.created_at, |head| head.created_at);
         let row = self.seal(&secret, &admitted, &new, self.clock.now().max(youngest.plus_ms(1)))?;
-        let rotation = steps.commit(&self.store, "rotation_prepare", |tx| {
+        let rotation = self.store.commit(effect, "rotation_prepare", |tx| {
             let now = self.clock.now();
             let live = tx.secret_by_id(&id)?.filter(|s| life(s, now) == Life::Live);
             live.ok_or(Abort::App(Error::SecretNotFound))?;
             unchanged(tx, &id, &rotation)?;
             let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
             keys::admit_service(&secret.account_id, &key).map_err(Abort::App)?;
-            if !steps.is_service() {
+            if !effect.is_service() {
                 count_call(tx, &secret.account_id, &row.uuid, now)?;
             }
             tx.version_insert(&row)?;
@@ -113,18 +114,18 @@ impl Secrets {
             held(tx.rotation_update(&rotation, &pending)?, RotationRow::TABLE)?;
             Ok(pending)
         })?;
-        Ok(Held { secret, key, rotation, pending: (row.version_id, row.uuid) })
+        Ok(HeldRotation { secret, key, rotation, pending: (row.version_id, row.uuid) })
     }
 
     /// Steps 2 and 3.
-    fn carry_out(&self, steps: &Steps<'_>, mine: &Held) -> Result<(), Error> {
+    fn carry_out(&self, effect: &Effect, mine: &HeldRotation) -> Result<(), Error> {
         match self.change(mine) {
-            Ok(()) => self.finish(steps, mine),
-            Err(Failure::Away(error)) => {
+            Ok(()) => self.finish(effect, mine),
+            Err(RotationFailure::Unavailable(error)) => {
                 self.failed(&mine.rotation, UNREACHABLE_MS);
                 Err(error)
             }
-            Err(Failure::Refused(error)) => {
+            Err(RotationFailure::Refused(error)) => {
                 self.failed(&mine.rotation, REFUSED_MS);
                 Err(error)
             }
@@ -132,19 +133,19 @@ impl Secrets {
     }
 
     /// Step 2: the account logs in with the pending password when this succeeds.
-    fn change(&self, mine: &Held) -> Result<(), Failure> {
-        let Held { secret, key, rotation, pending } = mine;
+    fn change(&self, mine: &HeldRotation) -> Result<(), RotationFailure> {
+        let HeldRotation { secret, key, rotation, pending } = mine;
         let server = self.server(secret, rotation)?;
         let admitted = keys::admit_service(&secret.account_id, key)?;
         let next = self.account(secret, &admitted, &pending.0, &pending.1)?;
         if rotation.held_until.is_none_or(|until| until < self.clock.now().plus_ms(LEFT_MS)) {
-            return Err(Failure::Away(Error::Unavailable("too little is left of the hold")));
+            return Err(RotationFailure::Unavailable(Error::Unavailable("too little is left of the hold")));
         }
         let reason = |error: ServerError| {
-            let told = away(&rotation.instance, &error);
+            let told = server_failure(&rotation.instance, &error);
             match error {
-                ServerError::Unreachable(_) => Failure::Away(told),
-                ServerError::Refused(_) => Failure::Refused(told),
+                ServerError::Unreachable(_) => RotationFailure::Unavailable(told),
+                ServerError::Refused(_) => RotationFailure::Refused(told),
             }
         };
         server.set_password(&next.name, &next.password).map_err(reason)?;
@@ -161,9 +162,9 @@ impl Secrets {
     }
 
     /// Step 3.
-    fn finish(&self, steps: &Steps<'_>, mine: &Held) -> Result<(), Error> {
+    fn finish(&self, effect: &Effect, mine: &HeldRotation) -> Result<(), Error> {
         let (id, pending) = (mine.secret.id, &mine.pending);
-        let finished = steps.commit(&self.store, "rotation_finish", |tx| {
+        let finished = self.store.commit(effect, "rotation_finish", |tx| {
             let now = self.clock.now();
             let secret = tx.secret_by_id(&id)?.ok_or(Abort::App(Error::SecretNotFound))?;
             let rotation = rotation_of(tx, &secret)?;
@@ -197,11 +198,11 @@ impl Secrets {
 
     /// After this node has set a password that it could not finish: makes sure that what is served still logs in. What is pending
     /// now is for the node that holds it, which sets it after this.
-    fn prove(&self, lost: &Held) -> Result<(), Error> {
+    fn prove(&self, lost: &HeldRotation) -> Result<(), Error> {
         let admitted = keys::admit_service(&lost.secret.account_id, &lost.key)?;
         let current = self.current(&lost.secret, &admitted)?;
         let server = self.server(&lost.secret, &lost.rotation)?;
-        let told = |error: ServerError| away(&lost.rotation.instance, &error);
+        let told = |error: ServerError| server_failure(&lost.rotation.instance, &error);
         if !server.accepts(&current.name, &current.password).map_err(told)? {
             server.set_password(&current.name, &current.password).map_err(told)?;
         }
@@ -252,8 +253,8 @@ impl Secrets {
         let stage = self
             .store
             .read_one("rotation_current", |tx| Ok::<_, Abort<Error>>(tx.stage_by_name(&secret.id, &Stage::current())?))?;
-        let lost = || Error::Integrity(format!("secret {} has no current version", secret.name));
-        let stage = stage.ok_or_else(lost)?;
+        let missing = || Error::Integrity(format!("secret {} has no current version", secret.name));
+        let stage = stage.ok_or_else(missing)?;
         self.account(secret, key, &stage.version_id, &stage.version_uuid)
     }
 
@@ -267,8 +268,8 @@ impl Secrets {
     ) -> Result<Account, Error> {
         let row =
             self.store.read_one("rotation_version", |tx| Ok::<_, Abort<Error>>(tx.version_by_id(&secret.id, version)?))?;
-        let lost = || Error::Integrity(format!("version {version} of secret {} is not there", secret.name));
-        let row = row.filter(|row| row.uuid == *uuid).ok_or_else(lost)?;
+        let missing = || Error::Integrity(format!("version {version} of secret {} is not there", secret.name));
+        let row = row.filter(|row| row.uuid == *uuid).ok_or_else(missing)?;
         Account::stored(&self.open(secret, key, &row)?)
     }
 }

@@ -21,7 +21,7 @@ fn decide(policy: &str, user: Option<&str>, action: &str, facts: &[(String, Stri
         extra: facts,
     };
     let request = Request { action, resource: "acs:kms:r:1000000000000001:secret/a", conditions: &conditions };
-    policy.decide(Asking { account: ACCOUNT, user }, &request)
+    policy.decide(Requester { account: ACCOUNT, user }, &request)
 }
 
 const ALLOWED: Decision<'static> = Decision::Allowed { by: BY };
@@ -95,8 +95,8 @@ fn conditions_count() {
 
 #[test]
 fn a_policy_has_no_say_in_itself() {
-    let (root, ann) = (Asking { account: ACCOUNT, user: None }, Asking { account: ACCOUNT, user: Some("ann") });
-    for (relative, action, asking, speaks) in [
+    let (root, ann) = (Requester { account: ACCOUNT, user: None }, Requester { account: ACCOUNT, user: Some("ann") });
+    for (relative, action, requester, speaks) in [
         ("secret/a", "kms:GetSecretValue", root, true),
         ("secret/a", "kms:ListSecretVersionIds", ann, true),
         ("secret/a", "kms:UpdateSecretVersionStage", ann, true),
@@ -108,7 +108,7 @@ fn a_policy_has_no_say_in_itself() {
         ("key/1", "kms:SetKeyPolicy", root, false),
         ("key/1", "kms:GetKeyPolicy", root, false),
     ] {
-        assert_eq!(ResourcePolicy::speaks_of(relative, action, asking), speaks, "{relative} {action} {asking:?}");
+        assert_eq!(ResourcePolicy::speaks_of(relative, action, requester), speaks, "{relative} {action} {requester:?}");
     }
 }
 

@@ -57,7 +57,8 @@ impl<'s> Maker<'s> {
             enabled: true,
             created_at: now,
         };
-        let issue = |user| self.base.sys().issue(&account.id, user, now).expect("the token is there");
+        let issue =
+            |user| bulla::auth::access_key::issue(&self.base.sys(), &account.id, user, now).expect("the token is there");
         let (root, stranger) = (issue(None), issue(Some(user.id)));
         let stored = self.base.store.write("account", |tx| {
             tx.account_insert(&account)?;

@@ -5,8 +5,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use super::{Failure, context};
 use crate::audit::AuditError;
+use crate::base::failure::{Failure, context};
 use crate::store::StoreError;
 
 /// Between two attempts, from the first to the longest.
@@ -17,7 +17,7 @@ const REMIND: Duration = Duration::from_secs(30);
 
 /// Whether a start waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum StartRetry {
     /// A command says at once what is wrong.
     Command,
     /// A server waits for what passes, however long.
@@ -48,7 +48,7 @@ impl Passing for AuditError {
     }
 }
 
-impl Patience {
+impl StartRetry {
     /// What the attempt gives once it succeeds, or fails in a way that does not pass.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Patience {
         let mut told: Option<Instant> = None;
         loop {
             match attempt() {
-                Err(error) if self == Patience::Server && error.passes() => {
+                Err(error) if self == StartRetry::Server && error.passes() => {
                     if told.is_none_or(|at| at.elapsed() >= REMIND) {
                         log::warn!("{subject}: {error}; waiting for that to pass");
                         told = Some(Instant::now());
@@ -84,13 +84,13 @@ mod tests {
     fn a_server_waits_for_what_passes_and_a_command_does_not() {
         let outage = || Err::<(), _>(StoreError::Unavailable("away".into()));
         let mut left = 2;
-        let back = Patience::Server.until("database", || {
+        let back = StartRetry::Server.until("database", || {
             left -= 1;
             if left == 0 { Ok(()) } else { outage() }
         });
         assert!(back.is_ok());
-        assert!(Patience::Command.until("database", outage).is_err());
-        let never = Patience::Server.until("database", || Err::<(), _>(StoreError::Fault("newer schema".into())));
+        assert!(StartRetry::Command.until("database", outage).is_err());
+        let never = StartRetry::Server.until("database", || Err::<(), _>(StoreError::Fault("newer schema".into())));
         assert_eq!(never.map_err(|failure| failure.reason), Err("database: database fault: newer schema".to_owned()));
     }
 }

@@ -7,12 +7,14 @@
 //! the choice to the account's RAM policies, as the default policy does; one that denies something denies it to everyone there.
 //! Principals of other accounts and roles are understood and match nobody.
 
+use super::error::PolicyError;
 use super::json::Json;
 use super::parse::{action_pattern, document, members, one_or_more, patterns, required, statement_of};
 use super::pattern::Pattern;
+use super::statement::{Effect, Request, Statement};
 use crate::base::words::ResourceType;
 
-use super::{Decision, Effect, PolicyError, Request, Statement};
+use super::Decision;
 
 /// What audit records name when such a policy decides.
 const BY: &str = "resource policy";
@@ -59,7 +61,7 @@ enum Who {
 
 /// Who asks: a user of an account, or its root.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking<'a> {
+pub struct Requester<'a> {
     /// The account.
     pub account: &'a str,
     /// The user's name; none for the root.
@@ -78,18 +80,18 @@ impl ResourcePolicy {
     /// Whether a policy of this resource (`secret/NAME`, `key/ID`) has a say in an action of this caller at all. Nobody can lock an
     /// account out of a key's policy: its root reads and sets it whatever the policy says. A secret's policy never has a say in
     /// that.
-    pub fn speaks_of(relative: &str, action: &str, asking: Asking<'_>) -> bool {
+    pub fn speaks_of(relative: &str, action: &str, requester: Requester<'_>) -> bool {
         if relative.starts_with("secret/") {
             return ON_SECRETS.iter().any(|known| Pattern::new(known).matches_ignoring_case(action));
         }
-        asking.user.is_some() || !["kms:SetKeyPolicy", "kms:GetKeyPolicy"].contains(&action)
+        requester.user.is_some() || !["kms:SetKeyPolicy", "kms:GetKeyPolicy"].contains(&action)
     }
 
     /// What the policy says to a request.
-    pub fn decide(&self, asking: Asking<'_>, request: &Request<'_>) -> Decision<'static> {
+    pub fn decide(&self, requester: Requester<'_>, request: &Request<'_>) -> Decision<'static> {
         let mut decision = Decision::NotAllowed;
         for (principals, statement) in &self.statements {
-            if !principals.iter().any(|p| p.is(asking, statement.effect)) || !statement.applies(request) {
+            if !principals.iter().any(|p| p.is(requester, statement.effect)) || !statement.applies(request) {
                 continue;
             }
             match statement.effect {
@@ -115,11 +117,11 @@ pub fn default_document(kind: ResourceType, account: &str) -> String {
 }
 
 impl Principal {
-    fn is(&self, asking: Asking<'_>, effect: Effect) -> bool {
-        *self.account == *asking.account
+    fn is(&self, requester: Requester<'_>, effect: Effect) -> bool {
+        *self.account == *requester.account
             && match &self.who {
                 Who::Account => effect == Effect::Deny,
-                Who::User(name) => asking.user == Some(name),
+                Who::User(name) => requester.user == Some(name),
                 Who::Role => false,
             }
     }

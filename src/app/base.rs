@@ -1,0 +1,145 @@
+//! What the server and the commands of administration both stand on: token, database, audit log.
+//!
+//! Owns: opening each, and that they fit each other. Must not know: what is served. Called by: app::server, admin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::node::node_id;
+use crate::app::start_retry::StartRetry;
+use crate::audit::{Audit, AuditConfig, OpenIntent};
+use crate::auth::SysKey;
+use crate::base::failure::{Failure, context};
+use crate::base::ids::NodeId;
+use crate::config::Config;
+use crate::store::RowKey;
+use crate::store::{DeploymentRow, Store, StoreOptions, deployment};
+use crate::token::{Selector, Token, TokenConfig};
+
+/// How long a start tries to open its token.
+const TOKEN_WAIT: Duration = Duration::from_secs(2);
+
+/// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
+#[derive(Clone)]
+pub struct Base {
+    /// The token, logged in.
+    pub token: Arc<Token>,
+    /// The installation.
+    pub deployment: DeploymentRow,
+    /// The database.
+    pub store: Arc<Store>,
+}
+
+/// Opens the token of the configuration, with its PIN.
+///
+/// # Errors
+/// When PIN, module or token are not as configured.
+pub fn open_token(config: &Config) -> Result<Token, Failure> {
+    let token = &config.token;
+    let selector = match (&token.label, &token.serial) {
+        (Some(label), _) => Selector::Label(label.clone()),
+        (None, Some(serial)) => Selector::Serial(serial.clone()),
+        (None, None) => return Err(Failure::new("token: name label or serial")),
+    };
+    let pin = token.pin()?;
+    let session_wait = Duration::from_millis(token.session_wait_ms);
+    let options =
+        TokenConfig { module: token.module.clone(), selector, sessions: token.sessions, session_wait, open_wait: TOKEN_WAIT };
+    Token::open(options, pin).map_err(context("token"))
+}
+
+impl Base {
+    /// Opens token and database of an initialised deployment.
+    ///
+    /// # Errors
+    /// When either is away or does not fit the other, or `bulla init` has not run.
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        Self::open_with(config, StartRetry::Command)
+    }
+
+    /// The same, for a server that waits or a command that does not.
+    pub(super) fn open_with(config: &Config, retry: StartRetry) -> Result<Self, Failure> {
+        let url = config.database.location()?;
+        let row = retry.until("database", || deployment::read(&url))?;
+        let deployment = row.filter(|row| row.ready).ok_or(Failure::new("database: not initialised; run `bulla init`"))?;
+        if deployment.region != config.region {
+            return Err(Failure::new(format!(
+                "region is {} here and was {} at `bulla init`",
+                config.region, deployment.region
+            )));
+        }
+        Self::build(config, open_token(config)?, deployment, retry)
+    }
+
+    /// The same on a token that is open already.
+    ///
+    /// # Errors
+    /// When the database does not fit the token.
+    pub fn on(config: &Config, token: Token, deployment: DeploymentRow) -> Result<Self, Failure> {
+        Self::build(config, token, deployment, StartRetry::Command)
+    }
+
+    fn build(config: &Config, token: Token, deployment: DeploymentRow, retry: StartRetry) -> Result<Self, Failure> {
+        token.authenticate_with(deployment.int_key);
+        let store = open_store(config, &token, &deployment, retry)?;
+        Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
+    }
+
+    /// SYS, which wraps access-key secrets.
+    pub fn sys(&self) -> SysKey {
+        SysKey {
+            token: Arc::clone(&self.token),
+            id: self.deployment.sys_key,
+            suite: self.deployment.suite,
+            deployment: self.deployment.id,
+        }
+    }
+
+    /// Opens an audit log of this node that AUD signs; gives the intents that a crash left open.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or another process holds the log.
+    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
+        self.audit_with(config, name, lock_wait_ms, StartRetry::Command)
+    }
+
+    /// The same, for a server that waits or a command that does not.
+    ///
+    /// # Errors
+    /// As [`Base::audit`].
+    pub(super) fn audit_with(
+        &self,
+        config: &Config,
+        name: &str,
+        lock_wait_ms: u64,
+        retry: StartRetry,
+    ) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
+        let node = retry.until("audit", || node_id(&config.audit.directory))?;
+        let options = AuditConfig {
+            max_file_bytes: config.audit.max_file_bytes,
+            lock_wait_ms,
+            ..AuditConfig::new(&config.audit.directory, name)
+        };
+        let (audit, recovered) = retry.until("audit", || {
+            let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
+            let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
+            Audit::open(options.clone(), node, Box::new(signer))
+        })?;
+        if let Some(reason) = recovered.set_aside {
+            log::warn!("audit: the file found was set aside: {reason}");
+        }
+        Ok((audit, node, recovered.open_intents))
+    }
+}
+
+/// The store, with row MACs under a key that only the token can derive.
+fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow, retry: StartRetry) -> Result<Store, Failure> {
+    let derivation = RowKey::derivation(&deployment.id);
+    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
+    let options = StoreOptions {
+        readers: config.database.connections,
+        wait: Duration::from_millis(config.database.wait_ms),
+        ..StoreOptions::new(config.database.location()?)
+    };
+    retry.until("database", || Store::open(options.clone(), RowKey::new(&signature)))
+}

@@ -1,0 +1,54 @@
+//! What the HTTP server calls: the doors, and whether its parts answer.
+//!
+//! Owns: that adapter. Must not know: sockets, operations. Called by: http, to which app::server hands it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::audit::{Audit, AuditError};
+use crate::base::ids::RequestId;
+use crate::dialects::{Answer, Doors};
+use crate::error::Error;
+use crate::http;
+use crate::store::Store;
+use crate::token::Token;
+
+/// What the HTTP front calls.
+pub(super) struct Front {
+    pub(super) doors: Doors,
+    pub(super) audit: Arc<Audit>,
+    pub(super) store: Arc<Store>,
+    pub(super) token: Arc<Token>,
+    pub(super) alarms: Arc<AtomicU64>,
+}
+
+impl http::Service for Front {
+    type Durable = crate::audit::Ticket;
+    type Lost = AuditError;
+
+    fn accepts(&self, method: http::Method, path: &str) -> Result<(), Error> {
+        self.doors.accepts(method, path)
+    }
+
+    fn refuse(&self, path: &str, error: &Error, request_id: &RequestId) -> (http::Reply, &'static str) {
+        let (reply, code) = self.doors.refuse(path, error, request_id);
+        (reply, code.as_str())
+    }
+
+    fn call(&self, call: http::Call) -> http::Answer<Self::Durable> {
+        let Answer { reply, action, done } = self.doors.call(&call);
+        if done.alarm {
+            self.alarms.fetch_add(1, Ordering::Relaxed);
+        }
+        let action = action.map_or_else(|| http::Action::Unknown(done.asked), http::Action::Served);
+        http::Answer { reply, action, code: done.code.as_str(), durable: done.durable }
+    }
+
+    fn readiness(&self) -> http::Readiness {
+        http::Readiness {
+            token: self.token.health().map_err(|e| e.to_string()),
+            database: self.store.health().map_err(|e| e.to_string()),
+            audit: self.audit.health().map_err(|e| e.to_string()),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The only place that builds things: Config → token, store, audit, keys, secrets, service, server.
+//!
+//! Owns: the order of starting and stopping, and the checks at start. Called by: main (serve, check), admin (what commands need).
+//!
+//! | file | answers |
+//! |---|---|
+//! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
+//! | `schema.rs`, `start_retry.rs` | whether a start migrates; which failures a start waits for |
+//! | `server.rs` | what is built in which order, run and stopped |
+//! | `settings.rs`, `figures.rs`, `front.rs` | settings for the parts; their figures for metrics; the service for HTTP |
+//! | `unfinished.rs` | what was under way when the server died |
+
+mod base;
+mod figures;
+mod front;
+mod node;
+mod schema;
+mod server;
+mod settings;
+mod start_retry;
+mod unfinished;
+
+pub use crate::base::failure::{Failure, context};
+pub use base::{Base, open_token};
+pub use schema::none_pending;
+pub use server::Server;
+pub use settings::servers;

@@ -1,0 +1,230 @@
+//! What a request needs to know of the key that signed it: from the database and the token once, then from memory.
+//!
+//! Owns: the cache of credentials of access keys and client keys, and which resources have a policy of their own.
+//! Must not know: HTTP, how a request was signed. Called by: auth.
+//!
+//! Every change of an account, user, access key, policy or attachment, and a resource's first policy of its own, raises one
+//! revision number in the database. The cache asks for it at most every [`CHECK_EVERY_MS`] and drops everything when it moved, so
+//! that a revocation works on every node within a second.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::auth::policy::{self, Policy};
+use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal};
+use crate::auth::proof::SigningKey;
+use crate::auth::system_key::SysKey;
+use crate::auth::{access_key, access_point};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccessKeyId, AccountId, UserId};
+use crate::error::Error;
+use crate::store::{Abort, AccessKeyRow, AttachmentRow, ClientKeyRow, Store, Tx};
+
+/// How old a credential in memory may be without asking whether anything changed, ms.
+pub const CHECK_EVERY_MS: i64 = 500;
+
+/// How many credentials (and unknown access key ids) are kept; past it the cache starts anew.
+const MAX_CACHED: usize = 100_000;
+
+/// What a request needs to know of the access key that signed it.
+pub struct Credential {
+    /// The account.
+    pub account: AccountId,
+    /// Root, user or access point.
+    pub principal: Principal,
+    /// Whether access key, user and account are all enabled.
+    pub enabled: bool,
+    /// When it may be used: always, but for client keys.
+    pub valid: Range<Timestamp>,
+    /// Verifies signatures.
+    pub signing_key: SigningKey,
+    /// The user's policies; none for root.
+    pub policies: Arc<[AttachedPolicy]>,
+}
+
+/// Credentials by access key id, from memory where possible.
+pub struct Credentials {
+    store: Arc<Store>,
+    sys: SysKey,
+    cache: RwLock<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    revision: i64,
+    checked_at: Option<Timestamp>,
+    /// None: an id that does not exist, so that asking for it again costs no look-up either.
+    entries: HashMap<AccessKeyId, Option<Arc<Credential>>>,
+    /// The resources of an account that have a policy of their own.
+    have_own_policy: HashMap<AccountId, HaveOwnPolicy>,
+}
+
+impl Credentials {
+    /// Credentials of this store, opened with SYS.
+    pub fn new(store: Arc<Store>, sys: SysKey) -> Self {
+        Self { store, sys, cache: RwLock::default() }
+    }
+
+    /// Where they are kept.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The credential of an access key; none if there is no such access key.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when database or token are away: nobody is let in on an old credential.
+    pub fn find(&self, id: &AccessKeyId, now: Timestamp) -> Result<Option<Arc<Credential>>, Error> {
+        if let Some(known) = self.fresh(now, |cache| cache.entries.get(id).cloned()) {
+            return Ok(known);
+        }
+        self.revalidate(now)?;
+        if let Some(known) = self.fresh(now, |cache| cache.entries.get(id).cloned()) {
+            return Ok(known);
+        }
+        let (revision, loaded) = self.load(id)?;
+        let mut cache = self.cache.write();
+        if cache.revision == revision {
+            if cache.entries.len() >= MAX_CACHED {
+                cache.entries.clear();
+            }
+            cache.entries.insert(id.clone(), loaded.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// The resources of an account that have a policy of their own. As old as credentials may be, so that most requests need no
+    /// look-up to know that there is no policy; what a policy says is read whenever it is asked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub fn have_own_policy(&self, account: &AccountId, now: Timestamp) -> Result<HaveOwnPolicy, Error> {
+        if let Some(known) = self.fresh(now, |cache| cache.have_own_policy.get(account).cloned()) {
+            return Ok(known);
+        }
+        let (revision, names) = self.store.read("have_own_policy", |tx| {
+            Ok::<_, Abort<Error>>((tx.identity_revision()?, tx.resources_with_policy(account)?))
+        })?;
+        let names: HaveOwnPolicy = Arc::new(names.into_iter().collect());
+        let mut cache = self.cache.write();
+        if cache.revision == revision {
+            cache.have_own_policy.insert(account.clone(), Arc::clone(&names));
+        }
+        Ok(names)
+    }
+
+    /// Asks the database again before anything in memory is believed, since this node has changed something there.
+    pub fn invalidate(&self) {
+        self.cache.write().checked_at = None;
+    }
+
+    /// Looks into the cache if it was checked lately.
+    fn fresh<T>(&self, now: Timestamp, look: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
+        let cache = self.cache.read();
+        let checked_at = cache.checked_at?;
+        let age = now.0 - checked_at.0;
+        if (0..CHECK_EVERY_MS).contains(&age) { look(&cache) } else { None }
+    }
+
+    /// Asks the database whether anything changed, and forgets everything if so.
+    fn revalidate(&self, now: Timestamp) -> Result<(), Error> {
+        if self.fresh(now, |_| Some(())).is_some() {
+            return Ok(());
+        }
+        let revision = self.store.read("identity_revision", |tx| Ok::<_, Abort<Error>>(tx.identity_revision()?))?;
+        let mut cache = self.cache.write();
+        if cache.revision != revision {
+            cache.entries.clear();
+            cache.have_own_policy.clear();
+            cache.revision = revision;
+        }
+        cache.checked_at = Some(now);
+        Ok(())
+    }
+
+    fn load(&self, id: &AccessKeyId) -> Result<(i64, Option<Arc<Credential>>), Error> {
+        let (revision, found) = self.store.read("credential", |tx| {
+            let revision = tx.identity_revision()?;
+            Ok::<_, Abort<Error>>((revision, read_credential(tx, id)?))
+        })?;
+        let Some(found) = found else { return Ok((revision, None)) };
+        let (account, valid, signing_key) = match found.key {
+            SignedWith::Access(key) => {
+                let signing_key = SigningKey::new(&access_key::open(&self.sys, &key)?);
+                (key.account_id, Timestamp(i64::MIN)..Timestamp(i64::MAX), signing_key)
+            }
+            SignedWith::Client(key) => {
+                let signing_key = SigningKey::of_client(&key.public_key);
+                let broken = || Error::Integrity(format!("client key {} has no public key", key.id));
+                (key.account_id, key.not_before..key.not_after, signing_key.ok_or_else(broken)?)
+            }
+        };
+        let (principal, enabled, policies) = (found.principal, found.enabled, found.policies.into());
+        let credential = Credential { account, principal, enabled, valid, signing_key, policies };
+        Ok((revision, Some(Arc::new(credential))))
+    }
+}
+
+/// What a request can be signed with.
+enum SignedWith {
+    Access(AccessKeyRow),
+    Client(ClientKeyRow),
+}
+
+/// What the database says of an access key, or of a client key.
+struct StoredCredential {
+    key: SignedWith,
+    principal: Principal,
+    enabled: bool,
+    policies: Vec<AttachedPolicy>,
+}
+
+/// A client key, its access point and what the policies of that grant.
+fn read_client(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<StoredCredential>, Abort<Error>> {
+    let Some(key) = tx.client_key_by_id(id)? else { return Ok(None) };
+    let Some(account) = tx.account_by_id(&key.account_id)? else { return Ok(None) };
+    let point = tx.access_point_by_name(&key.account_id, &key.access_point)?;
+    let point = point.ok_or_else(|| Abort::App(Error::Integrity(format!("client key {id} has no access point"))))?;
+    let policies = access_point::grants(tx, &point)?;
+    let principal = Principal::AccessPoint(point.name);
+    Ok(Some(StoredCredential { key: SignedWith::Client(key), principal, enabled: account.enabled, policies }))
+}
+
+fn read_credential(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<StoredCredential>, Abort<Error>> {
+    if id.is_client_key() {
+        return read_client(tx, id);
+    }
+    let Some(access_key) = tx.access_key_by_id(id)? else { return Ok(None) };
+    let Some(account) = tx.account_by_id(&access_key.account_id)? else { return Ok(None) };
+    let mut enabled = access_key.enabled && account.enabled;
+    let Some(user_id) = access_key.user_id else {
+        let key = SignedWith::Access(access_key);
+        return Ok(Some(StoredCredential { key, principal: Principal::Root, enabled, policies: Vec::new() }));
+    };
+    let Some(user) = tx.user_by_id(&user_id)?.filter(|u| u.account_id == access_key.account_id) else { return Ok(None) };
+    enabled &= user.enabled;
+    let policies = policies_of(tx, &access_key.account_id, &user_id)?;
+    Ok(Some(StoredCredential { key: SignedWith::Access(access_key), principal: Principal::User(user.name), enabled, policies }))
+}
+
+/// What a user is allowed and denied by policies that are attached to it.
+pub(super) fn policies_of(tx: &mut Tx<'_>, account: &AccountId, user: &UserId) -> Result<Vec<AttachedPolicy>, Abort<Error>> {
+    tx.attachments_of(user)?.into_iter().map(|attachment| attached(tx, account, attachment)).collect()
+}
+
+/// The policy of an attachment. One that is gone or does not parse is an alarm, not a policy less: it may have been a Deny.
+fn attached(tx: &mut Tx<'_>, account: &AccountId, attachment: AttachmentRow) -> Result<AttachedPolicy, Abort<Error>> {
+    let name = attachment.policy_name;
+    let broken = |what: &str| Abort::App(Error::Integrity(format!("policy {name} of account {account} {what}")));
+    let policy = if attachment.system {
+        Cow::Borrowed(policy::system_policy(name.as_str()).ok_or_else(|| broken("is no system policy"))?)
+    } else {
+        let row = tx.policy_by_name(account, &name)?.ok_or_else(|| broken("is attached and does not exist"))?;
+        Cow::Owned(Policy::parse(&row.document).map_err(|_| broken("does not parse"))?)
+    };
+    Ok(AttachedPolicy { name, policy })
+}

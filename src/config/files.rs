@@ -1,0 +1,37 @@
+//! Files that the configuration names.
+//!
+//! Owns: where a relative path begins, which file holds a secret, and the error of a configuration. Called by: config.
+
+use std::path::{Path, PathBuf};
+
+/// What is wrong with the configuration, for the administrator.
+#[derive(Debug)]
+pub struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Lets a path begin in a folder, unless it begins at the root.
+pub(super) fn anchor(path: &mut PathBuf, folder: &Path) {
+    if path.is_relative() {
+        *path = folder.join(&*path);
+    }
+}
+
+/// The file of a secret that the settings `NAME_file` and `NAME_credential` (of systemd) tell, if one does.
+pub(super) fn secret_file(name: &str, file: Option<&Path>, credential: Option<&str>) -> Result<Option<PathBuf>, ConfigError> {
+    match (file, credential) {
+        (Some(_), Some(_)) => Err(ConfigError(format!("name {name}_file or {name}_credential, not both"))),
+        (Some(file), None) => Ok(Some(file.to_owned())),
+        (None, Some(credential)) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) => Ok(Some(Path::new(&folder).join(credential))),
+            None => Err(ConfigError(format!("{name}_credential: systemd gave no credentials ($CREDENTIALS_DIRECTORY)"))),
+        },
+        (None, None) => Ok(None),
+    }
+}

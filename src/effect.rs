@@ -1,0 +1,97 @@
+//! Whose effect a transaction is: a request's, or one of the service's own.
+//!
+//! Owns: the mark that a transaction leaves of it, once, whatever number of transactions an effect has. Must not know: signatures,
+//! what is done. Called by: auth, which makes a request's effect; service_task, which makes the service's; whoever writes for
+//! either, through [`Store::commit`].
+//!
+//! The mark is a row with the digest of the request's nonce. A replay, here or on another node, now or after a restart, finds the
+//! row and changes nothing; and after a crash the row tells whether an intent of the audit log became an effect.
+
+use std::cell::Cell;
+
+use crate::base::clock::Timestamp;
+use crate::base::failpoint::{Step, reach};
+use crate::base::ids::{NodeId, RequestId};
+use crate::error::Error;
+use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
+
+/// How long a mark stays, ms: 31 minutes, more than the ±15 minutes within which a request's timestamp is accepted.
+pub const RETENTION_MS: i64 = 31 * 60 * 1000;
+
+/// An effect, and whether a transaction has left its mark already.
+pub struct Effect {
+    mark: NonceRow,
+    of_request: bool,
+    marked: Cell<bool>,
+}
+
+impl Effect {
+    /// The effect of a request with a nonce of this digest, received on this node.
+    pub fn of_request(digest: [u8; 16], request_id: RequestId, node: NodeId, received_at: Timestamp) -> Self {
+        let mark = NonceRow { digest, request_id, node, expires_at: received_at.plus_ms(RETENTION_MS) };
+        Self { mark, of_request: true, marked: Cell::new(false) }
+    }
+
+    /// The effect of something that the service does of its own accord.
+    pub fn of_service(node: NodeId, begun_at: Timestamp) -> Self {
+        let request_id = RequestId::new();
+        let mark = NonceRow { digest: *request_id.as_bytes(), request_id, node, expires_at: begun_at.plus_ms(RETENTION_MS) };
+        Self { mark, of_request: false, marked: Cell::new(false) }
+    }
+
+    /// The digest of the request's nonce.
+    pub fn digest(&self) -> &[u8; 16] {
+        &self.mark.digest
+    }
+
+    /// What audit records call it by.
+    pub fn request_id(&self) -> RequestId {
+        self.mark.request_id
+    }
+
+    /// The node that it happens on.
+    pub fn node(&self) -> NodeId {
+        self.mark.node
+    }
+
+    /// Whether nobody's request is behind it.
+    pub fn is_service(&self) -> bool {
+        !self.of_request
+    }
+
+    fn reach(&self, step: Step) {
+        if self.of_request {
+            reach(step);
+        }
+    }
+}
+
+impl Store {
+    /// Runs a write transaction of an effect; the first that succeeds leaves the mark.
+    ///
+    /// # Errors
+    /// [`Error::NonceUsed`] for a replay; whatever `f` answers; [`Error::Unavailable`] when the database is away.
+    pub fn commit<T>(
+        &self,
+        effect: &Effect,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
+    ) -> Result<T, Error> {
+        if effect.marked.get() {
+            return self.write(name, f);
+        }
+        let done = self.write(name, |tx| {
+            match tx.nonce_insert(&effect.mark) {
+                Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
+                other => other?,
+            }
+            effect.reach(Step::NonceWritten);
+            let done = f(tx)?;
+            effect.reach(Step::EffectWritten);
+            Ok(done)
+        })?;
+        effect.marked.set(true);
+        effect.reach(Step::Committed);
+        Ok(done)
+    }
+}
