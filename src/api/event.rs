@@ -91,6 +91,11 @@ impl Event {
         self.kind = kind;
     }
 
+    /// Whether nobody knows whose request it is.
+    pub fn is_a_strangers(&self) -> bool {
+        self.caller.is_none()
+    }
+
     /// Whether the request was refused before it ran.
     pub fn is_refusal(&self) -> bool {
         self.kind == Kind::Refused

@@ -14,6 +14,7 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -23,6 +24,7 @@ use crate::api::effect::Effect;
 use crate::api::event::Event;
 use crate::api::operation::{Input, Operation};
 use crate::api::recording::Recording;
+use crate::api::strangers::Strangers;
 use crate::api::target::Target;
 use crate::audit::{Audit, Ticket};
 use crate::auth::proof::{Claim, Origin};
@@ -35,10 +37,12 @@ use crate::keys::Keys;
 use crate::secrets::Secrets;
 
 /// Bounds on what callers may ask for; none is no bound.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Requests per second and account, with a burst of the same size.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Refusals of unknown callers that are recorded one by one, per second and address.
+    pub refusals_per_second: NonZeroU32,
 }
 
 /// Everything that answers requests.
@@ -49,10 +53,11 @@ pub struct Service {
     audit: Arc<Audit>,
     clock: Clock,
     rate: Option<DefaultKeyedRateLimiter<AccountId>>,
+    strangers: Strangers,
 }
 
 /// What a request came to, and the record that must be durable before its answer leaves.
-pub struct Done<T> {
+pub struct Outcome<T> {
     /// The dialect's answer, or why there is none.
     pub result: Result<T, Error>,
     /// Its word.
@@ -82,20 +87,29 @@ impl Service {
     /// A service over these parts.
     pub fn new(auth: Auth, keys: Arc<Keys>, secrets: Arc<Secrets>, audit: Arc<Audit>, clock: Clock, limits: Limits) -> Self {
         let rate = limits.requests_per_second.map(|n| RateLimiter::keyed(Quota::per_second(n)));
-        Self { auth, keys, secrets, audit, clock, rate }
+        let strangers = Strangers::new(limits.refusals_per_second);
+        Self { auth, keys, secrets, audit, clock, rate, strangers }
     }
 
-    /// Takes a request from its arrival to its record; `work` is the dialect's.
-    pub fn exchange<T>(&self, origin: Origin, work: impl FnOnce(&Exchange<'_>) -> Result<T, Error>) -> Done<T> {
+    /// Takes a request from its arrival to its record; `work` is the dialect's. A panic in it is a failure of ours like others: it is
+    /// recorded, and the nonce stays used.
+    pub fn exchange<T>(&self, origin: Origin, work: impl FnOnce(&Exchange<'_>) -> Result<T, Error>) -> Outcome<T> {
+        self.strangers.tell(&self.audit, self.clock.now());
         let event = RefCell::new(Event::arrived(&origin));
-        let result = work(&Exchange { service: self, origin, event: &event });
+        let exchange = Exchange { service: self, origin, event: &event };
+        let result = catch_unwind(AssertUnwindSafe(|| work(&exchange)));
+        let result = result.unwrap_or_else(|_| Err(Error::Internal("the handler panicked".to_owned())));
         let mut event = event.into_inner();
+        if result.is_err() && event.is_a_strangers() && !self.strangers.is_recorded(origin.source_ip, self.clock.now()) {
+            let (result, code) = (Err(Error::Throttled), Code::Throttled);
+            return Outcome { result, code, durable: Ticket::for_nothing(), asked: event.action, alarm: false };
+        }
         let code = Code::of_result(&result);
         if let Err(error) = &result {
             event.failed(error);
         }
         let durable = self.audit.submit(&event.record(Some(code.as_str())));
-        Done { result, code, durable, asked: event.action, alarm: event.alarm }
+        Outcome { result, code, durable, asked: event.action, alarm: event.alarm }
     }
 }
 

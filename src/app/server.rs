@@ -94,7 +94,10 @@ impl Server {
             node,
             clock: clock.clone(),
         });
-        let limits = Limits { requests_per_second: config.limits.requests_per_second };
+        let limits = Limits {
+            requests_per_second: config.limits.requests_per_second,
+            refusals_per_second: config.limits.refusals_per_second,
+        };
         let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));
         let Base { store, token, .. } = base;
         let front = Arc::new(Front { doors, audit, store, token, alarms });

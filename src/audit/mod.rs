@@ -316,9 +316,15 @@ pub struct Ticket(Waiting);
 enum Waiting {
     For(oneshot::Receiver<Result<(), AuditError>>),
     Refused(AuditError),
+    Nothing,
 }
 
 impl Ticket {
+    /// For what is counted instead of recorded one by one: there is nothing to wait for.
+    pub fn for_nothing() -> Self {
+        Self(Waiting::Nothing)
+    }
+
     /// Blocks until the record is durable, or known not to be.
     ///
     /// # Errors
@@ -330,6 +336,7 @@ impl Ticket {
         match self.0 {
             Waiting::For(result) => result.blocking_recv().unwrap_or(Err(AuditError::Closed)),
             Waiting::Refused(error) => Err(error),
+            Waiting::Nothing => Ok(()),
         }
     }
 }
@@ -341,6 +348,7 @@ impl Future for Ticket {
         match &mut self.0 {
             Waiting::For(result) => Pin::new(result).poll(cx).map(|r| r.unwrap_or(Err(AuditError::Closed))),
             Waiting::Refused(error) => Poll::Ready(Err(error.clone())),
+            Waiting::Nothing => Poll::Ready(Ok(())),
         }
     }
 }

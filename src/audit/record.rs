@@ -97,9 +97,14 @@ impl<'a> Record<'a> {
     }
 }
 
-/// At most `MAX_TEXT_BYTES` of a text, cut between characters.
+/// At most `MAX_TEXT_BYTES` of a text, cut between characters. Control characters, each of which JSON would write as six bytes, are
+/// replaced: no name has any.
 fn bound(text: &str) -> Cow<'_, str> {
     const MARK: &str = "…";
+    if text.contains(char::is_control) {
+        let shown = text.chars().take(MAX_TEXT_BYTES).map(|c| if c.is_control() { '?' } else { c });
+        return Cow::Owned(bound(&shown.collect::<String>()).into_owned());
+    }
     if text.len() <= MAX_TEXT_BYTES {
         return Cow::Borrowed(text);
     }

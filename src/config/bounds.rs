@@ -12,11 +12,16 @@ pub struct Limits {
     pub requests_per_second: Option<NonZeroU32>,
     /// Nonces that a node remembers.
     pub nonces: usize,
+    /// Refusals of requests whose caller is unknown that are recorded one by one, per second and address; ten times as many at once.
+    /// More are answered 429 and recorded by their number. Peers on loopback have no limit.
+    pub refusals_per_second: NonZeroU32,
 }
+
+const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests_per_second: None, nonces: 1_000_000 }
+        Self { requests_per_second: None, nonces: 1_000_000, refusals_per_second: REFUSALS_PER_SECOND }
     }
 }
 

@@ -7,7 +7,7 @@
 
 pub mod rpc;
 
-use crate::api::{Done, Service};
+use crate::api::{Outcome, Service};
 use crate::base::ids::RequestId;
 use crate::code::Code;
 use crate::error::Error;
@@ -38,7 +38,7 @@ pub struct Answer {
     /// The operation; none if there is none of that name.
     pub action: Option<&'static str>,
     /// What it came to.
-    pub done: Done<()>,
+    pub done: Outcome<()>,
 }
 
 /// All doors of a deployment, over one service.

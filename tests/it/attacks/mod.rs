@@ -4,5 +4,6 @@ pub mod forgery;
 pub mod hostile_input;
 pub mod memory;
 pub mod replays;
+pub mod strangers;
 pub mod tampering;
 pub mod tls;
