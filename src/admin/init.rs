@@ -1,16 +1,17 @@
 //! `bulla init`: the first start on a token.
 //!
 //! The row that names the deployment and the ids of its system keys is written first, marked as not ready; the keys are made under
-//! those ids; then it is marked ready. A run that was killed is taken up by the next one.
+//! those ids; then it is sealed and marked ready. A run that was killed is taken up by the next one, which keeps what it can prove
+//! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing.
 
 use crate::admin::output::Output;
 use crate::admin::{LOCK_WAIT_MS, Session, account};
-use crate::app::{Base, Failure, context, open_token};
+use crate::app::{Base, Failure, context, open_token, row_key, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
-use crate::store::{Abort, DeploymentRow, deployment, migrate};
-use crate::token::{ObjectKind, Token};
+use crate::store::{Abort, DeploymentRow, Levels, deployment, migrate};
+use crate::token::{Token, TokenError};
 
 /// Runs the command.
 pub fn run(config: &Config, first_account: &UserName) -> Result<Output, Failure> {
@@ -28,9 +29,7 @@ pub fn begin(config: &Config) -> Result<Base, Failure> {
         Some(row) => row,
         None => insert_row(config, &url, &token)?,
     };
-    if !row.ready {
-        make_system_keys(&url, &token, &row)?;
-    }
+    let row = if row.ready { row } else { make_system_keys(&url, &token, row)? };
     Base::on(config, token, row)
 }
 
@@ -54,18 +53,41 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
         suite: token.probe().map_err(context("token"))?,
         ready: false,
         created_at: Clock::System.now(),
+        level: Levels::served().highest,
     };
     deployment::insert(url, &row).map_err(context("database"))?;
     Ok(row)
 }
 
-fn make_system_keys(url: &str, token: &Token, row: &DeploymentRow) -> Result<(), Failure> {
-    let keys = [(row.sys_key, ObjectKind::Sys), (row.int_key, ObjectKind::Int), (row.aud_key, ObjectKind::Aud)];
-    for (id, kind) in keys {
-        // What an earlier run left half made.
-        token.destroy(&id).map_err(context("token"))?;
-        token.create(&id, kind).map_err(context("token"))?;
+/// Makes the system keys, or takes those that an earlier run made; answers the row as it is then.
+fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<DeploymentRow, Failure> {
+    if deployment::is_used(url).map_err(context("database"))? {
+        let reason = "it holds accounts, so it was initialised; its row was changed since, or comes from elsewhere";
+        return Err(Failure::new(format!("database: {reason}")));
     }
-    deployment::set_ready(url, &row.id).map_err(context("database"))?;
-    Ok(())
+    for (name, id, kind) in system_keys(&row) {
+        let subject = || format!("token: {name} ({id})");
+        if token.exists(&id).map_err(context(subject()))? {
+            match token.prove(&id, kind) {
+                Ok(()) => continue,
+                Err(error @ (TokenError::Busy | TokenError::Gone | TokenError::Pin)) => return Err(context(subject())(error)),
+                Err(error) => {
+                    log::warn!(
+                        "token: the object {id} is no whole {name} ({error}); it is left as it is, and another one made"
+                    );
+                    row = deployment::rename(url, &row, id, KeyVersionId::new()).map_err(context("database"))?;
+                }
+            }
+        }
+    }
+    for (name, id, kind) in system_keys(&row) {
+        if !token.exists(&id).map_err(context("token"))? {
+            token.create(&id, kind).map_err(context(format_args!("token: {name}")))?;
+        }
+    }
+    let key = row_key(token, &row)?;
+    if !deployment::complete(url, &row, &key).map_err(context("database"))? {
+        return Err(Failure::new("database: another `bulla init` was faster"));
+    }
+    Ok(DeploymentRow { ready: true, ..row })
 }

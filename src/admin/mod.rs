@@ -12,6 +12,7 @@ mod check;
 pub mod dev;
 mod first_secret;
 mod init;
+mod level;
 mod output;
 mod policy;
 mod serve;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve { place } => return serve::run(&load(&place)?),
         Command::Init { place, account } => init::run(&load(&place)?, &account)?,
         Command::Check { place } => check::run(&load(&place)?)?,
+        Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Migrate { place } => migrate(&load(&place)?)?,
         Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,
         Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::app::node::node_id;
 use crate::app::start_retry::StartRetry;
+use crate::app::system_keys;
 use crate::audit::{Audit, AuditConfig, OpenIntent};
 use crate::auth::SysKey;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
-use crate::store::RowKey;
 use crate::store::{DeploymentRow, Store, StoreOptions, deployment};
 use crate::token::{Selector, Token, TokenConfig};
 
@@ -81,6 +81,7 @@ impl Base {
 
     fn build(config: &Config, token: Token, deployment: DeploymentRow, retry: StartRetry) -> Result<Self, Failure> {
         token.authenticate_with(deployment.int_key);
+        system_keys::prove(&token, &deployment)?;
         let store = open_store(config, &token, &deployment, retry)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
@@ -134,12 +135,11 @@ impl Base {
 
 /// The store, with row MACs under a key that only the token can derive.
 fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow, retry: StartRetry) -> Result<Store, Failure> {
-    let derivation = RowKey::derivation(&deployment.id);
-    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
+    let key = system_keys::row_key(token, deployment)?;
     let options = StoreOptions {
         readers: config.database.connections,
         wait: Duration::from_millis(config.database.wait_ms),
         ..StoreOptions::new(config.database.location()?)
     };
-    retry.until("database", || Store::open(options.clone(), RowKey::new(&signature)))
+    retry.until("database", || Store::open(options.clone(), deployment, key.clone()))
 }

@@ -5,6 +5,7 @@
 //! | file | answers |
 //! |---|---|
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
+//! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
 //! | `schema.rs`, `start_retry.rs` | whether a start migrates; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
 //! | `settings.rs`, `figures.rs`, `front.rs` | settings for the parts; their figures for metrics; the service for HTTP |
@@ -18,6 +19,7 @@ mod schema;
 mod server;
 mod settings;
 mod start_retry;
+mod system_keys;
 mod unfinished;
 
 pub use crate::base::failure::{Failure, context};
@@ -25,3 +27,4 @@ pub use base::{Base, open_token};
 pub use schema::none_pending;
 pub use server::Server;
 pub use settings::servers;
+pub use system_keys::{row_key, system_keys};

@@ -17,6 +17,7 @@ use crate::auth::access_point::AccessPoints;
 use crate::auth::{Auth, Credentials};
 use crate::base::clock::Clock;
 use crate::base::failure::{Failure, context};
+use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::dialects::Doors;
 use crate::http;
@@ -26,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::process;
 use crate::secrets::{SecretParts, Secrets};
 use crate::service_task::ServiceTasks;
+use crate::store::{Abort, Store, StoreError};
 
 /// A server that is built and listens, and not yet answers.
 pub struct Server {
@@ -33,6 +35,8 @@ pub struct Server {
     front: Arc<Front>,
     jobs: Jobs,
     metrics: Arc<Metrics>,
+    store: Arc<Store>,
+    node: NodeId,
 }
 
 impl Server {
@@ -55,9 +59,10 @@ impl Server {
         process::lock_memory(config.server.lock_memory)?;
         let bound = http::bind(settings::http(config)?).map_err(context(config.server.listen))?;
         let (audit, node, open_intents) = base.audit_with(config, "audit", 0, StartRetry::Server)?;
+        let clock = Clock::System;
+        StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
         unfinished::complete(&base.store, &audit, node, &open_intents)?;
         let audit = Arc::new(audit);
-        let clock = Clock::System;
         let row = &base.deployment;
         let tasks = ServiceTasks::new(Arc::clone(&audit), row.region.clone(), node, clock.clone());
         let tasks = Arc::new(tasks);
@@ -100,8 +105,8 @@ impl Server {
         };
         let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));
         let Base { store, token, .. } = base;
-        let front = Arc::new(Front { doors, audit, store, token, alarms });
-        Ok(Self { bound, front, jobs, metrics })
+        let front = Arc::new(Front { doors, audit, store: Arc::clone(&store), token, alarms });
+        Ok(Self { bound, front, jobs, metrics, store, node })
     }
 
     /// Where it listens.
@@ -117,10 +122,13 @@ impl Server {
     /// # Errors
     /// Of the system.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { bound, front, jobs, metrics } = self;
+        let Self { bound, front, jobs, metrics, store, node } = self;
         let running = jobs.start()?;
         let served = bound.run(Arc::clone(&front), metrics);
         running.stop();
+        if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&node)?)) {
+            log::warn!("database: this node is not signed off: {error}");
+        }
         front.audit.close();
         Ok(served?)
     }

@@ -15,7 +15,8 @@ use crate::servers::{ServerOptions, Servers, Tls};
 /// Upper bounds on keys and their uses.
 pub(super) fn key_limits(config: &Config) -> KeyLimits {
     let uses = UseLimits { rotate: config.keys.rotate_after_uses.into(), stop: config.keys.stop_after_uses.into() };
-    KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses }
+    let quarantine_ms = i64::from(config.keys.quarantine_hours) * 3_600_000;
+    KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses, quarantine_ms }
 }
 
 /// The servers whose accounts are rotated.

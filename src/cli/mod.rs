@@ -96,6 +96,15 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// The level that rows are written at, and which nodes serve which levels.
+    Level {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+        /// Raise it by one, if every node serves the next. There is no way back.
+        #[arg(long)]
+        raise: bool,
+    },
     /// Accounts (tenants).
     Account {
         /// Which deployment.
@@ -156,6 +165,7 @@ impl Command {
             Command::Init { place, .. }
             | Command::Serve { place }
             | Command::Check { place }
+            | Command::Level { place, .. }
             | Command::Migrate { place }
             | Command::Account { place, .. }
             | Command::User { scope: Scope { place, .. }, .. }

@@ -45,10 +45,12 @@ pub struct Keys {
     pub rotate_after_uses: u32,
     /// Encryptions under one version after which it encrypts no more; more than `rotate_after_uses`, at most 2^31.
     pub stop_after_uses: u32,
+    /// How long, in hours, what is to be destroyed on the token waits for it; at most a year.
+    pub quarantine_hours: u32,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { rotate_after_uses: 1 << 30, stop_after_uses: 1 << 31 }
+        Self { rotate_after_uses: 1 << 30, stop_after_uses: 1 << 31, quarantine_hours: 24 }
     }
 }

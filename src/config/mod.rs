@@ -126,7 +126,10 @@ impl Config {
                  monitoring reach it, set admin_plain_http_beyond_loopback = true"
             ));
         }
-        let Keys { rotate_after_uses: rotate, stop_after_uses: stop } = self.keys;
+        let Keys { rotate_after_uses: rotate, stop_after_uses: stop, quarantine_hours } = self.keys;
+        if quarantine_hours > 366 * 24 {
+            return wrong("keys: quarantine_hours is at most a year, 8784".into());
+        }
         if !(16..=1 << 30).contains(&rotate) || !(rotate + 1..=1 << 31).contains(&stop) {
             return wrong("keys: rotate_after_uses is from 16 to 2^30, stop_after_uses is more and at most 2^31".into());
         }

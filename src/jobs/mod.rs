@@ -82,6 +82,7 @@ impl Jobs {
 
     fn round(&self) {
         self.compared.call_once(|| attempt("comparing token and database", || self.report_mismatch()));
+        attempt("saying that this node runs", || Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?));
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
         attempt("expired nonces", || {
             while self.sweep_nonces()? == MAX_BATCH as usize {}

@@ -10,6 +10,7 @@
 //! leaves `Deleted` with its time set, which the next sweep takes up.
 
 use crate::auth::Caller;
+use crate::base::clock::Timestamp;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState, Origin};
 use crate::error::Error;
@@ -81,19 +82,24 @@ impl Keys {
             self.token.health()?;
         }
         each(due, |key| {
-            if key.state == KeyState::PendingDeletion && !self.end(&key)? {
-                return Ok(());
+            if key.state != KeyState::PendingDeletion {
+                return self.destroy(&key);
             }
-            self.destroy(&key)
+            match self.end(&key)? {
+                Some(ended) if ended.delete_at.is_some_and(|at| at <= now) => self.destroy(&ended),
+                _ => Ok(()),
+            }
         })
     }
 
-    /// Ends a key's window; false when its deletion was called off, or another node was faster.
-    fn end(&self, key: &KeyRow) -> Result<bool, Error> {
+    /// Ends a key's window; none when its deletion was called off, or another node was faster. Its material stays on the token for
+    /// the quarantine: a row of a deletion that was called off, put back, would end a window too.
+    fn end(&self, key: &KeyRow) -> Result<Option<KeyRow>, Error> {
         let resource = format!("key/{}", key.id);
         let reason = "the deletion window is over";
+        let destroy_at = self.clock.now().plus_ms(self.limits.quarantine_ms);
         let task = TaskRecord { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason };
-        self.service_tasks.run(task, |effect| self.store.commit(effect, "key_delete", |tx| end_window(tx, key)))
+        self.service_tasks.run(task, |effect| self.store.commit(effect, "key_delete", |tx| end_window(tx, key, destroy_at)))
     }
 
     /// Destroys the material of a key that is deleted, and removes what need not stay of its rows.
@@ -103,7 +109,7 @@ impl Keys {
         let task =
             TaskRecord { account: &key.account_id, action: "DestroyKeyMaterial", resource: &resource, version: None, reason };
         self.service_tasks.run(task, |effect| {
-            let versions = self.store.read("key_versions", |tx| Ok::<_, Abort<Error>>(tx.key_versions_of(&key.id)?))?;
+            let versions = self.store.read("key_versions", |tx| deleted_versions(tx, key))?;
             versions.iter().try_for_each(|version| self.destroy_version(version))?;
             self.store.commit(effect, "key_destroyed", |tx| forget(tx, key))
         })
@@ -130,17 +136,26 @@ fn has_material(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
     }
 }
 
-/// Makes a key Deleted; false when its deletion was called off, or another node was faster.
-fn end_window(tx: &mut Tx<'_>, key: &KeyRow) -> Result<bool, Abort<Error>> {
+/// The versions of a key that is still as it was when it was due.
+fn deleted_versions(tx: &mut Tx<'_>, key: &KeyRow) -> Result<Vec<KeyVersionRow>, Abort<Error>> {
+    match tx.key_by_id(&key.id)? {
+        Some(found) if found == *key && found.state == KeyState::Deleted => Ok(tx.key_versions_of(&key.id)?),
+        _ => Err(Abort::App(Error::Unavailable("the key is another one than it was"))),
+    }
+}
+
+/// Makes a key Deleted, to be destroyed later; none when its deletion was called off, or another node was faster.
+fn end_window(tx: &mut Tx<'_>, key: &KeyRow, destroy_at: Timestamp) -> Result<Option<KeyRow>, Abort<Error>> {
     if tx.key_by_id(&key.id)?.is_none_or(|k| k != *key) {
-        return Ok(false);
+        return Ok(None);
     }
     tx.aliases_delete_of_key(&key.id)?;
     tx.tags_delete(Tagged::Key(key.id))?;
     tx.resource_policy_delete(&key.account_id, &format!("key/{}", key.id))?;
     tx.key_rotation_delete(&key.id)?;
-    replace(tx, key, KeyRow { state: KeyState::Deleted, material_expires_at: None, ..key.clone() })?;
-    Ok(true)
+    let ended = KeyRow { state: KeyState::Deleted, delete_at: Some(destroy_at), material_expires_at: None, ..key.clone() };
+    replace(tx, key, ended.clone())?;
+    Ok(Some(ended))
 }
 
 /// Removes the rows of a key whose material is gone; its own only if no secret names it.

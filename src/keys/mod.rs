@@ -9,6 +9,7 @@ mod alias;
 mod asymmetric;
 mod blobs;
 mod change;
+mod condemned;
 mod create;
 mod data_key;
 mod default_key;
@@ -66,6 +67,8 @@ pub struct KeyLimits {
     pub aliases: Option<u32>,
     /// Encryptions under one version.
     pub uses: UseLimits,
+    /// How long, ms, what is to be destroyed on the token waits for it.
+    pub quarantine_ms: i64,
 }
 
 /// What the keys of a deployment are made of.

@@ -19,8 +19,8 @@ pub struct Mismatch {
     pub without_row: Vec<KeyVersionId>,
     /// Key versions made here whose object is not there; what they encrypted cannot be read. Imported material comes and goes.
     pub without_object: Vec<KeyVersionId>,
-    /// Key versions and wrapping pairs in the making, and versions whose material comes or goes; the sweep clears away those whose
-    /// maker is dead.
+    /// Key versions and wrapping pairs in the making, versions whose material comes or goes, and condemned objects; the sweep clears
+    /// away those whose maker is dead, and what has been condemned long enough.
     pub half_made: Vec<KeyVersionId>,
 }
 
@@ -41,12 +41,15 @@ impl Keys {
 pub fn mismatch(token: &Token, store: &Store, system: &[KeyVersionId]) -> Result<Mismatch, Error> {
     let objects = token.ids()?;
     let (rows, pairs, moving) = store.read("key_version_ids", |tx| {
-        Ok::<_, Abort<Error>>((tx.key_version_ids()?, tx.import_parameters_ids()?, tx.key_materials_moving_ids()?))
+        let moving = tx.key_materials_moving_ids()?.into_iter().chain(tx.condemned_ids()?);
+        Ok::<_, Abort<Error>>((tx.key_version_ids()?, tx.import_parameters_ids()?, moving.collect::<Vec<_>>()))
     })?;
+    let condemned = moving.clone();
     let unready = pairs.iter().filter(|(_, ready)| !ready).map(|(id, _)| *id);
     let mut found = Mismatch { half_made: unready.chain(moving).collect(), ..Mismatch::default() };
     let versions = rows.iter().map(|(id, ..)| *id);
-    let known: HashSet<KeyVersionId> = versions.chain(pairs.iter().map(|(id, _)| *id)).chain(system.iter().copied()).collect();
+    let known: HashSet<KeyVersionId> =
+        versions.chain(pairs.iter().map(|(id, _)| *id)).chain(system.iter().copied()).chain(condemned).collect();
     // What was listed may have gone since, with its row; what was not may have come with its own.
     for id in objects.difference(&known) {
         if token.exists(id)? {

@@ -7,8 +7,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::KeyVersionId;
 use crate::base::words::KeyState;
 use crate::error::{Error, RejectedState};
-use crate::store::Sealed;
-use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, Tx, held};
+use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, Tx};
 
 /// After this long, ms, whoever makes a key, a version or a pair, or moves material, and is not done is taken for dead.
 pub(super) const STALE_MS: i64 = 60_000;
@@ -26,7 +25,7 @@ pub(super) fn primary(tx: &mut Tx<'_>, key: &KeyRow) -> Result<KeyVersionRow, Ab
 
 /// Puts a changed key in the place of the one that was read in this transaction, or by whoever made it.
 pub(super) fn replace(tx: &mut Tx<'_>, old: &KeyRow, new: KeyRow) -> Result<(), Abort<Error>> {
-    Ok(held(tx.key_update(old, &new)?, KeyRow::TABLE)?)
+    Ok(tx.key_update(old, &new)?)
 }
 
 /// Whether what is said of a key may be changed: not in the deletion window.

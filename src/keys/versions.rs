@@ -16,11 +16,10 @@ use crate::base::words::{KeyState, Origin};
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::keys::find::find_by_id;
-use crate::keys::rows::{STALE_MS, replace, version_row};
+use crate::keys::rows::{replace, version_row};
 use crate::keys::schedule::schedule;
 use crate::keys::token_failure::token_failure;
 use crate::keys::{Keys, admit};
-use crate::service_task::each;
 use crate::store::{Abort, KeyRow, KeyVersionRow, StoreError, Tx};
 use crate::token::{Material, ObjectKind};
 
@@ -115,22 +114,7 @@ impl Keys {
         made
     }
 
-    /// Gives up every version, and every key with its first version, whose making began too long ago.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when token or database are away; what is left is tried again at the next sweep.
-    pub fn creations_sweep(&self) -> Result<(), Error> {
-        let before = self.clock.now().plus_ms(-STALE_MS);
-        let stale =
-            self.store.read("key_versions_unready", |tx| Ok::<_, Abort<Error>>(tx.key_versions_unready_before(before)?))?;
-        each(stale, |version| {
-            self.version_fail(&version)?;
-            log::warn!("version {} of key {} was never finished and has been removed", version.id, version.key_id);
-            Ok(())
-        })
-    }
-
-    /// Undoes the making of a version, and of its key if that was made with it: first the row is taken over, so that its maker, if
+    /// Undoes the making of a version that this call began, and of its key if that was made with it: first the row is taken over, so that its maker, if
     /// it lives, cannot make it ready any more; then the object is destroyed, then the row deleted, so that no object is left
     /// without one. What became ready stays.
     pub(super) fn version_fail(&self, version: &KeyVersionRow) -> Result<(), Error> {
@@ -174,7 +158,7 @@ pub(super) fn begin(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<Key
 /// Marks a version as ready, unless it was given up.
 pub(super) fn mark_ready(tx: &mut Tx<'_>, version: &KeyVersionRow) -> Result<KeyVersionRow, Abort<Error>> {
     let ready = KeyVersionRow { ready: true, ..version.clone() };
-    if tx.key_version_update(version, &ready)? {
+    if tx.key_version_update_if(version, &ready)? {
         Ok(ready)
     } else {
         Err(Abort::App(Error::Unavailable("the key version was given up while it was made")))
@@ -198,6 +182,6 @@ pub(super) fn take_over(tx: &mut Tx<'_>, id: &KeyVersionId, now: Timestamp) -> R
         // Its key was deleted under its maker; what remains is the object.
         None => Ok(true),
         Some(row) if row.ready => Ok(false),
-        Some(row) => Ok(tx.key_version_update(&row, &KeyVersionRow { created_at: now, ..row.clone() })?),
+        Some(row) => Ok(tx.key_version_update_if(&row, &KeyVersionRow { created_at: now, ..row.clone() })?),
     }
 }

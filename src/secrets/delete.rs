@@ -10,8 +10,7 @@ use crate::error::Error;
 use crate::secrets::Secrets;
 use crate::secrets::find::{Life, find, life};
 use crate::service_task::{TaskRecord, each};
-use crate::store::Sealed;
-use crate::store::{Abort, SecretRow, Tx, held};
+use crate::store::{Abort, SecretRow, Tx};
 
 /// How a secret is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Secrets {
                 (Deletion::AfterDays(days), Life::Live) => {
                     let at = now.plus_days(days);
                     let deleted = SecretRow { delete_at: Some(at), ..found.clone() };
-                    held(tx.secret_update(&found, &deleted)?, SecretRow::TABLE)?;
+                    tx.secret_update(&found, &deleted)?;
                     Ok(at)
                 }
                 (Deletion::AfterDays(_), _) => Err(Abort::App(Error::SecretInDeleteWindow)),
@@ -58,7 +57,7 @@ impl Secrets {
             match life(&found, now) {
                 Life::Window(_) => {
                     let restored = SecretRow { delete_at: None, ..found.clone() };
-                    Ok(held(tx.secret_update(&found, &restored)?, SecretRow::TABLE)?)
+                    Ok(tx.secret_update(&found, &restored)?)
                 }
                 Life::Live | Life::Gone => Err(Abort::App(Error::SecretInUse)),
             }

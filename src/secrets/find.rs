@@ -8,8 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::SecretRef;
 use crate::base::words::SecretType;
 use crate::error::Error;
-use crate::store::Sealed;
-use crate::store::{Abort, SecretRow, Tx, held};
+use crate::store::{Abort, SecretRow, Tx};
 
 /// Where a secret stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,5 +57,5 @@ pub(super) fn only_generic(secret: &SecretRow) -> Result<(), Abort<Error>> {
 /// Records that a secret has changed now.
 pub(super) fn touch(tx: &mut Tx<'_>, secret: &SecretRow, now: Timestamp) -> Result<(), Abort<Error>> {
     let changed = SecretRow { updated_at: now, ..secret.clone() };
-    Ok(held(tx.secret_update(secret, &changed)?, SecretRow::TABLE)?)
+    Ok(tx.secret_update(secret, &changed)?)
 }

@@ -24,8 +24,7 @@ use crate::secrets::Secrets;
 use crate::secrets::account::Account;
 use crate::secrets::find::{find_live, touch};
 use crate::servers::ServerError;
-use crate::store::Sealed;
-use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, Tx, held};
+use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, Tx};
 
 /// Entries of CustomData.
 pub const MOST_ENTRIES: usize = 10;
@@ -170,7 +169,7 @@ impl Secrets {
             let waits = old.pending_id.is_some() || (old.failures > 0 && interval_ms.is_some());
             let (attempt_at, failures) = if waits { (old.attempt_at, old.failures) } else { (next_at, 0) };
             let new = RotationRow { interval_ms, next_at, attempt_at, failures, ..old.clone() };
-            held(tx.rotation_update(&old, &new)?, RotationRow::TABLE)?;
+            tx.rotation_update(&old, &new)?;
             touch(tx, &secret, now)
         })
     }
@@ -219,7 +218,7 @@ pub(super) fn custom_data_set(
     if entries.len() > MOST_ENTRIES || length > LONGEST_CONFIG {
         return Err(refused());
     }
-    Ok(held(tx.rotation_update(&old, &new)?, RotationRow::TABLE)?)
+    Ok(tx.rotation_update(&old, &new)?)
 }
 
 /// A server that did not do what it should, for the caller; the reason is for the log.

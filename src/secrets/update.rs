@@ -11,8 +11,7 @@ use crate::error::Error;
 use crate::secrets::Secrets;
 use crate::secrets::find::find_live;
 use crate::secrets::managed::custom_data_set;
-use crate::store::Sealed;
-use crate::store::{SecretRow, held};
+use crate::store::SecretRow;
 
 /// What is to be changed; the rest stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +38,7 @@ impl Secrets {
             if *changes != Changes::default() {
                 let description = changes.description.as_ref().unwrap_or(&found.description).clone();
                 let changed = SecretRow { description, updated_at: now, ..found.clone() };
-                held(tx.secret_update(&found, &changed)?, SecretRow::TABLE)?;
+                tx.secret_update(&found, &changed)?;
             }
             Ok(())
         })

@@ -16,10 +16,10 @@ mod shared;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 pub use engine::error::{Abort, StoreError, held};
+pub use engine::level::{Level, Levels};
 pub use engine::migrate;
 pub use engine::row_mac::{RowKey, RowMac, Sealed};
 pub use engine::tx::Tx;
@@ -32,6 +32,7 @@ pub use identity::network_rules::NetworkRuleRow;
 pub use identity::policies::{AttachmentRow, PolicyRow};
 pub use identity::users::UserRow;
 pub use keys::aliases::AliasRow;
+pub use keys::condemned::CondemnedRow;
 pub use keys::import_parameters::ImportParametersRow;
 pub use keys::key::KeyRow;
 pub use keys::key_filters::KeyCondition;
@@ -44,13 +45,17 @@ pub use secrets::stages::StageRow;
 pub use secrets::values::ValueRow;
 pub use secrets::versions::{VersionHead, VersionRow};
 pub use shared::deployment::{self, DeploymentRow};
+pub use shared::nodes::NodeRow;
 pub use shared::nonces::NonceRow;
 pub use shared::resource_policies::ResourcePolicyRow;
 pub use shared::tags::{TagRow, Tagged};
 
+use parking_lot::Mutex;
+
 use engine::connection::{Access, Conn};
 use engine::location::Location;
 use engine::pool::Pool;
+use engine::row_mac::Sealer;
 use engine::shared_commit::Writer;
 
 /// Where the database is and how long to wait for it. No Debug: the URL may hold a password.
@@ -66,13 +71,15 @@ pub struct StoreOptions {
     pub busy_timeout: Duration,
     /// How many times a transaction is run again before its caller hears `Busy`.
     pub retries: u32,
+    /// The levels that it serves.
+    pub levels: Levels,
 }
 
 impl StoreOptions {
     /// The defaults for this URL: 8 connections, 2 s of waiting, 32 retries.
     pub fn new(url: impl Into<String>) -> Self {
         let wait = Duration::from_secs(2);
-        Self { url: url.into(), readers: 8, wait, busy_timeout: wait, retries: 32 }
+        Self { url: url.into(), readers: 8, wait, busy_timeout: wait, retries: 32, levels: Levels::served() }
     }
 }
 
@@ -81,7 +88,7 @@ pub struct Store {
     connections: Pool,
     /// The one writer of SQLite; PostgreSQL writes on any connection.
     writer: Option<Writer>,
-    rows: RowKey,
+    seals: Sealer,
     wait: Duration,
     retries: u32,
     retried: Mutex<BTreeMap<&'static str, u64>>,
@@ -101,15 +108,25 @@ pub struct StoreStatus {
 }
 
 impl Store {
-    /// Opens the database.
+    /// Opens the database of a deployment, as [`deployment::read`] told it.
     ///
     /// # Errors
-    /// `Fault` when the URL is none, the schema is older or newer than this program's, or the server's settings would lose
-    /// acknowledged writes; `Unavailable` when the database cannot be reached.
-    pub fn open(options: StoreOptions, rows: RowKey) -> Result<Self, StoreError> {
+    /// `Fault` when the URL is none, this program does not serve the schema or the level, or the server's settings would lose
+    /// acknowledged writes; `Corrupt` when the deployment's row does not verify or is another one now; `Unavailable` when the database
+    /// cannot be reached.
+    pub fn open(options: StoreOptions, deployment: &DeploymentRow, rows: RowKey) -> Result<Self, StoreError> {
         let location = Location::parse(&options.url)?;
         let mut first = Conn::open(&location, Access::Admin, options.busy_timeout)?;
-        migrate::check(&mut first)?;
+        migrate::check(&mut first, options.levels)?;
+        let seals = Sealer::new(rows, options.levels, deployment.level);
+        let mut tx = Tx::new(&mut first, &seals);
+        let found = tx.deployment()?;
+        let claimed = (deployment.derivation(), deployment.ready);
+        if (found.derivation(), found.ready) != claimed || tx.names_system_key(&deployment.system_keys())? {
+            return Err(tx.corrupt(DeploymentRow::TABLE, "its system keys are not those of the token"));
+        }
+        seals.set_level(found.level);
+        drop(first);
         let pool = |access, size| Pool::new(&location, access, size, options.wait, options.busy_timeout);
         let (connections, writer) = match &location {
             Location::Sqlite(_) => {
@@ -117,7 +134,7 @@ impl Store {
             }
             Location::Postgres(_) => (pool(Access::Write, options.readers), None),
         };
-        Ok(Self { connections, writer, rows, wait: options.wait, retries: options.retries, retried: Mutex::default() })
+        Ok(Self { connections, writer, seals, wait: options.wait, retries: options.retries, retried: Mutex::default() })
     }
 
     /// Whether the database answers now.
@@ -138,12 +155,7 @@ impl Store {
             idle += free;
             limit += pool.size();
         }
-        let retries = self.retried().iter().map(|(name, count)| (*name, *count)).collect();
+        let retries = self.retried.lock().iter().map(|(name, count)| (*name, *count)).collect();
         StoreStatus { connections, idle, limit, retries }
-    }
-
-    fn retried(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, u64>> {
-        // A panic while the lock is held leaves the map whole: it only counts.
-        self.retried.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,9 +1,10 @@
 -- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/base/words.rs. Text is
--- compared by its bytes (COLLATE "C"). `mac` is the MAC of all other columns of the row (src/store/engine/row_mac.rs).
+-- compared by its bytes (COLLATE "C"). `mac` is the layout of the row and the MAC of
+-- it and all other columns (src/store/engine/row_mac.rs).
 -- The twin of this file is migrations/sqlite; a test compares them.
 
--- One row: the installation. Read before the key of the MACs is known, so it carries none: a false id here names an object that the
--- token does not have, or a key that verifies no row.
+-- One row: the installation. Read before the key of the MACs is known: until it verifies, its ids are claims that the token must
+-- confirm. level: the level that rows are written at (src/store/engine/level.rs).
 CREATE TABLE deployment (
     id         BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     region     TEXT COLLATE "C" NOT NULL,
@@ -12,9 +13,27 @@ CREATE TABLE deployment (
     aud_key    BYTEA NOT NULL CHECK (length(aud_key) = 16),
     suite      SMALLINT NOT NULL,
     ready      BOOLEAN NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    level      SMALLINT NOT NULL,
+    mac        BYTEA NOT NULL
 );
 CREATE UNIQUE INDEX deployment_is_one ON deployment ((1));
+
+-- The level of every migration, for programs that do not have it: one level ahead of them they work, beyond it they refuse.
+CREATE TABLE schema_levels (
+    version TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    level   SMALLINT NOT NULL
+);
+INSERT INTO schema_levels (version, level) VALUES ('0001', 1);
+
+-- The nodes that run, and the levels that each serves.
+CREATE TABLE nodes (
+    id      BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    lowest  SMALLINT NOT NULL,
+    highest SMALLINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    mac     BYTEA NOT NULL
+);
 
 -- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
 CREATE TABLE identity_revision (
@@ -159,6 +178,16 @@ CREATE TABLE key_versions (
 );
 CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
 CREATE UNIQUE INDEX key_versions_in_the_making ON key_versions (key_id) WHERE NOT ready;
+
+-- Objects on the token that are to be destroyed when their quarantine is over. No reference: key and version are gone.
+CREATE TABLE condemned (
+    id           BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    key_id       BYTEA NOT NULL CHECK (length(key_id) = 16),
+    account_id   TEXT COLLATE "C" NOT NULL,
+    condemned_at BIGINT NOT NULL,
+    mac          BYTEA NOT NULL
+);
+CREATE INDEX condemned_due ON condemned (condemned_at);
 
 -- When a key gets its next version. interval_s: seconds between two; null where rotation is off and the present version has encrypted
 -- so often that it needs a successor all the same.

@@ -1,9 +1,10 @@
 -- The first schema. Ids are 16 bytes, times are milliseconds since 1970, words are those of src/base/words.rs. Tables that are read by
--- their primary key keep their rows in it (WITHOUT ROWID). `mac` is the MAC of all other columns of the row (src/store/engine/row_mac.rs).
+-- their primary key keep their rows in it (WITHOUT ROWID). `mac` is the layout of the row and the MAC of
+-- it and all other columns (src/store/engine/row_mac.rs).
 -- The twin of this file is migrations/postgres; a test compares them.
 
--- One row: the installation. Read before the key of the MACs is known, so it carries none: a false id here names an object that the
--- token does not have, or a key that verifies no row.
+-- One row: the installation. Read before the key of the MACs is known: until it verifies, its ids are claims that the token must
+-- confirm. level: the level that rows are written at (src/store/engine/level.rs).
 CREATE TABLE deployment (
     id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     region     TEXT    NOT NULL,
@@ -12,9 +13,27 @@ CREATE TABLE deployment (
     aud_key    BLOB    NOT NULL CHECK (length(aud_key) = 16),
     suite      INTEGER NOT NULL,
     ready      INTEGER NOT NULL CHECK (ready IN (0, 1)),
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    level      INTEGER NOT NULL,
+    mac        BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX deployment_is_one ON deployment ((1));
+
+-- The level of every migration, for programs that do not have it: one level ahead of them they work, beyond it they refuse.
+CREATE TABLE schema_levels (
+    version TEXT    NOT NULL PRIMARY KEY,
+    level   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO schema_levels (version, level) VALUES ('0001', 1);
+
+-- The nodes that run, and the levels that each serves.
+CREATE TABLE nodes (
+    id      BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    lowest  INTEGER NOT NULL,
+    highest INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL,
+    mac     BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
 CREATE TABLE identity_revision (
@@ -159,6 +178,16 @@ CREATE TABLE key_versions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX key_versions_by_key ON key_versions (key_id, created_at);
 CREATE UNIQUE INDEX key_versions_in_the_making ON key_versions (key_id) WHERE ready = 0;
+
+-- Objects on the token that are to be destroyed when their quarantine is over. No reference: key and version are gone.
+CREATE TABLE condemned (
+    id           BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    key_id       BLOB    NOT NULL CHECK (length(key_id) = 16),
+    account_id   TEXT    NOT NULL,
+    condemned_at INTEGER NOT NULL,
+    mac          BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX condemned_due ON condemned (condemned_at);
 
 -- When a key gets its next version. interval_s: seconds between two; null where rotation is off and the present version has encrypted
 -- so often that it needs a successor all the same.

@@ -164,7 +164,7 @@ impl Keys {
     fn take_back(&self, row: &KeyMaterialRow) -> Result<(), Error> {
         let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: self.clock.now(), ..row.clone() };
         let ours =
-            self.store.write("material_take_back", |tx| Ok::<_, Abort<Error>>(tx.key_material_update(row, &removing)?))?;
+            self.store.write("material_take_back", |tx| Ok::<_, Abort<Error>>(tx.key_material_update_if(row, &removing)?))?;
         if ours { self.finish_removal(&removing) } else { Ok(()) }
     }
 
@@ -175,7 +175,7 @@ impl Keys {
         let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: self.clock.now(), ..row.clone() };
         self.store.write("material_absent", |tx| {
             match &row.check_value {
-                Some(_) => tx.key_material_update(row, &absent)?,
+                Some(_) => tx.key_material_update_if(row, &absent)?,
                 // Nothing was ever in use: the key may get any material.
                 None => tx.key_material_delete(&row.key_version_id)?,
             };
@@ -195,6 +195,12 @@ impl Keys {
         let left =
             self.store.read("materials_moving", |tx| Ok::<_, Abort<Error>>(tx.key_materials_moving_before(before, limit)?))?;
         each(left, |row| {
+            let key = self.store.read("key", |tx| Ok::<_, Abort<Error>>(tx.key_by_id(&row.key_id)?))?;
+            // The key is enabled with the material, and waits for it from the moment that it goes: both by one transaction.
+            if key.is_some_and(|key| matches!(key.state, KeyState::Enabled | KeyState::Disabled)) {
+                let what = format!("material of key {} is said to be on its way, and the key is in use", row.key_id);
+                return Err(Error::Integrity(what));
+            }
             self.take_back(&row)?;
             log::warn!("material of key {} was left on its way and has been removed", row.key_id);
             Ok(())
@@ -236,7 +242,7 @@ fn set_expiry(tx: &mut Tx<'_>, key: &KeyRow, expires_at: Option<Timestamp>) -> R
         KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => return Err(Abort::App(Error::KeyStateChange)),
     };
     let row = KeyRow { state, material_expires_at: expires_at, ..key.clone() };
-    if tx.key_update(&key, &row)? { Ok(()) } else { Err(changed(&key)) }
+    Ok(tx.key_update(&key, &row)?)
 }
 
 /// Makes a key wait for material, and claims the material that is there; none if there is none.
@@ -246,8 +252,8 @@ fn begin_removal(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<Option
         _ => KeyState::PendingImport,
     };
     let row = KeyRow { state, material_expires_at: None, ..key.clone() };
-    if row != *key && !tx.key_update(key, &row)? {
-        return Err(changed(key));
+    if row != *key {
+        tx.key_update(key, &row)?;
     }
     let Some(material) = tx.key_material_by_version(&key.primary_version)? else { return Ok(None) };
     match material.state {
@@ -262,14 +268,9 @@ fn begin_removal(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<Option
 }
 
 fn update(tx: &mut Tx<'_>, old: &KeyMaterialRow, new: &KeyMaterialRow) -> Result<(), Abort<Error>> {
-    match tx.key_material_update(old, new)? {
+    match tx.key_material_update_if(old, new)? {
         true => Ok(()),
         // Taken for dead and swept, or the key is gone.
         false => Err(Abort::App(Error::Unavailable("key material was taken back while it was brought"))),
     }
-}
-
-fn changed(key: &KeyRow) -> Abort<Error> {
-    // Inside a write transaction nobody else can have changed the row since it was read.
-    Abort::App(Error::Internal(format!("key {} changed inside a transaction", key.id)))
 }

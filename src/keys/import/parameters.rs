@@ -88,7 +88,7 @@ impl Keys {
         let made = made.and_then(|public_key| {
             reach(Step::PairMade);
             let ready = ImportParametersRow { ready: true, ..row.clone() };
-            self.store.commit(&caller.effect, "import_ready", |tx| match tx.import_parameters_update(&row, &ready)? {
+            self.store.commit(&caller.effect, "import_ready", |tx| match tx.import_parameters_update_if(&row, &ready)? {
                 true => Ok(()),
                 false => Err(Abort::App(Error::Unavailable("wrapping pair was swept while it was made"))),
             })?;
@@ -111,7 +111,7 @@ impl Keys {
             Some(row) if row.ready => Ok(false),
             Some(row) => {
                 let spoiled = ImportParametersRow { failures: row.failures + 1, ..row.clone() };
-                Ok(tx.import_parameters_update(&row, &spoiled)?)
+                Ok(tx.import_parameters_update_if(&row, &spoiled)?)
             }
         })?;
         if taken { self.pair_end(row) } else { Ok(()) }

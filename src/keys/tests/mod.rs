@@ -23,8 +23,8 @@ use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::secrets::{SecretParts, Secrets};
 use crate::servers::Servers;
-use crate::store::RowKey;
 use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
+use crate::store::{DeploymentRow, Levels, RowKey, deployment};
 use crate::token::isolated::isolated;
 use crate::token::{Material, ObjectKind, Selector, TokenConfig, softhsm};
 
@@ -38,6 +38,29 @@ struct Bench {
     time: Arc<AtomicI64>,
     account: AccountId,
     keys: Keys,
+}
+
+fn rows() -> RowKey {
+    RowKey::new(&[7; 32])
+}
+
+/// Makes the row of a deployment.
+fn initialise(url: &str) -> DeploymentRow {
+    let id = KeyVersionId::new;
+    let row = DeploymentRow {
+        id: DeploymentId::new(),
+        region: "cn-hangzhou".parse().expect("a region"),
+        sys_key: id(),
+        int_key: id(),
+        aud_key: id(),
+        suite: Suite::AesGcmCallerIv,
+        ready: false,
+        created_at: Timestamp(0),
+        level: Levels::served().highest,
+    };
+    deployment::insert(url, &row).expect("a new row");
+    assert!(deployment::complete(url, &row, &rows()).expect("a row to complete"));
+    DeploymentRow { ready: true, ..row }
 }
 
 impl Bench {
@@ -55,7 +78,7 @@ impl Bench {
         let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };
-        let store = Arc::new(Store::open(options, RowKey::new(&[7; 32])).expect("the store opens"));
+        let store = Arc::new(Store::open(options, &initialise(url), rows()).expect("the store opens"));
         let (audit, _) =
             Audit::open(AuditConfig::new(home.join("audit"), "audit"), NodeId::new(), Box::new(|_| Ok(vec![0; 64])))
                 .expect("the audit log opens");
@@ -254,7 +277,7 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
 #[test]
 fn quotas_bound_keys_and_aliases() {
     isolated(softhsm::prepare, |home| {
-        let limits = KeyLimits { keys: Some(2), aliases: Some(2), uses: UseLimits::default() };
+        let limits = KeyLimits { keys: Some(2), aliases: Some(2), uses: UseLimits::default(), quarantine_ms: 0 };
         let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
         let key = bench.make();
         // Two requests race for the last place.

@@ -15,8 +15,7 @@ use crate::secrets::rotation::{HOLD_MS, LEFT_MS, ManagedSecret};
 use crate::secrets::stages::{self, Place};
 use crate::secrets::{NewVersion, Secrets};
 use crate::servers::{Server, ServerError};
-use crate::store::Sealed;
-use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx, held};
+use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx};
 
 /// Between the first failure and the next attempt, ms; then twice as long each time.
 const BACK_OFF_MS: i64 = 10_000;
@@ -82,7 +81,7 @@ impl Secrets {
                 let now = self.clock.now();
                 unchanged(tx, &id, &rotation)?;
                 let mine = hold(&rotation, node, now)?;
-                held(tx.rotation_update(&rotation, &mine)?, RotationRow::TABLE)?;
+                tx.rotation_update(&rotation, &mine)?;
                 Ok::<_, Abort<Error>>(mine)
             })?;
             return Ok(HeldRotation { secret, key, rotation, pending: (pending, uuid) });
@@ -111,7 +110,7 @@ impl Secrets {
                 attempt_at: Some(now),
                 ..hold(&rotation, node, now)?
             };
-            held(tx.rotation_update(&rotation, &pending)?, RotationRow::TABLE)?;
+            tx.rotation_update(&rotation, &pending)?;
             Ok(pending)
         })?;
         Ok(HeldRotation { secret, key, rotation, pending: (row.version_id, row.uuid) })
@@ -185,7 +184,7 @@ impl Secrets {
                 held_until: None,
                 ..rotation.clone()
             };
-            held(tx.rotation_update(&rotation, &done)?, RotationRow::TABLE)?;
+            tx.rotation_update(&rotation, &done)?;
             touch(tx, &secret, now)?;
             Ok(true)
         })?;
@@ -221,7 +220,7 @@ impl Secrets {
                 held_until: None,
                 ..rotation.clone()
             };
-            Ok::<_, Abort<Error>>(held(tx.rotation_update(&rotation, &failed)?, RotationRow::TABLE)?)
+            Ok::<_, Abort<Error>>(tx.rotation_update(&rotation, &failed)?)
         });
         if let Err(error) = done {
             // The hold runs out by itself.

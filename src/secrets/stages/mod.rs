@@ -121,7 +121,7 @@ pub fn change(
             Some(place) => {
                 let new = row(secret, &old.stage, place);
                 if new != *old {
-                    held(tx.stage_update(old, &new)?, StageRow::TABLE)?;
+                    tx.stage_update(old, &new)?;
                 }
             }
         }

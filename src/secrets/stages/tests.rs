@@ -62,9 +62,10 @@ fn eight_labels_are_enough() {
 
 #[test]
 fn the_oldest_bare_version_goes() {
+    let secret_id = SecretId::new();
     let head = |n: u8| {
         let at = place(&format!("v{}", char::from(b'0' + n)));
-        VersionHead { version_id: at.version, uuid: at.uuid, created_at: Timestamp(n.into()) }
+        VersionHead { secret_id, version_id: at.version, uuid: at.uuid, created_at: Timestamp(n.into()) }
     };
     let versions: Vec<_> = (0..=10).map(head).collect();
     let gone = |labels: &Labels, versions: &[VersionHead]| -> Vec<String> {

@@ -29,7 +29,7 @@ pub(in crate::store) enum Conn {
 /// A statement as a closure over a [`Conn`] that runs it as one of the database's own kind. As one of both kinds, diesel would write
 /// its text anew each time, twice, before it finds it prepared, which is a tenth of what a value read costs. Only a boxed query,
 /// which names its kind, runs on the [`Conn`] itself.
-macro_rules! either {
+macro_rules! per_backend {
     (|$conn:ident| $statement:expr) => {
         |$conn: &mut $crate::store::engine::connection::Conn| match $conn {
             $crate::store::engine::connection::Conn::Postgres($conn) => $statement,
@@ -37,7 +37,7 @@ macro_rules! either {
         }
     };
 }
-pub(in crate::store) use either;
+pub(in crate::store) use per_backend;
 
 /// SQL in the words of whichever of the two it is.
 pub(in crate::store) type Backend = <Conn as Connection>::Backend;

@@ -1,20 +1,56 @@
 //! Bringing the schema to the version of this program.
 //!
-//! Owns: the migrations, embedded from `migrations/`. Must not know: rows. Called by: admin (which runs them), store (which refuses
-//! a schema it does not know). Needs no row key.
+//! Owns: the migrations, embedded from `migrations/`, and with which schemas this program works. Must not know: rows. Called by: admin
+//! (which runs them), store (which refuses a schema it does not know). Needs no row key.
+//!
+//! A program works with a schema that is one level ahead of it, because migrations add before they remove: then nodes can be replaced
+//! one by one. Each migration writes its level into `schema_levels`, so that a program knows of one that it does not have.
 
 use std::time::Duration;
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
-use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::prelude::*;
+use diesel::sql_query;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn};
+use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::location::Location;
+use crate::store::engine::schema::schema_levels;
 
 pub(in crate::store) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(in crate::store) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// What a program that is told to be its own successor has in addition; see [`Levels::served`].
+#[cfg(debug_assertions)]
+const REHEARSAL: [EmbeddedMigrations; 2] =
+    [embed_migrations!("migrations/rehearsal/sqlite"), embed_migrations!("migrations/rehearsal/postgres")];
+
+/// The migrations that a program with these levels has.
+pub(in crate::store) struct Known(pub(in crate::store) EmbeddedMigrations, pub(in crate::store) Levels);
+
+impl MigrationSource<diesel::sqlite::Sqlite> for Known {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
+        let mut known = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&self.0)?;
+        #[cfg(debug_assertions)]
+        if self.1.rehearses() {
+            known.extend(MigrationSource::<diesel::sqlite::Sqlite>::migrations(&REHEARSAL[0])?);
+        }
+        Ok(known)
+    }
+}
+
+impl MigrationSource<diesel::pg::Pg> for Known {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::pg::Pg>>>> {
+        let mut known = MigrationSource::<diesel::pg::Pg>::migrations(&self.0)?;
+        #[cfg(debug_assertions)]
+        if self.1.rehearses() {
+            known.extend(MigrationSource::<diesel::pg::Pg>::migrations(&REHEARSAL[1])?);
+        }
+        Ok(known)
+    }
+}
 
 /// How long to wait for another process that migrates.
 const BUSY: Duration = Duration::from_secs(10);
@@ -25,12 +61,14 @@ const LOCK: i64 = 0x62_75_6c_6c_61;
 /// The names of the migrations that the database lacks, oldest first; all of them if there is no database file yet.
 ///
 /// # Errors
-/// `Fault` when the database has migrations that this program does not know; `Unavailable` when it cannot be reached.
+/// `Fault` when this program does not work with the migrations that the database has; `Unavailable` when it cannot be reached.
 pub fn pending(url: &str) -> Result<Vec<String>, StoreError> {
-    let location = Location::parse(url)?;
+    let (location, levels) = (Location::parse(url)?, Levels::served());
     match &location {
-        Location::Sqlite(path) if !path.exists() => names::<diesel::sqlite::Sqlite>(SQLITE.migrations().map_err(fault)?),
-        _ => pending_of(&mut Conn::open(&location, Access::Admin, BUSY)?),
+        Location::Sqlite(path) if !path.exists() => {
+            names::<diesel::sqlite::Sqlite>(Known(SQLITE, levels).migrations().map_err(fault)?)
+        }
+        _ => pending_of(&mut Conn::open(&location, Access::Admin, BUSY)?, levels),
     }
 }
 
@@ -40,57 +78,86 @@ pub fn pending(url: &str) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// As [`pending`].
 pub fn run(url: &str) -> Result<Vec<String>, StoreError> {
+    run_at(url, Levels::served())
+}
+
+/// The same for a program with these levels.
+///
+/// # Errors
+/// As [`pending`].
+pub(in crate::store) fn run_at(url: &str, levels: Levels) -> Result<Vec<String>, StoreError> {
     let mut conn = Conn::open(&Location::parse(url)?, Access::Create, BUSY)?;
     if let Conn::Postgres(conn) = &mut conn {
         // Held until the connection closes.
         sql_query(format!("SELECT pg_advisory_lock({LOCK})")).execute(conn).map_err(fault)?;
     }
-    let pending = pending_of(&mut conn)?;
+    let pending = pending_of(&mut conn, levels)?;
     match &mut conn {
-        Conn::Sqlite(conn) => conn.immediate_transaction(|conn| apply(conn, SQLITE)),
-        Conn::Postgres(conn) => conn.transaction(|conn| apply(conn, POSTGRES)),
+        Conn::Sqlite(conn) => conn.immediate_transaction(|conn| apply(conn, Known(SQLITE, levels))),
+        Conn::Postgres(conn) => conn.transaction(|conn| apply(conn, Known(POSTGRES, levels))),
     }
     .map_err(|e| StoreError::of("migrations", e))?;
     Ok(pending)
 }
 
-/// Refuses a schema that is not exactly this program's.
-pub(in crate::store) fn check(conn: &mut Conn) -> Result<(), StoreError> {
-    match pending_of(conn)?.as_slice() {
+/// Refuses a schema that this program does not work with.
+pub(in crate::store) fn check(conn: &mut Conn, levels: Levels) -> Result<(), StoreError> {
+    match pending_of(conn, levels)?.as_slice() {
         [] => Ok(()),
-        pending => {
-            Err(StoreError::Fault(format!("the schema is older than this program; not yet applied: {}", pending.join(", "))))
-        }
+        pending => Err(StoreError::Fault(format!(
+            "the schema is older than this program; run `bulla migrate`, which applies {}",
+            pending.join(", ")
+        ))),
     }
 }
 
-fn apply<C: MigrationHarness<C::Backend> + Connection>(conn: &mut C, source: EmbeddedMigrations) -> diesel::QueryResult<()>
+fn apply<C: MigrationHarness<C::Backend> + Connection>(conn: &mut C, known: Known) -> QueryResult<()>
 where
-    EmbeddedMigrations: MigrationSource<C::Backend>,
+    Known: MigrationSource<C::Backend>,
 {
-    conn.run_pending_migrations(source).map(drop).map_err(diesel::result::Error::QueryBuilderError)
+    conn.run_pending_migrations(known).map(drop).map_err(diesel::result::Error::QueryBuilderError)
 }
 
-fn pending_of(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    match conn {
-        Conn::Sqlite(conn) => compare::<SqliteConnection>(conn, SQLITE),
-        Conn::Postgres(conn) => compare::<PgConnection>(conn, POSTGRES),
+fn pending_of(conn: &mut Conn, levels: Levels) -> Result<Vec<String>, StoreError> {
+    let (pending, unknown) = match conn {
+        Conn::Sqlite(conn) => compare::<SqliteConnection>(conn, &Known(SQLITE, levels)),
+        Conn::Postgres(conn) => compare::<PgConnection>(conn, &Known(POSTGRES, levels)),
+    }?;
+    if !unknown.is_empty() {
+        let told = schema_levels::table.filter(schema_levels::version.eq_any(&unknown)).select(schema_levels::level);
+        let told: Vec<Level> = told.load(conn).map_err(|e| StoreError::of("schema_levels", e))?;
+        ahead(levels, &unknown, &told)?;
     }
+    Ok(pending)
 }
 
-fn compare<C>(conn: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, StoreError>
+/// Refuses migrations that this program does not have, unless all of them say that they are one level ahead of it.
+fn ahead(levels: Levels, unknown: &[String], told: &[Level]) -> Result<(), StoreError> {
+    let next = Level(levels.highest.0.saturating_add(1));
+    if told.len() == unknown.len() && told.iter().all(|level| *level == next) {
+        return Ok(());
+    }
+    let of = told.iter().max().map(|level| format!(" of level {level}")).unwrap_or_default();
+    Err(StoreError::Fault(format!(
+        "the schema is newer than this program ({}), which serves {levels} and works beside programs one level ahead: it has migration \
+         {}{of}; run the newer program",
+        env!("CARGO_PKG_VERSION"),
+        unknown.join(", "),
+    )))
+}
+
+/// The names of the migrations that the database lacks, and the versions of those that the program lacks.
+fn compare<C>(conn: &mut C, source: &Known) -> Result<(Vec<String>, Vec<String>), StoreError>
 where
     C: MigrationHarness<C::Backend> + Connection,
-    EmbeddedMigrations: MigrationSource<C::Backend>,
+    Known: MigrationSource<C::Backend>,
 {
-    let mut known = MigrationSource::<C::Backend>::migrations(&source).map_err(fault)?;
-    known.sort_by_key(|m| m.name().version().as_owned());
+    let mut known = MigrationSource::<C::Backend>::migrations(source).map_err(fault)?;
     let applied: Vec<MigrationVersion<'static>> = conn.applied_migrations().map_err(fault)?;
-    if let Some(unknown) = applied.iter().find(|version| known.iter().all(|m| m.name().version() != **version)) {
-        return Err(StoreError::Fault(format!("the schema is newer than this program: it has migration {unknown}")));
-    }
+    let unknown = applied.iter().filter(|version| known.iter().all(|m| m.name().version() != **version));
+    let unknown = unknown.map(MigrationVersion::to_string).collect();
     known.retain(|m| !applied.contains(&m.name().version()));
-    names(known)
+    Ok((names(known)?, unknown))
 }
 
 fn names<DB: diesel::backend::Backend>(migrations: Vec<Box<dyn Migration<DB>>>) -> Result<Vec<String>, StoreError> {

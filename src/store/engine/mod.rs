@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod error;
+pub mod level;
 pub mod location;
 pub mod migrate;
 pub mod pool;
@@ -11,5 +12,6 @@ pub mod row_mac;
 pub mod runner;
 pub mod schema;
 pub mod shared_commit;
+pub mod statements;
 pub mod tx;
 pub mod types;

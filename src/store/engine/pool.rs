@@ -7,11 +7,12 @@
 //! new ones in the background, at most a second apart.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
+use parking_lot::Mutex;
 use r2d2::ManageConnection;
 
 use crate::store::StoreError;
@@ -46,12 +47,6 @@ struct Link {
 /// waited out.
 const GRACE: Duration = Duration::from_secs(1);
 
-impl Link {
-    fn down(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.down.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl ManageConnection for Manager {
     type Connection = Slot;
     type Error = StoreError;
@@ -60,7 +55,7 @@ impl ManageConnection for Manager {
         let epoch = self.link.epoch.load(Ordering::Acquire);
         let opened = Conn::open(&self.location, self.access, self.busy);
         let was_down = {
-            let mut down = self.link.down();
+            let mut down = self.link.down.lock();
             let was = down.is_some();
             *down = if opened.is_ok() { None } else { down.or_else(|| Some(Instant::now())) };
             was
@@ -125,7 +120,7 @@ impl Pool {
             return Ok(Loan(connection));
         }
         let away = |since: Duration| {
-            self.inner.state().connections == 0 && self.link.down().is_some_and(|began| began.elapsed() >= since)
+            self.inner.state().connections == 0 && self.link.down.lock().is_some_and(|began| began.elapsed() >= since)
         };
         if !away(GRACE)
             && let Ok(connection) = self.inner.get_timeout(self.wait)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::store::engine::connection::Conn;
 use crate::store::engine::pool::{Loan, Pool};
-use crate::store::engine::row_mac::RowKey;
+use crate::store::engine::row_mac::Sealer;
 use crate::store::{Abort, Store, StoreError, Tx};
 
 pub(in crate::store) type Transactions = <Conn as Connection>::TransactionManager;
@@ -103,7 +103,7 @@ impl Store {
                 return Err(error.into());
             }
             attempts += 1;
-            *self.retried().entry(name).or_default() += 1;
+            *self.retried.lock().entry(name).or_default() += 1;
             std::thread::sleep(pause(attempts));
         }
     }
@@ -115,12 +115,12 @@ impl Store {
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, Failure<E>> {
         if let (Mode::Write, Some(writer)) = (mode, &self.writer) {
-            return writer.attempt(&self.rows, f);
+            return writer.attempt(&self.seals, f);
         }
         let pool = &self.connections;
         let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
         if mode == Mode::One {
-            let ended = f(&mut Tx::new(&mut loan.conn, &self.rows));
+            let ended = f(&mut Tx::new(&mut loan.conn, &self.seals));
             return ended.map_err(|abort| failure(pool, &mut loan, abort));
         }
         loan.unfit = true;
@@ -132,7 +132,7 @@ impl Store {
             loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
-        let ended = run(&mut loan.conn, &self.rows, f);
+        let ended = run(&mut loan.conn, &self.seals, f);
         let value = match ended {
             Ok(value) => value,
             Err(abort) => {
@@ -162,10 +162,10 @@ impl Store {
 /// Runs a closure in a transaction that has begun.
 pub(in crate::store) fn run<T, E: From<StoreError>>(
     conn: &mut Conn,
-    rows: &RowKey,
+    seals: &Sealer,
     f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
 ) -> Result<T, Abort<E>> {
-    let mut tx = Tx::new(conn, rows);
+    let mut tx = Tx::new(conn, seals);
     match f(&mut tx) {
         Ok(_) if tx.failed() => Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned()))),
         ended => ended,

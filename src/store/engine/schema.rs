@@ -12,6 +12,25 @@ diesel::table! {
         suite -> SmallInt,
         ready -> Bool,
         created_at -> BigInt,
+        level -> SmallInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    schema_levels (version) {
+        version -> Text,
+        level -> SmallInt,
+    }
+}
+
+diesel::table! {
+    nodes (id) {
+        id -> Binary,
+        lowest -> SmallInt,
+        highest -> SmallInt,
+        seen_at -> BigInt,
+        mac -> Binary,
     }
 }
 
@@ -153,6 +172,16 @@ diesel::table! {
         created_at -> BigInt,
         ready -> Bool,
         uses -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    condemned (id) {
+        id -> Binary,
+        key_id -> Binary,
+        account_id -> Text,
+        condemned_at -> BigInt,
         mac -> Binary,
     }
 }

@@ -15,7 +15,7 @@ use diesel::connection::TransactionManager;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::store::engine::pool::{Loan, Pool};
-use crate::store::engine::row_mac::RowKey;
+use crate::store::engine::row_mac::Sealer;
 use crate::store::engine::runner::{Failure, Mode, Transactions, begin, run};
 use crate::store::{Abort, StoreError, Tx};
 
@@ -23,7 +23,7 @@ use crate::store::{Abort, StoreError, Tx};
 const MOST: usize = 32;
 
 /// How long a member waits for another to commit before it looks whether anybody will.
-const PATIENCE: Duration = Duration::from_millis(20);
+const COMMIT_POLL: Duration = Duration::from_millis(20);
 
 /// The writer of an SQLite database.
 pub(in crate::store) struct Writer {
@@ -63,7 +63,7 @@ impl Writer {
     /// Runs a closure in the shared transaction, and waits for the commit.
     pub(in crate::store) fn attempt<T, E: From<StoreError>>(
         &self,
-        rows: &RowKey,
+        seals: &Sealer,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, Failure<E>> {
         let mut shared = self.enter().map_err(Failure::of)?;
@@ -74,7 +74,7 @@ impl Writer {
         let fate = open.fate.clone();
         let open = shared.insert(open);
         // A panic must not leave the others waiting.
-        let ended = match catch_unwind(AssertUnwindSafe(|| open.member(rows, f))) {
+        let ended = match catch_unwind(AssertUnwindSafe(|| open.member(seals, f))) {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => {
                 abandon(&mut shared, &error);
@@ -109,7 +109,7 @@ impl Writer {
         loop {
             let mut settled = fate.settled.lock();
             if settled.is_none() {
-                fate.news.wait_for(&mut settled, PATIENCE);
+                fate.news.wait_for(&mut settled, COMMIT_POLL);
             }
             if let Some(outcome) = &*settled {
                 return outcome.clone();
@@ -135,7 +135,7 @@ impl Shared {
     /// Runs a closure in a savepoint. An error means that the whole transaction is lost.
     fn member<T, E>(
         &mut self,
-        rows: &RowKey,
+        seals: &Sealer,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<Result<T, Failure<E>>, StoreError>
     where
@@ -144,7 +144,7 @@ impl Shared {
         let of = |e| StoreError::of("savepoint", e);
         Transactions::begin_transaction(&mut self.loan.conn).map_err(of)?;
         self.members += 1;
-        match run(&mut self.loan.conn, rows, f) {
+        match run(&mut self.loan.conn, seals, f) {
             Ok(value) => {
                 Transactions::commit_transaction(&mut self.loan.conn).map_err(of)?;
                 Ok(Ok(value))

@@ -21,6 +21,7 @@ use crate::base::words::{
     DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
     Suite,
 };
+use crate::store::engine::level::Level;
 
 macro_rules! column {
     ($($name:ident: $sql:ident;)*) => {$(
@@ -40,7 +41,7 @@ column! {
     UserName: Text; VersionId: Text;
     DataType: Text; ImportAlgorithm: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; MaterialState: Text; Origin: Text;
     ProtectionLevel: Text; SecretSubType: Text; SecretType: Text;
-    Suite: SmallInt; Timestamp: BigInt;
+    Level: SmallInt; Suite: SmallInt; Timestamp: BigInt;
 }
 
 macro_rules! sixteen_bytes {
@@ -143,6 +144,37 @@ where
     fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
         let number = <i16 as FromSql<SmallInt, DB>>::from_sql(value)?;
         Suite::from_number(number).ok_or_else(|| "expected a known suite".into())
+    }
+}
+
+/// Every number of a level: what is bound must outlive the call.
+const LEVELS: [i16; 256] = {
+    let mut levels = [0; 256];
+    let mut n = 0;
+    while n < 256 {
+        levels[n] = n as i16;
+        n += 1;
+    }
+    levels
+};
+
+impl<DB: Backend> ToSql<SmallInt, DB> for Level
+where
+    i16: ToSql<SmallInt, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        let number: &'static i16 = &LEVELS[usize::from(self.0)];
+        <i16 as ToSql<SmallInt, DB>>::to_sql(number, out)
+    }
+}
+
+impl<DB: Backend> FromSql<SmallInt, DB> for Level
+where
+    i16: FromSql<SmallInt, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        let number = <i16 as FromSql<SmallInt, DB>>::from_sql(value)?;
+        Ok(Level(number.try_into().map_err(|_| "expected a level")?))
     }
 }
 

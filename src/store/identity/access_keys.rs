@@ -2,17 +2,19 @@
 //!
 //! Owns: the rows of access_keys. Must not know: signatures, how to unwrap. Called by: auth, admin.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, UserId};
 use crate::base::words::Suite;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_keys;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// An access key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -38,7 +40,7 @@ pub struct AccessKeyRow {
 impl Sealed for AccessKeyRow {
     const TABLE: &'static str = "access_keys";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str())
             .text(self.account_id.as_str())
             .optional(self.user_id.as_ref().map(|id| id.as_bytes().as_slice()))
@@ -55,11 +57,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken, or its account or user does not exist.
     pub fn access_key_insert(&mut self, row: &AccessKeyRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            AccessKeyRow::TABLE,
-            either!(|conn| { insert_into(access_keys::table).values((row, access_keys::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
+        insert!(self, access_keys, row)?;
         self.identity_revision_bump()
     }
 
@@ -69,7 +67,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn access_key_by_id(&mut self, id: &AccessKeyId) -> Result<Option<AccessKeyRow>, StoreError> {
         let query = access_keys::table.find(id);
-        self.one(either!(|conn| query.select((AccessKeyRow::as_select(), access_keys::mac)).get_result(conn).optional()))
+        one!(self, access_keys: AccessKeyRow, query, |row| row.id == *id)
     }
 
     /// The access keys of a user, or of the account's root, oldest first.
@@ -79,30 +77,26 @@ impl Tx<'_> {
     pub fn access_keys_of(&mut self, account: &AccountId, user: Option<&UserId>) -> Result<Vec<AccessKeyRow>, StoreError> {
         let of_account =
             access_keys::table.filter(access_keys::account_id.eq(account)).order((access_keys::created_at, access_keys::id));
-        self.all(either!(|conn| {
-            let of_account = of_account.select((AccessKeyRow::as_select(), access_keys::mac));
-            match user {
-                Some(user) => of_account.filter(access_keys::user_id.eq(user)).load(conn),
-                None => of_account.filter(access_keys::user_id.is_null()).load(conn),
-            }
-        }))
+        let asked = |row: &AccessKeyRow| row.account_id == *account && row.user_id.as_ref() == user;
+        self.all(
+            asked,
+            per_backend!(|conn| {
+                let of_account = of_account.select((AccessKeyRow::as_select(), access_keys::mac));
+                match user {
+                    Some(user) => of_account.filter(access_keys::user_id.eq(user)).load(conn),
+                    None => of_account.filter(access_keys::user_id.is_null()).load(conn),
+                }
+            }),
+        )
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn access_key_update(&mut self, old: &AccessKeyRow, new: &AccessKeyRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = access_keys::table.filter(access_keys::id.eq(&old.id)).filter(access_keys::mac.eq(&was[..]));
-        let changed = self.changed(
-            AccessKeyRow::TABLE,
-            either!(|conn| update(row).set((new, access_keys::mac.eq(&mac[..]))).execute(conn)),
-        )?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn access_key_update(&mut self, old: &AccessKeyRow, new: &AccessKeyRow) -> Result<(), StoreError> {
+        held(replace!(self, access_keys, old => new, access_keys::id.eq(&old.id))?, AccessKeyRow::TABLE)?;
+        self.identity_revision_bump()
     }
 
     /// Deletes an access key; false when there is none.
@@ -110,7 +104,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn access_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
-        let gone = self.changed(AccessKeyRow::TABLE, either!(|conn| delete(access_keys::table.find(id)).execute(conn)))?;
+        let gone = self.changed(AccessKeyRow::TABLE, per_backend!(|conn| delete(access_keys::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

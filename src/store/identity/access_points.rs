@@ -4,16 +4,18 @@
 //!
 //! Every change raises the identity revision, so that all nodes drop what they remember of callers.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessPointName, AccountId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_points;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// An access point.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -34,7 +36,7 @@ pub struct AccessPointRow {
 impl Sealed for AccessPointRow {
     const TABLE: &'static str = "access_points";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())
             .text(&self.description)
@@ -49,11 +51,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_point_insert(&mut self, row: &AccessPointRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            AccessPointRow::TABLE,
-            either!(|conn| { insert_into(access_points::table).values((row, access_points::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
+        insert!(self, access_points, row)?;
         self.identity_revision_bump()
     }
 
@@ -67,7 +65,7 @@ impl Tx<'_> {
         name: &AccessPointName,
     ) -> Result<Option<AccessPointRow>, StoreError> {
         let query = access_points::table.find((account, name));
-        self.one(either!(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).get_result(conn).optional()))
+        one!(self, access_points: AccessPointRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// A page of an account's, by name.
@@ -85,7 +83,7 @@ impl Tx<'_> {
             .order(access_points::name)
             .offset(offset)
             .limit(limit);
-        self.all(either!(|conn| query.select((AccessPointRow::as_select(), access_points::mac)).load(conn)))
+        all!(self, access_points: AccessPointRow, query, |row| row.account_id == *account)
     }
 
     /// How many [`Tx::access_points_page`] goes through.
@@ -94,27 +92,19 @@ impl Tx<'_> {
     /// As any read.
     pub fn access_point_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = access_points::table.filter(access_points::account_id.eq(account));
-        self.run(AccessPointRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(AccessPointRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// As any write.
-    pub fn access_point_update(&mut self, old: &AccessPointRow, new: &AccessPointRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = access_points::table
-            .filter(access_points::account_id.eq(&old.account_id))
-            .filter(access_points::name.eq(&old.name))
-            .filter(access_points::mac.eq(&was[..]));
-        let changed = self.changed(
+    /// `Fault` when the row is not `old` any more.
+    pub fn access_point_update(&mut self, old: &AccessPointRow, new: &AccessPointRow) -> Result<(), StoreError> {
+        held(
+            replace!(self, access_points, old => new, access_points::account_id.eq(&old.account_id).and(access_points::name.eq(&old.name)))?,
             AccessPointRow::TABLE,
-            either!(|conn| update(row).set((new, access_points::mac.eq(&mac[..]))).execute(conn)),
         )?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+        self.identity_revision_bump()
     }
 
     /// Deletes an access point; false when there is none.
@@ -123,7 +113,7 @@ impl Tx<'_> {
     /// `Conflict` while another row refers to it.
     pub fn access_point_delete(&mut self, account: &AccountId, name: &AccessPointName) -> Result<bool, StoreError> {
         let row = access_points::table.find((account, name));
-        let gone = self.changed(AccessPointRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
+        let gone = self.changed(AccessPointRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -4,16 +4,18 @@
 //!
 //! Every change raises the identity revision, so that all nodes drop what they remember of callers.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessPolicyName, AccountId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_policies;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -40,7 +42,7 @@ pub struct AccessPolicyRow {
 impl Sealed for AccessPolicyRow {
     const TABLE: &'static str = "access_policies";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())
             .text(&self.description)
@@ -58,13 +60,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_policy_insert(&mut self, row: &AccessPolicyRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            AccessPolicyRow::TABLE,
-            either!(|conn| {
-                insert_into(access_policies::table).values((row, access_policies::mac.eq(&mac[..]))).execute(conn)
-            }),
-        )?;
+        insert!(self, access_policies, row)?;
         self.identity_revision_bump()
     }
 
@@ -78,7 +74,7 @@ impl Tx<'_> {
         name: &AccessPolicyName,
     ) -> Result<Option<AccessPolicyRow>, StoreError> {
         let query = access_policies::table.find((account, name));
-        self.one(either!(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).get_result(conn).optional()))
+        one!(self, access_policies: AccessPolicyRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// A page of an account's, by name.
@@ -96,7 +92,7 @@ impl Tx<'_> {
             .order(access_policies::name)
             .offset(offset)
             .limit(limit);
-        self.all(either!(|conn| query.select((AccessPolicyRow::as_select(), access_policies::mac)).load(conn)))
+        all!(self, access_policies: AccessPolicyRow, query, |row| row.account_id == *account)
     }
 
     /// How many [`Tx::access_policies_page`] goes through.
@@ -105,27 +101,19 @@ impl Tx<'_> {
     /// As any read.
     pub fn access_policy_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = access_policies::table.filter(access_policies::account_id.eq(account));
-        self.run(AccessPolicyRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(AccessPolicyRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// As any write.
-    pub fn access_policy_update(&mut self, old: &AccessPolicyRow, new: &AccessPolicyRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = access_policies::table
-            .filter(access_policies::account_id.eq(&old.account_id))
-            .filter(access_policies::name.eq(&old.name))
-            .filter(access_policies::mac.eq(&was[..]));
-        let changed = self.changed(
+    /// `Fault` when the row is not `old` any more.
+    pub fn access_policy_update(&mut self, old: &AccessPolicyRow, new: &AccessPolicyRow) -> Result<(), StoreError> {
+        held(
+            replace!(self, access_policies, old => new, access_policies::account_id.eq(&old.account_id).and(access_policies::name.eq(&old.name)))?,
             AccessPolicyRow::TABLE,
-            either!(|conn| update(row).set((new, access_policies::mac.eq(&mac[..]))).execute(conn)),
         )?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+        self.identity_revision_bump()
     }
 
     /// Deletes a policy; false when there is none.
@@ -134,7 +122,7 @@ impl Tx<'_> {
     /// `Conflict` while another row refers to it.
     pub fn access_policy_delete(&mut self, account: &AccountId, name: &AccessPolicyName) -> Result<bool, StoreError> {
         let row = access_policies::table.find((account, name));
-        let gone = self.changed(AccessPolicyRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
+        let gone = self.changed(AccessPolicyRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -3,15 +3,18 @@
 //! Owns: the rows of accounts and identity_revision. Must not know: what an account may do. Called by: auth, admin.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
+use diesel::{delete, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{accounts, identity_revision};
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::tx::every;
+use crate::store::{StoreError, Tx, held};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -30,7 +33,7 @@ pub struct AccountRow {
 impl Sealed for AccountRow {
     const TABLE: &'static str = "accounts";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str()).text(&self.name).integer(self.enabled.into()).integer(self.created_at.0)
     }
 }
@@ -43,7 +46,7 @@ impl Tx<'_> {
     pub fn identity_revision(&mut self) -> Result<i64, StoreError> {
         self.run(
             "identity_revision",
-            either!(|conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn)),
+            per_backend!(|conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn)),
         )
     }
 
@@ -54,7 +57,7 @@ impl Tx<'_> {
     pub fn identity_revision_bump(&mut self) -> Result<(), StoreError> {
         let row = identity_revision::table.find(1);
         let raised = identity_revision::value.eq(identity_revision::value + 1);
-        if self.changed("identity_revision", either!(|conn| update(row).set(raised).execute(conn)))? {
+        if self.changed("identity_revision", per_backend!(|conn| update(row).set(raised).execute(conn)))? {
             Ok(())
         } else {
             Err(StoreError::Corrupt { table: "identity_revision", detail: "its row is missing".to_owned() })
@@ -66,11 +69,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id or name is taken.
     pub fn account_insert(&mut self, row: &AccountRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            AccountRow::TABLE,
-            either!(|conn| { insert_into(accounts::table).values((row, accounts::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
+        insert!(self, accounts, row)?;
         self.identity_revision_bump()
     }
 
@@ -80,7 +79,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn account_by_id(&mut self, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
         let query = accounts::table.find(id);
-        self.one(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional()))
+        one!(self, accounts: AccountRow, query, |row| row.id == *id)
     }
 
     /// The account with this name.
@@ -89,7 +88,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn account_by_name(&mut self, name: &str) -> Result<Option<AccountRow>, StoreError> {
         let query = accounts::table.filter(accounts::name.eq(name));
-        self.one(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).get_result(conn).optional()))
+        one!(self, accounts: AccountRow, query, |row| row.name == name)
     }
 
     /// All accounts, by name.
@@ -98,22 +97,16 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn accounts(&mut self) -> Result<Vec<AccountRow>, StoreError> {
         let query = accounts::table.order(accounts::name);
-        self.all(either!(|conn| query.select((AccountRow::as_select(), accounts::mac)).load(conn)))
+        all!(self, accounts: AccountRow, query, |row| every(row))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn account_update(&mut self, old: &AccountRow, new: &AccountRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = accounts::table.filter(accounts::id.eq(&old.id)).filter(accounts::mac.eq(&was[..]));
-        let changed =
-            self.changed(AccountRow::TABLE, either!(|conn| update(row).set((new, accounts::mac.eq(&mac[..]))).execute(conn)))?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn account_update(&mut self, old: &AccountRow, new: &AccountRow) -> Result<(), StoreError> {
+        held(replace!(self, accounts, old => new, accounts::id.eq(&old.id))?, AccountRow::TABLE)?;
+        self.identity_revision_bump()
     }
 
     /// Deletes an account that owns nothing any more; false when there is none.
@@ -121,7 +114,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while other rows need it.
     pub fn account_delete(&mut self, id: &AccountId) -> Result<bool, StoreError> {
-        let gone = self.changed(AccountRow::TABLE, either!(|conn| delete(accounts::table.find(id)).execute(conn)))?;
+        let gone = self.changed(AccountRow::TABLE, per_backend!(|conn| delete(accounts::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

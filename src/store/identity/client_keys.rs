@@ -2,15 +2,17 @@
 //!
 //! Owns: the rows of client_keys. Must not know: signatures. Called by: auth.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccessPointName, AccountId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::client_keys;
+use crate::store::engine::statements::{insert, one};
 use crate::store::{StoreError, Tx};
 
 /// A client key.
@@ -36,7 +38,7 @@ pub struct ClientKeyRow {
 impl Sealed for ClientKeyRow {
     const TABLE: &'static str = "client_keys";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str())
             .text(self.account_id.as_str())
             .text(self.access_point.as_str())
@@ -53,11 +55,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken, or there is no such access point.
     pub fn client_key_insert(&mut self, row: &ClientKeyRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            ClientKeyRow::TABLE,
-            either!(|conn| { insert_into(client_keys::table).values((row, client_keys::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
+        insert!(self, client_keys, row)?;
         self.identity_revision_bump()
     }
 
@@ -67,7 +65,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn client_key_by_id(&mut self, id: &AccessKeyId) -> Result<Option<ClientKeyRow>, StoreError> {
         let query = client_keys::table.find(id);
-        self.one(either!(|conn| query.select((ClientKeyRow::as_select(), client_keys::mac)).get_result(conn).optional()))
+        one!(self, client_keys: ClientKeyRow, query, |row| row.id == *id)
     }
 
     /// The client keys of an account, or of one of its access points, oldest first.
@@ -81,13 +79,18 @@ impl Tx<'_> {
     ) -> Result<Vec<ClientKeyRow>, StoreError> {
         let of_account =
             client_keys::table.filter(client_keys::account_id.eq(account)).order((client_keys::created_at, client_keys::id));
-        self.all(either!(|conn| {
-            let of_account = of_account.select((ClientKeyRow::as_select(), client_keys::mac));
-            match access_point {
-                Some(name) => of_account.filter(client_keys::access_point.eq(name)).load(conn),
-                None => of_account.load(conn),
-            }
-        }))
+        let asked =
+            |row: &ClientKeyRow| row.account_id == *account && access_point.is_none_or(|name| row.access_point == *name);
+        self.all(
+            asked,
+            per_backend!(|conn| {
+                let of_account = of_account.select((ClientKeyRow::as_select(), client_keys::mac));
+                match access_point {
+                    Some(name) => of_account.filter(client_keys::access_point.eq(name)).load(conn),
+                    None => of_account.load(conn),
+                }
+            }),
+        )
     }
 
     /// Deletes a client key; false when there is none.
@@ -95,7 +98,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn client_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
-        let gone = self.changed(ClientKeyRow::TABLE, either!(|conn| delete(client_keys::table.find(id)).execute(conn)))?;
+        let gone = self.changed(ClientKeyRow::TABLE, per_backend!(|conn| delete(client_keys::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

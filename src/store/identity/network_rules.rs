@@ -4,16 +4,18 @@
 //!
 //! Every change raises the identity revision, so that all nodes drop what they remember of callers.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, NetworkRuleName};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::network_rules;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A network rule.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -34,7 +36,7 @@ pub struct NetworkRuleRow {
 impl Sealed for NetworkRuleRow {
     const TABLE: &'static str = "network_rules";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())
             .text(&self.description)
@@ -49,11 +51,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn network_rule_insert(&mut self, row: &NetworkRuleRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            NetworkRuleRow::TABLE,
-            either!(|conn| { insert_into(network_rules::table).values((row, network_rules::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
+        insert!(self, network_rules, row)?;
         self.identity_revision_bump()
     }
 
@@ -67,7 +65,7 @@ impl Tx<'_> {
         name: &NetworkRuleName,
     ) -> Result<Option<NetworkRuleRow>, StoreError> {
         let query = network_rules::table.find((account, name));
-        self.one(either!(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).get_result(conn).optional()))
+        one!(self, network_rules: NetworkRuleRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// A page of an account's, by name.
@@ -85,7 +83,7 @@ impl Tx<'_> {
             .order(network_rules::name)
             .offset(offset)
             .limit(limit);
-        self.all(either!(|conn| query.select((NetworkRuleRow::as_select(), network_rules::mac)).load(conn)))
+        all!(self, network_rules: NetworkRuleRow, query, |row| row.account_id == *account)
     }
 
     /// How many [`Tx::network_rules_page`] goes through.
@@ -94,27 +92,19 @@ impl Tx<'_> {
     /// As any read.
     pub fn network_rule_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = network_rules::table.filter(network_rules::account_id.eq(account));
-        self.run(NetworkRuleRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(NetworkRuleRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// As any write.
-    pub fn network_rule_update(&mut self, old: &NetworkRuleRow, new: &NetworkRuleRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = network_rules::table
-            .filter(network_rules::account_id.eq(&old.account_id))
-            .filter(network_rules::name.eq(&old.name))
-            .filter(network_rules::mac.eq(&was[..]));
-        let changed = self.changed(
+    /// `Fault` when the row is not `old` any more.
+    pub fn network_rule_update(&mut self, old: &NetworkRuleRow, new: &NetworkRuleRow) -> Result<(), StoreError> {
+        held(
+            replace!(self, network_rules, old => new, network_rules::account_id.eq(&old.account_id).and(network_rules::name.eq(&old.name)))?,
             NetworkRuleRow::TABLE,
-            either!(|conn| update(row).set((new, network_rules::mac.eq(&mac[..]))).execute(conn)),
         )?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+        self.identity_revision_bump()
     }
 
     /// Deletes a network rule; false when there is none.
@@ -123,7 +113,7 @@ impl Tx<'_> {
     /// `Conflict` while another row refers to it.
     pub fn network_rule_delete(&mut self, account: &AccountId, name: &NetworkRuleName) -> Result<bool, StoreError> {
         let row = network_rules::table.find((account, name));
-        let gone = self.changed(NetworkRuleRow::TABLE, either!(|conn| delete(row).execute(conn)))?;
+        let gone = self.changed(NetworkRuleRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -2,16 +2,18 @@
 //!
 //! Owns: the rows of policies and policy_attachments. Must not know: what a document says. Called by: auth, admin.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, PolicyName, UserId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{policies, policy_attachments};
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -30,7 +32,7 @@ pub struct PolicyRow {
 impl Sealed for PolicyRow {
     const TABLE: &'static str = "policies";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(self.name.as_str()).text(&self.document).integer(self.created_at.0)
     }
 }
@@ -52,7 +54,7 @@ pub struct AttachmentRow {
 impl Sealed for AttachmentRow {
     const TABLE: &'static str = "policy_attachments";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.user_id.as_bytes())
             .integer(self.system.into())
             .text(self.policy_name.as_str())
@@ -66,11 +68,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn policy_insert(&mut self, row: &PolicyRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            PolicyRow::TABLE,
-            either!(|conn| { insert_into(policies::table).values((row, policies::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
+        insert!(self, policies, row)?;
         self.identity_revision_bump()
     }
 
@@ -80,7 +78,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn policy_by_name(&mut self, account: &AccountId, name: &PolicyName) -> Result<Option<PolicyRow>, StoreError> {
         let query = policies::table.find((account, name));
-        self.one(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).get_result(conn).optional()))
+        one!(self, policies: PolicyRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// The policies of an account, by name.
@@ -89,22 +87,17 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn policies_of(&mut self, account: &AccountId) -> Result<Vec<PolicyRow>, StoreError> {
         let query = policies::table.filter(policies::account_id.eq(account)).order(policies::name);
-        self.all(either!(|conn| query.select((PolicyRow::as_select(), policies::mac)).load(conn)))
+        all!(self, policies: PolicyRow, query, |row| row.account_id == *account)
     }
 
-    /// Puts `new` in the place of `old`, which has the same name; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// As any write.
-    pub fn policy_update(&mut self, old: &PolicyRow, new: &PolicyRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = policies::table.find((&old.account_id, &old.name)).filter(policies::mac.eq(&was[..]));
-        let changed =
-            self.changed(PolicyRow::TABLE, either!(|conn| update(row).set((new, policies::mac.eq(&mac[..]))).execute(conn)))?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more.
+    pub fn policy_update(&mut self, old: &PolicyRow, new: &PolicyRow) -> Result<(), StoreError> {
+        let key = policies::account_id.eq(&old.account_id).and(policies::name.eq(&old.name));
+        held(replace!(self, policies, old => new, key)?, PolicyRow::TABLE)?;
+        self.identity_revision_bump()
     }
 
     /// Deletes a policy; false when there is none. The caller has seen to it that it is attached to nobody.
@@ -113,7 +106,7 @@ impl Tx<'_> {
     /// As any write.
     pub fn policy_delete(&mut self, account: &AccountId, name: &PolicyName) -> Result<bool, StoreError> {
         let gone =
-            self.changed(PolicyRow::TABLE, either!(|conn| delete(policies::table.find((account, name))).execute(conn)))?;
+            self.changed(PolicyRow::TABLE, per_backend!(|conn| delete(policies::table.find((account, name))).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }
@@ -125,13 +118,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when it is attached already, or there is no such user.
     pub fn attachment_insert(&mut self, row: &AttachmentRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            AttachmentRow::TABLE,
-            either!(|conn| {
-                insert_into(policy_attachments::table).values((row, policy_attachments::mac.eq(&mac[..]))).execute(conn)
-            }),
-        )?;
+        insert!(self, policy_attachments, row)?;
         self.identity_revision_bump()
     }
 
@@ -143,7 +130,7 @@ impl Tx<'_> {
         let query = policy_attachments::table
             .filter(policy_attachments::user_id.eq(user))
             .order((policy_attachments::system, policy_attachments::policy_name));
-        self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
+        all!(self, policy_attachments: AttachmentRow, query, |row| row.user_id == *user)
     }
 
     /// To whom a policy, or a system policy, is attached in an account.
@@ -161,7 +148,7 @@ impl Tx<'_> {
             .filter(policy_attachments::policy_name.eq(name))
             .filter(policy_attachments::system.eq(system))
             .order(policy_attachments::user_id);
-        self.all(either!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)))
+        all!(self, policy_attachments: AttachmentRow, query, |row| row.account_id == *account && row.policy_name == *name && row.system == system)
     }
 
     /// Detaches a policy; false when it was not attached.
@@ -171,7 +158,7 @@ impl Tx<'_> {
     pub fn attachment_delete(&mut self, row: &AttachmentRow) -> Result<bool, StoreError> {
         let gone = self.changed(
             AttachmentRow::TABLE,
-            either!(|conn| {
+            per_backend!(|conn| {
                 delete(policy_attachments::table.find((&row.user_id, row.system, &row.policy_name))).execute(conn)
             }),
         )?;

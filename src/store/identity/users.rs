@@ -2,16 +2,18 @@
 //!
 //! Owns: the rows of users. Must not know: what they may do. Called by: auth, admin.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, UserId, UserName};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::users;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -32,7 +34,7 @@ pub struct UserRow {
 impl Sealed for UserRow {
     const TABLE: &'static str = "users";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .text(self.account_id.as_str())
             .text(self.name.as_str())
@@ -47,11 +49,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn user_insert(&mut self, row: &UserRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            UserRow::TABLE,
-            either!(|conn| insert_into(users::table).values((row, users::mac.eq(&mac[..]))).execute(conn)),
-        )?;
+        insert!(self, users, row)?;
         self.identity_revision_bump()
     }
 
@@ -61,7 +59,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn user_by_id(&mut self, id: &UserId) -> Result<Option<UserRow>, StoreError> {
         let query = users::table.find(id);
-        self.one(either!(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional()))
+        one!(self, users: UserRow, query, |row| row.id == *id)
     }
 
     /// The user of an account with this name.
@@ -70,7 +68,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn user_by_name(&mut self, account: &AccountId, name: &UserName) -> Result<Option<UserRow>, StoreError> {
         let query = users::table.filter(users::account_id.eq(account)).filter(users::name.eq(name));
-        self.one(either!(|conn| query.select((UserRow::as_select(), users::mac)).get_result(conn).optional()))
+        one!(self, users: UserRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// The users of an account, by name.
@@ -79,22 +77,16 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn users_of(&mut self, account: &AccountId) -> Result<Vec<UserRow>, StoreError> {
         let query = users::table.filter(users::account_id.eq(account)).order(users::name);
-        self.all(either!(|conn| query.select((UserRow::as_select(), users::mac)).load(conn)))
+        all!(self, users: UserRow, query, |row| row.account_id == *account)
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn user_update(&mut self, old: &UserRow, new: &UserRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = users::table.filter(users::id.eq(&old.id)).filter(users::mac.eq(&was[..]));
-        let changed =
-            self.changed(UserRow::TABLE, either!(|conn| update(row).set((new, users::mac.eq(&mac[..]))).execute(conn)))?;
-        if changed {
-            self.identity_revision_bump()?;
-        }
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn user_update(&mut self, old: &UserRow, new: &UserRow) -> Result<(), StoreError> {
+        held(replace!(self, users, old => new, users::id.eq(&old.id))?, UserRow::TABLE)?;
+        self.identity_revision_bump()
     }
 
     /// Deletes a user without access keys and policies; false when there is none.
@@ -102,7 +94,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while other rows need it.
     pub fn user_delete(&mut self, id: &UserId) -> Result<bool, StoreError> {
-        let gone = self.changed(UserRow::TABLE, either!(|conn| delete(users::table.find(id)).execute(conn)))?;
+        let gone = self.changed(UserRow::TABLE, per_backend!(|conn| delete(users::table.find(id)).execute(conn)))?;
         if gone {
             self.identity_revision_bump()?;
         }

@@ -2,16 +2,18 @@
 //!
 //! Owns: the rows of aliases. Must not know: which aliases are allowed. Called by: keys.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Alias, KeyId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::aliases;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// An alias.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -31,7 +33,7 @@ pub struct AliasRow {
 impl Sealed for AliasRow {
     const TABLE: &'static str = "aliases";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(self.name.as_str()).field(self.key_id.as_bytes()).integer(self.created_at.0)
     }
 }
@@ -42,12 +44,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such key.
     pub fn alias_insert(&mut self, row: &AliasRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            AliasRow::TABLE,
-            either!(|conn| insert_into(aliases::table).values((row, aliases::mac.eq(&mac[..]))).execute(conn)),
-        )?;
-        Ok(())
+        insert!(self, aliases, row)
     }
 
     /// The alias of an account with this name.
@@ -56,7 +53,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn alias_by_name(&mut self, account: &AccountId, name: &Alias) -> Result<Option<AliasRow>, StoreError> {
         let query = aliases::table.find((account, name));
-        self.one(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).get_result(conn).optional()))
+        one!(self, aliases: AliasRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// A page of the aliases of a key, by name.
@@ -65,7 +62,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn aliases_of_key(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
         let query = aliases::table.filter(aliases::key_id.eq(key)).order(aliases::name).offset(offset).limit(limit);
-        self.all(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)))
+        all!(self, aliases: AliasRow, query, |row| row.key_id == *key)
     }
 
     /// How many aliases a key has.
@@ -74,7 +71,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn alias_count_of_key(&mut self, key: &KeyId) -> Result<i64, StoreError> {
         let query = aliases::table.filter(aliases::key_id.eq(key));
-        self.run(AliasRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(AliasRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
     /// Deletes all aliases of a key.
@@ -82,7 +79,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn aliases_delete_of_key(&mut self, key: &KeyId) -> Result<(), StoreError> {
-        self.run(AliasRow::TABLE, either!(|conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)))
+        self.run(AliasRow::TABLE, per_backend!(|conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)))
             .map(drop)
     }
 
@@ -92,7 +89,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn aliases_page(&mut self, account: &AccountId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
         let query = aliases::table.filter(aliases::account_id.eq(account)).order(aliases::name).offset(offset).limit(limit);
-        self.all(either!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)))
+        all!(self, aliases: AliasRow, query, |row| row.account_id == *account)
     }
 
     /// How many aliases an account has.
@@ -101,22 +98,18 @@ impl Tx<'_> {
     /// As any read.
     pub fn alias_count(&mut self, account: &AccountId) -> Result<i64, StoreError> {
         let query = aliases::table.filter(aliases::account_id.eq(account));
-        self.run(AliasRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(AliasRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn alias_update(&mut self, old: &AliasRow, new: &AliasRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = aliases::table
-            .filter(aliases::account_id.eq(&old.account_id))
-            .filter(aliases::name.eq(&old.name))
-            .filter(aliases::mac.eq(&was[..]));
-        let changed =
-            self.changed(AliasRow::TABLE, either!(|conn| update(row).set((new, aliases::mac.eq(&mac[..]))).execute(conn)))?;
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn alias_update(&mut self, old: &AliasRow, new: &AliasRow) -> Result<(), StoreError> {
+        held(
+            replace!(self, aliases, old => new, aliases::account_id.eq(&old.account_id).and(aliases::name.eq(&old.name)))?,
+            AliasRow::TABLE,
+        )
     }
 
     /// Deletes an alias; false when there is none.
@@ -124,7 +117,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn alias_delete(&mut self, account: &AccountId, name: &Alias) -> Result<bool, StoreError> {
-        let gone = self.changed(AliasRow::TABLE, either!(|conn| delete(aliases::table.find((account, name))).execute(conn)))?;
+        let gone =
+            self.changed(AliasRow::TABLE, per_backend!(|conn| delete(aliases::table.find((account, name))).execute(conn)))?;
         Ok(gone)
     }
 }

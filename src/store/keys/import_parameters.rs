@@ -2,17 +2,19 @@
 //!
 //! Owns: the rows of import_parameters. Must not know: the token, what an import token looks like. Called by: keys.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::words::{ImportAlgorithm, Suite};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::import_parameters;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A wrapping pair.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -42,7 +44,7 @@ pub struct ImportParametersRow {
 impl Sealed for ImportParametersRow {
     const TABLE: &'static str = "import_parameters";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .field(self.key_id.as_bytes())
             .text(self.algorithm.as_str())
@@ -61,14 +63,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken.
     pub fn import_parameters_insert(&mut self, row: &ImportParametersRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            ImportParametersRow::TABLE,
-            either!(|conn| {
-                insert_into(import_parameters::table).values((row, import_parameters::mac.eq(&mac[..]))).execute(conn)
-            }),
-        )?;
-        Ok(())
+        insert!(self, import_parameters, row)
     }
 
     /// The pair with this id.
@@ -77,10 +72,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn import_parameters_by_id(&mut self, id: &KeyVersionId) -> Result<Option<ImportParametersRow>, StoreError> {
         let query = import_parameters::table.find(id);
-        self.one(either!(|conn| query
-            .select((ImportParametersRow::as_select(), import_parameters::mac))
-            .get_result(conn)
-            .optional()))
+        one!(self, import_parameters: ImportParametersRow, query, |row| row.id == *id)
     }
 
     /// How many pairs a key has, expired ones that were not swept yet included.
@@ -89,7 +81,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn import_parameters_count(&mut self, key: &KeyId) -> Result<i64, StoreError> {
         let query = import_parameters::table.filter(import_parameters::key_id.eq(key));
-        self.run(ImportParametersRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(ImportParametersRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
     /// The ids of all pairs, and whether each is ready.
@@ -98,7 +90,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn import_parameters_ids(&mut self) -> Result<Vec<(KeyVersionId, bool)>, StoreError> {
         let columns = (import_parameters::id, import_parameters::ready);
-        self.run(ImportParametersRow::TABLE, either!(|conn| import_parameters::table.select(columns).load(conn)))
+        self.run(ImportParametersRow::TABLE, per_backend!(|conn| import_parameters::table.select(columns).load(conn)))
     }
 
     /// Pairs whose day is over, and those that are not ready and would last no longer than `unready`; the oldest first.
@@ -117,25 +109,27 @@ impl Tx<'_> {
             .filter(over.or(given_up))
             .order((import_parameters::expires_at, import_parameters::id))
             .limit(limit);
-        self.all(either!(|conn| query.select((ImportParametersRow::as_select(), import_parameters::mac)).load(conn)))
+        all!(self, import_parameters: ImportParametersRow, query, |row| row.expires_at <= now || (!row.ready && row.expires_at <= unready))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which has the same key; false when the row is not `old` any more.
     ///
     /// # Errors
     /// As any write.
-    pub fn import_parameters_update(
+    pub fn import_parameters_update_if(
         &mut self,
         old: &ImportParametersRow,
         new: &ImportParametersRow,
     ) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row =
-            import_parameters::table.filter(import_parameters::id.eq(&old.id)).filter(import_parameters::mac.eq(&was[..]));
-        self.changed(
-            ImportParametersRow::TABLE,
-            either!(|conn| { update(row).set((new, import_parameters::mac.eq(&mac[..]))).execute(conn) }),
-        )
+        replace!(self, import_parameters, old => new, import_parameters::id.eq(&old.id))
+    }
+
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
+    ///
+    /// # Errors
+    /// `Fault` when the row is not `old` any more.
+    pub fn import_parameters_update(&mut self, old: &ImportParametersRow, new: &ImportParametersRow) -> Result<(), StoreError> {
+        held(self.import_parameters_update_if(old, new)?, ImportParametersRow::TABLE)
     }
 
     /// Deletes a pair; false when there is none.
@@ -143,6 +137,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn import_parameters_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(ImportParametersRow::TABLE, either!(|conn| delete(import_parameters::table.find(id)).execute(conn)))
+        self.changed(ImportParametersRow::TABLE, per_backend!(|conn| delete(import_parameters::table.find(id)).execute(conn)))
     }
 }

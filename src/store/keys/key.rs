@@ -2,17 +2,19 @@
 //!
 //! Owns: the rows of keys and default_keys. Must not know: the token, what a state allows. Called by: keys, secrets, jobs.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, KeyVersionId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{default_keys, keys};
-use crate::store::{StoreError, Tagged, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tagged, Tx, held};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -66,7 +68,7 @@ impl KeyRow {
 impl Sealed for KeyRow {
     const TABLE: &'static str = "keys";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .text(self.account_id.as_str())
             .text(self.spec.as_str())
@@ -98,7 +100,7 @@ pub(in crate::store) struct DefaultKeyRow {
 impl Sealed for DefaultKeyRow {
     const TABLE: &'static str = "default_keys";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).field(self.key_id.as_bytes())
     }
 }
@@ -109,9 +111,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken, or there is no such account.
     pub fn key_insert(&mut self, row: &KeyRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(KeyRow::TABLE, either!(|conn| insert_into(keys::table).values((row, keys::mac.eq(&mac[..]))).execute(conn)))?;
-        Ok(())
+        insert!(self, keys, row)
     }
 
     /// The key with this id, of whatever account and in whatever state.
@@ -120,7 +120,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_by_id(&mut self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
         let query = keys::table.find(id);
-        self.one(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).get_result(conn).optional()))
+        one!(self, keys: KeyRow, query, |row| row.id == *id)
     }
 
     /// Keys whose time of destruction has come, and those whose destruction has begun; the longest due first.
@@ -129,7 +129,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn keys_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
         let query = keys::table.filter(keys::delete_at.le(now)).order((keys::delete_at, keys::id)).limit(limit);
-        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
+        all!(self, keys: KeyRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
     }
 
     /// Keys whose material has expired, the longest expired first.
@@ -139,19 +139,15 @@ impl Tx<'_> {
     pub fn keys_expired(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
         let query =
             keys::table.filter(keys::material_expires_at.le(now)).order((keys::material_expires_at, keys::id)).limit(limit);
-        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
+        all!(self, keys: KeyRow, query, |row| row.material_expires_at.is_some_and(|at| at <= now))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn key_update(&mut self, old: &KeyRow, new: &KeyRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = keys::table.filter(keys::id.eq(&old.id)).filter(keys::mac.eq(&was[..]));
-        let changed =
-            self.changed(KeyRow::TABLE, either!(|conn| update(row).set((new, keys::mac.eq(&mac[..]))).execute(conn)))?;
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn key_update(&mut self, old: &KeyRow, new: &KeyRow) -> Result<(), StoreError> {
+        held(replace!(self, keys, old => new, keys::id.eq(&old.id))?, KeyRow::TABLE)
     }
 
     /// Deletes a key that has no versions any more, with its tags and policy; false when there is none.
@@ -162,10 +158,10 @@ impl Tx<'_> {
         self.key_materials_delete(id)?;
         self.tags_delete(Tagged::Key(*id))?;
         let owner = keys::table.find(id).select(keys::account_id);
-        if let Some(owner) = self.run(KeyRow::TABLE, either!(|conn| owner.get_result::<AccountId>(conn).optional()))? {
+        if let Some(owner) = self.run(KeyRow::TABLE, per_backend!(|conn| owner.get_result::<AccountId>(conn).optional()))? {
             self.resource_policy_delete(&owner, &format!("key/{id}"))?;
         }
-        self.changed(KeyRow::TABLE, either!(|conn| delete(keys::table.find(id)).execute(conn)))
+        self.changed(KeyRow::TABLE, per_backend!(|conn| delete(keys::table.find(id)).execute(conn)))
     }
 
     /// The default key of an account. Fit for [`crate::store::Store::read_one`].
@@ -176,16 +172,16 @@ impl Tx<'_> {
         let query = default_keys::table.find(account).left_join(keys::table.on(keys::id.eq(default_keys::key_id)));
         let found = self.run(
             DefaultKeyRow::TABLE,
-            either!(|conn| {
+            per_backend!(|conn| {
                 let columns =
                     (DefaultKeyRow::as_select(), default_keys::mac, Option::<KeyRow>::as_select(), keys::mac.nullable());
                 query.select(columns).get_result::<(_, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>)>(conn).optional()
             }),
         )?;
         let Some((named, named_mac, key, key_mac)) = found else { return Ok(None) };
-        let DefaultKeyRow { key_id, .. } = self.verified((named, named_mac))?;
+        let DefaultKeyRow { key_id, .. } = self.verified((named, named_mac), |row| row.account_id == *account)?;
         match (key, key_mac) {
-            (Some(key), Some(mac)) => self.verified((key, mac)).map(Some),
+            (Some(key), Some(mac)) => self.verified((key, mac), |row| row.id == key_id && row.account_id == *account).map(Some),
             _ => Err(StoreError::Corrupt { table: KeyRow::TABLE, detail: format!("the default key {key_id} is not there") }),
         }
     }
@@ -196,9 +192,7 @@ impl Tx<'_> {
     /// `Conflict` when the account has one, or there is no such key.
     pub fn default_key_insert(&mut self, account: &AccountId, key: &KeyId) -> Result<(), StoreError> {
         let row = DefaultKeyRow { account_id: account.clone(), key_id: *key };
-        let mac = self.mac(&row);
-        let values = (&row, default_keys::mac.eq(&mac[..]));
-        self.run(DefaultKeyRow::TABLE, either!(|conn| insert_into(default_keys::table).values(values).execute(conn))).map(drop)
+        insert!(self, default_keys, &row)
     }
 
     /// Takes an account's default away if it is this key; false when it is not.
@@ -207,6 +201,6 @@ impl Tx<'_> {
     /// As any write.
     pub fn default_key_delete(&mut self, account: &AccountId, key: &KeyId) -> Result<bool, StoreError> {
         let row = default_keys::table.find(account).filter(default_keys::key_id.eq(key));
-        self.changed(DefaultKeyRow::TABLE, either!(|conn| delete(row).execute(conn)))
+        self.changed(DefaultKeyRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))
     }
 }

@@ -77,6 +77,23 @@ fn selection<'a>(account: &'a AccountId, conditions: &'a [KeyCondition]) -> Sele
     })
 }
 
+/// Whether a key is one of those, as far as its own columns tell.
+fn fits(row: &KeyRow, account: &AccountId, conditions: &[KeyCondition]) -> bool {
+    let is = |words: &[String], word: &str| words.iter().any(|w| w == word);
+    row.account_id == *account
+        && !HIDDEN.contains(&row.state)
+        && conditions.iter().all(|condition| match condition {
+            KeyCondition::Id(ids) => ids.contains(&row.id),
+            KeyCondition::State(words) => is(words, row.state.as_str()),
+            KeyCondition::Spec(words) => is(words, row.spec.as_str()),
+            KeyCondition::Usage(words) => is(words, row.usage.as_str()),
+            KeyCondition::Protection(words) => is(words, row.protection.as_str()),
+            KeyCondition::Service(values) => values.contains(&row.service),
+            KeyCondition::Alias(_) | KeyCondition::TagKey(_) | KeyCondition::TagValue(_) | KeyCondition::Tag(..) => true,
+            KeyCondition::Nothing => false,
+        })
+}
+
 impl Tx<'_> {
     /// A page of the keys of an account that fit every condition, oldest first, without those that no caller sees.
     ///
@@ -90,7 +107,7 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<KeyRow>, StoreError> {
         let query = selection(account, conditions).order((keys::created_at, keys::id)).offset(offset).limit(limit);
-        self.all(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+        self.all(|row| fits(row, account, conditions), |conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
     }
 
     /// How many keys [`Tx::keys_page`] goes through.

@@ -2,16 +2,18 @@
 //!
 //! Owns: the rows of key_materials. Must not know: the token, how a check value is made. Called by: keys.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::words::MaterialState;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::key_materials;
+use crate::store::engine::statements::{all, insert, one, replace};
 use crate::store::{StoreError, Tx};
 
 /// What the version of an EXTERNAL key was given.
@@ -34,7 +36,7 @@ pub struct KeyMaterialRow {
 impl Sealed for KeyMaterialRow {
     const TABLE: &'static str = "key_materials";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.key_version_id.as_bytes())
             .field(self.key_id.as_bytes())
             .text(self.state.as_str())
@@ -49,12 +51,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the version has one, or there is no such key.
     pub fn key_material_insert(&mut self, row: &KeyMaterialRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            KeyMaterialRow::TABLE,
-            either!(|conn| { insert_into(key_materials::table).values((row, key_materials::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
-        Ok(())
+        insert!(self, key_materials, row)
     }
 
     /// What a version was given; none if nothing ever was.
@@ -63,7 +60,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_material_by_version(&mut self, version: &KeyVersionId) -> Result<Option<KeyMaterialRow>, StoreError> {
         let query = key_materials::table.find(version);
-        self.one(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).get_result(conn).optional()))
+        one!(self, key_materials: KeyMaterialRow, query, |row| row.key_version_id == *version)
     }
 
     /// Material that has been on its way to or off the token since before this time, oldest first.
@@ -76,7 +73,7 @@ impl Tx<'_> {
             .filter(key_materials::changed_at.lt(time))
             .order((key_materials::changed_at, key_materials::key_version_id))
             .limit(limit);
-        self.all(either!(|conn| query.select((KeyMaterialRow::as_select(), key_materials::mac)).load(conn)))
+        all!(self, key_materials: KeyMaterialRow, query, |row| row.changed_at < time && [MaterialState::Importing, MaterialState::Removing].contains(&row.state))
     }
 
     /// The versions whose material is on its way to or off the token.
@@ -87,22 +84,15 @@ impl Tx<'_> {
         let query = key_materials::table
             .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
             .select(key_materials::key_version_id);
-        self.run(KeyMaterialRow::TABLE, either!(|conn| query.load(conn)))
+        self.run(KeyMaterialRow::TABLE, per_backend!(|conn| query.load(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which has the same key; false when the row is not `old` any more.
     ///
     /// # Errors
     /// As any write.
-    pub fn key_material_update(&mut self, old: &KeyMaterialRow, new: &KeyMaterialRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = key_materials::table
-            .filter(key_materials::key_version_id.eq(&old.key_version_id))
-            .filter(key_materials::mac.eq(&was[..]));
-        self.changed(
-            KeyMaterialRow::TABLE,
-            either!(|conn| update(row).set((new, key_materials::mac.eq(&mac[..]))).execute(conn)),
-        )
+    pub fn key_material_update_if(&mut self, old: &KeyMaterialRow, new: &KeyMaterialRow) -> Result<bool, StoreError> {
+        replace!(self, key_materials, old => new, key_materials::key_version_id.eq(&old.key_version_id))
     }
 
     /// Deletes the row of a version, as if nothing had ever been imported; false when there is none.
@@ -110,7 +100,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_material_delete(&mut self, version: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(KeyMaterialRow::TABLE, either!(|conn| delete(key_materials::table.find(version)).execute(conn)))
+        self.changed(KeyMaterialRow::TABLE, per_backend!(|conn| delete(key_materials::table.find(version)).execute(conn)))
     }
 
     /// Deletes what is known of a key's material.
@@ -119,6 +109,6 @@ impl Tx<'_> {
     /// As any write.
     pub fn key_materials_delete(&mut self, key: &KeyId) -> Result<(), StoreError> {
         let rows = key_materials::table.filter(key_materials::key_id.eq(key));
-        self.run(KeyMaterialRow::TABLE, either!(|conn| delete(rows).execute(conn))).map(drop)
+        self.run(KeyMaterialRow::TABLE, per_backend!(|conn| delete(rows).execute(conn))).map(drop)
     }
 }

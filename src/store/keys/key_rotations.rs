@@ -9,9 +9,11 @@ use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::KeyId;
 use crate::base::words::KeyState;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_rotations, keys};
+use crate::store::engine::statements::one;
 use crate::store::{KeyRow, StoreError, Tx};
 
 /// The rotation of one key.
@@ -31,7 +33,7 @@ pub struct KeyRotationRow {
 impl Sealed for KeyRotationRow {
     const TABLE: &'static str = "key_rotations";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.key_id.as_bytes())
             .optional(self.interval_s.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice))
             .integer(self.due_at.0)
@@ -45,7 +47,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_rotation(&mut self, key: &KeyId) -> Result<Option<KeyRotationRow>, StoreError> {
         let query = key_rotations::table.find(key);
-        self.one(either!(|conn| query.select((KeyRotationRow::as_select(), key_rotations::mac)).get_result(conn).optional()))
+        one!(self, key_rotations: KeyRotationRow, query, |row| row.key_id == *key)
     }
 
     /// Sets a key's rotation, whatever it was.
@@ -56,10 +58,10 @@ impl Tx<'_> {
         let mac = self.mac(row);
         let values = (row, key_rotations::mac.eq(&mac[..]));
         let there = key_rotations::table.find(&row.key_id);
-        if self.changed(KeyRotationRow::TABLE, either!(|conn| update(there).set(values).execute(conn)))? {
+        if self.changed(KeyRotationRow::TABLE, per_backend!(|conn| update(there).set(values).execute(conn)))? {
             return Ok(());
         }
-        self.run(KeyRotationRow::TABLE, either!(|conn| insert_into(key_rotations::table).values(values).execute(conn)))
+        self.run(KeyRotationRow::TABLE, per_backend!(|conn| insert_into(key_rotations::table).values(values).execute(conn)))
             .map(drop)
     }
 
@@ -68,7 +70,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_rotation_delete(&mut self, key: &KeyId) -> Result<bool, StoreError> {
-        self.changed(KeyRotationRow::TABLE, either!(|conn| delete(key_rotations::table.find(key)).execute(conn)))
+        self.changed(KeyRotationRow::TABLE, per_backend!(|conn| delete(key_rotations::table.find(key)).execute(conn)))
     }
 
     /// Enabled keys whose next version is due, the longest due first.
@@ -82,6 +84,16 @@ impl Tx<'_> {
             .filter(keys::state.eq(KeyState::Enabled))
             .order((key_rotations::due_at, keys::id))
             .limit(limit);
-        self.all(either!(|conn| query.select((KeyRow::as_select(), keys::mac)).load(conn)))
+        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(
+            KeyRotationRow::TABLE,
+            per_backend!(|conn| {
+                query.select((KeyRow::as_select(), keys::mac, KeyRotationRow::as_select(), key_rotations::mac)).load(conn)
+            }),
+        )?;
+        let verify = |(key, key_mac, rotation, rotation_mac)| {
+            let rotation = self.verified((rotation, rotation_mac), |row: &KeyRotationRow| row.due_at <= now)?;
+            self.verified((key, key_mac), |row: &KeyRow| row.id == rotation.key_id && row.state == KeyState::Enabled)
+        };
+        found.into_iter().map(verify).collect()
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! Owns: the rows of key_versions. Must not know: the token, how many uses are too many. Called by: keys, jobs.
 
+use diesel::delete;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::words::{KeyState, Origin};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_versions, keys};
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -33,7 +35,7 @@ pub struct KeyVersionRow {
 impl Sealed for KeyVersionRow {
     const TABLE: &'static str = "key_versions";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .field(self.key_id.as_bytes())
             .integer(self.created_at.0)
@@ -48,12 +50,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken, there is no such key, or the key has another version in the making.
     pub fn key_version_insert(&mut self, row: &KeyVersionRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            KeyVersionRow::TABLE,
-            either!(|conn| { insert_into(key_versions::table).values((row, key_versions::mac.eq(&mac[..]))).execute(conn) }),
-        )?;
-        Ok(())
+        insert!(self, key_versions, row)
     }
 
     /// The version with this id, ready or not.
@@ -62,7 +59,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn key_version_by_id(&mut self, id: &KeyVersionId) -> Result<Option<KeyVersionRow>, StoreError> {
         let query = key_versions::table.find(id);
-        self.one(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).get_result(conn).optional()))
+        one!(self, key_versions: KeyVersionRow, query, |row| row.id == *id)
     }
 
     /// All versions of a key, oldest first, with the one in the making.
@@ -72,7 +69,7 @@ impl Tx<'_> {
     pub fn key_versions_of(&mut self, key: &KeyId) -> Result<Vec<KeyVersionRow>, StoreError> {
         let query =
             key_versions::table.filter(key_versions::key_id.eq(key)).order((key_versions::created_at, key_versions::id));
-        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
+        all!(self, key_versions: KeyVersionRow, query, |row| row.key_id == *key)
     }
 
     /// A page of the ready versions of a key, oldest first.
@@ -86,7 +83,7 @@ impl Tx<'_> {
             .order((key_versions::created_at, key_versions::id))
             .offset(offset)
             .limit(limit);
-        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
+        all!(self, key_versions: KeyVersionRow, query, |row| row.key_id == *key && row.ready)
     }
 
     /// How many ready versions a key has.
@@ -95,7 +92,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn key_version_count(&mut self, key: &KeyId) -> Result<i64, StoreError> {
         let query = key_versions::table.filter(key_versions::key_id.eq(key)).filter(key_versions::ready);
-        self.run(KeyVersionRow::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(KeyVersionRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
     /// Versions whose making began before this time and did not end, oldest first.
@@ -107,7 +104,7 @@ impl Tx<'_> {
             .filter(key_versions::ready.eq(false))
             .filter(key_versions::created_at.lt(time))
             .order((key_versions::created_at, key_versions::id));
-        self.all(either!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)))
+        all!(self, key_versions: KeyVersionRow, query, |row| !row.ready && row.created_at < time)
     }
 
     /// Every version of every key: its id, whether it is ready, the state and the origin of its key.
@@ -117,17 +114,23 @@ impl Tx<'_> {
     pub fn key_version_ids(&mut self) -> Result<Vec<(KeyVersionId, bool, KeyState, Origin)>, StoreError> {
         let all = key_versions::table.inner_join(keys::table);
         let columns = (key_versions::id, key_versions::ready, keys::state, keys::origin);
-        self.run(KeyVersionRow::TABLE, either!(|conn| all.select(columns).load(conn)))
+        self.run(KeyVersionRow::TABLE, per_backend!(|conn| all.select(columns).load(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which has the same id; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which has the same key; false when the row is not `old` any more.
     ///
     /// # Errors
     /// As any write.
-    pub fn key_version_update(&mut self, old: &KeyVersionRow, new: &KeyVersionRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = key_versions::table.filter(key_versions::id.eq(&old.id)).filter(key_versions::mac.eq(&was[..]));
-        self.changed(KeyVersionRow::TABLE, either!(|conn| update(row).set((new, key_versions::mac.eq(&mac[..]))).execute(conn)))
+    pub fn key_version_update_if(&mut self, old: &KeyVersionRow, new: &KeyVersionRow) -> Result<bool, StoreError> {
+        replace!(self, key_versions, old => new, key_versions::id.eq(&old.id))
+    }
+
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
+    ///
+    /// # Errors
+    /// `Fault` when the row is not `old` any more.
+    pub fn key_version_update(&mut self, old: &KeyVersionRow, new: &KeyVersionRow) -> Result<(), StoreError> {
+        held(self.key_version_update_if(old, new)?, KeyVersionRow::TABLE)
     }
 
     /// Deletes a version; false when there is none.
@@ -135,6 +138,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_version_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(KeyVersionRow::TABLE, either!(|conn| delete(key_versions::table.find(id)).execute(conn)))
+        self.changed(KeyVersionRow::TABLE, per_backend!(|conn| delete(key_versions::table.find(id)).execute(conn)))
     }
 }

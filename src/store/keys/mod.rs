@@ -1,6 +1,7 @@
 //! Rows of CMKs: keys, versions, aliases, rotation, imported material.
 
 pub mod aliases;
+pub mod condemned;
 pub mod import_parameters;
 pub mod key;
 pub mod key_filters;

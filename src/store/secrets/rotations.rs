@@ -4,16 +4,18 @@
 //! secrets.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
+use diesel::{delete, insert_into};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
 use crate::base::words::SecretSubType;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{rotation_accounts, rotation_calls, rotations, secrets};
-use crate::store::{SecretRow, StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::{SecretRow, StoreError, Tx, held};
 
 /// How a managed secret is rotated, and where it stands in that.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -52,7 +54,7 @@ pub struct RotationRow {
 impl Sealed for RotationRow {
     const TABLE: &'static str = "rotations";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         let number =
             |row: Canonical, value: Option<i64>| row.optional(value.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
         let time = |row: Canonical, value: Option<Timestamp>| number(row, value.map(|at| at.0));
@@ -86,7 +88,7 @@ pub struct RotationAccountRow {
 impl Sealed for RotationAccountRow {
     const TABLE: &'static str = "rotation_accounts";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.instance.as_str()).text(self.name.as_str()).field(self.secret_id.as_bytes())
     }
 }
@@ -97,9 +99,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the secret has such a row, or there is no such secret.
     pub fn rotation_insert(&mut self, row: &RotationRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        let values = (row, rotations::mac.eq(&mac[..]));
-        self.run(RotationRow::TABLE, either!(|conn| insert_into(rotations::table).values(values).execute(conn))).map(drop)
+        insert!(self, rotations, row)
     }
 
     /// How a secret is rotated; none for one that its owner manages.
@@ -108,7 +108,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn rotation_of(&mut self, secret: &SecretId) -> Result<Option<RotationRow>, StoreError> {
         let query = rotations::table.find(secret);
-        self.one(either!(|conn| query.select((RotationRow::as_select(), rotations::mac)).get_result(conn).optional()))
+        one!(self, rotations: RotationRow, query, |row| row.secret_id == *secret)
     }
 
     /// Secrets on which the rotation job of a node may act now, the longest due first: not those that another node is at, and of
@@ -132,12 +132,19 @@ impl Tx<'_> {
             .limit(limit);
         let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(
             RotationRow::TABLE,
-            either!(|conn| {
+            per_backend!(|conn| {
                 query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac)).load(conn)
             }),
         )?;
         let verify = |(secret, secret_mac, rotation, rotation_mac)| {
-            Ok((self.verified((secret, secret_mac))?, self.verified((rotation, rotation_mac))?))
+            let due = |row: &RotationRow| {
+                let free = row.holder.is_none_or(|holder| holder == *node) || row.held_until.is_some_and(|until| until <= now);
+                free && row.attempt_at.is_some_and(|at| at <= now)
+            };
+            let rotation = self.verified((rotation, rotation_mac), due)?;
+            let its =
+                |row: &SecretRow| row.id == rotation.secret_id && (rotation.pending_id.is_some() || row.delete_at.is_none());
+            Ok((self.verified((secret, secret_mac), its)?, rotation))
         };
         found.into_iter().map(verify).collect()
     }
@@ -148,17 +155,15 @@ impl Tx<'_> {
     /// As any read.
     pub fn rotations_failing(&mut self) -> Result<i64, StoreError> {
         let query = rotations::table.filter(rotations::failures.gt(0)).count();
-        self.run(RotationRow::TABLE, either!(|conn| query.get_result(conn)))
+        self.run(RotationRow::TABLE, per_backend!(|conn| query.get_result(conn)))
     }
 
-    /// Puts `new` in the place of `old`; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// As any write.
-    pub fn rotation_update(&mut self, old: &RotationRow, new: &RotationRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = rotations::table.filter(rotations::secret_id.eq(&old.secret_id)).filter(rotations::mac.eq(&was[..]));
-        self.changed(RotationRow::TABLE, either!(|conn| update(row).set((new, rotations::mac.eq(&mac[..]))).execute(conn)))
+    /// `Fault` when the row is not `old` any more.
+    pub fn rotation_update(&mut self, old: &RotationRow, new: &RotationRow) -> Result<(), StoreError> {
+        held(replace!(self, rotations, old => new, rotations::secret_id.eq(&old.secret_id))?, RotationRow::TABLE)
     }
 
     /// Gives an account to a secret.
@@ -166,10 +171,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when it belongs to one, or there is no such secret.
     pub fn rotation_account_insert(&mut self, row: &RotationAccountRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        let values = (row, rotation_accounts::mac.eq(&mac[..]));
-        self.run(RotationAccountRow::TABLE, either!(|conn| insert_into(rotation_accounts::table).values(values).execute(conn)))
-            .map(drop)
+        insert!(self, rotation_accounts, row)
     }
 
     /// Whose an account is.
@@ -182,10 +184,7 @@ impl Tx<'_> {
         name: &AccountName,
     ) -> Result<Option<RotationAccountRow>, StoreError> {
         let query = rotation_accounts::table.find((instance, name));
-        self.one(either!(|conn| query
-            .select((RotationAccountRow::as_select(), rotation_accounts::mac))
-            .get_result(conn)
-            .optional()))
+        one!(self, rotation_accounts: RotationAccountRow, query, |row| row.instance == *instance && row.name == *name)
     }
 
     /// The accounts of a secret, by name.
@@ -194,7 +193,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn rotation_accounts_of(&mut self, secret: &SecretId) -> Result<Vec<RotationAccountRow>, StoreError> {
         let query = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(secret)).order(rotation_accounts::name);
-        self.all(either!(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).load(conn)))
+        all!(self, rotation_accounts: RotationAccountRow, query, |row| row.secret_id == *secret)
     }
 
     /// Notes that an account began a rotation, which makes the version `begun`, and forgets those of `since` and before; false when
@@ -212,12 +211,12 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         const TABLE: &str = "rotation_calls";
         let of_account = rotation_calls::table.filter(rotation_calls::account_id.eq(account));
-        self.run(TABLE, either!(|conn| delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)))?;
-        if self.run(TABLE, either!(|conn| of_account.count().get_result::<i64>(conn)))? >= most {
+        self.run(TABLE, per_backend!(|conn| delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)))?;
+        if self.run(TABLE, per_backend!(|conn| of_account.count().get_result::<i64>(conn)))? >= most {
             return Ok(false);
         }
         let values =
             (rotation_calls::account_id.eq(account), rotation_calls::called_at.eq(now), rotation_calls::version_uuid.eq(begun));
-        self.changed(TABLE, either!(|conn| insert_into(rotation_calls::table).values(values).execute(conn)))
+        self.changed(TABLE, per_backend!(|conn| insert_into(rotation_calls::table).values(values).execute(conn)))
     }
 }

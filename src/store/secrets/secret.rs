@@ -2,19 +2,21 @@
 //!
 //! Owns: the rows of secrets. Must not know: keys' states, encryption. Called by: secrets, jobs.
 
+use diesel::delete;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, SecretId, SecretName};
 use crate::base::words::{ResourceType, SecretType};
-use crate::store::engine::connection::{Backend, either};
+use crate::store::engine::connection::{Backend, per_backend};
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
+use crate::store::engine::statements::{all, insert, one, remove, replace};
 use crate::store::shared::tags::number;
-use crate::store::{StoreError, Tagged, Tx};
+use crate::store::{StoreError, Tagged, Tx, held};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -92,10 +94,20 @@ fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) 
     }
 }
 
+/// Whether a secret is one of those, as far as its own columns tell.
+fn fits(row: &SecretRow, account: &AccountId, now: Timestamp, filter: &SecretFilter) -> bool {
+    row.account_id == *account
+        && row.delete_at.is_none_or(|at| at > now)
+        && !filter.nothing
+        && filter.names.as_ref().is_none_or(|names| names.contains(&row.name))
+        && filter.descriptions.as_ref().is_none_or(|texts| texts.contains(&row.description))
+        && filter.types.as_ref().is_none_or(|types| types.contains(&row.secret_type))
+}
+
 impl Sealed for SecretRow {
     const TABLE: &'static str = "secrets";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())
             .field(self.id.as_bytes())
@@ -115,11 +127,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such key.
     pub fn secret_insert(&mut self, row: &SecretRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            SecretRow::TABLE,
-            either!(|conn| insert_into(secrets::table).values((row, secrets::mac.eq(&mac[..]))).execute(conn)),
-        )?;
+        insert!(self, secrets, row)?;
         self.secret_counted(&row.account_id, &row.id, 1)
     }
 
@@ -129,7 +137,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.find((account, name));
-        self.one(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional()))
+        one!(self, secrets: SecretRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
     /// The secret with this id.
@@ -138,7 +146,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.filter(secrets::id.eq(id));
-        self.one(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).get_result(conn).optional()))
+        one!(self, secrets: SecretRow, query, |row| row.id == *id)
     }
 
     /// A page of the secrets of an account that fit, by name; those in their deletion window too, but none behind it.
@@ -154,7 +162,7 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<SecretRow>, StoreError> {
         let query = listed(account, now, filter).order(secrets::name).offset(offset).limit(limit);
-        self.all(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
+        self.all(|row| fits(row, account, now, filter), |conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
     }
 
     /// How many secrets [`Tx::secrets_page`] goes through.
@@ -166,7 +174,7 @@ impl Tx<'_> {
             // Those behind their window wait for the job, so they are few. The empty text keeps SQLite from looking for them among
             // all rows of the account.
             let gone = secrets::table.filter(secrets::delete_at.le(now)).filter(secrets::account_id.concat("").eq(account));
-            let gone: i64 = self.run(SecretRow::TABLE, either!(|conn| gone.count().get_result(conn)))?;
+            let gone: i64 = self.run(SecretRow::TABLE, per_backend!(|conn| gone.count().get_result(conn)))?;
             return Ok(self.secrets_in_all(account)? - gone);
         }
         let query = listed(account, now, filter);
@@ -179,7 +187,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
         let query = secrets::table.filter(secrets::delete_at.le(now)).order(secrets::delete_at).limit(limit);
-        self.all(either!(|conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn)))
+        all!(self, secrets: SecretRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
     }
 
     /// Whether any secret is under this key. Reads the whole table.
@@ -188,22 +196,19 @@ impl Tx<'_> {
     /// As any read.
     pub fn secrets_under(&mut self, key: &KeyId) -> Result<bool, StoreError> {
         let query = secrets::table.filter(secrets::key_id.eq(key)).select(secrets::name).limit(1);
-        self.run(SecretRow::TABLE, either!(|conn| query.get_result::<SecretName>(conn).optional())).map(|found| found.is_some())
+        self.run(SecretRow::TABLE, per_backend!(|conn| query.get_result::<SecretName>(conn).optional()))
+            .map(|found| found.is_some())
     }
 
-    /// Puts `new` in the place of `old`, which has the same primary key; false when the row is not `old` any more.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn secret_update(&mut self, old: &SecretRow, new: &SecretRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = secrets::table
-            .filter(secrets::account_id.eq(&old.account_id))
-            .filter(secrets::name.eq(&old.name))
-            .filter(secrets::mac.eq(&was[..]));
-        let changed =
-            self.changed(SecretRow::TABLE, either!(|conn| update(row).set((new, secrets::mac.eq(&mac[..]))).execute(conn)))?;
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn secret_update(&mut self, old: &SecretRow, new: &SecretRow) -> Result<(), StoreError> {
+        held(
+            replace!(self, secrets, old => new, secrets::account_id.eq(&old.account_id).and(secrets::name.eq(&old.name)))?,
+            SecretRow::TABLE,
+        )
     }
 
     /// Deletes a secret with its versions, stages, tags, policy and rotation; false when the row is not this one any more.
@@ -211,19 +216,18 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn secret_delete(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
-        let was = self.mac(row);
-        let (id, name) = (&row.id, secrets::table.find((&row.account_id, &row.name)));
+        let id = &row.id;
         let accounts = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(id));
-        self.run("rotation_accounts", either!(|conn| delete(accounts).execute(conn)))?;
-        self.run("rotations", either!(|conn| delete(rotations::table.find(id)).execute(conn)))?;
+        self.run("rotation_accounts", per_backend!(|conn| delete(accounts).execute(conn)))?;
+        self.run("rotations", per_backend!(|conn| delete(rotations::table.find(id)).execute(conn)))?;
         let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
-        self.run("version_stages", either!(|conn| delete(stages).execute(conn)))?;
+        self.run("version_stages", per_backend!(|conn| delete(stages).execute(conn)))?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
-        self.run("secret_versions", either!(|conn| delete(versions).execute(conn)))?;
+        self.run("secret_versions", per_backend!(|conn| delete(versions).execute(conn)))?;
         self.tags_delete(Tagged::Secret(row.id))?;
         self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
-        let deleted =
-            self.changed(SecretRow::TABLE, either!(|conn| delete(name.filter(secrets::mac.eq(&was[..]))).execute(conn)))?;
+        let key = secrets::account_id.eq(&row.account_id).and(secrets::name.eq(&row.name));
+        let deleted = remove!(self, secrets, row, key)?;
         if deleted {
             self.secret_counted(&row.account_id, &row.id, -1)?;
         }

@@ -3,14 +3,15 @@
 //! Owns: the rows of version_stages. Must not know: the rules by which labels move. Called by: secrets.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::version_stages;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{all, insert, one, remove, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// A label on a version.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -30,7 +31,7 @@ pub struct StageRow {
 impl Sealed for StageRow {
     const TABLE: &'static str = "version_stages";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.secret_id.as_bytes())
             .text(self.stage.as_str())
             .text(self.version_id.as_str())
@@ -44,14 +45,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the secret has it, or there is no such version.
     pub fn stage_insert(&mut self, row: &StageRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        self.run(
-            StageRow::TABLE,
-            either!(|conn| {
-                insert_into(version_stages::table).values((row, version_stages::mac.eq(&mac[..]))).execute(conn)
-            }),
-        )?;
-        Ok(())
+        insert!(self, version_stages, row)
     }
 
     /// Where a label of a secret stands.
@@ -60,7 +54,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn stage_by_name(&mut self, secret: &SecretId, stage: &Stage) -> Result<Option<StageRow>, StoreError> {
         let query = version_stages::table.find((secret, stage));
-        self.one(either!(|conn| query.select((StageRow::as_select(), version_stages::mac)).get_result(conn).optional()))
+        one!(self, version_stages: StageRow, query, |row| row.secret_id == *secret && row.stage == *stage)
     }
 
     /// All labels of a secret, by name.
@@ -69,34 +63,18 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn stages_of(&mut self, secret: &SecretId) -> Result<Vec<StageRow>, StoreError> {
         let query = version_stages::table.filter(version_stages::secret_id.eq(secret)).order(version_stages::stage);
-        self.all(either!(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn)))
+        all!(self, version_stages: StageRow, query, |row| row.secret_id == *secret)
     }
 
-    /// The labels on a version, by name.
+    /// Moves a label from where `old` says, which was read in this transaction, to where `new` says.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn stages_of_version(&mut self, secret: &SecretId, version: &VersionId) -> Result<Vec<StageRow>, StoreError> {
-        let query = version_stages::table
-            .filter(version_stages::secret_id.eq(secret))
-            .filter(version_stages::version_id.eq(version))
-            .order(version_stages::stage);
-        self.all(either!(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn)))
-    }
-
-    /// Moves a label from where `old` says to where `new` says; false when it does not stand there any more.
-    ///
-    /// # Errors
-    /// `Conflict` when a unique column would have the same value twice.
-    pub fn stage_update(&mut self, old: &StageRow, new: &StageRow) -> Result<bool, StoreError> {
-        let (was, mac) = (self.mac(old), self.mac(new));
-        let row = version_stages::table
-            .filter(version_stages::secret_id.eq(&old.secret_id))
-            .filter(version_stages::stage.eq(&old.stage))
-            .filter(version_stages::mac.eq(&was[..]));
-        let changed = self
-            .changed(StageRow::TABLE, either!(|conn| update(row).set((new, version_stages::mac.eq(&mac[..]))).execute(conn)))?;
-        Ok(changed)
+    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    pub fn stage_update(&mut self, old: &StageRow, new: &StageRow) -> Result<(), StoreError> {
+        held(
+            replace!(self, version_stages, old => new, version_stages::secret_id.eq(&old.secret_id).and(version_stages::stage.eq(&old.stage)))?,
+            StageRow::TABLE,
+        )
     }
 
     /// Takes a label away; false when it does not stand there any more.
@@ -104,8 +82,11 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn stage_delete(&mut self, row: &StageRow) -> Result<bool, StoreError> {
-        let was = self.mac(row);
-        let row = version_stages::table.find((&row.secret_id, &row.stage)).filter(version_stages::mac.eq(&was[..]));
-        self.changed(StageRow::TABLE, either!(|conn| delete(row).execute(conn)))
+        remove!(
+            self,
+            version_stages,
+            row,
+            version_stages::secret_id.eq(&row.secret_id).and(version_stages::stage.eq(&row.stage))
+        )
     }
 }

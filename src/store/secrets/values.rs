@@ -7,9 +7,10 @@ use diesel::prelude::*;
 use diesel::query_source::AliasedField;
 
 use crate::base::ids::{AccountId, SecretId, SecretName, SecretVersionUuid, Stage, VersionId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{keys, secret_versions, secrets, version_stages};
+use crate::store::secrets::versions;
 use crate::store::{KeyRow, SecretRow, StageRow, StoreError, Tx, VersionRow};
 
 /// A secret and what is needed to open one of its versions.
@@ -48,13 +49,22 @@ struct Label {
     mac: Vec<u8>,
 }
 
+/// Which version of a secret.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    /// That which carries a label.
+    Stage(&'a Stage),
+    /// That of a name.
+    Version(&'a VersionId),
+}
+
 /// One row of the join: a version comes once for each of its labels (one or two, as a rule).
 type Joined = (SecretRow, Vec<u8>, KeyRow, Vec<u8>, Option<VersionRow>, Option<Label>);
 
 /// Loads, of a join, the rows of the secret of this name, as [`Joined`]. A macro, as the type of a join is too long to be written.
 macro_rules! joined {
     ($join:expr, $account:expr, $name:expr) => {
-        either!(|conn| $join
+        per_backend!(|conn| $join
             .filter(secrets::account_id.eq($account))
             .filter(secrets::name.eq($name))
             .select((
@@ -94,7 +104,7 @@ impl Tx<'_> {
             .left_join(secret_versions::table.on(version))
             .left_join(labels.on(on_it));
         let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
-        self.value(joined)
+        self.value(joined, account, name, Asked::Stage(stage))
     }
 
     /// A secret with the version of this name; none when there is no such secret. Fit for [`crate::store::Store::read_one`].
@@ -118,24 +128,46 @@ impl Tx<'_> {
             .left_join(secret_versions::table.on(looked_for))
             .left_join(labels.on(on_it));
         let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
-        self.value(joined)
+        self.value(joined, account, name, Asked::Version(version))
     }
 
-    fn value(&mut self, joined: Vec<Joined>) -> Result<Option<ValueRow>, StoreError> {
+    fn value(
+        &mut self,
+        joined: Vec<Joined>,
+        account: &AccountId,
+        name: &SecretName,
+        asked: Asked<'_>,
+    ) -> Result<Option<ValueRow>, StoreError> {
         let mut rows = joined.into_iter();
         let Some((secret, secret_mac, key, key_mac, version, label)) = rows.next() else { return Ok(None) };
-        let (secret, key) = (self.verified((secret, secret_mac))?, self.verified((key, key_mac))?);
+        let secret: SecretRow =
+            self.verified((secret, secret_mac), |row: &SecretRow| row.account_id == *account && row.name == *name)?;
+        let key = self.verified((key, key_mac), |row: &KeyRow| row.id == secret.key_id)?;
+        let its = |row: &VersionRow| {
+            row.secret_id == secret.id
+                && match asked {
+                    Asked::Version(id) => row.version_id == *id,
+                    // Which version it is says the label.
+                    Asked::Stage(_) => true,
+                }
+        };
+        let version = version.map(|row| self.fitting(versions::TABLE, row, its)).transpose()?;
         let mut stages = Vec::new();
         for label in label.into_iter().chain(rows.filter_map(|row| row.5)) {
             let Label { secret_id, stage, version_id, version_uuid, mac } = label;
-            let label = self.verified((StageRow { secret_id, stage, version_id, version_uuid }, mac))?;
-            if version.as_ref().is_none_or(|version| version.uuid != label.version_uuid) {
-                return Err(StoreError::Corrupt {
-                    table: StageRow::TABLE,
-                    detail: "a label on a version that is not there".to_owned(),
-                });
+            let row = StageRow { secret_id, stage, version_id, version_uuid };
+            let label = self.verified((row, mac), |row| row.secret_id == secret.id)?;
+            let on_it = |row: &VersionRow| row.version_id == label.version_id && row.uuid == label.version_uuid;
+            if !version.as_ref().is_some_and(on_it) {
+                return Err(self.corrupt(StageRow::TABLE, "a label on a version that is not there"));
             }
             stages.push(label.stage);
+        }
+        if let Asked::Stage(stage) = asked
+            && version.is_some()
+            && !stages.contains(stage)
+        {
+            return Err(self.corrupt(StageRow::TABLE, "the version that was given for a label does not carry it"));
         }
         stages.sort();
         Ok(Some(ValueRow { secret, key, version, stages }))

@@ -9,7 +9,7 @@ use diesel::{delete, insert_into};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyVersionId, SecretId, SecretVersionUuid, VersionId};
 use crate::base::words::{DataType, Suite};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
 use crate::store::engine::schema::secret_versions;
 use crate::store::{StoreError, Tx};
 
@@ -47,6 +47,8 @@ pub struct VersionRow {
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = secret_versions)]
 pub struct VersionHead {
+    /// The secret.
+    pub secret_id: SecretId,
     /// Its name; unique in the secret.
     pub version_id: VersionId,
     /// Its id; never recurs.
@@ -61,7 +63,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the secret has one of this name, or there is no such secret.
     pub fn version_insert(&mut self, row: &VersionRow) -> Result<(), StoreError> {
-        self.run(TABLE, either!(|conn| insert_into(secret_versions::table).values(row).execute(conn))).map(drop)
+        self.run(TABLE, per_backend!(|conn| insert_into(secret_versions::table).values(row).execute(conn))).map(drop)
     }
 
     /// The version of a secret with this name.
@@ -70,20 +72,8 @@ impl Tx<'_> {
     /// As any read.
     pub fn version_by_id(&mut self, secret: &SecretId, version: &VersionId) -> Result<Option<VersionRow>, StoreError> {
         let query = secret_versions::table.find((secret, version));
-        self.run(TABLE, either!(|conn| query.select(VersionRow::as_select()).get_result(conn).optional()))
-    }
-
-    /// A page of the versions of a secret, oldest first.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn versions_page(&mut self, secret: &SecretId, offset: i64, limit: i64) -> Result<Vec<VersionHead>, StoreError> {
-        let query = secret_versions::table
-            .filter(secret_versions::secret_id.eq(secret))
-            .order((secret_versions::created_at, secret_versions::version_id))
-            .offset(offset)
-            .limit(limit);
-        self.run(TABLE, either!(|conn| query.select(VersionHead::as_select()).load(conn)))
+        let found = self.run(TABLE, per_backend!(|conn| query.select(VersionRow::as_select()).get_result(conn).optional()))?;
+        found.map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret && row.version_id == *version)).transpose()
     }
 
     /// All versions of a secret, oldest first.
@@ -94,16 +84,9 @@ impl Tx<'_> {
         let query = secret_versions::table
             .filter(secret_versions::secret_id.eq(secret))
             .order((secret_versions::created_at, secret_versions::version_id));
-        self.run(TABLE, either!(|conn| query.select(VersionHead::as_select()).load(conn)))
-    }
-
-    /// How many versions a secret has.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn version_count(&mut self, secret: &SecretId) -> Result<i64, StoreError> {
-        let query = secret_versions::table.filter(secret_versions::secret_id.eq(secret));
-        self.run(TABLE, either!(|conn| query.count().get_result(conn)))
+        let found: Vec<VersionHead> =
+            self.run(TABLE, per_backend!(|conn| query.select(VersionHead::as_select()).load(conn)))?;
+        found.into_iter().map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret)).collect()
     }
 
     /// Deletes a version; false when there is none.
@@ -111,6 +94,6 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while it carries a label.
     pub fn version_delete(&mut self, secret: &SecretId, version: &VersionId) -> Result<bool, StoreError> {
-        self.changed(TABLE, either!(|conn| delete(secret_versions::table.find((secret, version))).execute(conn)))
+        self.changed(TABLE, per_backend!(|conn| delete(secret_versions::table.find((secret, version))).execute(conn)))
     }
 }

@@ -1,29 +1,36 @@
-//! The one row that names the installation: its id, its region, and where its system keys are on the token.
+//! The one row that names the installation: its id, its region, where its system keys are on the token, and its level.
 //!
-//! Owns: that row. Must not know: the token. Called by: admin and app, before the key of the row MACs is known, hence by URL.
+//! Owns: that row. Must not know: the token. Called by: admin and app, which read it by URL before the key of the row MACs is known;
+//! store, which then verifies it.
+//!
+//! Until it is verified the row is a claim. Its ids are believed only of objects that the token itself says to be the system keys (by
+//! attributes and label); its MAC is made with a key that INT derives from the row, so that no part of it can be exchanged.
 
 use std::time::Duration;
 
 use diesel::prelude::*;
 
+use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{DeploymentId, KeyVersionId, Region};
 use crate::base::words::Suite;
-use crate::store::engine::connection::{Access, Conn};
+use crate::store::engine::connection::{Access, Conn, per_backend};
+use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::location::Location;
-use crate::store::engine::schema::deployment;
-use crate::store::{StoreError, migrate};
-
-const TABLE: &str = "deployment";
+use crate::store::engine::row_mac::{RowKey, Sealed};
+use crate::store::engine::schema::{accounts, deployment, import_parameters, key_versions};
+use crate::store::engine::statements::{one, replace};
+use crate::store::engine::tx::every;
+use crate::store::{StoreError, Tx, held, migrate};
 
 /// How long to wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The installation.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = deployment)]
 pub struct DeploymentRow {
-    /// In the associated data of everything, and in the derivation of the row key.
+    /// In the associated data of everything.
     pub id: DeploymentId,
     /// The region it answers as.
     pub region: Region,
@@ -39,6 +46,8 @@ pub struct DeploymentRow {
     pub ready: bool,
     /// When set-up began.
     pub created_at: Timestamp,
+    /// The level that rows are written at.
+    pub level: Level,
 }
 
 impl DeploymentRow {
@@ -46,42 +55,151 @@ impl DeploymentRow {
     pub fn system_keys(&self) -> [KeyVersionId; 3] {
         [self.sys_key, self.int_key, self.aud_key]
     }
+
+    /// What INT on the token signs to make the row key: every column that never changes.
+    pub fn derivation(&self) -> Canonical {
+        Canonical::new(Purpose::RowKey)
+            .field(self.id.as_bytes())
+            .text(self.region.as_str())
+            .field(self.sys_key.as_bytes())
+            .field(self.int_key.as_bytes())
+            .field(self.aud_key.as_bytes())
+            .integer(self.suite.number().into())
+            .integer(self.created_at.0)
+    }
 }
 
-/// The row, if set-up has begun.
+impl Sealed for DeploymentRow {
+    const TABLE: &'static str = "deployment";
+
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
+        row.field(self.derivation().as_bytes()).integer(self.ready.into()).integer(self.level.0.into())
+    }
+}
+
+/// The row, if set-up has begun. Nothing of it is proved yet.
 ///
 /// # Errors
-/// `Fault` when the schema is not this program's; `Unavailable`.
+/// `Fault` when this program does not serve the schema or the level; `Unavailable`.
 pub fn read(url: &str) -> Result<Option<DeploymentRow>, StoreError> {
-    let mut conn = open(url)?;
+    let mut conn = open(url, Levels::served())?;
     deployment::table.select(DeploymentRow::as_select()).first(&mut conn).optional().map_err(of)
 }
 
-/// Inserts the row.
+/// Inserts the row of a set-up that begins. It verifies only once it is [`complete`].
 ///
 /// # Errors
 /// `Conflict` when there is one; else as [`read`].
 pub fn insert(url: &str, row: &DeploymentRow) -> Result<(), StoreError> {
-    let mut conn = open(url)?;
-    diesel::insert_into(deployment::table).values(row).execute(&mut conn).map(drop).map_err(of)
+    let mut conn = open(url, Levels::served())?;
+    let values = (row, deployment::mac.eq(&[][..]));
+    diesel::insert_into(deployment::table).values(values).execute(&mut conn).map(drop).map_err(of)
 }
 
-/// Marks set-up as done; false when there is no such row.
+/// Gives a system key another id, while set-up goes on. Answers the row as it is then.
+///
+/// # Errors
+/// `Conflict` when set-up is done; else as [`read`].
+pub fn rename(url: &str, row: &DeploymentRow, from: KeyVersionId, to: KeyVersionId) -> Result<DeploymentRow, StoreError> {
+    let renamed = |id| if id == from { to } else { id };
+    let new = DeploymentRow {
+        sys_key: renamed(row.sys_key),
+        int_key: renamed(row.int_key),
+        aud_key: renamed(row.aud_key),
+        ..row.clone()
+    };
+    let mut conn = open(url, Levels::served())?;
+    let begun = deployment::table.filter(deployment::id.eq(row.id)).filter(deployment::ready.eq(false));
+    match diesel::update(begun).set(&new).execute(&mut conn).map_err(of)? {
+        0 => Err(StoreError::Conflict),
+        _ => Ok(new),
+    }
+}
+
+/// Whether there are accounts: then set-up came to its end once, whatever the row says.
 ///
 /// # Errors
 /// As [`read`].
-pub fn set_ready(url: &str, id: &DeploymentId) -> Result<bool, StoreError> {
-    let mut conn = open(url)?;
-    let row = diesel::update(deployment::table.find(id)).set(deployment::ready.eq(true));
-    row.execute(&mut conn).map(|count| count > 0).map_err(of)
+pub fn is_used(url: &str) -> Result<bool, StoreError> {
+    let mut conn = open(url, Levels::served())?;
+    accounts::table.count().get_result(&mut conn).map(|count: i64| count > 0).map_err(of)
 }
 
-fn open(url: &str) -> Result<Conn, StoreError> {
+/// Marks set-up as done, and seals the row with the key that the new system keys made; false when it was done already or there is no
+/// such row.
+///
+/// # Errors
+/// As [`read`].
+pub fn complete(url: &str, row: &DeploymentRow, key: &RowKey) -> Result<bool, StoreError> {
+    let done = DeploymentRow { ready: true, ..row.clone() };
+    let mac = key.seal(&done, done.level);
+    let mut conn = open(url, Levels::served())?;
+    let begun = deployment::table.filter(deployment::id.eq(row.id)).filter(deployment::ready.eq(false));
+    let update = diesel::update(begun).set((deployment::ready.eq(true), deployment::mac.eq(&mac[..])));
+    update.execute(&mut conn).map(|count| count > 0).map_err(of)
+}
+
+impl Tx<'_> {
+    /// The deployment, verified.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify or is gone; `Fault` when its level is not served.
+    pub fn deployment(&mut self) -> Result<DeploymentRow, StoreError> {
+        let level = deployment::table.select(deployment::level);
+        let level: Option<Level> = self.run(DeploymentRow::TABLE, per_backend!(|conn| level.get_result(conn).optional()))?;
+        served(self.seals().levels(), level)?;
+        let row = one!(self, deployment: DeploymentRow, deployment::table, |row| every(row))?;
+        row.ok_or_else(|| self.corrupt(DeploymentRow::TABLE, "its row is gone"))
+    }
+
+    /// Raises the level of the deployment.
+    ///
+    /// # Errors
+    /// As [`Tx::deployment`].
+    pub fn deployment_raise(&mut self, level: Level) -> Result<(), StoreError> {
+        let old = self.deployment()?;
+        let new = DeploymentRow { level, ..old.clone() };
+        held(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
+    }
+
+    /// Whether one of these ids, which are system keys', stands among the rows of master keys: then somebody wrote it there, so that
+    /// callers could use a system key.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn names_system_key(&mut self, ids: &[KeyVersionId; 3]) -> Result<bool, StoreError> {
+        for id in ids {
+            let version = key_versions::table.filter(key_versions::id.eq(id)).count();
+            let pair = import_parameters::table.filter(import_parameters::id.eq(id)).count();
+            let found: i64 = self.run("key_versions", per_backend!(|conn| version.get_result(conn)))?;
+            let paired: i64 = self.run("import_parameters", per_backend!(|conn| pair.get_result(conn)))?;
+            if found + paired > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Refuses a deployment whose level this program does not serve.
+fn served(levels: Levels, level: Option<Level>) -> Result<(), StoreError> {
+    match level {
+        Some(level) if !levels.contains(level) => Err(StoreError::Fault(format!(
+            "the deployment is at level {level}, and this program ({}) serves {levels}: run a program that serves level {level}",
+            env!("CARGO_PKG_VERSION"),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn open(url: &str, levels: Levels) -> Result<Conn, StoreError> {
     let mut conn = Conn::open(&Location::parse(url)?, Access::Admin, BUSY)?;
-    migrate::check(&mut conn)?;
+    migrate::check(&mut conn, levels)?;
+    let level = deployment::table.select(deployment::level).first(&mut conn).optional().map_err(of)?;
+    served(levels, level)?;
     Ok(conn)
 }
 
 fn of(error: diesel::result::Error) -> StoreError {
-    StoreError::of(TABLE, error)
+    StoreError::of(DeploymentRow::TABLE, error)
 }

@@ -7,7 +7,7 @@ use diesel::{insert_into, update};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::NodeId;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
 use crate::store::engine::schema::leases;
 use crate::store::{StoreError, Tx};
 
@@ -21,14 +21,14 @@ impl Tx<'_> {
     pub fn lease_take(&mut self, name: &str, holder: &NodeId, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let row = leases::table.find(name);
         let query = row.select((leases::holder, leases::until));
-        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, either!(|conn| query.get_result(conn).optional()))?;
+        let held: Option<(NodeId, Timestamp)> = self.run(TABLE, per_backend!(|conn| query.get_result(conn).optional()))?;
         let values = (leases::holder.eq(holder), leases::until.eq(until));
         match held {
             Some((other, end)) if other != *holder && end > now => Ok(false),
-            Some(_) => self.changed(TABLE, either!(|conn| update(row).set(values).execute(conn))),
+            Some(_) => self.changed(TABLE, per_backend!(|conn| update(row).set(values).execute(conn))),
             None => {
                 let values = (leases::name.eq(name), values.0, values.1);
-                let inserted = self.run(TABLE, either!(|conn| insert_into(leases::table).values(values).execute(conn)));
+                let inserted = self.run(TABLE, per_backend!(|conn| insert_into(leases::table).values(values).execute(conn)));
                 match inserted {
                     Ok(_) => Ok(true),
                     // Another node was faster; the next attempt sees its row.

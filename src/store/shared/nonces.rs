@@ -7,7 +7,7 @@ use diesel::{delete, insert_into};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, RequestId};
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
 use crate::store::engine::schema::nonces;
 use crate::store::{StoreError, Tx};
 
@@ -33,7 +33,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` on a replay.
     pub fn nonce_insert(&mut self, row: &NonceRow) -> Result<(), StoreError> {
-        self.run(TABLE, either!(|conn| insert_into(nonces::table).values(row).execute(conn))).map(drop)
+        self.run(TABLE, per_backend!(|conn| insert_into(nonces::table).values(row).execute(conn))).map(drop)
     }
 
     /// Whether a request of a node had its effect, told by its nonce. Looks only at nonces that expire at `expires_from` or
@@ -51,7 +51,7 @@ impl Tx<'_> {
             .filter(nonces::node.eq(node))
             .filter(nonces::expires_at.ge(expires_from))
             .filter(nonces::request_id.eq(request));
-        self.run(TABLE, either!(|conn| query.count().get_result::<i64>(conn))).map(|count| count > 0)
+        self.run(TABLE, per_backend!(|conn| query.count().get_result::<i64>(conn))).map(|count| count > 0)
     }
 
     /// Deletes up to `limit` nonces of a node that expired before `now`; how many.
@@ -61,9 +61,9 @@ impl Tx<'_> {
     pub fn nonces_sweep(&mut self, node: &NodeId, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
         let expired = nonces::table.filter(nonces::node.eq(node)).filter(nonces::expires_at.lt(now));
         let query = expired.order(nonces::expires_at).limit(limit).select(nonces::digest);
-        let digests: Vec<Vec<u8>> = self.run(TABLE, either!(|conn| query.load(conn)))?;
+        let digests: Vec<Vec<u8>> = self.run(TABLE, per_backend!(|conn| query.load(conn)))?;
         for digest in &digests {
-            self.run(TABLE, either!(|conn| delete(nonces::table.find(digest)).execute(conn)))?;
+            self.run(TABLE, per_backend!(|conn| delete(nonces::table.find(digest)).execute(conn)))?;
         }
         Ok(digests.len())
     }

@@ -9,9 +9,11 @@ use diesel::{delete, insert_into, update};
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::resource_policies;
+use crate::store::engine::statements::one;
 use crate::store::{StoreError, Tx};
 
 /// The policy of a secret or key.
@@ -32,7 +34,7 @@ pub struct ResourcePolicyRow {
 impl Sealed for ResourcePolicyRow {
     const TABLE: &'static str = "resource_policies";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(&self.resource).text(&self.document).integer(self.updated_at.0)
     }
 }
@@ -47,10 +49,13 @@ impl Tx<'_> {
         let mac = self.mac(row);
         let there = resource_policies::table.find((&row.account_id, &row.resource));
         let new = (row, resource_policies::mac.eq(&mac[..]));
-        if self.changed(ResourcePolicyRow::TABLE, either!(|conn| update(there).set(new).execute(conn)))? {
+        if self.changed(ResourcePolicyRow::TABLE, per_backend!(|conn| update(there).set(new).execute(conn)))? {
             return Ok(());
         }
-        self.run(ResourcePolicyRow::TABLE, either!(|conn| insert_into(resource_policies::table).values(new).execute(conn)))?;
+        self.run(
+            ResourcePolicyRow::TABLE,
+            per_backend!(|conn| insert_into(resource_policies::table).values(new).execute(conn)),
+        )?;
         self.identity_revision_bump()
     }
 
@@ -60,10 +65,7 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn resource_policy(&mut self, account: &AccountId, resource: &str) -> Result<Option<ResourcePolicyRow>, StoreError> {
         let query = resource_policies::table.find((account, resource));
-        self.one(either!(|conn| query
-            .select((ResourcePolicyRow::as_select(), resource_policies::mac))
-            .get_result(conn)
-            .optional()))
+        one!(self, resource_policies: ResourcePolicyRow, query, |row| row.account_id == *account && row.resource == resource)
     }
 
     /// The resources of an account that have a policy. Only names: what a policy says is read, and verified, when it is asked.
@@ -72,7 +74,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn resources_with_policy(&mut self, account: &AccountId) -> Result<Vec<String>, StoreError> {
         let query = resource_policies::table.filter(resource_policies::account_id.eq(account));
-        self.run(ResourcePolicyRow::TABLE, either!(|conn| query.select(resource_policies::resource).load(conn)))
+        self.run(ResourcePolicyRow::TABLE, per_backend!(|conn| query.select(resource_policies::resource).load(conn)))
     }
 
     /// Removes the policy of a resource that is gone.
@@ -81,6 +83,6 @@ impl Tx<'_> {
     /// As any write.
     pub fn resource_policy_delete(&mut self, account: &AccountId, resource: &str) -> Result<(), StoreError> {
         let row = resource_policies::table.find((account, resource));
-        self.run(ResourcePolicyRow::TABLE, either!(|conn| delete(row).execute(conn))).map(drop)
+        self.run(ResourcePolicyRow::TABLE, per_backend!(|conn| delete(row).execute(conn))).map(drop)
     }
 }

@@ -11,9 +11,11 @@ use diesel::{delete, insert_into, update};
 use crate::base::canonical::Canonical;
 use crate::base::ids::{AccountId, KeyId, SecretId};
 use crate::base::words::ResourceType;
-use crate::store::engine::connection::either;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::tags;
+use crate::store::engine::statements::all;
 use crate::store::{StoreError, Tx};
 
 /// What carries a tag.
@@ -76,10 +78,18 @@ pub(in crate::store) struct TagRecord {
     tag_value: String,
 }
 
+impl TagRecord {
+    /// What carries it; none for a kind that there is not.
+    fn on(&self) -> Option<Tagged> {
+        let kind = [ResourceType::Key, ResourceType::Secret].into_iter().find(|kind| number(*kind) == self.resource_kind)?;
+        Some(Tagged::new(kind, self.resource_id.as_slice().try_into().ok()?))
+    }
+}
+
 impl Sealed for TagRecord {
     const TABLE: &'static str = "tags";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(&self.resource_id)
             .text(&self.tag_key)
             .text(self.account_id.as_str())
@@ -97,7 +107,7 @@ struct Place<'a> {
 impl Sealed for Place<'_> {
     const TABLE: &'static str = "tags, by pages";
 
-    fn fields(&self, row: Canonical) -> Canonical {
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account.as_str()).integer(number(self.on.kind()).into()).field(self.on.bytes())
     }
 }
@@ -118,12 +128,12 @@ impl Tx<'_> {
         let mac = self.mac(&row);
         let there = tags::table.find((on.bytes().as_slice(), key));
         let new = (tags::account_id.eq(account), tags::tag_value.eq(value), tags::mac.eq(&mac[..]));
-        if self.changed(TagRecord::TABLE, either!(|conn| update(there).set(new).execute(conn)))? {
+        if self.changed(TagRecord::TABLE, per_backend!(|conn| update(there).set(new).execute(conn)))? {
             return Ok(());
         }
         self.run(
             TagRecord::TABLE,
-            either!(|conn| insert_into(tags::table).values((&row, tags::mac.eq(&mac[..]))).execute(conn)),
+            per_backend!(|conn| insert_into(tags::table).values((&row, tags::mac.eq(&mac[..]))).execute(conn)),
         )
         .map(drop)
     }
@@ -134,7 +144,7 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn tags_of(&mut self, on: Tagged) -> Result<Vec<TagRow>, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice())).order(tags::tag_key);
-        let rows: Vec<TagRecord> = self.all(either!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
+        let rows: Vec<TagRecord> = all!(self, tags: TagRecord, query, |row| row.on() == Some(on))?;
         Ok(rows.into_iter().map(|row| TagRow { tag_key: row.tag_key, tag_value: row.tag_value }).collect())
     }
 
@@ -144,10 +154,12 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn tags_of_secrets(&mut self, secrets: &[SecretId]) -> Result<Vec<(SecretId, TagRow)>, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq_any(secrets)).order((tags::resource_id, tags::tag_key));
-        let rows: Vec<TagRecord> = self.all(either!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
-        let of = |row: &TagRecord| secrets.iter().find(|id| id.as_bytes().as_slice() == row.resource_id).copied();
-        let tagged =
-            rows.into_iter().filter_map(|row| Some((of(&row)?, TagRow { tag_key: row.tag_key, tag_value: row.tag_value })));
+        let rows: Vec<TagRecord> =
+            all!(self, tags: TagRecord, query, |row| secrets.iter().any(|id| row.on() == Some(Tagged::Secret(*id))))?;
+        let tagged = rows.into_iter().filter_map(|row| match row.on() {
+            Some(Tagged::Secret(id)) => Some((id, TagRow { tag_key: row.tag_key, tag_value: row.tag_value })),
+            _ => None,
+        });
         Ok(tagged.collect())
     }
 
@@ -157,7 +169,7 @@ impl Tx<'_> {
     /// As any read.
     pub fn tags_count(&mut self, on: Tagged) -> Result<i64, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
-        self.run(TagRecord::TABLE, either!(|conn| query.count().get_result(conn)))
+        self.run(TagRecord::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
     /// The resources of an account and kind that have a tag of this key, with this value where one is given. A row that would not
@@ -179,7 +191,7 @@ impl Tx<'_> {
             .select(tags::resource_id);
         let ids: Vec<Vec<u8>> = self.run(
             TagRecord::TABLE,
-            either!(|conn| match value {
+            per_backend!(|conn| match value {
                 None => with_key.load(conn),
                 Some(value) => with_key.filter(tags::tag_value.eq(value)).load(conn),
             }),
@@ -193,7 +205,7 @@ impl Tx<'_> {
     /// As any write.
     pub fn tag_delete(&mut self, on: Tagged, key: &str) -> Result<bool, StoreError> {
         let tag = tags::table.find((on.bytes().as_slice(), key));
-        self.changed(TagRecord::TABLE, either!(|conn| delete(tag).execute(conn)))
+        self.changed(TagRecord::TABLE, per_backend!(|conn| delete(tag).execute(conn)))
     }
 
     /// Removes all tags of a resource.
@@ -202,7 +214,7 @@ impl Tx<'_> {
     /// As any write.
     pub fn tags_delete(&mut self, on: Tagged) -> Result<(), StoreError> {
         let all = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
-        self.run(TagRecord::TABLE, either!(|conn| delete(all).execute(conn))).map(drop)
+        self.run(TagRecord::TABLE, per_backend!(|conn| delete(all).execute(conn))).map(drop)
     }
 
     /// The text that stands for a place in the list of an account's tagged resources, right behind one of them.
@@ -216,6 +228,6 @@ impl Tx<'_> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (id, mac) = bytes.split_first_chunk::<16>()?;
         let on = Tagged::new(kind, *id);
-        self.is_mac_of(&Place { account, on }, mac).then_some(on)
+        self.seals().verify(&Place { account, on }, mac).then_some(on)
     }
 }

@@ -53,15 +53,14 @@ fn every_identity_change_raises_the_revision(on: &Fixture) {
         assert_eq!(tx.attachments_of(&user.id)?, std::slice::from_ref(&attachment));
         assert_eq!(tx.attachments_of_policy(&account.id, &name, false)?, std::slice::from_ref(&attachment));
         assert_eq!(tx.attachments_of_policy(&account.id, &name, true)?, []);
-        let row = tx.policy_by_name(&account.id, &name)?.expect("inserted above");
-        let new = PolicyRow { document: "{}".into(), ..row.clone() };
-        assert!(tx.policy_update(&row, &new)? && !tx.policy_update(&row, &row)?);
-        assert_eq!(tx.policy_by_name(&account.id, &name)?, Some(new));
         Ok(())
     });
-    step(&|tx| done(tx.account_update(&account, &disabled)));
-    step(&|tx| done(tx.user_update(&user, &renamed)));
-    step(&|tx| done(tx.access_key_update(&access_key, &off)));
+    let said = PolicyRow { document: r#"{"Version":"1"}"#.into(), ..policy.clone() };
+    step(&|tx| tx.policy_update(&policy, &said));
+    assert_eq!(on.read(|tx| tx.policy_by_name(&account.id, &name)), Some(said));
+    step(&|tx| tx.account_update(&account, &disabled));
+    step(&|tx| tx.user_update(&user, &renamed));
+    step(&|tx| tx.access_key_update(&access_key, &off));
     step(&|tx| done(tx.attachment_delete(&attachment)));
     step(&|tx| done(tx.policy_delete(&account.id, &name)));
     step(&|tx| done(tx.access_key_delete(&access_key.id)));
@@ -85,30 +84,37 @@ fn compare_and_set(on: &Fixture) {
     let old = account("old");
     on.write(|tx| tx.account_insert(&old));
     let new = AccountRow { name: "new".to_owned(), ..old.clone() };
-    assert!(on.write(|tx| tx.account_update(&old, &new)));
+    on.write(|tx| tx.account_update(&old, &new));
     assert!(
-        !on.write(|tx| tx.account_update(&old, &AccountRow { enabled: false, ..old.clone() })),
+        matches!(
+            on.try_write(|tx| tx.account_update(&old, &AccountRow { enabled: false, ..old.clone() })),
+            Err(StoreError::Fault(_))
+        ),
         "old is not there any more"
     );
     assert_eq!(on.read(|tx| tx.account_by_id(&old.id)), Some(new));
 }
 
 fn the_deployment_is_one(on: &Fixture) {
+    on.intruder().batch_execute("DELETE FROM deployment").unwrap();
     assert_eq!(deployment::read(&on.url).unwrap(), None);
-    let row = DeploymentRow {
-        id: DeploymentId::new(),
-        region: "cn-hangzhou".parse().unwrap(),
-        sys_key: KeyVersionId::new(),
-        int_key: KeyVersionId::new(),
-        aud_key: KeyVersionId::new(),
-        suite: Suite::AesGcmCallerIv,
-        ready: false,
-        created_at: NOW,
-    };
+    let done = DeploymentRow { level: Level(1), ..deployment(Level(1)) };
+    let row = DeploymentRow { ready: false, ..done.clone() };
     deployment::insert(&on.url, &row).unwrap();
     let second = DeploymentRow { id: DeploymentId::new(), ..row.clone() };
     assert_eq!(deployment::insert(&on.url, &second), Err(StoreError::Conflict));
-    assert!(deployment::set_ready(&on.url, &row.id).unwrap());
-    assert!(!deployment::set_ready(&on.url, &second.id).unwrap());
-    assert_eq!(deployment::read(&on.url).unwrap(), Some(DeploymentRow { ready: true, ..row }));
+    let early = Store::open(on.options(), &row, row_key()).map(drop);
+    assert!(matches!(early, Err(StoreError::Corrupt { .. })), "a row that is not complete does not verify");
+    let renamed = deployment::rename(&on.url, &row, row.aud_key, KeyVersionId::new()).unwrap();
+    assert_ne!(renamed.aud_key, row.aud_key);
+    assert!(!deployment::is_used(&on.url).unwrap());
+    assert!(!deployment::complete(&on.url, &second, &row_key()).unwrap());
+    assert!(deployment::complete(&on.url, &renamed, &row_key()).unwrap());
+    assert!(!deployment::complete(&on.url, &renamed, &row_key()).unwrap());
+    assert_eq!(deployment::rename(&on.url, &renamed, renamed.aud_key, row.aud_key), Err(StoreError::Conflict));
+    let ready = DeploymentRow { ready: true, ..renamed };
+    assert_eq!(deployment::read(&on.url).unwrap(), Some(ready.clone()));
+    Store::open(on.options(), &ready, row_key()).unwrap();
+    let claimed = Store::open(on.options(), &done, row_key()).map(drop);
+    assert!(matches!(claimed, Err(StoreError::Corrupt { table: "deployment", .. })), "{claimed:?}");
 }

@@ -13,9 +13,9 @@ fn material_moves_and_goes_with_its_key(on: &Fixture) {
     assert_eq!(on.read(|tx| tx.key_material_by_version(&key.primary_version)), Some(present.clone()));
     assert!(on.read(|tx| tx.key_materials_moving_before(NOW.plus_ms(1), 10)).is_empty());
     assert!(on.read(|tx| tx.key_materials_moving_ids()).is_empty());
-    assert!(on.write(|tx| tx.key_material_update(&present, &moving)));
+    assert!(on.write(|tx| tx.key_material_update_if(&present, &moving)));
     assert_eq!(on.read(|tx| tx.key_materials_moving_ids()), [moving.key_version_id]);
-    assert!(!on.write(|tx| tx.key_material_update(&present, &moving)));
+    assert!(!on.write(|tx| tx.key_material_update_if(&present, &moving)));
     assert_eq!(on.read(|tx| tx.key_materials_moving_before(Timestamp(6), 10)), std::slice::from_ref(&moving));
     assert!(on.read(|tx| tx.key_materials_moving_before(Timestamp(5), 10)).is_empty());
 
@@ -49,13 +49,13 @@ fn pairs_are_counted_and_fall_due(on: &Fixture) {
     assert_eq!(due(7, 0), std::slice::from_ref(&kept));
     assert!(due(6, i64::MAX).is_empty(), "both are ready");
     let failed = ImportParametersRow { failures: 1, ready: false, ..first.clone() };
-    assert!(on.write(|tx| tx.import_parameters_update(&first, &failed)));
+    assert!(on.write(|tx| tx.import_parameters_update_if(&first, &failed)));
     assert_eq!(due(6, failed.expires_at.0), std::slice::from_ref(&failed), "nobody makes it any more");
     assert!(due(6, failed.expires_at.0 - 1).is_empty());
     let mut ids = on.read(|tx| tx.import_parameters_ids());
     ids.sort_by_key(|(_, ready)| *ready);
     assert_eq!(ids, [(failed.id, false), (kept.id, true)]);
-    assert!(!on.write(|tx| tx.import_parameters_update(&first, &failed)));
+    assert!(!on.write(|tx| tx.import_parameters_update_if(&first, &failed)));
     assert!(on.write(|tx| tx.import_parameters_delete(&kept.id)));
     assert!(!on.write(|tx| tx.import_parameters_delete(&kept.id)));
 }
@@ -63,7 +63,7 @@ fn pairs_are_counted_and_fall_due(on: &Fixture) {
 fn material_expires(on: &Fixture) {
     let (_, key, ..) = on.with_secret();
     let expiring = KeyRow { material_expires_at: Some(Timestamp(9)), ..key.clone() };
-    assert!(on.write(|tx| tx.key_update(&key, &expiring)));
+    on.write(|tx| tx.key_update(&key, &expiring));
     assert_eq!(on.read(|tx| tx.keys_expired(Timestamp(9), 10)), std::slice::from_ref(&expiring));
     assert!(on.read(|tx| tx.keys_expired(Timestamp(8), 10)).is_empty());
     assert_eq!(expiring.state_at(Timestamp(8)), KeyState::Enabled);

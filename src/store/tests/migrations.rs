@@ -47,7 +47,6 @@ fn declared() -> Vec<(String, Vec<String>)> {
 
 fn the_schema_is_the_one_in_the_code(on: &Fixture) {
     let declared = declared();
-    assert_eq!(declared.len(), 29);
     let query = if on.is_sqlite() {
         "SELECT name AS line FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY name"
     } else {
@@ -57,36 +56,65 @@ fn the_schema_is_the_one_in_the_code(on: &Fixture) {
     let mut names: Vec<&String> = declared.iter().map(|(name, _)| name).collect();
     names.sort();
     assert_eq!(lines(&mut on.intruder(), query).iter().collect::<Vec<_>>(), names);
-    for (table, expected) in &declared {
-        assert_eq!(&columns(on, table), expected, "{table}");
+    for (table, mut expected) in declared {
+        // What the next level adds.
+        if table == "secrets" && on.deployment.level > Level(1) {
+            expected.push("note text".to_owned());
+        }
+        assert_eq!(columns(on, &table), expected, "{table}");
     }
 }
 
 fn up_down_up(on: &Fixture) {
     assert_eq!(migrate::pending(&on.url), Ok(Vec::new()));
+    let levels = on.options().levels;
     match &mut on.intruder() {
-        Conn::Sqlite(conn) => conn.revert_all_migrations(migrate::SQLITE).map(drop),
-        Conn::Postgres(conn) => conn.revert_all_migrations(migrate::POSTGRES).map(drop),
+        Conn::Sqlite(conn) => conn.revert_all_migrations(migrate::Known(migrate::SQLITE, levels)).map(drop),
+        Conn::Postgres(conn) => conn.revert_all_migrations(migrate::Known(migrate::POSTGRES, levels)).map(drop),
     }
     .unwrap();
     assert_eq!(migrate::pending(&on.url).unwrap().first().map(String::as_str), Some("0001_init"));
-    let refused = Store::open(options(&on.url), row_key());
-    assert!(matches!(refused.map(drop), Err(StoreError::Fault(_))), "an older schema is refused");
+    let refused = on.open(on.options()).map(drop);
+    assert!(
+        matches!(refused, Err(StoreError::Fault(why)) if why.contains("run `bulla migrate`")),
+        "an older schema is refused"
+    );
     let raced: usize = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| migrate::run(&on.url).unwrap().len())).collect();
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| migrate::run_at(&on.url, levels).unwrap().len())).collect();
         runs.into_iter().map(|run| run.join().unwrap()).max().unwrap()
     });
-    assert_eq!(raced, 1, "one of them ran all, the others waited");
-    on.with_secret();
+    assert_eq!(raced, usize::from(levels.highest.0), "one of them ran all, the others waited");
+    // One of its own again, as the row went with the table.
+    let deployment = Fixture { deployment: initialise(&on.url, levels, levels.highest), ..Fixture::sqlite(1) };
+    assert!(deployment.deployment.ready);
 }
 
 fn an_unknown_version_is_refused(on: &Fixture) {
-    on.intruder().batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')").unwrap();
     let newer = |result: Result<(), StoreError>| matches!(result, Err(StoreError::Fault(text)) if text.contains("newer"));
-    assert!(newer(Store::open(options(&on.url), row_key()).map(drop)));
+    let next = on.deployment.level.0 + 1;
+    let told = |level: u8| {
+        format!("DELETE FROM schema_levels WHERE version = '9998'; INSERT INTO schema_levels VALUES ('9998', {level})")
+    };
+    on.intruder().batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('9998')").unwrap();
+    let opened = |on: &Fixture| on.open(on.options()).map(drop);
+    assert!(newer(opened(on)), "it does not say its level");
+    on.intruder().batch_execute(&told(next + 1)).unwrap();
+    assert!(newer(opened(on)), "two levels ahead");
+    assert!(newer(migrate::run_at(&on.url, on.options().levels).map(drop)));
     assert!(newer(migrate::pending(&on.url).map(drop)));
-    assert!(newer(migrate::run(&on.url).map(drop)));
     assert!(newer(deployment::read(&on.url).map(drop)));
+    on.intruder().batch_execute(&told(next - 1)).unwrap();
+    assert!(newer(opened(on)), "of a level that this program should know");
+    on.intruder().batch_execute(&told(next)).unwrap();
+    assert_eq!(opened(on), Ok(()), "one level ahead");
+    assert_eq!(migrate::run_at(&on.url, on.options().levels), Ok(Vec::new()));
+    // A deployment that was raised meanwhile.
+    on.intruder().batch_execute(&format!("UPDATE deployment SET level = {next}")).unwrap();
+    let refused = opened(on);
+    assert!(
+        matches!(&refused, Err(StoreError::Fault(text)) if text.contains(&format!("a program that serves level {next}"))),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -95,9 +123,11 @@ fn a_file_is_made_for_its_owner_only_and_only_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.db");
     let url = path.to_str().unwrap();
-    assert!(matches!(Store::open(options(url), row_key()).map(drop), Err(StoreError::Unavailable(_))));
+    let row = deployment(Level(1));
+    assert!(matches!(Store::open(options(url), &row, row_key()).map(drop), Err(StoreError::Unavailable(_))));
     assert_eq!(migrate::pending(url).unwrap().len(), migrate::run(url).unwrap().len());
-    let store = Store::open(options(url), row_key()).unwrap();
+    let row = initialise(url, up_to(1), Level(1));
+    let store = Store::open(options(url), &row, row_key()).unwrap();
     store.write("test", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision_bump()?)).unwrap();
     let files = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap());
     for file in files {

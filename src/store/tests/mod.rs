@@ -4,6 +4,7 @@
 
 mod identity;
 mod imports;
+mod levels;
 mod migrations;
 mod outage;
 mod resources;
@@ -14,30 +15,43 @@ mod values;
 use bulla_test_support::postgres::PostgresCluster;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel::{ExpressionMethods, QueryableByName, RunQueryDsl, sql_query};
 
 use super::*;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{
-    AccountId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId,
+    AccountId, DeploymentId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId,
 };
 use crate::base::words::{
     DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
     Suite,
 };
+use crate::store::engine::schema;
 
-/// Makes two tests of each function over a [`Fixture`].
+/// Makes a test of each function over a [`Fixture`] on each database at each level that is served, and at the next one.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::sqlite()) })* }
-        mod postgres { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::postgres()) })* }
+        mod sqlite { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::sqlite(1)) })* }
+        mod postgres { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::postgres(1)) })* }
+        mod sqlite_at_the_next_level { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::sqlite(2)) })* }
+        mod postgres_at_the_next_level { $(#[test] fn $name() { super::$name(&crate::store::tests::Fixture::postgres(2)) })* }
     };
 }
 pub(super) use on_both;
 
+#[test]
+fn every_served_level_is_tested() {
+    assert_eq!(
+        Levels::served(),
+        Levels { lowest: Level(1), highest: Level(1) },
+        "the levels of `on_both`, but for the next one"
+    );
+}
+
 /// A store on a fresh database.
 pub(super) struct Fixture {
     pub(super) url: String,
+    pub(super) deployment: DeploymentRow,
     pub(super) store: Store,
     _folder: tempfile::TempDir,
 }
@@ -51,21 +65,61 @@ pub(super) fn row_key() -> RowKey {
     RowKey::new(&[7; 32])
 }
 
+/// The levels up to this one.
+pub(super) fn up_to(level: u8) -> Levels {
+    Levels { lowest: Level(1), highest: Level(level) }
+}
+
+pub(super) fn deployment(level: Level) -> DeploymentRow {
+    DeploymentRow {
+        id: DeploymentId::new(),
+        region: "cn-hangzhou".parse().unwrap(),
+        sys_key: KeyVersionId::new(),
+        int_key: KeyVersionId::new(),
+        aud_key: KeyVersionId::new(),
+        suite: Suite::AesGcmCallerIv,
+        ready: true,
+        created_at: NOW,
+        level,
+    }
+}
+
+/// Brings up the schema of a program with these levels, and the row of a deployment at this level.
+pub(super) fn initialise(url: &str, levels: Levels, level: Level) -> DeploymentRow {
+    migrate::run_at(url, levels).unwrap();
+    let row = deployment(level);
+    let mac = row_key().seal(&row, level);
+    let mut conn = Conn::open(&Location::parse(url).unwrap(), Access::Admin, Duration::from_secs(5)).unwrap();
+    let values = (&row, schema::deployment::mac.eq(&mac[..]));
+    diesel::insert_into(schema::deployment::table).values(values).execute(&mut conn).unwrap();
+    row
+}
+
 impl Fixture {
-    pub(super) fn sqlite() -> Self {
+    pub(super) fn sqlite(level: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("bulla.db").display());
-        Self::on(url, folder)
+        Self::on(url, folder, level)
     }
 
-    pub(super) fn postgres() -> Self {
-        Self::on(PostgresCluster::shared().database(), tempfile::tempdir().unwrap())
+    pub(super) fn postgres(level: u8) -> Self {
+        Self::on(PostgresCluster::shared().database(), tempfile::tempdir().unwrap(), level)
     }
 
-    fn on(url: String, folder: tempfile::TempDir) -> Self {
-        migrate::run(&url).unwrap();
-        let store = Store::open(options(&url), row_key()).unwrap();
-        Self { url, store, _folder: folder }
+    fn on(url: String, folder: tempfile::TempDir, level: u8) -> Self {
+        let deployment = initialise(&url, up_to(level), Level(level));
+        let options = StoreOptions { levels: up_to(level), ..options(&url) };
+        let store = Store::open(options, &deployment, row_key()).unwrap();
+        Self { url, deployment, store, _folder: folder }
+    }
+
+    pub(super) fn options(&self) -> StoreOptions {
+        StoreOptions { levels: up_to(self.deployment.level.0), ..options(&self.url) }
+    }
+
+    /// Another node on the same database.
+    pub(super) fn open(&self, options: StoreOptions) -> Result<Store, StoreError> {
+        Store::open(options, &self.deployment, row_key())
     }
 
     pub(super) fn is_sqlite(&self) -> bool {

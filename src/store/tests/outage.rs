@@ -13,9 +13,9 @@ fn bump(store: &Store) -> Result<(), StoreError> {
 fn the_store_comes_back_with_the_server() {
     let cluster = PostgresCluster::start().unwrap();
     let url = cluster.database();
-    migrate::run(&url).unwrap();
-    let store =
-        Store::open(StoreOptions { readers: 8, wait: Duration::from_secs(5), ..StoreOptions::new(&url) }, row_key()).unwrap();
+    let row = initialise(&url, up_to(1), Level(1));
+    let options = StoreOptions { readers: 8, wait: Duration::from_secs(5), ..StoreOptions::new(&url) };
+    let store = Store::open(options, &row, row_key()).unwrap();
     // All eight connections are open when the server restarts, and none is on its way: each is held until all are there.
     let together = Barrier::new(8);
     std::thread::scope(|scope| {
@@ -52,7 +52,7 @@ fn the_store_comes_back_with_the_server() {
     for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
         cluster.halt();
         cluster.resume(&[setting]).unwrap();
-        let refused = Store::open(StoreOptions::new(&url), row_key()).map(drop);
+        let refused = Store::open(StoreOptions::new(&url), &deployment(Level(1)), row_key()).map(drop);
         assert!(matches!(&refused, Err(StoreError::Fault(text)) if text.contains(setting)), "{setting}: {refused:?}");
     }
 }
@@ -60,7 +60,7 @@ fn the_store_comes_back_with_the_server() {
 /// A backend ended in the middle of a transaction: the attempt is repeated on another connection.
 #[test]
 fn a_connection_cut_in_a_transaction_is_replaced() {
-    let on = Fixture::postgres();
+    let on = Fixture::postgres(1);
     let runs = std::sync::atomic::AtomicU32::new(0);
     on.write(|tx| {
         tx.identity_revision_bump()?;

@@ -151,8 +151,8 @@ fn busy_comes_back_in_bounded_time(on: &Fixture) {
     let lock = if on.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; UPDATE identity_revision SET value = value" };
     rival.batch_execute(lock).unwrap();
     let busy_timeout = Duration::from_millis(50);
-    let options = StoreOptions { busy_timeout, wait: Duration::from_millis(300), ..options(&on.url) };
-    let store = Store::open(options, row_key()).unwrap();
+    let options = StoreOptions { busy_timeout, wait: Duration::from_millis(300), ..on.options() };
+    let store = on.open(options).unwrap();
     let ended = store.write("blocked", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision_bump()?));
     assert_eq!(ended, Err(StoreError::Busy));
     store.health().unwrap();

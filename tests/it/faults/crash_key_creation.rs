@@ -57,6 +57,7 @@ pub(crate) fn nothing_half_made_stays(server: &Server) {
 #[test]
 fn keys_survive_two_hundred_kills() {
     let (_folder, mut server) = on_sqlite();
+    server.set_environment("BULLA_KEYS__QUARANTINE_HOURS", Some("0"));
     let mut acknowledged = Vec::new();
     for round in 0..KILLS {
         let pid = i32::try_from(server.pid().expect("it runs")).expect("a process id");

@@ -3,6 +3,7 @@
 pub mod deletion_windows;
 pub mod key_states;
 pub mod label_races;
+mod levels;
 pub mod nodes;
 pub mod rotation;
 pub mod secrets_model;

@@ -1,0 +1,44 @@
+//! `bulla level`: at which level the deployment is, which nodes serve which, and the raise.
+
+use crate::admin::output::Output;
+use crate::admin::{Session, refuse};
+use crate::app::Failure;
+use crate::base::clock::Timestamp;
+use crate::store::{Abort, Level, Levels, NodeRow, Tx};
+
+/// Runs the command.
+pub fn run(session: &Session, raise: bool) -> Result<Output, Failure> {
+    if raise {
+        session.change("RaiseLevel", "deployment", |tx| raise_in(tx, Levels::served(), session.now()))?;
+    }
+    let (row, nodes) = session.read(|tx| Ok::<_, Abort<Failure>>((tx.deployment()?, tx.nodes()?)))?;
+    let nodes: Vec<_> = nodes.iter().filter(|node| node.runs(session.now())).map(|node| tell(node, session.now())).collect();
+    Ok(Output::one([
+        ("Level", row.level.0.into()),
+        ("ThisProgram", format!("serves {}", Levels::served()).into()),
+        ("Nodes", nodes.into()),
+    ]))
+}
+
+fn tell(node: &NodeRow, now: Timestamp) -> String {
+    format!("{} serves {}, seen {} s ago", node.id, node.levels(), (now.0 - node.seen_at.0).max(0) / 1000)
+}
+
+/// Raises the level by one, if this program and every node that may run serve the next.
+fn raise_in(tx: &mut Tx<'_>, served: Levels, now: Timestamp) -> Result<(), Abort<Failure>> {
+    let level = tx.deployment()?.level;
+    let next = Level(level.0.saturating_add(1));
+    if !served.contains(next) {
+        return Err(refuse(format!("the deployment is at level {level}, the highest that this program serves")));
+    }
+    let cannot = tx.nodes()?.into_iter().filter(|node| node.runs(now) && !node.levels().contains(next));
+    let cannot: Vec<_> = cannot.map(|node| tell(&node, now)).collect();
+    if !cannot.is_empty() {
+        let nodes = cannot.join("; ");
+        return Err(refuse(format!(
+            "not every node serves level {next}: {nodes}. Run the new program there; a node that was killed counts until it was not seen \
+             for five minutes"
+        )));
+    }
+    Ok(tx.deployment_raise(next)?)
+}

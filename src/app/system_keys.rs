@@ -1,0 +1,39 @@
+//! The system keys of a deployment, and the key that INT derives for the rows.
+//!
+//! Owns: what must hold of the objects that the deployment's row names. Must not know: rows. Called by: app::base, `bulla init`.
+
+use crate::base::failure::{Failure, context};
+use crate::base::ids::KeyVersionId;
+use crate::store::{DeploymentRow, RowKey};
+use crate::token::{ObjectKind, Token};
+
+/// Proves the system keys by what the token says of them, attributes and label: an id in a row proves nothing, since who writes the
+/// database writes the row.
+///
+/// # Errors
+/// When one is missing, or is no system key.
+pub(super) fn prove(token: &Token, deployment: &DeploymentRow) -> Result<(), Failure> {
+    for (name, id, kind) in system_keys(deployment) {
+        token.prove_system_key(&id, kind).map_err(context(format_args!("token: {name} ({id})")))?;
+    }
+    Ok(())
+}
+
+/// The system keys of a deployment, by name.
+pub fn system_keys(deployment: &DeploymentRow) -> [(&'static str, KeyVersionId, ObjectKind); 3] {
+    [
+        ("SYS", deployment.sys_key, ObjectKind::Sys),
+        ("INT", deployment.int_key, ObjectKind::Int),
+        ("AUD", deployment.aud_key, ObjectKind::Aud),
+    ]
+}
+
+/// The key of the row MACs, which only the token can derive.
+///
+/// # Errors
+/// When the token is away.
+pub fn row_key(token: &Token, deployment: &DeploymentRow) -> Result<RowKey, Failure> {
+    let derivation = deployment.derivation();
+    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
+    Ok(RowKey::new(&signature))
+}

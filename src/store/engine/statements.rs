@@ -1,0 +1,65 @@
+//! The statements that every sealed table has, as macros over diesel's tables, whose types are too long to be written.
+//!
+//! Owns: insert, replace (compare and set), and the two ways to read. Must not know: any table. Called by: the files of the rows.
+
+/// Inserts a sealed row: `insert!(tx, table, row)`.
+macro_rules! insert {
+    ($tx:ident, $table:ident, $row:expr) => {{
+        let mac = $tx.mac($row);
+        let values = ($row, $table::mac.eq(&mac[..]));
+        let insert = per_backend!(|conn| diesel::insert_into($table::table).values(values).execute(conn));
+        $tx.run(stringify!($table), insert).map(drop)
+    }};
+}
+
+/// Puts a row in the place of another with the same key, if that is still there: `replace!(tx, table, old => new, key)`. Whether it was.
+macro_rules! replace {
+    ($tx:ident, $table:ident, $old:expr => $new:expr, $key:expr) => {{
+        let mac = $tx.mac($new);
+        let mut changed = false;
+        for was in $tx.seals().macs($old) {
+            let row = $table::table.filter($key).filter($table::mac.eq(&was[..]));
+            let new = ($new, $table::mac.eq(&mac[..]));
+            let update = per_backend!(|conn| diesel::update(row).set(new).execute(conn));
+            changed = $tx.changed(stringify!($table), update)?;
+            if changed {
+                break;
+            }
+        }
+        Ok::<bool, StoreError>(changed)
+    }};
+}
+
+/// Deletes a sealed row that was read, if it is still there: `remove!(tx, table, row, key)`. Whether it was.
+macro_rules! remove {
+    ($tx:ident, $table:ident, $row:expr, $key:expr) => {{
+        let mut changed = false;
+        for was in $tx.seals().macs($row) {
+            let row = $table::table.filter($key).filter($table::mac.eq(&was[..]));
+            changed = $tx.changed(stringify!($table), per_backend!(|conn| diesel::delete(row).execute(conn)))?;
+            if changed {
+                break;
+            }
+        }
+        Ok::<bool, StoreError>(changed)
+    }};
+}
+
+/// Loads at most one sealed row, which must be what was asked for: `one!(tx, table: Row, query, |row| is_what_was_asked_for)`.
+macro_rules! one {
+    ($tx:ident, $table:ident: $row:ty, $query:expr, |$found:ident| $asked:expr) => {
+        $tx.one(
+            |$found: &$row| $asked,
+            per_backend!(|conn| $query.select((<$row>::as_select(), $table::mac)).get_result(conn).optional()),
+        )
+    };
+}
+
+/// Loads sealed rows, each of which must be what was asked for.
+macro_rules! all {
+    ($tx:ident, $table:ident: $row:ty, $query:expr, |$found:pat_param| $asked:expr) => {
+        $tx.all(|$found: &$row| $asked, per_backend!(|conn| $query.select((<$row>::as_select(), $table::mac)).load(conn)))
+    };
+}
+
+pub(in crate::store) use {all, insert, one, remove, replace};

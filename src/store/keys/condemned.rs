@@ -1,0 +1,101 @@
+//! Token objects that are to be destroyed, and since when: nothing is destroyed before its quarantine is over.
+//!
+//! Owns: the rows of condemned. Must not know: how long a quarantine is. Called by: keys.
+
+use diesel::delete;
+use diesel::prelude::*;
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId, KeyVersionId};
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{condemned, key_versions, secret_versions};
+use crate::store::engine::statements::{all, insert, one};
+use crate::store::{StoreError, Tx};
+
+/// The object of a key version that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = condemned)]
+pub struct CondemnedRow {
+    /// CKA_ID of the object.
+    pub id: KeyVersionId,
+    /// The key that it was made for.
+    pub key_id: KeyId,
+    /// Whose.
+    pub account_id: AccountId,
+    /// When it was condemned.
+    pub condemned_at: Timestamp,
+}
+
+impl Sealed for CondemnedRow {
+    const TABLE: &'static str = "condemned";
+
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
+        row.field(self.id.as_bytes()).field(self.key_id.as_bytes()).text(self.account_id.as_str()).integer(self.condemned_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Condemns an object; one that is condemned keeps its time.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn condemn(&mut self, row: &CondemnedRow) -> Result<(), StoreError> {
+        match one!(self, condemned: CondemnedRow, condemned::table.find(row.id), |found| found.id == row.id)? {
+            Some(_) => Ok(()),
+            None => insert!(self, condemned, row),
+        }
+    }
+
+    /// Objects that were condemned before this time or then, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn condemned_until(&mut self, time: Timestamp, limit: i64) -> Result<Vec<CondemnedRow>, StoreError> {
+        let query = condemned::table
+            .filter(condemned::condemned_at.le(time))
+            .order((condemned::condemned_at, condemned::id))
+            .limit(limit);
+        all!(self, condemned: CondemnedRow, query, |row| row.condemned_at <= time)
+    }
+
+    /// The ids of all condemned objects.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn condemned_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
+        self.run(CondemnedRow::TABLE, per_backend!(|conn| condemned::table.select(condemned::id).load(conn)))
+    }
+
+    /// Forgets that an object was condemned; false when it was not.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn condemned_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
+        self.changed(CondemnedRow::TABLE, per_backend!(|conn| delete(condemned::table.find(id)).execute(conn)))
+    }
+
+    /// Whether anything needs the object of a key version: a version of a key, or a secret's data key. Reads all versions of
+    /// secrets.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_version_is_needed(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
+        let versions = key_versions::table.filter(key_versions::id.eq(id)).count();
+        let versions: i64 = self.run("key_versions", per_backend!(|conn| versions.get_result(conn)))?;
+        Ok(versions > 0 || self.key_version_wraps(id)?)
+    }
+
+    /// Whether a secret's data key is under a key version. Reads all versions of secrets.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_version_wraps(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
+        let wrapped =
+            secret_versions::table.filter(secret_versions::key_version_id.eq(id)).select(secret_versions::uuid).limit(1);
+        let wrapped: Vec<Vec<u8>> = self.run("secret_versions", per_backend!(|conn| wrapped.load(conn)))?;
+        Ok(!wrapped.is_empty())
+    }
+}

@@ -1,0 +1,106 @@
+//! The nodes that run, and which levels each serves.
+//!
+//! Owns: the rows of nodes. Must not know: what a level changes. Called by: app and jobs (which say that a node lives), admin.
+
+use diesel::delete;
+use diesel::prelude::*;
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::NodeId;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::{Level, Levels};
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::nodes;
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::tx::every;
+use crate::store::{Abort, Store, StoreError, Tx, held};
+
+/// A node that has said nothing for so long, ms, does not run any more.
+const GONE_MS: i64 = 5 * 60_000;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = nodes)]
+pub struct NodeRow {
+    /// Its id.
+    pub id: NodeId,
+    /// The lowest level that it serves.
+    pub lowest: Level,
+    /// The highest.
+    pub highest: Level,
+    /// When it last said so.
+    pub seen_at: Timestamp,
+}
+
+impl NodeRow {
+    /// The levels that it serves.
+    pub fn levels(&self) -> Levels {
+        Levels { lowest: self.lowest, highest: self.highest }
+    }
+
+    /// Whether it may still run.
+    pub fn runs(&self, now: Timestamp) -> bool {
+        self.seen_at.plus_ms(GONE_MS) > now
+    }
+}
+
+impl Sealed for NodeRow {
+    const TABLE: &'static str = "nodes";
+
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
+        row.field(self.id.as_bytes()).integer(self.lowest.0.into()).integer(self.highest.0.into()).integer(self.seen_at.0)
+    }
+}
+
+impl Tx<'_> {
+    /// Every node that has said that it runs and not that it stops.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreError> {
+        all!(self, nodes: NodeRow, nodes::table.order(nodes::id), |row| every(row))
+    }
+
+    /// Forgets a node; false when there is none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn node_delete(&mut self, id: &NodeId) -> Result<bool, StoreError> {
+        self.changed(NodeRow::TABLE, per_backend!(|conn| delete(nodes::table.find(id)).execute(conn)))
+    }
+
+    fn node_put(&mut self, row: &NodeRow) -> Result<(), StoreError> {
+        match one!(self, nodes: NodeRow, nodes::table.find(row.id), |found| found.id == row.id)? {
+            None => insert!(self, nodes, row),
+            Some(old) => held(replace!(self, nodes, &old => row, nodes::id.eq(row.id))?, NodeRow::TABLE),
+        }
+    }
+}
+
+impl Store {
+    /// Says that a node runs, and takes over the level of the deployment if that was raised. At its start, and now and then. A raise
+    /// and a start exclude each other: each reads what the other writes.
+    ///
+    /// # Errors
+    /// `Fault` when the deployment's level is not served any more; else as any write.
+    pub fn node_lives(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError> {
+        let Levels { lowest, highest } = self.seals.levels();
+        let row = NodeRow { id, lowest, highest, seen_at: now };
+        let level = self.write("node_lives", |tx| {
+            let level = tx.deployment()?.level;
+            tx.node_put(&row)?;
+            Ok::<_, Abort<StoreError>>(level)
+        })?;
+        if level != self.seals.level() {
+            log::info!("the deployment is at level {level}");
+            self.seals.set_level(level);
+        }
+        Ok(())
+    }
+
+    /// The level of the deployment and the levels that this program serves.
+    pub fn levels(&self) -> (Level, Levels) {
+        (self.seals.level(), self.seals.levels())
+    }
+}

@@ -1,0 +1,82 @@
+//! Who answers queries gives a valid row as the answer to another question. No row is forged or old, no MAC is touched.
+
+use bulla_test_support::client::Client;
+use bulla_test_support::server::Server;
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+
+use crate::{create, database, on_postgres, on_sqlite};
+
+const SECRETS: &str = "secret_type, description, key_id, user_key, created_at, updated_at, delete_at, mac";
+
+/// An account beside the first, with a secret of its own.
+fn another(server: &Server) -> (Client, String) {
+    let made = server.admin(&["account", "create", "mallory"]);
+    let text = |name: &str| made[name].as_str().expect("shown").to_owned();
+    let client = Client::new(&server.ready.endpoint, &text("AccessKeyId"), &text("AccessKeySecret"));
+    create(&client, "mine", "what mallory has").ok();
+    (client, text("AccountId"))
+}
+
+/// Asks for `mine` again and again: what came was never the victim's, and some answers were alarms.
+fn asks(server: &Server, client: &Client, times: usize) {
+    let mut alarms = 0;
+    for n in 0..times {
+        let read = client.call("GetSecretValue", &[("SecretName", "mine")]);
+        let value = read.json.get("SecretData").and_then(|value| value.as_str()).unwrap_or_default();
+        assert_ne!(value, "THE VICTIM'S VALUE", "at the {n}th request");
+        alarms += usize::from(read.status == 500);
+    }
+    assert!(alarms > 0, "the lie was never told");
+    assert!(server.log().contains("the database gave it as the answer to another question"), "{}", server.log());
+}
+
+#[test]
+fn a_view_that_lies_at_random_on_sqlite() {
+    let (_folder, server) = on_sqlite();
+    create(&server.client(), "victim", "THE VICTIM'S VALUE").ok();
+    let (client, mallory) = another(&server);
+    client.call("GetSecretValue", &[("SecretName", "mine")]).ok();
+    // The row of the victim says in the first look that it is mallory's, and in the second what it is.
+    let lie = |column: &str, said: &str| {
+        format!("CASE WHEN name = 'victim' AND random() % 2 = 0 THEN '{said}' ELSE {column} END AS {column}")
+    };
+    let view = format!(
+        "PRAGMA legacy_alter_table = ON; ALTER TABLE secrets RENAME TO secrets_; CREATE VIEW secrets AS SELECT {}, {}, id, {SECRETS} \
+         FROM secrets_ WHERE name <> 'mine'",
+        lie("account_id", &mallory),
+        lie("name", "mine")
+    );
+    database(&server).batch_execute(&view).expect("a view");
+    asks(&server, &client, 400);
+    database(&server)
+        .batch_execute("PRAGMA legacy_alter_table = ON; DROP VIEW secrets; ALTER TABLE secrets_ RENAME TO secrets")
+        .expect("the table");
+    assert_eq!(client.call("GetSecretValue", &[("SecretName", "mine")]).ok().text("SecretData"), "what mallory has");
+}
+
+/// A function that says a lie in the first look of a statement and the truth in the second.
+const LIE: &str = "CREATE FUNCTION lie(tag text, a text, b text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+    DECLARE k text := 'x.' || tag; t text := to_char(statement_timestamp(), 'US SSSS') || pg_backend_pid();
+    BEGIN
+        IF coalesce(current_setting(k, true), '') <> t THEN PERFORM set_config(k, t, false); RETURN a; END IF;
+        RETURN b;
+    END $$;";
+
+#[test]
+fn a_function_that_lies_once_on_postgres() {
+    let (_folder, server) = on_postgres();
+    create(&server.client(), "victim", "THE VICTIM'S VALUE").ok();
+    let (client, mallory) = another(&server);
+    client.call("GetSecretValue", &[("SecretName", "mine")]).ok();
+    let config = std::fs::read_to_string(server.data().join("bulla.toml")).expect("written by dev");
+    let url = config.split('"').find(|part| part.starts_with("postgres")).expect("a URL").to_owned();
+    let mut conn = PgConnection::establish(&url).expect("a connection");
+    let view = format!(
+        "{LIE} ALTER TABLE secrets RENAME TO secrets_; CREATE VIEW secrets AS SELECT lie('a', '{mallory}', account_id) AS account_id, \
+         lie('n', 'mine', name) AS name, id, {SECRETS} FROM secrets_ WHERE name <> 'mine'"
+    );
+    conn.batch_execute(&view).expect("a view");
+    asks(&server, &client, 20);
+    conn.batch_execute("DROP VIEW secrets; ALTER TABLE secrets_ RENAME TO secrets").expect("the table");
+}
