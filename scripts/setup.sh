@@ -30,6 +30,8 @@ has_headers() { any "$(python3 -c 'import sysconfig; print(sysconfig.get_path("i
 has_node() { command -v node >/dev/null; }
 has_nss() { any /usr/lib/*/libsoftokn3.so /usr/lib64/libsoftokn3.so; }
 has_npm() { command -v npm >/dev/null; }
+has_ip() { command -v ip >/dev/null || any /usr/sbin/ip /sbin/ip; }
+has_pgbouncer() { any /usr/sbin/pgbouncer /usr/bin/pgbouncer; }
 has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
@@ -50,6 +52,8 @@ has_node       | Node.js                                  | nodejs
 has_npm        | npm                                      | npm
 has_nss        | NSS softoken, a second PKCS#11 token     | libnss3
 has_strace     | strace, which makes system calls fail    | strace
+has_ip         | ip, for hosts that lose their power      | iproute2
+has_pgbouncer  | PgBouncer, a pooler of connections       | pgbouncer
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

@@ -13,6 +13,9 @@ use crate::base::ids::Malformed;
 use crate::store::StoreError;
 use crate::token::TokenError;
 
+/// What is away when the database was lost during a commit: nobody knows yet whether the request had its effect.
+pub const UNKNOWN: &str = "end of the commit";
+
 /// Why a request was not answered with success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -212,6 +215,10 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(detail) => {
                 log::warn!("database: {detail}");
                 Error::Unavailable("database")
+            }
+            StoreError::Unknown(detail) => {
+                log::error!("database: lost during a commit: {detail}");
+                Error::Unavailable(UNKNOWN)
             }
             StoreError::Corrupt { .. } => Error::Integrity(error.to_string()),
             StoreError::Conflict | StoreError::Fault(_) => Error::Internal(error.to_string()),

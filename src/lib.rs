@@ -7,7 +7,8 @@
 //! | module | uses | answers |
 //! |---|---|---|
 //! | base | | what an id, a word, a secret, a time, a list of fields is |
-//! | process, logging | | core dumps, locked memory, open files; where the log's lines go |
+//! | logging | | where the log's lines go |
+//! | process | logging | core dumps, locked memory, open files, signals |
 //! | config | base, process, logging | what can be set |
 //! | metrics | | what is counted |
 //! | envelope | base | how a value is sealed |
@@ -27,7 +28,7 @@
 //! | api | base, error, code, audit, auth, store, tags, keys, secrets | the operations, and the pipeline that every request takes |
 //! | http | base, error, metrics | sockets, TLS, limits, deadlines; no protocol |
 //! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
-//! | app | base, error, process, config, metrics, audit, token, servers, store, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
+//! | app | base, error, logging, process, config, metrics, audit, token, servers, store, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
 //! | admin | base, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
 //! | main | base, process, logging, cli, admin | |

@@ -1,17 +1,21 @@
 //! The program: arguments, logger, then one call into `app` or `admin`.
 
 use std::alloc::System;
+use std::time::Duration;
 
 use bulla::admin;
 use bulla::base::failure::{Failure, context};
 use bulla::cli::{self, Cli, Words};
 use bulla::logging::{self, Form};
-use bulla::process;
+use bulla::process::{self, signals};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Memory is wiped when it is given back, whoever used it: libraries hold secrets in buffers of their own.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+/// How long the end waits for whoever reads the log.
+const FLUSH: Duration = Duration::from_secs(1);
 
 fn main() {
     let (json, result) = match cli::parse(std::env::args_os()) {
@@ -26,6 +30,7 @@ fn main() {
             failure.class as i32
         }
     };
+    logging::flush(FLUSH);
     // Everything is closed and flushed by now. What the C runtime would still do is run the destructors of the PKCS#11 module,
     // of OpenSSL and of libpq, in an order that SoftHSM does not survive each time.
     signal_hook::low_level::exit(status)
@@ -38,5 +43,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         false => logging::Options { level: log::LevelFilter::Warn, format: Form::Brief },
     });
     process::forbid_dumps().map_err(context("core dumps"))?;
+    if cli.command.serves() {
+        signals::answer().map_err(context("signals"))?;
+    }
     admin::run(cli)
 }

@@ -9,6 +9,9 @@
 //! | `bulla_request_duration_seconds{action}` | histogram | from the whole head received to the answer handed to the connection |
 //! | `bulla_requests_in_flight` | gauge | requests admitted and not finished, whether or not their client still waits |
 //! | `bulla_requests_turned_away_total{want}` | counter | 503 for want of a permit, a thread, memory for a body, time, or the audit record |
+//! | `bulla_connections_open` | gauge | connections of clients |
+//! | `bulla_connections_shed_total` | counter | connections closed to make room for others, the most useless ones first |
+//! | `bulla_log_lines_dropped_total` | counter | lines of the log on standard error that nobody read in time |
 //! | `bulla_token_up` | gauge | 1 while the token answers |
 //! | `bulla_token_epochs_total` | counter | connections to the token: one at start, one for each reconnect |
 //! | `bulla_token_sessions_in_use`, `bulla_token_sessions_open`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions |
@@ -20,7 +23,10 @@
 //! | `bulla_audit_lines_total`, `bulla_audit_syncs_total` | counter | lines written; syncs that succeeded. Their ratio is the group size |
 //! | `bulla_audit_last_sync_duration_seconds` | gauge | the last sync of the audit file |
 //! | `bulla_audit_failures_total` | counter | times the file could not be written; each refused its requests |
+//! | `bulla_audit_oldest_wait_seconds` | gauge | for how long the batch that is being written has waited for the disk |
 //! | `bulla_audit_checkpoint_failures_total` | counter | checkpoint signatures that the token did not give |
+//! | `bulla_clock_trusted` | gauge | 0 while the sources of time differ: deletions, rotations and the removal of nonces wait |
+//! | `bulla_clock_offset_seconds{source}` | gauge | how far the clock is ahead of the `monotonic` one since both agreed, and of the `database`'s |
 //! | `bulla_key_uses_total` | counter | encryptions under master keys by this node |
 //! | `bulla_key_version_uses_highest` | gauge | the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31 |
 //! | `bulla_rotations_total{result}` | counter | rotations of managed secrets that were `done`, and attempts that `failed` |
@@ -53,8 +59,12 @@ pub struct Snapshot {
     pub keys: KeyFigures,
     /// The rotations.
     pub rotations: RotationFigures,
+    /// The clock.
+    pub clock: ClockFigures,
     /// Stored bytes that did not verify, since start.
     pub integrity_alarms: u64,
+    /// Lines of the log dropped since start.
+    pub log_lines_dropped: u64,
 }
 
 /// Figures of the rotation of managed secrets.
@@ -113,8 +123,21 @@ pub struct AuditFigures {
     pub last_sync_seconds: f64,
     /// Times the file could not be written.
     pub failures: u64,
+    /// For how long the batch that is being written has waited, seconds.
+    pub oldest_wait_seconds: f64,
     /// Checkpoint signatures that the token did not give.
     pub checkpoint_failures: u64,
+}
+
+/// Figures of the clock.
+#[derive(Debug, Clone, Default)]
+pub struct ClockFigures {
+    /// Whether it can be believed for what cannot be undone.
+    pub trusted: bool,
+    /// Ahead of the monotonic clock, seconds.
+    pub monotonic_offset_seconds: f64,
+    /// Ahead of the database's, seconds; none where that is not known.
+    pub database_offset_seconds: Option<f64>,
 }
 
 /// Figures of the use of master keys by this node.
@@ -127,6 +150,7 @@ pub struct KeyFigures {
 }
 
 type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
+type Connections = Box<dyn Fn() -> (u64, u64) + Send + Sync>;
 
 /// All figures of one server.
 pub struct Metrics {
@@ -136,6 +160,7 @@ pub struct Metrics {
     durations: HistogramVec,
     in_flight: IntGauge,
     source: OnceLock<Source>,
+    connections: OnceLock<Connections>,
 }
 
 impl fmt::Debug for Metrics {
@@ -169,13 +194,18 @@ impl Metrics {
         registry.register(Box::new(turned_away.clone())).expect(VALID);
         registry.register(Box::new(durations.clone())).expect(VALID);
         registry.register(Box::new(in_flight.clone())).expect(VALID);
-        Self { registry, requests, turned_away, durations, in_flight, source: OnceLock::new() }
+        Self { registry, requests, turned_away, durations, in_flight, source: OnceLock::new(), connections: OnceLock::new() }
     }
 
     /// Says how to read what others count. It is called at each scrape, on a thread that may wait a little. The first call
     /// counts; later ones change nothing.
     pub fn set_source(&self, source: impl Fn() -> Snapshot + Send + Sync + 'static) {
         let _ = self.source.set(Box::new(source));
+    }
+
+    /// Says how to read how many connections are open, and how many were closed to make room. The first call counts.
+    pub fn set_connections(&self, connections: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
+        let _ = self.connections.set(Box::new(connections));
     }
 
     /// Counts an answer. `action` is none for what is no operation of the API; `code` is from the table of faults, or `OK`.
@@ -194,6 +224,11 @@ impl Metrics {
     pub fn render(&self, in_flight: usize) -> String {
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         let mut families = self.registry.gather();
+        if let Some(connections) = self.connections.get() {
+            let (open, shed) = connections();
+            families.push(gauge("bulla_connections_open", "Connections of clients.", open as f64));
+            families.push(counter("bulla_connections_shed_total", "Connections closed to make room.", shed));
+        }
         if let Some(source) = self.source.get() {
             families.extend(families_of(&source()));
         }
@@ -207,7 +242,7 @@ impl Metrics {
 
 #[rustfmt::skip]
 fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
-    let Snapshot { token, database, audit, keys, rotations, integrity_alarms } = now;
+    let Snapshot { token, database, audit, keys, rotations, clock, integrity_alarms, log_lines_dropped } = now;
     let results = [("done", rotations.done), ("failed", rotations.failed)];
     [
         gauge("bulla_token_up", "1 while the token answers.", f64::from(u8::from(token.up))),
@@ -226,10 +261,14 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         counter("bulla_audit_syncs_total", "Syncs of the audit file that succeeded.", audit.syncs),
         gauge("bulla_audit_last_sync_duration_seconds", "The last of them.", audit.last_sync_seconds),
         counter("bulla_audit_failures_total", "Times the audit file could not be written.", audit.failures),
+        gauge("bulla_audit_oldest_wait_seconds", "Wait of the batch being written.", audit.oldest_wait_seconds),
         counter("bulla_audit_checkpoint_failures_total", "Missing checkpoint signatures.", audit.checkpoint_failures),
+        gauge("bulla_clock_trusted", "0 while the sources of time differ.", f64::from(u8::from(clock.trusted))),
+        gauges("bulla_clock_offset_seconds", "The clock is ahead of others by so much.", "source", &offsets(clock)),
         counter("bulla_key_uses_total", "Encryptions under master keys.", keys.uses),
         gauge("bulla_key_version_uses_highest", "The most uses reserved of one key version.", keys.highest_uses as f64),
         counters("bulla_rotations_total", "Rotations of managed secrets.", "result", &results),
+        counter("bulla_log_lines_dropped_total", "Lines of the log that nobody read.", *log_lines_dropped),
         counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
     ]
     .into_iter()
@@ -266,6 +305,24 @@ fn counters(name: &str, help: &str, label: &str, values: &[(&'static str, u64)])
         counted(vec![pair], *count)
     });
     family(name, help, MetricType::COUNTER, metrics.collect())
+}
+
+fn offsets(clock: &ClockFigures) -> Vec<(&'static str, f64)> {
+    let database = clock.database_offset_seconds.map(|seconds| ("database", seconds));
+    [("monotonic", clock.monotonic_offset_seconds)].into_iter().chain(database).collect()
+}
+
+fn gauges(name: &str, help: &str, label: &str, values: &[(&'static str, f64)]) -> MetricFamily {
+    let metrics = values.iter().map(|(value, number)| {
+        let (mut pair, mut gauge) = (LabelPair::default(), Gauge::default());
+        pair.set_name(label.to_owned());
+        pair.set_value((*value).to_owned());
+        gauge.set_value(*number);
+        let mut metric = Metric::from_label(vec![pair]);
+        metric.set_gauge(gauge);
+        metric
+    });
+    family(name, help, MetricType::GAUGE, metrics.collect())
 }
 
 fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {

@@ -14,7 +14,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, NodeId, Region};
 use crate::code::Code;
 use crate::effect::Effect;
-use crate::error::Error;
+use crate::error::{Error, UNKNOWN};
 
 /// Who the records name.
 const PRINCIPAL: &str = "service";
@@ -89,7 +89,9 @@ impl ServiceTasks {
         self.audit.submit(&intent).wait()?;
         let result = work(&effect);
         let code = result.as_ref().map_or_else(code_of, |_| "OK");
-        self.audit.submit(&Record { kind: Kind::Outcome, code: Some(code), ..intent }).wait()?;
+        let cut = matches!(result, Err(Error::Unavailable(UNKNOWN)));
+        let kind = if cut { Kind::Unknown } else { Kind::Outcome };
+        self.audit.submit(&Record { kind, code: Some(code), ..intent }).wait()?;
         match &result {
             Ok(_) => log::info!("{} on {resource}: {}", task.action, task.reason),
             Err(Error::Integrity(what)) => {

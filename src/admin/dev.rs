@@ -98,6 +98,7 @@ fn restart(folder: &Path, more: &[&str]) -> Failure {
 }
 
 fn become_self(conf: &Path, args: impl Iterator<Item = std::ffi::OsString>) -> Failure {
+    crate::logging::flush(std::time::Duration::from_secs(1));
     match std::env::current_exe() {
         Ok(program) => Command::new(program).args(args).env(softhsm::CONF_VARIABLE, conf).exec().into(),
         Err(e) => e.into(),

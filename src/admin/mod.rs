@@ -20,12 +20,12 @@ mod user;
 
 use std::path::PathBuf;
 
-use crate::app::{Base, Failure, context};
+use crate::app::{Base, Failure, clock_watch, context};
 use crate::audit::{Audit as Log, Kind, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::base::ids::RequestId;
-use crate::cli::{Cli, Command, Place, Scope};
+use crate::cli::{self, Cli, Command, Place, Scope};
 use crate::config::Config;
 use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
 use output::Output;
@@ -51,6 +51,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init { place, account } => init::run(&load(&place)?, &account)?,
         Command::Check { place } => check::run(&load(&place)?)?,
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
+        Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
         Command::Migrate { place } => migrate(&load(&place)?)?,
         Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,
         Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,
@@ -88,6 +89,12 @@ fn load(place: &Place) -> Result<Config, Failure> {
 fn migrate(config: &Config) -> Result<Output, Failure> {
     let applied = migrate::run(&config.database.location()?).map_err(context("database"))?;
     Ok(Output::List(applied.into_iter().map(|name| Output::row([("Migration", name.into())])).collect()))
+}
+
+fn accept_clock(config: &Config) -> Result<Output, Failure> {
+    let folder = &config.audit.directory;
+    clock_watch::accept(folder, &Clock::System).map_err(context(folder.display()))?;
+    Ok(Output::one([("Accepted", Clock::System.now().to_string().into())]))
 }
 
 /// A command's hold on a deployment.

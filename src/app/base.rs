@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::app::node::node_id;
 use crate::app::start_retry::StartRetry;
 use crate::app::system_keys;
-use crate::audit::{Audit, AuditConfig, OpenIntent};
+use crate::audit::{Audit, AuditConfig, Recovered};
 use crate::auth::SysKey;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
-use crate::store::{DeploymentRow, Store, StoreOptions, deployment};
+use crate::store::{DeploymentRow, Store, StoreError, StoreOptions, UrlAgain, deployment};
 use crate::token::{Selector, Token, TokenConfig};
 
 /// How long a start tries to open its token.
@@ -59,8 +59,7 @@ impl Base {
 
     /// The same, for a server that waits or a command that does not.
     pub(super) fn open_with(config: &Config, retry: StartRetry) -> Result<Self, Failure> {
-        let url = config.database.location()?;
-        let row = retry.until("database", || deployment::read(&url))?;
+        let row = retry.until("database", || deployment::read(&url_of(config)?))?;
         let deployment = row.filter(|row| row.ready).ok_or(Failure::new("database: not initialised; run `bulla init`"))?;
         if deployment.region != config.region {
             return Err(Failure::new(format!(
@@ -100,7 +99,7 @@ impl Base {
     ///
     /// # Errors
     /// When the folder cannot be written, or another process holds the log.
-    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
+    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Recovered), Failure> {
         self.audit_with(config, name, lock_wait_ms, StartRetry::Command)
     }
 
@@ -114,7 +113,7 @@ impl Base {
         name: &str,
         lock_wait_ms: u64,
         retry: StartRetry,
-    ) -> Result<(Audit, NodeId, Vec<OpenIntent>), Failure> {
+    ) -> Result<(Audit, NodeId, Recovered), Failure> {
         let node = retry.until("audit", || node_id(&config.audit.directory))?;
         let options = AuditConfig {
             max_file_bytes: config.audit.max_file_bytes,
@@ -126,10 +125,10 @@ impl Base {
             let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
             Audit::open(options.clone(), node, Box::new(signer))
         })?;
-        if let Some(reason) = recovered.set_aside {
+        if let Some(reason) = &recovered.set_aside {
             log::warn!("audit: the file found was set aside: {reason}");
         }
-        Ok((audit, node, recovered.open_intents))
+        Ok((audit, node, recovered))
     }
 }
 
@@ -139,7 +138,22 @@ fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow, retry:
     let options = StoreOptions {
         readers: config.database.connections,
         wait: Duration::from_millis(config.database.wait_ms),
+        url_again: url_again(config),
         ..StoreOptions::new(config.database.location()?)
     };
     retry.until("database", || Store::open(options.clone(), deployment, key.clone()))
+}
+
+/// The URL of the database, as it is now.
+pub(super) fn url_of(config: &Config) -> Result<String, StoreError> {
+    config.database.location().map_err(|e| StoreError::Unavailable(e.to_string()))
+}
+
+/// How the URL of the database is read again, where it lies in a file.
+fn url_again(config: &Config) -> Option<UrlAgain> {
+    let file = config.database.url_file.clone()?;
+    Some(Arc::new(move || {
+        let text = std::fs::read_to_string(&file).map_err(|e| format!("database.url_file {}: {e}", file.display()))?;
+        Ok(text.trim().to_owned())
+    }))
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::app::base::Base;
 use crate::audit::Audit;
+use crate::base::clock_check::ClockCheck;
 use crate::keys::Keys;
-use crate::metrics::{AuditFigures, DatabaseFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures};
+use crate::logging;
+use crate::metrics::{AuditFigures, ClockFigures, DatabaseFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures};
 use crate::secrets::Secrets;
 
 /// Reads, at each scrape, what the parts count for themselves.
@@ -18,9 +20,10 @@ pub(super) fn figures(
     secrets: &Arc<Secrets>,
     audit: &Arc<Audit>,
     alarms: &Arc<AtomicU64>,
+    clocks: &Arc<ClockCheck>,
 ) -> impl Fn() -> Snapshot + Send + Sync + 'static {
     let (token, store, secrets) = (Arc::clone(&base.token), Arc::clone(&base.store), Arc::clone(secrets));
-    let (keys, audit, alarms) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms));
+    let (keys, audit, alarms, clocks) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms), Arc::clone(clocks));
     move || {
         let uses = keys.use_figures();
         let (token, store, audit) = (token.status(), store.status(), audit.stats());
@@ -47,11 +50,24 @@ pub(super) fn figures(
                 syncs: audit.syncs,
                 last_sync_seconds: audit.last_sync_us as f64 / 1e6,
                 failures: audit.failures,
+                oldest_wait_seconds: audit.oldest_wait.as_secs_f64(),
                 checkpoint_failures: audit.checkpoint_failures,
             },
             keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest },
             rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
+            clock: clock_figures(&clocks),
             integrity_alarms: alarms.load(Ordering::Relaxed),
+            log_lines_dropped: logging::dropped(),
         }
+    }
+}
+
+fn clock_figures(clocks: &ClockCheck) -> ClockFigures {
+    let offsets = clocks.offsets();
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    ClockFigures {
+        trusted: clocks.proved().is_ok(),
+        monotonic_offset_seconds: seconds(offsets.monotonic),
+        database_offset_seconds: offsets.database.map(seconds),
     }
 }

@@ -5,20 +5,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::app::vitals::Vital;
 use crate::audit::{Audit, AuditError};
+use crate::base::clock_check::ClockCheck;
 use crate::base::ids::RequestId;
 use crate::dialects::{Answer, Doors};
 use crate::error::Error;
 use crate::http;
-use crate::store::Store;
-use crate::token::Token;
 
 /// What the HTTP front calls.
 pub(super) struct Front {
     pub(super) doors: Doors,
     pub(super) audit: Arc<Audit>,
-    pub(super) store: Arc<Store>,
-    pub(super) token: Arc<Token>,
+    pub(super) token: Vital,
+    pub(super) database: Vital,
+    pub(super) clocks: Arc<ClockCheck>,
     pub(super) alarms: Arc<AtomicU64>,
 }
 
@@ -46,9 +47,14 @@ impl http::Service for Front {
 
     fn readiness(&self) -> http::Readiness {
         http::Readiness {
-            token: self.token.health().map_err(|e| e.to_string()),
-            database: self.store.health().map_err(|e| e.to_string()),
+            token: self.token.now(),
+            database: self.database.now(),
             audit: self.audit.health().map_err(|e| e.to_string()),
+            clock: match self.clocks.proved() {
+                Ok(_) => Ok(None),
+                Err(doubt) if doubt.contradicted => Err(doubt.reason),
+                Err(doubt) => Ok(Some(doubt.reason)),
+            },
         }
     }
 }

@@ -9,18 +9,24 @@
 //! | `schema.rs`, `start_retry.rs` | whether a start migrates; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
 //! | `settings.rs`, `figures.rs`, `front.rs` | settings for the parts; their figures for metrics; the service for HTTP |
-//! | `unfinished.rs` | what was under way when the server died |
+//! | `unfinished.rs`, `unresolved.rs` | what was under way when the server died; when the database was lost |
+//! | `vitals.rs`, `clock_watch.rs` | whether the service can serve now; whether its clock is right |
+//! | `reload.rs` | what SIGHUP has read again |
 
 mod base;
+pub mod clock_watch;
 mod figures;
 mod front;
 mod node;
+mod reload;
 mod schema;
 mod server;
 mod settings;
 mod start_retry;
 mod system_keys;
 mod unfinished;
+mod unresolved;
+mod vitals;
 
 pub use crate::base::failure::{Failure, context};
 pub use base::{Base, open_token};

@@ -4,18 +4,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use crate::api::{Limits, Service};
 use crate::app::base::Base;
+use crate::app::clock_watch;
 use crate::app::figures::figures;
 use crate::app::front::Front;
+use crate::app::reload::Reload;
 use crate::app::schema::settle_schema;
 use crate::app::settings;
 use crate::app::start_retry::StartRetry;
 use crate::app::unfinished;
+use crate::app::unresolved::Resolver;
+use crate::app::vitals::{watch_database, watch_token};
 use crate::auth::access_point::AccessPoints;
 use crate::auth::{Auth, Credentials};
 use crate::base::clock::Clock;
+use crate::base::clock_check::ClockCheck;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
@@ -23,11 +29,17 @@ use crate::dialects::Doors;
 use crate::http;
 use crate::jobs::{JobParts, Jobs};
 use crate::keys::{KeyParts, Keys};
+use crate::logging;
 use crate::metrics::Metrics;
-use crate::process;
+use crate::process::{self, signals};
 use crate::secrets::{SecretParts, Secrets};
 use crate::service_task::ServiceTasks;
 use crate::store::{Abort, Store, StoreError};
+
+/// How long jobs under way may go on at the end, where token and database answer.
+const JOBS_END: Duration = Duration::from_secs(2);
+/// How much longer than its requests the whole of the end may take: jobs, then the audit log.
+const AT_THE_END: Duration = Duration::from_secs(10);
 
 /// A server that is built and listens, and not yet answers.
 pub struct Server {
@@ -37,6 +49,9 @@ pub struct Server {
     metrics: Arc<Metrics>,
     store: Arc<Store>,
     node: NodeId,
+    reload: Reload,
+    resolver: Resolver,
+    stop_timeout: Duration,
 }
 
 impl Server {
@@ -55,14 +70,17 @@ impl Server {
     /// # Errors
     /// When an address is taken, or the audit log cannot be opened.
     pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
-        process::raise_open_files().map_err(context("open files"))?;
         process::lock_memory(config.server.lock_memory)?;
-        let bound = http::bind(settings::http(config)?).map_err(context(config.server.listen))?;
-        let (audit, node, open_intents) = base.audit_with(config, "audit", 0, StartRetry::Server)?;
+        let http_config = settings::http(config)?;
+        let tls = http_config.tls.clone();
+        let bound = http::bind(http_config).map_err(context(config.server.listen))?;
+        let (audit, node, recovered) = base.audit_with(config, "audit", 0, StartRetry::Server)?;
         let clock = Clock::System;
         StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
-        unfinished::complete(&base.store, &audit, node, &open_intents)?;
+        unfinished::complete(&base.store, &audit, node, &recovered.open_intents)?;
         let audit = Arc::new(audit);
+        let clocks = Arc::new(ClockCheck::new(clock.clone(), recovered.last_time));
+        clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
         let row = &base.deployment;
         let tasks = ServiceTasks::new(Arc::clone(&audit), row.region.clone(), node, clock.clone());
         let tasks = Arc::new(tasks);
@@ -90,7 +108,7 @@ impl Server {
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms));
+        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms, &clocks));
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),
             keys: Arc::clone(&keys),
@@ -98,15 +116,21 @@ impl Server {
             system_keys: row.system_keys(),
             node,
             clock: clock.clone(),
+            clocks: Arc::clone(&clocks),
         });
         let limits = Limits {
             requests_per_second: config.limits.requests_per_second,
             refusals_per_second: config.limits.refusals_per_second,
         };
         let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));
-        let Base { store, token, .. } = base;
-        let front = Arc::new(Front { doors, audit, store: Arc::clone(&store), token, alarms });
-        Ok(Self { bound, front, jobs, metrics, store, node })
+        let resolver = Resolver::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
+        let token = watch_token(&base)?;
+        let database = watch_database(&base.store, &clocks)?;
+        let front = Arc::new(Front { doors, audit, token, database, clocks, alarms });
+        let reload = Reload::default().with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()));
+        let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
+        let store = base.store;
+        Ok(Self { bound, front, jobs, metrics, store, node, reload, resolver, stop_timeout })
     }
 
     /// Where it listens.
@@ -117,15 +141,30 @@ impl Server {
         Ok(self.bound.address()?)
     }
 
-    /// Serves until SIGTERM or SIGINT, then closes the audit log.
+    /// Serves until a signal asks it to stop, then closes the audit log. Ends the process when that takes longer than it may.
     ///
     /// # Errors
     /// Of the system.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { bound, front, jobs, metrics, store, node } = self;
+        let Self { bound, front, jobs, metrics, store, node, reload, resolver, stop_timeout } = self;
         let running = jobs.start()?;
+        let stopper = bound.stopper();
+        signals::hear(move |asked| match asked {
+            signals::Asked::Reload => reload.run(),
+            signals::Asked::Stop => {
+                stopper.stop();
+                // Nothing that hangs keeps the process: what it leaves is what a crash leaves.
+                std::thread::spawn(move || {
+                    std::thread::sleep(stop_timeout + AT_THE_END);
+                    log::error!("not stopped in time; ending as at a crash");
+                    logging::flush(Duration::from_millis(200));
+                    signal_hook::low_level::exit(1);
+                });
+            }
+        });
         let served = bound.run(Arc::clone(&front), metrics);
-        running.stop();
+        running.stop(JOBS_END);
+        resolver.stop(JOBS_END);
         if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&node)?)) {
             log::warn!("database: this node is not signed off: {error}");
         }

@@ -10,6 +10,7 @@ use crate::base::failure::{Failure, context};
 use crate::config::{Config, Instance};
 use crate::http;
 use crate::keys::{KeyLimits, UseLimits};
+use crate::process::open_files;
 use crate::servers::{ServerOptions, Servers, Tls};
 
 /// Upper bounds on keys and their uses.
@@ -42,12 +43,25 @@ pub fn servers(config: &Config) -> Result<Servers, Failure> {
     Ok(Servers::new(servers?))
 }
 
+/// Files that the service has open at its busiest, besides connections of clients: of SQLite three a connection; of the token two
+/// a session, as SoftHSM opens an object's file and a lock for most calls; the audit log with a rotation under way; the runtime,
+/// certificates being read, servers whose accounts are rotated, the log.
+fn own_files(config: &Config) -> usize {
+    let sqlite = config.database.location().is_ok_and(|url| !url.starts_with("postgres"));
+    let connections = config.database.connections as usize + 2;
+    let database = connections * if sqlite { 3 } else { 1 };
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    database + 2 * (config.token.sessions + 2) + 6 * workers + 48
+}
+
 /// How the HTTP server listens, and its limits.
 ///
 /// # Errors
 /// When a file of TLS cannot be read.
 pub(super) fn http(config: &Config) -> Result<http::Config, Failure> {
     let server = &config.server;
+    let reserve = own_files(config) + http::SPARE_CONNECTIONS;
+    let max_connections = open_files::connections_within(server.max_connections, reserve).map_err(context("open files"))?;
     let ms = Duration::from_millis;
     let tls = server.tls.as_ref().map(|tls| {
         http::Tls::load(http::TlsFiles {
@@ -62,7 +76,7 @@ pub(super) fn http(config: &Config) -> Result<http::Config, Failure> {
         admin_listen: server.admin_listen.map(|listen| listen.0),
         threads: server.threads,
         max_concurrent: server.max_concurrent,
-        max_connections: server.max_connections,
+        max_connections,
         max_body_bytes: server.max_body_bytes,
         head_timeout: ms(server.head_timeout_ms),
         body_timeout: ms(server.body_timeout_ms),

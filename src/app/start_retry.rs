@@ -34,7 +34,7 @@ impl Passing for StoreError {
     fn passes(&self) -> bool {
         match self {
             StoreError::Busy | StoreError::Unavailable(_) => true,
-            StoreError::Conflict | StoreError::Corrupt { .. } | StoreError::Fault(_) => false,
+            StoreError::Conflict | StoreError::Unknown(_) | StoreError::Corrupt { .. } | StoreError::Fault(_) => false,
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum Change {
     None,
     Opens(Box<OpenIntent>),
     Closes(RequestId),
+    /// It stays open, and somebody finds out.
+    Doubts(Box<OpenIntent>),
 }
 
 impl Line {
@@ -25,6 +27,7 @@ impl Line {
         let change = match record.kind {
             Kind::Intent => Change::Opens(Box::new(OpenIntent::of(record))),
             Kind::Outcome => Change::Closes(record.request_id),
+            Kind::Unknown => Change::Doubts(Box::new(OpenIntent::of(record))),
             Kind::Read | Kind::Refused | Kind::Admin => Change::None,
         };
         Self { body: json(record), change }

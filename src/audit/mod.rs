@@ -34,6 +34,7 @@
 //! | `refused` | a request was refused | those of a record |
 //! | `intent` | before a write's transaction commits | those of a record |
 //! | `outcome` | after it, before the answer leaves | those of a record |
+//! | `unknown` | instead, when the database was lost during the commit; the outcome follows when it is back | those of a record |
 //! | `admin` | an administration command | those of a record |
 //! | `checkpoint` | every second or 256 lines | `at` (a seq), `hash` (of that line), `sig` |
 //! | `recovered` | after a crash or a failure to write | `reason`; after a crash `cut` (bytes), `cut_sha256`, `cut_text` (their beginning); after a failure `refused` (records) |
@@ -73,6 +74,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -81,8 +83,15 @@ pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::verify::{Broken, Flaw, Report, log_files, verify, verify_files};
 use self::writer::{Job, Writer};
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::NodeId;
+
+/// A disk that takes longer for a batch does not answer.
+const SLOW: Duration = Duration::from_secs(1);
+/// How long closing waits for the disk and the token.
+const CLOSE_WAIT: Duration = Duration::from_secs(6);
+/// Between two looks whether it is done.
+const CLOSE_POLL: Duration = Duration::from_millis(2);
 
 /// How a log is kept.
 #[derive(Debug, Clone)]
@@ -169,6 +178,8 @@ pub struct Recovered {
     pub cut_bytes: u64,
     /// Why the file found was set aside and a new one begun; none when it was sound.
     pub set_aside: Option<String>,
+    /// When the last line found was written, by its own word.
+    pub last_time: Option<Timestamp>,
 }
 
 /// An open log. Dropping it closes it.
@@ -202,11 +213,15 @@ pub struct Stats {
     pub checkpoints: u64,
     /// Signatures that the token did not give.
     pub checkpoint_failures: u64,
+    /// For how long the oldest record that is being written has waited for the disk.
+    pub oldest_wait: Duration,
 }
 
 /// [`Stats`] while they change, and why the file cannot be written, if so.
-#[derive(Default)]
 struct Gauges {
+    began: Instant,
+    /// Since when the thread has been at a batch, ms behind `began`; 0 while it waits for one.
+    at_work_since: AtomicU64,
     queued: AtomicUsize,
     lines: AtomicU64,
     syncs: AtomicU64,
@@ -215,9 +230,49 @@ struct Gauges {
     checkpoints: AtomicU64,
     checkpoint_failures: AtomicU64,
     trouble: Mutex<Option<String>>,
+    unresolved: Mutex<Vec<(Instant, OpenIntent)>>,
+}
+
+impl Default for Gauges {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            at_work_since: AtomicU64::default(),
+            queued: AtomicUsize::default(),
+            lines: AtomicU64::default(),
+            syncs: AtomicU64::default(),
+            last_sync_us: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            checkpoints: AtomicU64::default(),
+            checkpoint_failures: AtomicU64::default(),
+            trouble: Mutex::default(),
+            unresolved: Mutex::default(),
+        }
+    }
 }
 
 impl Gauges {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn doubt(&self, intent: &OpenIntent) {
+        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), intent.clone()));
+    }
+
+    /// The thread begins or ends a batch.
+    fn at_work(&self, at_work: bool) {
+        self.at_work_since.store(if at_work { self.now_ms() } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// For how long it has been at this batch.
+    fn wait(&self) -> Duration {
+        match self.at_work_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_millis(self.now_ms().saturating_sub(since)),
+        }
+    }
+
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
@@ -253,6 +308,12 @@ impl Audit {
         self.put(Line::of(&intent.outcome(if committed { "OK" } else { "NotCommitted" })))
     }
 
+    /// The intents that were recorded as `unknown` since this was asked last, and when: ask the database, then call
+    /// [`Audit::complete`].
+    pub fn take_unresolved(&self) -> Vec<(Instant, OpenIntent)> {
+        std::mem::take(&mut *self.gauges.unresolved.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn put(&self, line: Line) -> Ticket {
         let (done, result) = oneshot::channel();
         // Counted before it can be taken off again.
@@ -266,11 +327,16 @@ impl Audit {
         Ticket(Waiting::Refused(refused))
     }
 
-    /// Whether the last attempt to write succeeded. While it did not, one is made at least twice a second.
+    /// Whether the last attempt to write succeeded, and none has been under way for [`SLOW`]. While it did not, one is made at
+    /// least twice a second.
     ///
     /// # Errors
     /// `Write` with the reason; `Closed` when nothing will be written any more.
     pub fn health(&self) -> Result<(), AuditError> {
+        let wait = self.gauges.wait();
+        if wait >= SLOW {
+            return Err(AuditError::Write(format!("the disk has not answered for {} s", wait.as_secs())));
+        }
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.as_ref().is_none_or(|w| w.thread.is_finished()) {
             return Err(AuditError::Closed);
@@ -286,17 +352,26 @@ impl Audit {
             [&g.lines, &g.syncs, &g.last_sync_us, &g.failures, &g.checkpoints, &g.checkpoint_failures]
                 .map(|n| n.load(Ordering::Relaxed));
         let queued = g.queued.load(Ordering::Relaxed);
-        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures }
+        let oldest_wait = g.wait();
+        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, oldest_wait }
     }
 
     /// Writes what waits, the `stop` line and a last checkpoint (the token has two seconds for it). Records that come later are
-    /// refused. Closing twice does nothing.
+    /// refused. A disk that does not answer is given up after [`CLOSE_WAIT`], as at a crash. Closing twice does nothing.
     pub fn close(&self) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            // An error means that the thread is gone already.
-            let _ = self.queue.send(Job::Close);
-            if writer.thread.join().is_err() {
+            let until = Instant::now() + CLOSE_WAIT;
+            // Any other error means that the thread is gone already.
+            while matches!(self.queue.try_send(Job::Close), Err(TrySendError::Full(_))) && Instant::now() < until {
+                std::thread::sleep(CLOSE_POLL);
+            }
+            while !writer.thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(CLOSE_POLL);
+            }
+            if !writer.thread.is_finished() {
+                log::error!("the audit log is left as it is: its disk does not answer");
+            } else if writer.thread.join().is_err() {
                 log::error!("the audit writer panicked");
             }
         }

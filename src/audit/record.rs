@@ -24,6 +24,8 @@ pub enum Kind {
     Intent,
     /// What came of an intent with the same request id.
     Outcome,
+    /// The commit of a write was cut: whether it happened is not known yet. An outcome follows.
+    Unknown,
     /// An administration command.
     Admin,
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,10 +12,14 @@ use serde::Deserialize;
 use super::chain::{self, Head, Position};
 use super::file;
 use super::record::OpenIntent;
+use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 
+/// More than one batch of lines can be, bytes.
+const MOST_TORN: u64 = 64 << 20;
+
 /// Intents without outcome, with the number of their line.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct OpenIntents(HashMap<RequestId, (u64, OpenIntent)>);
 
 impl OpenIntents {
@@ -39,6 +43,8 @@ impl OpenIntents {
 pub(super) struct End {
     pub(super) position: Position,
     pub(super) intents: OpenIntents,
+    /// When the last line was written, by its own word.
+    pub(super) last_time: Option<Timestamp>,
     pub(super) place: Place,
 }
 
@@ -59,27 +65,27 @@ pub(super) fn end(dir: &Path, name: &str, node: &str) -> io::Result<End> {
         Err(e) => return Err(e),
     };
     let exists = found.is_some();
-    if let Some(Found { position, first_seq: Some(first_seq), len, intents, torn, broken }) = found {
+    if let Some(Found { position, first_seq: Some(first_seq), len, intents, last_time, torn, broken }) = found {
         let place = match broken {
             None => Place::Sound { first_seq, len, torn },
             Some(reason) => Place::Begin { aside: Some(file::rotated(dir, name, first_seq)), reason },
         };
-        return Ok(End { position, intents, place });
+        return Ok(End { position, intents, last_time, place });
     }
-    let (position, intents, missing) = match file::all_rotated(dir, name)?.last() {
+    let (position, intents, last_time, missing) = match file::all_rotated(dir, name)?.last() {
         Some(last) => {
             let found = read(last, node)?;
-            (found.position, found.intents, "the present file was missing")
+            (found.position, found.intents, found.last_time, "the present file was missing")
         }
-        None => (Position::ORIGIN, OpenIntents::default(), "first"),
+        None => (Position::ORIGIN, OpenIntents::default(), None, "first"),
     };
     let aside = exists.then(|| file::foreign(dir, name, position.next_seq));
     let reason = if exists { "the present file had no line" } else { missing }.to_owned();
-    Ok(End { position, intents, place: Place::Begin { aside, reason } })
+    Ok(End { position, intents, last_time, place: Place::Begin { aside, reason } })
 }
 
 /// A file as it was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Found {
     /// Behind its last whole line.
     position: Position,
@@ -88,6 +94,7 @@ struct Found {
     /// Bytes up to the end of the last whole line.
     len: u64,
     intents: OpenIntents,
+    last_time: Option<Timestamp>,
     /// What follows the last newline: a line that was not written to its end.
     torn: Vec<u8>,
     /// The first thing wrong with the chain; the file must then be left as it is.
@@ -113,20 +120,43 @@ fn read(path: &Path, node: &str) -> io::Result<Found> {
         first_seq: None,
         len: 0,
         intents: OpenIntents::default(),
+        last_time: None,
         torn: Vec::new(),
         broken: None,
     };
     let mut line = Vec::new();
+    // As it was before the first thing that is no line.
+    let mut sound: Option<Found> = None;
     loop {
         line.clear();
         let count = reader.read_until(b'\n', &mut line)? as u64;
         if line.pop_if(|last| *last == b'\n').is_none() {
             found.torn = line;
-            return Ok(found);
+            return Ok(match sound {
+                Some(sound) => torn(path, sound)?.unwrap_or(found),
+                None => found,
+            });
+        }
+        if sound.is_none() && Head::parse(&line).is_none() && found.first_seq.is_some() && found.broken.is_none() {
+            sound = Some(found.clone());
         }
         found.len += count;
         found.line(&line, node);
     }
+}
+
+/// What was being written when the power went may be there in part: blocks that reached the disk beside blocks that did not and are
+/// zeros now. That is what follows the sound lines if it has a zero in it, which no line has, and no checkpoint: each of those is
+/// synced by itself, so nothing before one can be missing unless somebody took it away.
+fn torn(path: &Path, mut sound: Found) -> io::Result<Option<Found>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(sound.len))?;
+    let mut rest = Vec::new();
+    file.take(MOST_TORN).read_to_end(&mut rest)?;
+    let is_checkpoint = |line: &[u8]| Head::parse(line).is_some_and(|head| head.kind == "checkpoint");
+    let torn = (rest.len() as u64) < MOST_TORN && rest.contains(&0) && !rest.split(|b| *b == b'\n').any(is_checkpoint);
+    sound.torn = rest;
+    Ok(torn.then_some(sound))
 }
 
 impl Found {
@@ -143,6 +173,7 @@ impl Found {
             self.note(format!("line {} does not follow line {}", head.seq, self.position.next_seq - 1));
         }
         self.first_seq.get_or_insert(head.seq);
+        self.last_time = Timestamp::parse(&head.time).or(self.last_time);
         self.position = Position { next_seq: head.seq.saturating_add(1), prev: chain::hash(line) };
         if self.intents_line(&head, line).is_err() {
             self.note(format!("line {} cannot be read", head.seq));

@@ -30,6 +30,9 @@ const SEAL_AT_CLOSE: Duration = Duration::from_secs(2);
 /// How much of a torn line is kept.
 const TORN_TEXT_BYTES: usize = 512;
 
+/// Why lines are cut off that have holes.
+const HOLES: &str = "the last lines were not wholly on the disk";
+
 /// What is sent to the thread.
 pub(super) enum Job {
     Write(Line, oneshot::Sender<Result<(), AuditError>>),
@@ -85,8 +88,8 @@ impl Writer {
         let path = file::present(&config.dir, &config.name);
         let failed = |e: std::io::Error| AuditError::of(&path, &e);
         let sealer = Sealer::start(&config.name, node.clone(), signer).map_err(failed)?;
-        let End { mut position, intents, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
-        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None };
+        let End { mut position, intents, last_time, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
+        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None, last_time };
         let mut torn = Vec::new();
         let log = match place {
             Place::Sound { first_seq, len, torn: rest } => {
@@ -127,7 +130,7 @@ impl Writer {
         let mut first = Vec::new();
         if !torn.is_empty() {
             first.push(Line::own(&Own::Recovered(RecoveredLine::Crash {
-                reason: "the last line was not complete",
+                reason: if torn.contains(&0) { HOLES } else { "the last line was not complete" },
                 cut: torn.len(),
                 cut_sha256: hex::encode(chain::hash(&torn)),
                 cut_text: &String::from_utf8_lossy(&torn[..torn.len().min(TORN_TEXT_BYTES)]),
@@ -157,10 +160,12 @@ impl Writer {
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => closing = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.gauges.at_work(true);
             self.gauges.queued.fetch_sub(batch.len(), Relaxed);
             self.look_after_file();
             self.serve(batch);
             self.look_after_checkpoints();
+            self.gauges.at_work(false);
         }
         self.finish();
     }
@@ -195,6 +200,11 @@ impl Writer {
         if result.is_err() {
             // No more than there are open intents, since a new intent is refused.
             let owed = self.owed.len();
+            for line in &lines {
+                if let Change::Doubts(intent) = &line.change {
+                    self.gauges.doubt(intent);
+                }
+            }
             self.owed.extend(lines.into_iter().filter(|line| matches!(line.change, Change::Closes(_))));
             self.refused += (waiting.len() - (self.owed.len() - owed)) as u64;
         }
@@ -219,6 +229,7 @@ impl Writer {
                 Change::None => {}
                 Change::Opens(intent) => self.intents.open(seq, (**intent).clone()),
                 Change::Closes(id) => self.intents.close(*id),
+                Change::Doubts(intent) => self.gauges.doubt(intent),
             }
         }
         Ok(())

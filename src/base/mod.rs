@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod clock;
+pub mod clock_check;
 pub mod failpoint;
 pub mod failure;
 pub mod field;

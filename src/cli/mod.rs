@@ -105,6 +105,15 @@ pub enum Command {
         #[arg(long)]
         raise: bool,
     },
+    /// The clock of this machine, where a server does not believe it.
+    Clock {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+        /// What to do.
+        #[command(subcommand)]
+        action: Clock,
+    },
     /// Accounts (tenants).
     Account {
         /// Which deployment.
@@ -158,6 +167,13 @@ pub enum Command {
     },
 }
 
+/// `bulla clock`
+#[derive(Subcommand)]
+pub enum Clock {
+    /// Say that the clock is right: the server beside goes on with deletions, rotations and the removal of nonces.
+    Accept,
+}
+
 impl Command {
     /// The data folder of `bulla dev` that an administration command is for.
     pub fn data_folder(&self) -> Option<&std::path::Path> {
@@ -166,6 +182,7 @@ impl Command {
             | Command::Serve { place }
             | Command::Check { place }
             | Command::Level { place, .. }
+            | Command::Clock { place, .. }
             | Command::Migrate { place }
             | Command::Account { place, .. }
             | Command::User { scope: Scope { place, .. }, .. }

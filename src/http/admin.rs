@@ -6,14 +6,13 @@
 //! |---|---|---|
 //! | `admin_listen` | everybody | everybody: bind it where only operators reach it |
 //! | the API's, without `admin_listen` | everybody | peers on loopback that forward for nobody |
-//! | the API's, with `admin_listen` | nobody (404 in the API's form) | nobody |
+//! | the API's, with `admin_listen` | everybody: load balancers ask where they send clients | nobody |
 
 use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, rt};
-use tokio::time::timeout;
 
 use super::handler::Handler;
 use super::{Readiness, Received, Service, Side};
@@ -34,14 +33,14 @@ pub(super) enum Page {
 
 /// The page a request asks for, if there is one for this caller on this listener.
 pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Option<Page> {
-    if side == Side::ApiOnly || !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     let headers = &received.headers;
     let local = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
         && !headers.contains_key(FORWARDED_FOR)
         && !headers.contains_key(FORWARDED);
-    let trusted = side == Side::Admin || local;
+    let trusted = side == Side::Admin || (side == Side::Api && local);
     match received.target.path() {
         "/healthz" => Some(Page::Alive),
         "/readyz" => Some(Page::Ready { reasons: trusted }),
@@ -50,17 +49,12 @@ pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Op
     }
 }
 
-/// Shows a page. Readiness and figures are read on a blocking thread; they take no permit, so that they can be seen under load.
+/// Shows a page. Readiness is known already. Figures are read on a blocking thread; they take no permit, so that they can be seen
+/// under load.
 pub(super) async fn show<S: Service>(handler: Arc<Handler<S>>, page: Page) -> HttpResponse {
     let shown = match page {
         Page::Alive => Ok((StatusCode::OK, "text/plain", "alive\n".to_owned())),
-        Page::Ready { reasons } => {
-            let deadline = handler.config.queue_timeout;
-            let looking = rt::task::spawn_blocking(move || ready(&handler.service.readiness(), reasons));
-            // A part that does not answer at all is not ready either.
-            let late = |_| Ok((StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no answer in time\n".to_owned()));
-            timeout(deadline, looking).await.unwrap_or_else(late)
-        }
+        Page::Ready { reasons } => Ok(ready(&handler.service.readiness(), reasons)),
         Page::Metrics => {
             let render = move || handler.metrics.render(handler.in_flight());
             let text = rt::task::spawn_blocking(render).await;
@@ -77,16 +71,19 @@ pub(super) async fn show<S: Service>(handler: Arc<Handler<S>>, page: Page) -> Ht
 }
 
 fn ready(readiness: &Readiness, reasons: bool) -> (StatusCode, &'static str, String) {
-    let parts = [("token", &readiness.token), ("database", &readiness.database), ("audit", &readiness.audit)];
+    let Readiness { token, database, audit, clock } = readiness;
+    let plain = |part: &Result<(), String>| part.clone().map(|()| None);
+    let parts = [("token", plain(token)), ("database", plain(database)), ("audit", plain(audit)), ("clock", clock.clone())];
+    let ok = parts.iter().all(|(_, state)| state.is_ok());
     let words = parts.map(|(name, state)| {
         let word = match state {
-            Ok(()) => "ok",
+            Ok(Some(note)) if reasons => format!("ok: {note}"),
+            Ok(_) => "ok".to_owned(),
             Err(why) if reasons => why,
-            Err(_) => "unavailable",
+            Err(_) => "unavailable".to_owned(),
         };
         (name.to_owned(), serde_json::Value::from(word))
     });
-    let ok = parts.iter().all(|(_, state)| state.is_ok());
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, "application/json", serde_json::Value::Object(words.into_iter().collect()).to_string())
 }

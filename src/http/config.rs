@@ -29,7 +29,7 @@ pub struct Config {
     pub threads: usize,
     /// Requests that are worked on or wait for a thread; more are answered 503 at once.
     pub max_concurrent: usize,
-    /// Open connections; more wait in the kernel's queue. Each can hold 128 KiB of head.
+    /// Open connections; for one more, the one that has been of no use for longest is closed. Each can hold 128 KiB of head.
     pub max_connections: usize,
     /// Length of the kernel's queue of connections not yet accepted.
     pub backlog: u32,
@@ -53,8 +53,6 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether SIGTERM and SIGINT stop the server.
-    pub stop_on_signals: bool,
     /// Gives requests their time of arrival.
     pub clock: Clock,
 }
@@ -81,7 +79,6 @@ impl Config {
             answer_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(10),
             trusted_proxies: Vec::new(),
-            stop_on_signals: true,
             clock: Clock::System,
         }
     }

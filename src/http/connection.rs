@@ -7,6 +7,8 @@ use std::cell::Cell;
 
 use tokio::time::Instant;
 
+use super::room::Place;
+
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -26,6 +28,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Connection {
     secure: bool,
+    place: Place,
     phase: Cell<Phase>,
     line: Cell<Line>,
 }
@@ -39,13 +42,18 @@ enum Line {
 
 impl Connection {
     /// A connection accepted now; whether it is under TLS.
-    pub fn new(secure: bool) -> Self {
-        Self { secure, phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
+    pub fn new(secure: bool, place: Place) -> Self {
+        Self { secure, place, phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
     }
 
     /// Whether it is under TLS.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Its place among all.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// What it is doing.
@@ -82,6 +90,7 @@ impl Connection {
     /// A whole head has come and its request is with the handler.
     pub fn started(&self) {
         self.phase.set(Phase::Busy);
+        self.place.needed();
     }
 
     /// The answer is ready to be sent; `last` if the connection ends with it.
@@ -89,5 +98,6 @@ impl Connection {
         let now = Instant::now();
         self.phase.set(if last { Phase::Closing(now) } else { Phase::Idle(now) });
         self.line.set(Line::Open(0));
+        self.place.useful();
     }
 }

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection::{Connection, Phase};
+use super::room::Place;
 use super::stream::Stream;
 use crate::error::Error;
 
@@ -86,10 +87,10 @@ impl Limits {
 }
 
 impl Guard {
-    pub fn new(io: Stream, limits: Limits, refuse: Refuse) -> Self {
+    pub fn new(io: Stream, place: Place, limits: Limits, refuse: Refuse) -> Self {
         Self {
             peer: io.peer(),
-            connection: Rc::new(Connection::new(io.is_secure())),
+            connection: Rc::new(Connection::new(io.is_secure(), place)),
             io,
             limits,
             refuse,
@@ -110,6 +111,9 @@ impl Guard {
     }
 
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Option<Overdue> {
+        if self.connection.place().must_leave(cx) && self.connection.phase() != Phase::Busy {
+            return Some(if self.stalled.is_some() { Overdue::Write } else { Overdue::Silence });
+        }
         while self.tick.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let write = self.stalled.map(|since| (since + self.limits.write, Overdue::Write));

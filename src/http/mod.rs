@@ -19,6 +19,7 @@ mod connection;
 mod guard;
 mod handler;
 mod peer;
+mod room;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,6 @@ use actix_web::http::{Method as HttpMethod, Uri};
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -55,6 +55,7 @@ pub use config::Config;
 use connection::Connection;
 use guard::{Guard, LINGER, Limits};
 use handler::Handler;
+use room::Room;
 use stream::Stream;
 pub use tls::{Tls, TlsFiles};
 
@@ -106,6 +107,8 @@ pub struct Readiness {
     pub database: Result<(), String>,
     /// Audit records can be written.
     pub audit: Result<(), String>,
+    /// No other clock contradicts this machine's; what there is to say of it all the same.
+    pub clock: Result<Option<String>, String>,
 }
 
 /// Which requests a listener serves.
@@ -125,7 +128,10 @@ pub struct Bound {
     stopper: Stopper,
 }
 
-/// Stops a server, like SIGTERM does.
+/// Connections that may be open for a moment beyond the limit, while others leave to make room.
+pub const SPARE_CONNECTIONS: usize = 32;
+
+/// Stops a server.
 #[derive(Debug, Clone)]
 pub struct Stopper(Arc<Notify>);
 
@@ -186,24 +192,28 @@ impl Bound {
         let work = Arc::clone(&front);
         System::new().block_on(async move {
             let (told, hears) = tokio::sync::oneshot::channel();
-            let stop = stop_asked(stopper, config.stop_on_signals)?;
             let builder = Server::build()
                 .workers(config.workers)
                 // Two more for probes, which take no permit.
                 .worker_max_blocking_threads(config.threads.div_ceil(config.workers) + 2)
-                .max_concurrent_connections(config.max_connections.div_ceil(config.workers))
+                .max_concurrent_connections((config.max_connections + SPARE_CONNECTIONS).div_ceil(config.workers))
                 .shutdown_timeout(config.stop_timeout.as_secs().max(1))
                 .shutdown_signal(async move {
-                    stop.await;
+                    stopper.0.notified().await;
                     let _ = told.send(Instant::now());
                 });
             let signal = builder.graceful_shutdown_signal();
+            let room = Room::new(config.max_connections);
+            front.metrics.set_connections({
+                let room = Arc::clone(&room);
+                move || (room.open() as u64, room.shed())
+            });
             let api_side = if admin.is_some() { Side::ApiOnly } else { Side::Api };
-            let (api_front, api_signal) = (Arc::clone(&front), signal.clone());
-            let mut builder =
-                builder.listen("api", api, move || pipeline(Arc::clone(&api_front), api_side, api_signal.clone()))?;
+            let pipeline_of = move |side| pipeline(Arc::clone(&front), side, signal.clone(), Arc::clone(&room));
+            let api_pipeline = pipeline_of.clone();
+            let mut builder = builder.listen("api", api, move || api_pipeline(api_side))?;
             if let Some(admin) = admin {
-                builder = builder.listen("admin", admin, move || pipeline(Arc::clone(&front), Side::Admin, signal.clone()))?;
+                builder = builder.listen("admin", admin, move || pipeline_of(Side::Admin))?;
             }
             builder.run().await?;
             // Work whose client has gone is not seen by the server; its permit is.
@@ -216,21 +226,6 @@ impl Bound {
             Ok(())
         })
     }
-}
-
-/// Resolves when the server is to stop.
-fn stop_asked(stopper: Stopper, on_signals: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let signals = if on_signals { Some((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)) } else { None };
-    Ok(async move {
-        let Some((mut terminate, mut interrupt)) = signals else {
-            return stopper.0.notified().await;
-        };
-        tokio::select! {
-            () = stopper.0.notified() => log::info!("stopping"),
-            _ = terminate.recv() => log::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => log::info!("SIGINT: stopping"),
-        }
-    })
 }
 
 /// What a client sent, taken out of the request: actix keeps requests for reuse with all that is in them, secrets in the target
@@ -266,6 +261,7 @@ fn pipeline<S: Service>(
     front: Arc<Handler<S>>,
     side: Side,
     stop: GracefulShutdownSignal,
+    room: Arc<Room>,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let Config { head_timeout: head, keep_alive, write_timeout: write, .. } = front.config;
     let limits = Limits { head, keep_alive, write };
@@ -305,6 +301,7 @@ fn pipeline<S: Service>(
         // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
         let _ = stream.set_nodelay(true);
         let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
+        let place = room.enter();
         async move {
             let stream = match tls {
                 None => Stream::Plain(stream),
@@ -312,10 +309,11 @@ fn pipeline<S: Service>(
                     shaken = timeout(head, tls.accept(stream)) => {
                         Stream::Tls(Box::new(shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?))
                     }
+                    () = place.left() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                     () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                 },
             };
-            let guard = Guard::new(stream, limits, refuse);
+            let guard = Guard::new(stream, place, limits, refuse);
             let peer = guard.peer();
             Ok((guard, Protocol::Http1, peer))
         }

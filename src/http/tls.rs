@@ -77,6 +77,17 @@ impl Tls {
         TlsAcceptor::from(self.current()).accept(stream).await
     }
 
+    /// Reads the files again, whether they have changed or not.
+    ///
+    /// # Errors
+    /// As [`Tls::load`]; what was read before stays in use.
+    pub fn reload(&self) -> io::Result<()> {
+        let seen = self.files.stamps();
+        let config = Arc::new(self.files.config()?);
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { config, seen, looked: Instant::now() };
+        Ok(())
+    }
+
     fn current(&self) -> Arc<ServerConfig> {
         // What a panic could leave is either configuration, whole.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

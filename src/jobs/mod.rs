@@ -9,6 +9,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use crate::base::clock::Clock;
+use crate::base::clock_check::{ClockCheck, SILENCE_MS};
 use crate::base::ids::{KeyVersionId, NodeId};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -43,6 +44,8 @@ pub struct JobParts {
     pub node: NodeId,
     /// The time.
     pub clock: Clock,
+    /// Whether it can be believed.
+    pub clocks: Arc<ClockCheck>,
 }
 
 /// The jobs of a node.
@@ -84,11 +87,11 @@ impl Jobs {
         self.compared.call_once(|| attempt("comparing token and database", || self.report_mismatch()));
         attempt("saying that this node runs", || Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?));
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
-        attempt("expired nonces", || {
-            while self.sweep_nonces()? == MAX_BATCH as usize {}
+        self.attempt("expired nonces", || {
+            while self.parts.clocks.proved().is_ok() && self.sweep_nonces()? == MAX_BATCH as usize {}
             Ok(())
         });
-        attempt("what one node does for all", || {
+        self.attempt("what one node does for all", || {
             if self.holds("sweep")? {
                 self.sweep();
             }
@@ -98,12 +101,19 @@ impl Jobs {
 
     /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
     fn sweep(&self) {
-        attempt("half-made keys", || self.parts.keys.creations_sweep());
-        attempt("imported material", || self.parts.keys.materials_sweep(MAX_BATCH));
-        attempt("parameters for imports", || self.parts.keys.import_parameters_sweep(MAX_BATCH));
-        attempt("due rotations", || self.parts.keys.rotations_sweep(MAX_BATCH));
-        attempt("ended deletion windows of keys", || self.parts.keys.deletions_sweep(MAX_BATCH));
-        attempt("ended deletion windows of secrets", || self.parts.secrets.deletions_sweep(MAX_BATCH));
+        self.attempt("half-made keys", || self.parts.keys.creations_sweep());
+        self.attempt("imported material", || self.parts.keys.materials_sweep(MAX_BATCH));
+        self.attempt("parameters for imports", || self.parts.keys.import_parameters_sweep(MAX_BATCH));
+        self.attempt("due rotations", || self.parts.keys.rotations_sweep(MAX_BATCH));
+        self.attempt("ended deletion windows of keys", || self.parts.keys.deletions_sweep(MAX_BATCH));
+        self.attempt("ended deletion windows of secrets", || self.parts.secrets.deletions_sweep(MAX_BATCH));
+    }
+
+    /// Runs a job that cannot be undone, or that one node does for all, unless the clock is in doubt.
+    fn attempt(&self, name: &str, job: impl FnOnce() -> Result<(), Error>) {
+        if self.parts.clocks.proved().is_ok() {
+            attempt(name, job);
+        }
     }
 
     /// Says once, after the start, where token and database do not fit.
@@ -122,7 +132,8 @@ impl Jobs {
     }
 
     fn sweep_nonces(&self) -> Result<usize, Error> {
-        let now = self.parts.clock.now();
+        // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
+        let now = self.parts.clock.now().plus_ms(-SILENCE_MS);
         self.parts.store.write("nonces_sweep", |tx| Ok::<_, Abort<Error>>(tx.nonces_sweep(&self.parts.node, now, MAX_BATCH)?))
     }
 

@@ -17,8 +17,12 @@ impl Jobs {
     /// Carries out the rotations that are due, until it is to stop. One that fails keeps no other from its turn.
     pub(super) fn rotate(&self, stopped: &Receiver<()>) -> Result<(), Error> {
         let mut first = Ok(());
+        // Whose turn it is, and when, is told by the clock.
+        if self.parts.clocks.proved().is_err() {
+            return Ok(());
+        }
         for due in self.parts.secrets.rotations_due(&self.parts.node, MAX_BATCH)? {
-            if stopped.try_recv() != Err(TryRecvError::Empty) {
+            if stopped.try_recv() != Err(TryRecvError::Empty) || self.parts.clocks.proved().is_err() {
                 break;
             }
             first = first.and(self.parts.secrets.rotate_due(&due));

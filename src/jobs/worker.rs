@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
@@ -50,12 +50,19 @@ impl Running {
         Self(workers)
     }
 
-    /// Lets what is under way end, and nothing else begin.
-    pub fn stop(self) {
+    /// Lets what is under way end, and nothing else begin. What does not end in time, because token or database do not answer, is
+    /// left as a crash would leave it.
+    pub fn stop(self, within: Duration) {
+        let until = Instant::now() + within;
         // All are told before any is waited for.
         let told: Vec<_> = self.0.into_iter().map(|Worker { stop, thread }| (drop(stop), thread)).collect();
         for ((), thread) in told {
-            if thread.join().is_err() {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if !thread.is_finished() {
+                log::warn!("a job is still at work");
+            } else if thread.join().is_err() {
                 log::error!("a thread of the jobs panicked");
             }
         }

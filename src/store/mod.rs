@@ -16,6 +16,7 @@ mod shared;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use engine::error::{Abort, StoreError, held};
@@ -53,17 +54,23 @@ pub use shared::tags::{TagRow, Tagged};
 use parking_lot::Mutex;
 
 use engine::connection::{Access, Conn};
+use engine::gate::Gate;
 use engine::location::Location;
-use engine::pool::Pool;
+use engine::pool::{Pool, Source};
 use engine::row_mac::Sealer;
 use engine::shared_commit::Writer;
+
+/// Reads the URL of the database, whose password may have changed; why it cannot.
+pub type UrlAgain = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Where the database is and how long to wait for it. No Debug: the URL may hold a password.
 #[derive(Clone)]
 pub struct StoreOptions {
     /// `sqlite:PATH`, a path, `postgres://…` or `postgresql://…`.
     pub url: String,
-    /// Connections: on SQLite the readers, beside the one writer; on PostgreSQL all.
+    /// Where the URL is read again for each connection; none where it cannot change.
+    pub url_again: Option<UrlAgain>,
+    /// Connections: on SQLite the readers, beside the one writer; on PostgreSQL all, of which a quarter is left to reads.
     pub readers: u32,
     /// How long a request waits for a free connection, and keeps trying a transaction.
     pub wait: Duration,
@@ -79,7 +86,7 @@ impl StoreOptions {
     /// The defaults for this URL: 8 connections, 2 s of waiting, 32 retries.
     pub fn new(url: impl Into<String>) -> Self {
         let wait = Duration::from_secs(2);
-        Self { url: url.into(), readers: 8, wait, busy_timeout: wait, retries: 32, levels: Levels::served() }
+        Self { url: url.into(), url_again: None, readers: 8, wait, busy_timeout: wait, retries: 32, levels: Levels::served() }
     }
 }
 
@@ -88,6 +95,8 @@ pub struct Store {
     connections: Pool,
     /// The one writer of SQLite; PostgreSQL writes on any connection.
     writer: Option<Writer>,
+    /// How many connections of PostgreSQL may write at once.
+    write_gate: Option<Gate>,
     seals: Sealer,
     wait: Duration,
     retries: u32,
@@ -127,22 +136,26 @@ impl Store {
         }
         seals.set_level(found.level);
         drop(first);
-        let pool = |access, size| Pool::new(&location, access, size, options.wait, options.busy_timeout);
+        // A connection to a server ends its life after half an hour, so that after a fail-over the load spreads again.
+        let lifetime = matches!(location, Location::Postgres(_)).then_some(Duration::from_secs(1800));
+        let source = source_of(location.clone(), options.url_again.clone());
+        let pool = |access, size| Pool::new(&source, lifetime, access, size, options.wait, options.busy_timeout);
+        let write_gate = matches!(location, Location::Postgres(_)).then(|| Gate::beside_reads(options.readers));
         let (connections, writer) = match &location {
             Location::Sqlite(_) => {
                 (pool(Access::Read, options.readers), Some(Writer::new(pool(Access::Write, 1), options.wait)))
             }
             Location::Postgres(_) => (pool(Access::Write, options.readers), None),
         };
-        Ok(Self { connections, writer, seals, wait: options.wait, retries: options.retries, retried: Mutex::default() })
-    }
-
-    /// Whether the database answers now.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn health(&self) -> Result<(), StoreError> {
-        self.read_one("health", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision()?)).map(drop)
+        Ok(Self {
+            connections,
+            writer,
+            write_gate,
+            seals,
+            wait: options.wait,
+            retries: options.retries,
+            retried: Mutex::default(),
+        })
     }
 
     /// Pool and retry numbers.
@@ -158,4 +171,17 @@ impl Store {
         let retries = self.retried.lock().iter().map(|(name, count)| (*name, *count)).collect();
         StoreStatus { connections, idle, limit, retries }
     }
+}
+
+/// Where the database is: as at the start, or as its file says now. It stays of the same kind.
+fn source_of(first: Location, again: Option<UrlAgain>) -> Source {
+    let Some(again) = again else { return Arc::new(move || Ok(first.clone())) };
+    Arc::new(move || {
+        let url = again().map_err(StoreError::Unavailable)?;
+        match (Location::parse(&url)?, &first) {
+            (location @ Location::Sqlite(_), Location::Sqlite(_)) => Ok(location),
+            (location @ Location::Postgres(_), Location::Postgres(_)) => Ok(location),
+            _ => Err(StoreError::Fault("database URL: its kind has changed; start the service again".to_owned())),
+        }
+    })
 }

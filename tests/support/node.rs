@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running node; killed when dropped.
 pub struct Node {
+    config: PathBuf,
     access_key: (String, String),
     child: Child,
     log: PathBuf,
@@ -60,7 +61,7 @@ impl Node {
         command.envs(environment.iter().copied());
         let child = spawn(command).expect("setpriv and the program are there");
         let ready = &server.ready;
-        Self { access_key: (ready.access_key_id.clone(), ready.access_key_secret.clone()), child, log }
+        Self { config: file, access_key: (ready.access_key_id.clone(), ready.access_key_secret.clone()), child, log }
     }
 
     /// Waits until it answers.
@@ -103,6 +104,18 @@ impl Node {
     #[track_caller]
     pub fn client(&self) -> Client {
         Client::new(&self.endpoint(), &self.access_key.0, &self.access_key.1)
+    }
+
+    /// Runs one of the administrator's commands on this node's configuration.
+    ///
+    /// # Panics
+    /// When the command fails; with what it said.
+    #[track_caller]
+    pub fn admin(&self, program: impl AsRef<Path>, arguments: &[&str], environment: &[(&str, &str)]) {
+        let mut command = Command::new(program.as_ref());
+        command.args(arguments).arg("--config").arg(&self.config).envs(environment.iter().copied());
+        let output = command.stdin(Stdio::null()).output().expect("the program is there");
+        assert!(output.status.success(), "bulla {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// All that it logged.

@@ -138,6 +138,11 @@ impl PostgresCluster {
         self.resume(&["ssl=on"])
     }
 
+    /// The socket it listens on, in a folder that root may enter.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// The port it listens on, on loopback.
     pub fn port(&self) -> u16 {
         self.port

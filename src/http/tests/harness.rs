@@ -98,14 +98,13 @@ pub(super) fn config() -> Config {
     Config {
         workers: 2,
         threads: 8,
-        stop_on_signals: false,
         stop_timeout: Duration::from_secs(3),
         ..Config::new(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 }
 
 pub(super) fn start(config: Config) -> Running {
-    let ready = Readiness { token: Ok(()), database: Ok(()), audit: Ok(()) };
+    let ready = Readiness { token: Ok(()), database: Ok(()), audit: Ok(()), clock: Ok(None) };
     let echo = Arc::new(Echo { calls: AtomicUsize::new(0), readiness: Mutex::new(ready) });
     let bound = bind(config).expect("a free port");
     let (address, admin, stopper) = (bound.address().unwrap(), bound.admin_address().unwrap(), bound.stopper());

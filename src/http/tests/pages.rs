@@ -15,7 +15,10 @@ fn without_an_admin_listener_the_api_shows_them() {
     assert!(alive.header("x-acs-request-id").is_some());
 
     let ready = ask(server.address, get("/readyz"));
-    assert_eq!((ready.status, ready.json()), (200, json!({"token": "ok", "database": "ok", "audit": "ok"})));
+    assert_eq!((ready.status, ready.json()), (200, json!({"token": "ok", "database": "ok", "audit": "ok", "clock": "ok"})));
+    server.echo.readiness.lock().unwrap().clock = Ok(Some("unproved".into()));
+    let ready = ask(server.address, get("/readyz"));
+    assert_eq!((ready.status, ready.json()["clock"].as_str()), (200, Some("ok: unproved")));
     server.echo.readiness.lock().unwrap().token = Err("device removed".into());
     let ready = ask(server.address, get("/readyz"));
     assert_eq!((ready.status, ready.json()["token"].as_str()), (503, Some("device removed")));
@@ -29,13 +32,17 @@ fn without_an_admin_listener_the_api_shows_them() {
 }
 
 #[test]
-fn with_an_admin_listener_the_api_does_not() {
+fn with_an_admin_listener_the_api_tells_no_reasons_and_no_figures() {
     let server = start(Config { admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..config() });
     let admin = server.admin.expect("an admin listener");
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(ask(admin, get(path)).status, 200, "{path}");
-        ask(server.address, get(path)).is_error(404, "InvalidApi.NotFound");
     }
+    ask(server.address, get("/metrics")).is_error(404, "InvalidApi.NotFound");
+    assert_eq!(ask(server.address, get("/healthz")).status, 200);
+    server.echo.readiness.lock().unwrap().token = Err("device removed".into());
+    let ready = ask(server.address, get("/readyz"));
+    assert_eq!((ready.status, ready.json()["token"].as_str()), (503, Some("unavailable")));
     ask(admin, get("/?Action=Echo")).is_error(404, "InvalidApi.NotFound");
     ask(admin, "rubbish\r\n\r\n").is_error(400, "ParseRequestParameterException");
 }

@@ -1,8 +1,6 @@
 //! How a server ends: on a signal, under load, with idle and half-sent requests open.
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
@@ -77,36 +75,4 @@ fn work_whose_client_has_gone_is_waited_for_within_the_time() {
     stuck.stopper.stop();
     stuck.join();
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
-}
-
-/// Signals go to a whole process, so this test starts itself again as the server.
-#[test]
-fn signals_stop_a_server_after_its_requests() {
-    const SERVER: &str = "BULLA_TEST_IS_THE_SERVER";
-    if std::env::var_os(SERVER).is_some() {
-        let mut server = start(Config { stop_on_signals: true, ..config() });
-        eprintln!("\nlistens on {}", server.address);
-        server.join();
-        return;
-    }
-    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "http::tests::stopping::signals_stop_a_server_after_its_requests", "--nocapture"])
-            .env(SERVER, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines.find_map(|l| l.unwrap().strip_prefix("listens on ").map(str::to_owned)).expect("it says its port");
-        let mut wire = Wire::to(address.parse::<SocketAddr>().unwrap());
-        wire.send(get("/?sleep=700&echo=1"));
-        sleep(Duration::from_millis(200));
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, signal).unwrap();
-        assert_eq!(wire.answer().json()["Echo"], "1");
-        let since = Instant::now();
-        assert!(child.wait().unwrap().success(), "the process ended by itself, not by the signal");
-        assert!(since.elapsed() < Duration::from_secs(5));
-    }
 }

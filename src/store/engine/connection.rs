@@ -12,10 +12,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query, sql_types::Text};
+use diesel::{
+    Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query,
+    sql_types::{Bool, Text},
+};
 
 use crate::store::StoreError;
 use crate::store::engine::location::Location;
+use crate::store::engine::waits::{self, Watch};
 
 /// A connection to one of the two.
 #[derive(diesel::MultiConnection)]
@@ -59,15 +63,38 @@ pub(in crate::store) enum Access {
 /// that a lost client holds no locks.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long this side waits for an answer to one statement: longer than the server would work on it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a connection may last that is opened to look at something or set it up.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one may last that runs migrations.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(3600);
+
 impl Conn {
     /// Opens a connection; `busy` is how long a statement waits for another's lock.
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be reached, `Fault` when its settings would lose acknowledged writes.
     pub(in crate::store) fn open(location: &Location, access: Access, busy: Duration) -> Result<Self, StoreError> {
+        let (conn, watch) = Self::open_watched(location, access, busy)?;
+        if let Some(watch) = watch {
+            watch.keep();
+        }
+        Ok(conn)
+    }
+
+    /// The same with a watch on its waits, where it is one that can be waited for.
+    ///
+    /// # Errors
+    /// As [`Conn::open`].
+    pub(in crate::store) fn open_watched(
+        location: &Location,
+        access: Access,
+        busy: Duration,
+    ) -> Result<(Self, Option<Watch>), StoreError> {
         match location {
-            Location::Sqlite(path) => open_sqlite(path, access, busy).map(Conn::Sqlite),
-            Location::Postgres(url) => open_postgres(url, access, busy).map(Conn::Postgres),
+            Location::Sqlite(path) => Ok((Conn::Sqlite(open_sqlite(path, access, busy)?), None)),
+            Location::Postgres(url) => open_postgres(url, access, busy).map(|(conn, watch)| (Conn::Postgres(conn), watch)),
         }
     }
 }
@@ -126,11 +153,18 @@ fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<PgConnection, StoreError> {
-    let mut connection = PgConnection::establish(url).map_err(unavailable)?;
+fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<(PgConnection, Option<Watch>), StoreError> {
+    let limit = match access {
+        Access::Read | Access::Write => ANSWER_TIMEOUT,
+        Access::Admin => ADMIN_TIMEOUT,
+        Access::Create => MIGRATION_TIMEOUT,
+    };
+    let (mut connection, watch) = waits::opening(url, limit, || PgConnection::establish(url)).map_err(unavailable)?;
+    let _wait = Watch::begin(watch.as_ref());
     let settings: PostgresSettings = sql_query(
         "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, \
-         current_setting('synchronous_commit') AS synchronous_commit, current_setting('lc_messages') AS lc_messages",
+         current_setting('synchronous_commit') AS synchronous_commit, current_setting('lc_messages') AS lc_messages, \
+         pg_is_in_recovery() AS standby",
     )
     .get_result(&mut connection)
     .map_err(of_opening)?;
@@ -139,17 +173,19 @@ fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<PgConnecti
         // Writes say READ WRITE at their beginning; everything else cannot write.
         let timeout = STATEMENT_TIMEOUT.as_millis();
         let settings = format!(
-            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET lock_timeout = {}; SET statement_timeout = {timeout}; \
+            "SET client_min_messages = error; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET lock_timeout = {}; SET statement_timeout = {timeout}; \
              SET idle_in_transaction_session_timeout = {timeout};",
             busy.as_millis()
         );
         execute(&mut connection, &settings)?;
     }
-    Ok(connection)
+    Ok((connection, watch))
 }
 
 #[derive(QueryableByName)]
 struct PostgresSettings {
+    #[diesel(sql_type = Bool)]
+    standby: bool,
     #[diesel(sql_type = Text)]
     fsync: String,
     #[diesel(sql_type = Text)]
@@ -163,6 +199,9 @@ struct PostgresSettings {
 impl PostgresSettings {
     /// Refuses a server that would lose acknowledged writes.
     fn check(&self) -> Result<(), StoreError> {
+        if self.standby {
+            return Err(unavailable("the server is a standby, which takes no writes; a primary is waited for"));
+        }
         let settings = [
             ("fsync", &self.fsync),
             ("full_page_writes", &self.full_page_writes),

@@ -15,9 +15,10 @@ pub enum StoreError {
     /// Too many want the same rows or connections at once. Inside a transaction it means "run me again"; outside, that the
     /// attempts or the waiting time are used up. Nothing was written.
     Busy,
-    /// The database cannot be reached or cannot write, for now; detail for the log. If this ended the commit of a write, it is
-    /// not known whether the write happened.
+    /// The database cannot be reached or cannot write, for now; detail for the log. Nothing was written, as far as it said.
     Unavailable(String),
+    /// The way to the database was lost while a write was being committed: nobody knows yet whether it happened. Detail for the log.
+    Unknown(String),
     /// A row, or the file, does not verify.
     Corrupt {
         /// The table.
@@ -35,6 +36,7 @@ impl fmt::Display for StoreError {
             StoreError::Conflict => f.write_str("conflicts with another row"),
             StoreError::Busy => f.write_str("the database is busy"),
             StoreError::Unavailable(detail) => write!(f, "the database is unavailable: {detail}"),
+            StoreError::Unknown(detail) => write!(f, "the database was lost during a commit: {detail}"),
             StoreError::Corrupt { table, detail } => write!(f, "a row of {table} does not verify: {detail}"),
             StoreError::Fault(detail) => write!(f, "database fault: {detail}"),
         }
@@ -93,12 +95,19 @@ fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn D
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction => {
             StoreError::Unavailable(message.to_owned())
         }
+        _ if message.contains("prepared statement") && says(POOLED) => StoreError::Fault(format!(
+            "{table}: {message}: the way to the database leads through a pooler in transaction mode (PgBouncer: pool_mode), in which \
+             sessions are not ours; let it pool sessions (pool_mode=session), or connect to the server itself"
+        )),
         _ if says(RETRY) => StoreError::Busy,
         _ if says(AWAY) => StoreError::Unavailable(message.to_owned()),
         _ if says(DAMAGED) => StoreError::Corrupt { table, detail: message.to_owned() },
         _ => StoreError::Fault(format!("{table}: {message}")),
     }
 }
+
+/// PostgreSQL's 42P05 and 26000, where several share a session.
+const POOLED: &[&str] = &["already exists", "does not exist"];
 
 /// SQLITE_BUSY; PostgreSQL's 40P01, 55P03 and 57014.
 const RETRY: &[&str] = &[

@@ -11,7 +11,13 @@ use crate::store::StoreError;
 const CONNECT_TIMEOUT_S: u32 = 2;
 /// Milliseconds after which unacknowledged bytes end a TCP connection, unless the URL says otherwise: a server that vanished
 /// without a word is noticed by then, not after the system's quarter of an hour.
-const TCP_USER_TIMEOUT_MS: u32 = 10_000;
+const TCP_USER_TIMEOUT_MS: u32 = 8_000;
+/// A connection on which nothing comes for so many seconds is asked whether the other end is still there, again after so many, and
+/// ended after so many questions, unless the URL says otherwise: a server that vanished while it owed an answer is noticed by then, not
+/// after the system's two hours.
+const KEEPALIVES: [(&str, u32); 3] = [("keepalives_idle", 4), ("keepalives_interval", 1), ("keepalives_count", 4)];
+/// PostgreSQL's own port.
+const PORT: u16 = 5432;
 
 /// Where the database is.
 #[derive(Clone)]
@@ -61,9 +67,32 @@ impl fmt::Display for Location {
     }
 }
 
+/// Between the scheme and the path or the parameters: `user:password@host:port,host:port`.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap_or_default()
+}
+
+/// The ports that a URL of PostgreSQL names, and its own where it names none.
+pub(in crate::store) fn ports(url: &str) -> Vec<u16> {
+    let hosts = authority(url);
+    let hosts = hosts.rsplit_once('@').map_or(hosts, |(_, hosts)| hosts);
+    let parameter = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    let parameter = parameter.split('&').filter_map(|p| p.strip_prefix("port=")).flat_map(|p| p.split(','));
+    let named = hosts.split(',').filter_map(|host| host.rsplit_once(':')).map(|(_, port)| port);
+    let mut ports: Vec<u16> = named.chain(parameter).filter_map(|port| port.parse().ok()).collect();
+    ports.push(PORT);
+    ports
+}
+
+/// The URL with what it does not say itself: limits for every wait, and, where it names several servers, that the one is wanted that
+/// takes writes.
 fn with_timeouts(url: &str) -> String {
     let mut url = url.to_owned();
-    for (name, value) in [("connect_timeout", CONNECT_TIMEOUT_S), ("tcp_user_timeout", TCP_USER_TIMEOUT_MS)] {
+    let limits = [("connect_timeout", CONNECT_TIMEOUT_S), ("tcp_user_timeout", TCP_USER_TIMEOUT_MS)];
+    let limits = limits.into_iter().chain(KEEPALIVES).map(|(name, value)| (name, value.to_string()));
+    let several = authority(&url).contains(',').then(|| ("target_session_attrs", "read-write".to_owned()));
+    for (name, value) in limits.chain(several).collect::<Vec<_>>() {
         let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
         if !parameters.split('&').any(|p| p.split('=').next() == Some(name)) {
             let separator = match parameters {
@@ -99,11 +128,15 @@ mod tests {
             Ok(Location::Postgres(url)) => url,
             _ => panic!("{text} names PostgreSQL"),
         };
-        assert_eq!(url("postgres://h/d"), "postgres://h/d?connect_timeout=2&tcp_user_timeout=10000");
+        let keepalives = "keepalives_idle=4&keepalives_interval=1&keepalives_count=4";
+        assert_eq!(url("postgres://h/d"), format!("postgres://h/d?connect_timeout=2&tcp_user_timeout=8000&{keepalives}"));
         assert_eq!(
-            url("postgresql://a:1,b:2/d?target_session_attrs=read-write&connect_timeout=9"),
-            "postgresql://a:1,b:2/d?target_session_attrs=read-write&connect_timeout=9&tcp_user_timeout=10000"
+            url("postgresql://a:1,b:2/d?target_session_attrs=any&connect_timeout=9"),
+            format!("postgresql://a:1,b:2/d?target_session_attrs=any&connect_timeout=9&tcp_user_timeout=8000&{keepalives}")
         );
+        assert!(url("postgres://u:p@a,b:2/d").ends_with("&target_session_attrs=read-write"));
+        assert_eq!(ports("postgres://u:p@a:7,b/d"), [7, 5432]);
+        assert_eq!(ports("postgres:///d?host=/run&port=9"), [9, 5432]);
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::location::Location;
+use crate::store::engine::migrate_lock;
 use crate::store::engine::schema::schema_levels;
 
 pub(in crate::store) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -55,9 +55,6 @@ impl MigrationSource<diesel::pg::Pg> for Known {
 /// How long to wait for another process that migrates.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Any number, the same in every process: who holds this advisory lock migrates.
-const LOCK: i64 = 0x62_75_6c_6c_61;
-
 /// The names of the migrations that the database lacks, oldest first; all of them if there is no database file yet.
 ///
 /// # Errors
@@ -87,16 +84,18 @@ pub fn run(url: &str) -> Result<Vec<String>, StoreError> {
 /// As [`pending`].
 pub(in crate::store) fn run_at(url: &str, levels: Levels) -> Result<Vec<String>, StoreError> {
     let mut conn = Conn::open(&Location::parse(url)?, Access::Create, BUSY)?;
-    if let Conn::Postgres(conn) = &mut conn {
-        // Held until the connection closes.
-        sql_query(format!("SELECT pg_advisory_lock({LOCK})")).execute(conn).map_err(fault)?;
-    }
     let pending = pending_of(&mut conn, levels)?;
+    if pending.is_empty() {
+        return Ok(pending);
+    }
     match &mut conn {
         Conn::Sqlite(conn) => conn.immediate_transaction(|conn| apply(conn, Known(SQLITE, levels))),
-        Conn::Postgres(conn) => conn.transaction(|conn| apply(conn, Known(POSTGRES, levels))),
+        Conn::Postgres(conn) => conn.transaction(|conn| {
+            migrate_lock::take(conn)?;
+            apply(conn, Known(POSTGRES, levels))
+        }),
     }
-    .map_err(|e| StoreError::of("migrations", e))?;
+    .map_err(migrate_lock::failure)?;
     Ok(pending)
 }
 
@@ -120,8 +119,10 @@ where
 
 fn pending_of(conn: &mut Conn, levels: Levels) -> Result<Vec<String>, StoreError> {
     let (pending, unknown) = match conn {
-        Conn::Sqlite(conn) => compare::<SqliteConnection>(conn, &Known(SQLITE, levels)),
-        Conn::Postgres(conn) => compare::<PgConnection>(conn, &Known(POSTGRES, levels)),
+        Conn::Sqlite(conn) => {
+            compare::<diesel::sqlite::Sqlite>(&conn.applied_migrations().map_err(fault)?, &Known(SQLITE, levels))
+        }
+        Conn::Postgres(conn) => compare::<diesel::pg::Pg>(&migrate_lock::applied(conn)?, &Known(POSTGRES, levels)),
     }?;
     if !unknown.is_empty() {
         let told = schema_levels::table.filter(schema_levels::version.eq_any(&unknown)).select(schema_levels::level);
@@ -147,13 +148,14 @@ fn ahead(levels: Levels, unknown: &[String], told: &[Level]) -> Result<(), Store
 }
 
 /// The names of the migrations that the database lacks, and the versions of those that the program lacks.
-fn compare<C>(conn: &mut C, source: &Known) -> Result<(Vec<String>, Vec<String>), StoreError>
+fn compare<DB: diesel::backend::Backend>(
+    applied: &[MigrationVersion<'static>],
+    source: &Known,
+) -> Result<(Vec<String>, Vec<String>), StoreError>
 where
-    C: MigrationHarness<C::Backend> + Connection,
-    Known: MigrationSource<C::Backend>,
+    Known: MigrationSource<DB>,
 {
-    let mut known = MigrationSource::<C::Backend>::migrations(source).map_err(fault)?;
-    let applied: Vec<MigrationVersion<'static>> = conn.applied_migrations().map_err(fault)?;
+    let mut known = MigrationSource::<DB>::migrations(source).map_err(fault)?;
     let unknown = applied.iter().filter(|version| known.iter().all(|m| m.name().version() != **version));
     let unknown = unknown.map(MigrationVersion::to_string).collect();
     known.retain(|m| !applied.contains(&m.name().version()));

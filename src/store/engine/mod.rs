@@ -4,9 +4,11 @@
 
 pub mod connection;
 pub mod error;
+pub mod gate;
 pub mod level;
 pub mod location;
 pub mod migrate;
+pub mod migrate_lock;
 pub mod pool;
 pub mod row_mac;
 pub mod runner;
@@ -15,3 +17,4 @@ pub mod shared_commit;
 pub mod statements;
 pub mod tx;
 pub mod types;
+pub mod waits;

@@ -18,18 +18,24 @@ use r2d2::ManageConnection;
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::location::Location;
+use crate::store::engine::waits::Watch;
 
 /// A pool's connection with what the pool knows of it.
 pub(in crate::store) struct Slot {
     pub(in crate::store) conn: Conn,
+    /// What ends its waits.
+    pub(in crate::store) watch: Option<Watch>,
     epoch: u64,
     /// Set while a transaction is open, so that a connection left by a panic is not used again; and when it is lost.
     pub(in crate::store) unfit: bool,
 }
 
+/// Tells where the database is now: its URL may lie in a file, and its password in that may change.
+pub(in crate::store) type Source = Arc<dyn Fn() -> Result<Location, StoreError> + Send + Sync>;
+
 /// Opens connections for r2d2 and judges them.
 pub(in crate::store) struct Manager {
-    location: Location,
+    source: Source,
     access: Access,
     busy: Duration,
     link: Arc<Link>,
@@ -53,7 +59,9 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Slot, StoreError> {
         let epoch = self.link.epoch.load(Ordering::Acquire);
-        let opened = Conn::open(&self.location, self.access, self.busy);
+        let location = (self.source)();
+        let place = location.as_ref().map_or_else(|_| "database".to_owned(), Location::to_string);
+        let opened = location.and_then(|location| Conn::open_watched(&location, self.access, self.busy));
         let was_down = {
             let mut down = self.link.down.lock();
             let was = down.is_some();
@@ -61,11 +69,12 @@ impl ManageConnection for Manager {
             was
         };
         match &opened {
-            Err(error) if !was_down => log::error!("{}: {error}", self.location),
-            Ok(_) if was_down => log::info!("{}: connected again", self.location),
+            Err(error) if !was_down => log::error!("{place}: {error}"),
+            Ok(_) if was_down => log::info!("{place}: connected again"),
             _ => {}
         }
-        Ok(Slot { conn: opened?, epoch, unfit: false })
+        let (conn, watch) = opened?;
+        Ok(Slot { conn, watch, epoch, unfit: false })
     }
 
     fn is_valid(&self, slot: &mut Slot) -> Result<(), StoreError> {
@@ -93,12 +102,17 @@ pub(in crate::store) struct Pool {
 pub(in crate::store) struct Loan(r2d2::PooledConnection<Manager>);
 
 impl Pool {
-    /// A pool of up to `size` connections; one is opened at once, in the background.
-    pub(in crate::store) fn new(location: &Location, access: Access, size: u32, wait: Duration, busy: Duration) -> Self {
+    /// A pool of up to `size` connections, which live so long; one is opened at once, in the background.
+    pub(in crate::store) fn new(
+        source: &Source,
+        lifetime: Option<Duration>,
+        access: Access,
+        size: u32,
+        wait: Duration,
+        busy: Duration,
+    ) -> Self {
         let link = Arc::new(Link::default());
-        let manager = Manager { location: location.clone(), access, busy, link: link.clone() };
-        // A connection to a server ends its life after half an hour, so that after a fail-over the load spreads again.
-        let lifetime = matches!(location, Location::Postgres(_)).then_some(Duration::from_secs(1800));
+        let manager = Manager { source: Arc::clone(source), access, busy, link: link.clone() };
         let inner = r2d2::Pool::builder()
             .max_size(size.max(1))
             .min_idle(Some(1))

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::pool::{Loan, Pool};
 use crate::store::engine::row_mac::Sealer;
+use crate::store::engine::waits::Watch;
 use crate::store::{Abort, Store, StoreError, Tx};
 
 pub(in crate::store) type Transactions = <Conn as Connection>::TransactionManager;
@@ -118,7 +119,12 @@ impl Store {
             return writer.attempt(&self.seals, f);
         }
         let pool = &self.connections;
+        let _turn = match (mode, &self.write_gate) {
+            (Mode::Write, Some(gate)) => Some(gate.enter(self.wait).ok_or_else(|| Failure::of(StoreError::Busy))?),
+            _ => None,
+        };
         let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
+        let _wait = Watch::begin(loan.watch.as_ref());
         if mode == Mode::One {
             let ended = f(&mut Tx::new(&mut loan.conn, &self.seals));
             return ended.map_err(|abort| failure(pool, &mut loan, abort));
@@ -152,7 +158,9 @@ impl Store {
             }
             // Only reads may be repeated when the end of the commit is unknown.
             Err(error) => match failure(pool, &mut loan, Abort::Db(error)) {
-                Failure::Again(error) if mode == Mode::Write => Err(Failure::Final(error.into())),
+                Failure::Again(error) if mode == Mode::Write => {
+                    Err(Failure::Final(StoreError::Unknown(error.to_string()).into()))
+                }
                 failure => Err(failure),
             },
         }

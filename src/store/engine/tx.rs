@@ -11,6 +11,7 @@ use diesel::result::QueryResult;
 use crate::store::StoreError;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::row_mac::{RowMac, Sealed, Sealer};
+use crate::store::engine::waits;
 
 /// One transaction, or one read outside of any. Lives as long as the closure it is lent to.
 pub struct Tx<'a> {
@@ -40,7 +41,9 @@ impl<'a> Tx<'a> {
         table: &'static str,
         statement: impl FnOnce(&mut Conn) -> QueryResult<T>,
     ) -> Result<T, StoreError> {
-        statement(self.conn).map_err(|error| {
+        let ended = statement(self.conn);
+        waits::progress();
+        ended.map_err(|error| {
             self.failed = true;
             StoreError::of(table, error)
         })

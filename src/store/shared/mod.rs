@@ -6,3 +6,4 @@ pub mod nodes;
 pub mod nonces;
 pub mod resource_policies;
 pub mod tags;
+pub mod vital;

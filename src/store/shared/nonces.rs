@@ -2,14 +2,17 @@
 //!
 //! Owns: the rows of nonces. Must not know: signatures, how long a nonce is kept. Called by: auth, jobs, audit's recovery.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
-use diesel::{delete, insert_into};
+use diesel::sql_types::BigInt;
+use diesel::{delete, insert_into, sql_query};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, RequestId};
-use crate::store::engine::connection::per_backend;
+use crate::store::engine::connection::{Conn, per_backend};
 use crate::store::engine::schema::nonces;
-use crate::store::{StoreError, Tx};
+use crate::store::{Abort, Store, StoreError, Tx};
 
 const TABLE: &str = "nonces";
 
@@ -27,7 +30,42 @@ pub struct NonceRow {
     pub expires_at: Timestamp,
 }
 
+/// Transactions of this database that may still commit and began before so many milliseconds ago.
+#[derive(QueryableByName)]
+struct UnderWay {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+impl Store {
+    /// Whether a request of a node had its effect, asked so long after the connection that committed it was lost; none while that
+    /// commit may still be under way on the server.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn request_settled(&self, request: &RequestId, node: &NodeId, lost: Duration) -> Result<Option<bool>, StoreError> {
+        let lost = i64::try_from(lost.as_millis()).unwrap_or(i64::MAX);
+        // Asked first: what ends meanwhile is seen by the question for the nonce.
+        let under_way = self.read_one("under_way", |tx| Ok::<_, Abort<StoreError>>(tx.transactions_since(lost)?))?;
+        let from = Timestamp(0);
+        let had = self.read_one("settled", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(request, node, from)?))?;
+        Ok(if had { Some(true) } else { (under_way == 0).then_some(false) })
+    }
+}
+
 impl Tx<'_> {
+    fn transactions_since(&mut self, ms: i64) -> Result<i64, StoreError> {
+        let query = "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL \
+                     AND xact_start < clock_timestamp() - $1 * interval '1 millisecond'";
+        self.run(TABLE, |conn| match conn {
+            Conn::Postgres(conn) => {
+                sql_query(query).bind::<BigInt, _>(ms).get_result::<UnderWay>(conn).map(|found| found.count)
+            }
+            // Its commits are this process's own.
+            Conn::Sqlite(_) => Ok(0),
+        })
+    }
+
     /// Uses a nonce up.
     ///
     /// # Errors

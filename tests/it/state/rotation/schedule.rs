@@ -35,6 +35,9 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     let second = Node::start_in(BULLA, &server, "2", "", &environment).answering();
     let node = second.client();
     let mut first = Server::dev_with(BULLA, server.data(), Some(&url), &environment);
+    // Their clocks are six hours ahead of the database's.
+    first.admin(&["clock", "accept"]);
+    second.admin(BULLA, &["clock", "accept"], &environment);
     let later = time_ahead(AHEAD);
     let read =
         |name: &str| node.request("GetSecretValue", &[("SecretName", name)]).timestamp(&later).send().expect("an answer").ok();

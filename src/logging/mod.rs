@@ -1,13 +1,15 @@
 //! Where lines of the log go, and in which form: standard error, as text or as JSON.
 //!
-//! Owns: level, form, and that both can be changed while the program runs. Must not know: who logs what. Called by: main, app.
+//! Owns: level, form, and that both can be changed while the program runs. Must not know: who logs what. Called by: main, app. How lines leave
+//! without anybody waiting is in `lines`.
 //!
 //! The level is that of the configuration, or $RUST_LOG (`debug`, or `bulla::audit=debug,warn`), which wins. Two libraries say what is
 //! none of an operator's business: cryptoki calls each mechanism that it has no name for an error, actix-server tells each start and
 //! stop of its threads. They are heard only where $RUST_LOG names them.
 
+mod lines;
+
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::{OnceLock, RwLock};
 
 use env_filter::Filter;
@@ -15,6 +17,8 @@ use log::kv::{self, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub use lines::{dropped, flush};
 
 /// What a line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -83,7 +87,10 @@ pub fn set(options: Options) {
             }
         }
         // Fails only where a test's harness logs already.
-        None => drop(log::set_logger(logger)),
+        None => {
+            lines::start();
+            drop(log::set_logger(logger));
+        }
     }
     if let Some(reason) = misread {
         log::warn!("RUST_LOG: {reason}");
@@ -106,8 +113,7 @@ impl Log for Logger {
             Form::Brief => brief(record),
         };
         drop(state);
-        // A log that nobody reads stops nothing.
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        lines::put(line.as_bytes());
     }
 
     fn flush(&self) {}

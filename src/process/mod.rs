@@ -1,7 +1,10 @@
 //! What the process settles with the kernel about itself, before it holds a secret.
 //!
-//! Owns: core dumps, tracing, locked memory, open files. Must not know: configuration files, secrets. Called by: main (every
-//! command), app (what the server is configured to).
+//! Owns: core dumps, tracing, locked memory, and, each in a file of its own, open files, signals and the log's way out. Must not
+//! know: configuration files, secrets. Called by: main (every command), app (what the server is configured to).
+
+pub mod open_files;
+pub mod signals;
 
 use std::io;
 
@@ -31,15 +34,6 @@ pub enum LockMemory {
 pub fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
-}
-
-/// Allows as many open files as the system lets this process have: each connection is one.
-///
-/// # Errors
-/// Of the system.
-pub fn raise_open_files() -> io::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// Locks what memory there is and will be, page by page as it is first used, so that reserved address space costs nothing.

@@ -1,0 +1,139 @@
+//! Whether the service can serve now: what a read needs of each part, tried again and again beside the requests.
+//!
+//! Owns: the attempts and their last results. Must not know: how readiness is asked for. Called by: app.
+//!
+//! A part is well when its last attempt succeeded and none has been under way for a second; both are at most a second old. To ask
+//! costs nothing, whoever asks. What an attempt meets first is repaired before a request meets it: a token that lost its objects, a
+//! database that was away.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::app::base::Base;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::clock_check::ClockCheck;
+use crate::store::Store;
+use crate::token::TokenError;
+
+/// Between two attempts.
+const EVERY: Duration = Duration::from_millis(500);
+/// An attempt that takes longer says that the part does not answer.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// One part of the service, watched.
+pub(super) struct Vital(Arc<Mutex<State>>);
+
+struct State {
+    /// When the attempt under way began.
+    begun: Option<Instant>,
+    last: Result<(), String>,
+}
+
+impl Vital {
+    /// Watches a part from now on, on a thread of its own, which ends with the process or the last that asks.
+    pub(super) fn watch(name: &str, attempt: impl Fn() -> Result<(), String> + Send + 'static) -> std::io::Result<Self> {
+        let state = Arc::new(Mutex::new(State { begun: Some(Instant::now()), last: Ok(()) }));
+        let watched = Arc::downgrade(&state);
+        thread::Builder::new().name(format!("bulla-vital-{name}")).spawn(move || {
+            while let Some(state) = watched.upgrade() {
+                lock(&state).begun = Some(Instant::now());
+                let last = catch_unwind(AssertUnwindSafe(&attempt)).unwrap_or_else(|_| Err("the check panicked".to_owned()));
+                let mut state = lock(&state);
+                state.begun = None;
+                state.last = last;
+                drop(state);
+                thread::sleep(EVERY);
+            }
+        })?;
+        Ok(Self(state))
+    }
+
+    /// Whether it is well; why not.
+    pub(super) fn now(&self) -> Result<(), String> {
+        let state = lock(&self.0);
+        match state.begun.map(|begun| begun.elapsed()) {
+            Some(since) if since >= SLOW => Err(format!("no answer for {} s", since.as_secs())),
+            _ => state.last.clone(),
+        }
+    }
+}
+
+/// Watches the token: the three system keys, as a read, a row and an audit line need them.
+pub(super) fn watch_token(base: &Base) -> std::io::Result<Vital> {
+    let (token, row) = (Arc::clone(&base.token), base.deployment.clone());
+    let context = Canonical::new(Purpose::SelfTest).text("readiness").text(&row.id.to_string());
+    let sealed = OnceLock::new();
+    Vital::watch("token", move || {
+        let attempt = || -> Result<bool, TokenError> {
+            let sealed = match sealed.get() {
+                Some(sealed) => sealed,
+                None => {
+                    let made = token.wrap(row.suite, &row.sys_key, CANARY, &context)?;
+                    sealed.get_or_init(|| made)
+                }
+            };
+            let opened = token.unwrap(row.suite, &row.sys_key, sealed, &context)?;
+            token.mac(&row.int_key, CANARY)?;
+            token.sign(&row.aud_key, CANARY)?;
+            Ok(opened.as_slice() == CANARY)
+        };
+        match attempt() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the token decrypts wrongly".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+}
+
+/// What is encrypted, authenticated and signed to see whether the token does it.
+const CANARY: &[u8] = b"bulla readiness";
+
+/// Watches the database, whose time the clock is compared with.
+pub(super) fn watch_database(store: &Arc<Store>, clocks: &Arc<ClockCheck>) -> std::io::Result<Vital> {
+    let (store, clocks) = (Arc::clone(store), Arc::clone(clocks));
+    Vital::watch("database", move || {
+        let asked = Instant::now();
+        if let Some(time) = store.health().map_err(|e| e.to_string())? {
+            clocks.database_said(time, asked.elapsed());
+        }
+        Ok(())
+    })
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // Each change is whole before anything can panic.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_panics_or_hangs_is_not_well_until_it_is() {
+        let (say, said) = channel::<u8>();
+        let vital = Vital::watch("test", move || match said.recv() {
+            Ok(0) => Ok(()),
+            Ok(1) => Err("ill".to_owned()),
+            _ => panic!("as it is told"),
+        })
+        .expect("a thread");
+        let becomes = |wanted: Result<(), &str>| {
+            let begun = Instant::now();
+            let wanted = wanted.map_err(str::to_owned);
+            while vital.now() != wanted {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{:?} instead of {wanted:?}", vital.now());
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        becomes(Err("no answer for 1 s"));
+        for (word, wanted) in [(1, Err("ill")), (2, Err("the check panicked")), (0, Ok(()))] {
+            say.send(word).expect("it listens");
+            becomes(wanted);
+        }
+    }
+}

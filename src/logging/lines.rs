@@ -1,0 +1,182 @@
+//! The way of log lines to standard error, which nobody may read: a full pipe, a stopped pager, a hung container driver.
+//!
+//! Owns: the lines that wait and the one thread that writes them. Must not know: what they say. Called by: the logger, app (figures),
+//! whoever ends the process.
+//!
+//! Whoever logs only puts a line into a bounded queue and never waits. When the queue is full, the line is dropped and counted;
+//! what must not be lost is in the audit log.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes that wait at most: some seconds of access lines under load.
+const MOST_BYTES: usize = 4 << 20;
+
+/// How long the thread waits before it tries a full pipe again that does not block.
+const RETRY: Duration = Duration::from_millis(20);
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// A line is being written.
+    writing: bool,
+    /// Dropped, and not yet said so.
+    untold: u64,
+}
+
+#[derive(Default)]
+struct Lines {
+    queue: Mutex<Queue>,
+    news: Condvar,
+    written: Condvar,
+    dropped: AtomicU64,
+}
+
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Begins to write. A panic is logged as an error, in one line, since whoever panics must not wait for a reader either.
+pub(super) fn start() {
+    let lines = LINES.get_or_init(Lines::default);
+    let writer = std::thread::Builder::new().name("bulla-log".into()).spawn(|| lines.write_out(&mut io::stderr()));
+    if let Err(error) = writer {
+        // Nobody can be told in another way.
+        let _ = writeln!(io::stderr(), "bulla: the log cannot be started: {error}");
+    }
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+}
+
+/// Writes a line, some time soon, or drops it.
+pub(super) fn put(line: &[u8]) {
+    if let Some(lines) = LINES.get() {
+        lines.put(line);
+    }
+}
+
+/// Lines dropped since the start because the log was not read, or could not be written.
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, |lines| lines.dropped.load(Ordering::Relaxed))
+}
+
+/// Waits until all lines are written, but no longer than this.
+pub fn flush(within: Duration) {
+    let Some(lines) = LINES.get() else { return };
+    let until = Instant::now() + within;
+    let mut queue = lines.lock();
+    while queue.writing || !queue.lines.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        queue = lines.written.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+impl Lines {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Each change of the queue is whole before anything can panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, line: &[u8]) {
+        let mut queue = self.lock();
+        if queue.bytes + line.len() > MOST_BYTES {
+            queue.untold += 1;
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.bytes += line.len();
+        queue.lines.push_back(line.to_vec());
+        self.news.notify_one();
+    }
+
+    fn write_out(&self, out: &mut impl Write) {
+        loop {
+            let (line, untold) = self.next();
+            if !write_whole(out, &line) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut queue = self.lock();
+            queue.writing = false;
+            if queue.lines.is_empty() {
+                self.written.notify_all();
+            }
+            drop(queue);
+            if untold > 0 {
+                log::warn!("{untold} lines of this log were dropped, because nobody read it in time");
+            }
+        }
+    }
+
+    /// The next line, and how many were dropped if it is the last one for now.
+    fn next(&self) -> (Vec<u8>, u64) {
+        let mut queue = self.lock();
+        loop {
+            if let Some(line) = queue.lines.pop_front() {
+                queue.bytes -= line.len();
+                queue.writing = true;
+                let untold = if queue.lines.is_empty() { std::mem::take(&mut queue.untold) } else { 0 };
+                return (line, untold);
+            }
+            queue = self.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Writes a line; false when it cannot be written, because the reader has gone or the disk is full.
+fn write_whole(out: &mut impl Write, mut line: &[u8]) -> bool {
+    while !line.is_empty() {
+        match out.write(line) {
+            Ok(0) => return false,
+            Ok(count) => line = &line[count..],
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock => std::thread::sleep(RETRY),
+                _ => return false,
+            },
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_dropped_and_counted_and_nobody_waits() {
+        let lines = Lines::default();
+        let line = vec![b'x'; 1 << 20];
+        (0..6).for_each(|_| lines.put(&line));
+        assert_eq!(lines.dropped.load(Ordering::Relaxed), 2);
+        let told: Vec<u64> = (0..4).map(|_| lines.next().1).collect();
+        assert_eq!(told, [0, 0, 0, 2], "said behind the last line that was kept");
+        lines.put(&line);
+        assert_eq!(lines.next().0.len(), line.len(), "there is room again");
+    }
+
+    #[test]
+    fn a_line_is_written_whole_or_given_up() {
+        struct Slow(Vec<u8>, u32);
+        impl Write for Slow {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 += 1;
+                if self.1 == 2 {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                self.0.extend_from_slice(&bytes[..1]);
+                Ok(1)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut slow = Slow(Vec::new(), 0);
+        assert!(write_whole(&mut slow, b"line\n"));
+        assert_eq!(slow.0, b"line\n");
+        assert!(!write_whole(&mut &mut [0_u8; 2][..], b"line\n"), "a full disk");
+    }
+}

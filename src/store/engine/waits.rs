@@ -1,0 +1,202 @@
+//! Ends waits for a PostgreSQL server that does not answer, from this side.
+//!
+//! Owns: which connections wait, for how long, and cutting those that wait for too long. Must not know: statements, pools. Called by:
+//! connection (which opens them), runner and tx (which wait).
+//!
+//! libpq waits for an answer as long as the kernel holds the connection for good. A dead host ends that within seconds (keepalives,
+//! `location`); a server that is stopped, or a proxy that takes everything and passes nothing on, never does. So a thread looks at
+//! all waits and shuts the socket of one that has lasted too long: libpq then sees the end of the connection, and the pool opens
+//! another. libpq does not tell its socket; it is found among this process's own, by its peer, right after it was opened.
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, shutdown};
+use parking_lot::Mutex;
+
+use crate::store::engine::location;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// One connection's waits.
+pub(in crate::store) struct Watch(Arc<Watched>);
+
+struct Watched {
+    socket: RawFd,
+    identity: PathBuf,
+    /// Since when it waits, ms behind [`began`]; 0 while it does not.
+    since: AtomicU64,
+    limit: Duration,
+}
+
+/// What a number stands for now: `socket:[…]` with a number that no other socket of this machine has.
+fn identity(socket: RawFd) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{socket}")).ok()
+}
+
+/// Whether a socket's other end is a server of this URL.
+fn leads_to(socket: RawFd, url: &str) -> bool {
+    let Ok(peer) = getpeername::<SockaddrStorage>(socket) else { return false };
+    let port = peer.as_sockaddr_in().map(|a| a.port()).or_else(|| peer.as_sockaddr_in6().map(|a| a.port()));
+    match (port, peer.as_unix_addr().and_then(|a| a.path())) {
+        (Some(port), _) => location::ports(url).contains(&port),
+        (None, Some(path)) => path.to_string_lossy().contains("/.s.PGSQL."),
+        (None, None) => false,
+    }
+}
+
+static WATCHED: Mutex<Vec<Weak<Watched>>> = Mutex::new(Vec::new());
+/// Held while a connection is opened and its socket looked for, so that there is one at a time.
+static OPENING: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static WAITING: RefCell<Option<Arc<Watched>>> = const { RefCell::new(None) };
+    /// The last connection that this thread opened for one purpose.
+    static LAST: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+fn now_ms() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+}
+
+/// Opens a connection to a server of this URL, and watches its waits: none lasts longer than `limit`. There is no watch where the
+/// socket cannot be told from others; the kernel's limits still hold then.
+pub(in crate::store) fn opening<C, E>(
+    url: &str,
+    limit: Duration,
+    open: impl FnOnce() -> Result<C, E>,
+) -> Result<(C, Option<Watch>), E> {
+    let _one = OPENING.lock();
+    let opened = open()?;
+    let mut watched = WATCHED.lock();
+    watched.retain(|known| known.strong_count() > 0);
+    let known: Vec<Arc<Watched>> = watched.iter().filter_map(Weak::upgrade).collect();
+    let mut new = open_files()
+        .filter(|socket| leads_to(*socket, url))
+        .filter_map(|socket| Some((socket, identity(socket)?)))
+        .filter(|(_, identity)| !known.iter().any(|other| other.identity == *identity));
+    let watch = match (new.next(), new.next()) {
+        (Some((socket, identity)), None) => {
+            let one = Arc::new(Watched { socket, identity, since: AtomicU64::new(0), limit });
+            watched.push(Arc::downgrade(&one));
+            Some(Watch(one))
+        }
+        _ => None,
+    };
+    drop(watched);
+    start_reaper();
+    Ok((opened, watch))
+}
+
+/// The numbers of this process's open files.
+fn open_files() -> impl Iterator<Item = RawFd> {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<RawFd> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.into_iter()
+}
+
+/// A wait of this thread; over when dropped.
+pub(in crate::store) struct Wait(());
+
+impl Watch {
+    /// For a connection that is opened for one purpose, such as migrations: all of its life is one wait.
+    pub(in crate::store) fn keep(self) {
+        self.0.since.store(now_ms(), Ordering::Relaxed);
+        LAST.set(Some(self));
+    }
+
+    /// This thread waits for this connection from now on; each sign of life ([`progress`]) begins the time anew.
+    pub(in crate::store) fn begin(watch: Option<&Self>) -> Wait {
+        if let Some(Watch(watched)) = watch {
+            watched.since.store(now_ms(), Ordering::Relaxed);
+            WAITING.set(Some(Arc::clone(watched)));
+        }
+        Wait(())
+    }
+}
+
+/// The server has answered.
+pub(in crate::store) fn progress() {
+    WAITING.with_borrow(|waiting| {
+        if let Some(watched) = waiting {
+            watched.since.store(now_ms(), Ordering::Relaxed);
+        }
+    });
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Some(watched) = WAITING.take() {
+            watched.since.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn start_reaper() {
+    static STARTED: Once = Once::new();
+    let reap = || {
+        loop {
+            std::thread::sleep(EVERY);
+            let waiting: Vec<Arc<Watched>> = WATCHED.lock().iter().filter_map(Weak::upgrade).collect();
+            waiting.iter().for_each(|one| one.end_if_too_long());
+        }
+    };
+    STARTED.call_once(|| {
+        if let Err(error) = std::thread::Builder::new().name("bulla-waits".into()).spawn(reap) {
+            log::error!("database: nothing but the kernel ends waits for it: {error}");
+        }
+    });
+}
+
+impl Watched {
+    fn end_if_too_long(&self) {
+        let since = self.since.load(Ordering::Relaxed);
+        if since == 0 || now_ms().saturating_sub(since) < u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX) {
+            return;
+        }
+        // libpq may have closed it meanwhile.
+        if identity(self.socket).as_ref() == Some(&self.identity) {
+            log::error!("database: no answer for {:?}; the connection is given up", self.limit);
+            // Fails only for a connection that has ended already.
+            let _ = shutdown(self.socket, Shutdown::Both);
+        }
+        self.since.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_wait_that_lasts_too_long_ends_and_others_do_not() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let url = format!("postgres://h:{}/d", address.port());
+        let open = || TcpStream::connect(address);
+        let limit = Duration::from_secs(1);
+        let (mut first, watch) = opening(&url, limit, open).expect("it listens");
+        let (second, other) = opening(&url, limit, open).expect("it listens");
+        let (watch, other) = (watch.expect("found"), other.expect("told apart from the first"));
+        let begun = Instant::now();
+        let wait = Watch::begin(Some(&watch));
+        std::thread::sleep(Duration::from_millis(700));
+        progress();
+        assert_eq!(first.read(&mut [0]).expect("an end, no error"), 0);
+        assert!(begun.elapsed() >= Duration::from_millis(1600), "a sign of life begins the time anew");
+        drop(wait);
+        second.set_nonblocking(true).expect("a socket");
+        let idle = (&second).read(&mut [0]).map_err(|e| e.kind());
+        assert_eq!(idle, Err(std::io::ErrorKind::WouldBlock), "who does not wait is left alone");
+        drop((watch, other));
+    }
+}

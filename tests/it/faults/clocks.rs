@@ -1,0 +1,142 @@
+//! Clocks that step: on the only node, and on one of two. Nothing is destroyed, forgotten or taken over, readiness says so within two
+//! seconds, and all goes on when the clock is right again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bulla_test_support::client::{Answer, Client};
+use bulla_test_support::node::Node;
+use bulla_test_support::postgres::PostgresCluster;
+use bulla_test_support::server::Server;
+
+use crate::{BULLA, ahead, create, until};
+
+/// A clock that can be set while the program runs.
+struct SetClock(PathBuf);
+
+impl SetClock {
+    fn new(folder: &Path, name: &str) -> Self {
+        let clock = Self(folder.join(name));
+        clock.set(0);
+        clock
+    }
+
+    fn set(&self, seconds: i64) {
+        // Written whole, since it is read at each look at the clock.
+        let draft = self.0.with_extension("new");
+        std::fs::write(&draft, format!("{seconds:+}\n")).expect("a temporary folder");
+        std::fs::rename(&draft, &self.0).expect("the same folder");
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let [library, _, monotonic] = ahead(0);
+        let file = self.0.display().to_string();
+        vec![library, monotonic, ("FAKETIME_TIMESTAMP_FILE", file), ("FAKETIME_NO_CACHE", "1".to_owned())]
+    }
+}
+
+/// A secret and a key in windows of seven days, and a signed write that was carried out.
+struct AtStake {
+    key: String,
+    write: Vec<u8>,
+}
+
+impl AtStake {
+    fn make(client: &Client) -> Self {
+        create(client, "in-window", "value").ok();
+        client.call("DeleteSecret", &[("SecretName", "in-window"), ("RecoveryWindowInDays", "7")]).ok();
+        let key = client.call("CreateKey", &[]).ok();
+        let key = key.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
+        client.call("ScheduleKeyDeletion", &[("KeyId", &key), ("PendingWindowInDays", "7")]).ok();
+        create(client, "written", "1").ok();
+        let put = [("SecretName", "written"), ("VersionId", "v2"), ("SecretData", "2")];
+        let write = client.request("PutSecretValue", &put).bytes();
+        client.send_raw(&write).expect("an answer").ok();
+        Self { key, write }
+    }
+
+    fn is_all_there(&self, client: &Client) {
+        client.call("RestoreSecret", &[("SecretName", "in-window")]).ok();
+        assert_eq!(client.call("GetSecretValue", &[("SecretName", "in-window")]).ok().text("SecretData"), "value");
+        client.call("CancelKeyDeletion", &[("KeyId", &self.key)]).ok();
+        client.call("EnableKey", &[("KeyId", &self.key)]).ok();
+        let encrypted = client.call("Encrypt", &[("KeyId", &self.key), ("Plaintext", "eA==")]).ok();
+        client.call("Decrypt", &[("CiphertextBlob", encrypted.text("CiphertextBlob"))]).ok();
+        let again = client.send_raw(&self.write).expect("an answer");
+        assert_eq!(again.code(), "SignatureNonceUsed", "{again:?}");
+    }
+}
+
+fn doubts(ready: &Answer) -> bool {
+    ready.status == 503 && String::from_utf8_lossy(&ready.body).contains("the ")
+}
+
+#[test]
+fn a_clock_that_is_wrong_for_a_while_ends_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (alone, second) = (SetClock::new(folder.path(), "alone"), SetClock::new(folder.path(), "second"));
+    let environment = alone.environment();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let server = Server::dev_with(BULLA, folder.path().join("alone-data"), None, &environment);
+    let url = PostgresCluster::shared().database();
+    let first = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    let environment = second.environment();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let node = Node::start_in(BULLA, &first, "2", "", &environment).answering();
+
+    let clients = [server.client(), first.client(), node.client()];
+    let stakes = [AtStake::make(&clients[0]), AtStake::make(&clients[1])];
+    for client in &clients {
+        until(Duration::from_secs(20), "all are ready", || client.page("/readyz").status == 200);
+    }
+    for seconds in [3_600, -3_600, 8 * 86_400, -8 * 86_400] {
+        for clock in [&alone, &second] {
+            clock.set(seconds);
+        }
+        for client in [&clients[0], &clients[2]] {
+            until(Duration::from_secs(2), "readyz doubts the clock", || doubts(&client.page("/readyz")));
+            assert_eq!(client.figure("bulla_clock_trusted") as u64, 0);
+        }
+        // Longer than two rounds of the jobs are apart, where something could be destroyed.
+        std::thread::sleep(Duration::from_secs(if seconds > 3_600 { 25 } else { 3 }));
+        assert_eq!(clients[1].page("/readyz").status, 200, "the other node's clock is right");
+        for clock in [&alone, &second] {
+            clock.set(0);
+        }
+        for client in [&clients[0], &clients[2]] {
+            until(Duration::from_secs(10), "the clock is believed again", || client.page("/readyz").status == 200);
+        }
+    }
+    stakes[0].is_all_there(&clients[0]);
+    stakes[1].is_all_there(&clients[1]);
+    let until_ms = PostgresCluster::shared()
+        .sql(&url, "SELECT coalesce(max(until) - CAST(extract(epoch FROM now()) * 1000 AS bigint), 0) FROM leases");
+    assert!(until_ms.parse::<i64>().expect("a number") <= 120_000, "a lease that runs for {until_ms} ms");
+    assert!(node.log().contains("clock: "), "{}", node.log());
+}
+
+#[test]
+fn a_start_in_another_time_waits_for_a_word() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Server::dev(BULLA, folder.path().join("data"), None);
+    let stake = AtStake::make(&server.client());
+    server.stop();
+    for (name, value) in ahead(8 * 86_400) {
+        server.set_environment(name, Some(&value));
+    }
+    server.restart();
+    until(Duration::from_secs(5), "it says that nothing speaks for the clock", || {
+        let ready = server.client().page("/readyz");
+        ready.status == 200 && String::from_utf8_lossy(&ready.body).contains("ahead of the last audit line")
+    });
+    std::thread::sleep(Duration::from_secs(25));
+    server.stop();
+    for (name, _) in ahead(0) {
+        server.set_environment(name, None);
+    }
+    // The audit log is ahead now, and the server would not be ready.
+    server.admin(&["clock", "accept"]);
+    server.restart();
+    until(Duration::from_secs(5), "it believes the operator", || server.client().page("/readyz").status == 200);
+    stake.is_all_there(&server.client());
+}

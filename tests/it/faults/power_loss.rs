@@ -1,0 +1,178 @@
+//! The power goes while clients write: from a record of what the process wrote and synced, images of what the disk would hold at random
+//! moments. Each has every write that was acknowledged by then, and an audit log whose chain holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bulla::audit::{Audit, AuditConfig, log_files, verify_files};
+use bulla_test_support::power::{self, Recorded, Rest};
+use bulla_test_support::server::Server;
+use bulla_test_support::sizes::{seed, size};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+use fastrand::Rng;
+
+use crate::{BULLA, create};
+
+/// One image in so many is served from, too.
+const SERVE_EVERY: usize = 20;
+
+/// A write that was answered: when, its secret, its request.
+struct Acknowledged {
+    at: u64,
+    name: String,
+    request: String,
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    found: i64,
+}
+
+#[derive(QueryableByName)]
+struct Integrity {
+    #[diesel(sql_type = Text)]
+    integrity_check: String,
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a temporary folder");
+    let copied = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().expect("cp");
+    assert!(copied.success());
+}
+
+/// Writes by several clients for a while; what was acknowledged.
+fn writes(server: &Server, time: Duration) -> Vec<Acknowledged> {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let over = &over;
+                scope.spawn(move || {
+                    let client = server.client();
+                    let mut acknowledged = Vec::new();
+                    for n in 0.. {
+                        if over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let name = format!("w{writer}/{n}");
+                        let answer = create(&client, &name, &"x".repeat(n % 3000 + 1)).ok();
+                        acknowledged.push(Acknowledged {
+                            at: power::now(),
+                            name,
+                            request: answer.text("RequestId").to_owned(),
+                        });
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        std::thread::sleep(time);
+        over.store(true, Ordering::Relaxed);
+        writers.into_iter().flat_map(|writer| writer.join().expect("all were answered")).collect()
+    })
+}
+
+/// The database of an image has what was acknowledged.
+fn check_database(image: &Path, acknowledged: &[&Acknowledged]) {
+    let file = image.join("bulla.db");
+    let mut database = SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("a database");
+    let checked: Integrity = sql_query("PRAGMA integrity_check").get_result(&mut database).expect("a sound file");
+    assert_eq!(checked.integrity_check, "ok");
+    for write in acknowledged {
+        let found =
+            sql_query("SELECT count(*) AS found FROM secrets JOIN secret_versions ON secret_id = secrets.id WHERE name = ?");
+        let found: Found = found.bind::<Text, _>(&write.name).get_result(&mut database).expect("a number");
+        assert_eq!(found.found, 1, "{} was acknowledged and is lost", write.name);
+    }
+}
+
+/// The audit log of an image goes on and verifies, and says what was acknowledged.
+fn check_audit(image: &Path, key: &[u8], acknowledged: &[&Acknowledged]) {
+    let folder = image.join("audit");
+    let node = std::fs::read_to_string(folder.join("node-id")).expect("the node's id").trim().parse().expect("an id");
+    let no_token = Box::new(|_: &[u8]| Err("no token here".to_owned()));
+    let (audit, _) = Audit::open(AuditConfig::new(&folder, "audit"), node, no_token).expect("a log that goes on");
+    audit.close();
+    let files = log_files(&folder, "audit").expect("a folder");
+    if let Err(broken) = verify_files(&files, key) {
+        panic!("{broken}");
+    }
+    let lines: String = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
+    for write in acknowledged {
+        let outcome = lines.lines().any(|line| line.contains(&write.request) && line.contains("\"kind\":\"outcome\""));
+        assert!(outcome, "{} has no outcome", write.name);
+    }
+}
+
+#[test]
+fn no_power_cut_takes_what_was_acknowledged_or_breaks_the_log() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let small_files = [("BULLA_AUDIT__MAX_FILE_BYTES", "65536")];
+    let mut server = Server::dev_with(BULLA, &data, None, &small_files);
+    create(&server.client(), "before", "value").ok();
+    server.stop();
+    let key = std::process::Command::new(BULLA)
+        .args(["audit", "public-key", "--data"])
+        .arg(&data)
+        .env("SOFTHSM2_CONF", data.join("softhsm2.conf"))
+        .output()
+        .expect("the program is there");
+    let before = folder.path().join("before");
+    copy_all(&data, &before);
+    let record = folder.path().join("record");
+    let environment = match power::environment(&data, &record) {
+        Ok(environment) => environment,
+        Err(error) => {
+            eprintln!("SKIPPED: no recorder can be made here: {error}");
+            return;
+        }
+    };
+    for (name, value) in &environment {
+        server.set_environment(name, Some(value));
+    }
+    server.restart();
+    let acknowledged = writes(&server, Duration::from_secs(if size(0, 1) == 1 { 60 } else { 6 }));
+    server.kill();
+    for (name, _) in &environment {
+        server.set_environment(name, None);
+    }
+
+    let recorded = Recorded::read(&record).expect("a record");
+    let (moments, renames) = (recorded.moments(), recorded.renames());
+    assert!(!renames.is_empty(), "the audit log was rotated");
+    let mut random = Rng::with_seed(seed("power"));
+    let images = size(200, 10_000);
+    let lived: PathBuf = folder.path().join("lived");
+    std::fs::rename(&data, &lived).expect("the same folder");
+    for n in 0..images {
+        // Around a rotation, or anywhere.
+        let at = match n % 4 {
+            0 => renames[random.usize(..renames.len())].saturating_add_signed(random.i64(-2_000_000..2_000_000)),
+            _ => moments[random.usize(..moments.len())] + random.u64(..500_000),
+        };
+        let rest = [Rest::Lost, Rest::Prefix, Rest::Sectors, Rest::Kept][random.usize(..4)];
+        copy_all(&before, &data);
+        recorded.image(&data, &data, at, rest, &mut random).expect("an image");
+        // All of the last 0.4 s, and some of the older ones.
+        let told: Vec<&Acknowledged> =
+            acknowledged.iter().filter(|write| write.at <= at && (write.at + 400_000_000 > at || random.u8(..) < 10)).collect();
+        let what = format!("image {n} at {at}, {rest:?}, {} acknowledged", told.len());
+        eprintln!("{what}");
+        if n % SERVE_EVERY == 0 {
+            server.restart();
+            for write in told.iter().take(20) {
+                server.client().call("GetSecretValue", &[("SecretName", &write.name)]).ok();
+            }
+            server.stop();
+        }
+        check_database(&data, &told);
+        check_audit(&data, &key.stdout, &told);
+        std::fs::remove_dir_all(&data).expect("our own folder");
+    }
+    eprintln!("{images} images of {} acknowledged writes", acknowledged.len());
+}
