@@ -49,7 +49,7 @@ use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-pub use access::{Action, TARGET as ACCESS_TARGET};
+pub use access::Action;
 pub use call::{Call, Method, Reply};
 pub use config::Config;
 use connection::Connection;
@@ -137,6 +137,7 @@ pub struct Stopper(Arc<Notify>);
 
 impl Stopper {
     /// Stops accepting, lets requests end within the time for it, then lets [`Bound::run`] return.
+    #[cfg(test)]
     pub fn stop(&self) {
         self.0.notify_one();
     }
@@ -172,11 +173,13 @@ impl Bound {
     ///
     /// # Errors
     /// Of the system.
+    #[cfg(test)]
     pub fn admin_address(&self) -> io::Result<Option<SocketAddr>> {
         self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
     /// A handle that stops the server from another thread.
+    #[cfg(test)]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }

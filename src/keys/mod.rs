@@ -35,18 +35,14 @@ mod versions;
 use std::sync::Arc;
 
 pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
-pub use alias::AliasPage;
-pub use asymmetric::AdmittedVersion;
-pub use blobs::{Decrypted, Encrypted};
+pub use blobs::Encrypted;
 pub use create::NewKey;
-pub use describe::{KeyDescription, KeyPage};
-pub use import::ImportParameters;
-pub use orphans::{Mismatch, mismatch};
+pub use describe::KeyDescription;
+pub use orphans::mismatch;
 pub use public::ExportKey;
 pub use reserve::CountedUse;
+pub use uses::UseLimits;
 use uses::Uses;
-pub use uses::{UseFigures, UseLimits};
-pub use versions::VersionPage;
 
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 

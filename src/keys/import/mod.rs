@@ -15,8 +15,6 @@ mod pair;
 mod parameters;
 mod token;
 
-pub use parameters::ImportParameters;
-
 use crate::auth::Caller;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, Origin};

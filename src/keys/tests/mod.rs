@@ -21,6 +21,7 @@ use crate::base::ids::{AccountId, Alias, DeploymentId, KeyId, KeyName, KeyRef, K
 use crate::base::secret::Pin;
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
+use crate::keys::orphans::Mismatch;
 use crate::secrets::{SecretParts, Secrets};
 use crate::servers::Servers;
 use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
