@@ -17,6 +17,7 @@ mod output;
 mod policy;
 mod serve;
 mod user;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check { place } => check::run(&load(&place)?)?,
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
+        Command::Verify { place } => return verify::run(&load(&place)?, cli.json),
         Command::Migrate { place } => migrate(&load(&place)?)?,
         Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,
         Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,

@@ -20,9 +20,13 @@ impl Timestamp {
         Some(Self(time.as_millisecond()))
     }
 
-    /// This time, so many milliseconds later (earlier when negative).
+    /// The last time that has a text form, 9999-12-30T22:00:00Z. No sum of a time and a duration goes beyond it, so whatever callers
+    /// name can be written, stored, and put into a certificate.
+    pub const LATEST: Self = Self(253_402_207_200_000);
+
+    /// This time, so many milliseconds later (earlier when negative), but never after [`Timestamp::LATEST`].
     pub fn plus_ms(self, ms: i64) -> Self {
-        Self(self.0.saturating_add(ms))
+        Self(self.0.saturating_add(ms).min(Self::LATEST.0))
     }
 
     /// This time, so many days later.
@@ -76,6 +80,10 @@ mod tests {
         assert_eq!(at.0 % 1000, 764);
         assert_eq!(at.to_string(), "2026-11-24T05:47:40Z");
         assert_eq!(Timestamp::parse("2016-03-28T03:13:08Z"), Some(Timestamp(1_459_134_788_000)));
+        assert_eq!(Timestamp::LATEST.to_string(), "9999-12-30T22:00:00Z");
+        for (ms, days) in [(0, u32::MAX), (Timestamp::LATEST.0, 1), (i64::MAX, 0)] {
+            assert_eq!(Timestamp(ms).plus_days(days), Timestamp::LATEST);
+        }
         for bad in ["", "2026-11-24", "2026-11-24T05:47:40+08:00", "2026-13-24T05:47:40Z", "now"] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }

@@ -90,6 +90,12 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Prove the whole store: schema, every row, what rows name, token objects, audit log. Beside a running service, or on a copy.
+    Verify {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Bring the database's schema to this program's version.
     Migrate {
         /// Which deployment.
@@ -183,6 +189,7 @@ impl Command {
             | Command::Check { place }
             | Command::Level { place, .. }
             | Command::Clock { place, .. }
+            | Command::Verify { place }
             | Command::Migrate { place }
             | Command::Account { place, .. }
             | Command::User { scope: Scope { place, .. }, .. }

@@ -21,6 +21,9 @@ pub struct Database {
     /// Longest wait for a connection, ms.
     #[serde(default = "Database::default_wait_ms")]
     pub wait_ms: u64,
+    /// Plain connections to PostgreSQL over a network, where nobody else is on the way; as `sslmode=disable` in the URL.
+    #[serde(default)]
+    pub plain: bool,
     /// Whether `bulla serve` applies new migrations by itself; otherwise it refuses to start until `bulla migrate` has.
     #[serde(default)]
     pub migrate_at_start: bool,
@@ -44,15 +47,24 @@ impl Database {
         }
     }
 
+    /// The URL, which says so where plain connections were chosen.
+    fn with_plain(&self, url: &str) -> String {
+        if !self.plain || !url.starts_with("postgres") || url.contains("sslmode=") {
+            return url.to_owned();
+        }
+        let and = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{and}sslmode=disable")
+    }
+
     /// The database's URL.
     ///
     /// # Errors
     /// When none is named or its file cannot be read.
     pub fn location(&self) -> Result<String, ConfigError> {
         match (&self.url, &self.url_file) {
-            (Some(url), None) => Ok(url.clone()),
+            (Some(url), None) => Ok(self.with_plain(url)),
             (None, Some(file)) => fs::read_to_string(file)
-                .map(|text| text.trim().to_owned())
+                .map(|text| self.with_plain(text.trim()))
                 .map_err(|e| ConfigError(format!("database.url_file {}: {e}", file.display()))),
             _ => Err(ConfigError("database: name url or url_file, one of them".into())),
         }

@@ -10,6 +10,7 @@
 mod engine;
 mod identity;
 mod keys;
+mod ledger;
 mod secrets;
 mod shared;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use keys::key_filters::KeyCondition;
 pub use keys::key_materials::KeyMaterialRow;
 pub use keys::key_rotations::KeyRotationRow;
 pub use keys::key_versions::KeyVersionRow;
+pub use ledger::verify::{Flaw, Proof};
 pub use secrets::rotations::{RotationAccountRow, RotationRow};
 pub use secrets::secret::{SecretFilter, SecretRow};
 pub use secrets::stages::StageRow;
@@ -135,6 +137,7 @@ impl Store {
             return Err(tx.corrupt(DeploymentRow::TABLE, "its system keys are not those of the token"));
         }
         seals.set_level(found.level);
+        first.check_shape()?;
         drop(first);
         // A connection to a server ends its life after half an hour, so that after a fail-over the load spreads again.
         let lifetime = matches!(location, Location::Postgres(_)).then_some(Duration::from_secs(1800));

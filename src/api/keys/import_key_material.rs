@@ -41,9 +41,11 @@ impl<'de> Deserialize<'de> for ExpireUnix {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         match u64::deserialize(d)? {
             0 => Ok(Self(None)),
-            // Up to the year 9999: later times have no text.
-            seconds @ 1..=253_402_300_799 => Ok(Self(Some(Timestamp(seconds as i64 * 1000)))),
-            _ => Err(D::Error::custom("seconds since 1970")),
+            seconds => match i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1000)).map(Timestamp) {
+                // Later times have no text.
+                Some(time) if time <= Timestamp::LATEST => Ok(Self(Some(time))),
+                _ => Err(D::Error::custom("seconds since 1970")),
+            },
         }
     }
 }

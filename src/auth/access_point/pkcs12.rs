@@ -64,9 +64,9 @@ pub(super) fn make(
     Ok(Made { public_key: pair.subject_public_key_info(), file: writer.write().map_err(failed)? })
 }
 
-/// Certificates know no time before 1970 that mattered here.
+/// Certificates know no time before 1970 that mattered here, and none after 9999.
 fn since_1970(time: Timestamp) -> Duration {
-    Duration::from_millis(u64::try_from(time.0).unwrap_or(0))
+    Duration::from_millis(u64::try_from(time.min(Timestamp::LATEST).0).unwrap_or(0))
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
@@ -113,5 +113,12 @@ mod tests {
         assert!(holds(&old, triple_des) && holds(&old, sha_1) && !holds(&old, pbes2) && !holds(&old, sha_256));
         let new = make(ClientKeyCipher::Aes256).file;
         assert!(holds(&new, pbes2) && holds(&new, sha_256) && !holds(&new, triple_des) && !holds(&new, sha_1));
+    }
+
+    #[test]
+    fn no_time_is_too_late_or_too_early() {
+        for (from, to) in [(i64::MIN, i64::MAX), (Timestamp::LATEST.0, i64::MAX), (0, Timestamp::LATEST.0)] {
+            make("x", &password("pass-word"), ClientKeyCipher::Aes256, Timestamp(from), Timestamp(to)).expect("made");
+        }
     }
 }

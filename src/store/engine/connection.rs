@@ -19,6 +19,7 @@ use diesel::{
 
 use crate::store::StoreError;
 use crate::store::engine::location::Location;
+use crate::store::engine::shape;
 use crate::store::engine::waits::{self, Watch};
 
 /// A connection to one of the two.
@@ -99,6 +100,19 @@ impl Conn {
     }
 }
 
+impl Conn {
+    /// Refuses a schema that is not plain tables as this program makes them; see [`shape`].
+    ///
+    /// # Errors
+    /// `Corrupt`, with what was found.
+    pub(in crate::store) fn check_shape(&mut self) -> Result<(), StoreError> {
+        match self {
+            Conn::Sqlite(conn) => shape::check_sqlite(conn),
+            Conn::Postgres(conn) => shape::check_postgres(conn),
+        }
+    }
+}
+
 fn unavailable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
@@ -123,6 +137,9 @@ fn open_sqlite(path: &Path, access: Access, busy: Duration) -> Result<SqliteConn
     execute(&mut connection, SQLITE_SETTINGS)?;
     if access == Access::Read {
         execute(&mut connection, "PRAGMA query_only = ON;")?;
+    }
+    if matches!(access, Access::Read | Access::Write) {
+        shape::check_sqlite(&mut connection)?;
     }
     Ok(connection)
 }
@@ -169,6 +186,7 @@ fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<(PgConnect
     .get_result(&mut connection)
     .map_err(of_opening)?;
     settings.check()?;
+    execute(&mut connection, shape::SEARCH_PATH)?;
     if matches!(access, Access::Read | Access::Write) {
         // Writes say READ WRITE at their beginning; everything else cannot write.
         let timeout = STATEMENT_TIMEOUT.as_millis();
@@ -178,6 +196,7 @@ fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<(PgConnect
             busy.as_millis()
         );
         execute(&mut connection, &settings)?;
+        shape::check_postgres(&mut connection)?;
     }
     Ok((connection, watch))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::store::StoreError;
+use crate::store::engine::way;
 
 /// Seconds that libpq waits for one host, unless the URL says otherwise.
 const CONNECT_TIMEOUT_S: u32 = 2;
@@ -37,6 +38,7 @@ impl Location {
     pub(in crate::store) fn parse(url: &str) -> Result<Self, StoreError> {
         let refuse = |why: &str| Err(StoreError::Fault(format!("database URL: {why}")));
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            way::check(url, |name| std::env::var(name).ok())?;
             return Ok(Location::Postgres(with_timeouts(url)));
         }
         let (path, bare) = match url.strip_prefix("sqlite:") {
@@ -129,19 +131,22 @@ mod tests {
             _ => panic!("{text} names PostgreSQL"),
         };
         let keepalives = "keepalives_idle=4&keepalives_interval=1&keepalives_count=4";
-        assert_eq!(url("postgres://h/d"), format!("postgres://h/d?connect_timeout=2&tcp_user_timeout=8000&{keepalives}"));
+        let with = |url: &str| format!("{url}connect_timeout=2&tcp_user_timeout=8000&{keepalives}");
+        assert_eq!(url("postgres://localhost/d"), with("postgres://localhost/d?"));
         assert_eq!(
-            url("postgresql://a:1,b:2/d?target_session_attrs=any&connect_timeout=9"),
-            format!("postgresql://a:1,b:2/d?target_session_attrs=any&connect_timeout=9&tcp_user_timeout=8000&{keepalives}")
+            url("postgresql://a:1,b:2/d?target_session_attrs=any&sslmode=verify-full&connect_timeout=9"),
+            format!(
+                "postgresql://a:1,b:2/d?target_session_attrs=any&sslmode=verify-full&connect_timeout=9&tcp_user_timeout=8000&{keepalives}"
+            )
         );
-        assert!(url("postgres://u:p@a,b:2/d").ends_with("&target_session_attrs=read-write"));
-        assert_eq!(ports("postgres://u:p@a:7,b/d"), [7, 5432]);
+        assert!(url("postgres://u:p@a,b:2/d?sslmode=disable").ends_with("&target_session_attrs=read-write"));
+        assert_eq!(ports("postgres://u:p@a:7,b/d?sslmode=disable"), [7, 5432]);
         assert_eq!(ports("postgres:///d?host=/run&port=9"), [9, 5432]);
     }
 
     #[test]
     fn no_password_is_shown() {
-        let shown = Location::parse("postgres://bulla:p@ss@db:5432/bulla?sslkey=x").map(|l| l.to_string());
+        let shown = Location::parse("postgres://bulla:p@ss@db:5432/bulla?sslmode=disable&sslkey=x").map(|l| l.to_string());
         assert_eq!(shown.as_deref(), Ok("postgres://db:5432/bulla"));
     }
 }

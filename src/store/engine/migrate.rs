@@ -99,6 +99,17 @@ pub(in crate::store) fn run_at(url: &str, levels: Levels) -> Result<Vec<String>,
     Ok(pending)
 }
 
+/// Makes the schema in an empty database of SQLite; answers the versions of the migrations.
+pub(in crate::store) fn make(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    let known = || Known(SQLITE, Levels::served());
+    let failed = diesel::result::Error::QueryBuilderError;
+    conn.run_pending_migrations(known()).map_err(failed)?;
+    let applied = MigrationHarness::<diesel::sqlite::Sqlite>::applied_migrations(conn).map_err(failed)?;
+    let mut versions: Vec<String> = applied.iter().map(MigrationVersion::to_string).collect();
+    versions.sort();
+    Ok(versions)
+}
+
 /// Refuses a schema that this program does not work with.
 pub(in crate::store) fn check(conn: &mut Conn, levels: Levels) -> Result<(), StoreError> {
     match pending_of(conn, levels)?.as_slice() {

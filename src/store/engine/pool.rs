@@ -69,6 +69,9 @@ impl ManageConnection for Manager {
             was
         };
         match &opened {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                log::error!(target: "bulla::integrity", "ALARM {place}: {error}");
+            }
             Err(error) if !was_down => log::error!("{place}: {error}"),
             Ok(_) if was_down => log::info!("{place}: connected again"),
             _ => {}

@@ -79,6 +79,11 @@ pub(in crate::store) struct TagRecord {
 }
 
 impl TagRecord {
+    /// Where it is, for people.
+    pub(in crate::store) fn place(&self) -> String {
+        format!("{} on {}", self.tag_key, self.resource_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
     /// What carries it; none for a kind that there is not.
     fn on(&self) -> Option<Tagged> {
         let kind = [ResourceType::Key, ResourceType::Secret].into_iter().find(|kind| number(*kind) == self.resource_kind)?;

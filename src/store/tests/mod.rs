@@ -8,6 +8,7 @@ mod levels;
 mod migrations;
 mod outage;
 mod resources;
+mod shape;
 mod tampering;
 mod transactions;
 mod values;

@@ -153,6 +153,7 @@ fn every_column_counts(on: &Fixture) {
     let mut tested: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
     tested.sort_unstable();
     assert_eq!(sealed, tested, "every table with a mac is tested");
+    assert_eq!(sealed, ledger::verify::TABLES, "and proved by `bulla verify`");
     for (table, reader) in TABLES {
         on.read(reader);
         let mut conn = on.intruder();
@@ -175,6 +176,8 @@ fn every_column_counts(on: &Fixture) {
                 let was_null =
                     value == "NULL" && ["delete_at", "material_expires_at", "wrapped_suite", "wrapped"].contains(&column);
                 conn.batch_execute(&changed).unwrap();
+                let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
+                assert!(was_null || proof.flaws.iter().any(|flaw| flaw.table == *table), "{changed}: {proof:?}");
                 let read = on.store.read("test", |tx| reader(tx).map_err(Abort::<StoreError>::Db));
                 match read {
                     Ok(()) if was_null => {}

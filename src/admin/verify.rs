@@ -1,0 +1,65 @@
+//! `bulla verify`: proof of the whole store, beside a running service or on a copy.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use crate::admin::output::Output;
+use crate::app::{Base, Failure, context};
+use crate::audit;
+use crate::config::Config;
+use crate::keys::mismatch;
+use crate::store::StoreOptions;
+
+/// The most flaws that are listed; all are counted.
+const LISTED: usize = 1000;
+
+/// Runs the command, and prints what it found. Every flaw is found, not the first.
+pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
+    // Opening proves the system keys by attributes and label, and the deployment's row.
+    let base = Base::open(config)?;
+    let begun = Instant::now();
+    let options = StoreOptions::new(config.database.location()?);
+    let mut told = Instant::now();
+    let mut progress = |rows: u64, all: u64| {
+        if told.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
+            told = Instant::now();
+            let left = begun.elapsed().as_secs_f64() / rows.max(1) as f64 * all.saturating_sub(rows) as f64;
+            eprintln!("{rows} of {all} rows, {left:.0} s left");
+        }
+    };
+    let proof = base.store.prove(&options, &mut progress).map_err(context("database"))?;
+    let mut flaws: Vec<String> =
+        proof.flaws.iter().map(|flaw| format!("{}: {}: {}", flaw.table, flaw.row, flaw.what)).collect();
+    let objects = mismatch(&base.token, &base.store, &base.deployment.system_keys())
+        .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
+    flaws.extend(objects.without_object.iter().map(|id| format!("token: key version {id} has no object")));
+    flaws.extend(objects.without_row.iter().map(|id| format!("token: object {id} looks like ours and has no row")));
+    let mut lines = 0;
+    let key = base.token.public_key(&base.deployment.aud_key).map_err(context("token: AUD"))?.to_pem();
+    for name in ["audit", "admin"] {
+        let folder = &config.audit.directory;
+        let files = audit::log_files(folder, name).map_err(context(folder.display()))?;
+        // A node on which no command ever ran has no log of commands.
+        if files.iter().all(|file| !file.exists()) {
+            continue;
+        }
+        match audit::verify_files(&files, key.as_bytes()) {
+            Ok(report) => lines += report.lines,
+            Err(broken) => flaws.push(format!("audit: {broken}")),
+        }
+    }
+    let count = flaws.len();
+    flaws.truncate(LISTED);
+    Output::one([
+        ("Rows", proof.rows.into()),
+        ("AuditLines", lines.into()),
+        ("Seconds", begun.elapsed().as_secs().into()),
+        ("FlawCount", count.into()),
+        ("Flaws", flaws.into()),
+    ])
+    .print(json)?;
+    match count {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("the store does not verify; flaws: {count}"))),
+    }
+}

@@ -1,0 +1,111 @@
+//! Whether the schema is ours: plain tables, without whatever could answer or act in their place.
+//!
+//! Owns: that look, at every connection that serves. Must not know: rows. Called by: store::connection, store.
+//!
+//! A view can give other rows than there are, a trigger or rule undo a revocation behind its success. Who may make them may often
+//! change rows too, but not always (CREATE on the database is enough for a schema before ours), and what is found here is an alarm.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::{PgConnection, SqliteConnection, sql_query};
+
+use crate::store::StoreError;
+use crate::store::engine::migrate;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    sql: String,
+}
+
+/// The schema in which our tables are, and the only one in which they are looked for. Temporary tables come last, as they would come
+/// first where they are not named.
+pub(in crate::store) const SEARCH_PATH: &str = "SET search_path TO public, pg_temp";
+
+/// What stands in the place of a table, or acts beside one.
+const STRANGE_IN_POSTGRES: &str = "\
+    SELECT c.relname::text || CASE \
+        WHEN c.relkind <> 'r' OR c.relpersistence <> 'p' THEN ' is no plain table' \
+        WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) THEN ' has a rule' \
+        WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) THEN ' has a trigger' \
+        WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) THEN ' inherits' \
+        ELSE ' has row security' END AS line \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'v', 'm', 'f', 'p') \
+        AND (c.relkind <> 'r' OR c.relpersistence <> 'p' OR c.relrowsecurity OR c.relforcerowsecurity \
+        OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) \
+        OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
+        OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))";
+
+/// Refuses a schema with anything but plain tables in it.
+///
+/// # Errors
+/// `Corrupt`, with what was found.
+pub(in crate::store) fn check_postgres(conn: &mut PgConnection) -> Result<(), StoreError> {
+    let strange: Vec<Line> = sql_query(STRANGE_IN_POSTGRES).load(conn).map_err(|e| StoreError::of("schema", e))?;
+    none(strange.into_iter().map(|found| found.line).collect())
+}
+
+/// The same, and the text of every table and index as this program's migrations make it.
+///
+/// # Errors
+/// `Corrupt`, with what was found.
+pub(in crate::store) fn check_sqlite(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let of = |e| StoreError::of("schema", e);
+    let strange = "SELECT 'there is a ' || type || ' ' || name AS line FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
+    let strange: Vec<Line> = sql_query(strange).load(conn).map_err(of)?;
+    none(strange.into_iter().map(|found| found.line).collect())?;
+    let found = texts(conn).map_err(of)?;
+    let versions = "SELECT version AS line FROM __diesel_schema_migrations ORDER BY version";
+    let versions: Vec<Line> = sql_query(versions).load(conn).map_err(of)?;
+    let (known, expected) = expected()?;
+    // Beside a program one level ahead the text of a table may have changed; its columns are named in every statement.
+    if versions.iter().map(|version| &version.line).ne(known.iter()) {
+        return Ok(());
+    }
+    let differs = |(name, sql): (&String, &String)| (found.get(name) != Some(sql)).then(|| format!("{name} is another one"));
+    none(expected.iter().filter_map(differs).collect())
+}
+
+fn texts(conn: &mut SqliteConnection) -> QueryResult<BTreeMap<String, String>> {
+    let tables: Vec<Table> = sql_query("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").load(conn)?;
+    Ok(tables.into_iter().map(|table| (table.name, table.sql)).collect())
+}
+
+/// The versions of migrations, and the texts of tables and indexes by their names.
+type Expected = (Vec<String>, BTreeMap<String, String>);
+
+/// The migrations of this program, and the texts that they make.
+fn expected() -> Result<&'static Expected, StoreError> {
+    static EXPECTED: OnceLock<Result<Expected, String>> = OnceLock::new();
+    let expected = EXPECTED.get_or_init(|| {
+        let mut conn = SqliteConnection::establish(":memory:").map_err(|e| e.to_string())?;
+        let versions = migrate::make(&mut conn).map_err(|e| e.to_string())?;
+        Ok((versions, texts(&mut conn).map_err(|e| e.to_string())?))
+    });
+    expected.as_ref().map_err(|error| StoreError::Fault(format!("the schema of this program: {error}")))
+}
+
+fn none(strange: Vec<String>) -> Result<(), StoreError> {
+    match strange.first() {
+        None => Ok(()),
+        Some(first) => {
+            let more = if strange.len() > 1 { format!(", and {} more", strange.len() - 1) } else { String::new() };
+            Err(StoreError::Corrupt {
+                table: "schema",
+                detail: format!("the schema is not as this program made it: {first}{more}"),
+            })
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Every sealed row of the database, read once and verified: what one tampered row would otherwise say only when it is asked.
+//!
+//! Owns: the list of sealed tables, and what the proof finds. Must not know: the token, the audit log. Called by: `bulla verify`.
+//!
+//! All of it is read in one snapshot, row by row, beside a service that runs.
+
+use diesel::connection::{DefaultLoadingMode, SimpleConnection};
+use diesel::pg::PgRowByRowLoadingMode;
+use diesel::prelude::*;
+use diesel::{QueryableByName, sql_query, sql_types::BigInt};
+
+use crate::store::AttachmentRow;
+use crate::store::engine::connection::{Access, Conn};
+use crate::store::engine::location::Location;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::runner::{Mode, begin};
+use crate::store::engine::schema;
+use crate::store::keys::key::DefaultKeyRow;
+use crate::store::shared::tags::TagRecord;
+use crate::store::{
+    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, ClientKeyRow, CondemnedRow, DeploymentRow,
+    ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, NetworkRuleRow, NodeRow, PolicyRow,
+    ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, StoreOptions, Tx, UserRow,
+};
+
+/// A row that does not hold, and why. No values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The table.
+    pub table: &'static str,
+    /// Which row, by its key.
+    pub row: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What a proof found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Rows that were read, of all tables.
+    pub rows: u64,
+    /// What does not hold; empty when all does.
+    pub flaws: Vec<Flaw>,
+}
+
+/// Hears how many rows were read, of how many in all.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// How many rows are read between two words of progress.
+const TELL_EVERY: u64 = 4096;
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// What is known while rows are read.
+struct Course<'a> {
+    proof: Proof,
+    all: u64,
+    progress: Progress<'a>,
+}
+
+impl Course<'_> {
+    fn count(&mut self) {
+        self.proof.rows += 1;
+        if self.proof.rows.is_multiple_of(TELL_EVERY) {
+            (self.progress)(self.proof.rows, self.all);
+        }
+    }
+
+    fn flaw(&mut self, table: &'static str, row: String, what: impl Into<String>) {
+        self.proof.flaws.push(Flaw { table, row, what: what.into() });
+    }
+}
+
+/// Reads a sealed table row by row and verifies each; `$key` names a row.
+macro_rules! table {
+    ($tx:ident, $course:ident, $table:ident: $row:ty, |$found:ident| $key:expr) => {{
+        let seals = $tx.seals();
+        let mut visit = |found: QueryResult<($row, Vec<u8>)>| {
+            $course.count();
+            match found {
+                Ok(($found, mac)) if !seals.verify(&$found, &mac) => {
+                    $course.flaw(<$row>::TABLE, $key, "its MAC is not that of its columns")
+                }
+                Ok(_) => {}
+                Err(error) => $course.flaw(<$row>::TABLE, "a row".to_owned(), format!("cannot be read: {error}")),
+            }
+        };
+        let columns = || schema::$table::table.select((<$row>::as_select(), schema::$table::mac));
+        $tx.run(<$row>::TABLE, |conn| match conn {
+            Conn::Postgres(conn) => {
+                columns().load_iter::<($row, Vec<u8>), PgRowByRowLoadingMode>(conn)?.for_each(&mut visit);
+                Ok(())
+            }
+            Conn::Sqlite(conn) => {
+                let columns = schema::$table::table.select((<$row>::as_select(), schema::$table::mac));
+                columns.load_iter::<($row, Vec<u8>), DefaultLoadingMode>(conn)?.for_each(&mut visit);
+                Ok(())
+            }
+        })?;
+    }};
+}
+
+/// The sealed tables; a test compares the list with the database.
+pub(in crate::store) const TABLES: [&str; 25] = [
+    "access_keys",
+    "access_points",
+    "access_policies",
+    "accounts",
+    "aliases",
+    "client_keys",
+    "condemned",
+    "default_keys",
+    "deployment",
+    "import_parameters",
+    "key_materials",
+    "key_rotations",
+    "key_versions",
+    "keys",
+    "network_rules",
+    "nodes",
+    "policies",
+    "policy_attachments",
+    "resource_policies",
+    "rotation_accounts",
+    "rotations",
+    "secrets",
+    "tags",
+    "users",
+    "version_stages",
+];
+
+impl Store {
+    /// Proves the whole database: the schema, the MAC of every row, and that what rows name is there.
+    ///
+    /// # Errors
+    /// When the database cannot be read. What does not hold is in the [`Proof`].
+    pub fn prove(&self, options: &StoreOptions, progress: Progress<'_>) -> Result<Proof, StoreError> {
+        // A connection of its own, which may last as long as a migration's: those of the service end a statement that takes long.
+        let mut conn = Conn::open(&Location::parse(&options.url)?, Access::Create, options.busy_timeout)?;
+        let mut course = Course { proof: Proof::default(), all: 0, progress };
+        if let Err(error) = conn.check_shape() {
+            course.flaw("schema", "all".to_owned(), error.to_string());
+        }
+        begin(&mut conn, Mode::Snapshot).map_err(|e| StoreError::of("begin", e))?;
+        let mut tx = Tx::new(&mut conn, &self.seals);
+        course.all = tx.rows_in_all()?;
+        tx.prove(&mut course)?;
+        let Course { mut proof, .. } = course;
+        proof.flaws.extend(tx.relations()?);
+        // Nothing was written; the connection closes next.
+        let _ = conn.batch_execute("ROLLBACK");
+        Ok(proof)
+    }
+}
+
+impl Tx<'_> {
+    fn rows_in_all(&mut self) -> Result<u64, StoreError> {
+        let counts: Vec<_> = TABLES.iter().map(|table| format!("(SELECT count(*) FROM {table})")).collect();
+        let query = format!("SELECT {} AS rows", counts.join(" + "));
+        let count: Count = self.run("all", |conn| match conn {
+            Conn::Postgres(conn) => sql_query(&query).get_result(conn),
+            Conn::Sqlite(conn) => sql_query(&query).get_result(conn),
+        })?;
+        Ok(u64::try_from(count.rows).unwrap_or_default())
+    }
+
+    fn prove(&mut self, course: &mut Course<'_>) -> Result<(), StoreError> {
+        table!(self, course, deployment: DeploymentRow, |row| row.id.to_string());
+        table!(self, course, nodes: NodeRow, |row| row.id.to_string());
+        table!(self, course, accounts: AccountRow, |row| row.id.to_string());
+        table!(self, course, users: UserRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, access_keys: AccessKeyRow, |row| row.id.to_string());
+        table!(self, course, policies: PolicyRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, policy_attachments: AttachmentRow, |row| format!("{} on user {}", row.policy_name, row.user_id));
+        table!(self, course, access_points: AccessPointRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, access_policies: AccessPolicyRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, network_rules: NetworkRuleRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, client_keys: ClientKeyRow, |row| row.id.to_string());
+        table!(self, course, resource_policies: ResourcePolicyRow, |row| format!("{} of {}", row.resource, row.account_id));
+        table!(self, course, keys: KeyRow, |row| row.id.to_string());
+        table!(self, course, key_versions: KeyVersionRow, |row| row.id.to_string());
+        table!(self, course, key_rotations: KeyRotationRow, |row| row.key_id.to_string());
+        table!(self, course, key_materials: KeyMaterialRow, |row| row.key_version_id.to_string());
+        table!(self, course, import_parameters: ImportParametersRow, |row| row.id.to_string());
+        table!(self, course, condemned: CondemnedRow, |row| row.id.to_string());
+        table!(self, course, default_keys: DefaultKeyRow, |row| row.account_id.to_string());
+        table!(self, course, aliases: AliasRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, secrets: SecretRow, |row| format!("{} of {}", row.name, row.account_id));
+        table!(self, course, version_stages: StageRow, |row| format!("{} of secret {}", row.stage, row.secret_id));
+        table!(self, course, rotations: RotationRow, |row| row.secret_id.to_string());
+        table!(self, course, rotation_accounts: RotationAccountRow, |row| format!("{} on {}", row.name, row.instance));
+        table!(self, course, tags: TagRecord, |row| row.place());
+        Ok(())
+    }
+}
