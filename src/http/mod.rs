@@ -137,7 +137,6 @@ pub struct Stopper(Arc<Notify>);
 
 impl Stopper {
     /// Stops accepting, lets requests end within the time for it, then lets [`Bound::run`] return.
-    #[cfg(test)]
     pub fn stop(&self) {
         self.0.notify_one();
     }
@@ -179,7 +178,6 @@ impl Bound {
     }
 
     /// A handle that stops the server from another thread.
-    #[cfg(test)]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
