@@ -109,20 +109,24 @@ impl Code {
             Error::Unreadable(unreadable) if unreadable.absent => Code::MissingParameter,
             Error::Unreadable(_) => Code::InvalidParameter,
             Error::TimestampMalformed => Code::InvalidTimestampFormat,
-            Error::TimestampExpired => Code::InvalidTimestampExpired,
+            Error::TimestampExpired { .. } => Code::InvalidTimestampExpired,
             Error::NonceUsed => Code::NonceUsed,
             Error::SignatureMethodNotSupported => Code::InvalidSignatureMethod,
             Error::SignatureIncomplete => Code::IncompleteSignature,
             Error::SignatureMismatch { .. } => Code::SignatureMismatch,
             Error::AccessKeyNotFound => Code::AccessKeyNotFound,
             Error::AccessKeyInactive => Code::AccessKeyInactive,
-            Error::NoPermission => Code::NoPermission,
+            Error::NoPermission(_) => Code::NoPermission,
             Error::UnsupportedOperation | Error::Lacking(_) | Error::SecretTypeNotSupported => Code::UnsupportedOperation,
             Error::ServiceOpened => Code::ServiceOpened,
             Error::AccountManaged | Error::SecretExists | Error::ResourceExists => Code::ResourceExists,
             Error::LimitExceeded | Error::KeyVersionTooSoon => Code::LimitExceeded,
             Error::Throttled => Code::Throttled,
-            Error::SecretNotFound | Error::PolicyNotFound | Error::ResourceNotFound => Code::ResourceNotFound,
+            Error::SecretNotFound
+            | Error::SecretVersionNotFound
+            | Error::SecretStageNotFound
+            | Error::PolicyNotFound
+            | Error::ResourceNotFound { .. } => Code::ResourceNotFound,
             Error::SecretInDeleteWindow => Code::ResourceInDeleteWindow,
             Error::SecretInUse | Error::ResourceInUse => Code::ResourceInUse,
             Error::KeyNotFound => Code::KeyNotFound,

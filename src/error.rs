@@ -51,7 +51,10 @@ pub enum Error {
     /// A Timestamp (x-acs-date) that is no time.
     TimestampMalformed,
     /// A Timestamp more than 15 minutes off.
-    TimestampExpired,
+    TimestampExpired {
+        /// By how much the request is behind the server's clock, ms; negative where it is ahead.
+        behind_ms: i64,
+    },
     /// The nonce was used by this access key before.
     NonceUsed,
     /// A SignatureMethod or SignatureVersion that is not served.
@@ -69,7 +72,7 @@ pub enum Error {
     /// The access key, its user or its account is disabled.
     AccessKeyInactive,
     /// No policy allows it, or one denies it.
-    NoPermission,
+    NoPermission(Box<Denied>),
     /// The operation does not fit the kind of key or secret.
     UnsupportedOperation,
     /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
@@ -84,8 +87,12 @@ pub enum Error {
     LimitExceeded,
     /// Too many requests.
     Throttled,
-    /// No such secret, version or stage.
+    /// No such secret.
     SecretNotFound,
+    /// The secret has no such version.
+    SecretVersionNotFound,
+    /// No version of the secret has this label, or not the one that was named.
+    SecretStageNotFound,
     /// A policy of another name than the one that every secret and key has.
     PolicyNotFound,
     /// A secret of that name exists.
@@ -121,7 +128,12 @@ pub enum Error {
     /// An import token whose day is over.
     ImportTokenExpired,
     /// No such access point, policy, network rule or client key.
-    ResourceNotFound,
+    ResourceNotFound {
+        /// What it would be, in words.
+        kind: &'static str,
+        /// Its name, which the caller gave.
+        name: String,
+    },
     /// One of that name exists.
     ResourceExists,
     /// Something else names it.
@@ -200,10 +212,21 @@ impl Error {
     }
 }
 
+/// Who may not do what. Nothing of it depends on what is stored, so that it tells nobody whether a thing exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The permission that is missing (`kms:Decrypt`).
+    pub action: String,
+    /// Who lacks it, as audit records name it (`user/NAME`).
+    pub principal: String,
+    /// The account of both.
+    pub account: String,
+}
+
 /// A part whose grammar failed.
 impl From<(Field, Malformed)> for Error {
-    fn from((field, _): (Field, Malformed)) -> Self {
-        Error::invalid(field)
+    fn from((field, expected): (Field, Malformed)) -> Self {
+        Error::invalid_since(field, format!("It must be {}.", expected.0))
     }
 }
 

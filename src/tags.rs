@@ -93,7 +93,10 @@ pub fn page(
         None => None,
         Some(token) => {
             let place = tx.tag_place_open(query.account, query.kind, token);
-            Some(place.ok_or(Abort::App(Error::invalid(Field::NextToken)))?)
+            Some(place.ok_or(Abort::App(Error::invalid_since(
+                Field::NextToken,
+                "It must be the one of the page before, of the same question.",
+            )))?)
         }
     };
     let (mut tags, mut last) = (Vec::new(), None);

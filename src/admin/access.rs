@@ -130,7 +130,7 @@ impl<'a> Asked<'a> {
         let Some(caller) = Caller::supposed(&session.base.store, who).map_err(failed)? else { return Ok(None) };
         let by = match caller.authorise(&self.action, None, &self.relative) {
             Ok(by) => Some(by),
-            Err(Error::NoPermission) => None,
+            Err(Error::NoPermission(_)) => None,
             Err(error) => return Err(failed(error)),
         };
         Ok(Some(Output::row([

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 
+use crate::api::json::from_text;
 use crate::base::ids::{InstanceId, Malformed, Stage};
 use crate::base::secret::Plaintext;
 use crate::base::words::SecretSubType;
@@ -47,9 +48,19 @@ impl<'de> Deserialize<'de> for VersionStages {
             },
         }
         let text = String::deserialize(d)?;
-        let (Form::List(stages) | Form::Wrapped { version_stage: stages }) =
-            serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of labels"))?;
+        let (Form::List(stages) | Form::Wrapped { version_stage: stages }) = from_text("a JSON list of labels", &text)?;
         if stages.is_empty() { Err(D::Error::custom("at least one label")) } else { Ok(Self(stages)) }
+    }
+}
+
+/// A text of the API's. An empty one is none: SDKs send what their caller left out.
+#[derive(Debug)]
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        if text.is_empty() { Err(D::Error::custom("a text")) } else { Ok(Self(text)) }
     }
 }
 
@@ -71,7 +82,11 @@ pub struct Bounded<const MIN: u32, const MAX: u32>(pub u32);
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Bounded<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let number = u32::deserialize(d)?;
-        if (MIN..=MAX).contains(&number) { Ok(Self(number)) } else { Err(D::Error::custom("out of range")) }
+        if (MIN..=MAX).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(D::Error::custom(format_args!("a number from {MIN} to {MAX}")))
+        }
     }
 }
 

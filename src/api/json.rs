@@ -1,6 +1,6 @@
 //! A parameter whose text is JSON.
 //!
-//! Owns: reading it into a type. Called by: the request structs of operations.
+//! Owns: reading it into a type, and saying what is wrong with it. Called by: the request structs of operations.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,9 +21,23 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
                 f.write_str("JSON text")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Json<T>, E> {
-                serde_json::from_str(text).map(Json).map_err(|_| E::custom("not the expected JSON"))
+                from_text("JSON", text).map(Json)
             }
         }
         d.deserialize_str(Text(PhantomData))
     }
+}
+
+/// Characters of what is said of a text.
+const LONGEST: usize = 240;
+
+/// Reads JSON that is no secret; `what` it is to be, in words. The error tells place and reason, perhaps with a value of the caller's.
+///
+/// # Errors
+/// Where it is no such JSON.
+pub fn from_text<T: DeserializeOwned, E: de::Error>(what: &str, text: &str) -> Result<T, E> {
+    serde_json::from_str(text).map_err(|fault| {
+        let told: String = fault.to_string().chars().take(LONGEST).collect();
+        E::custom(format_args!("{what} ({told})"))
+    })
 }

@@ -163,7 +163,7 @@ impl Request<'_> {
             (Mode::Real, done) => done,
             (Mode::Rehearsal, Ok(_)) => Err(Error::DryRunSucceeded),
             (Mode::Rehearsal, Err(error)) if error.is_about_the_request() => Err(Error::DryRunInvalid),
-            (Mode::Rehearsal, Err(Error::NoPermission)) => Err(Error::DryRunDenied),
+            (Mode::Rehearsal, Err(Error::NoPermission(_))) => Err(Error::DryRunDenied),
             (Mode::Rehearsal, Err(error)) => Err(error),
         }
     }

@@ -66,7 +66,7 @@ macro_rules! for_each_operation {
             crate::api::access_points::list_client_keys::ListClientKeys,
             crate::api::keys::list_key_versions::ListKeyVersions,
             crate::api::keys::list_keys::ListKeys,
-            crate::api::cloud::lacking::ListKmsInstances,
+            crate::api::cloud::list_kms_instances::ListKmsInstances,
             crate::api::cloud::lacking::ListManagedDataKeyVersions,
             crate::api::access_points::list_network_rules::ListNetworkRules,
             crate::api::access_points::list_policies::ListPolicies,

@@ -15,7 +15,7 @@ use crate::auth::decisions::{Grant, Known};
 use crate::auth::policy::{self, Conditions, Decision, Requester, ResourcePolicy};
 use crate::auth::principal::Principal;
 use crate::base::ids::{Home, KeyId, SecretName};
-use crate::error::Error;
+use crate::error::{Denied, Error};
 use crate::store::{Abort, Tagged, Tx};
 
 /// The key of the condition that names a cipher.
@@ -50,7 +50,7 @@ impl Caller {
     /// As [`Caller::authorise`].
     pub fn authorise_given(&self, action: &str, home: Option<&Home>, relative: &str, facts: Facts<'_>) -> Result<Grant, Error> {
         if home.is_some_and(|h| h.account != self.account.as_str()) {
-            return Err(Error::NoPermission);
+            return Err(self.denied(action));
         }
         let own_policy =
             self.have_own_policy.contains(relative) && ResourcePolicy::speaks_of(relative, action, self.requester());
@@ -69,6 +69,12 @@ impl Caller {
         let answer = self.combined(action, home, relative, known, own.as_ref());
         self.decided.keep(question, answer.clone());
         answer
+    }
+
+    /// The refusal of an action to this caller.
+    pub fn denied(&self, action: &str) -> Error {
+        let (principal, account) = (self.principal.to_string(), self.account.to_string());
+        Error::NoPermission(Box::new(Denied { action: action.to_owned(), principal, account }))
     }
 
     fn requester(&self) -> Requester<'_> {
@@ -122,9 +128,9 @@ impl Caller {
         };
         let by_resource = own.map_or(Decision::NotAllowed, |own| own.decide(self.requester(), &request));
         match (by_account, by_resource) {
-            (Decision::Denied { .. }, _) | (_, Decision::Denied { .. }) => Err(Error::NoPermission),
+            (Decision::Denied { .. }, _) | (_, Decision::Denied { .. }) => Err(self.denied(action)),
             (Decision::Allowed { by }, _) | (_, Decision::Allowed { by }) => Ok(by.to_owned()),
-            (Decision::NotAllowed, Decision::NotAllowed) => Err(Error::NoPermission),
+            (Decision::NotAllowed, Decision::NotAllowed) => Err(self.denied(action)),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Claim {
     /// [`Error::TimestampExpired`] more than [`TIME_WINDOW_MS`] before or after `now`.
     pub fn check_time(&self, now: Timestamp) -> Result<(), Error> {
         if self.timestamp.0.abs_diff(now.0) > TIME_WINDOW_MS.unsigned_abs() {
-            return Err(Error::TimestampExpired);
+            return Err(Error::TimestampExpired { behind_ms: now.0.saturating_sub(self.timestamp.0) });
         }
         Ok(())
     }

@@ -143,6 +143,9 @@ fn in_secret_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_/+=.@-".contains(c)
 }
 
+/// The labels that the service moves.
+const BUILT_IN: [&str; 2] = [Stage::CURRENT, Stage::PREVIOUS];
+
 fn in_simple_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_.@-".contains(c)
 }
@@ -175,7 +178,9 @@ text_id! {
     VersionId: "1 to 64 characters that every answer format can carry",
         |t| within(t, 64, |c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
     /// A label on one version of a secret.
-    Stage: "1 to 64 letters, digits and _/+=.@-", |t| within(t, 64, in_secret_name);
+    Stage: "1 to 64 letters, digits and _/+=.@-, and ACSCurrent and ACSPrevious in that spelling", |t| {
+        within(t, 64, in_secret_name) && BUILT_IN.iter().all(|stage| *stage == t || !stage.eq_ignore_ascii_case(t))
+    };
     /// A database server whose accounts are rotated, as secrets name it (CreateSecret, ExtendedConfig: DBInstanceId).
     InstanceId: "1 to 64 letters, digits and _.@-", |t| within(t, 64, in_simple_name);
     /// An account on such a server. PostgreSQL allows 63 bytes; no name needs escaping between quotes.

@@ -29,7 +29,7 @@ macro_rules! words {
         impl FromStr for $name {
             type Err = Malformed;
             fn from_str(text: &str) -> Result<Self, Malformed> {
-                match text { $($text => Ok($name::$variant),)+ _ => Err(Malformed(concat!("a ", stringify!($name)))) }
+                match text { $($text => Ok($name::$variant),)+ _ => Err(Malformed(concat!("one of" $(, " ", $text)+))) }
             }
         }
 

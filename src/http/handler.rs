@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -94,7 +94,7 @@ impl<S: Service> Handler<S> {
         .write();
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
         let mut answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\ndate: {}\r\n",
+            "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: close\r\ndate: {}\r\n",
             reply.media_type,
             reply.body.len(),
             HttpDate::from(SystemTime::now()),
@@ -264,6 +264,8 @@ fn response(reply: Reply, last: bool) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.media_type)));
+    // Some requests are GETs without an Authorization header, whose answers a shared cache may keep (RFC 9111, section 3).
+    response.insert_header((CACHE_CONTROL, "no-store"));
     for (name, value) in reply.headers {
         response.insert_header((name, value));
     }

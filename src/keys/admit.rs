@@ -144,7 +144,7 @@ impl Keys {
 /// cannot be used; [`Error::KeyNotFound`] once it is deleted.
 pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey, Error> {
     if key.account_id != caller.account {
-        return Err(Error::NoPermission);
+        return Err(caller.denied(purpose.action()));
     }
     if !key.service {
         authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;

@@ -30,7 +30,7 @@ impl Keys {
     /// [`Error::KeyStateChange`] for a key that is pending deletion, [`Error::LimitExceeded`].
     pub fn alias_create(&self, caller: &Caller, alias: &Alias, key: &KeyRef) -> Result<(), Error> {
         if alias.as_str().to_ascii_lowercase().starts_with("alias/acs") {
-            return Err(Error::invalid(Field::AliasName));
+            return Err(Error::invalid_since(Field::AliasName, "Names that begin with alias/acs are the service's own."));
         }
         let now = self.clock.now();
         self.store.commit(&caller.effect, "alias_create", |tx| {

@@ -45,7 +45,7 @@ impl AdmittedVersion {
         match algorithm {
             SignatureAlgorithm::Sm2Dsa => Err(Error::Lacking("CKM_SM2 on the token".into())),
             _ if self.key.spec().signs_with(algorithm) => Ok(()),
-            _ => Err(Error::invalid(Field::Algorithm)),
+            _ => Err(Error::invalid_since(Field::Algorithm, "It must be one that keys of this KeySpec and KeyUsage have.")),
         }
     }
 
@@ -53,7 +53,7 @@ impl AdmittedVersion {
         match algorithm {
             EncryptionAlgorithm::Sm2Pke => Err(Error::Lacking("CKM_SM2 on the token".into())),
             _ if self.key.spec().encrypts_with(algorithm) => Ok(()),
-            _ => Err(Error::invalid(Field::Algorithm)),
+            _ => Err(Error::invalid_since(Field::Algorithm, "It must be one that keys of this KeySpec and KeyUsage have.")),
         }
     }
 }
@@ -122,7 +122,9 @@ impl Keys {
         plaintext: &Plaintext,
     ) -> Result<Vec<u8>, Error> {
         key.encrypts_with(algorithm)?;
-        self.public_key(key)?.encrypt(algorithm, plaintext.expose()).map_err(|_| Error::invalid(Field::Plaintext))
+        self.public_key(key)?
+            .encrypt(algorithm, plaintext.expose())
+            .map_err(|_| Error::invalid_since(Field::Plaintext, "It is longer than the key can encrypt with this algorithm."))
     }
 
     /// Decrypts with the private half.
@@ -138,10 +140,16 @@ impl Keys {
     ) -> Result<Plaintext, Error> {
         key.encrypts_with(algorithm)?;
         if key.key.spec().rsa_bytes() != Some(ciphertext.len()) {
-            return Err(Error::invalid(Field::CiphertextBlob));
+            return Err(Error::invalid_since(
+                Field::CiphertextBlob,
+                "It must be a ciphertext of this key version and algorithm, unchanged.",
+            ));
         }
         let mut opened = self.token.decrypt_oaep(&key.version, algorithm, ciphertext).map_err(|e| match e {
-            TokenError::Tampered => Error::invalid(Field::CiphertextBlob),
+            TokenError::Tampered => Error::invalid_since(
+                Field::CiphertextBlob,
+                "It must be a ciphertext of this key version and algorithm, unchanged.",
+            ),
             other => token_failure(other),
         })?;
         Ok(Plaintext::new(std::mem::take(&mut *opened)))
@@ -155,11 +163,16 @@ impl Keys {
     pub fn mac(&self, key: &AdmittedKey, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         match algorithm {
             MacAlgorithm::HmacSm3 => return Err(Error::Lacking("CKM_SM3_HMAC on the token".into())),
-            _ if key.spec().mac_algorithm() != Some(algorithm) => return Err(Error::invalid(Field::Algorithm)),
+            _ if key.spec().mac_algorithm() != Some(algorithm) => {
+                return Err(Error::invalid_since(
+                    Field::Algorithm,
+                    "It must be one that keys of this KeySpec and KeyUsage have.",
+                ));
+            }
             _ => {}
         }
         self.token.hmac(key.primary(), algorithm, message).map_err(|e| match e {
-            TokenError::Unsupported(_) => Error::invalid(Field::Message),
+            TokenError::Unsupported(_) => Error::invalid_since(Field::Message, "It is longer than the token takes."),
             other => token_failure(other),
         })
     }

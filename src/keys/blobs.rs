@@ -117,7 +117,10 @@ impl Keys {
     }
 }
 
+/// What a blob must be, whatever is wrong with one.
+pub const A_BLOB: &str = "one that this account was given, unchanged, with the EncryptionContext that it was made with";
+
 /// The one answer to every blob that does not open, so that no part of one can be tried out by itself.
 fn wrong_blob() -> Error {
-    Error::invalid(Field::CiphertextBlob)
+    Error::invalid_since(Field::CiphertextBlob, format!("It must be {A_BLOB}."))
 }

@@ -26,14 +26,17 @@ impl ExportKey {
         match (spec, algorithm) {
             (WrappingKeySpec::EcSm2, EncryptionAlgorithm::Sm2Pke) => return Err(Error::Lacking("SM2PKE".into())),
             (WrappingKeySpec::EcSm2, _) | (_, EncryptionAlgorithm::Sm2Pke) => {
-                return Err(Error::invalid(Field::WrappingAlgorithm));
+                return Err(Error::invalid_since(Field::WrappingAlgorithm, "It must be one of the WrappingKeySpec."));
             }
             (WrappingKeySpec::Rsa2048, _) => {}
         }
         let key = PublicKey::from_der(der.to_vec());
         match (key.rsa_bits(), key.longest_plaintext(algorithm)) {
             (Some(2048), Ok(longest)) => Ok(Self { key, algorithm, longest }),
-            _ => Err(Error::invalid(Field::PublicKeyBlob)),
+            _ => Err(Error::invalid_since(
+                Field::PublicKeyBlob,
+                "It must be an RSA key of 2,048 bits as SubjectPublicKeyInfo in DER, in Base64.",
+            )),
         }
     }
 

@@ -26,6 +26,9 @@ use crate::secrets::find::{find_live, touch};
 use crate::servers::ServerError;
 use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, Tx};
 
+/// What SecretData of a managed secret must be.
+const ACCOUNTS: &str = "It must be {\"Accounts\":[{\"AccountName\":\"a\",\"AccountPassword\":\"p\"}]}: one account, or two different ones for DoubleUsers; passwords are 1 to 128 printable ASCII characters.";
+
 /// Entries of CustomData.
 pub const MOST_ENTRIES: usize = 10;
 
@@ -111,22 +114,30 @@ impl Secrets {
         secret: &SecretRow,
         given: &Plaintext,
     ) -> Result<(Plaintext, ManagedRows), Error> {
-        let accounts = Account::given(given).ok_or(Error::invalid(Field::SecretData))?;
+        let accounts = Account::given(given).ok_or(Error::invalid_since(Field::SecretData, ACCOUNTS))?;
         let named =
             |a: usize, b: usize| accounts.get(a).map(|account| &account.name) == accounts.get(b).map(|account| &account.name);
         let fits = match new.sub_type {
             SecretSubType::SingleUser => accounts.len() == 1,
             SecretSubType::DoubleUsers => accounts.len() == 2 && !named(0, 1),
         };
-        let [first, ..] = accounts.as_slice() else { return Err(Error::invalid(Field::SecretData)) };
+        let [first, ..] = accounts.as_slice() else { return Err(Error::invalid_since(Field::SecretData, ACCOUNTS)) };
         if !fits {
-            return Err(Error::invalid(Field::SecretData));
+            return Err(Error::invalid_since(Field::SecretData, ACCOUNTS));
         }
-        let server = self.servers.find(&new.instance, owner).ok_or(Error::invalid(Field::DatabaseInstance))?;
+        let server = self.servers.find(&new.instance, owner).ok_or(Error::invalid_since(
+            Field::DatabaseInstance,
+            "It must be one that the configuration lets this account use.",
+        ))?;
         for account in &accounts {
             match server.accepts(&account.name, &account.password) {
                 Ok(true) => {}
-                Ok(false) => return Err(Error::invalid(Field::SecretData)),
+                Ok(false) => {
+                    return Err(Error::invalid_since(
+                        Field::SecretData,
+                        "The server does not let this account in with its password.",
+                    ));
+                }
                 Err(error) => return Err(server_failure(&new.instance, &error)),
             }
         }
@@ -210,7 +221,12 @@ pub(super) fn custom_data_set(
     secret: &SecretRow,
     entries: &BTreeMap<String, String>,
 ) -> Result<(), Abort<Error>> {
-    let refused = || Abort::App(Error::invalid(Field::CustomData));
+    let refused = || {
+        Abort::App(Error::invalid_since(
+            Field::CustomData,
+            "It must be an object of at most ten texts; ExtendedConfig has 1,024 characters.",
+        ))
+    };
     let old = tx.rotation_of(&secret.id)?.ok_or_else(refused)?;
     let custom_data = serde_json::to_string(entries).map_err(|_| refused())?;
     let new = RotationRow { custom_data, ..old.clone() };

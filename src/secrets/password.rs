@@ -71,12 +71,15 @@ impl Secrets {
     }
 }
 
+/// What would be right.
+const UNMET: &str = "Some character of each kind that is wanted must be left.";
+
 fn draw(rules: &PasswordRules, fill: impl FnMut(&mut [u8]) -> Result<(), Error>) -> Result<Plaintext, Error> {
     let allowed = |class: Class| (b'!'..=b'~').filter(move |c| class.has(*c) && !rules.excluded.contains(char::from(*c)));
     let alphabet: Vec<u8> = rules.classes.iter().flat_map(|class| allowed(*class)).collect();
     let unmet = rules.each && rules.classes.iter().any(|class| allowed(*class).next().is_none());
     if alphabet.is_empty() || unmet {
-        return Err(Error::invalid(Field::ExcludeCharacters));
+        return Err(Error::invalid_since(Field::ExcludeCharacters, UNMET));
     }
     let mut bytes = Bytes { block: Zeroizing::new([0; BLOCK]), used: BLOCK, fill };
     let mut password = Zeroizing::new(Vec::with_capacity(rules.length));
@@ -182,8 +185,9 @@ mod tests {
 
     #[test]
     fn rules_that_nothing_fits_are_refused() {
-        let refused =
-            |rules: &PasswordRules| draw(rules, numbers(1)).map(drop) == Err(Error::invalid(Field::ExcludeCharacters));
+        let refused = |rules: &PasswordRules| {
+            draw(rules, numbers(1)).map(drop) == Err(Error::invalid_since(Field::ExcludeCharacters, UNMET))
+        };
         assert!(refused(&rules(8, &[], "", false)));
         assert!(refused(&rules(8, &[Class::Numbers], "0123456789", false)));
         let digits_gone = [Class::Numbers, Class::Lowercase];

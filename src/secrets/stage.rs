@@ -52,7 +52,7 @@ impl Secrets {
             let to = place(&versions, step.to.as_ref())?;
             change(tx, &found.id, |labels| {
                 if step.from.as_ref().is_some_and(|from| !labels.on(from).contains(&step.stage)) {
-                    return Err(Error::invalid(Field::RemoveFromVersion));
+                    return Err(Error::invalid_since(Field::RemoveFromVersion, "The label must be on that version."));
                 }
                 match &to {
                     Some(to) => labels.put(&step.stage, to),
@@ -90,6 +90,6 @@ impl Secrets {
 /// Where a label goes that is put on the version of this name.
 fn place(versions: &[VersionHead], name: Option<&VersionId>) -> Result<Option<Place>, Abort<Error>> {
     let Some(name) = name else { return Ok(None) };
-    let head = versions.iter().find(|head| head.version_id == *name).ok_or(Abort::App(Error::SecretNotFound))?;
+    let head = versions.iter().find(|head| head.version_id == *name).ok_or(Abort::App(Error::SecretVersionNotFound))?;
     Ok(Some(head.into()))
 }

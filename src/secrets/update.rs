@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::auth::Caller;
 use crate::base::ids::SecretRef;
+use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::secrets::Secrets;
 use crate::secrets::find::find_live;
@@ -18,7 +19,8 @@ use crate::store::SecretRow;
 pub struct Changes {
     /// For people.
     pub description: Option<String>,
-    /// The caller's own entries of ExtendedConfig, in the place of those that are there. Not for Generic secrets, which have none.
+    /// The caller's own entries of ExtendedConfig, in the place of those that are there. Without effect on Generic secrets, which
+    /// have none: declarative clients send their whole configuration.
     pub custom_data: Option<BTreeMap<String, String>>,
 }
 
@@ -26,13 +28,14 @@ impl Secrets {
     /// Changes a secret; without any change it is success too.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::InvalidParameter`] for what the secret's type has not,
-    /// and for more entries than there may be.
+    /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::Invalid`] for more entries than there may be.
     pub fn update(&self, caller: &Caller, secret: &SecretRef, changes: &Changes) -> Result<(), Error> {
         let now = self.clock.now();
         self.store.commit(&caller.effect, "secret_update", |tx| {
             let found = find_live(tx, caller, secret, now)?;
-            if let Some(entries) = &changes.custom_data {
+            if let Some(entries) = &changes.custom_data
+                && found.secret_type != SecretType::Generic
+            {
                 custom_data_set(tx, &found, entries)?;
             }
             if *changes != Changes::default() {

@@ -49,7 +49,7 @@ impl Secrets {
     /// The value of one version.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for an unknown secret, version or stage; [`Error::SecretInDeleteWindow`];
+    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], [`Error::SecretStageNotFound`]; [`Error::SecretInDeleteWindow`];
     /// [`Error::NoPermission`] and [`Error::KeyState`] of the key; [`Error::Integrity`] when any stored byte does not verify.
     pub fn value(&self, caller: &Caller, secret: &SecretRef, selector: &Selector) -> Result<Value, Error> {
         if !caller.at_home(secret.home.as_ref()) {
@@ -109,8 +109,11 @@ fn select(
     match (selector, &row.version) {
         // Every secret has a current version; one without has lost a row.
         (Selector::Stage(stage), None) if stage.as_str() == Stage::CURRENT => Err(Abort::App(missing_version(name))),
-        (_, None) => Err(not_found()),
-        (Selector::Version(_, Some(stage)), Some(_)) if !row.stages.contains(stage) => Err(not_found()),
+        (Selector::Stage(_), None) => Err(Abort::App(Error::SecretStageNotFound)),
+        (Selector::Version(..), None) => Err(Abort::App(Error::SecretVersionNotFound)),
+        (Selector::Version(_, Some(stage)), Some(_)) if !row.stages.contains(stage) => {
+            Err(Abort::App(Error::SecretStageNotFound))
+        }
         (_, Some(_)) => Ok(row),
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{ACCESS_POINT, List, METHOD, one, text};
 use crate::api::fields::Description;
+use crate::api::fields::Text;
 use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::auth::access_point::NewPoint;
 use crate::base::field::Field;
@@ -20,7 +21,7 @@ pub struct Request {
     name: AccessPointName,
     policies: List<AccessPolicyName, 0, 10>,
     description: Option<Description>,
-    authentication_method: Option<String>,
+    authentication_method: Option<Text>,
 }
 
 /// Answer.
@@ -39,9 +40,9 @@ impl Input for NewPoint {
 
     fn read(request: Request) -> Result<Self, Error> {
         let description = request.description.unwrap_or_default().0;
-        match request.authentication_method.as_deref() {
-            None | Some("" | METHOD) => Ok(Self { name: request.name, description, policies: request.policies.0 }),
-            Some(_) => Err(Error::invalid(Field::AuthenticationMethod)),
+        match request.authentication_method.as_ref().map(|text| text.0.as_str()) {
+            None | Some(METHOD) => Ok(Self { name: request.name, description, policies: request.policies.0 }),
+            Some(_) => Err(Error::invalid_since(Field::AuthenticationMethod, "It must be ClientKey.")),
         }
     }
 }

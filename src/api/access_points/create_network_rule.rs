@@ -44,7 +44,7 @@ impl Input for NewRule {
 
     fn read(request: Request) -> Result<Self, Error> {
         if request.kind != PRIVATE {
-            return Err(Error::invalid(Field::Type));
+            return Err(Error::invalid_since(Field::Type, "It must be Private."));
         }
         Ok(Self {
             name: request.name,

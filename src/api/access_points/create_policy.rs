@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access_points::{List, POLICY, Rules, one, rules_text, text};
 use crate::api::fields::Description;
+use crate::api::fields::Text;
 use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::auth::access_point::{AccessResource, NewPolicy};
 use crate::base::field::Field;
@@ -19,11 +20,11 @@ pub struct CreatePolicy;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     name: AccessPolicyName,
-    permissions: List<AccessPermission, 1, 2>,
-    resources: List<AccessResource, 1, 100>,
+    permissions: List<AccessPermission, 0, 2>,
+    resources: List<AccessResource, 0, 100>,
     access_control_rules: Option<Rules>,
     description: Option<Description>,
-    kms_instance: Option<String>,
+    kms_instance: Option<Text>,
 }
 
 /// Bytes.
@@ -46,9 +47,9 @@ impl Input for NewPolicy {
     type Request = Request;
 
     fn read(request: Request) -> Result<Self, Error> {
-        let kms_instance = request.kms_instance.unwrap_or_default();
+        let kms_instance = request.kms_instance.map(|text| text.0).unwrap_or_default();
         if kms_instance.len() > MAX_KMS_INSTANCE {
-            return Err(Error::invalid(Field::KmsInstance));
+            return Err(Error::invalid_since(Field::KmsInstance, "It must be at most 128 bytes."));
         }
         Ok(Self {
             name: request.name,

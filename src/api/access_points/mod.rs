@@ -27,6 +27,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Resource;
 use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::json::from_text;
 use crate::auth::access_point::ClientKey;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccessPointName, NetworkRuleName};
@@ -57,12 +58,12 @@ struct List<T, const MIN: usize, const MAX: usize>(Vec<T>);
 impl<'de, T: DeserializeOwned + PartialEq, const MIN: usize, const MAX: usize> Deserialize<'de> for List<T, MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let list: Vec<T> = serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list"))?;
+        let list: Vec<T> = from_text("a JSON list", &text)?;
         let once = list.iter().enumerate().all(|(i, item)| !list[..i].contains(item));
         if once && (MIN..=MAX).contains(&list.len()) {
             Ok(Self(list))
         } else {
-            Err(D::Error::custom("a list of another length"))
+            Err(D::Error::custom(format_args!("a JSON list of {MIN} to {MAX} different entries")))
         }
     }
 }
@@ -85,7 +86,7 @@ impl<'de> Deserialize<'de> for Rules {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let object: RulesObject = serde_json::from_str(&text).map_err(|_| D::Error::custom("an object with NetworkRules"))?;
+        let object: RulesObject = from_text("a JSON object with NetworkRules", &text)?;
         if object.network_rules.len() <= 40 {
             Ok(Self(object.network_rules))
         } else {

@@ -18,8 +18,8 @@ pub struct UpdatePolicy;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     name: AccessPolicyName,
-    permissions: Option<List<AccessPermission, 1, 2>>,
-    resources: Option<List<AccessResource, 1, 100>>,
+    permissions: Option<List<AccessPermission, 0, 2>>,
+    resources: Option<List<AccessResource, 0, 100>>,
     access_control_rules: Option<Rules>,
     description: Option<Description>,
 }

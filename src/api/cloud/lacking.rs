@@ -47,7 +47,6 @@ lacking! {
     GetKmsInstance: INSTANCE,
     GetKmsInstanceQuotaInfos: INSTANCE,
     GetManagedDataKey: MANAGED_DATA_KEY,
-    ListKmsInstances: INSTANCE,
     ListManagedDataKeyVersions: MANAGED_DATA_KEY,
     ReleaseKmsInstance: INSTANCE,
     UpdateKmsInstanceBindVpc: INSTANCE,

@@ -5,4 +5,5 @@
 pub mod describe_account_kms_status;
 pub mod describe_regions;
 pub mod lacking;
+pub mod list_kms_instances;
 pub mod open_kms_service;

@@ -68,7 +68,9 @@ impl Operation for ExportDataKey {
         let opened = cx.keys.decrypt(cx.caller, &export.blob, Use::ExportDataKey, &export.context)?;
         // What is in the blob need not be a data key: Encrypt takes any text.
         let exported = opened.plaintext.from_base64().and_then(|data_key| export.export_key.encrypt(&data_key));
-        let exported = exported.ok_or_else(|| Error::invalid(Field::CiphertextBlob))?;
+        let exported = exported.ok_or_else(|| {
+            Error::invalid_since(Field::CiphertextBlob, "It must be a data key that the public key can encrypt.")
+        })?;
         Ok(Response { exported_data_key: Base64(exported), key_id: opened.key, key_version_id: opened.key_version })
     }
 }

@@ -14,7 +14,7 @@ use crate::api::fields::Bounded;
 use crate::base::public_key::Digest32;
 use crate::base::secret::Plaintext;
 use crate::base::words::DataKeySpec;
-use crate::keys::{Blob, EncryptionContext};
+use crate::keys::{A_BLOB, Blob, EncryptionContext};
 
 /// Bytes, as Base64 in the request or the answer.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub struct CiphertextBlob(pub Blob);
 impl<'de> Deserialize<'de> for CiphertextBlob {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let Base64(bytes) = Base64::deserialize(d)?;
-        Blob::parse(&bytes).map(Self).ok_or_else(|| de::Error::custom("a blob"))
+        Blob::parse(&bytes).map(Self).ok_or_else(|| de::Error::custom(A_BLOB))
     }
 }
 

@@ -55,7 +55,7 @@ impl Input for NewDataKey {
         let length = data_key_length(request.number_of_bytes, request.key_spec);
         // 214 bytes at most under RSA_2048, whatever GenerateDataKey can make.
         if length > export_key.longest() {
-            return Err(Error::invalid(Field::NumberOfBytes));
+            return Err(Error::invalid_since(Field::NumberOfBytes, "It must be as many as the public key can encrypt."));
         }
         let context = request.encryption_context.unwrap_or_default().0;
         Ok(Self { key: request.key_id, length, export_key, context })

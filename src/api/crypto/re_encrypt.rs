@@ -16,7 +16,7 @@ use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
-use crate::keys::{Blob, Use};
+use crate::keys::{A_BLOB, Blob, Use};
 
 /// ReEncrypt.
 pub struct ReEncrypt;
@@ -54,11 +54,17 @@ impl Input for Move {
         let (ciphertext, context) = (request.ciphertext_blob.0, request.source_encryption_context.unwrap_or_default().0);
         let source = match (request.source_key_id, request.source_key_version_id, request.source_encryption_algorithm) {
             (None, None, None) => {
-                let blob = Blob::parse(&ciphertext).ok_or_else(|| Error::invalid(Field::CiphertextBlob))?;
+                let blob = Blob::parse(&ciphertext)
+                    .ok_or_else(|| Error::invalid_since(Field::CiphertextBlob, format!("It must be {A_BLOB}.")))?;
                 Source::Blob(blob, context)
             }
             // Such a ciphertext is bound to no context; to take one and not look at it would promise more.
-            (Some(_), Some(_), Some(_)) if !context.is_empty() => return Err(Error::invalid(Field::SourceEncryptionContext)),
+            (Some(_), Some(_), Some(_)) if !context.is_empty() => {
+                return Err(Error::invalid_since(
+                    Field::SourceEncryptionContext,
+                    "A ciphertext of a key pair is bound to none.",
+                ));
+            }
             (Some(key), Some(version), Some(algorithm)) => Source::Pair(key, version, algorithm, ciphertext),
             (None, ..) => return Err(Error::Missing(Field::SourceKeyId)),
             (_, None, _) => return Err(Error::Missing(Field::SourceKeyVersionId)),

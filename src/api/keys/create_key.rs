@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Text;
 use crate::api::fields::{Description, NewTags};
 use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
@@ -21,7 +22,7 @@ pub struct CreateKey;
 pub struct Request {
     key_spec: Option<KeySpec>,
     key_usage: Option<KeyUsage>,
-    origin: Option<String>,
+    origin: Option<Text>,
     protection_level: Option<ProtectionLevel>,
     description: Option<Description>,
     enable_automatic_rotation: Option<bool>,
@@ -40,9 +41,9 @@ pub struct Response {
 /// A word of ours, or the right refusal: `UnsupportedOperation` for a word of the API that is not served, else invalid.
 fn word<T: std::str::FromStr>(given: Option<&str>, default: T, field: Field, others: &[&str]) -> Result<T, Error> {
     match given {
-        None | Some("") => Ok(default),
+        None => Ok(default),
         Some(text) if others.contains(&text) => Err(Error::UnsupportedOperation),
-        Some(text) => text.parse().map_err(|_| Error::invalid(field)),
+        Some(text) => text.parse().map_err(|_| Error::invalid_since(field, "It must be Aliyun_KMS or EXTERNAL.")),
     }
 }
 
@@ -56,16 +57,19 @@ impl Input for NewKey {
             // What the key can do first: signing where it can sign.
             None => usages[0],
             Some(usage) if usages.contains(&usage) => usage,
-            Some(_) => return Err(Error::invalid(Field::KeyUsage)),
+            Some(_) => return Err(Error::invalid_since(Field::KeyUsage, "It must be one that keys of this KeySpec have.")),
         };
-        let origin = word(request.origin.as_deref(), Origin::Service, Field::Origin, &[])?;
+        let origin = word(request.origin.as_ref().map(|text| text.0.as_str()), Origin::Service, Field::Origin, &[])?;
         // Only AES keys are imported (GetParametersForImport).
         if origin == Origin::External && !matches!(spec, KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
             return Err(Error::UnsupportedOperation);
         }
         let rotation_s = interval(request.enable_automatic_rotation == Some(true), request.rotation_interval)?;
         if rotation_s.is_some() && !(origin == Origin::Service && spec.is_symmetric()) {
-            return Err(Error::invalid(Field::EnableAutomaticRotation));
+            return Err(Error::invalid_since(
+                Field::EnableAutomaticRotation,
+                "Symmetric keys rotate by themselves, if their material was made here.",
+            ));
         }
         Ok(Self {
             spec,

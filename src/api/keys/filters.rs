@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::api::json::from_text;
 use crate::api::keys::SERVICE_CREATOR;
 use crate::auth::Caller;
 use crate::base::ids::{Alias, KeyId};
@@ -64,7 +65,7 @@ impl<'de> Deserialize<'de> for KeyFilters {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let entries: Vec<Entry> = serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of filters"))?;
+        let entries: Vec<Entry> = from_text("a JSON list of filters", &text)?;
         if entries.len() > MOST || entries.iter().any(|entry| entry.values.len() > MOST) {
             return Err(D::Error::custom("at most 10 filters of at most 10 values"));
         }

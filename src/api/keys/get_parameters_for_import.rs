@@ -11,6 +11,9 @@ use crate::base::ids::{KeyId, KeyRef};
 use crate::base::words::ImportAlgorithm;
 use crate::error::Error;
 
+/// What would be right.
+const ALGORITHMS: &str = "It must be RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1 or RSAES_PKCS1_V1_5.";
+
 /// GetParametersForImport.
 pub struct GetParametersForImport;
 
@@ -46,9 +49,11 @@ impl Input for Asked {
     fn read(request: Request) -> Result<Self, Error> {
         let algorithm = match (request.wrapping_key_spec.as_str(), request.wrapping_algorithm.as_str()) {
             ("EC_SM2", "SM2PKE") => return Err(Error::UnsupportedOperation),
-            ("RSA_2048", algorithm) => algorithm.parse().map_err(|_| Error::invalid(Field::WrappingAlgorithm))?,
-            ("EC_SM2", _) => return Err(Error::invalid(Field::WrappingAlgorithm)),
-            _ => return Err(Error::invalid(Field::WrappingKeySpec)),
+            ("RSA_2048", algorithm) => {
+                algorithm.parse().map_err(|_| Error::invalid_since(Field::WrappingAlgorithm, ALGORITHMS))?
+            }
+            ("EC_SM2", _) => return Err(Error::invalid_since(Field::WrappingAlgorithm, "It must be SM2PKE.")),
+            _ => return Err(Error::invalid_since(Field::WrappingKeySpec, "It must be RSA_2048.")),
         };
         Ok(Self { key: request.key_id, algorithm })
     }

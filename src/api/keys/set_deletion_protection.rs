@@ -34,14 +34,15 @@ impl Input for Asked {
 
     fn read(request: Request) -> Result<Self, Error> {
         let key = match (request.protected_resource_arn, request.key_id) {
-            (Some(_), Some(_)) => return Err(Error::invalid(Field::KeyId)),
+            (Some(one), Some(other)) if one != other => {
+                return Err(Error::invalid_since(Field::KeyId, "It must be the same key as ProtectedResourceArn."));
+            }
             (key, other) => key.or(other).ok_or(Error::Missing(Field::ProtectedResourceArn))?,
         };
-        let (on, reason) = (request.enable_deletion_protection, request.deletion_protection_description);
-        if !on && reason.as_ref().is_some_and(|reason| !reason.0.is_empty()) {
-            return Err(Error::invalid(Field::DeletionProtectionDescription));
-        }
-        Ok(Self { key, on, reason: reason.unwrap_or_default().0 })
+        // Without effect where protection is off: declarative clients send their whole configuration.
+        let on = request.enable_deletion_protection;
+        let reason = request.deletion_protection_description.filter(|_| on).unwrap_or_default().0;
+        Ok(Self { key, on, reason })
     }
 }
 

@@ -16,6 +16,8 @@ pub struct UpdateKeyDescription;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
+    /// Without it the key has none afterwards: declarative clients leave out what is to be removed.
+    #[serde(default)]
     description: Description,
 }
 

@@ -7,7 +7,8 @@ pub mod set_secret_policy;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::auth::policy::ResourcePolicy;
+use crate::api::fields::Text;
+use crate::auth::policy::{PolicyError, ResourcePolicy};
 use crate::error::Error;
 
 /// Policy: a document that was read completely; kept as it was given.
@@ -16,17 +17,24 @@ pub struct PolicyText(pub String);
 impl<'de> Deserialize<'de> for PolicyText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        ResourcePolicy::parse(&text).map(|_| Self(text)).map_err(D::Error::custom)
+        let told = |fault: PolicyError| {
+            let told: String = fault.to_string().chars().take(LONGEST).collect();
+            D::Error::custom(format_args!("a policy that is understood ({told})"))
+        };
+        ResourcePolicy::parse(&text).map(|_| Self(text)).map_err(told)
     }
 }
 
+/// Characters of what is said of a document.
+const LONGEST: usize = 400;
+
 /// PolicyName: every secret and key has one policy, named `default`.
 #[derive(Deserialize)]
-pub struct PolicyName(String);
+pub struct PolicyName(Text);
 
 /// Refuses any other name as one that is not found.
 fn only_default(name: Option<&PolicyName>) -> Result<(), Error> {
-    if name.is_none_or(|name| name.0 == "default") { Ok(()) } else { Err(Error::PolicyNotFound) }
+    if name.is_none_or(|name| name.0.0 == "default") { Ok(()) } else { Err(Error::PolicyNotFound) }
 }
 
 /// The answer to GetSecretPolicy and GetKeyPolicy.

@@ -1,16 +1,17 @@
 //! BatchGetSecretValue: the values of up to twenty secrets, each as by GetSecretValue.
 //!
 //! Each entry needs the permission for GetSecretValue on its secret, so that this operation reads nothing that the other one would
-//! not, and has an audit record of its own. What is refused for one entry is told in Errors, and the others are answered.
+//! not, and has an audit record of its own. What is refused for one entry, an ill-formed one too, is told in Errors, and the others are
+//! answered.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::api::secrets::get_secret_value::{self, GetSecretValue};
 use crate::api::{Context, Effect, Input, Json, Operation, Target};
 use crate::base::field::Field;
-use crate::base::ids::SecretName;
 use crate::error::Error;
 
 /// Entries of one request.
@@ -23,7 +24,49 @@ pub struct BatchGetSecretValue;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    secrets_list: Json<Vec<get_secret_value::Request>>,
+    secrets_list: Json<Vec<Given>>,
+}
+
+/// One entry as it was given.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    secret_name: Value,
+    version_stage: Option<Value>,
+    version_id: Option<Value>,
+    fetch_extended_config: Option<Value>,
+    recipient: Option<Value>,
+}
+
+/// One entry: what it asks for, or why that is not understood.
+struct Entry {
+    name: String,
+    asked: Result<get_secret_value::Request, Error>,
+}
+
+impl Entry {
+    /// Members that are empty or null are not given, as elsewhere. None without a name: it could not be told apart in the answer.
+    fn read(given: Given) -> Option<Self> {
+        let Value::String(name) = given.secret_name else { return None };
+        let members = [
+            ("SecretName", Some(Value::String(name.clone()))),
+            ("VersionStage", given.version_stage),
+            ("VersionId", given.version_id),
+            ("FetchExtendedConfig", given.fetch_extended_config),
+            ("Recipient", given.recipient),
+        ];
+        let sent = members.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?)));
+        let sent: Map<String, Value> = sent.filter(|(_, value)| !value.is_null() && value != "").collect();
+        let asked = get_secret_value::Request::deserialize(Value::Object(sent));
+        let wrong = |fault| Error::invalid_since(Field::SecretsList, format!("This entry is not understood: {fault}."));
+        let asked = asked.map_err(wrong);
+        Some(Self { name, asked })
+    }
+
+    /// The secret, by whatever form of its name.
+    fn secret(&self) -> &str {
+        self.asked.as_ref().map_or(&self.name, |asked| asked.name().as_str())
+    }
 }
 
 /// Answer. Every entry is in one of the two lists; the lists are not wrapped.
@@ -36,23 +79,30 @@ pub struct Response {
 
 /// An entry that was refused; each dialect spells the error.
 pub struct EntryError {
-    /// The entry's secret.
-    pub secret_name: SecretName,
+    /// The entry's secret, as the entry names it where it is not understood.
+    pub secret_name: String,
     /// Why it was refused.
     pub error: Error,
 }
 
 /// The entries, of different secrets.
-pub struct Entries(Vec<get_secret_value::Request>);
+pub struct Entries(Vec<Entry>);
 
 impl Input for Entries {
     type Request = Request;
 
-    fn read(Request { secrets_list: Json(entries) }: Request) -> Result<Self, Error> {
+    fn read(Request { secrets_list: Json(given) }: Request) -> Result<Self, Error> {
+        let refused = || {
+            Error::invalid_since(
+                Field::SecretsList,
+                "It must be a list of 1 to 20 objects with SecretName, of different secrets.",
+            )
+        };
+        let entries: Vec<Entry> = given.into_iter().map(Entry::read).collect::<Option<_>>().ok_or_else(refused)?;
         let mut seen = HashSet::new();
-        let different = entries.iter().all(|entry| seen.insert(entry.name()));
+        let different = entries.iter().all(|entry| seen.insert(entry.secret().to_owned()));
         let fits = different && (1..=MAX_ENTRIES).contains(&entries.len());
-        if fits { Ok(Self(entries)) } else { Err(Error::invalid(Field::SecretsList)) }
+        if fits { Ok(Self(entries)) } else { Err(refused()) }
     }
 }
 
@@ -69,8 +119,8 @@ impl Operation for BatchGetSecretValue {
     fn run(cx: &Context<'_>, Entries(entries): Entries) -> Result<Response, Error> {
         let mut answer = Response { secret_values: Vec::new(), errors: Vec::new() };
         for entry in entries {
-            let secret_name = entry.name().clone();
-            match cx.part::<GetSecretValue>(Ok(entry)) {
+            let secret_name = entry.secret().to_owned();
+            match cx.part::<GetSecretValue>(entry.asked) {
                 Ok(value) => answer.secret_values.push(value),
                 // It concerns all entries, and the whole request may come again.
                 Err(error) if error.not_executed() => return Err(error),

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Text;
 use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
@@ -32,9 +33,9 @@ pub struct Request {
     description: Option<Description>,
     tags: Option<NewTags>,
     secret_type: Option<SecretType>,
-    extended_config: Option<String>,
+    extended_config: Option<Text>,
     enable_automatic_rotation: Option<bool>,
-    rotation_interval: Option<String>,
+    rotation_interval: Option<Text>,
     policy: Option<PolicyText>,
 }
 
@@ -55,7 +56,10 @@ impl Request {
     fn managed(&self) -> Result<Option<NewManaged>, Error> {
         let by_itself = self.enable_automatic_rotation == Some(true);
         match self.secret_type.unwrap_or(SecretType::Generic) {
-            SecretType::Generic if by_itself => return Err(Error::invalid(Field::EnableAutomaticRotation)),
+            SecretType::Generic if by_itself => {
+                let why = "Only managed secrets (SecretType Rds) rotate by themselves.";
+                return Err(Error::invalid_since(Field::EnableAutomaticRotation, why));
+            }
             SecretType::Generic => return Ok(None),
             SecretType::Rds => {}
             SecretType::Redis | SecretType::PolarDb | SecretType::RamCredentials | SecretType::Ecs => {
@@ -63,11 +67,11 @@ impl Request {
             }
         }
         if self.secret_data_type.is_some_and(|t| t != DataType::Text) {
-            return Err(Error::invalid(Field::SecretDataType));
+            return Err(Error::invalid_since(Field::SecretDataType, "Managed secrets are text."));
         }
-        let config = self.extended_config.as_deref().ok_or(Error::Missing(Field::ExtendedConfig))?;
-        let config: ExtendedConfig = config.parse().map_err(|m| Error::from((Field::ExtendedConfig, m)))?;
-        let interval_ms = rotation_interval(by_itself, self.rotation_interval.as_deref())?;
+        let config = self.extended_config.as_ref().ok_or(Error::Missing(Field::ExtendedConfig))?;
+        let config: ExtendedConfig = config.0.parse().map_err(|m| Error::from((Field::ExtendedConfig, m)))?;
+        let interval_ms = rotation_interval(by_itself, self.rotation_interval.as_ref())?;
         let ExtendedConfig { sub_type, instance, custom_data } = config;
         Ok(Some(NewManaged { sub_type, instance, custom_data, interval_ms }))
     }

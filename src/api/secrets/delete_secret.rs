@@ -51,7 +51,7 @@ impl Input for Asked {
             (Some(true), _) => Deletion::Now,
             (_, None) => Deletion::AfterDays(DEFAULT_WINDOW_DAYS),
             (_, Some(days)) if WINDOW_DAYS.contains(&days) => Deletion::AfterDays(days),
-            (_, Some(_)) => return Err(Error::invalid(Field::RecoveryWindowInDays)),
+            (_, Some(_)) => return Err(Error::invalid_since(Field::RecoveryWindowInDays, "It must be from 7 to 30.")),
         };
         Ok(Self { secret: request.secret_name, deletion })
     }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::api::json::from_text;
 use crate::base::ids::SecretName;
 use crate::base::words::SecretType;
 use crate::store::SecretFilter;
@@ -46,7 +47,7 @@ enum By {
 impl<'de> Deserialize<'de> for Filters {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let pairs: Vec<Pair> = serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of filters"))?;
+        let pairs: Vec<Pair> = from_text("a JSON list of filters", &text)?;
         if pairs.len() > MOST {
             return Err(D::Error::custom("at most 10 filters"));
         }

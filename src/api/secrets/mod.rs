@@ -20,6 +20,7 @@ pub use batch_get_secret_value::EntryError;
 use serde::Serialize;
 
 use crate::api::fields::RotationInterval;
+use crate::api::fields::Text;
 use crate::base::clock::Timestamp;
 use crate::base::field::Field;
 use crate::base::ids::Stage;
@@ -92,11 +93,11 @@ impl RotationFields {
 }
 
 /// The interval of a rotation, ms, where it is to come by itself: then it must be given.
-fn rotation_interval(by_itself: bool, given: Option<&str>) -> Result<Option<i64>, Error> {
+fn rotation_interval(by_itself: bool, given: Option<&Text>) -> Result<Option<i64>, Error> {
     if !by_itself {
         return Ok(None);
     }
     let given = given.ok_or(Error::Missing(Field::RotationInterval))?;
-    let interval: RotationInterval = given.parse().map_err(|m| Error::from((Field::RotationInterval, m)))?;
+    let interval: RotationInterval = given.0.parse().map_err(|m| Error::from((Field::RotationInterval, m)))?;
     Ok(Some(interval.ms))
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Text;
 use crate::api::secrets::rotation_interval;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::{SecretName, SecretRef};
@@ -16,7 +17,7 @@ pub struct UpdateSecretRotationPolicy;
 pub struct Request {
     secret_name: SecretRef,
     enable_automatic_rotation: bool,
-    rotation_interval: Option<String>,
+    rotation_interval: Option<Text>,
 }
 
 /// Answer.
@@ -37,7 +38,7 @@ impl Input for Asked {
     type Request = Request;
 
     fn read(request: Request) -> Result<Self, Error> {
-        let interval_ms = rotation_interval(request.enable_automatic_rotation, request.rotation_interval.as_deref())?;
+        let interval_ms = rotation_interval(request.enable_automatic_rotation, request.rotation_interval.as_ref())?;
         Ok(Self { secret: request.secret_name, interval_ms })
     }
 }

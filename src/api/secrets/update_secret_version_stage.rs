@@ -43,7 +43,9 @@ impl Input for Asked {
         let step = Move { stage: request.version_stage, from: request.remove_from_version, to: request.move_to_version };
         match (&step.to, &step.from) {
             (None, None) => Err(Error::Missing(Field::MoveToVersion)),
-            (None, Some(_)) if step.stage.is_built_in() => Err(Error::invalid(Field::VersionStage)),
+            (None, Some(_)) if step.stage.is_built_in() => {
+                Err(Error::invalid_since(Field::VersionStage, "ACSCurrent and ACSPrevious are moved, and never taken away."))
+            }
             _ => Ok(Self { secret: request.secret_name, step }),
         }
     }

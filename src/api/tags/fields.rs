@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::api::json::from_text;
 use crate::base::ids::{KeyRef, SecretRef};
 
 /// The key of a tag: 1 to 128 characters, not beginning `aliyun` or `acs:`, which are the service's own.
@@ -54,9 +55,9 @@ struct TagJson {
 impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for TagsJson<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let tags: Vec<TagJson> = serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of tags"))?;
+        let tags: Vec<TagJson> = from_text("a JSON list of tags", &text)?;
         if !(MIN..=MAX).contains(&tags.len()) || !all_different(tags.iter().map(|tag| &tag.tag_key)) {
-            return Err(D::Error::custom("so many tags with different keys"));
+            return Err(D::Error::custom("1 to 20 tags with different keys"));
         }
         Ok(Self(tags.into_iter().map(|tag| (tag.tag_key.0, tag.tag_value.0)).collect()))
     }
@@ -90,7 +91,11 @@ pub struct Few<T, const MAX: usize>(pub Vec<T>);
 impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Few<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let list = Vec::deserialize(d)?;
-        if (1..=MAX).contains(&list.len()) { Ok(Self(list)) } else { Err(D::Error::custom("too few, or too many")) }
+        if (1..=MAX).contains(&list.len()) {
+            Ok(Self(list))
+        } else {
+            Err(D::Error::custom(format_args!("a list of 1 to {MAX} entries")))
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Text;
+use crate::api::tags::On;
 use crate::api::tags::fields::{Few, ResourceId, TagFlat};
-use crate::api::tags::{On, only_here};
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::field::Field;
-use crate::base::ids::Region;
 use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Filter;
@@ -18,11 +18,10 @@ pub struct ListTagResources;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    region_id: Region,
     resource_type: ResourceType,
     resource_id: Option<Few<ResourceId, 50>>,
     tag: Option<Few<TagFlat, 20>>,
-    next_token: Option<String>,
+    next_token: Option<Text>,
 }
 
 /// Answer. NextToken is empty at the end.
@@ -50,7 +49,6 @@ struct Item {
 
 /// Whose tags, and which.
 pub struct Asked {
-    region: Region,
     kind: ResourceType,
     /// The resources that are named; none if it is the tags alone that count.
     on: Option<On>,
@@ -70,8 +68,8 @@ impl Input for Asked {
         let on = request.resource_id.map(|ids| On::many(kind, ids.0)).transpose()?;
         let tags = request.tag.into_iter().flat_map(|tags| tags.0);
         let filters = tags.map(|tag| (tag.key.0, tag.value.map(|value| value.0))).collect();
-        let after = request.next_token.filter(|token| !token.is_empty());
-        Ok(Self { region: request.region_id, kind, on, filters, after })
+        let after = request.next_token.map(|token| token.0);
+        Ok(Self { kind, on, filters, after })
     }
 }
 
@@ -90,7 +88,6 @@ impl Operation for ListTagResources {
     }
 
     fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
-        only_here(cx, &asked.region)?;
         let (filters, after) = (asked.filters, asked.after.as_deref());
         let found = match (asked.on, asked.kind) {
             (Some(On::Keys(keys)), _) => cx.keys.tagged(cx.caller, &keys, &filters, after),

@@ -8,14 +8,18 @@ pub mod tag_resources;
 pub mod untag_resource;
 pub mod untag_resources;
 
+use crate::api::fields::Text;
 use crate::api::keys::Done;
 use crate::api::{Context, Resource, Target};
 use crate::base::field::Field;
-use crate::base::ids::{KeyRef, Region, SecretRef};
+use crate::base::ids::{KeyRef, SecretRef};
 use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Change;
 use fields::ResourceId;
+
+/// What is wrong with two of them.
+const ONE: &str = "It must be the only one of KeyId, SecretName and CertificateId.";
 
 /// The resources of a request; all of one kind, at least one.
 enum On {
@@ -25,14 +29,14 @@ enum On {
 
 impl On {
     /// The one that is named by a parameter of its own. Certificates are not served.
-    fn one(key: Option<KeyRef>, secret: Option<SecretRef>, certificate: Option<String>) -> Result<Self, Error> {
+    fn one(key: Option<KeyRef>, secret: Option<SecretRef>, certificate: Option<Text>) -> Result<Self, Error> {
         match (key, secret, certificate) {
             (Some(key), None, None) => Ok(On::Keys(vec![key])),
             (None, Some(secret), None) => Ok(On::Secrets(vec![secret])),
             (None, None, Some(_)) => Err(Error::UnsupportedOperation),
             (None, None, None) => Err(Error::Missing(Field::KeyId)),
-            (Some(_), _, _) => Err(Error::invalid(Field::KeyId)),
-            (None, _, _) => Err(Error::invalid(Field::SecretName)),
+            (Some(_), _, _) => Err(Error::invalid_since(Field::KeyId, ONE)),
+            (None, _, _) => Err(Error::invalid_since(Field::SecretName, ONE)),
         }
     }
 
@@ -42,7 +46,7 @@ impl On {
             ResourceType::Key => ids.into_iter().map(|id| id.as_key).collect::<Option<_>>().map(On::Keys),
             ResourceType::Secret => ids.into_iter().map(|id| id.as_secret).collect::<Option<_>>().map(On::Secrets),
         };
-        all.ok_or(Error::invalid(Field::ResourceId))
+        all.ok_or(Error::invalid_since(Field::ResourceId, "It must be a name or an ARN of what ResourceType says."))
     }
 
     /// For authorisation: the permission is needed on each.
@@ -56,7 +60,6 @@ impl On {
 
 /// Which tags of which resources are changed.
 pub struct Changed {
-    region: Option<Region>,
     on: On,
     change: Change,
 }
@@ -67,18 +70,10 @@ impl Changed {
     }
 
     fn done(self, cx: &Context<'_>) -> Result<Done, Error> {
-        if let Some(region) = &self.region {
-            only_here(cx, region)?;
-        }
         match &self.on {
             On::Keys(keys) => cx.keys.tag(cx.caller, keys, &self.change)?,
             On::Secrets(secrets) => cx.secrets.tag(cx.caller, secrets, &self.change)?,
         }
         Ok(Done {})
     }
-}
-
-/// Refuses a RegionId that is not this deployment's: what it names is not here.
-fn only_here(cx: &Context<'_>, region: &Region) -> Result<(), Error> {
-    if *region == cx.caller.region { Ok(()) } else { Err(Error::invalid(Field::RegionId)) }
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::api::fields::Text;
 use crate::api::keys::Done;
 use crate::api::tags::fields::TagsJson;
 use crate::api::tags::{Changed, On};
@@ -19,7 +20,7 @@ pub struct TagResource;
 pub struct Request {
     key_id: Option<KeyRef>,
     secret_name: Option<SecretRef>,
-    certificate_id: Option<String>,
+    certificate_id: Option<Text>,
     tags: TagsJson<1, 10>,
 }
 
@@ -31,7 +32,7 @@ impl Input for Asked {
 
     fn read(request: Request) -> Result<Self, Error> {
         let on = On::one(request.key_id, request.secret_name, request.certificate_id)?;
-        Ok(Self(Changed { region: None, on, change: Change::Set(request.tags.0) }))
+        Ok(Self(Changed { on, change: Change::Set(request.tags.0) }))
     }
 }
 

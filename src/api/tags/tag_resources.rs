@@ -7,7 +7,6 @@ use crate::api::tags::fields::{Few, ResourceId, TagFlat, all_different};
 use crate::api::tags::{Changed, On};
 use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::base::field::Field;
-use crate::base::ids::Region;
 use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Change;
@@ -19,7 +18,6 @@ pub struct TagResources;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    region_id: Region,
     resource_type: ResourceType,
     resource_id: Few<ResourceId, 50>,
     tag: Few<TagFlat, 20>,
@@ -33,11 +31,11 @@ impl Input for Asked {
 
     fn read(request: Request) -> Result<Self, Error> {
         if !all_different(request.tag.0.iter().map(|tag| &tag.key)) {
-            return Err(Error::invalid(Field::Tag));
+            return Err(Error::invalid_since(Field::Tag, "Each key must be there once."));
         }
         let on = On::many(request.resource_type, request.resource_id.0)?;
         let pairs = request.tag.0.into_iter().map(|tag| (tag.key.0, tag.value.unwrap_or_default().0));
-        Ok(Self(Changed { region: Some(request.region_id), on, change: Change::Set(pairs.collect()) }))
+        Ok(Self(Changed { on, change: Change::Set(pairs.collect()) }))
     }
 }
 

@@ -7,7 +7,6 @@ use crate::api::tags::fields::{Few, ResourceId, TagKey};
 use crate::api::tags::{Changed, On};
 use crate::api::{Context, Effect, Input, Operation, Target};
 use crate::base::field::Field;
-use crate::base::ids::Region;
 use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Change;
@@ -19,7 +18,6 @@ pub struct UntagResources;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    region_id: Region,
     resource_type: ResourceType,
     resource_id: Few<ResourceId, 50>,
     tag_key: Option<Few<TagKey, 20>>,
@@ -39,7 +37,7 @@ impl Input for Asked {
             (None, _) => return Err(Error::Missing(Field::TagKey)),
         };
         let on = On::many(request.resource_type, request.resource_id.0)?;
-        Ok(Self(Changed { region: Some(request.region_id), on, change }))
+        Ok(Self(Changed { on, change }))
     }
 }
 

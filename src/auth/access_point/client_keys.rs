@@ -6,6 +6,7 @@ use super::AccessPoints;
 use super::pkcs12;
 use super::points::find;
 use crate::auth::Caller;
+use crate::auth::access_point::terms::absent;
 use crate::base::clock::Timestamp;
 use crate::base::field::Field;
 use crate::base::ids::{AccessKeyId, AccessPointName};
@@ -58,7 +59,7 @@ impl AccessPoints {
         let not_before = new.not_before.unwrap_or(now);
         let not_after = new.not_after.unwrap_or_else(|| not_before.plus_days(VALID_DAYS));
         if not_after <= not_before || not_after <= now {
-            return Err(Error::invalid(Field::NotAfter));
+            return Err(Error::invalid_since(Field::NotAfter, "It must be later than NotBefore and than now."));
         }
         // Before the work of making a pair, and once more with the insertion.
         self.store.read("client_key_room", |tx| has_room(tx, caller, &new.access_point))?;
@@ -87,7 +88,7 @@ impl AccessPoints {
     pub fn client_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<ClientKey, Error> {
         self.store.read("client_key", |tx| {
             let found = tx.client_key_by_id(id)?.filter(|key| key.account_id == caller.account);
-            found.map(shown).ok_or(Abort::App(Error::ResourceNotFound))
+            found.map(shown).ok_or_else(|| absent("client key", id))
         })
     }
 
@@ -98,7 +99,7 @@ impl AccessPoints {
     pub fn client_key_delete(&self, caller: &Caller, id: &AccessKeyId) -> Result<(), Error> {
         self.store.commit(&caller.effect, "client_key_delete", |tx| {
             let found = tx.client_key_by_id(id)?.filter(|key| key.account_id == caller.account);
-            let key = found.ok_or(Abort::App(Error::ResourceNotFound))?;
+            let key = found.ok_or_else(|| absent("client key", id))?;
             tx.client_key_delete(&key.id)?;
             Ok(())
         })

@@ -5,6 +5,7 @@
 use super::terms::{from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
+use crate::auth::access_point::terms::absent;
 use crate::base::ids::{AccessPointName, AccessPolicyName, AccountId};
 use crate::error::Error;
 use crate::store::{Abort, AccessPointRow, StoreError, Tx};
@@ -95,7 +96,7 @@ impl AccessPoints {
             for key in tx.client_keys_of(&caller.account, Some(name))? {
                 tx.client_key_delete(&key.id)?;
             }
-            if tx.access_point_delete(&caller.account, name)? { Ok(()) } else { Err(Abort::App(Error::ResourceNotFound)) }
+            if tx.access_point_delete(&caller.account, name)? { Ok(()) } else { Err(absent("access point", name)) }
         })
     }
 
@@ -114,7 +115,7 @@ impl AccessPoints {
 
 /// An access point of the account.
 pub(super) fn find(tx: &mut Tx<'_>, account: &AccountId, name: &AccessPointName) -> Result<AccessPointRow, Abort<Error>> {
-    tx.access_point_by_name(account, name)?.ok_or(Abort::App(Error::ResourceNotFound))
+    tx.access_point_by_name(account, name)?.ok_or_else(|| absent("access point", name))
 }
 
 fn shown(row: AccessPointRow) -> Result<Point, Abort<Error>> {
@@ -123,7 +124,7 @@ fn shown(row: AccessPointRow) -> Result<Point, Abort<Error>> {
 
 fn all_exist(tx: &mut Tx<'_>, account: &AccountId, policies: &[AccessPolicyName]) -> Result<(), Abort<Error>> {
     for name in policies {
-        tx.access_policy_by_name(account, name)?.ok_or(Abort::App(Error::ResourceNotFound))?;
+        tx.access_policy_by_name(account, name)?.ok_or_else(|| absent("policy", name))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 use super::terms::{AccessResource, from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
+use crate::auth::access_point::terms::absent;
 use crate::base::ids::{AccessPolicyName, AccountId, NetworkRuleName};
 use crate::base::words::AccessPermission;
 use crate::error::Error;
@@ -119,7 +120,7 @@ impl AccessPoints {
                     return Err(Abort::App(Error::ResourceInUse));
                 }
             }
-            if tx.access_policy_delete(&caller.account, name)? { Ok(()) } else { Err(Abort::App(Error::ResourceNotFound)) }
+            if tx.access_policy_delete(&caller.account, name)? { Ok(()) } else { Err(absent("policy", name)) }
         })
     }
 
@@ -137,12 +138,12 @@ impl AccessPoints {
 }
 
 fn find(tx: &mut Tx<'_>, account: &AccountId, name: &AccessPolicyName) -> Result<AccessPolicyRow, Abort<Error>> {
-    tx.access_policy_by_name(account, name)?.ok_or(Abort::App(Error::ResourceNotFound))
+    tx.access_policy_by_name(account, name)?.ok_or_else(|| absent("policy", name))
 }
 
 fn all_exist(tx: &mut Tx<'_>, account: &AccountId, rules: &[NetworkRuleName]) -> Result<(), Abort<Error>> {
     for name in rules {
-        tx.network_rule_by_name(account, name)?.ok_or(Abort::App(Error::ResourceNotFound))?;
+        tx.network_rule_by_name(account, name)?.ok_or_else(|| absent("network rule", name))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 use super::terms::{SourceNet, from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
+use crate::auth::access_point::terms::absent;
 use crate::base::ids::{AccountId, NetworkRuleName};
 use crate::error::Error;
 use crate::store::{Abort, NetworkRuleRow, StoreError, Tx};
@@ -89,7 +90,7 @@ impl AccessPoints {
                     return Err(Abort::App(Error::ResourceInUse));
                 }
             }
-            if tx.network_rule_delete(&caller.account, name)? { Ok(()) } else { Err(Abort::App(Error::ResourceNotFound)) }
+            if tx.network_rule_delete(&caller.account, name)? { Ok(()) } else { Err(absent("network rule", name)) }
         })
     }
 
@@ -107,5 +108,5 @@ impl AccessPoints {
 }
 
 fn find(tx: &mut Tx<'_>, account: &AccountId, name: &NetworkRuleName) -> Result<NetworkRuleRow, Abort<Error>> {
-    tx.network_rule_by_name(account, name)?.ok_or(Abort::App(Error::ResourceNotFound))
+    tx.network_rule_by_name(account, name)?.ok_or_else(|| absent("network rule", name))
 }

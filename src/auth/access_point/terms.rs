@@ -12,6 +12,11 @@ use crate::base::ids::{KeyName, KeyRef, Malformed, SecretName};
 use crate::error::Error;
 use crate::store::Abort;
 
+/// What is not there, by the name that the caller gave.
+pub(super) fn absent(kind: &'static str, name: &impl ToString) -> Abort<Error> {
+    Abort::App(Error::ResourceNotFound { kind, name: name.to_string() })
+}
+
 /// What a permission is given on (CreatePolicy, Resources): `key/ID`, `key/*`, `secret/NAME` or `secret/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(try_from = "String")]

@@ -7,9 +7,12 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
+use crate::auth::proof::TIME_WINDOW_MS;
 use crate::base::field::Field;
 use crate::code::Code;
-use crate::error::{Error, RejectedState};
+use crate::error::{Denied, Error, RejectedState};
 
 /// Seconds after which a request that was turned away may come again.
 const RETRY_AFTER_S: u32 = 1;
@@ -24,6 +27,37 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// Seconds after which the same request may be sent again.
     pub retry_after_s: Option<u32>,
+    /// What was missing, where permission was.
+    pub denied: Option<AccessDeniedDetail>,
+}
+
+/// Who may not do what, as SDKs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccessDeniedDetail {
+    auth_action: String,
+    auth_principal_type: &'static str,
+    auth_principal_display_name: String,
+    auth_principal_owner_id: String,
+}
+
+impl AccessDeniedDetail {
+    fn of(error: &Error) -> Option<Self> {
+        let Error::NoPermission(denied) = error else { return None };
+        let Denied { action, principal, account } = &**denied;
+        let (kind, name) = principal.split_once('/').unwrap_or((principal, account));
+        let kind = match kind {
+            "user" => "SubUser",
+            "access-point" => "ApplicationAccessPoint",
+            _ => "RootAccount",
+        };
+        Some(Self {
+            auth_action: action.clone(),
+            auth_principal_type: kind,
+            auth_principal_display_name: name.to_owned(),
+            auth_principal_owner_id: account.clone(),
+        })
+    }
 }
 
 impl Fault {
@@ -36,6 +70,7 @@ impl Fault {
             code: code.as_str(),
             message: message(error),
             retry_after_s: again.then_some(RETRY_AFTER_S),
+            denied: AccessDeniedDetail::of(error),
         }
     }
 }
@@ -108,6 +143,14 @@ fn status(code: Code) -> u16 {
     }
 }
 
+/// Which clock is wrong, as far as the server can tell.
+fn expired(behind_ms: i64) -> Cow<'static, str> {
+    let (minutes, allowed) = (behind_ms.unsigned_abs() / 60_000, TIME_WINDOW_MS / 60_000);
+    let where_to = if behind_ms < 0 { "ahead of" } else { "behind" };
+    format!("Specified time stamp or date value is expired. It is {minutes} minutes {where_to} the server's clock; {allowed} are allowed.")
+        .into()
+}
+
 /// The text for people.
 fn message(error: &Error) -> Cow<'static, str> {
     Cow::Borrowed(match error {
@@ -121,6 +164,15 @@ fn message(error: &Error) -> Cow<'static, str> {
             let text = string_to_sign.0.as_str();
             return format!("Specified signature is not matched with our calculation. server string to sign is:{text}").into();
         }
+        Error::NoPermission(denied) => {
+            let Denied { action, principal, .. } = &**denied;
+            return format!(
+                "This operation is forbidden by permission system. No policy gives {principal} the permission {action}."
+            )
+            .into();
+        }
+        Error::ResourceNotFound { kind, name } => return format!("Resource not found. There is no {kind} {name}.").into(),
+        Error::TimestampExpired { behind_ms } => return expired(*behind_ms),
         Error::Lacking(what) => return format!("This action is not supported: there is no {what}.").into(),
         Error::MalformedRequest => "Server parse parameters exception. Please check your input params.",
         Error::PathNotFound | Error::ActionNotFound => "Specified api is not found, please check your url and method.",
@@ -130,13 +182,11 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::RequestTimeout => "The request did not arrive in time.",
         Error::VersionNotSupported => "Specified parameter Version is not valid.",
         Error::TimestampMalformed => "Specified time stamp or date value is not well formatted.",
-        Error::TimestampExpired => "Specified time stamp or date value is expired.",
         Error::NonceUsed => "Specified signature nonce was used already.",
         Error::SignatureMethodNotSupported => "Specified signature method is not valid.",
         Error::SignatureIncomplete => "The request signature does not conform to Alibaba Cloud standards.",
         Error::AccessKeyNotFound => "The Access Key ID provided does not exist in our records.",
         Error::AccessKeyInactive => "This AccessKey is not enabled.",
-        Error::NoPermission => "This operation is forbidden by permission system.",
         Error::UnsupportedOperation => "This action is not supported.",
         Error::ServiceOpened => "The service is open already.",
         Error::SecretTypeNotSupported => {
@@ -145,7 +195,10 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::AccountManaged => "Another secret manages this account already.",
         Error::LimitExceeded => "The request was rejected because user create resource limit was exceeded.",
         Error::Throttled => "QPS Limit Exceeded",
-        Error::SecretNotFound | Error::PolicyNotFound | Error::ResourceNotFound => "Resource not found.",
+        Error::SecretNotFound => "Resource not found. There is no secret of this name.",
+        Error::SecretVersionNotFound => "Resource not found. The secret has no such version.",
+        Error::SecretStageNotFound => "Resource not found. No such version of the secret has this label.",
+        Error::PolicyNotFound => "Resource not found. The one policy of a secret or key is named default.",
         Error::SecretExists | Error::ResourceExists => "The resource already exists.",
         Error::SecretInDeleteWindow => "The secret is planned to be deleted.",
         Error::SecretInUse => "restore normal secret",

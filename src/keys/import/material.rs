@@ -46,7 +46,7 @@ impl Keys {
     ) -> Result<(), Error> {
         let key = self.store.read("import_key", |tx| importable(tx, caller, key))?;
         if expires_at.is_some_and(|at| at <= self.clock.now()) {
-            return Err(Error::invalid(Field::KeyMaterialExpireUnix));
+            return Err(Error::invalid_since(Field::KeyMaterialExpireUnix, "It must be in the future, in seconds since 1970."));
         }
         let parameters = self.parameters_of(&key, token)?;
         let weighed = self.with_material(&parameters, wrapped, |material| {

@@ -24,8 +24,15 @@ fn decrypt(client: &Client, blob: &str, context: &str) -> Answer {
 /// The one answer to every blob that does not open.
 #[track_caller]
 pub(crate) fn refused(answer: &Answer, what: &str) {
-    let message = r#"The specified parameter "CiphertextBlob" is not valid."#;
-    assert_eq!((answer.status, answer.code(), answer.text("Message")), (400, "InvalidParameter", message), "{what}");
+    const WHY: &str = "one that this account was given, unchanged, with the EncryptionContext that it was made with";
+    refused_since(answer, WHY, what);
+}
+
+/// The same of what must be this.
+#[track_caller]
+pub(crate) fn refused_since(answer: &Answer, must_be: &str, what: &str) {
+    let message = format!(r#"The specified parameter "CiphertextBlob" is not valid. It must be {must_be}."#);
+    assert_eq!((answer.status, answer.code(), answer.text("Message")), (400, "InvalidParameter", &*message), "{what}");
 }
 
 /// The root of a new account.
@@ -117,7 +124,7 @@ fn whatever_is_changed_in_a_blob_it_is_refused_alike() {
         changed[at] ^= 1 << (at % 8);
         tried(&changed, &format!("a bit of byte {at}"));
     }
-    for length in 0..blob.len() {
+    for length in 1..blob.len() {
         tried(&blob[..length], &format!("the first {length} bytes"));
     }
     tried(&[&blob[..], &[0]].concat(), "a byte more");

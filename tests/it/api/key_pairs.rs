@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bulla_test_support::client::{Answer, Client};
 
+use crate::api::ciphertext_blobs::refused_since;
 use crate::on_sqlite;
 
 /// A new key's id and its version's.
@@ -153,7 +154,7 @@ fn a_ciphertext_that_does_not_decrypt_has_one_answer() {
         let mut answers: Vec<Answer> = wrong.iter().map(|blob| opened(algorithm, blob)).collect();
         answers.push(opened(other, &sealed));
         for answer in &answers {
-            crate::api::ciphertext_blobs::refused(answer, algorithm);
+            refused_since(answer, "a ciphertext of this key version and algorithm, unchanged", algorithm);
         }
     }
     let text = server.log();

@@ -2,6 +2,7 @@
 
 pub mod access_points;
 pub mod ciphertext_blobs;
+pub mod clients;
 pub mod golden;
 pub mod import;
 pub mod key_pairs;

@@ -7,7 +7,7 @@ use crate::api::ciphertext_blobs::{another_account, encrypt, new_key};
 use crate::{create, on_postgres, on_sqlite};
 
 /// A user with these policies attached: system policies by name, or documents.
-fn user(server: &Server, name: &str, policies: &[&str]) -> Client {
+pub fn user(server: &Server, name: &str, policies: &[&str]) -> Client {
     server.admin(&["user", "create", name]);
     for (i, policy) in policies.iter().enumerate() {
         let mut policy = (*policy).to_owned();

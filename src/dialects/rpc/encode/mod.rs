@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use self::buffer::Buffer;
 use self::xml::XmlError;
-use super::fault::Fault;
+use super::fault::{AccessDeniedDetail, Fault};
 use super::form::{Form, NOT_IN_XML};
 use super::params::invalid_since;
 use crate::base::ids::RequestId;
@@ -39,6 +39,8 @@ struct Failure<'a> {
     http_status: u16,
     code: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_denied_detail: Option<&'a AccessDeniedDetail>,
 }
 
 /// The body of a successful answer: a JSON object, or an XML document with the root `<action>Response`.
@@ -55,14 +57,14 @@ pub fn success(action: &str, reply: &impl Serialize, request_id: &RequestId, for
 
 /// The answer to an error, in the API's form. Needs no request: also for those that could not be read.
 pub fn fault(error: &Error, request_id: &RequestId, form: Form) -> Reply {
-    let Fault { status, code, message, retry_after_s } = Fault::of(error);
-    let failure = Failure { http_status: status, code, message: &message };
+    let Fault { status, code, message, retry_after_s, denied } = Fault::of(error);
+    let failure = Failure { http_status: status, code, message: &message, access_denied_detail: denied.as_ref() };
     let (form, body) = match body("Error", &failure, request_id, form) {
         Ok(body) => (form, body),
         // A parameter's name with a control character in it; JSON can say it.
         Err(_) => {
             let json = body("Error", &failure, request_id, Form::Json);
-            (Form::Json, json.expect("a struct of texts and a number has a JSON form"))
+            (Form::Json, json.expect("a struct of texts and numbers has a JSON form"))
         }
     };
     reply(status, form, body, retry_after_s, request_id)

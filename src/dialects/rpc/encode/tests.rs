@@ -141,7 +141,7 @@ fn errors() {
     assert_eq!(
         String::from_utf8(json.body).unwrap(),
         format!(
-            "{{\"HttpStatus\":404,\"Code\":\"Forbidden.ResourceNotFound\",\"Message\":\"Resource not found.\",\
+            "{{\"HttpStatus\":404,\"Code\":\"Forbidden.ResourceNotFound\",\"Message\":\"Resource not found. There is no secret of this name.\",\
              \"RequestId\":\"{ID}\"}}"
         )
     );
@@ -150,7 +150,7 @@ fn errors() {
         String::from_utf8(xml.body).unwrap(),
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><HttpStatus>404</HttpStatus>\
-             <Code>Forbidden.ResourceNotFound</Code><Message>Resource not found.</Message><RequestId>{ID}</RequestId></Error>"
+             <Code>Forbidden.ResourceNotFound</Code><Message>Resource not found. There is no secret of this name.</Message><RequestId>{ID}</RequestId></Error>"
         )
     );
     assert_eq!(fault(&Error::Throttled, &id(), Form::Json).retry_after_s, Some(1));

@@ -13,14 +13,14 @@
 //!
 //! Only names that a struct has are looked at. One name with two values is invalid, so is a parameter in two forms at once:
 //! nothing is dropped silently. An empty value that does not fit the field's type counts as not sent, since old SDKs send what
-//! their caller left out; where the field is required it is invalid.
+//! their caller left out, and so does `null` for what can be JSON text; where the field is required it is invalid.
 
 use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::node::{DecodeError, Node, Pairs, Problem};
-use super::{absent, invalid};
+use super::node::{DecodeError, NULL, Node, Pairs, Problem};
+use super::{absent, invalid, invalid_since};
 use crate::error::Error;
 
 /// Reads a struct from pairs.
@@ -32,13 +32,16 @@ pub(super) fn decode<T: DeserializeOwned>(mut pairs: Pairs<'_>) -> Result<T, Err
             Err(fault) => fault,
         };
         match fault.problem {
-            Problem::Missing if dropped.contains(&fault.name) => return Err(invalid(fault.name)),
+            Problem::Missing if dropped.contains(&fault.name) => {
+                return Err(invalid_since(fault.name, "It must not be empty."));
+            }
             Problem::Missing => return Err(absent(fault.name)),
-            Problem::Invalid => return Err(invalid(fault.name)),
+            Problem::Invalid if fault.must_be.is_empty() => return Err(invalid(fault.name)),
+            Problem::Invalid => return Err(invalid_since(fault.name, format!("It must be {}.", fault.must_be))),
             Problem::Empty => {
                 // Once more without it. Every turn takes at least one pair away, so this ends.
                 let before = pairs.len();
-                pairs.retain(|(name, value)| *name != fault.name || !value.is_empty());
+                pairs.retain(|(name, value)| *name != fault.name || !(value.is_empty() || value.trim() == NULL));
                 if pairs.len() == before {
                     return Err(invalid(fault.name));
                 }
@@ -76,7 +79,7 @@ impl<'p> Deserializer<'p> for Node<'p> {
         match self.scalar()? {
             yes if yes.eq_ignore_ascii_case("true") => visitor.visit_bool(true),
             no if no.eq_ignore_ascii_case("false") => visitor.visit_bool(false),
-            _ => Err(DecodeError::INVALID),
+            _ => Err(DecodeError::must_be("true or false")),
         }
     }
 

@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Unreadable};
+use crate::error::{Error, Unreadable, Why};
 
 /// Most parameters that a request may have. The largest of the API (20 tags, flattened) has fewer than 100.
 pub const MOST_PARAMETERS: usize = 1_000;
@@ -29,7 +29,7 @@ pub(super) fn invalid(part: Cow<'static, str>) -> Error {
 }
 
 /// The same with a sentence that says what would be right.
-pub(super) fn invalid_since(part: Cow<'static, str>, why: &'static str) -> Error {
+pub(super) fn invalid_since(part: Cow<'static, str>, why: impl Into<Why>) -> Error {
     Error::Unreadable(Unreadable { part, absent: false, why: why.into() })
 }
 
@@ -95,7 +95,7 @@ impl Params {
         let mut values = self.iter().filter(|(n, _)| *n == name).map(|(_, value)| value);
         let first = values.next();
         if values.any(|value| Some(value) != first) {
-            return Err(invalid(name.into()));
+            return Err(invalid_since(name.into(), "It must be given once, or with the same value each time."));
         }
         Ok(first.filter(|value| !value.is_empty()))
     }

@@ -12,12 +12,17 @@ use serde::de;
 /// Names and values, in order of arrival.
 pub(super) type Pairs<'p> = Vec<(&'p str, &'p str)>;
 
+/// The JSON text of nothing: clients in Go send it for a map that is not set.
+pub(super) const NULL: &str = "null";
+
 /// What is wrong with a parameter, and which. Never holds a value: messages of serde, which quote values, are not kept.
 #[derive(Debug)]
 pub(super) struct DecodeError {
     pub(super) problem: Problem,
     /// The parameter's name, put together from its end as the error goes up.
     pub(super) name: Cow<'static, str>,
+    /// What it must be, in words that end a sentence; empty where nobody said.
+    pub(super) must_be: Cow<'static, str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +34,12 @@ pub(super) enum Problem {
 }
 
 impl DecodeError {
-    pub(super) const INVALID: DecodeError = DecodeError { problem: Problem::Invalid, name: Cow::Borrowed("") };
+    pub(super) const INVALID: DecodeError = DecodeError::must_be("");
+
+    /// A value that must be something else.
+    pub(super) const fn must_be(what: &'static str) -> Self {
+        Self { problem: Problem::Invalid, name: Cow::Borrowed(""), must_be: Cow::Borrowed(what) }
+    }
 
     /// The same error seen from one level up.
     pub(super) fn within(self, segment: &str) -> Self {
@@ -47,12 +57,39 @@ impl fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl de::Error for DecodeError {
-    fn custom<T: fmt::Display>(_: T) -> Self {
+    /// What a type of ours says of its own grammar. The other errors of serde quote values and are not kept.
+    fn custom<T: fmt::Display>(what: T) -> Self {
+        let text = what.to_string();
+        let what = text.strip_prefix("expected ").unwrap_or(&text).to_owned();
+        Self { must_be: what.into(), ..Self::INVALID }
+    }
+
+    fn invalid_type(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
         Self::INVALID
     }
 
+    fn invalid_value(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
+        Self::INVALID
+    }
+
+    fn invalid_length(_: usize, _: &dyn de::Expected) -> Self {
+        Self::INVALID
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Self { must_be: format!("one of {}", known.join(", ")).into(), ..Self::INVALID }
+    }
+
+    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
+        Self { must_be: format!("an object with the members {}", known.join(", ")).into(), ..Self::INVALID }
+    }
+
+    fn duplicate_field(_: &'static str) -> Self {
+        Self::must_be("given once")
+    }
+
     fn missing_field(field: &'static str) -> Self {
-        Self { problem: Problem::Missing, name: field.into() }
+        Self { problem: Problem::Missing, name: field.into(), ..Self::INVALID }
     }
 }
 
@@ -79,7 +116,7 @@ impl<'p> Node<'p> {
     /// The same value twice is fine, two values are not.
     fn set_text(&mut self, value: &'p str) -> Result<(), DecodeError> {
         match self.text.replace(value) {
-            Some(other) if other != value => Err(DecodeError::INVALID),
+            Some(other) if other != value => Err(DecodeError::must_be("given once, or with the same value each time")),
             _ => Ok(()),
         }
     }
@@ -91,7 +128,7 @@ impl<'p> Node<'p> {
 
     /// An integer from decimal text.
     pub(super) fn integer<T: std::str::FromStr>(&self) -> Result<T, DecodeError> {
-        self.scalar()?.parse().map_err(|_| DecodeError::INVALID)
+        self.scalar()?.parse().map_err(|_| DecodeError::must_be("a whole number"))
     }
 
     /// Reads a list, struct or map from JSON text.
@@ -99,8 +136,12 @@ impl<'p> Node<'p> {
         &self,
         read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'p>>) -> serde_json::Result<T>,
     ) -> Result<T, DecodeError> {
-        let mut json = serde_json::Deserializer::from_str(self.scalar()?);
-        read(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| DecodeError::INVALID)
+        let text = self.scalar()?;
+        if text.trim() == NULL {
+            return Err(DecodeError { problem: Problem::Empty, ..DecodeError::INVALID });
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        read(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| DecodeError::must_be("JSON of its shape"))
     }
 
     /// The elements of a flattened list, by number.

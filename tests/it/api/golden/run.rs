@@ -148,14 +148,15 @@ fn refused(account: &Account, nowhere: &Account, block: &Block) -> Result<(), St
     }
     let here = send(&account.stranger, &account.names, block, Format::Json);
     let elsewhere = send(&nowhere.stranger, &account.names, block, Format::Json);
-    let seen = |answer: &Answer| {
-        let request_id = answer.text("RequestId").to_owned();
-        (answer.status, String::from_utf8_lossy(&answer.body).replace(&request_id, ""))
+    // But for the request and whose stranger it is.
+    let seen = |answer: &Answer, account: &Account| {
+        let body = String::from_utf8_lossy(&answer.body).replace(answer.text("RequestId"), "");
+        (answer.status, body.replace(&account.id(), ""))
     };
     if (here.status, here.code()) != (403, "Forbidden.NoPermission") {
         return Err(format!("{}: a stranger gets {} {:?}", block.title(), here.status, here.json));
     }
-    if seen(&here) != seen(&elsewhere) {
+    if seen(&here, account) != seen(&elsewhere, nowhere) {
         return Err(format!("{}: a stranger learns what exists: {:?}", block.title(), (here.json, elsewhere.json)));
     }
     Ok(())

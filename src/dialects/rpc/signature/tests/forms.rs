@@ -197,9 +197,9 @@ fn time_window() {
     for (now, result) in [
         (at.plus_ms(TIME_WINDOW_MS), Ok(())),
         (at.plus_ms(-TIME_WINDOW_MS), Ok(())),
-        (at.plus_ms(TIME_WINDOW_MS + 1), Err(Error::TimestampExpired)),
-        (at.plus_ms(-TIME_WINDOW_MS - 1), Err(Error::TimestampExpired)),
-        (Timestamp(i64::MIN), Err(Error::TimestampExpired)),
+        (at.plus_ms(TIME_WINDOW_MS + 1), Err(Error::TimestampExpired { behind_ms: TIME_WINDOW_MS + 1 })),
+        (at.plus_ms(-TIME_WINDOW_MS - 1), Err(Error::TimestampExpired { behind_ms: -TIME_WINDOW_MS - 1 })),
+        (Timestamp(i64::MIN), Err(Error::TimestampExpired { behind_ms: i64::MIN.saturating_sub(at.0) })),
     ] {
         assert_eq!(claim.claim.check_time(now), result);
     }
