@@ -88,7 +88,7 @@ fn parameters_that_no_key_can_have() {
     let alias = ("KeyId", "alias/a");
     let unknown = ("KeyId", "00000000-0000-4000-8000-000000000000");
     let (on, off) = (("EnableAutomaticRotation", "true"), ("EnableAutomaticRotation", "false"));
-    let (protect, free) = (("EnableDeletionProtection", "true"), ("EnableDeletionProtection", "false"));
+    let protect = ("EnableDeletionProtection", "true");
     #[rustfmt::skip]
     let cases = [
         ("CreateKey", vec![on], "MissingParameter"),
