@@ -7,7 +7,7 @@ use crate::auth::proof::TIME_WINDOW_MS;
 use crate::base::clock::Timestamp;
 use crate::base::field::Field;
 use crate::dialects::rpc::params::Params;
-use crate::dialects::rpc::params::invalid;
+use crate::dialects::rpc::params::{invalid, invalid_since};
 use crate::dialects::rpc::signature::{self, v1, v3};
 use crate::error::Error;
 use crate::http::{Call, Method};
@@ -60,7 +60,11 @@ fn rpc_refusals() {
         ("&Signature=", "&SignatureType=PRIVATEKEY&Signature=", Error::SignatureMethodNotSupported),
         ("&Signature=", "&SignatureType=BEARERTOKEN&BearerToken=t&Signature=", Error::SignatureMethodNotSupported),
         ("&Signature=", "&SecurityToken=t&Signature=", Error::AccessKeyNotFound),
-        ("&Signature=", "&Action=Other&Signature=", invalid("Action".into())),
+        (
+            "&Signature=",
+            "&Action=Other&Signature=",
+            invalid_since("Action".into(), "It must be given once, or with the same value each time."),
+        ),
         ("testid", "a%20key", Error::AccessKeyNotFound),
         ("2026-01-02T", "2026-13-02T", Error::TimestampMalformed),
         ("Nonce=n", &format!("Nonce={}", "n".repeat(129)), invalid("SignatureNonce".into())),
