@@ -1,6 +1,6 @@
 //! Bringing the schema to the version of this program.
 //!
-//! Owns: the migrations, embedded from `migrations/`, and with which schemas this program works. Must not know: rows. Called by: admin
+//! Owns: running what is pending, and with which schemas this program works. Must not know: rows. Called by: admin
 //! (which runs them), store (which refuses a schema it does not know). Needs no row key.
 //!
 //! A program works with a schema that is one level ahead of it, because migrations add before they remove: then nodes can be replaced
@@ -10,47 +10,15 @@ use std::time::Duration;
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::prelude::*;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::MigrationHarness;
 
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::location::Location;
 use crate::store::engine::migrate_lock;
+use crate::store::engine::migrations::{Known, POSTGRES, SQLITE};
 use crate::store::engine::schema::schema_levels;
-
-pub(in crate::store) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-pub(in crate::store) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
-
-/// What a program that is told to be its own successor has in addition; see [`Levels::served`].
-#[cfg(debug_assertions)]
-const REHEARSAL: [EmbeddedMigrations; 2] =
-    [embed_migrations!("migrations/rehearsal/sqlite"), embed_migrations!("migrations/rehearsal/postgres")];
-
-/// The migrations that a program with these levels has.
-pub(in crate::store) struct Known(pub(in crate::store) EmbeddedMigrations, pub(in crate::store) Levels);
-
-impl MigrationSource<diesel::sqlite::Sqlite> for Known {
-    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
-        let mut known = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&self.0)?;
-        #[cfg(debug_assertions)]
-        if self.1.rehearses() {
-            known.extend(MigrationSource::<diesel::sqlite::Sqlite>::migrations(&REHEARSAL[0])?);
-        }
-        Ok(known)
-    }
-}
-
-impl MigrationSource<diesel::pg::Pg> for Known {
-    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::pg::Pg>>>> {
-        let mut known = MigrationSource::<diesel::pg::Pg>::migrations(&self.0)?;
-        #[cfg(debug_assertions)]
-        if self.1.rehearses() {
-            known.extend(MigrationSource::<diesel::pg::Pg>::migrations(&REHEARSAL[1])?);
-        }
-        Ok(known)
-    }
-}
 
 /// How long to wait for another process that migrates.
 const BUSY: Duration = Duration::from_secs(10);
@@ -97,17 +65,6 @@ pub(in crate::store) fn run_at(url: &str, levels: Levels) -> Result<Vec<String>,
     }
     .map_err(migrate_lock::failure)?;
     Ok(pending)
-}
-
-/// Makes the schema in an empty database of SQLite; answers the versions of the migrations.
-pub(in crate::store) fn make(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
-    let known = || Known(SQLITE, Levels::served());
-    let failed = diesel::result::Error::QueryBuilderError;
-    conn.run_pending_migrations(known()).map_err(failed)?;
-    let applied = MigrationHarness::<diesel::sqlite::Sqlite>::applied_migrations(conn).map_err(failed)?;
-    let mut versions: Vec<String> = applied.iter().map(MigrationVersion::to_string).collect();
-    versions.sort();
-    Ok(versions)
 }
 
 /// Refuses a schema that this program does not work with.

@@ -9,6 +9,7 @@ pub mod level;
 pub mod location;
 pub mod migrate;
 pub mod migrate_lock;
+pub mod migrations;
 pub mod pool;
 pub mod row_mac;
 pub mod runner;

@@ -13,7 +13,7 @@ use diesel::sql_types::Text;
 use diesel::{PgConnection, SqliteConnection, sql_query};
 
 use crate::store::StoreError;
-use crate::store::engine::migrate;
+use crate::store::engine::migrations;
 
 #[derive(QueryableByName)]
 struct Line {
@@ -91,7 +91,7 @@ fn expected() -> Result<&'static Expected, StoreError> {
     static EXPECTED: OnceLock<Result<Expected, String>> = OnceLock::new();
     let expected = EXPECTED.get_or_init(|| {
         let mut conn = SqliteConnection::establish(":memory:").map_err(|e| e.to_string())?;
-        let versions = migrate::make(&mut conn).map_err(|e| e.to_string())?;
+        let versions = migrations::make(&mut conn).map_err(|e| e.to_string())?;
         Ok((versions, texts(&mut conn).map_err(|e| e.to_string())?))
     });
     expected.as_ref().map_err(|error| StoreError::Fault(format!("the schema of this program: {error}")))

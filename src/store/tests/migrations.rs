@@ -17,7 +17,7 @@ fn both_databases_have_the_same_migrations() {
         names
     };
     assert_eq!(names("sqlite"), names("postgres"));
-    let embedded = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&migrate::SQLITE).unwrap();
+    let embedded = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&engine::migrations::SQLITE).unwrap();
     assert_eq!(embedded.len(), names("sqlite").len(), "all of them are in the program");
 }
 
@@ -69,8 +69,12 @@ fn up_down_up(on: &Fixture) {
     assert_eq!(migrate::pending(&on.url), Ok(Vec::new()));
     let levels = on.options().levels;
     match &mut on.intruder() {
-        Conn::Sqlite(conn) => conn.revert_all_migrations(migrate::Known(migrate::SQLITE, levels)).map(drop),
-        Conn::Postgres(conn) => conn.revert_all_migrations(migrate::Known(migrate::POSTGRES, levels)).map(drop),
+        Conn::Sqlite(conn) => {
+            conn.revert_all_migrations(engine::migrations::Known(engine::migrations::SQLITE, levels)).map(drop)
+        }
+        Conn::Postgres(conn) => {
+            conn.revert_all_migrations(engine::migrations::Known(engine::migrations::POSTGRES, levels)).map(drop)
+        }
     }
     .unwrap();
     assert_eq!(migrate::pending(&on.url).unwrap().first().map(String::as_str), Some("0001_init"));

@@ -18,6 +18,7 @@ fn start_ahead(server: &mut Server, seconds: i64) {
         server.set_environment(name, Some(&value));
     }
     server.restart();
+    server.admin(&["clock", "accept"]);
 }
 
 /// The row of a key version in the making is caught while CreateKey runs, and put back when the key is in use: its destruction is
