@@ -120,7 +120,7 @@ impl Code {
             Error::UnsupportedOperation | Error::Lacking(_) | Error::SecretTypeNotSupported => Code::UnsupportedOperation,
             Error::ServiceOpened => Code::ServiceOpened,
             Error::AccountManaged | Error::SecretExists | Error::ResourceExists => Code::ResourceExists,
-            Error::LimitExceeded | Error::KeyVersionTooSoon => Code::LimitExceeded,
+            Error::LimitExceeded | Error::TokenFull | Error::KeyVersionTooSoon => Code::LimitExceeded,
             Error::Throttled => Code::Throttled,
             Error::SecretNotFound
             | Error::SecretVersionNotFound

@@ -85,6 +85,8 @@ pub enum Error {
     AccountManaged,
     /// A quota or a limit of the API is reached.
     LimitExceeded,
+    /// The token has no room for another key.
+    TokenFull,
     /// Too many requests.
     Throttled,
     /// No such secret.
@@ -257,9 +259,20 @@ impl From<TokenError> for Error {
             TokenError::Gone => Error::Unavailable("token"),
             TokenError::Tampered => Error::Integrity("wrapped bytes do not open on the token".into()),
             TokenError::NoSuchKey(_) | TokenError::Duplicate(_) => Error::Integrity(error.to_string()),
-            TokenError::Unsupported(_) | TokenError::Absent(_) | TokenError::Pin | TokenError::Fault(_) => {
-                Error::Internal(error.to_string())
+            TokenError::Full => {
+                log::error!("{error}");
+                Error::TokenFull
             }
+            TokenError::Unsupported(lacking) => {
+                log::warn!("token: there is no {lacking}");
+                Error::Lacking(format!("{} on the token", lacking.what()).into())
+            }
+            // Until there is another PIN; whoever watches the service is told more than its callers.
+            TokenError::Pin | TokenError::PinInDoubt(_) | TokenError::NoPin(_) => {
+                log::error!("token: {error}");
+                Error::Unavailable("token")
+            }
+            TokenError::Absent(_) | TokenError::Fault(_) => Error::Internal(error.to_string()),
         }
     }
 }

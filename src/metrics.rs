@@ -15,7 +15,12 @@
 //! | `bulla_token_up` | gauge | 1 while the token answers |
 //! | `bulla_token_epochs_total` | counter | connections to the token: one at start, one for each reconnect |
 //! | `bulla_token_sessions_in_use`, `bulla_token_sessions_open`, `bulla_token_sessions_limit` | gauge | PKCS#11 sessions |
-//! | `bulla_token_operations_total{operation}` | counter | operations begun on the token |
+//! | `bulla_token_pin_refused` | gauge | 1 while the last login failed and waits for another PIN |
+//! | `bulla_token_objects` | gauge | objects on the token as this node knows it: counted after the start, then by what it makes and destroys |
+//! | `bulla_token_free_private_bytes`, `bulla_token_free_public_bytes` | gauge | memory for objects that is free, where the token tells; as of the last login |
+//! | `bulla_token_operations_total{operation}` | counter | operations done on the token |
+//! | `bulla_token_operation_duration_seconds{operation}` | histogram | how long each took, with the wait for a session |
+//! | `bulla_data_key_cache_hits_total` | counter | data keys that were found in memory instead of being unwrapped on the token |
 //! | `bulla_token_errors_total{class}` | counter | failed PKCS#11 calls by class of error |
 //! | `bulla_database_connections_in_use`, `bulla_database_connections_idle`, `bulla_database_connections_limit` | gauge | the pools |
 //! | `bulla_store_retries_total{transaction}` | counter | transactions run again after a conflict |
@@ -37,7 +42,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// The action label of everything that is no operation of the API, so that callers cannot make labels.
@@ -91,10 +96,33 @@ pub struct TokenFigures {
     pub sessions_open: u64,
     /// Sessions at most.
     pub sessions_limit: u64,
+    /// Whether the last login failed and waits for another PIN.
+    pub refused: bool,
+    /// Objects on the token, where they were counted.
+    pub objects: Option<u64>,
+    /// Free memory for private objects, bytes.
+    pub free_private: Option<u64>,
+    /// Free memory for public objects, bytes.
+    pub free_public: Option<u64>,
+    /// How long operations took.
+    pub latencies: Vec<HistogramFigures>,
     /// Operations by name.
     pub operations: Vec<(&'static str, u64)>,
     /// Failures by class.
     pub errors: Vec<(&'static str, u64)>,
+}
+
+/// A histogram that somebody else keeps.
+#[derive(Debug, Clone, Default)]
+pub struct HistogramFigures {
+    /// What its label says.
+    pub label: &'static str,
+    /// Upper bounds in seconds, and how many were no longer.
+    pub no_longer: Vec<(f64, u64)>,
+    /// How many in all.
+    pub count: u64,
+    /// Seconds in all.
+    pub sum: f64,
 }
 
 /// Figures of the store. Counts are since start.
@@ -147,6 +175,8 @@ pub struct KeyFigures {
     pub uses: u64,
     /// The most uses that all nodes have reserved of one version, of those that this node has encrypted under.
     pub highest_uses: u64,
+    /// Data keys found in memory, since start.
+    pub data_key_cache_hits: u64,
 }
 
 type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
@@ -250,7 +280,13 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         gauge("bulla_token_sessions_in_use", "PKCS#11 sessions at work.", token.sessions_in_use as f64),
         gauge("bulla_token_sessions_open", "PKCS#11 sessions open.", token.sessions_open as f64),
         gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most.", token.sessions_limit as f64),
-        counters("bulla_token_operations_total", "Operations begun on the token.", "operation", &token.operations),
+        gauge("bulla_token_pin_refused", "1 while the last login failed and waits for another PIN.", f64::from(u8::from(token.refused))),
+        maybe("bulla_token_objects", "Objects on the token.", token.objects),
+        maybe("bulla_token_free_private_bytes", "Free memory for private objects.", token.free_private),
+        maybe("bulla_token_free_public_bytes", "Free memory for public objects.", token.free_public),
+        counters("bulla_token_operations_total", "Operations done on the token.", "operation", &token.operations),
+        histograms("bulla_token_operation_duration_seconds", "How long operations on the token took.", "operation", &token.latencies),
+        counter("bulla_data_key_cache_hits_total", "Data keys found in memory.", keys.data_key_cache_hits),
         counters("bulla_token_errors_total", "Failed PKCS#11 calls by class.", "class", &token.errors),
         gauge("bulla_database_connections_in_use", "Database connections at work.", database.in_use as f64),
         gauge("bulla_database_connections_idle", "Database connections open and free.", database.idle as f64),
@@ -325,6 +361,33 @@ fn gauges(name: &str, help: &str, label: &str, values: &[(&'static str, f64)]) -
     family(name, help, MetricType::GAUGE, metrics.collect())
 }
 
+/// A gauge that is there when somebody knows it.
+fn maybe(name: &str, help: &str, value: Option<u64>) -> MetricFamily {
+    value.map_or_else(|| family(name, help, MetricType::GAUGE, Vec::new()), |value| gauge(name, help, value as f64))
+}
+
+fn histograms(name: &str, help: &str, label: &str, values: &[HistogramFigures]) -> MetricFamily {
+    let metrics = values.iter().filter(|figures| figures.count > 0).map(|figures| {
+        let mut pair = LabelPair::default();
+        pair.set_name(label.to_owned());
+        pair.set_value(figures.label.to_owned());
+        let mut histogram = Histogram::default();
+        histogram.set_sample_count(figures.count);
+        histogram.set_sample_sum(figures.sum);
+        let buckets = figures.no_longer.iter().map(|(bound, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        });
+        histogram.set_bucket(buckets.collect());
+        let mut metric = Metric::from_label(vec![pair]);
+        metric.set_histogram(histogram);
+        metric
+    });
+    family(name, help, MetricType::HISTOGRAM, metrics.collect())
+}
+
 fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
@@ -368,7 +431,15 @@ mod tests {
         metrics.turned_away("permits");
         let one = || vec![("x", 1)];
         metrics.set_source(move || Snapshot {
-            token: TokenFigures { operations: one(), errors: one(), ..TokenFigures::default() },
+            token: TokenFigures {
+                operations: one(),
+                errors: one(),
+                objects: Some(1),
+                free_private: Some(1),
+                free_public: Some(1),
+                latencies: vec![HistogramFigures { label: "x", no_longer: vec![(1.0, 1)], count: 1, sum: 0.5 }],
+                ..TokenFigures::default()
+            },
             database: DatabaseFigures { retries: one(), ..DatabaseFigures::default() },
             rotations: RotationFigures { failing: Some(1), ..RotationFigures::default() },
             ..Snapshot::default()

@@ -6,6 +6,7 @@ use crate::base::ids::KeyVersionId;
 use crate::config::Config;
 use crate::keys::mismatch;
 use crate::store::migrate;
+use crate::token::{CanaryKey, ObjectKind};
 
 /// Runs the command: tries one thing after the other and stops at the first that is wrong.
 pub fn run(config: &Config) -> Result<Output, Failure> {
@@ -19,11 +20,8 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     if suite != base.deployment.suite {
         return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
     }
-    for (name, id) in [("SYS", base.deployment.sys_key), ("INT", base.deployment.int_key), ("AUD", base.deployment.aud_key)] {
-        if !base.token.exists(&id).map_err(context("token"))? {
-            return Err(Failure::new(format!("token: system key {name} ({id}) is not there")));
-        }
-    }
+    let steps = system_keys(&base)?;
+    let described = base.token.description().map_err(context("token"))?;
     let mismatch = mismatch(&base.token, &base.store, &base.deployment.system_keys())
         .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
     base.store.health().map_err(context("database"))?;
@@ -37,6 +35,15 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         ("Deployment", base.deployment.id.to_string().into()),
         ("Region", base.deployment.region.to_string().into()),
         ("Token", "answers, with all system keys".into()),
+        ("TokenMakesKeys", base.token.may_write().map_err(context("token"))?.into()),
+        ("TokenObjects", described.objects.into()),
+        ("TokenFreePrivateBytes", described.token.free_private.into()),
+        ("TokenFreePublicBytes", described.token.free_public.into()),
+        ("Suite", suite.name().into()),
+        ("RowMacRoot", steps.root.into()),
+        ("AuditSignature", steps.audit.into()),
+        ("SelfTestKey", steps.canary.into()),
+        ("AttributesLeftOut", described.left_out.clone().into()),
         ("ObjectsWithoutRow", list(&mismatch.without_row)),
         ("VersionsWithoutObject", list(&mismatch.without_object)),
         ("HalfMade", list(&mismatch.half_made)),
@@ -44,6 +51,31 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         ("Audit", "folder can be written".into()),
         ("ManagedServers", servers.iter().count().into()),
     ]))
+}
+
+/// Which step of what it may be each part of the deployment stands on; docs/security.md says what the steps mean.
+pub(super) struct Steps {
+    pub(super) root: String,
+    pub(super) audit: String,
+    pub(super) canary: &'static str,
+}
+
+/// Proves the system keys by their attributes and labels, and says what they are.
+pub(super) fn system_keys(base: &Base) -> Result<Steps, Failure> {
+    let row = &base.deployment;
+    let of = |name: &str, id: &KeyVersionId, kind| {
+        let found = base.token.prove_system_key(id, kind).and_then(|()| base.token.inspect(id));
+        let objects = found.map_err(context(format!("token: system key {name} ({id})")))?;
+        let key_type = objects.iter().find_map(|object| object.attributes.get("CKA_KEY_TYPE").cloned());
+        Ok::<_, Failure>(key_type.unwrap_or_default())
+    };
+    of("SYS", &row.sys_key, ObjectKind::Sys)?;
+    let canary = match base.token.description().map_err(context("token"))?.canary {
+        CanaryKey::Session => "a key of the session",
+        CanaryKey::Object => "an object of its own",
+        CanaryKey::SystemKey => "SYS: this user makes no keys",
+    };
+    Ok(Steps { root: of("INT", &row.int_key, ObjectKind::Int)?, audit: of("AUD", &row.aud_key, ObjectKind::Aud)?, canary })
 }
 
 fn list(ids: &[KeyVersionId]) -> serde_json::Value {

@@ -16,6 +16,7 @@ mod level;
 mod output;
 mod policy;
 mod serve;
+mod unlock;
 mod user;
 mod verify;
 
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
         Command::Verify { place } => return verify::run(&load(&place)?, cli.json),
+        Command::Unlock { place } => unlock::run(&load(&place)?)?,
         Command::Migrate { place } => migrate(&load(&place)?)?,
         Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,
         Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,

@@ -8,16 +8,14 @@ use std::time::Duration;
 use crate::app::node::node_id;
 use crate::app::start_retry::StartRetry;
 use crate::app::system_keys;
+use crate::app::token;
 use crate::audit::{Audit, AuditConfig, Recovered};
 use crate::auth::SysKey;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::store::{DeploymentRow, Store, StoreError, StoreOptions, UrlAgain, deployment};
-use crate::token::{Selector, Token, TokenConfig};
-
-/// How long a start tries to open its token.
-const TOKEN_WAIT: Duration = Duration::from_secs(2);
+use crate::token::Token;
 
 /// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
 #[derive(Clone)]
@@ -30,22 +28,12 @@ pub struct Base {
     pub store: Arc<Store>,
 }
 
-/// Opens the token of the configuration, with its PIN.
+/// Opens the token of the configuration for a command, with its PIN.
 ///
 /// # Errors
 /// When PIN, module or token are not as configured.
 pub fn open_token(config: &Config) -> Result<Token, Failure> {
-    let token = &config.token;
-    let selector = match (&token.label, &token.serial) {
-        (Some(label), _) => Selector::Label(label.clone()),
-        (None, Some(serial)) => Selector::Serial(serial.clone()),
-        (None, None) => return Err(Failure::new("token: name label or serial")),
-    };
-    let pin = token.pin()?;
-    let session_wait = Duration::from_millis(token.session_wait_ms);
-    let options =
-        TokenConfig { module: token.module.clone(), selector, sessions: token.sessions, session_wait, open_wait: TOKEN_WAIT };
-    Token::open(options, pin).map_err(context("token"))
+    token::open(config, token::Opener::Command)
 }
 
 impl Base {
@@ -67,7 +55,11 @@ impl Base {
                 config.region, deployment.region
             )));
         }
-        Self::build(config, open_token(config)?, deployment, retry)
+        let opener = match retry {
+            StartRetry::Server => token::Opener::Server,
+            StartRetry::Command => token::Opener::Command,
+        };
+        Self::build(config, token::open(config, opener)?, deployment, retry)
     }
 
     /// The same on a token that is open already.
@@ -122,7 +114,7 @@ impl Base {
         };
         let (audit, recovered) = retry.until("audit", || {
             let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
-            let signer = move |text: &[u8]| token.sign(&aud, text).map(|s| s.to_vec()).map_err(|e| e.to_string());
+            let signer = move |text: &[u8]| token.sign(&aud, text).map_err(|e| e.to_string());
             Audit::open(options.clone(), node, Box::new(signer))
         })?;
         if let Some(reason) = &recovered.set_aside {

@@ -10,7 +10,7 @@ use crate::audit::Audit;
 use crate::base::clock_check::ClockCheck;
 use crate::keys::Keys;
 use crate::logging;
-use crate::metrics::{AuditFigures, ClockFigures, DatabaseFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures};
+use crate::metrics::{AuditFigures, ClockFigures, DatabaseFigures, HistogramFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures};
 use crate::secrets::Secrets;
 
 /// Reads, at each scrape, what the parts count for themselves.
@@ -35,8 +35,17 @@ pub(super) fn figures(
                 sessions_open: token.sessions_open as u64,
                 sessions_in_use: token.sessions_in_use as u64,
                 sessions_limit: token.sessions_limit as u64,
+                objects: token.objects,
+                free_private: token.free_private,
+                free_public: token.free_public,
+                refused: token.refused,
                 operations: token.operations,
                 errors: token.failures,
+                latencies: token
+                    .latencies
+                    .into_iter()
+                    .map(|l| HistogramFigures { label: l.operation, no_longer: l.no_longer, count: l.count, sum: l.sum_s })
+                    .collect(),
             },
             database: DatabaseFigures {
                 in_use: u64::from(store.connections - store.idle),
@@ -53,7 +62,7 @@ pub(super) fn figures(
                 oldest_wait_seconds: audit.oldest_wait.as_secs_f64(),
                 checkpoint_failures: audit.checkpoint_failures,
             },
-            keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest },
+            keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest, data_key_cache_hits: keys.data_key_cache_hits() },
             rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
             clock: clock_figures(&clocks),
             integrity_alarms: alarms.load(Ordering::Relaxed),

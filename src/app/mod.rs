@@ -12,6 +12,7 @@
 //! | `unfinished.rs`, `unresolved.rs` | what was under way when the server died; when the database was lost |
 //! | `vitals.rs`, `clock_watch.rs` | whether the service can serve now; whether its clock is right |
 //! | `reload.rs` | what SIGHUP has read again |
+//! | `token.rs`, `unlock.rs` | the token with its PIN; the socket on which a server is given one |
 
 mod base;
 pub mod clock_watch;
@@ -24,7 +25,9 @@ mod server;
 mod settings;
 mod start_retry;
 mod system_keys;
+mod token;
 mod unfinished;
+pub mod unlock;
 mod unresolved;
 mod vitals;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::failure::{Failure, context};
-use crate::config::{Config, Instance};
+use crate::config::{Config, Instance, Quotas};
 use crate::http;
-use crate::keys::{KeyLimits, UseLimits};
+use crate::keys::{DataKeyLimits, KeyLimits, UseLimits};
 use crate::process::open_files;
 use crate::servers::{ServerOptions, Servers, Tls};
 
@@ -17,7 +17,12 @@ use crate::servers::{ServerOptions, Servers, Tls};
 pub(super) fn key_limits(config: &Config) -> KeyLimits {
     let uses = UseLimits { rotate: config.keys.rotate_after_uses.into(), stop: config.keys.stop_after_uses.into() };
     let quarantine_ms = i64::from(config.keys.quarantine_hours) * 3_600_000;
-    KeyLimits { keys: config.quotas.keys, aliases: config.quotas.aliases, uses, quarantine_ms }
+    let data_keys = DataKeyLimits {
+        entries: config.keys.data_key_cache_entries,
+        age: Duration::from_secs(config.keys.data_key_cache_seconds),
+    };
+    let Quotas { keys, aliases, token_objects, .. } = config.quotas;
+    KeyLimits { keys, aliases, token_objects, uses, data_keys, quarantine_ms }
 }
 
 /// The servers whose accounts are rotated.

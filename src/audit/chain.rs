@@ -110,13 +110,13 @@ impl Statement {
     }
 
     /// Reads a checkpoint line with its signature; none unless it has exactly the form that is written.
-    pub(super) fn parse(line: &[u8], time: &str) -> Option<(Self, [u8; 64])> {
+    pub(super) fn parse(line: &[u8], time: &str) -> Option<(Self, Vec<u8>)> {
         let text = std::str::from_utf8(line).ok()?;
         let (_, rest) = text.split_once(r#""kind":"checkpoint","at":"#)?;
         let (at, rest) = rest.split_once(r#","hash":""#)?;
         let (hash, rest) = rest.split_once(r#"","sig":""#)?;
         let statement = Self { at: at.parse().ok()?, hash: digits(hash)?, time: time.to_owned() };
-        let signature = digits(rest.strip_suffix("\"}")?)?;
+        let signature = hex::decode(rest.strip_suffix("\"}")?).ok()?;
         text.ends_with(&statement.body(&signature)[1..]).then_some((statement, signature))
     }
 }

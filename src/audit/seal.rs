@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use super::chain::Statement;
 
-/// Signs with AUD: ECDSA P-256 over SHA-256 of the bytes, 64 bytes r‖s; or says why not.
+/// Signs with AUD: ECDSA P-256 over SHA-256 of the bytes, 64 bytes r‖s, or RSA with PKCS #1 padding; or says why not.
 pub type Signer = Box<dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// Bytes of a signature of ECDSA P-256, and of RSA of 2048 and more bits.
+const LENGTHS: [usize; 4] = [64, 256, 384, 512];
 
 /// A statement and its signature.
 pub(super) type Sealed = (Statement, Result<Vec<u8>, String>);
@@ -30,7 +33,7 @@ impl Sealer {
             for statement in work {
                 let text = statement.text(&node);
                 let signature = match catch_unwind(AssertUnwindSafe(|| signer(text.as_bytes()))) {
-                    Ok(Ok(bytes)) if bytes.len() != 64 => Err(format!("a signature of {} bytes", bytes.len())),
+                    Ok(Ok(bytes)) if !LENGTHS.contains(&bytes.len()) => Err(format!("a signature of {} bytes", bytes.len())),
                     Ok(result) => result,
                     Err(_) => Err("the signer panicked".to_owned()),
                 };

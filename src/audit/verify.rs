@@ -13,9 +13,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::base::public_key::PublicKey;
 
 use super::chain::{self, Hash, Head, Position, Statement};
 use super::file;
@@ -140,8 +141,8 @@ pub fn verify(path: &Path, public_key: &[u8]) -> Result<Report, Broken> {
 /// The first thing that does not hold.
 pub fn verify_files(paths: &[impl AsRef<Path>], public_key: &[u8]) -> Result<Report, Broken> {
     let first = paths.first().map_or(Path::new(""), AsRef::as_ref);
-    let point = point(public_key).ok_or_else(|| Broken { file: first.to_owned(), line: 0, flaw: Flaw::PublicKey })?;
-    let mut proof = Proof::new(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point));
+    let key = key(public_key).ok_or_else(|| Broken { file: first.to_owned(), line: 0, flaw: Flaw::PublicKey })?;
+    let mut proof = Proof::new(key);
     for path in paths.iter().map(AsRef::as_ref) {
         proof.file(path)?;
     }
@@ -154,19 +155,21 @@ const P256_INFO: [u8; 26] = [
     0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
-/// The point of a public key in PEM.
-fn point(pem: &[u8]) -> Option<Vec<u8>> {
+/// A public key in PEM: of EC P-256 or of RSA.
+fn key(pem: &[u8]) -> Option<PublicKey> {
     let text = std::str::from_utf8(pem).ok()?;
     let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
     let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
     let body: String = body.split_ascii_whitespace().collect();
     let info = STANDARD.decode(body).ok()?;
-    info.strip_prefix(&P256_INFO).filter(|point| point.len() == 65).map(<[u8]>::to_vec)
+    let ec = info.strip_prefix(&P256_INFO).is_some_and(|point| point.len() == 65);
+    let key = PublicKey::from_der(info);
+    (ec || key.rsa_bits().is_some_and(|bits| bits >= 2048)).then_some(key)
 }
 
 /// The state between two lines.
 struct Proof {
-    key: UnparsedPublicKey<Vec<u8>>,
+    key: PublicKey,
     report: Report,
     /// None before the first line, which may follow anything.
     position: Option<Position>,
@@ -178,7 +181,7 @@ struct Proof {
 }
 
 impl Proof {
-    fn new(key: UnparsedPublicKey<Vec<u8>>) -> Self {
+    fn new(key: PublicKey) -> Self {
         let (node, last_kind) = (String::new(), String::new());
         Self { key, report: Report::default(), position: None, node, hashes: VecDeque::new(), last_kind }
     }
@@ -254,7 +257,9 @@ impl Proof {
         if self.hashes.get(at) != Some(&statement.hash) {
             return Err(Flaw::Checkpoint);
         }
-        self.key.verify(statement.text(&self.node).as_bytes(), &signature).map_err(|_| Flaw::Signature)?;
+        if !self.key.verifies_message(statement.text(&self.node).as_bytes(), &signature) {
+            return Err(Flaw::Signature);
+        }
         self.hashes.drain(..at);
         self.report.checkpoints += 1;
         // A checkpoint of the line before it proves itself: everything in it is signed.

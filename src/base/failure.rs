@@ -23,12 +23,22 @@ pub enum Class {
     Unavailable = 6,
     /// A file, folder or setting on this host is not as it should be.
     Local = 7,
+    /// The token refuses the PIN, or may do: whoever starts again presents it again. A supervisor must not.
+    Pin = 8,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 7] =
-        [Class::Other, Class::Usage, Class::NotFound, Class::Denied, Class::Conflict, Class::Unavailable, Class::Local];
+    pub const ALL: [Class; 8] = [
+        Class::Other,
+        Class::Usage,
+        Class::NotFound,
+        Class::Denied,
+        Class::Conflict,
+        Class::Unavailable,
+        Class::Local,
+        Class::Pin,
+    ];
 
     /// Its name in JSON.
     pub fn name(self) -> &'static str {
@@ -40,6 +50,7 @@ impl Class {
             Class::Conflict => "conflict",
             Class::Unavailable => "unavailable",
             Class::Local => "local",
+            Class::Pin => "pin",
         }
     }
 }

@@ -12,4 +12,5 @@ pub mod ids;
 pub mod listen;
 pub mod public_key;
 pub mod secret;
+pub mod signals;
 pub mod words;

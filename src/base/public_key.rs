@@ -6,8 +6,8 @@
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256K1_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256K1_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +26,16 @@ pub struct PublicKey(Vec<u8>);
 pub struct Unfit;
 
 impl PublicKey {
+    /// Whether this signs a message as the service's own pair does: ECDSA P-256 with SHA-256 as r and s of 32 bytes each, or RSA of
+    /// 2048 bits or more with PKCS #1 padding and SHA-256, by what the key is.
+    pub fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
+        let verifies = |by: &'static dyn VerificationAlgorithm| UnparsedPublicKey::new(by, &self.0).verify(message, signature);
+        match self.rsa_bits() {
+            Some(_) => verifies(&RSA_PKCS1_2048_8192_SHA256).is_ok(),
+            None => verifies(&ECDSA_P256_SHA256_FIXED).is_ok(),
+        }
+    }
+
     /// The key with this SubjectPublicKeyInfo.
     pub fn from_der(der: Vec<u8>) -> Self {
         Self(der)

@@ -291,4 +291,14 @@ impl Suite {
     pub fn number(self) -> i16 {
         self as i16
     }
+
+    /// Its name in the documentation, and its mechanism.
+    pub fn name(self) -> &'static str {
+        match self {
+            Suite::AesGcmCallerIv => "S1: CKM_AES_GCM, the IV is the service's",
+            Suite::AesGcmTokenIv => "S2: CKM_AES_GCM, the IV is the token's, in the parameter",
+            Suite::AesGcmAppendedIv => "S2: CKM_AES_GCM, the IV is the token's, behind the ciphertext",
+            Suite::AesCbcHmac => "S3: CKM_AES_CBC_PAD, then CKM_SHA256_HMAC",
+        }
+    }
 }

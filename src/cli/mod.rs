@@ -30,7 +30,8 @@ use crate::base::ids::UserName;
 /// A secret store that speaks the API of Alibaba Cloud KMS, with its master keys in a PKCS#11 token.
 ///
 /// Exit codes: 0 done; 1 another reason, or a proof or check that found a fault; 2 the command line is wrong; 3 not found;
-/// 4 not permitted; 5 exists already or in use; 6 token, database or server is away; 7 a file, folder or setting on this host.
+/// 4 not permitted; 5 exists already or in use; 6 token, database or server is away; 7 a file, folder or setting on this host;
+/// 8 the token refuses the PIN: not to be started again by itself.
 #[derive(Parser)]
 #[command(version)]
 pub struct Cli {
@@ -92,6 +93,12 @@ pub enum Command {
     },
     /// Prove the whole store: schema, every row, what rows name, token objects, audit log. Beside a running service, or on a copy.
     Verify {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Give a server that waits for it the PIN of its token: asked at the terminal, or the first line of standard input.
+    Unlock {
         /// Which deployment.
         #[command(flatten)]
         place: Place,
@@ -190,6 +197,7 @@ impl Command {
             | Command::Level { place, .. }
             | Command::Clock { place, .. }
             | Command::Verify { place }
+            | Command::Unlock { place }
             | Command::Migrate { place }
             | Command::Account { place, .. }
             | Command::User { scope: Scope { place, .. }, .. }

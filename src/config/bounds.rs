@@ -25,7 +25,7 @@ impl Default for Limits {
     }
 }
 
-/// `[quotas]`, per account; without limit where nothing is said.
+/// `[quotas]`, per account but for `token_objects`; without limit where nothing is said.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
@@ -35,6 +35,8 @@ pub struct Quotas {
     pub aliases: Option<u32>,
     /// Secrets.
     pub secrets: Option<u32>,
+    /// Of the whole deployment: objects on the token, a pair counting as two.
+    pub token_objects: Option<u32>,
 }
 
 /// `[keys]`; the defaults are the highest values that are safe, and lower ones rotate keys more often.
@@ -47,10 +49,21 @@ pub struct Keys {
     pub stop_after_uses: u32,
     /// How long, in hours, what is to be destroyed on the token waits for it; at most a year.
     pub quarantine_hours: u32,
+    /// Data keys of secrets that a node keeps in its memory after it has unwrapped them; 0, the default, for none. See docs/tokens.md
+    /// for what it costs.
+    pub data_key_cache_entries: usize,
+    /// For how long, seconds; 60 at most.
+    pub data_key_cache_seconds: u64,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { rotate_after_uses: 1 << 30, stop_after_uses: 1 << 31, quarantine_hours: 24 }
+        Self {
+            rotate_after_uses: 1 << 30,
+            stop_after_uses: 1 << 31,
+            quarantine_hours: 24,
+            data_key_cache_entries: 0,
+            data_key_cache_seconds: 60,
+        }
     }
 }

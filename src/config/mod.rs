@@ -106,8 +106,11 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
-        if self.token.label.is_some() == self.token.serial.is_some() {
-            return wrong("token: name label or serial, one of them".into());
+        if self.token.label.is_none() && self.token.serial.is_none() {
+            return wrong("token: name label or serial, or both where two tokens have one label".into());
+        }
+        if !(1..=60).contains(&self.keys.data_key_cache_seconds) || self.keys.data_key_cache_entries > 1_000_000 {
+            return wrong("keys: data_key_cache_seconds is from 1 to 60, data_key_cache_entries at most 1000000".into());
         }
         let server = &self.server;
         if server.tls.is_none() && !server.listen.is_loopback() && !server.plain_http_beyond_loopback {
@@ -126,7 +129,7 @@ impl Config {
                  monitoring reach it, set admin_plain_http_beyond_loopback = true"
             ));
         }
-        let Keys { rotate_after_uses: rotate, stop_after_uses: stop, quarantine_hours } = self.keys;
+        let Keys { rotate_after_uses: rotate, stop_after_uses: stop, quarantine_hours, .. } = self.keys;
         if quarantine_hours > 366 * 24 {
             return wrong("keys: quarantine_hours is at most a year, 8784".into());
         }

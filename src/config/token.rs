@@ -14,14 +14,17 @@ use crate::base::secret::Pin;
 pub struct Token {
     /// The vendor's PKCS#11 module.
     pub module: PathBuf,
-    /// The token's label; this or `serial`.
+    /// The token's label; this, `serial`, or both.
     pub label: Option<String>,
-    /// The token's serial number; this or `label`.
+    /// The token's serial number; this, `label`, or both.
     pub serial: Option<String>,
     /// File with the user PIN, one line.
     pub pin_file: Option<PathBuf>,
     /// Name of a systemd credential with the user PIN.
     pub pin_credential: Option<String>,
+    /// A Unix socket on which a server takes the PIN from `bulla unlock`. Without `pin_file` and `pin_credential` it waits there at the
+    /// start; in any case it takes another PIN there when one was refused.
+    pub unlock_socket: Option<PathBuf>,
     /// Sessions that do the work; the token's own limit applies too.
     #[serde(default = "Token::default_sessions")]
     pub sessions: usize,
@@ -52,7 +55,7 @@ impl Token {
         if self.module.components().count() > 1 {
             anchor(&mut self.module, folder);
         }
-        self.pin_file.iter_mut().for_each(|file| anchor(file, folder));
+        self.pin_file.iter_mut().chain(&mut self.unlock_socket).for_each(|file| anchor(file, folder));
     }
 
     /// Reads the PIN: from its file, from the systemd credential, or by asking at the terminal where neither is named.
@@ -65,7 +68,15 @@ impl Token {
                 .map_err(|e| ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}")))?;
             return Ok(Pin::new(pin));
         };
-        let mut text = fs::read_to_string(&path).map_err(|e| ConfigError(format!("PIN file {}: {e}", path.display())))?;
+        Self::pin_in(&path)
+    }
+
+    /// Reads the PIN in a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or there is none.
+    pub fn pin_in(path: &Path) -> Result<Pin, ConfigError> {
+        let mut text = fs::read_to_string(path).map_err(|e| ConfigError(format!("PIN file {}: {e}", path.display())))?;
         text.truncate(text.trim_end_matches(['\r', '\n']).len());
         if text.is_empty() {
             // Presented, it would cost one of the few tries that a token allows.

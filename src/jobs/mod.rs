@@ -24,6 +24,9 @@ const ROUND_EVERY: Duration = Duration::from_secs(20);
 /// Between two looks for due rotations of secrets.
 const ROTATION_EVERY: Duration = Duration::from_secs(5);
 
+/// Between two looks at the keys of which data keys are kept: a change of state wipes them within a second.
+const DATA_KEYS_EVERY: Duration = Duration::from_millis(500);
+
 /// A node that runs a round holds the lease so long, ms; another takes over when it died.
 const LEASE_MS: i64 = 60_000;
 
@@ -79,8 +82,10 @@ impl Jobs {
             sweeps.round();
             Ok(())
         })?;
+        let keys = Arc::clone(&jobs.keys);
+        let data_keys = Worker::start("bulla-data-keys", DATA_KEYS_EVERY, move |_| keys.data_keys_sweep())?;
         let rotations = Worker::start("bulla-rotation", ROTATION_EVERY, move |stopped| jobs.rotate(stopped))?;
-        Ok(Running::of(vec![sweeps, rotations]))
+        Ok(Running::of(vec![sweeps, data_keys, rotations]))
     }
 
     fn round(&self) {

@@ -5,8 +5,6 @@
 //!
 //! The work is done on the token by the key itself: what a caller encrypts is its own, so there is no data key in between.
 
-use zeroize::Zeroizing;
-
 use crate::auth::Caller;
 use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyVersionId};
@@ -94,14 +92,24 @@ impl Keys {
         Ok(Decrypted { plaintext: Plaintext::new(std::mem::take(&mut *opened)), key, key_version })
     }
 
-    /// A new data key of this many bytes, as callers see it and as blobs hold it: in Base64.
+    /// A new data key of this many bytes, as callers see it and as blobs hold it, in Base64; and encrypted under the primary version
+    /// of a key. Three calls to the token.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the token is away.
-    pub fn new_data_key_text(&self, bytes: usize) -> Result<Plaintext, Error> {
-        let mut key = Zeroizing::new(vec![0; bytes]);
-        self.random(&mut key)?;
-        Ok(Plaintext::base64(&key))
+    /// As [`Keys::encrypt`].
+    pub fn encrypt_new_data_key(
+        &self,
+        caller: &Caller,
+        under: &AdmittedKey,
+        bytes: usize,
+        context: &EncryptionContext,
+    ) -> Result<(Plaintext, Encrypted), Error> {
+        let counted = self.reserve(under)?;
+        let (key, key_version) = (*under.key(), *counted.version());
+        let bound = self.identity(caller, &key, &key_version, self.suite, context).associated_data();
+        let (text, sealed) = self.token.wrap_random(self.suite, &key_version, bytes, &bound, Base64Key::of)?;
+        let blob = Blob { suite: self.suite, key_version, sealed }.to_bytes();
+        Ok((text.0, Encrypted { blob, key, key_version }))
     }
 
     fn identity<'a>(
@@ -119,6 +127,21 @@ impl Keys {
 
 /// What a blob must be, whatever is wrong with one.
 pub const A_BLOB: &str = "one that this account was given, unchanged, with the EncryptionContext that it was made with";
+
+/// A data key in the form that callers see.
+struct Base64Key(Plaintext);
+
+impl Base64Key {
+    fn of(bytes: &[u8]) -> Self {
+        Self(Plaintext::base64(bytes))
+    }
+}
+
+impl AsRef<[u8]> for Base64Key {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
 
 /// The one answer to every blob that does not open, so that no part of one can be tried out by itself.
 fn wrong_blob() -> Error {

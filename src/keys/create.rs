@@ -38,6 +38,11 @@ pub struct NewKey {
     pub policy: Option<String>,
 }
 
+/// Objects on the token that a version of a key of this spec is.
+pub(super) fn objects_of(spec: KeySpec) -> i64 {
+    if spec.is_pair() { 2 } else { 1 }
+}
+
 impl Keys {
     /// Makes a key for a caller.
     ///
@@ -50,6 +55,7 @@ impl Keys {
         let (key, version) = new_rows(&caller.account, new, false, self.clock.now());
         self.store.write("key_begin", |tx| {
             self.check_quota(tx, &key.account_id)?;
+            self.check_room(tx, objects_of(key.spec))?;
             Ok::<_, Abort<Error>>(begin(tx, &key, &version)?)
         })?;
         self.finish(&key, &version, new, &caller.effect)
@@ -84,6 +90,16 @@ impl Keys {
             Some(most) if tx.key_count(account, &[])? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses what would make more objects on the token than the deployment may have.
+    pub(super) fn check_room(&self, tx: &mut Tx<'_>, objects: i64) -> Result<(), Abort<Error>> {
+        let Some(most) = self.limits.token_objects else { return Ok(()) };
+        let (pairs, secrets): (Vec<KeySpec>, Vec<KeySpec>) = KeySpec::ALL.iter().partition(|spec| spec.is_pair());
+        let pairs = tx.key_versions_of_specs(&pairs)? + tx.import_parameters_on_token()?;
+        // SYS, INT, and AUD's two halves.
+        let there = tx.key_versions_of_specs(&secrets)? + 2 * pairs + 4;
+        if there + objects > i64::from(most) { Err(Abort::App(Error::TokenFull)) } else { Ok(()) }
     }
 
     fn enable_new(

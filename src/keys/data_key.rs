@@ -1,14 +1,18 @@
 //! Data keys: made under a master key, unwrapped with it, on the token.
 //!
 //! Owns: the one call to the token that each costs, and what its failures mean. Must not know: what the data key encrypts.
-//! Called by: secrets. A cache of data keys would sit here, behind admission.
+//! Called by: secrets. The cache of data keys sits here, behind admission.
+
+use std::collections::HashSet;
 
 use crate::base::canonical::Canonical;
 use crate::base::ids::KeyVersionId;
 use crate::base::secret::DataKey;
-use crate::base::words::Suite;
+use crate::base::words::{KeyState, Suite};
 use crate::error::Error;
+use crate::keys::data_key_cache::DataKeyCache;
 use crate::keys::{AdmittedKey, CountedUse, Keys};
+use crate::store::Abort;
 use crate::token::TokenError;
 
 impl Keys {
@@ -27,16 +31,58 @@ impl Keys {
     /// hold; [`Error::Unavailable`] when the token is away.
     pub fn unwrap_data_key(
         &self,
-        _proof: &AdmittedKey,
+        admitted: &AdmittedKey,
         version: &KeyVersionId,
         suite: Suite,
         wrapped: &[u8],
         context: &Canonical,
     ) -> Result<DataKey, Error> {
-        self.token.unwrap_data_key(suite, version, wrapped, context).map_err(|e| match e {
+        let name = self.data_keys.is_on().then(|| DataKeyCache::name(version, suite, wrapped, context));
+        if let Some(kept) = name.as_ref().and_then(|name| self.data_keys.find(name)) {
+            return Ok(kept);
+        }
+        let data_key = self.token.unwrap_data_key(suite, version, wrapped, context).map_err(|e| match e {
             TokenError::Tampered => Error::Integrity("a wrapped data key does not open".into()),
             TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
+            // Of a suite that this token does not have: nothing that was made here.
+            TokenError::Unsupported(lacking) => Error::Internal(format!("a wrapped data key needs {lacking}")),
             other => other.into(),
-        })
+        })?;
+        if let Some(name) = name {
+            self.data_keys.keep(name, *admitted.key(), &data_key);
+        }
+        Ok(data_key)
+    }
+
+    /// How often a data key was found in memory, since the start.
+    pub fn data_key_cache_hits(&self) -> u64 {
+        self.data_keys.hits()
+    }
+
+    /// Wipes the data keys of keys that may not be used any more. Nobody is given one in between: each use is admitted anew.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away; then all of them are wiped.
+    pub fn data_keys_sweep(&self) -> Result<(), Error> {
+        let keys = self.data_keys.keys();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let usable = self.store.read("data_keys_sweep", |tx| {
+            let mut usable = HashSet::new();
+            for id in &keys {
+                if tx.key_by_id(id)?.is_some_and(|key| key.state_at(now) == KeyState::Enabled) {
+                    usable.insert(*id);
+                }
+            }
+            Ok::<_, Abort<Error>>(usable)
+        });
+        let (usable, failure) = match usable {
+            Ok(usable) => (usable, None),
+            Err(error) => (HashSet::new(), Some(error)),
+        };
+        self.data_keys.forget(&keys.difference(&usable).copied().collect());
+        failure.map_or(Ok(()), Err)
     }
 }

@@ -12,6 +12,7 @@ mod change;
 mod condemned;
 mod create;
 mod data_key;
+mod data_key_cache;
 mod default_key;
 mod deletion;
 mod describe;
@@ -33,6 +34,7 @@ mod uses;
 mod versions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
 pub use blobs::Encrypted;
@@ -46,6 +48,7 @@ use uses::Uses;
 
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 
+use self::data_key_cache::DataKeyCache;
 use crate::auth::SysKey;
 use crate::base::clock::Clock;
 use crate::base::words::Suite;
@@ -61,10 +64,23 @@ pub struct KeyLimits {
     pub keys: Option<u32>,
     /// Aliases of an account.
     pub aliases: Option<u32>,
+    /// Objects on the token, of the whole deployment.
+    pub token_objects: Option<u32>,
     /// Encryptions under one version.
     pub uses: UseLimits,
     /// How long, ms, what is to be destroyed on the token waits for it.
     pub quarantine_ms: i64,
+    /// Data keys kept in memory.
+    pub data_keys: DataKeyLimits,
+}
+
+/// How many data keys a node keeps in its memory, and how long.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DataKeyLimits {
+    /// At most; 0 for none.
+    pub entries: usize,
+    /// Each for so long.
+    pub age: Duration,
 }
 
 /// What the keys of a deployment are made of.
@@ -94,6 +110,7 @@ pub struct Keys {
     suite: Suite,
     limits: KeyLimits,
     uses: Uses,
+    data_keys: DataKeyCache,
     sys: SysKey,
 }
 
@@ -101,7 +118,8 @@ impl Keys {
     /// The keys over these parts.
     pub fn new(parts: KeyParts) -> Self {
         let KeyParts { store, token, service_tasks, clock, suite, limits, sys } = parts;
-        Self { store, token, service_tasks, clock, suite, limits, uses: Uses::new(limits.uses), sys }
+        let data_keys = DataKeyCache::new(limits.data_keys.entries, limits.data_keys.age);
+        Self { store, token, service_tasks, clock, suite, limits, uses: Uses::new(limits.uses), data_keys, sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.

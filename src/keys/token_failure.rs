@@ -9,7 +9,6 @@ use crate::token::TokenError;
 pub(super) fn token_failure(error: TokenError) -> Error {
     match error {
         TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
-        TokenError::Unsupported(what) => Error::Lacking(format!("{what} on the token").into()),
         other => other.into(),
     }
 }

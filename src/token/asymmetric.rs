@@ -1,7 +1,7 @@
 //! Key pairs and MAC keys of master keys: what is asked of them, and how they are proved.
 //!
-//! Owns: which mechanism serves which algorithm. Must not know: key states, Base64, retries (see `link`). Called by: keys (the
-//! methods on [`Token`]), `create` (the proof).
+//! Owns: which mechanism serves which algorithm. Must not know: key states, Base64, retries (see `connection`). Called by:
+//! `operations`, `create` (the proof).
 //!
 //! | algorithm | on the token | in this process |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | RSAES_OAEP_SHA_256, _SHA_1 | CKM_RSA_PKCS_OAEP; where the token refuses its parameters, CKM_RSA_X_509 | then, decoding |
 //! | HMAC_SHA_… | CKM_SHA…_HMAC | |
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use cryptoki::context::Function;
@@ -19,89 +19,42 @@ use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
 use zeroize::Zeroizing;
 
 use super::epoch::Epoch;
-use super::errors::{Class, Failure, TokenError};
+use super::errors::{Called, Class, Failure, Lacking, TokenError};
 use super::material::{Material, Pair};
-use super::pool::Access;
-use super::status::Operation;
+use super::session::Session;
+use super::signing::{RSA_LONGEST, SHA256_INFO};
 use super::templates::Half;
-use super::{Token, oaep, signing};
+use super::{oaep, signing};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::{Digest32, PublicKey};
 use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 
-/// DigestInfo of SHA-256 up to the digest (RFC 8017, 9.2, note 1).
-const SHA256_INFO: [u8; 19] =
-    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
-
-/// Which OAEP parameters the token has refused in this epoch, so that it is asked once.
-#[derive(Default)]
-pub(super) struct Refused {
-    sha1: AtomicBool,
-    sha256: AtomicBool,
-}
-
-impl Token {
-    /// Signs a digest of SHA-256 with a pair that signs. ECDSA gives DER, RSA as many bytes as the modulus has.
-    ///
-    /// # Errors
-    /// `NoSuchKey`, `Duplicate`, `Unsupported`, `Busy`, `Gone`, `Fault`.
-    pub fn sign_digest(
-        &self,
-        under: &KeyVersionId,
-        algorithm: SignatureAlgorithm,
-        digest: &Digest32,
-    ) -> Result<Vec<u8>, TokenError> {
-        self.link.run(Operation::Sign, Access::ReadOnly, Some(under), |epoch, session| {
-            sign(session, epoch.handle(session, under, Half::Private)?, algorithm, digest)
-        })
-    }
-
-    /// Decrypts with an RSA pair that decrypts.
-    ///
-    /// # Errors
-    /// `Tampered` for whatever is wrong with the ciphertext; `NoSuchKey`, `Duplicate`, `Unsupported`, `Busy`, `Gone`, `Fault`.
-    pub fn decrypt_oaep(
-        &self,
-        under: &KeyVersionId,
-        algorithm: EncryptionAlgorithm,
-        ciphertext: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-        self.link.run(Operation::Unwrap, Access::ReadOnly, Some(under), |epoch, session| {
-            decrypt(epoch, session, epoch.handle(session, under, Half::Private)?, algorithm, ciphertext)
-        })
-    }
-
-    /// HMAC with a generic secret.
-    ///
-    /// # Errors
-    /// `NoSuchKey`, `Duplicate`, `Unsupported`, also for a message that is too long for the token, `Busy`, `Gone`, `Fault`.
-    pub fn hmac(&self, under: &KeyVersionId, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, TokenError> {
-        self.link.run(Operation::Mac, Access::ReadOnly, Some(under), |epoch, session| {
-            hmac(session, epoch.handle(session, under, Half::Secret)?, algorithm, message)
-        })
-    }
-}
-
-fn sign(session: &Session, key: ObjectHandle, algorithm: SignatureAlgorithm, digest: &Digest32) -> Result<Vec<u8>, Failure> {
+/// Signs a digest of SHA-256. ECDSA gives DER, RSA as many bytes as the modulus has.
+pub(super) fn sign(
+    session: &Session,
+    key: ObjectHandle,
+    algorithm: SignatureAlgorithm,
+    digest: &Digest32,
+) -> Result<Vec<u8>, Failure> {
     match algorithm {
         SignatureAlgorithm::RsaPssSha256 => {
             let (hash_alg, mgf) = (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256);
             let parameters = PkcsPssParams { hash_alg, mgf, s_len: 32.into() };
-            Ok(session.sign(&Mechanism::RsaPkcsPss(parameters), key, digest)?)
+            session.sign(&Mechanism::RsaPkcsPss(parameters), key, digest, RSA_LONGEST)
         }
         SignatureAlgorithm::RsaPkcs1Sha256 => {
-            Ok(session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest].concat())?)
+            session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest].concat(), RSA_LONGEST)
         }
-        SignatureAlgorithm::EcdsaSha256 => Ok(signing::ecdsa_der(&session.sign(&Mechanism::Ecdsa, key, digest)?)),
+        SignatureAlgorithm::EcdsaSha256 => Ok(signing::ecdsa_der(&session.sign(&Mechanism::Ecdsa, key, digest, 64)?)),
         SignatureAlgorithm::Sm2Dsa => Err(TokenError::Unsupported("CKM_SM2".into()).into()),
     }
 }
 
-fn decrypt(
+/// Decrypts with an RSA private half.
+pub(super) fn decrypt(
     epoch: &Epoch,
     session: &Session,
     key: ObjectHandle,
@@ -119,14 +72,26 @@ fn decrypt(
         let parameters = PkcsOaepParams::new(hash_alg, mgf, PkcsOaepSource::empty());
         match session.decrypt(&Mechanism::RsaPkcsOaep(parameters), key, ciphertext) {
             // Refused before it saw the ciphertext. SoftHSM 2.6.1 has OAEP with SHA-1 only, and calls all else bad arguments.
-            Err(Pkcs11Error::Pkcs11(
-                RvError::MechanismInvalid | RvError::MechanismParamInvalid | RvError::ArgumentsBad,
-                Function::DecryptInit,
-            )) => refused.store(true, Ordering::Relaxed),
-            done => return Ok(Zeroizing::new(done?)),
+            Err(Failure::Call(Called {
+                error:
+                    Pkcs11Error::Pkcs11(
+                        RvError::MechanismInvalid | RvError::MechanismParamInvalid | RvError::ArgumentsBad,
+                        Function::DecryptInit,
+                    ),
+                ..
+            })) => refused.store(true, Ordering::Relaxed),
+            done => return done,
         }
     }
-    let mut block = Zeroizing::new(session.decrypt(&Mechanism::RsaX509, key, ciphertext)?);
+    let raw = session.decrypt(&Mechanism::RsaX509, key, ciphertext);
+    let mut block = raw.map_err(|failure| match failure {
+        // The padding is what is missing; that raw RSA is too, only says why it is not made here.
+        Failure::Call(call) if matches!(call.class(), Class::Unsupported | Class::Fatal) => {
+            let padding = format!("CKM_RSA_PKCS_OAEP with {hash_alg}");
+            TokenError::Unsupported(Lacking::told(padding, call.describe())).into()
+        }
+        other => other,
+    })?;
     // Some tokens drop leading zeros.
     let missing = ciphertext.len().saturating_sub(block.len());
     if missing > 0 {
@@ -136,7 +101,8 @@ fn decrypt(
     oaep::decode(hash, &block).ok_or(Failure::Final(TokenError::Tampered))
 }
 
-fn hmac(session: &Session, key: ObjectHandle, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, Failure> {
+/// A MAC.
+pub(super) fn hmac(session: &Session, key: ObjectHandle, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, Failure> {
     let mechanism = match algorithm {
         MacAlgorithm::HmacSha224 => Mechanism::Sha224Hmac,
         MacAlgorithm::HmacSha256 => Mechanism::Sha256Hmac,
@@ -144,11 +110,11 @@ fn hmac(session: &Session, key: ObjectHandle, algorithm: MacAlgorithm, message: 
         MacAlgorithm::HmacSha512 => Mechanism::Sha512Hmac,
         MacAlgorithm::HmacSm3 => return Err(TokenError::Unsupported("CKM_SM3_HMAC".into()).into()),
     };
-    Ok(session.sign(&mechanism, key, message)?)
+    session.sign(&mechanism, key, message, 64)
 }
 
 /// Proves the objects of a key version that is no AES key: what the token does is undone or verified in this process, with the
-/// public key that it shows, and what is spoiled is refused.
+/// public key that it shows, and what is spoiled is refused. Of several paddings one is enough: who uses another is told.
 pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, material: Material) -> Result<(), Failure> {
     match material {
         Material::Aes(_) => Ok(()),
@@ -156,19 +122,38 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, materia
         Material::Rsa(_, Pair::Decrypts) => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;
             let key = epoch.handle(session, id, Half::Private)?;
-            [EncryptionAlgorithm::OaepSha256, EncryptionAlgorithm::OaepSha1]
-                .into_iter()
-                .try_for_each(|algorithm| prove_decryption(epoch, session, key, &public, algorithm))
+            any([EncryptionAlgorithm::OaepSha256, EncryptionAlgorithm::OaepSha1], |algorithm| {
+                prove_decryption(epoch, session, key, &public, algorithm)
+            })
         }
-        Material::Rsa(_, Pair::Signs) | Material::Ec(_) => {
+        Material::Rsa(_, Pair::Signs) => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;
             let key = epoch.handle(session, id, Half::Private)?;
-            let algorithms: &[SignatureAlgorithm] = match material {
-                Material::Ec(_) => &[SignatureAlgorithm::EcdsaSha256],
-                _ => &[SignatureAlgorithm::RsaPssSha256, SignatureAlgorithm::RsaPkcs1Sha256],
-            };
-            algorithms.iter().try_for_each(|algorithm| prove_signature(session, key, &public, *algorithm))
+            any([SignatureAlgorithm::RsaPssSha256, SignatureAlgorithm::RsaPkcs1Sha256], |algorithm| {
+                prove_signature(session, key, &public, algorithm)
+            })
         }
+        Material::Ec(_) => {
+            let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;
+            prove_signature(session, epoch.handle(session, id, Half::Private)?, &public, SignatureAlgorithm::EcdsaSha256)
+        }
+    }
+}
+
+/// Proves each; those that the token lacks do not count, unless it lacks them all.
+fn any<A>(all: [A; 2], mut prove: impl FnMut(A) -> Result<(), Failure>) -> Result<(), Failure> {
+    let (mut proved, mut lacking) = (false, None);
+    for one in all {
+        match prove(one) {
+            Ok(()) => proved = true,
+            Err(Failure::Final(error @ TokenError::Unsupported(_))) => lacking = Some(error.into()),
+            Err(Failure::Call(call)) if call.class() == Class::Unsupported => lacking = Some(Failure::Call(call)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    match lacking {
+        Some(lacking) if !proved => Err(lacking),
+        _ => Ok(()),
     }
 }
 
@@ -205,8 +190,8 @@ fn prove_decryption(
     }
     match decrypt(epoch, session, key, algorithm, &sealed) {
         Ok(_) => Err(fault("accepts a changed ciphertext")),
-        Err(Failure::Call(e)) if !matches!(Class::of(&e), Class::Tampered | Class::Ambiguous | Class::Data) => {
-            Err(Failure::Call(e))
+        Err(Failure::Call(call)) if !matches!(call.class(), Class::Tampered | Class::Ambiguous | Class::Data) => {
+            Err(Failure::Call(call))
         }
         Err(_) => Ok(()),
     }

@@ -1,22 +1,23 @@
 //! Objects on the token: made, proved, looked at, destroyed.
 //!
-//! Owns: the steps of a creation and of a destruction. Must not know: rows and key states, retries (see `link`).
-//! Called by: `mod`. All of it that writes runs on the one read/write session, so one at a time.
+//! Owns: the steps of a creation and of a destruction. Must not know: rows and key states, retries (see `connection`).
+//! Called by: `operations`. All of it that writes runs on the one read/write session, so one at a time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::{constant_time, signature};
+use aws_lc_rs::constant_time;
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
-use super::epoch::{Epoch, duplicate, find};
-use super::errors::{Failure, TokenError, describe};
-use super::material::Material;
-use super::templates::{self, Half, ObjectKind};
-use super::{asymmetric, signing, suites};
+use super::concessions::{Concessions, Templates};
+use super::epoch::{Epoch, duplicate, find_all};
+use super::errors::{Class, Failure, Lacking, TokenError, describe};
+use super::material::{Curve, Material};
+use super::session::Session;
+use super::templates::{self, Half, ObjectKind, Shape};
+use super::{asymmetric, canary, readback, signing, suites};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::PublicKey;
 
@@ -33,83 +34,139 @@ pub struct Object {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Makes the object, or the pair, and proves it. What fails is destroyed again.
+/// Makes the object, or the pair, and proves it. What fails is destroyed again, and of a kind that may be made in several ways the next
+/// is tried.
 ///
 /// # Errors
 /// `Duplicate` if the id is taken; see [`prove`].
 pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
-    if !all_of(session, id)?.is_empty() {
+    if !find_all(session, id)?.is_empty() {
         log::error!("token: an object has the id {id} already");
         return Err(TokenError::Duplicate(*id).into());
     }
     if let ObjectKind::Cmk(material) = kind {
         material.check(&epoch.mechanisms)?;
     }
-    let made =
-        generate(session, id, kind).and_then(|()| appears(session, id, kind)).and_then(|()| prove(epoch, session, id, kind));
-    if made.is_err() {
+    let offered = |shape: &Shape| epoch.mechanisms.contains(&*shape.maker().mechanism_type());
+    let mut refused = None;
+    for shape in kind.shapes().into_iter().filter(offered) {
+        let made = make(epoch, session, id, kind, shape).and_then(|()| prove(epoch, session, id, kind));
+        let Err(failure) = made else { return Ok(()) };
         // Also after a failed generation: some tokens fail and leave half an object.
-        if let Err(failure) = destroy(epoch, session, id) {
-            log::error!("token: an unusable object {id} is left: {failure:?}");
+        if let Err(left) = destroy(epoch, session, id) {
+            log::error!("token: an unusable object {id} is left: {left:?}");
+        }
+        match failure {
+            Failure::Final(TokenError::Unsupported(_)) => refused = refused.or(Some(failure)),
+            Failure::Call(ref call) if matches!(call.class(), Class::Unsupported | Class::Fatal | Class::Ambiguous) => {
+                refused = refused.or(Some(failure));
+            }
+            failure => return Err(failure),
         }
     }
-    made
+    Err(refused.unwrap_or_else(|| TokenError::Unsupported("a mechanism that makes such a key".into()).into()))
 }
 
-fn generate(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
-    match kind {
-        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys => {
-            session.generate_key(&Mechanism::AesKeyGen, &kind.template(Half::Secret, id))?;
+fn make(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind, shape: Shape) -> Result<(), Failure> {
+    let template = |half: &Half| (*half, kind.template(shape, *half, id));
+    let templates: Templates = shape.halves().iter().map(template).collect();
+    let made = generate(session, shape, &templates, &epoch.lasting.concessions);
+    made.map_err(|failure| smaller(epoch, session, shape, failure))?;
+    appears(epoch, session, id, kind)
+}
+
+/// Makes what these templates describe; their order is that of [`Shape::halves`].
+fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Concessions) -> Result<(), Failure> {
+    let mechanism = shape.maker();
+    let made = known.make(session, templates, &mut |t| match t {
+        [private, public] => {
+            let (public, private) = session.generate_key_pair(&mechanism, public, private)?;
+            Ok(vec![private, public])
         }
-        ObjectKind::Cmk(Material::Hmac(..)) | ObjectKind::Int => {
-            session.generate_key(&Mechanism::GenericSecretKeyGen, &kind.template(Half::Secret, id))?;
+        [secret, ..] => Ok(vec![session.generate_key(&mechanism, secret)?]),
+        [] => Ok(vec![]),
+    });
+    made.map(drop)
+}
+
+/// A failure to make a pair, named after its curve or its length if that is what the token lacks: most tokens have a code for it, some
+/// say CKR_GENERAL_ERROR. A usual pair, which lives for the moment, tells.
+fn smaller(epoch: &Epoch, session: &Session, shape: Shape, failure: Failure) -> Failure {
+    let (usual, what) = match shape {
+        Shape::Ec(Curve::P256k) => (Shape::Ec(Curve::P256), "curve secp256k1 (CKM_EC_KEY_PAIR_GEN)".to_owned()),
+        Shape::Rsa(bits, pair) if bits > 2048 => {
+            (Shape::Rsa(2048, pair), format!("modulus of {bits} bits (CKM_RSA_PKCS_KEY_PAIR_GEN)"))
         }
-        ObjectKind::Cmk(Material::Rsa(..)) => {
-            let (public, private) = (kind.template(Half::Public, id), kind.template(Half::Private, id));
-            session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private)?;
+        Shape::Aes(_) | Shape::Hmac(..) | Shape::Ec(_) | Shape::Rsa(..) => return failure,
+    };
+    match failure {
+        Failure::Call(call) if matches!(call.class(), Class::Unsupported | Class::Ambiguous | Class::Fatal | Class::Data) => {
+            let templates = templates::of_session(usual);
+            if call.class() == Class::Unsupported || generate(session, usual, &templates, &epoch.lasting.concessions).is_ok() {
+                return TokenError::Unsupported(Lacking::told(what, call.describe())).into();
+            }
+            Failure::Call(call)
         }
-        ObjectKind::Cmk(Material::Ec(_)) | ObjectKind::Aud => {
-            let (public, private) = (kind.template(Half::Public, id), kind.template(Half::Private, id));
-            session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
-        }
+        other => other,
     }
-    Ok(())
 }
 
 /// Waits until a new object is found: in a cluster of tokens it is not at once on every member.
-pub(super) fn appears(session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+pub(super) fn appears(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
     let begun = Instant::now();
-    while all_of(session, id)?.len() < kind.halves().len() {
+    loop {
+        let found = find_all(session, id)?;
+        if found.len() >= kind.halves().len() {
+            if found.len() == kind.halves().len() {
+                epoch.found(id, &found);
+                return Ok(());
+            }
+            return Err(duplicate(id).into());
+        }
         if begun.elapsed() > APPEARS_WITHIN {
             log::error!(
                 "token: the new object {id} has not appeared in {APPEARS_WITHIN:?}; it may do so later, and is not used"
             );
-            return Err(TokenError::NoSuchKey(*id).into());
+            return Err(TokenError::Fault(format!("the new object {id} is not found")).into());
         }
         thread::sleep(LOOKS_EVERY);
     }
-    Ok(())
 }
 
-/// Proves an object: it is found by its id and is the only one, has exactly the attributes of its kind, works, and refuses what
-/// it must refuse.
+/// Proves an object: it has the attributes of its kind, works, and refuses what it must refuse.
 ///
 /// # Errors
 /// `NoSuchKey`, `Duplicate`; `Unsupported` for an attribute that is not as demanded; `Fault` if a round goes wrong.
 pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
-    identify(epoch, session, id, kind)?;
+    describes_itself(epoch, session, id, kind)?;
     match kind {
-        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys => {
+        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys | ObjectKind::Canary => {
             let key = epoch.canary.keyed(session, epoch.handle(session, id, Half::Secret)?);
             suites::prove(epoch.canary.suite(), &key)
         }
         ObjectKind::Cmk(material) => asymmetric::prove(epoch, session, id, material),
-        ObjectKind::Int => prove_mac(session, epoch.handle(session, id, Half::Secret)?),
+        ObjectKind::Int | ObjectKind::CanaryMac => prove_mac(session, epoch.handle(session, id, Half::Secret)?),
         ObjectKind::Aud => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;
             prove_signature(session, epoch.handle(session, id, Half::Private)?, &public)
         }
     }
+}
+
+/// The same as [`identify`], of objects that were found already.
+fn describes_itself(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+    let mut shapes = kind.shapes();
+    for half in kind.halves() {
+        let object = epoch.handle(session, id, *half)?;
+        if shapes.len() > 1 {
+            let found = readback::read(session, object, &[AttributeType::KeyType])?;
+            shapes.retain(|shape| matches!(found.as_slice(), [Attribute::KeyType(of)] if *of == shape.key_type()));
+        }
+        let shape = shapes.first().ok_or_else(|| TokenError::Unsupported("CKA_KEY_TYPE of this key".into()))?;
+        let expected = kind.expected(*shape, *half, id);
+        readback::compare(session, object, *half, &expected, &epoch.lasting.concessions)?;
+    }
+    Ok(())
 }
 
 /// Proves an object by what it says of itself: it is found by its id, is the only one, and has the attributes and the label of its
@@ -118,27 +175,21 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
 /// # Errors
 /// `NoSuchKey`, `Duplicate`; `Unsupported` for an attribute that is not as demanded.
 pub(super) fn identify(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
-    if all_of(session, id)?.len() > kind.halves().len() {
+    if find_all(session, id)?.len() > kind.halves().len() {
         return Err(duplicate(id).into());
     }
-    for half in kind.halves() {
-        let object = epoch.handle(session, id, *half)?;
-        compare(session, object, &kind.expected(*half, id))?;
-    }
-    Ok(())
+    describes_itself(epoch, session, id, kind)
 }
 
-/// Reads back every attribute that was demanded.
-pub(super) fn compare(session: &Session, object: ObjectHandle, expected: &[Attribute]) -> Result<(), Failure> {
-    let types: Vec<AttributeType> = expected.iter().map(Attribute::attribute_type).collect();
-    let found = session.get_attributes(object, &types)?;
-    match expected.iter().find(|attribute| !found.contains(attribute)) {
-        None => Ok(()),
-        Some(attribute) => {
-            let (name, value) = (attribute.attribute_type(), templates::text_of(attribute));
-            Err(TokenError::Unsupported(format!("{name} = {value}")).into())
-        }
+/// Whether a key that was made before works, and is what it must be.
+///
+/// # Errors
+/// As [`prove`].
+pub(super) fn prove_alone(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+    if find_all(session, id)?.len() > kind.halves().len() {
+        return Err(duplicate(id).into());
     }
+    prove(epoch, session, id, kind)
 }
 
 fn prove_mac(session: &Session, key: ObjectHandle) -> Result<(), Failure> {
@@ -149,43 +200,44 @@ fn prove_mac(session: &Session, key: ObjectHandle) -> Result<(), Failure> {
     if !equal(&one, &again) || equal(&one, &two) || equal(&one, &[0; 32]) {
         return Err(TokenError::Fault("the token's HMAC is no function of its input".into()).into());
     }
-    session.verify(&Mechanism::Sha256Hmac, key, b"one", &one)?;
-    Ok(())
+    match readback::read(session, key, &[AttributeType::KeyType])?.as_slice() {
+        [Attribute::KeyType(KeyType::AES)] => Ok(()),
+        _ => Ok(session.verify(&Mechanism::Sha256Hmac, key, b"one", &one)?),
+    }
 }
 
 /// Verifies in software what the token signs, so that the token is not its own witness.
 fn prove_signature(session: &Session, key: ObjectHandle, public: &PublicKey) -> Result<(), Failure> {
     let signed = signing::sign(session, key, b"one")?;
-    let public = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public.as_der());
-    if public.verify(b"one", &signed).is_err() || public.verify(b"two", &signed).is_ok() {
+    if !public.verifies_message(b"one", &signed) || public.verifies_message(b"two", &signed) {
         return Err(TokenError::Fault("the token's signatures do not verify under its public key".into()).into());
     }
     Ok(())
 }
 
-/// Destroys every object of the id, and looks that none is left. None to begin with is success.
+/// Destroys every object of the id, and looks that none is left; how many there were. None to begin with is success.
 ///
 /// # Errors
 /// `Duplicate` if there are more than one of a class: which of them is ours is for a person to say. `Fault` if one is left.
-pub(super) fn destroy(epoch: &Epoch, session: &Session, id: &KeyVersionId) -> Result<(), Failure> {
+pub(super) fn destroy(epoch: &Epoch, session: &Session, id: &KeyVersionId) -> Result<usize, Failure> {
     epoch.forget(id);
-    for half in Half::ALL {
-        match find(session, id, half)?.as_slice() {
-            [] => {}
-            [object] => session.destroy_object(*object)?,
-            [..] => return Err(duplicate(id).into()),
-        }
+    let found = find_all(session, id)?;
+    if Half::ALL.iter().any(|half| found.iter().filter(|(of, _)| of == half).count() > 1) {
+        return Err(duplicate(id).into());
     }
-    if !all_of(session, id)?.is_empty() {
+    for (_, object) in &found {
+        session.destroy_object(*object)?;
+    }
+    if !found.is_empty() && !find_all(session, id)?.is_empty() {
         return Err(TokenError::Fault(format!("object {id} is still there after its destruction")).into());
     }
-    Ok(())
+    Ok(found.len())
 }
 
 /// Describes every object of the id; empty if there is none.
 pub(super) fn inspect(session: &Session, id: &KeyVersionId) -> Result<Vec<Object>, Failure> {
     let mut objects = Vec::new();
-    for object in all_of(session, id)? {
+    for (_, object) in find_all(session, id)? {
         let mut attributes = BTreeMap::new();
         // One by one: a token may refuse a whole list for one attribute that the object does not have.
         for wanted in templates::INSPECTED {
@@ -201,34 +253,50 @@ pub(super) fn inspect(session: &Session, id: &KeyVersionId) -> Result<Vec<Object
     Ok(objects)
 }
 
-/// The ids of all objects that look like ours.
-pub(super) fn ids(session: &Session) -> Result<HashSet<KeyVersionId>, Failure> {
-    let mut ids = HashSet::new();
+/// The ids of all objects that look like ours, and how many objects there are of these classes.
+pub(super) fn ids(session: &Session) -> Result<(HashSet<KeyVersionId>, u64), Failure> {
+    let (mut ids, mut objects) = (HashSet::new(), 0);
     for half in Half::ALL {
         for object in session.find_objects(&[Attribute::Class(half.class()), Attribute::Token(true)])? {
+            objects += 1;
             let (mut ours, mut id) = (false, None);
-            for attribute in session.get_attributes(object, &[AttributeType::Label, AttributeType::Id])? {
+            for attribute in readback::read(session, object, &[AttributeType::Label, AttributeType::Id])? {
                 match attribute {
                     Attribute::Label(label) => ours = label.starts_with(templates::LABEL_PREFIX.as_bytes()),
                     Attribute::Id(bytes) => id = <[u8; 16]>::try_from(bytes).ok().map(KeyVersionId::from_bytes),
                     _ => {}
                 }
             }
-            ids.extend(id.filter(|_| ours));
+            ids.extend(id.filter(|id| ours && !canary::IDS.contains(id)));
         }
     }
-    Ok(ids)
+    Ok((ids, objects))
 }
 
 /// Whether any object has the id.
 pub(super) fn exists(session: &Session, id: &KeyVersionId) -> Result<bool, Failure> {
-    Ok(!all_of(session, id)?.is_empty())
+    Ok(!find_all(session, id)?.is_empty())
 }
 
-fn all_of(session: &Session, id: &KeyVersionId) -> Result<Vec<ObjectHandle>, Failure> {
-    let mut all = Vec::new();
-    for half in Half::ALL {
-        all.extend(find(session, id, half)?);
+/// Whether this user may make keys: by making one that lives for the session, or where none does, by the session alone.
+pub(super) fn may_make(epoch: &Epoch, session: &Session) -> Result<bool, Failure> {
+    let shape = Shape::Aes(32);
+    let made = epoch
+        .lasting
+        .concessions
+        .make(session, &templates::of_session(shape), &mut |t| Ok(vec![session.generate_key(&shape.maker(), &t[0])?]));
+    match made {
+        Ok(keys) => {
+            for key in keys {
+                session.destroy_object(key)?;
+            }
+            Ok(true)
+        }
+        Err(_) => Ok(epoch.canary.place() == canary::CanaryKey::Object),
     }
-    Ok(all)
+}
+
+/// How many objects there are on the token, ours and others'.
+pub(super) fn count(session: &Session) -> Result<u64, Failure> {
+    Ok(session.find_objects(&[Attribute::Token(true)])?.len() as u64)
 }

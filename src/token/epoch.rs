@@ -1,49 +1,74 @@
-//! One span of a working link to the token: from C_Initialize and login to the moment something ends it.
+//! One span of a working connection to the token: from C_Initialize and login to the moment something ends it.
 //!
 //! Owns: slot, login, sessions, handles and canary of the span; all of them are void when it ends, because after a reconnect the
-//! same numbers may mean other sessions and other keys. Must not know: when a span ends (see `link`).
-//! Called by: `link`, and the work it runs.
+//! same numbers may mean other sessions and other keys. Must not know: when a span ends (see `connection`).
+//! Called by: `connection`, and the work it runs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
-use cryptoki::context::{Function, Pkcs11};
+use bulla_pkcs11::TokenText;
+use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
-use cryptoki::mechanism::MechanismType;
-use cryptoki::object::ObjectHandle;
-use cryptoki::session::{Session, SessionState, UserType};
-use cryptoki::slot::{Limit, TokenInfo};
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use cryptoki::session::{SessionState, UserType};
 use cryptoki::types::AuthPin;
+use parking_lot::{Mutex, RwLock};
 
-use super::TokenConfig;
-use super::asymmetric::Refused;
 use super::canary::Canary;
-use super::context::{Claim, find_slot};
-use super::errors::{Failure, TokenError, describe};
-use super::pool::{Access, Pool};
-use super::suites::Keyed;
+use super::concessions::Concessions;
+use super::config::TokenConfig;
+use super::errors::{Called, Failure, TokenError};
+use super::module::{Claim, find_slot};
+use super::pin::Pins;
+use super::pool::{Access, Opener, Pool};
+use super::readback;
+use super::session::Session;
+use super::suites::{self, Keyed};
 use super::templates::{self, Half};
 use crate::base::ids::KeyVersionId;
+use crate::base::public_key::PublicKey;
 use crate::base::secret::Pin;
+use crate::base::signals;
 use crate::base::words::{ImportAlgorithm, Suite};
 
 /// Sessions of ours outside the pool of readers: the anchor and the writer.
 const RESERVED: usize = 2;
 
-/// A working link.
+/// What is known of a token beyond the span: it does not change when it comes back.
+#[derive(Default)]
+pub(super) struct Lasting {
+    /// CKA_ID of the HMAC key of suite S3, once it is known.
+    pub(super) integrity: OnceLock<KeyVersionId>,
+    /// What it refuses to be told of new objects.
+    pub(super) concessions: Concessions,
+}
+
+/// Which OAEP parameters the token has refused in this epoch, so that it is asked once.
+#[derive(Default)]
+pub(super) struct Refused {
+    pub(super) sha1: AtomicBool,
+    pub(super) sha256: AtomicBool,
+}
+
+/// A working connection.
 pub(super) struct Epoch {
     /// Counts from 1.
     pub(super) number: u64,
+    /// The token, as it described itself at the login.
+    pub(super) token: TokenText,
     readers: Pool,
     /// One session: on SoftHSM 2.6.1 objects made in parallel fail or break, so it is also the lock of all creation.
     writer: Pool,
     handles: RwLock<HashMap<(KeyVersionId, Half), ObjectHandle>>,
+    /// Public halves, which never change.
+    publics: RwLock<HashMap<KeyVersionId, PublicKey>>,
     /// What the token can do, by its own account.
-    pub(super) mechanisms: Vec<MechanismType>,
+    pub(super) mechanisms: Vec<u64>,
     pub(super) refused: Refused,
     pub(super) canary: Canary,
-    /// CKA_ID of the HMAC key of suite S3, once it is known.
-    integrity: Arc<OnceLock<KeyVersionId>>,
+    pub(super) lasting: Arc<Lasting>,
     /// Which algorithms unwrap on this token, as far as it was asked.
     unwraps: Mutex<HashMap<ImportAlgorithm, bool>>,
     /// Holds the login, which ends with the last session, and the canary's key. Never used for anything else.
@@ -55,49 +80,52 @@ impl Epoch {
     pub(super) fn connect(
         claim: &Claim,
         config: &TokenConfig,
-        pin: &Pin,
-        integrity: &Arc<OnceLock<KeyVersionId>>,
+        pins: &Pins,
+        lasting: &Arc<Lasting>,
         number: u64,
     ) -> Result<Self, TokenError> {
         claim.initialize()?;
-        let epoch = Self::log_in(claim.pkcs11(), config, pin, integrity, number).map_err(TokenError::from);
+        let epoch = Self::log_in(claim, config, pins, lasting, number).map_err(TokenError::from);
         if epoch.is_err() {
             claim.finalize();
         }
         epoch
     }
 
-    fn log_in(
-        pkcs11: &Pkcs11,
-        config: &TokenConfig,
-        pin: &Pin,
-        integrity: &Arc<OnceLock<KeyVersionId>>,
-        number: u64,
-    ) -> Result<Self, Failure> {
-        let (slot, info) = find_slot(pkcs11, &config.selector)?;
-        let anchor = pkcs11.open_ro_session_no_drop(slot)?;
-        present_pin(&anchor, &info, pin)?;
-        let canary = Canary::make(pkcs11, slot, &anchor)?;
-        let most = match info.max_session_count() {
-            Limit::Max(most) => usize::try_from(most).unwrap_or(usize::MAX),
-            Limit::Infinite | Limit::Unavailable => usize::MAX,
-        };
+    fn log_in(claim: &Claim, config: &TokenConfig, pins: &Pins, lasting: &Arc<Lasting>, number: u64) -> Result<Self, Failure> {
+        let (slot, token) = find_slot(claim, &config.selector)?;
+        let mechanisms = claim.mechanisms(slot)?;
+        let offer = suites::offered(&mechanisms)?;
+        let opener = Opener::new(claim.pkcs11().clone(), claim.module().cloned(), slot);
+        let anchor = opener.open(Access::ReadOnly)?;
+        present_pin(&anchor, &token, pins)?;
+        let most = token.max_sessions.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let limit = config.sessions.min(most.saturating_sub(RESERVED)).max(1);
+        let readers = Pool::new(opener.clone(), Access::ReadOnly, limit);
+        let writer = Pool::new(opener.clone(), Access::ReadWrite, 1);
+        // Before any reader's: on a device with few sessions it would find none left.
+        match opener.open(Access::ReadWrite) {
+            Ok(session) => writer.adopt(session),
+            Err(error) => log::info!("token: no session that writes: {}", Called { error, mechanism: None }.describe()),
+        }
+        let canary = Canary::make(&opener, &anchor, &offer, &lasting.concessions)?;
         log::info!(
-            "token: epoch {number}, {:?} ({}), {limit} sessions, {:?}",
-            info.label(),
-            info.serial_number(),
+            "token: epoch {number}, {:?} (serial {:?}), {limit} sessions, {:?}",
+            token.label,
+            token.serial,
             canary.suite()
         );
         Ok(Self {
             number,
-            readers: Pool::new(pkcs11.clone(), slot, Access::ReadOnly, limit),
-            writer: Pool::new(pkcs11.clone(), slot, Access::ReadWrite, 1),
+            token,
+            readers,
+            writer,
             handles: RwLock::default(),
-            mechanisms: pkcs11.get_mechanism_list(slot)?,
+            publics: RwLock::default(),
+            mechanisms,
             refused: Refused::default(),
             canary,
-            integrity: Arc::clone(integrity),
+            lasting: Arc::clone(lasting),
             unwraps: Mutex::default(),
             _anchor: Mutex::new(anchor),
         })
@@ -122,12 +150,12 @@ impl Epoch {
     /// # Errors
     /// `NoSuchKey`, `Duplicate`; a failed call.
     pub(super) fn handle(&self, session: &Session, id: &KeyVersionId, half: Half) -> Result<ObjectHandle, Failure> {
-        if let Some(handle) = self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&(*id, half)) {
+        if let Some(handle) = self.handles.read().get(&(*id, half)) {
             return Ok(*handle);
         }
-        match find(session, id, half)?.as_slice() {
+        match session.find_objects(&templates::search(half, id))?.as_slice() {
             [handle] => {
-                self.handles.write().unwrap_or_else(PoisonError::into_inner).insert((*id, half), *handle);
+                self.handles.write().insert((*id, half), *handle);
                 Ok(*handle)
             }
             [] if logged_in(session)? => Err(TokenError::NoSuchKey(*id).into()),
@@ -137,12 +165,34 @@ impl Epoch {
         }
     }
 
+    /// Takes note of objects that were just found.
+    pub(super) fn found(&self, id: &KeyVersionId, objects: &[(Half, ObjectHandle)]) {
+        let mut handles = self.handles.write();
+        for (half, handle) in objects {
+            handles.insert((*id, *half), *handle);
+        }
+    }
+
+    /// The public half of a pair, read from the token once.
+    pub(super) fn public_key(
+        &self,
+        id: &KeyVersionId,
+        read: impl FnOnce() -> Result<PublicKey, Failure>,
+    ) -> Result<PublicKey, Failure> {
+        if let Some(known) = self.publics.read().get(id) {
+            return Ok(known.clone());
+        }
+        let public = read()?;
+        self.publics.write().insert(*id, public.clone());
+        Ok(public)
+    }
+
     /// A key of ours, ready for this suite.
     ///
     /// # Errors
     /// As [`Epoch::handle`]; `Fault` for suite S3 while its HMAC key is not known.
     pub(super) fn keyed<'a>(&self, session: &'a Session, suite: Suite, id: &KeyVersionId) -> Result<Keyed<'a>, Failure> {
-        let mac = match (suite, self.integrity.get()) {
+        let mac = match (suite, self.lasting.integrity.get()) {
             (Suite::AesCbcHmac, Some(integrity)) => Some(self.handle(session, integrity, Half::Secret)?),
             (Suite::AesCbcHmac | Suite::AesGcmCallerIv | Suite::AesGcmTokenIv | Suite::AesGcmAppendedIv, _) => None,
         };
@@ -152,17 +202,18 @@ impl Epoch {
     /// Forgets the handles that work on this id may have used.
     pub(super) fn forget_used(&self, id: &KeyVersionId) {
         self.forget(id);
-        if let Some(integrity) = self.integrity.get() {
+        if let Some(integrity) = self.lasting.integrity.get() {
             self.forget(integrity);
         }
     }
 
     /// Forgets the handles of an id.
     pub(super) fn forget(&self, id: &KeyVersionId) {
-        let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = self.handles.write();
         for half in Half::ALL {
             handles.remove(&(*id, half));
         }
+        self.publics.write().remove(id);
     }
 
     /// Whether the token unwraps with an algorithm: what is remembered, or else what `ask` finds.
@@ -171,12 +222,12 @@ impl Epoch {
         algorithm: ImportAlgorithm,
         ask: impl FnOnce() -> Result<bool, Failure>,
     ) -> Result<bool, Failure> {
-        let known = self.unwraps.lock().unwrap_or_else(PoisonError::into_inner).get(&algorithm).copied();
+        let known = self.unwraps.lock().get(&algorithm).copied();
         if let Some(known) = known {
             return Ok(known);
         }
         let found = ask()?;
-        self.unwraps.lock().unwrap_or_else(PoisonError::into_inner).insert(algorithm, found);
+        self.unwraps.lock().insert(algorithm, found);
         Ok(found)
     }
 }
@@ -187,9 +238,17 @@ pub(super) fn duplicate(id: &KeyVersionId) -> TokenError {
     TokenError::Duplicate(*id)
 }
 
-/// The token objects of this id and class.
-pub(super) fn find(session: &Session, id: &KeyVersionId, half: Half) -> Result<Vec<ObjectHandle>, Failure> {
-    Ok(session.find_objects(&templates::search(half, id))?)
+/// Every key object of an id, in one search.
+pub(super) fn find_all(session: &Session, id: &KeyVersionId) -> Result<Vec<(Half, ObjectHandle)>, Failure> {
+    let mut found = Vec::new();
+    for object in session.find_objects(&templates::search_all(id))? {
+        if let [Attribute::Class(class)] = readback::read(session, object, &[AttributeType::Class])?.as_slice()
+            && let Some(half) = Half::of(*class)
+        {
+            found.push((half, object));
+        }
+    }
+    Ok(found)
 }
 
 fn logged_in(session: &Session) -> Result<bool, Failure> {
@@ -197,17 +256,18 @@ fn logged_in(session: &Session) -> Result<bool, Failure> {
     Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
-/// C_Login, once. A PIN on its last try is not tried: it is for a person to use or reset it.
-fn present_pin(session: &Session, info: &TokenInfo, pin: &Pin) -> Result<(), Failure> {
-    if info.user_pin_locked() || info.user_pin_final_try() {
-        log::error!("token: the PIN is locked or has one try left; it is not tried");
-        return Err(TokenError::Pin.into());
-    }
-    match session.login(UserType::User, Some(&auth_pin(pin))) {
-        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(e) => {
-            log::error!("token: {}", describe(&e));
-            Err(e.into())
+/// C_Login, once. A kill in the middle of it costs SoftHSM 2.6.1 the whole token, so signals wait until it is done.
+fn present_pin(session: &Session, token: &TokenText, pins: &Pins) -> Result<(), Failure> {
+    let pin = pins.to_present(token)?;
+    match signals::held_off(|| session.login(UserType::User, Some(&auth_pin(&pin)))) {
+        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+            pins.accepted();
+            Ok(())
+        }
+        Err(error) => {
+            let call = Called { error, mechanism: None };
+            log::error!("token: {}", call.describe());
+            Err(pins.refused(&call).into())
         }
     }
 }

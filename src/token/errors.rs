@@ -1,20 +1,23 @@
 //! What can go wrong on the token, and what each PKCS#11 return code means for us.
 //!
-//! Owns: [`TokenError`], and the one table from CKR codes to classes. Must not know: sessions, retries (see `link`), who asked.
+//! Owns: [`TokenError`], and the one table from CKR codes to classes. Must not know: sessions, retries (see `connection`), who asked.
 //! Called by: every file of `token`; `error.rs` translates `TokenError` for the API.
 
 use std::fmt;
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
+use cryptoki::mechanism::MechanismType;
 
 use crate::base::ids::KeyVersionId;
 
 /// Why the token did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenError {
-    /// Every session was in use for as long as a caller may wait, or the token is out of room. Come back later.
+    /// Every session was in use for as long as a caller may wait, or the token is out of memory for the moment. Come back later.
     Busy,
+    /// The token has no room for another object. It stays so until one is destroyed.
+    Full,
     /// The token is away; the link to it is being rebuilt. Come back later.
     Gone,
     /// No token fits the configured label or serial number; what was found instead.
@@ -23,12 +26,17 @@ pub enum TokenError {
     NoSuchKey(KeyVersionId),
     /// The bytes do not verify under this key and context: they, or the row around them, are not what was written.
     Tampered,
-    /// The token cannot do this; what it is that is missing.
-    Unsupported(String),
+    /// The token cannot do this, or does not let us.
+    Unsupported(Lacking),
     /// The id is taken, or more objects carry it than may; then none of them is used. An alarm: somebody else writes to the token.
     Duplicate(KeyVersionId),
-    /// The PIN is wrong, locked or expired. Never tried again by itself: tokens lock after a few tries.
+    /// The PIN is wrong, locked or expired, or one wrong try from being locked. Not presented again until it changes.
     Pin,
+    /// The login failed twice, and the token does not say whether for the PIN: function and code. Not presented again until it
+    /// changes, or the token was away.
+    PinInDoubt(String),
+    /// There is no PIN: nobody has given one yet, or its file cannot be read; which.
+    NoPin(String),
     /// The token, the module or this code is at fault; function and code, for the log.
     Fault(String),
 }
@@ -37,19 +45,59 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenError::Busy => f.write_str("the token is busy"),
+            TokenError::Full => f.write_str("the token is full: it has no room for another object (CKR_DEVICE_MEMORY)"),
             TokenError::Gone => f.write_str("the token is away"),
             TokenError::Absent(found) => write!(f, "the token was not found: {found}"),
             TokenError::NoSuchKey(id) => write!(f, "no object {id} on the token"),
             TokenError::Tampered => f.write_str("the ciphertext does not verify"),
             TokenError::Unsupported(what) => write!(f, "the token does not support {what}"),
             TokenError::Duplicate(id) => write!(f, "more objects {id} on the token than may be"),
-            TokenError::Pin => f.write_str("the token refuses the PIN"),
+            TokenError::Pin => f.write_str("the token refuses the PIN; it is not presented again until it changes"),
+            TokenError::PinInDoubt(said) => {
+                write!(f, "the login failed twice ({said}); the PIN is not presented again until it changes or is given anew")
+            }
+            TokenError::NoPin(why) => write!(f, "no PIN: {why}"),
             TokenError::Fault(detail) => write!(f, "the token failed: {detail}"),
         }
     }
 }
 
 impl std::error::Error for TokenError {}
+
+/// What a token cannot do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    what: String,
+    said: Option<String>,
+}
+
+impl Lacking {
+    /// What is missing, for a caller of the API: a mechanism, an attribute, a curve by its PKCS#11 name, or words.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What is missing, and the call that was refused.
+    pub(super) fn told(what: impl Into<String>, said: impl Into<String>) -> Self {
+        Self { what: what.into(), said: Some(said.into()) }
+    }
+}
+
+impl<T: Into<String>> From<T> for Lacking {
+    fn from(what: T) -> Self {
+        Self { what: what.into(), said: None }
+    }
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.said {
+            Some(said) if said.contains(&self.what) => f.write_str(said),
+            Some(said) => write!(f, "{} ({said})", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
 
 /// What a return code calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +118,8 @@ pub(super) enum Class {
     Gone,
     /// Out of sessions or memory: later.
     Busy,
+    /// No room for the object that was to be made.
+    Full,
     /// The token lacks a mechanism, an attribute, a size.
     Unsupported,
     /// The PIN is refused.
@@ -80,7 +130,7 @@ pub(super) enum Class {
 
 impl Class {
     /// Every class; the index of a counter is the position here.
-    pub(super) const ALL: [(Class, &'static str); 11] = [
+    pub(super) const ALL: [(Class, &'static str); 12] = [
         (Class::Data, "data"),
         (Class::Tampered, "tampered"),
         (Class::Ambiguous, "ambiguous"),
@@ -89,6 +139,7 @@ impl Class {
         (Class::Login, "login"),
         (Class::Gone, "gone"),
         (Class::Busy, "busy"),
+        (Class::Full, "full"),
         (Class::Unsupported, "unsupported"),
         (Class::Pin, "pin"),
         (Class::Fatal, "fatal"),
@@ -100,6 +151,7 @@ impl Class {
             Pkcs11Error::Pkcs11(code, function) => match Class::of_code(*code) {
                 // Only a PIN that was presented can be refused.
                 Class::Pin if !presents_pin(*function) => Class::Fatal,
+                Class::Busy if *code == RvError::DeviceMemory && makes_objects(*function) => Class::Full,
                 class => class,
             },
             Pkcs11Error::LibraryLoading(_)
@@ -224,15 +276,16 @@ impl Class {
     }
 
     /// What the caller is told when this is the last word.
-    pub(super) fn verdict(self, error: &Pkcs11Error) -> TokenError {
+    pub(super) fn verdict(self, call: &Called) -> TokenError {
         match self {
             Class::Tampered => TokenError::Tampered,
             Class::Busy => TokenError::Busy,
+            Class::Full => TokenError::Full,
             Class::Pin => TokenError::Pin,
             Class::Session | Class::Login | Class::Gone => TokenError::Gone,
-            Class::Data => TokenError::Unsupported(format!("data of this length: {}", describe(error))),
-            Class::Unsupported => TokenError::Unsupported(describe(error)),
-            Class::Ambiguous | Class::Handle | Class::Fatal => TokenError::Fault(describe(error)),
+            Class::Data => TokenError::Unsupported(Lacking::told("data of this length", call.describe())),
+            Class::Unsupported => TokenError::Unsupported(call.lacking()),
+            Class::Ambiguous | Class::Handle | Class::Fatal => TokenError::Fault(call.describe()),
         }
     }
 }
@@ -242,26 +295,91 @@ fn presents_pin(function: Function) -> bool {
     matches!(function, Function::Login | Function::InitToken | Function::InitPIN | Function::SetPIN)
 }
 
-/// Function and code of a failed call, e.g. `Decrypt: GeneralError`.
+/// Whether a function makes objects.
+fn makes_objects(function: Function) -> bool {
+    matches!(function, Function::GenerateKey | Function::GenerateKeyPair | Function::CreateObject | Function::UnwrapKey)
+}
+
+/// A call that failed, and the mechanism that it was for.
+#[derive(Debug)]
+pub(super) struct Called {
+    pub(super) error: Pkcs11Error,
+    pub(super) mechanism: Option<MechanismType>,
+}
+
+impl Called {
+    /// What its code calls for.
+    pub(super) fn class(&self) -> Class {
+        Class::of(&self.error)
+    }
+
+    /// Function, mechanism and code, e.g. `C_EncryptInit with CKM_AES_GCM: CKR_MECHANISM_INVALID`.
+    pub(super) fn describe(&self) -> String {
+        match (&self.error, self.mechanism) {
+            (Pkcs11Error::Pkcs11(code, function), Some(mechanism)) => {
+                format!("C_{function:?} with {mechanism}: {}", code_name(*code))
+            }
+            (error, _) => describe(error),
+        }
+    }
+
+    /// What is missing.
+    fn lacking(&self) -> Lacking {
+        let what = match (&self.error, self.mechanism) {
+            (Pkcs11Error::Pkcs11(RvError::TokenWriteProtected | RvError::SessionReadOnly, _), _) => {
+                "permission to write to the token".to_owned()
+            }
+            (_, Some(mechanism)) => mechanism.to_string(),
+            (Pkcs11Error::Pkcs11(code, _), None) => format!("what was asked for ({})", code_name(*code)),
+            (error, None) => describe(error),
+        };
+        Lacking::told(what, self.describe())
+    }
+}
+
+/// Function and code of a failed call, e.g. `C_Decrypt: CKR_GENERAL_ERROR`.
 pub(super) fn describe(error: &Pkcs11Error) -> String {
     match error {
-        Pkcs11Error::Pkcs11(code, function) => format!("{function:?}: {code:?}"),
+        Pkcs11Error::Pkcs11(code, function) => format!("C_{function:?}: {}", code_name(*code)),
+        Pkcs11Error::NullFunctionPointer => "the module lacks the function".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The name that PKCS#11 gives a return code; its number where it gives none.
+pub(super) fn code_name(code: RvError) -> String {
+    match code {
+        RvError::VendorDefined(number) | RvError::UnknownErrorCode(number) => format!("CKR 0x{number:x}"),
+        // cryptoki writes the same words together.
+        named => format!("{named:?}").chars().fold("CKR".to_owned(), |mut name, letter| {
+            if letter.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+            name
+        }),
     }
 }
 
 /// Why a piece of work on a session ended early.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// A call failed; `link` decides by its class.
-    Call(Pkcs11Error),
+    /// A call failed; the connection decides by its class.
+    Call(Called),
     /// Decided already; nothing to retry, and the session is fine.
     Final(TokenError),
 }
 
+impl Failure {
+    /// A call for this mechanism failed.
+    pub(super) fn with(mechanism: MechanismType) -> impl Fn(Pkcs11Error) -> Failure {
+        move |error| Failure::Call(Called { error, mechanism: Some(mechanism) })
+    }
+}
+
 impl From<Pkcs11Error> for Failure {
     fn from(error: Pkcs11Error) -> Self {
-        Failure::Call(error)
+        Failure::Call(Called { error, mechanism: None })
     }
 }
 
@@ -276,7 +394,7 @@ impl From<Failure> for TokenError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Final(error) => error,
-            Failure::Call(error) => Class::of(&error).verdict(&error),
+            Failure::Call(call) => call.class().verdict(&call),
         }
     }
 }
@@ -323,7 +441,7 @@ mod tests {
     fn verdicts_keep_tampering_and_outage_apart() {
         for (class, name) in Class::ALL {
             let error = Pkcs11Error::Pkcs11(RvError::GeneralError, Function::Decrypt);
-            let verdict = class.verdict(&error);
+            let verdict = class.verdict(&Called { error, mechanism: None });
             assert_eq!(verdict == TokenError::Tampered, class == Class::Tampered, "{name}");
             let away = matches!(class, Class::Gone | Class::Login | Class::Session);
             assert_eq!(verdict == TokenError::Gone, away, "{name}");
@@ -331,5 +449,23 @@ mod tests {
         for (position, (class, _)) in Class::ALL.iter().enumerate() {
             assert_eq!(*class as usize, position);
         }
+    }
+
+    #[test]
+    fn failures_are_named_as_pkcs11_names_them() {
+        for (code, name) in [
+            (RvError::AttributeTypeInvalid, "CKR_ATTRIBUTE_TYPE_INVALID"),
+            (RvError::RandomNoRng, "CKR_RANDOM_NO_RNG"),
+            (RvError::UserPinNotInitialized, "CKR_USER_PIN_NOT_INITIALIZED"),
+            (RvError::VendorDefined(0x8000_0001), "CKR 0x80000001"),
+        ] {
+            assert_eq!(code_name(code), name);
+        }
+        let error = Pkcs11Error::Pkcs11(RvError::MechanismParamInvalid, Function::DecryptInit);
+        let call = Called { error, mechanism: Some(MechanismType::RSA_PKCS_OAEP) };
+        assert_eq!(call.describe(), "C_DecryptInit with CKM_RSA_PKCS_OAEP: CKR_MECHANISM_PARAM_INVALID");
+        assert_eq!(call.lacking().what(), "CKM_RSA_PKCS_OAEP", "what a caller is told names no function of ours");
+        let full = |function| Class::of(&Pkcs11Error::Pkcs11(RvError::DeviceMemory, function));
+        assert_eq!((full(Function::GenerateKey), full(Function::Decrypt)), (Class::Full, Class::Busy));
     }
 }

@@ -5,21 +5,21 @@
 //! Wrapped material goes from the caller to the token as it is: it is unwrapped there, so this process never sees it. Where the
 //! token lacks the algorithm, the caller of this module unwraps in the process and hands over [`Incoming::Clear`].
 
+use aws_lc_rs::cipher;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::iv::FixedLength;
 use cryptoki::error::Error as Pkcs11Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
 use zeroize::Zeroize;
 
-use super::create::{appears, compare, destroy, exists};
+use super::create::{appears, destroy, exists};
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
 use super::material::Material;
-use super::pool::Access;
-use super::status::Operation;
-use super::templates::{Half, ObjectKind};
-use super::{Token, suites, wrapping};
+use super::session::Session;
+use super::templates::{Half, ObjectKind, Shape};
+use super::{readback, suites, wrapping};
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::ids::KeyVersionId;
 use crate::base::secret::KeyMaterial;
@@ -47,77 +47,48 @@ pub enum Incoming<'a> {
     Clear(&'a KeyMaterial),
 }
 
-impl Token {
-    /// Whether the token unwraps material with this algorithm. Found by doing it, once for each login.
-    ///
-    /// # Errors
-    /// `Busy`, `Gone`, `Fault`.
-    pub fn unwraps(&self, algorithm: ImportAlgorithm) -> Result<bool, TokenError> {
-        self.link.run(Operation::Probe, Access::ReadOnly, None, |epoch, session| {
-            epoch.unwraps(algorithm, || wrapping::supported(session, algorithm))
-        })
+/// See [`super::Token::weigh`].
+pub(super) fn weigh(
+    epoch: &Epoch,
+    session: &Session,
+    material: &Incoming<'_>,
+    version: &KeyVersionId,
+    length: usize,
+) -> Result<CheckValue, Failure> {
+    if let Incoming::Clear(material) = material {
+        return clear_check_value(material, version, length);
     }
+    let kept = for_a_moment(session, material.bring(epoch, session, moment(false))?, |object| {
+        let known = known_len(session, object)?;
+        Ok((known, check_value(session, object, version)))
+    })?;
+    let known = match kept {
+        (Some(known), _) => known,
+        (None, _) => measure(epoch, session, material)?,
+    };
+    if known == length { kept.1 } else { Err(TokenError::Tampered.into()) }
+}
 
-    /// Makes a wrapping pair under this id. Answers its public key: SubjectPublicKeyInfo in DER.
-    ///
-    /// # Errors
-    /// As [`Token::create`].
-    pub fn create_wrapping_pair(&self, id: &KeyVersionId, algorithm: ImportAlgorithm) -> Result<Vec<u8>, TokenError> {
-        self.link.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
-            alone(session, id)?;
-            let made = wrapping::make(session, id, algorithm);
-            clean_up(epoch, session, id, made)
-        })
-    }
-
-    /// The check value of material for a key version, without keeping the material.
-    ///
-    /// # Errors
-    /// `Tampered` if it does not decrypt, or has not the length that the spec wants; `NoSuchKey` if the pair is gone;
-    /// `Unsupported` for a spec that is not AES; `Busy`, `Gone`, `Fault`.
-    pub fn weigh(&self, material: &Incoming<'_>, version: &KeyVersionId, spec: KeySpec) -> Result<CheckValue, TokenError> {
-        let (_, length) = aes(spec)?;
-        // An ambiguous failure here is a failure to unwrap. What is made here lives for the moment, so no lock of creation is needed.
-        self.link.run(Operation::Unwrap, Access::ReadOnly, material.pair(), |epoch, session| {
-            let kept = for_a_moment(session, material.bring(epoch, session, moment(false))?, |object| {
-                let known = known_len(session, object)?;
-                Ok((known, check_value(session, object, version)))
-            })?;
-            let known = match kept {
-                (Some(known), _) => known,
-                (None, _) => measure(epoch, session, material)?,
-            };
-            if known == length { kept.1 } else { Err(TokenError::Tampered.into()) }
-        })
-    }
-
-    /// Makes material that was weighed the key of this version, reads its attributes back and tries it; a key that fails is
-    /// destroyed again.
-    ///
-    /// # Errors
-    /// `Duplicate` if an object has the id; `NoSuchKey` if the pair is gone; `Unsupported` if the token does not keep to an
-    /// attribute; `Busy`, `Gone`, `Fault`.
-    pub fn import(
-        &self,
-        material: &Incoming<'_>,
-        version: &KeyVersionId,
-        spec: KeySpec,
-        check: &CheckValue,
-    ) -> Result<(), TokenError> {
-        let (kind, _) = aes(spec)?;
-        self.link.run(Operation::Create, Access::ReadWrite, Some(version), |epoch, session| {
-            alone(session, version)?;
-            let made = material
-                .bring(epoch, session, kept(kind, version))
-                .and_then(|_| appears(session, version, ObjectKind::Cmk(kind)))
-                .and_then(|()| prove(epoch, session, version, kind, check));
-            clean_up(epoch, session, version, made)
-        })
-    }
+/// See [`super::Token::import`].
+pub(super) fn import(
+    epoch: &Epoch,
+    session: &Session,
+    material: &Incoming<'_>,
+    version: &KeyVersionId,
+    kind: Material,
+    check: &CheckValue,
+) -> Result<(), Failure> {
+    alone(session, version)?;
+    let made = material
+        .bring(epoch, session, kept(kind, version))
+        .and_then(|_| appears(epoch, session, version, ObjectKind::Cmk(kind)))
+        .and_then(|()| prove(epoch, session, version, kind, check));
+    clean_up(epoch, session, version, made)
 }
 
 impl Incoming<'_> {
-    fn pair(&self) -> Option<&KeyVersionId> {
+    /// The pair that it is wrapped for.
+    pub(super) fn pair(&self) -> Option<&KeyVersionId> {
         match self {
             Incoming::Wrapped { pair, .. } => Some(pair),
             Incoming::Clear(_) => None,
@@ -129,23 +100,35 @@ impl Incoming<'_> {
         match self {
             Incoming::Wrapped { bytes, .. } if bytes.len() != WRAPPED_LEN => Err(TokenError::Tampered.into()),
             Incoming::Wrapped { pair, algorithm, bytes } => {
-                let pair = epoch.handle(session, pair, Half::Private)?;
-                Ok(session.unwrap_key(&wrapping::mechanism(*algorithm), pair, bytes, &template)?)
+                let (pair, mechanism) = (epoch.handle(session, pair, Half::Private)?, wrapping::mechanism(*algorithm));
+                let made = epoch.lasting.concessions.make(session, &vec![(Half::Secret, template)], &mut |t| {
+                    Ok(vec![session.unwrap_key(&mechanism, pair, bytes, &t[0])?])
+                })?;
+                first(&made)
             }
             Incoming::Clear(material) => {
-                template.insert(0, Attribute::Value(material.expose().to_vec()));
-                let made = session.create_object(&template);
-                if let Some(Attribute::Value(copy)) = template.first_mut() {
-                    copy.zeroize();
-                }
-                Ok(made?)
+                template.retain(|a| a.attribute_type() != AttributeType::ValueLen);
+                let made = epoch.lasting.concessions.make(session, &vec![(Half::Secret, template)], &mut |t| {
+                    let mut whole = t[0].clone();
+                    whole.insert(0, Attribute::Value(material.expose().to_vec()));
+                    let made = session.create_object(&whole);
+                    if let Some(Attribute::Value(copy)) = whole.first_mut() {
+                        copy.zeroize();
+                    }
+                    Ok(vec![made?])
+                })?;
+                first(&made)
             }
         }
     }
 }
 
+fn first(made: &[ObjectHandle]) -> Result<ObjectHandle, Failure> {
+    made.first().copied().ok_or_else(|| TokenError::Fault("no handle of a new key".into()).into())
+}
+
 /// What an imported key of this spec is on the token, and its length in bytes.
-fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
+pub(super) fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
     match Material::of(spec, KeyUsage::EncryptDecrypt)? {
         material @ Material::Aes(bytes) => Ok((material, usize::try_from(bytes).unwrap_or(usize::MAX))),
         _ => Err(TokenError::Unsupported("material of a key that is not AES".into())),
@@ -153,7 +136,7 @@ fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
 }
 
 /// That no object has the id yet.
-fn alone(session: &Session, id: &KeyVersionId) -> Result<(), Failure> {
+pub(super) fn alone(session: &Session, id: &KeyVersionId) -> Result<(), Failure> {
     if exists(session, id)? {
         log::error!("token: an object has the id {id} already");
         return Err(TokenError::Duplicate(*id).into());
@@ -162,7 +145,7 @@ fn alone(session: &Session, id: &KeyVersionId) -> Result<(), Failure> {
 }
 
 /// Destroys what a failed creation left.
-fn clean_up<T>(epoch: &Epoch, session: &Session, id: &KeyVersionId, made: Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn clean_up<T>(epoch: &Epoch, session: &Session, id: &KeyVersionId, made: Result<T, Failure>) -> Result<T, Failure> {
     if made.is_err()
         && let Err(failure) = destroy(epoch, session, id)
     {
@@ -171,10 +154,14 @@ fn clean_up<T>(epoch: &Epoch, session: &Session, id: &KeyVersionId, made: Result
     made
 }
 
+fn shape(kind: Material) -> Shape {
+    ObjectKind::Cmk(kind).shapes().first().copied().unwrap_or(Shape::Aes(32))
+}
+
 /// The template of a master key of imported material. Its length is the material's own. MODIFIABLE stands last: SoftHSM 2.6.1
 /// refuses every attribute after it.
 fn kept(kind: Material, version: &KeyVersionId) -> Vec<Attribute> {
-    let mut template = ObjectKind::Cmk(kind).template(Half::Secret, version);
+    let mut template = ObjectKind::Cmk(kind).template(shape(kind), Half::Secret, version);
     template.retain(|a| !matches!(a, Attribute::ValueLen(_) | Attribute::Modifiable(_)));
     template.push(Attribute::Modifiable(false));
     template
@@ -207,7 +194,7 @@ fn for_a_moment<T>(
 
 /// The length that the token states; none if it states none.
 fn known_len(session: &Session, object: ObjectHandle) -> Result<Option<usize>, Failure> {
-    let attributes = session.get_attributes(object, &[AttributeType::ValueLen])?;
+    let attributes = readback::read(session, object, &[AttributeType::ValueLen])?;
     Ok(match attributes.first() {
         Some(Attribute::ValueLen(length)) => usize::try_from(u64::from(*length)).ok().filter(|length| *length > 0),
         _ => None,
@@ -251,26 +238,51 @@ fn is_about_the_key(error: &Pkcs11Error) -> bool {
 
 /// See [`CheckValue`]. CBC over two blocks that are the hash of the version's id: no input that GCM under the same key would use.
 fn check_value(session: &Session, key: ObjectHandle, version: &KeyVersionId) -> Result<CheckValue, Failure> {
-    let input = Canonical::new(Purpose::ImportedMaterial).text("check").field(version.as_bytes());
-    let input = digest(&SHA256, input.as_bytes());
-    let output = match session.encrypt(&Mechanism::AesCbc([0; 16]), key, input.as_ref()) {
+    let input = check_input(version);
+    let output = match session.encrypt(&Mechanism::AesCbc([0; 16]), key, &input, 0) {
         Ok(output) => output,
         // No AES key: of another length.
-        Err(error) if is_about_the_key(&error) => return Err(TokenError::Tampered.into()),
-        Err(error) => return Err(error.into()),
+        Err(Failure::Call(call)) if is_about_the_key(&call.error) => return Err(TokenError::Tampered.into()),
+        Err(failure) => return Err(failure),
     };
-    let hash = digest(&SHA256, Canonical::new(Purpose::ImportedMaterial).text("value").field(&output).as_bytes());
-    let mut value = CheckValue::default();
-    value.copy_from_slice(hash.as_ref());
-    Ok(value)
+    Ok(hashed(&output))
 }
 
-/// As for a key made on the token, but that LOCAL, ALWAYS_SENSITIVE and NEVER_EXTRACTABLE must say honestly where it comes from.
+/// The same of material that is in this process already: no token that keeps nothing for a moment is asked for it.
+fn clear_check_value(material: &KeyMaterial, version: &KeyVersionId, length: usize) -> Result<CheckValue, Failure> {
+    let bytes = material.expose();
+    let algorithm = match bytes.len() {
+        _ if bytes.len() != length => return Err(TokenError::Tampered.into()),
+        16 => &cipher::AES_128,
+        24 => &cipher::AES_192,
+        _ => &cipher::AES_256,
+    };
+    let failed = |_| TokenError::Fault("material cannot be weighed".into());
+    let key = cipher::UnboundCipherKey::new(algorithm, bytes).map_err(failed)?;
+    let key = cipher::EncryptingKey::cbc(key).map_err(failed)?;
+    let mut output = check_input(version);
+    let iv = cipher::EncryptionContext::Iv128(FixedLength::from([0; 16]));
+    key.less_safe_encrypt(&mut output, iv).map_err(failed)?;
+    Ok(hashed(&output))
+}
+
+fn check_input(version: &KeyVersionId) -> [u8; 32] {
+    let input = Canonical::new(Purpose::ImportedMaterial).text("check").field(version.as_bytes());
+    digest(&SHA256, input.as_bytes()).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+fn hashed(output: &[u8]) -> CheckValue {
+    let hash = digest(&SHA256, Canonical::new(Purpose::ImportedMaterial).text("value").field(output).as_bytes());
+    hash.as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// As for a key made on the token, but that LOCAL must say honestly where it comes from. What ALWAYS_SENSITIVE and NEVER_EXTRACTABLE say
+/// of it differs between tokens.
 fn prove(epoch: &Epoch, session: &Session, version: &KeyVersionId, kind: Material, check: &CheckValue) -> Result<(), Failure> {
     let object = epoch.handle(session, version, Half::Secret)?;
     let mut expected = kept(kind, version);
-    expected.extend([Attribute::Local(false), Attribute::AlwaysSensitive(false), Attribute::NeverExtractable(false)]);
-    compare(session, object, &expected)?;
+    expected.push(Attribute::Local(false));
+    readback::compare(session, object, Half::Secret, &expected, &epoch.lasting.concessions)?;
     if check_value(session, object, version)? != *check {
         return Err(TokenError::Fault(format!("imported object {version} is not what was weighed")).into());
     }

@@ -1,7 +1,7 @@
 //! What a version of a master key is on the token, by what its key is made of and used for.
 //!
 //! Owns: the table from the API's words to objects, and which mechanisms each needs. Must not know: attributes (see
-//! `templates`), sessions. Called by: `mod`, `create`, `templates`.
+//! `templates`), sessions. Called by: `operations`, `create`, `templates`.
 
 use cryptoki::mechanism::MechanismType;
 
@@ -77,35 +77,51 @@ impl Material {
     ///
     /// # Errors
     /// `Unsupported` with the names of those that it lacks.
-    pub(super) fn check(self, mechanisms: &[MechanismType]) -> Result<(), TokenError> {
-        let lacks = |(mechanism, _): &&(MechanismType, &str)| !mechanisms.contains(mechanism);
+    pub(super) fn check(self, mechanisms: &[u64]) -> Result<(), TokenError> {
+        let lacks = |(one_of, _): &&(Needs, &str)| !one_of.iter().any(|m| mechanisms.contains(m));
         let missing: Vec<&str> = self.needs().iter().filter(lacks).map(|(_, name)| *name).collect();
-        if missing.is_empty() { Ok(()) } else { Err(TokenError::Unsupported(missing.join(", "))) }
+        if missing.is_empty() { Ok(()) } else { Err(TokenError::Unsupported(missing.join(", ").into())) }
     }
 
-    fn needs(self) -> &'static [(MechanismType, &'static str)] {
-        const MAKES_SECRET: (MechanismType, &str) = (MechanismType::GENERIC_SECRET_KEY_GEN, "CKM_GENERIC_SECRET_KEY_GEN");
-        const MAKES_RSA: (MechanismType, &str) = (MechanismType::RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN");
+    /// What it needs: of each line one mechanism.
+    fn needs(self) -> &'static [(Needs, &'static str)] {
+        use MechanismType as M;
+        const MAKES_RSA: (Needs, &str) = (&[M::RSA_PKCS_KEY_PAIR_GEN], "CKM_RSA_PKCS_KEY_PAIR_GEN");
         match self {
             // How AES encrypts is the suite's affair; a token without one is not opened.
-            Material::Aes(_) => &[(MechanismType::AES_KEY_GEN, "CKM_AES_KEY_GEN")],
+            Material::Aes(_) => &[(&[M::AES_KEY_GEN], "CKM_AES_KEY_GEN")],
             Material::Hmac(MacAlgorithm::HmacSm3, _) => &[],
-            Material::Hmac(MacAlgorithm::HmacSha224, _) => &[MAKES_SECRET, (MechanismType::SHA224_HMAC, "CKM_SHA224_HMAC")],
-            Material::Hmac(MacAlgorithm::HmacSha256, _) => &[MAKES_SECRET, (MechanismType::SHA256_HMAC, "CKM_SHA256_HMAC")],
-            Material::Hmac(MacAlgorithm::HmacSha384, _) => &[MAKES_SECRET, (MechanismType::SHA384_HMAC, "CKM_SHA384_HMAC")],
-            Material::Hmac(MacAlgorithm::HmacSha512, _) => &[MAKES_SECRET, (MechanismType::SHA512_HMAC, "CKM_SHA512_HMAC")],
+            Material::Hmac(MacAlgorithm::HmacSha224, _) => &[
+                (&[M::GENERIC_SECRET_KEY_GEN, M::SHA224_KEY_GEN], "CKM_GENERIC_SECRET_KEY_GEN"),
+                (&[M::SHA224_HMAC], "CKM_SHA224_HMAC"),
+            ],
+            Material::Hmac(MacAlgorithm::HmacSha256, _) => &[
+                (&[M::GENERIC_SECRET_KEY_GEN, M::SHA256_KEY_GEN], "CKM_GENERIC_SECRET_KEY_GEN"),
+                (&[M::SHA256_HMAC], "CKM_SHA256_HMAC"),
+            ],
+            Material::Hmac(MacAlgorithm::HmacSha384, _) => &[
+                (&[M::GENERIC_SECRET_KEY_GEN, M::SHA384_KEY_GEN], "CKM_GENERIC_SECRET_KEY_GEN"),
+                (&[M::SHA384_HMAC], "CKM_SHA384_HMAC"),
+            ],
+            Material::Hmac(MacAlgorithm::HmacSha512, _) => &[
+                (&[M::GENERIC_SECRET_KEY_GEN, M::SHA512_KEY_GEN], "CKM_GENERIC_SECRET_KEY_GEN"),
+                (&[M::SHA512_HMAC], "CKM_SHA512_HMAC"),
+            ],
             Material::Rsa(_, Pair::Signs) => {
-                &[MAKES_RSA, (MechanismType::RSA_PKCS, "CKM_RSA_PKCS"), (MechanismType::RSA_PKCS_PSS, "CKM_RSA_PKCS_PSS")]
+                &[MAKES_RSA, (&[M::RSA_PKCS, M::RSA_PKCS_PSS], "CKM_RSA_PKCS_PSS or CKM_RSA_PKCS")]
             }
             // With or without CKM_RSA_X_509, whether each padding works shows in the new key's proof.
             Material::Rsa(_, Pair::Decrypts) => &[MAKES_RSA],
-            Material::Ec(_) => &[(MechanismType::ECC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN"), (MechanismType::ECDSA, "CKM_ECDSA")],
+            Material::Ec(_) => &[(&[M::ECC_KEY_PAIR_GEN], "CKM_EC_KEY_PAIR_GEN"), (&[M::ECDSA], "CKM_ECDSA")],
         }
     }
 }
 
+/// Mechanisms of which one is enough.
+type Needs = &'static [MechanismType];
+
 fn unsupported(what: &str) -> TokenError {
-    TokenError::Unsupported(what.to_owned())
+    TokenError::Unsupported(what.into())
 }
 
 #[cfg(test)]
@@ -117,9 +133,9 @@ mod tests {
         let sm4 = Material::of(KeySpec::Sm4, KeyUsage::EncryptDecrypt);
         assert_eq!(sm4, Err(TokenError::Unsupported("CKM_SM4_KEY_GEN and CKM_SM4_GCM".into())));
         let rsa = Material::of(KeySpec::Rsa3072, KeyUsage::SignVerify).expect("a pair");
-        let some = [MechanismType::RSA_PKCS_KEY_PAIR_GEN, MechanismType::AES_GCM];
-        assert_eq!(rsa.check(&some), Err(TokenError::Unsupported("CKM_RSA_PKCS, CKM_RSA_PKCS_PSS".into())));
-        let all = [&some[..], &[MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS]].concat();
-        assert_eq!(rsa.check(&all), Ok(()));
+        let some = [*MechanismType::RSA_PKCS_KEY_PAIR_GEN, *MechanismType::AES_GCM];
+        assert_eq!(rsa.check(&some), Err(TokenError::Unsupported("CKM_RSA_PKCS_PSS or CKM_RSA_PKCS".into())));
+        let all = [&some[..], &[*MechanismType::RSA_PKCS]].concat();
+        assert_eq!(rsa.check(&all), Ok(()), "one padding is enough");
     }
 }

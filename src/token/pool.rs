@@ -5,21 +5,31 @@
 //!
 //! A session that comes back without [`Lease::keep`] is closed: whoever left early, by error or panic, may have left an operation
 //! open on it. When all sessions are lent and none comes back for a while, the token hangs: then nobody waits any more, so that callers'
-//! threads are free for other work, until one does come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and a close that came later could hit a
-//! session of the next epoch that has the same number.
+//! threads are free for other work, until one does come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and
+//! a close that came later could hit a session of the next epoch that has the same number.
+//!
+//! A token that opens no more sessions is lived with: the limit is lowered to what there is, and tried again every
+//! [`FORGET_AFTER`], since sessions may have been another process's. The one session that makes keys goes before readers: one of
+//! theirs is closed for it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bulla_pkcs11::Module;
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
-use cryptoki::session::Session;
 use cryptoki::slot::Slot;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::errors::{Failure, TokenError, describe};
+use super::errors::{Class, Failure, TokenError, describe};
+use super::session::Session;
 
 /// For how long no reader's session must come back for the token to be taken to hang. What readers do takes milliseconds.
 const STALL: Duration = Duration::from_millis(500);
+
+/// How long a limit that the token taught is believed.
+const FORGET_AFTER: Duration = Duration::from_secs(10);
 
 /// Which sessions a pool opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +42,10 @@ pub(super) enum Access {
 
 /// A bounded number of sessions on one slot.
 pub(super) struct Pool {
-    pkcs11: Pkcs11,
-    slot: Slot,
+    opener: Opener,
     access: Access,
+    /// The limit of the configuration, or the token's own.
+    most: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -44,6 +55,10 @@ struct State {
     /// Sessions that exist, idle or lent.
     open: usize,
     limit: usize,
+    /// When the token last had no session more.
+    learnt: Option<Instant>,
+    /// Sessions to be closed when they come back, for somebody who needs one more.
+    owed: usize,
     waiting: usize,
     /// Counts sessions that came back.
     returns: u64,
@@ -61,12 +76,78 @@ pub(super) struct Occupancy {
     pub(super) lent: usize,
 }
 
+/// Opens sessions in one slot.
+#[derive(Clone)]
+pub(super) struct Opener {
+    pkcs11: Pkcs11,
+    module: Option<Arc<Module>>,
+    slot: Slot,
+    /// Whether the token refuses sessions that only read.
+    writes_only: Arc<AtomicBool>,
+}
+
+impl Opener {
+    /// Of this slot.
+    pub(super) fn new(pkcs11: Pkcs11, module: Option<Arc<Module>>, slot: Slot) -> Self {
+        Self { pkcs11, module, slot, writes_only: Arc::default() }
+    }
+
+    /// Opens one. Where the token refuses those that only read, one that writes takes their place.
+    pub(super) fn open(&self, access: Access) -> Result<Session, Pkcs11Error> {
+        let opened = match access {
+            Access::ReadOnly if !self.writes_only.load(Ordering::Relaxed) => {
+                match self.pkcs11.open_ro_session_no_drop(self.slot) {
+                    Err(error) if matches!(Class::of(&error), Class::Unsupported | Class::Fatal | Class::Ambiguous) => {
+                        let opened = self.pkcs11.open_rw_session_no_drop(self.slot).map_err(|_| error)?;
+                        self.writes_only.store(true, Ordering::Relaxed);
+                        log::info!("token: it refuses sessions that only read; all of them may write");
+                        opened
+                    }
+                    opened => opened?,
+                }
+            }
+            Access::ReadOnly | Access::ReadWrite => self.pkcs11.open_rw_session_no_drop(self.slot)?,
+        };
+        Ok(Session::new(opened, self.module.clone()))
+    }
+}
+
 impl Pool {
     /// An empty pool; sessions are opened when first needed.
-    pub(super) fn new(pkcs11: Pkcs11, slot: Slot, access: Access, limit: usize) -> Self {
-        let state =
-            State { idle: Vec::with_capacity(limit), open: 0, limit, waiting: 0, returns: 0, stalled: false, closed: false };
-        Self { pkcs11, slot, access, state: Mutex::new(state), changed: Condvar::new() }
+    pub(super) fn new(opener: Opener, access: Access, limit: usize) -> Self {
+        let state = State {
+            idle: Vec::with_capacity(limit),
+            open: 0,
+            limit,
+            learnt: None,
+            owed: 0,
+            waiting: 0,
+            returns: 0,
+            stalled: false,
+            closed: false,
+        };
+        Self { opener, access, most: limit, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Puts a session that is open already into an empty pool.
+    pub(super) fn adopt(&self, session: Session) {
+        let mut state = self.state.lock();
+        state.open += 1;
+        state.idle.push(session);
+    }
+
+    /// Closes one session for somebody who needs it more: an idle one, or the next that comes back.
+    pub(super) fn shed(&self) {
+        let mut state = self.state.lock();
+        let Some(session) = state.idle.pop() else {
+            state.owed = 1;
+            return;
+        };
+        state.open -= 1;
+        state.limit = state.open.max(1);
+        state.learnt = Some(Instant::now());
+        drop(state);
+        close(session);
     }
 
     /// Lends a session, waiting for one at most so long.
@@ -74,7 +155,7 @@ impl Pool {
     /// # Errors
     /// `Busy` when the wait is over or the token hangs, `Gone` when the pool is closed; or why a session could not be opened.
     pub(super) fn lease(&self, wait: Duration) -> Result<Lease<'_>, Failure> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut until = None;
         loop {
             if state.closed {
@@ -83,10 +164,14 @@ impl Pool {
             if let Some(session) = state.idle.pop() {
                 return Ok(Lease { pool: self, session: Some(session), keep: false });
             }
+            let forgotten = || state.learnt.is_none_or(|at| at.elapsed() >= FORGET_AFTER);
+            if state.open >= state.limit && state.limit < self.most && forgotten() {
+                state.limit = state.open + 1;
+            }
             if state.open < state.limit {
                 state.open += 1;
                 drop(state);
-                match self.open() {
+                match self.opener.open(self.access) {
                     Ok(session) => return Ok(Lease { pool: self, session: Some(session), keep: false }),
                     Err(error) => state = self.not_opened(error)?,
                 }
@@ -99,8 +184,7 @@ impl Pool {
             }
             let (patience, before) = (self.patience(wait), state.returns);
             state.waiting += 1;
-            let (woken, timeout) = self.changed.wait_timeout(state, left.min(patience)).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
+            let timeout = self.changed.wait_for(&mut state, left.min(patience));
             state.waiting -= 1;
             if timeout.timed_out() && left >= patience && state.returns == before && !state.stalled {
                 log::error!("token: no session has come back for {patience:?}: it hangs");
@@ -112,13 +196,13 @@ impl Pool {
 
     /// Ends the pool: waiting callers and later ones get `Gone`.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// Its numbers now.
     pub(super) fn occupancy(&self) -> Occupancy {
-        let state = self.lock();
+        let state = self.state.lock();
         Occupancy { limit: state.limit, open: state.open, lent: state.open - state.idle.len() }
     }
 
@@ -130,40 +214,40 @@ impl Pool {
         }
     }
 
-    fn open(&self) -> Result<Session, Pkcs11Error> {
-        match self.access {
-            Access::ReadOnly => self.pkcs11.open_ro_session_no_drop(self.slot),
-            Access::ReadWrite => self.pkcs11.open_rw_session_no_drop(self.slot),
-        }
-    }
-
     /// Takes back the place of a session that did not open. When the token has no more sessions but some of ours exist, we live
     /// with those.
     fn not_opened(&self, error: Pkcs11Error) -> Result<MutexGuard<'_, State>, Failure> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.open -= 1;
         self.returned(&mut state);
         if matches!(error, Pkcs11Error::Pkcs11(RvError::SessionCount, _)) && state.open > 0 {
+            if state.learnt.is_none() {
+                log::warn!("token: {}; going on with {} sessions", describe(&error), state.open);
+            }
             state.limit = state.open;
-            log::warn!("token: {}; going on with {} sessions", describe(&error), state.limit);
+            state.learnt = Some(Instant::now());
             return Ok(state);
         }
         Err(error.into())
     }
 
     fn give_back(&self, session: Session, keep: bool) {
-        if keep {
-            let mut state = self.lock();
+        let mut state = self.state.lock();
+        if keep && state.owed == 0 {
             state.idle.push(session);
             self.returned(&mut state);
-        } else {
-            if let Err(e) = session.close() {
-                log::debug!("token: {}", describe(&e));
-            }
-            let mut state = self.lock();
-            state.open -= 1;
-            self.returned(&mut state);
+            return;
         }
+        if state.owed > 0 {
+            state.owed -= 1;
+            state.limit = state.open.saturating_sub(1).max(1);
+            state.learnt = Some(Instant::now());
+        }
+        drop(state);
+        close(session);
+        let mut state = self.state.lock();
+        state.open -= 1;
+        self.returned(&mut state);
     }
 
     /// There is a session, or room for one, again. A wake-up is a system call, so only when somebody waits.
@@ -176,9 +260,11 @@ impl Pool {
             self.changed.notify_one();
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+fn close(session: Session) {
+    if let Err(failure) = session.close() {
+        log::debug!("token: {failure:?}");
     }
 }
 

@@ -1,16 +1,17 @@
 //! MACs and signatures on the token.
 //!
-//! Owns: their forms. Must not know: what is signed, handles' origin, retries. Called by: `mod`, `create` (self-test).
+//! Owns: their forms. Must not know: what is signed, handles' origin, retries. Called by: `operations`, `create` (self-test).
 
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::RsaPublicKeyComponents;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
-use cryptoki::session::Session;
 
 use super::errors::{Failure, TokenError};
 use super::material::Curve;
+use super::readback;
+use super::session::Session;
 use crate::base::public_key::PublicKey;
 
 /// The object identifier 1.2.840.10045.2.1, id-ecPublicKey, in DER (RFC 5480).
@@ -19,15 +20,46 @@ const EC_PUBLIC_KEY: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 
 /// Bytes of an uncompressed point of a curve of 256 bits: 0x04, X, Y.
 const POINT_LEN: usize = 65;
 
-/// HMAC-SHA-256.
+/// Bytes of r and s.
+const EC_SIGNATURE_LEN: usize = 64;
+
+/// Bytes of the longest RSA signature: of 4096 bits.
+pub(super) const RSA_LONGEST: usize = 512;
+
+/// DigestInfo of SHA-256 up to the digest (RFC 8017, 9.2, note 1).
+pub(super) const SHA256_INFO: [u8; 19] =
+    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+
+/// HMAC-SHA-256. Where the key is AES, because the token has no HMAC, another function of key and input that nobody computes without the
+/// key: SHA-256 of what CBC makes, with an IV of zeros, of SHA-256 of the input. The key encrypts nothing else.
 pub(super) fn mac(session: &Session, key: ObjectHandle, input: &[u8]) -> Result<[u8; 32], Failure> {
-    exactly(session.sign(&Mechanism::Sha256Hmac, key, input)?)
+    match session.sign(&Mechanism::Sha256Hmac, key, input, 32) {
+        Ok(mac) => exactly(mac),
+        Err(failure) => match readback::read(session, key, &[AttributeType::KeyType])?.as_slice() {
+            [Attribute::KeyType(KeyType::AES)] => {
+                let block = digest::digest(&digest::SHA256, input);
+                let encrypted = session.encrypt(&Mechanism::AesCbc([0; 16]), key, block.as_ref(), 0)?;
+                exactly(digest::digest(&digest::SHA256, &encrypted).as_ref().to_vec())
+            }
+            _ => Err(failure),
+        },
+    }
 }
 
-/// ECDSA P-256 over SHA-256 of the message: r and s, 32 bytes each. The digest is made here: CKM_ECDSA is what every token has.
-pub(super) fn sign(session: &Session, key: ObjectHandle, message: &[u8]) -> Result<[u8; 64], Failure> {
+/// A signature over SHA-256 of the message, under a pair of the service: ECDSA P-256 as r and s of 32 bytes each, or RSA with PKCS #1
+/// padding, by what the key is. The digest is made here: CKM_ECDSA and CKM_RSA_PKCS are what every token has.
+pub(super) fn sign(session: &Session, key: ObjectHandle, message: &[u8]) -> Result<Vec<u8>, Failure> {
     let digest = digest::digest(&digest::SHA256, message);
-    exactly(session.sign(&Mechanism::Ecdsa, key, digest.as_ref())?)
+    match session.sign(&Mechanism::Ecdsa, key, digest.as_ref(), EC_SIGNATURE_LEN) {
+        // What it says of a key of another kind differs; the key says what it is.
+        Err(failure) => match readback::read(session, key, &[AttributeType::KeyType])?.as_slice() {
+            [Attribute::KeyType(KeyType::RSA)] => {
+                session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest.as_ref()].concat(), RSA_LONGEST)
+            }
+            _ => Err(failure),
+        },
+        Ok(signature) => exactly::<EC_SIGNATURE_LEN>(signature).map(Vec::from),
+    }
 }
 
 /// A public key, from what the token shows of it.
@@ -87,7 +119,7 @@ fn sequence(content: &[u8]) -> Vec<u8> {
 }
 
 fn lacking(what: &str) -> Failure {
-    TokenError::Unsupported(what.to_owned()).into()
+    TokenError::Unsupported(what.into()).into()
 }
 
 fn exactly<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], Failure> {

@@ -1,8 +1,9 @@
 //! What the token layer counts, for metrics.
 //!
-//! Owns: the counters and their names. Must not know: how metrics are published. Called by: `link`, `mod`; read by metrics.
+//! Owns: the counters and their names. Must not know: how metrics are published. Called by: `connection`; read by metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::errors::Class;
 
@@ -21,7 +22,28 @@ pub(super) enum Operation {
     Probe,
 }
 
+/// Upper bounds of the classes of latency, seconds; what took longer is in none but the sum.
+pub const LATENCY_BOUNDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+/// How long the operations of one kind took, with the wait for a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latency {
+    /// The operation, as in [`TokenStatus::operations`].
+    pub operation: &'static str,
+    /// Operations that took no longer than each of [`LATENCY_BOUNDS`].
+    pub no_longer: Vec<(f64, u64)>,
+    /// Operations in all.
+    pub count: u64,
+    /// Seconds in all.
+    pub sum_s: f64,
+}
+
 impl Operation {
+    /// Whether it uses a key that must be there.
+    pub(super) fn uses_keys(self) -> bool {
+        matches!(self, Operation::Wrap | Operation::Unwrap | Operation::Mac | Operation::Sign | Operation::Inspect)
+    }
+
     /// Every operation; the index of a counter is the position here.
     const ALL: [(Operation, &'static str); 10] = [
         (Operation::Wrap, "wrap"),
@@ -41,10 +63,12 @@ impl Operation {
 pub type Counts = Vec<(&'static str, u64)>;
 
 /// The state of the token layer at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenStatus {
     /// Whether the link is up, as far as the last call knew.
     pub up: bool,
+    /// Whether the last login failed and the PIN is not presented again by itself.
+    pub refused: bool,
     /// How many epochs there were: 1 after start, one more for each reconnect.
     pub epoch: u64,
     /// The most sessions that will be open at once.
@@ -53,23 +77,44 @@ pub struct TokenStatus {
     pub sessions_open: usize,
     /// Sessions in use.
     pub sessions_in_use: usize,
-    /// Operations begun, by name.
+    /// Objects on the token, if they were counted.
+    pub objects: Option<u64>,
+    /// Bytes for private objects that are free, where the token told at the login.
+    pub free_private: Option<u64>,
+    /// Bytes for public objects that are free.
+    pub free_public: Option<u64>,
+    /// Operations done, by name.
     pub operations: Counts,
     /// Failed PKCS#11 calls, by class.
     pub failures: Counts,
+    /// How long operations took.
+    pub latencies: Vec<Latency>,
 }
 
 /// The counters behind [`TokenStatus`].
 #[derive(Default)]
 pub(super) struct Counters {
-    operations: [AtomicU64; Operation::ALL.len()],
+    took: [Took; Operation::ALL.len()],
     failures: [AtomicU64; Class::ALL.len()],
 }
 
+/// Operations of one kind.
+#[derive(Default)]
+struct Took {
+    classes: [AtomicU64; LATENCY_BOUNDS.len()],
+    count: AtomicU64,
+    sum_us: AtomicU64,
+}
+
 impl Counters {
-    /// An operation begins.
-    pub(super) fn operation(&self, operation: Operation) {
-        self.operations[operation as usize].fetch_add(1, Ordering::Relaxed);
+    /// An operation is done.
+    pub(super) fn took(&self, operation: Operation, time: Duration) {
+        let took = &self.took[operation as usize];
+        if let Some(class) = LATENCY_BOUNDS.iter().position(|bound| time.as_secs_f64() <= *bound) {
+            took.classes[class].fetch_add(1, Ordering::Relaxed);
+        }
+        took.count.fetch_add(1, Ordering::Relaxed);
+        took.sum_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// A call failed.
@@ -77,12 +122,25 @@ impl Counters {
         self.failures[class as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Operations and failures by name.
-    pub(super) fn read(&self) -> (Counts, Counts) {
+    /// Operations, failures and latencies by name.
+    pub(super) fn read(&self) -> (Counts, Counts, Vec<Latency>) {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let operations = Operation::ALL.iter().zip(&self.operations).map(|((_, name), c)| (*name, value(c))).collect();
+        let operations = Operation::ALL.iter().zip(&self.took).map(|((_, name), took)| (*name, value(&took.count))).collect();
         let failures = Class::ALL.iter().zip(&self.failures).map(|((_, name), c)| (*name, value(c))).collect();
-        (operations, failures)
+        let latency = |((_, operation), took): (&(Operation, &'static str), &Took)| {
+            let mut below = 0;
+            let no_longer = LATENCY_BOUNDS.iter().zip(&took.classes).map(|(bound, class)| {
+                below += value(class);
+                (*bound, below)
+            });
+            Latency {
+                operation,
+                no_longer: no_longer.collect(),
+                count: value(&took.count),
+                sum_s: value(&took.sum_us) as f64 / 1e6,
+            }
+        };
+        (operations, failures, Operation::ALL.iter().zip(&self.took).map(latency).collect())
     }
 }
 

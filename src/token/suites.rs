@@ -1,7 +1,7 @@
 //! How bytes are encrypted on the token: the suites.
 //!
 //! Owns: the suites' names and needs, the draw of random bytes, the proof that a key works. Must not know: sessions' origin,
-//! retries. Called by: `mod` (wrap, unwrap), `canary` (the choice among them), `create` (self-test).
+//! retries. Called by: `operations` (wrap, unwrap), `canary` (the choice among them), `create` (self-test).
 //!
 //! | suite | mechanism | IV | file |
 //! |---|---|---|---|
@@ -11,17 +11,16 @@
 //!
 //! The suite's number is stored beside the bytes, not in them. docs/formats.md draws them all.
 
+use std::sync::Once;
+
 use aws_lc_rs::rand;
-use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
-use cryptoki::slot::Slot;
 use zeroize::Zeroizing;
 
 use super::errors::{Class, Failure, TokenError, describe};
-use super::templates;
+use super::session::Session;
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::Suite;
@@ -68,43 +67,66 @@ pub(super) fn open(suite: Suite, key: &Keyed<'_>, sealed: &[u8], context: &Canon
     }
 }
 
-/// Fills `out` with the token's random bytes XOR the operating system's: good if either is.
+/// Fills `out` with the token's random bytes XOR the operating system's: good if either is. A token without a generator leaves the
+/// operating system's.
 pub(super) fn random(session: &Session, out: &mut [u8]) -> Result<(), Failure> {
+    static TOLD: Once = Once::new();
     let mut local = Zeroizing::new(vec![0; out.len()]);
     rand::fill(&mut local).map_err(|_| TokenError::Fault("the operating system gives no random bytes".into()))?;
-    session.generate_random_slice(out)?;
+    match session.generate_random_slice(out) {
+        Ok(()) => {}
+        Err(error @ Pkcs11Error::Pkcs11(RvError::RandomNoRng | RvError::FunctionNotSupported, _)) => {
+            TOLD.call_once(|| log::warn!("token: {}; random bytes are the operating system's alone", describe(&error)));
+            out.fill(0);
+        }
+        Err(error) => return Err(error.into()),
+    }
     out.iter_mut().zip(local.iter()).for_each(|(byte, local)| *byte ^= local);
     Ok(())
 }
 
-/// The suites that this token may have by what its mechanisms are, the best first. Which it has, `canary` tries.
+/// What a token may be able to do, by the list of its mechanisms.
+pub(super) struct Offer {
+    /// The suites, the best first. Which of them it has, `canary` tries.
+    pub(super) suites: Vec<Suite>,
+}
+
+/// What this token offers.
 ///
 /// # Errors
-/// `Unsupported` with the mechanisms that are missing.
-pub(super) fn offered(pkcs11: &Pkcs11, slot: Slot) -> Result<Vec<Suite>, TokenError> {
-    let has = |mechanism| match pkcs11.get_mechanism_info(slot, mechanism) {
-        Ok(_) => Ok(true),
-        Err(Pkcs11Error::Pkcs11(RvError::MechanismInvalid, _)) => Ok(false),
-        Err(e) => Err(TokenError::from(Failure::Call(e))),
-    };
-    let needed = [(MechanismType::SHA256_HMAC, "CKM_SHA256_HMAC"), (MechanismType::ECDSA, "CKM_ECDSA")];
-    let mut missing = Vec::new();
-    for (mechanism, name) in needed.into_iter().chain(templates::MAKERS) {
-        if !has(mechanism)? {
-            missing.push(name);
-        }
-    }
+/// `Unsupported` with everything that is missing.
+pub(super) fn offered(mechanisms: &[u64]) -> Result<Offer, TokenError> {
+    let has = |mechanism: MechanismType| mechanisms.contains(&*mechanism);
+    let (gcm, hmac) = (has(MechanismType::AES_GCM), has_hmac(mechanisms));
     let mut suites = Vec::new();
-    if has(MechanismType::AES_GCM)? {
+    if gcm {
         suites.extend([Suite::AesGcmCallerIv, Suite::AesGcmTokenIv, Suite::AesGcmAppendedIv]);
     }
-    if has(MechanismType::AES_CBC_PAD)? {
+    if has(MechanismType::AES_CBC_PAD) && hmac {
         suites.push(Suite::AesCbcHmac);
     }
-    if suites.is_empty() {
-        missing.push("CKM_AES_GCM or CKM_AES_CBC_PAD");
+    let ec = has(MechanismType::ECC_KEY_PAIR_GEN) && has(MechanismType::ECDSA);
+    let rsa = has(MechanismType::RSA_PKCS_KEY_PAIR_GEN) && has(MechanismType::RSA_PKCS);
+    let mut missing = Vec::new();
+    if !has(MechanismType::AES_KEY_GEN) {
+        missing.push("CKM_AES_KEY_GEN");
     }
-    if missing.is_empty() { Ok(suites) } else { Err(TokenError::Unsupported(missing.join(", "))) }
+    if suites.is_empty() {
+        let tags =
+            "CKM_AES_GCM, or CKM_SHA256_HMAC with CKM_GENERIC_SECRET_KEY_GEN or CKM_SHA256_KEY_GEN beside CKM_AES_CBC_PAD";
+        let both = "CKM_AES_GCM, or CKM_AES_CBC_PAD with CKM_SHA256_HMAC";
+        missing.push(if has(MechanismType::AES_CBC_PAD) { tags } else { both });
+    }
+    if !ec && !rsa {
+        missing.push("CKM_EC_KEY_PAIR_GEN with CKM_ECDSA, or CKM_RSA_PKCS_KEY_PAIR_GEN with CKM_RSA_PKCS");
+    }
+    if missing.is_empty() { Ok(Offer { suites }) } else { Err(TokenError::Unsupported(missing.join("; ").into())) }
+}
+
+/// Whether a token with these mechanisms makes keys for HMAC-SHA-256 and uses them.
+pub(super) fn has_hmac(mechanisms: &[u64]) -> bool {
+    let has = |mechanism: MechanismType| mechanisms.contains(&*mechanism);
+    has(MechanismType::SHA256_HMAC) && (has(MechanismType::GENERIC_SECRET_KEY_GEN) || has(MechanismType::SHA256_KEY_GEN))
 }
 
 /// Proves that a key encrypts, each time otherwise, decrypts, and refuses what it did not encrypt: a flipped bit at the front, in
@@ -120,7 +142,7 @@ pub(super) fn prove(suite: Suite, key: &Keyed<'_>) -> Result<(), Failure> {
     let (sealed, again) = (round()?, round()?);
     let decrypts = |sealed: &[u8], context: &Canonical| match open(suite, key, sealed, context) {
         Ok(secret) => Ok(secret.as_slice() == SAMPLE),
-        Err(Failure::Call(e)) if !matches!(Class::of(&e), Class::Tampered | Class::Ambiguous) => Err(Failure::Call(e)),
+        Err(Failure::Call(call)) if !matches!(call.class(), Class::Tampered | Class::Ambiguous) => Err(Failure::Call(call)),
         Err(failure) => {
             log::trace!("token: forged bytes give {failure:?}");
             Ok(false)
@@ -146,7 +168,7 @@ pub(super) fn prove(suite: Suite, key: &Keyed<'_>) -> Result<(), Failure> {
     match open(suite, key, &sealed, &context) {
         Ok(secret) if secret.as_slice() == SAMPLE => Ok(()),
         Ok(_) => Err(TokenError::Fault("the token does not decrypt what it encrypted".into()).into()),
-        Err(Failure::Call(e)) => Err(TokenError::Fault(format!("self-test: {}", describe(&e))).into()),
+        Err(Failure::Call(call)) => Err(TokenError::Fault(format!("self-test: {}", call.describe())).into()),
         Err(failure) => Err(failure),
     }
 }

@@ -3,15 +3,17 @@
 //! Owns: what an object of each kind looks like on the token. Must not know: sessions, when objects are made.
 //! Called by: `create`, `epoch`.
 //!
-//! What a template asks for is what `create` reads back, plus the three attributes that only the token sets: LOCAL,
+//! What a template asks for is what `readback` demands, plus the three attributes that only the token sets: LOCAL,
 //! ALWAYS_SENSITIVE, NEVER_EXTRACTABLE. DESTROYABLE stays at its default: a key that cannot be destroyed cannot be deleted.
-//! Nothing is changed after birth; MODIFIABLE=false also stops others from turning WRAP on.
+//! Nothing is changed after birth; MODIFIABLE=false also stops others from turning WRAP on. What a token refuses to be told is left
+//! out (`concessions`), and then read back all the same.
 
-use cryptoki::mechanism::MechanismType;
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 
 use super::material::{Curve, Material, Pair};
 use crate::base::ids::KeyVersionId;
+use crate::base::words::MacAlgorithm;
 
 /// What an object on the token is for; decides its type and what it may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +22,103 @@ pub enum ObjectKind {
     Cmk(Material),
     /// AES-256, encrypts and decrypts what the service itself must keep.
     Sys,
-    /// Generic secret of 256 bits, HMAC-SHA-256: the root of row MACs.
+    /// HMAC-SHA-256 of 256 bits, or AES-256 on a token without HMAC: the root of row MACs.
     Int,
-    /// EC P-256 pair: signs audit checkpoints.
+    /// A pair that signs audit checkpoints: EC P-256, or RSA on a token without it.
     Aud,
+    /// AES-256 that tells whether a session works, on tokens that keep no key for a session only.
+    Canary,
+    /// The same for HMAC.
+    CanaryMac,
+}
+
+/// What an object, or a pair, of one kind is made of. Some kinds may be of several: the first that the token takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// AES of this many bytes.
+    Aes(u64),
+    /// A secret of this many bytes for HMAC.
+    Hmac(MacAlgorithm, u64, HmacType),
+    /// An RSA pair of this many bits.
+    Rsa(u64, Pair),
+    /// An EC pair.
+    Ec(Curve),
+}
+
+/// How tokens type secrets for HMAC, the most usual first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HmacType {
+    /// CKK_GENERIC_SECRET, by CKM_GENERIC_SECRET_KEY_GEN.
+    Generic,
+    /// CKK_SHA256_HMAC and its like, by CKM_SHA256_KEY_GEN (PKCS#11 3.0).
+    Typed,
+    /// CKK_SHA256_HMAC and its like, by CKM_GENERIC_SECRET_KEY_GEN.
+    TypedByGeneric,
+}
+
+impl Shape {
+    /// The mechanism that makes it.
+    pub(super) fn maker(self) -> Mechanism<'static> {
+        match self {
+            Shape::Aes(_) => Mechanism::AesKeyGen,
+            Shape::Hmac(_, _, HmacType::Generic | HmacType::TypedByGeneric) => Mechanism::GenericSecretKeyGen,
+            Shape::Hmac(MacAlgorithm::HmacSha224, ..) => Mechanism::Sha224KeyGen,
+            Shape::Hmac(MacAlgorithm::HmacSha256 | MacAlgorithm::HmacSm3, ..) => Mechanism::Sha256KeyGen,
+            Shape::Hmac(MacAlgorithm::HmacSha384, ..) => Mechanism::Sha384KeyGen,
+            Shape::Hmac(MacAlgorithm::HmacSha512, ..) => Mechanism::Sha512KeyGen,
+            Shape::Rsa(..) => Mechanism::RsaPkcsKeyPairGen,
+            Shape::Ec(_) => Mechanism::EccKeyPairGen,
+        }
+    }
+
+    /// The objects that it has, by class.
+    pub(super) fn halves(self) -> &'static [Half] {
+        match self {
+            Shape::Aes(_) | Shape::Hmac(..) => &[Half::Secret],
+            Shape::Rsa(..) | Shape::Ec(_) => &[Half::Private, Half::Public],
+        }
+    }
+
+    /// CKA_KEY_TYPE. cryptoki knows one of the typed HMACs by its number and takes the others for it.
+    pub(super) fn key_type(self) -> KeyType {
+        match self {
+            Shape::Aes(_) => KeyType::AES,
+            Shape::Hmac(_, _, HmacType::Generic) => KeyType::GENERIC_SECRET,
+            Shape::Hmac(_, _, HmacType::Typed | HmacType::TypedByGeneric) => KeyType::SHA256_HMAC,
+            Shape::Rsa(..) => KeyType::RSA,
+            Shape::Ec(_) => KeyType::EC,
+        }
+    }
+
+    fn key_type_attribute(self) -> Attribute {
+        /// CKK_SHA384_HMAC, CKK_SHA512_HMAC, CKK_SHA224_HMAC.
+        const NUMBERS: [(MacAlgorithm, u64); 3] =
+            [(MacAlgorithm::HmacSha384, 0x2c), (MacAlgorithm::HmacSha512, 0x2d), (MacAlgorithm::HmacSha224, 0x2e)];
+        if let Shape::Hmac(algorithm, _, HmacType::Typed | HmacType::TypedByGeneric) = self
+            && let Some((_, number)) = NUMBERS.iter().find(|(of, _)| *of == algorithm)
+        {
+            return Attribute::VendorDefined((AttributeType::KeyType, number.to_ne_bytes().to_vec()));
+        }
+        Attribute::KeyType(self.key_type())
+    }
+
+    /// What it may do, and what it is made by.
+    fn uses(self, half: Half) -> Vec<Attribute> {
+        let mut uses = match self {
+            Shape::Aes(bytes) => secret(bytes, true, false),
+            Shape::Hmac(_, bytes, _) => secret(bytes, false, true),
+            Shape::Rsa(bits, pair) if half == Half::Public => {
+                public(pair, &[Attribute::ModulusBits(bits.into()), Attribute::PublicExponent(vec![1, 0, 1])])
+            }
+            Shape::Ec(curve) if half == Half::Public => {
+                public(Pair::Signs, &[Attribute::EcParams(curve.parameters().to_vec())])
+            }
+            Shape::Rsa(_, pair) => private(pair),
+            Shape::Ec(_) => private(Pair::Signs),
+        };
+        uses.push(self.key_type_attribute());
+        uses
+    }
 }
 
 /// Which object of those that share a CKA_ID.
@@ -49,6 +144,11 @@ impl Half {
             Half::Public => ObjectClass::PUBLIC_KEY,
         }
     }
+
+    /// Which half an object of this class is, if it can be one of ours.
+    pub(super) fn of(class: ObjectClass) -> Option<Half> {
+        Half::ALL.into_iter().find(|half| half.class() == class)
+    }
 }
 
 /// How every label of ours begins.
@@ -67,26 +167,49 @@ impl Curve {
 }
 
 impl ObjectKind {
-    /// The objects of this kind, by class.
-    pub(super) fn halves(self) -> &'static [Half] {
+    /// What it may be made of, in the order in which it is tried.
+    pub(super) fn shapes(self) -> Vec<Shape> {
+        let hmac = |algorithm, bytes| {
+            [HmacType::Generic, HmacType::Typed, HmacType::TypedByGeneric].map(|of| Shape::Hmac(algorithm, bytes, of)).to_vec()
+        };
         match self {
-            ObjectKind::Cmk(Material::Aes(_) | Material::Hmac(..)) | ObjectKind::Sys | ObjectKind::Int => &[Half::Secret],
-            ObjectKind::Cmk(Material::Rsa(..) | Material::Ec(_)) | ObjectKind::Aud => &[Half::Private, Half::Public],
+            ObjectKind::Cmk(Material::Aes(bytes)) => vec![Shape::Aes(bytes)],
+            ObjectKind::Cmk(Material::Hmac(algorithm, bytes)) => hmac(algorithm, bytes),
+            ObjectKind::Cmk(Material::Rsa(bits, pair)) => vec![Shape::Rsa(bits, pair)],
+            ObjectKind::Cmk(Material::Ec(curve)) => vec![Shape::Ec(curve)],
+            ObjectKind::Sys | ObjectKind::Canary => vec![Shape::Aes(32)],
+            ObjectKind::CanaryMac => hmac(MacAlgorithm::HmacSha256, 32),
+            // Without HMAC, AES makes the root: see `signing::mac`.
+            ObjectKind::Int => [hmac(MacAlgorithm::HmacSha256, 32), vec![Shape::Aes(32)]].concat(),
+            ObjectKind::Aud => vec![Shape::Ec(Curve::P256), Shape::Rsa(2048, Pair::Signs)],
         }
     }
 
-    /// CKA_LABEL, for people only: nothing is looked up by it.
-    fn label(self, id: &KeyVersionId) -> String {
+    /// The objects of this kind, by class.
+    pub(super) fn halves(self) -> &'static [Half] {
         match self {
-            ObjectKind::Cmk(_) => format!("{LABEL_PREFIX}cmk {id}"),
-            ObjectKind::Sys => format!("{LABEL_PREFIX}sys {id}"),
-            ObjectKind::Int => format!("{LABEL_PREFIX}int {id}"),
-            ObjectKind::Aud => format!("{LABEL_PREFIX}aud {id}"),
+            ObjectKind::Cmk(Material::Rsa(..) | Material::Ec(_)) | ObjectKind::Aud => &[Half::Private, Half::Public],
+            ObjectKind::Cmk(Material::Aes(_) | Material::Hmac(..))
+            | ObjectKind::Sys
+            | ObjectKind::Int
+            | ObjectKind::Canary
+            | ObjectKind::CanaryMac => &[Half::Secret],
+        }
+    }
+
+    /// What CKA_LABEL says of its role, the id following.
+    pub(super) fn role(self) -> &'static str {
+        match self {
+            ObjectKind::Cmk(_) => "bulla cmk",
+            ObjectKind::Sys => "bulla sys",
+            ObjectKind::Int => "bulla int",
+            ObjectKind::Aud => "bulla aud",
+            ObjectKind::Canary | ObjectKind::CanaryMac => "bulla canary",
         }
     }
 
     /// The template that makes one of the objects of this kind.
-    pub(super) fn template(self, half: Half, id: &KeyVersionId) -> Vec<Attribute> {
+    pub(super) fn template(self, shape: Shape, half: Half, id: &KeyVersionId) -> Vec<Attribute> {
         let mut template = vec![
             Attribute::Class(half.class()),
             Attribute::Token(true),
@@ -94,30 +217,17 @@ impl ObjectKind {
             Attribute::Copyable(false),
             Attribute::Derive(false),
             Attribute::Id(id.as_bytes().to_vec()),
-            Attribute::Label(self.label(id).into_bytes()),
+            Attribute::Label(format!("{} {id}", self.role()).into_bytes()),
         ];
-        template.extend(match (self, half) {
-            (ObjectKind::Cmk(Material::Aes(bytes)), _) => aes(bytes),
-            (ObjectKind::Sys, _) => aes(32),
-            (ObjectKind::Cmk(Material::Hmac(_, bytes)), _) => hmac(bytes),
-            (ObjectKind::Int, _) => hmac(32),
-            (ObjectKind::Cmk(Material::Rsa(bits, pair)), Half::Public) => {
-                let numbers = [Attribute::ModulusBits(bits.into()), Attribute::PublicExponent(vec![1, 0, 1])];
-                public(KeyType::RSA, pair, &numbers)
-            }
-            (ObjectKind::Cmk(Material::Rsa(_, pair)), Half::Private | Half::Secret) => private(KeyType::RSA, pair),
-            (ObjectKind::Cmk(Material::Ec(curve)), Half::Public) => ec_public(curve),
-            (ObjectKind::Aud, Half::Public) => ec_public(Curve::P256),
-            (ObjectKind::Cmk(Material::Ec(_)) | ObjectKind::Aud, Half::Private | Half::Secret) => {
-                private(KeyType::EC, Pair::Signs)
-            }
-        });
+        template.extend(shape.uses(half));
         template
     }
 
     /// What the finished object must say of itself: its template, and what the token adds.
-    pub(super) fn expected(self, half: Half, id: &KeyVersionId) -> Vec<Attribute> {
-        let mut expected = self.template(half, id);
+    pub(super) fn expected(self, shape: Shape, half: Half, id: &KeyVersionId) -> Vec<Attribute> {
+        let mut expected = self.template(shape, half, id);
+        expected.retain(|attribute| attribute.attribute_type() != AttributeType::KeyType);
+        expected.push(Attribute::KeyType(shape.key_type()));
         expected.push(Attribute::Local(true));
         if half != Half::Public {
             expected.push(Attribute::AlwaysSensitive(true));
@@ -133,10 +243,9 @@ fn locked_in() -> [Attribute; 3] {
 }
 
 /// What a secret key may do; wrapping is never among it.
-fn secret(key_type: KeyType, bytes: u64, encrypts: bool, signs: bool) -> Vec<Attribute> {
+fn secret(bytes: u64, encrypts: bool, signs: bool) -> Vec<Attribute> {
     let mut template = Vec::from(locked_in());
     template.extend([
-        Attribute::KeyType(key_type),
         Attribute::ValueLen(bytes.into()),
         Attribute::Encrypt(encrypts),
         Attribute::Decrypt(encrypts),
@@ -148,19 +257,10 @@ fn secret(key_type: KeyType, bytes: u64, encrypts: bool, signs: bool) -> Vec<Att
     template
 }
 
-fn aes(bytes: u64) -> Vec<Attribute> {
-    secret(KeyType::AES, bytes, true, false)
-}
-
-fn hmac(bytes: u64) -> Vec<Attribute> {
-    secret(KeyType::GENERIC_SECRET, bytes, false, true)
-}
-
 /// The half of a pair that works.
-fn private(key_type: KeyType, pair: Pair) -> Vec<Attribute> {
+fn private(pair: Pair) -> Vec<Attribute> {
     let mut template = Vec::from(locked_in());
     template.extend([
-        Attribute::KeyType(key_type),
         Attribute::Sign(pair == Pair::Signs),
         Attribute::SignRecover(false),
         Attribute::Decrypt(pair == Pair::Decrypts),
@@ -170,10 +270,9 @@ fn private(key_type: KeyType, pair: Pair) -> Vec<Attribute> {
 }
 
 /// The half of a pair that everybody may see; `numbers` are what the key is made by.
-fn public(key_type: KeyType, pair: Pair, numbers: &[Attribute]) -> Vec<Attribute> {
+fn public(pair: Pair, numbers: &[Attribute]) -> Vec<Attribute> {
     let mut template = vec![
         Attribute::Private(false),
-        Attribute::KeyType(key_type),
         Attribute::Verify(pair == Pair::Signs),
         Attribute::VerifyRecover(false),
         Attribute::Encrypt(pair == Pair::Decrypts),
@@ -183,29 +282,24 @@ fn public(key_type: KeyType, pair: Pair, numbers: &[Attribute]) -> Vec<Attribute
     template
 }
 
-fn ec_public(curve: Curve) -> Vec<Attribute> {
-    public(KeyType::EC, Pair::Signs, &[Attribute::EcParams(curve.parameters().to_vec())])
+/// The templates of what lives as long as its session: canary, probe, trials. One for each half.
+pub(super) fn of_session(shape: Shape) -> Vec<(Half, Vec<Attribute>)> {
+    let of = |half: &Half| {
+        let mut template = vec![Attribute::Class(half.class()), Attribute::Token(false), Attribute::Derive(false)];
+        template.extend(shape.uses(*half));
+        (*half, template)
+    };
+    shape.halves().iter().map(of).collect()
 }
 
-/// A key that lives as long as its session, for canary and probe.
-pub(super) fn session_key() -> Vec<Attribute> {
-    of_session(aes(32))
-}
-
-/// The same for HMAC.
-pub(super) fn session_mac_key() -> Vec<Attribute> {
-    of_session(hmac(32))
-}
-
-fn of_session(key: Vec<Attribute>) -> Vec<Attribute> {
-    let mut template = vec![Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(false), Attribute::Derive(false)];
-    template.extend(key);
-    template
-}
-
-/// What finds the objects of an id.
+/// What finds the objects of an id and a class.
 pub(super) fn search(half: Half, id: &KeyVersionId) -> [Attribute; 3] {
     [Attribute::Class(half.class()), Attribute::Token(true), Attribute::Id(id.as_bytes().to_vec())]
+}
+
+/// What finds all objects of an id.
+pub(super) fn search_all(id: &KeyVersionId) -> [Attribute; 2] {
+    [Attribute::Token(true), Attribute::Id(id.as_bytes().to_vec())]
 }
 
 /// What an inspection reads of an object. Never CKA_VALUE.
@@ -275,10 +369,3 @@ pub(super) fn text_of(attribute: &Attribute) -> String {
         other => format!("{:?}", other.attribute_type()),
     }
 }
-
-/// The mechanism that makes an object of this kind, for the probe.
-pub(super) const MAKERS: [(MechanismType, &str); 3] = [
-    (MechanismType::AES_KEY_GEN, "CKM_AES_KEY_GEN"),
-    (MechanismType::GENERIC_SECRET_KEY_GEN, "CKM_GENERIC_SECRET_KEY_GEN"),
-    (MechanismType::ECC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN"),
-];

@@ -1,7 +1,7 @@
 //! Wrapping pairs: RSA-2048 pairs to which a caller encrypts material that is to become a key.
 //!
 //! Owns: their attributes, the mechanisms that unwrap with them, and the trial that says whether a token can. Must not know: what
-//! is unwrapped, rows, retries (see `link`). Called by: `import`.
+//! is unwrapped, rows, retries (see `connection`). Called by: `import`.
 //!
 //! The private key may unwrap and nothing else: it is no oracle that decrypts for whoever asks.
 
@@ -14,10 +14,11 @@ use aws_lc_rs::rsa::{
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
 
-use super::create::compare;
+use super::concessions::Concessions;
 use super::errors::{Class, Failure, TokenError};
+use super::readback;
+use super::session::Session;
 use super::templates::Half;
 use crate::base::ids::KeyVersionId;
 use crate::base::words::ImportAlgorithm;
@@ -30,47 +31,62 @@ const EXPONENT: [u8; 3] = [1, 0, 1];
 
 /// Makes a pair that lives on the token under this id, reads its attributes back and tries it. Answers the public key:
 /// SubjectPublicKeyInfo in DER.
-pub(super) fn make(session: &Session, id: &KeyVersionId, algorithm: ImportAlgorithm) -> Result<Vec<u8>, Failure> {
-    let (public, private) = session.generate_key_pair(
-        &Mechanism::RsaPkcsKeyPairGen,
-        &template(Half::Public, Some(id)),
-        &template(Half::Private, Some(id)),
-    )?;
+pub(super) fn make(
+    session: &Session,
+    id: &KeyVersionId,
+    algorithm: ImportAlgorithm,
+    known: &Concessions,
+) -> Result<Vec<u8>, Failure> {
+    let (public, private) = generate(session, Some(id), known)?;
     for (half, object) in [(Half::Public, public), (Half::Private, private)] {
-        compare(session, object, &expected(half, id))?;
+        readback::compare(session, object, half, &expected(half, id), known)?;
     }
     let info = public_key(session, public)?;
-    trial(session, private, &info, algorithm)?;
+    trial(session, private, &info, algorithm, known)?;
     Ok(info)
 }
 
-/// Whether the token unwraps with this algorithm, found by doing it once with a pair that lives for the moment.
+/// Whether the token unwraps with this algorithm into a key that is locked in, found by doing it once with a pair that lives for the
+/// moment.
 ///
 /// # Errors
 /// Only what says nothing about the algorithm: a lost session, login or token.
-pub(super) fn supported(session: &Session, algorithm: ImportAlgorithm) -> Result<bool, Failure> {
-    let tried = session
-        .generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &template(Half::Public, None), &template(Half::Private, None))
-        .map_err(Failure::from)
-        .and_then(|(public, private)| {
-            let tried = public_key(session, public).and_then(|info| trial(session, private, &info, algorithm));
-            session.destroy_object(public)?;
-            session.destroy_object(private)?;
-            tried
-        });
+pub(super) fn supported(session: &Session, algorithm: ImportAlgorithm, known: &Concessions) -> Result<bool, Failure> {
+    let tried = generate(session, None, known).and_then(|(public, private)| {
+        let tried = public_key(session, public).and_then(|info| trial(session, private, &info, algorithm, known));
+        session.destroy_object(public)?;
+        session.destroy_object(private)?;
+        tried
+    });
     match tried {
         Ok(()) => Ok(true),
-        Err(Failure::Call(error)) if !says_no(Class::of(&error)) => Err(error.into()),
+        Err(Failure::Call(call)) if !says_no(call.class()) => Err(Failure::Call(call)),
         Err(failure) => {
-            log::info!("token: {algorithm} does not unwrap here: {failure:?}");
+            log::info!("token: {algorithm} does not unwrap here: {}", TokenError::from(failure));
             Ok(false)
         }
     }
 }
 
+fn generate(
+    session: &Session,
+    id: Option<&KeyVersionId>,
+    known: &Concessions,
+) -> Result<(ObjectHandle, ObjectHandle), Failure> {
+    let templates = vec![(Half::Public, template(Half::Public, id)), (Half::Private, template(Half::Private, id))];
+    let made = known.make(session, &templates, &mut |t| {
+        let (public, private) = session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &t[0], &t[1])?;
+        Ok(vec![public, private])
+    })?;
+    match made.as_slice() {
+        [public, private] => Ok((*public, *private)),
+        _ => Err(TokenError::Fault("no handles of a new pair".into()).into()),
+    }
+}
+
 /// Whether a failure of this class is about what was asked, rather than about session or token.
 pub(super) fn says_no(class: Class) -> bool {
-    !matches!(class, Class::Session | Class::Login | Class::Gone | Class::Busy | Class::Handle)
+    !matches!(class, Class::Session | Class::Login | Class::Gone | Class::Busy | Class::Full | Class::Handle)
 }
 
 /// The mechanism that unwraps what this algorithm encrypted.
@@ -86,7 +102,7 @@ pub(super) fn mechanism(algorithm: ImportAlgorithm) -> Mechanism<'static> {
 /// The public key as SubjectPublicKeyInfo in DER.
 fn public_key(session: &Session, public: ObjectHandle) -> Result<Vec<u8>, Failure> {
     let (mut n, mut e) = (Vec::new(), Vec::new());
-    for attribute in session.get_attributes(public, &[AttributeType::Modulus, AttributeType::PublicExponent])? {
+    for attribute in readback::read(session, public, &[AttributeType::Modulus, AttributeType::PublicExponent])? {
         match attribute {
             Attribute::Modulus(bytes) => n = bytes,
             Attribute::PublicExponent(bytes) => e = bytes,
@@ -99,14 +115,24 @@ fn public_key(session: &Session, public: ObjectHandle) -> Result<Vec<u8>, Failur
     Ok(info.map_err(|_| TokenError::Fault("the token's RSA key is none".into()))?.as_ref().to_vec())
 }
 
-/// Wraps random bytes in software and unwraps them on the token.
-fn trial(session: &Session, private: ObjectHandle, info: &[u8], algorithm: ImportAlgorithm) -> Result<(), Failure> {
+/// Wraps random bytes in software and unwraps them on the token; then looks that the token made of them what it was asked for. Some
+/// ignore the template, and would leave a key that can be read.
+fn trial(
+    session: &Session,
+    private: ObjectHandle,
+    info: &[u8],
+    algorithm: ImportAlgorithm,
+    known: &Concessions,
+) -> Result<(), Failure> {
     let fault = |_| TokenError::Fault("a wrapping pair cannot be tried".into());
     let mut sample = [0; 32];
     rand::fill(&mut sample).map_err(fault)?;
     let wrapped = wrap(info, algorithm, &sample).ok_or_else(|| TokenError::Fault("a wrapping pair cannot be tried".into()))?;
-    let unwrapped = session.unwrap_key(&mechanism(algorithm), private, &wrapped, &sample_template())?;
-    Ok(session.destroy_object(unwrapped)?)
+    let template = sample_template();
+    let unwrapped = session.unwrap_key(&mechanism(algorithm), private, &wrapped, &template)?;
+    let kept = readback::compare(session, unwrapped, Half::Secret, &template, known);
+    session.destroy_object(unwrapped)?;
+    kept
 }
 
 /// What a caller does with the public key.

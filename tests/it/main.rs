@@ -6,6 +6,7 @@ mod faults;
 #[path = "../../softhsm/isolated.rs"]
 mod isolated;
 mod state;
+mod tokens;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,3 +1,1 @@
-//! See Cargo.toml.
-
-pub use kryoptic_lib::*;
+//! Nothing of its own: see Cargo.toml.

@@ -76,10 +76,9 @@ impl Operation for GenerateAndExportDataKey {
     fn run(cx: &Context<'_>, new: NewDataKey) -> Result<Response, Error> {
         let key = cx.keys.admit(cx.caller, &new.key, Use::GenerateAndExportDataKey)?;
         cx.rehearse()?;
-        let text = cx.keys.new_data_key_text(new.length)?;
+        let (text, made) = cx.keys.encrypt_new_data_key(cx.caller, &key, new.length, &new.context)?;
         let exported = text.from_base64().and_then(|data_key| new.export_key.encrypt(&data_key));
         let exported = exported.ok_or_else(|| Error::Internal("a new data key cannot be exported".into()))?;
-        let made = cx.keys.encrypt(cx.caller, &key, &text, &new.context)?;
         Ok(Response {
             ciphertext_blob: Base64(made.blob),
             exported_data_key: Base64(exported),

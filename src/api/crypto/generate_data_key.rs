@@ -70,8 +70,7 @@ impl Operation for GenerateDataKey {
     fn run(cx: &Context<'_>, new: NewDataKey) -> Result<Response, Error> {
         let key = cx.keys.admit(cx.caller, &new.key, Use::GenerateDataKey)?;
         cx.rehearse()?;
-        let plaintext = cx.keys.new_data_key_text(new.length)?;
-        let made = cx.keys.encrypt(cx.caller, &key, &plaintext, &new.context)?;
+        let (plaintext, made) = cx.keys.encrypt_new_data_key(cx.caller, &key, new.length, &new.context)?;
         Ok(Response { plaintext, ciphertext_blob: Base64(made.blob), key_id: made.key, key_version_id: made.key_version })
     }
 }

@@ -37,8 +37,8 @@ impl Operation for GenerateDataKeyWithoutPlaintext {
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
         let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateDataKeyWithoutPlaintext)?;
         cx.rehearse()?;
-        let plaintext = cx.keys.new_data_key_text(data_key_length(request.number_of_bytes, request.key_spec))?;
+        let length = data_key_length(request.number_of_bytes, request.key_spec);
         let context = request.encryption_context.unwrap_or_default().0;
-        Ok(cx.keys.encrypt(cx.caller, &key, &plaintext, &context)?.into())
+        Ok(cx.keys.encrypt_new_data_key(cx.caller, &key, length, &context)?.1.into())
     }
 }

@@ -194,6 +194,7 @@ fn message(error: &Error) -> Cow<'static, str> {
         }
         Error::AccountManaged => "Another secret manages this account already.",
         Error::LimitExceeded => "The request was rejected because user create resource limit was exceeded.",
+        Error::TokenFull => "The request was rejected because the token of this service has no room for another key.",
         Error::Throttled => "QPS Limit Exceeded",
         Error::SecretNotFound => "Resource not found. There is no secret of this name.",
         Error::SecretVersionNotFound => "Resource not found. The secret has no such version.",

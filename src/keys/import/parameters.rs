@@ -29,6 +29,9 @@ const VALID_MS: i64 = 24 * 60 * 60 * 1000;
 /// Pairs that a key may have at a time: the token's room is everybody's.
 const PAIRS_PER_KEY: i64 = 10;
 
+/// Pairs that all keys of a deployment may have on the token at a time.
+const PAIRS_ON_TOKEN: i64 = 100;
+
 /// How often material may fail to decrypt with one pair. PKCS #1 v1.5 gives an attacker who may ask a million times the plaintext
 /// of a ciphertext that it has intercepted.
 const FAILURES: i64 = 16;
@@ -77,6 +80,12 @@ impl Keys {
         self.store.write("import_begin", |tx| {
             if tx.import_parameters_count(&key.id)? >= PAIRS_PER_KEY {
                 return Err(Abort::App(Error::LimitExceeded));
+            }
+            if row.wrapped.is_none() {
+                if tx.import_parameters_on_token()? >= PAIRS_ON_TOKEN {
+                    return Err(Abort::App(Error::TokenFull));
+                }
+                self.check_room(tx, 2)?;
             }
             Ok(tx.import_parameters_insert(&row)?)
         })?;

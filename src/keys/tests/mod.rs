@@ -75,7 +75,8 @@ impl Bench {
         Token::initialise(&module, "bulla test", &pin(), &pin()).expect("a new token");
         let selector = Selector::Label("bulla test".into());
         let session_wait = Duration::from_secs(60);
-        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait: Duration::ZERO };
+        let (open_wait, look_again) = (Duration::ZERO, Duration::ZERO);
+        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again };
         let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };
@@ -278,7 +279,7 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
 #[test]
 fn quotas_bound_keys_and_aliases() {
     isolated(softhsm::prepare, |home| {
-        let limits = KeyLimits { keys: Some(2), aliases: Some(2), uses: UseLimits::default(), quarantine_ms: 0 };
+        let limits = KeyLimits { keys: Some(2), aliases: Some(2), ..KeyLimits::default() };
         let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
         let key = bench.make();
         // Two requests race for the last place.

@@ -84,6 +84,15 @@ impl Tx<'_> {
         self.run(ImportParametersRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
+    /// How many pairs there are on the token, of all keys.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn import_parameters_on_token(&mut self) -> Result<i64, StoreError> {
+        let query = import_parameters::table.filter(import_parameters::wrapped.is_null());
+        self.run(ImportParametersRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
+    }
+
     /// The ids of all pairs, and whether each is ready.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyId, KeyVersionId};
-use crate::base::words::{KeyState, Origin};
+use crate::base::words::{KeySpec, KeyState, Origin};
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
@@ -105,6 +105,15 @@ impl Tx<'_> {
             .filter(key_versions::created_at.lt(time))
             .order((key_versions::created_at, key_versions::id));
         all!(self, key_versions: KeyVersionRow, query, |row| !row.ready && row.created_at < time)
+    }
+
+    /// How many versions there are of keys with these specs, of all accounts.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn key_versions_of_specs(&mut self, specs: &[KeySpec]) -> Result<i64, StoreError> {
+        let query = key_versions::table.inner_join(keys::table).filter(keys::spec.eq_any(specs));
+        self.run(KeyVersionRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
     }
 
     /// Every version of every key: its id, whether it is ready, the state and the origin of its key.

@@ -26,7 +26,7 @@ const TAG_LEN: usize = 32;
 
 /// Encrypts, then authenticates.
 pub(super) fn seal(key: &Keyed<'_>, iv: &[u8; BLOCK_LEN], secret: &[u8], context: &Canonical) -> Result<Vec<u8>, Failure> {
-    let encrypted = key.session.encrypt(&Mechanism::AesCbcPad(*iv), key.cipher, secret)?;
+    let encrypted = key.session.encrypt(&Mechanism::AesCbcPad(*iv), key.cipher, secret, BLOCK_LEN)?;
     if encrypted.len() != (secret.len() / BLOCK_LEN + 1) * BLOCK_LEN {
         return Err(TokenError::Unsupported("the padding of CKM_AES_CBC_PAD".into()).into());
     }
@@ -43,7 +43,7 @@ pub(super) fn open(key: &Keyed<'_>, sealed: &[u8], context: &Canonical) -> Resul
     }
     let tag = tag(key, iv, encrypted, context)?;
     constant_time::verify_slices_are_equal(&tag, found).map_err(|_| TokenError::Tampered)?;
-    Ok(Zeroizing::new(key.session.decrypt(&Mechanism::AesCbcPad(*iv), key.cipher, encrypted)?))
+    key.session.decrypt(&Mechanism::AesCbcPad(*iv), key.cipher, encrypted)
 }
 
 fn tag(key: &Keyed<'_>, iv: &[u8; BLOCK_LEN], encrypted: &[u8], context: &Canonical) -> Result<[u8; TAG_LEN], Failure> {

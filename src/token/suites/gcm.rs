@@ -81,14 +81,14 @@ fn is_appended(iv: &[u8]) -> bool {
 }
 
 fn encrypt(key: &Keyed<'_>, iv: &mut [u8], secret: &[u8], context: &Canonical) -> Result<Vec<u8>, Failure> {
-    Ok(key.session.encrypt(&mechanism(iv, context)?, key.cipher, secret)?)
+    key.session.encrypt(&mechanism(iv, context)?, key.cipher, secret, TAG_LEN + APPENDED_LENS[1])
 }
 
 fn decrypt(key: &Keyed<'_>, iv: &mut [u8], encrypted: &[u8], context: &Canonical) -> Result<Zeroizing<Vec<u8>>, Failure> {
     if encrypted.len() <= TAG_LEN {
         return Err(TokenError::Tampered.into());
     }
-    Ok(Zeroizing::new(key.session.decrypt(&mechanism(iv, context)?, key.cipher, encrypted)?))
+    key.session.decrypt(&mechanism(iv, context)?, key.cipher, encrypted)
 }
 
 fn mechanism<'a>(iv: &'a mut [u8], context: &'a Canonical) -> Result<Mechanism<'a>, Failure> {
@@ -97,5 +97,5 @@ fn mechanism<'a>(iv: &'a mut [u8], context: &'a Canonical) -> Result<Mechanism<'
 }
 
 fn unsupported(what: &str) -> Failure {
-    TokenError::Unsupported(format!("{what} in CKM_AES_GCM")).into()
+    TokenError::Unsupported(format!("{what} in CKM_AES_GCM").into()).into()
 }

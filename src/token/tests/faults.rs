@@ -13,7 +13,7 @@ use super::*;
 /// Work that fails with this code, the first time or always.
 fn fail(token: &Token, code: RvError, times: usize) -> Result<(), TokenError> {
     let mut left = times;
-    token.link.run(Operation::Unwrap, Access::ReadOnly, None, |_, session| {
+    token.connection.run(Operation::Unwrap, Access::ReadOnly, None, |_, session| {
         if left > 0 {
             left -= 1;
             return Err(Pkcs11Error::Pkcs11(code, Function::Decrypt).into());
@@ -25,7 +25,7 @@ fn fail(token: &Token, code: RvError, times: usize) -> Result<(), TokenError> {
 
 /// Work that has a session while the other side waits between the two meetings, and then ends as it is told.
 fn hold(token: &Token, held: &Barrier, mut end: impl FnMut(&Session) -> Result<(), Failure>) -> Result<(), TokenError> {
-    token.link.run(Operation::Health, Access::ReadOnly, None, |_, session| {
+    token.connection.run(Operation::Health, Access::ReadOnly, None, |_, session| {
         held.wait();
         held.wait();
         end(session)
@@ -107,7 +107,7 @@ fn a_refused_pin_ends_the_reconnecting() {
     on_every_softhsm(|home| {
         let token = new_token(1, 50);
         // Somebody changes the PIN while the link is up.
-        let changed = token.link.run(Operation::Create, Access::ReadWrite, None, |_, session| {
+        let changed = token.connection.run(Operation::Create, Access::ReadWrite, None, |_, session| {
             Ok(session.set_pin(&auth_pin(&pin("1234")), &auth_pin(&pin("5678")))?)
         });
         assert_eq!(changed, Ok(()), "{home:?}");
@@ -157,7 +157,7 @@ fn a_lost_login_is_no_lost_key() {
         let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         for _ in 0..5 {
             let log_out = |_: &Epoch, session: &Session| Ok(session.logout()?);
-            token.link.run(Operation::Health, Access::ReadOnly, None, log_out).expect("logged out");
+            token.connection.run(Operation::Health, Access::ReadOnly, None, log_out).expect("logged out");
             let start = Instant::now();
             loop {
                 match token.unwrap(suite(), &id, &wrapped, &context("a")) {
@@ -283,8 +283,8 @@ fn a_panic_in_a_call_costs_its_session_only() {
         let token = new_token(1, 50);
         assert_eq!(token.health(), Ok(()));
         thread::scope(|scope| {
-            let panics =
-                scope.spawn(|| token.link.run::<()>(Operation::Health, Access::ReadOnly, None, |_, _| panic!("on purpose")));
+            let panics = scope
+                .spawn(|| token.connection.run::<()>(Operation::Health, Access::ReadOnly, None, |_, _| panic!("on purpose")));
             assert!(panics.join().is_err());
         });
         assert_eq!(token.status().sessions_open, 0, "closed, not lent again");

@@ -1,10 +1,24 @@
 //! The token layer on real tokens (see `tokens`). Each test has a process and a token folder of its own; see softhsm/README.md.
 
-use cryptoki::session::Session;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use super::epoch::Epoch;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::session::UserType;
+
+use super::epoch::{Epoch, auth_pin};
+use super::errors::Failure;
+use super::module::Claim;
+use super::pool::Access;
+use super::session::Session;
+use super::status::Operation;
+use super::templates::Half;
 use super::*;
-use crate::base::canonical::Purpose;
+use crate::base::canonical::{Canonical, Purpose};
+use crate::base::ids::KeyVersionId;
+use crate::base::secret::Pin;
+use crate::base::words::Suite;
 
 mod chaos;
 mod codes;
@@ -28,6 +42,7 @@ fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
         sessions,
         session_wait: Duration::from_millis(wait_ms),
         open_wait: Duration::ZERO,
+        look_again: Duration::ZERO,
     }
 }
 

@@ -1,0 +1,104 @@
+//! The PIN over a socket on this host: a server that waits for one, or was refused one, is given it by `bulla unlock`, so that it need
+//! not lie on disk.
+//!
+//! Owns: the socket, who may use it, and the two lines that are said there. Must not know: what is done with the PIN. Called by: app
+//! (the server's side), admin (the command's side).
+//!
+//! ```text
+//! client   the PIN, a line feed
+//! server   `ok`, or why not; a line feed
+//! ```
+//!
+//! Only the user that the server runs as, and root, are listened to; the file is theirs alone.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::base::failure::{Class, Failure};
+use crate::base::secret::Pin;
+use crate::token::Pins;
+
+/// Longest line, bytes.
+const LONGEST: u64 = 1024;
+
+/// How long a client may take to say its line, and the server to log in with it.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// How long the login may take.
+const LOGIN_WAIT: Duration = Duration::from_secs(60);
+
+/// Listens, on a thread of its own, as long as the process lives.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub(super) fn listen(path: &Path, pins: Pins) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::local(format!("token.unlock_socket {}: {e}", path.display()));
+    // What a server that was killed has left; one that lives would be listened to no more, and is found by its file.
+    if UnixStream::connect(path).is_ok() {
+        return Err(Failure::conflict(format!("token.unlock_socket {}: another server listens there", path.display())));
+    }
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let serve = move || {
+        for stream in listener.incoming().flatten() {
+            if let Err(error) = answer(stream, &pins) {
+                log::warn!("unlock: {error}");
+            }
+        }
+    };
+    std::thread::Builder::new().name("bulla-unlock".into()).spawn(serve).map(drop).map_err(failed)
+}
+
+fn answer(mut stream: UnixStream, pins: &Pins) -> io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(&stream)?.uid;
+    if !peer.is_root() && peer != rustix::process::geteuid() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {} is not listened to", peer.as_raw())));
+    }
+    stream.set_read_timeout(Some(WAIT))?;
+    stream.set_write_timeout(Some(WAIT))?;
+    let pin = Pin::new(std::mem::take(&mut *read_line(&stream)?));
+    log::info!("unlock: user {} gives a PIN", peer.as_raw());
+    let said = match pins.offer(pin, LOGIN_WAIT) {
+        Ok(()) => "ok".to_owned(),
+        Err(crate::token::TokenError::Gone) => {
+            "the token did not answer; the PIN is kept and presented when it does".to_owned()
+        }
+        Err(error) => error.to_string(),
+    };
+    writeln!(stream, "{said}")
+}
+
+/// Gives a server its PIN.
+///
+/// # Errors
+/// When no server listens, or it was not let in.
+pub fn give(path: &Path, pin: &Pin) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::unavailable(format!("no server listens at {}: {e}", path.display()));
+    let mut stream = UnixStream::connect(path).map_err(failed)?;
+    stream.set_read_timeout(Some(LOGIN_WAIT + WAIT)).map_err(failed)?;
+    let line = Zeroizing::new(format!("{}\n", pin.expose()));
+    stream.write_all(line.as_bytes()).map_err(failed)?;
+    match read_line(&stream).map_err(failed)?.as_str() {
+        "ok" => Ok(()),
+        "" => Err(Failure::new("the server did not listen to this user").class(Class::Denied)),
+        said => Err(Failure::new(format!("token: {said}")).class(Class::Pin)),
+    }
+}
+
+fn read_line(stream: &UnixStream) -> io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::with_capacity(LONGEST as usize));
+    BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
+    let length = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(length);
+    Ok(line)
+}

@@ -1,0 +1,480 @@
+//! What can be asked of the token, in our words: ids in, bytes out, never handles.
+//!
+//! Owns: [`Token`], and which session and counter each operation has. Must not know: rows, states, policies, HTTP. Called by: keys,
+//! audit, app, admin.
+//!
+//! All calls block, for as long as the module does; the wait for a session is bounded by [`TokenConfig::session_wait`]. Use of a
+//! key costs one lock, one map look-up and two calls (Init and the one-shot call) on a session that is open already.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use cryptoki::session::UserType;
+use zeroize::Zeroizing;
+
+use super::canary::CanaryKey;
+use super::config::TokenConfig;
+use super::connection::Connection;
+use super::create::Object;
+use super::epoch::auth_pin;
+use super::errors::{Failure, TokenError};
+use super::import::{CheckValue, Incoming, aes};
+use super::module::Claim;
+use super::pin::Pins;
+use super::pool::Access;
+use super::status::{Operation, TokenStatus};
+use super::suites::SEED_LEN;
+use super::templates::{Half, ObjectKind};
+use super::{asymmetric, create, import, reconnect, signing, suites, wrapping};
+use crate::base::canonical::Canonical;
+use crate::base::ids::KeyVersionId;
+use crate::base::public_key::{Digest32, PublicKey};
+use crate::base::secret::{DataKey, Pin};
+use crate::base::words::{EncryptionAlgorithm, ImportAlgorithm, KeySpec, MacAlgorithm, SignatureAlgorithm, Suite};
+
+/// Bytes encrypted on the token, laid out as their suite says (docs/formats.md). The suite is stored beside them.
+pub type Wrapped = Vec<u8>;
+
+/// A token, open and logged in. One in a process at a time; shared by all threads. Comes back by itself when it was away.
+pub struct Token {
+    pub(super) connection: Arc<Connection>,
+    tender: Option<JoinHandle<()>>,
+}
+
+impl Token {
+    /// Loads the module, finds the token, logs in.
+    ///
+    /// # Errors
+    /// What still fails after [`TokenConfig::open_wait`]: `Absent` if there is no such token, `Unsupported` if module or token lack
+    /// what is needed (all of the missing mechanisms), `Fault` if this process has a token open already, or for what else goes
+    /// wrong. At once: `Pin`, `PinInDoubt`, `NoPin`.
+    pub fn open(config: TokenConfig, pins: impl Into<Pins>) -> Result<Token, TokenError> {
+        let connection = Arc::new(reconnect::open(config, pins.into())?);
+        let kept = Arc::clone(&connection);
+        let tender = thread::Builder::new()
+            .name("bulla-token".into())
+            .spawn(move || reconnect::keep(&kept))
+            .map_err(|e| TokenError::Fault(format!("no thread: {e}")))?;
+        Ok(Token { connection, tender: Some(tender) })
+    }
+
+    /// Says which [`ObjectKind::Int`] authenticates what suite S3 encrypts. Before the first use of a key under that suite; once.
+    pub fn authenticate_with(&self, id: KeyVersionId) {
+        // A second call names the same key: a process serves one deployment.
+        let _ = self.connection.lasting.integrity.set(id);
+    }
+
+    /// Initialises the first uninitialised token of a module and sets its PINs. For development and tests; a real token is
+    /// initialised with its vendor's tools.
+    ///
+    /// # Errors
+    /// `Absent` if no slot has an uninitialised token; `Fault` if this process has a token open, or for what else goes wrong.
+    pub fn initialise(module: &Path, label: &str, so_pin: &Pin, pin: &Pin) -> Result<(), TokenError> {
+        let claim = Claim::take(module)?;
+        claim.initialize()?;
+        let pkcs11 = claim.pkcs11();
+        let made = (|| {
+            let blank = |slot: &_| claim.token(*slot).is_ok_and(|token| !token.initialised());
+            let slot = pkcs11.get_slots_with_token()?.into_iter().find(blank);
+            let slot = slot.ok_or_else(|| TokenError::Absent("no slot has an uninitialised token".into()))?;
+            pkcs11.init_token(slot, &auth_pin(so_pin), label)?;
+            let session = pkcs11.open_rw_session_no_drop(slot)?;
+            session.login(UserType::So, Some(&auth_pin(so_pin)))?;
+            session.init_pin(&auth_pin(pin))?;
+            Ok::<_, Failure>(())
+        })();
+        claim.finalize();
+        made.map_err(TokenError::from)
+    }
+
+    /// Which suite this token serves, found by trying, proved with the key of its own test. It is recorded once and passed to
+    /// [`Token::wrap`] from then on.
+    ///
+    /// # Errors
+    /// `Unsupported` with the missing mechanisms; `Fault` if the token has them and they do not work.
+    pub fn probe(&self) -> Result<Suite, TokenError> {
+        self.connection.run(Operation::Probe, Access::ReadOnly, None, |epoch, session| {
+            let suite = epoch.canary.suite();
+            suites::prove(suite, &epoch.canary.itself(session))?;
+            Ok(suite)
+        })
+    }
+
+    /// Makes a key under this id, reads its attributes back and tries it; a key that fails is destroyed again. One at a time.
+    ///
+    /// # Errors
+    /// `Duplicate` if an object has the id, `Unsupported` if the token does not keep to an attribute, `Busy`, `Gone`, `Fault`.
+    pub fn create(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
+        self.connection
+            .run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| create::create(epoch, session, id, kind))?;
+        self.connection.more_objects(kind.halves().len() as i64);
+        Ok(())
+    }
+
+    /// Proves a key as [`Token::create`] does, without making it: to finish a creation that was interrupted.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Unsupported` with the attribute that is wrong, `Fault` if it does not work.
+    pub fn prove(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
+        self.connection
+            .run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::prove_alone(epoch, session, id, kind))
+    }
+
+    /// Proves by attributes and label alone that the object of this id, or the pair, is what a system key of this kind must be: the
+    /// only one of its id, made here, locked in, for its one use, with the label of its role. A key of another role or of a
+    /// caller's fails, whatever names it. A few calls; nothing is signed or encrypted.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Unsupported` with the attribute that is wrong; `Busy`, `Gone`, `Fault`.
+    pub fn prove_system_key(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
+        self.connection
+            .run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::identify(epoch, session, id, kind))
+    }
+
+    /// Whether any object has this id. Reads the token, not the cache.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn exists(&self, id: &KeyVersionId) -> Result<bool, TokenError> {
+        self.connection.run(Operation::Inspect, Access::ReadOnly, Some(id), |_, session| create::exists(session, id))
+    }
+
+    /// The ids of all objects that look like ours: by their label and an id of 16 bytes. Reads the token; costs as much as there
+    /// are objects.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn ids(&self) -> Result<HashSet<KeyVersionId>, TokenError> {
+        self.connection.run(Operation::Inspect, Access::ReadOnly, None, |_, session| create::ids(session)).map(
+            |(ids, objects)| {
+                self.connection.counted(objects);
+                ids
+            },
+        )
+    }
+
+    /// Every object of this id as the token describes it; empty if there is none.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn inspect(&self, id: &KeyVersionId) -> Result<Vec<Object>, TokenError> {
+        self.connection.run(Operation::Inspect, Access::ReadOnly, Some(id), |_, session| create::inspect(session, id))
+    }
+
+    /// Destroys the key of this id, both halves of a pair, and looks that it is gone. Done already is success.
+    ///
+    /// # Errors
+    /// `Duplicate` if several objects claim to be it, `Busy`, `Gone`, `Fault`.
+    pub fn destroy(&self, id: &KeyVersionId) -> Result<(), TokenError> {
+        self.connection
+            .run(Operation::Destroy, Access::ReadWrite, Some(id), |epoch, session| create::destroy(epoch, session, id))
+            .map(|destroyed| self.connection.more_objects(-(destroyed as i64)))
+    }
+
+    /// Fills `out` with random bytes: the token's XOR the operating system's.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn random(&self, out: &mut [u8]) -> Result<(), TokenError> {
+        self.connection.run(Operation::Random, Access::ReadOnly, None, |_, session| suites::random(session, out))
+    }
+
+    /// A new data key, and the same encrypted under `under`: three calls to the token.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
+    pub fn new_data_key(
+        &self,
+        suite: Suite,
+        under: &KeyVersionId,
+        context: &Canonical,
+    ) -> Result<(DataKey, Wrapped), TokenError> {
+        self.connection.run(Operation::Wrap, Access::ReadOnly, Some(under), |epoch, session| {
+            let key = epoch.keyed(session, suite, under)?;
+            let mut drawn = Zeroizing::new([0; DataKey::LEN + SEED_LEN]);
+            suites::random(session, drawn.as_mut_slice())?;
+            let (mut secret, mut seed) = (Zeroizing::new([0; DataKey::LEN]), [0; SEED_LEN]);
+            secret.copy_from_slice(&drawn[..DataKey::LEN]);
+            seed.copy_from_slice(&drawn[DataKey::LEN..]);
+            let wrapped = suites::seal(suite, &key, &seed, secret.as_slice(), context)?;
+            Ok((DataKey::new(secret), wrapped))
+        })
+    }
+
+    /// Random bytes, and what `secret` makes of them encrypted under `under`: for a data key in a caller's form. Three calls.
+    ///
+    /// # Errors
+    /// As [`Token::wrap`].
+    pub fn wrap_random<T: AsRef<[u8]>>(
+        &self,
+        suite: Suite,
+        under: &KeyVersionId,
+        random: usize,
+        context: &Canonical,
+        secret: impl Fn(&[u8]) -> T,
+    ) -> Result<(T, Wrapped), TokenError> {
+        self.connection.run(Operation::Wrap, Access::ReadOnly, Some(under), |epoch, session| {
+            let key = epoch.keyed(session, suite, under)?;
+            let mut drawn = Zeroizing::new(vec![0; random + SEED_LEN]);
+            suites::random(session, &mut drawn)?;
+            let (bytes, seed) = drawn.split_last_chunk::<SEED_LEN>().ok_or_else(|| TokenError::Fault("no seed".into()))?;
+            let made = secret(bytes);
+            let wrapped = suites::seal(suite, &key, seed, made.as_ref(), context)?;
+            Ok((made, wrapped))
+        })
+    }
+
+    /// Encrypts bytes under `under`, bound to `context`. Callers bound their length; an empty secret is not served.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Unsupported` for no bytes or too many, `Busy`, `Gone`, `Fault`.
+    pub fn wrap(&self, suite: Suite, under: &KeyVersionId, secret: &[u8], context: &Canonical) -> Result<Wrapped, TokenError> {
+        if secret.is_empty() {
+            return Err(TokenError::Unsupported("wrapping nothing".into()));
+        }
+        self.connection.run(Operation::Wrap, Access::ReadOnly, Some(under), |epoch, session| {
+            let key = epoch.keyed(session, suite, under)?;
+            let mut seed = [0; SEED_LEN];
+            suites::random(session, &mut seed)?;
+            suites::seal(suite, &key, &seed, secret, context)
+        })
+    }
+
+    /// Decrypts what [`Token::wrap`] made, with the suite that was stored beside it.
+    ///
+    /// # Errors
+    /// `Tampered` if bytes, key and context do not belong together; `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
+    pub fn unwrap(
+        &self,
+        suite: Suite,
+        under: &KeyVersionId,
+        wrapped: &[u8],
+        context: &Canonical,
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        self.connection.run(Operation::Unwrap, Access::ReadOnly, Some(under), |epoch, session| {
+            suites::open(suite, &epoch.keyed(session, suite, under)?, wrapped, context)
+        })
+    }
+
+    /// Decrypts what [`Token::new_data_key`] made.
+    ///
+    /// # Errors
+    /// As [`Token::unwrap`]; `Tampered` also if it is not as long as a data key.
+    pub fn unwrap_data_key(
+        &self,
+        suite: Suite,
+        under: &KeyVersionId,
+        wrapped: &[u8],
+        context: &Canonical,
+    ) -> Result<DataKey, TokenError> {
+        let secret = self.unwrap(suite, under, wrapped, context)?;
+        let mut key = Zeroizing::new([0; DataKey::LEN]);
+        if secret.len() != key.len() {
+            return Err(TokenError::Tampered);
+        }
+        key.copy_from_slice(&secret);
+        Ok(DataKey::new(key))
+    }
+
+    /// HMAC-SHA-256 under an [`ObjectKind::Int`].
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
+    pub fn mac(&self, under: &KeyVersionId, input: &[u8]) -> Result<[u8; 32], TokenError> {
+        self.connection.run(Operation::Mac, Access::ReadOnly, Some(under), |epoch, session| {
+            let key = epoch.handle(session, under, Half::Secret)?;
+            signing::mac(session, key, input)
+        })
+    }
+
+    /// Signs under an [`ObjectKind::Aud`]: ECDSA P-256 with SHA-256, as r and s of 32 bytes each; or RSA with PKCS #1 padding.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
+    pub fn sign(&self, under: &KeyVersionId, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        self.connection.run(Operation::Sign, Access::ReadOnly, Some(under), |epoch, session| {
+            let key = epoch.handle(session, under, Half::Private)?;
+            signing::sign(session, key, message)
+        })
+    }
+
+    /// The public half of a pair.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.
+    pub fn public_key(&self, id: &KeyVersionId) -> Result<PublicKey, TokenError> {
+        self.connection.run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| {
+            epoch.public_key(id, || signing::public_key(session, epoch.handle(session, id, Half::Public)?))
+        })
+    }
+
+    /// A cheap proof that the token answers: a session and one random byte.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Pin` if the link could not be rebuilt because the PIN was refused.
+    pub fn health(&self) -> Result<(), TokenError> {
+        self.connection.run(Operation::Health, Access::ReadOnly, None, |_, session| suites::random(session, &mut [0]))
+    }
+
+    /// What the token says of itself, what it does not let itself be told, and where the key of its test is: for people.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn description(&self) -> Result<Description, TokenError> {
+        let module = self.connection.module_text()?;
+        self.connection.run(Operation::Inspect, Access::ReadOnly, None, |epoch, session| {
+            Ok(Description {
+                module: module.clone(),
+                token: epoch.token.clone(),
+                objects: create::count(session)?,
+                left_out: epoch.lasting.concessions.names(),
+                canary: epoch.canary.place(),
+                hmac: suites::has_hmac(&epoch.mechanisms),
+            })
+        })
+    }
+
+    /// Whether this user may make keys, found by opening a session that writes and making one that lives for the moment.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn may_write(&self) -> Result<bool, TokenError> {
+        let tried = self.connection.run(Operation::Probe, Access::ReadWrite, None, |epoch, session| {
+            Ok(!epoch.token.write_protected() && create::may_make(epoch, session)?)
+        });
+        match tried {
+            Err(TokenError::Unsupported(_)) => Ok(false),
+            other => other,
+        }
+    }
+
+    /// Numbers for metrics. Never waits, never calls the token.
+    pub fn status(&self) -> TokenStatus {
+        self.connection.status()
+    }
+
+    /// Signs a digest of SHA-256 with a pair that signs. ECDSA gives DER, RSA as many bytes as the modulus has.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Unsupported`, `Busy`, `Gone`, `Fault`.
+    pub fn sign_digest(
+        &self,
+        under: &KeyVersionId,
+        algorithm: SignatureAlgorithm,
+        digest: &Digest32,
+    ) -> Result<Vec<u8>, TokenError> {
+        self.connection.run(Operation::Sign, Access::ReadOnly, Some(under), |epoch, session| {
+            asymmetric::sign(session, epoch.handle(session, under, Half::Private)?, algorithm, digest)
+        })
+    }
+
+    /// Decrypts with an RSA pair that decrypts.
+    ///
+    /// # Errors
+    /// `Tampered` for whatever is wrong with the ciphertext; `NoSuchKey`, `Duplicate`, `Unsupported`, `Busy`, `Gone`, `Fault`.
+    pub fn decrypt_oaep(
+        &self,
+        under: &KeyVersionId,
+        algorithm: EncryptionAlgorithm,
+        ciphertext: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        self.connection.run(Operation::Unwrap, Access::ReadOnly, Some(under), |epoch, session| {
+            asymmetric::decrypt(epoch, session, epoch.handle(session, under, Half::Private)?, algorithm, ciphertext)
+        })
+    }
+
+    /// HMAC with a generic secret.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `Duplicate`, `Unsupported`, also for a message that is too long for the token, `Busy`, `Gone`, `Fault`.
+    pub fn hmac(&self, under: &KeyVersionId, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        self.connection.run(Operation::Mac, Access::ReadOnly, Some(under), |epoch, session| {
+            asymmetric::hmac(session, epoch.handle(session, under, Half::Secret)?, algorithm, message)
+        })
+    }
+
+    /// Whether the token unwraps material with this algorithm. Found by doing it, once for each login.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn unwraps(&self, algorithm: ImportAlgorithm) -> Result<bool, TokenError> {
+        self.connection.run(Operation::Probe, Access::ReadOnly, None, |epoch, session| {
+            epoch.unwraps(algorithm, || wrapping::supported(session, algorithm, &epoch.lasting.concessions))
+        })
+    }
+
+    /// Makes a wrapping pair under this id. Answers its public key: SubjectPublicKeyInfo in DER.
+    ///
+    /// # Errors
+    /// As [`Token::create`].
+    pub fn create_wrapping_pair(&self, id: &KeyVersionId, algorithm: ImportAlgorithm) -> Result<Vec<u8>, TokenError> {
+        self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
+            import::alone(session, id)?;
+            let made = wrapping::make(session, id, algorithm, &epoch.lasting.concessions);
+            import::clean_up(epoch, session, id, made)
+        })
+    }
+
+    /// The check value of material for a key version, without keeping the material.
+    ///
+    /// # Errors
+    /// `Tampered` if it does not decrypt, or has not the length that the spec wants; `NoSuchKey` if the pair is gone;
+    /// `Unsupported` for a spec that is not AES; `Busy`, `Gone`, `Fault`.
+    pub fn weigh(&self, material: &Incoming<'_>, version: &KeyVersionId, spec: KeySpec) -> Result<CheckValue, TokenError> {
+        let (_, length) = aes(spec)?;
+        // An ambiguous failure here is a failure to unwrap. What is made here lives for the moment, so no lock of creation is needed.
+        self.connection.run(Operation::Unwrap, Access::ReadOnly, material.pair(), |epoch, session| {
+            import::weigh(epoch, session, material, version, length)
+        })
+    }
+
+    /// Makes material that was weighed the key of this version, reads its attributes back and tries it; a key that fails is
+    /// destroyed again.
+    ///
+    /// # Errors
+    /// `Duplicate` if an object has the id; `NoSuchKey` if the pair is gone; `Unsupported` if the token does not keep to an
+    /// attribute; `Busy`, `Gone`, `Fault`.
+    pub fn import(
+        &self,
+        material: &Incoming<'_>,
+        version: &KeyVersionId,
+        spec: KeySpec,
+        check: &CheckValue,
+    ) -> Result<(), TokenError> {
+        let (kind, _) = aes(spec)?;
+        self.connection.run(Operation::Create, Access::ReadWrite, Some(version), |epoch, session| {
+            import::import(epoch, session, material, version, kind, check)
+        })
+    }
+}
+
+/// A token, described.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The module: manufacturer, description and version.
+    pub module: String,
+    /// The token, by its own account at the login.
+    pub token: bulla_pkcs11::TokenText,
+    /// Objects on it, ours and others'.
+    pub objects: u64,
+    /// Attributes that it refuses to be told of new keys.
+    pub left_out: Vec<String>,
+    /// Where the key of its test is.
+    pub canary: CanaryKey,
+    /// Whether it makes keys for HMAC-SHA-256.
+    pub hmac: bool,
+}
+
+/// Stops the thread; the connection then ends with its last owner.
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.connection.stop();
+        if let Some(tender) = self.tender.take()
+            && tender.join().is_err()
+        {
+            log::error!("token: the thread that reconnects panicked");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Everything that the service does, on every token that can be had here: real modules, as their packages install them.
+//!
+//! Each token has a table in docs/tokens.md: what works, and what is refused with which message. Nothing may fail. The tables are
+//! written by these tests (`BULLA_GOLDEN=write`) and compared by them wherever the token is of the version that the table names; a
+//! token that cannot be had is skipped, and says why.
+
+mod rig;
+mod script;
+mod table;
+
+use rig::{Absent, Rig};
+
+/// Runs the script on a token and holds its table against the outcome.
+fn on(name: &str, rig: Result<Rig, Absent>) {
+    match rig {
+        Ok(rig) => {
+            let table = script::run(&rig);
+            table::hold(name, &rig.version, &table);
+        }
+        Err(Absent(reason)) => eprintln!("{name}: skipped: {reason}"),
+    }
+}
+
+#[test]
+fn softhsm() {
+    on("SoftHSM", rig::softhsm());
+}
+
+#[test]
+fn kryoptic() {
+    on("kryoptic", rig::kryoptic());
+}
+
+#[test]
+fn nss_through_p11_kit_proxy() {
+    on("NSS softoken through p11-kit-proxy", rig::nss());
+}
+
+#[test]
+fn opencryptoki_soft_token() {
+    on("openCryptoki soft token", rig::opencryptoki());
+}
+
+#[test]
+fn tpm2_pkcs11_on_swtpm() {
+    on("tpm2-pkcs11 on swtpm", rig::tpm2());
+}
+
+#[test]
+fn softhsm_behind_p11_kit_remoting() {
+    on("SoftHSM behind p11-kit remoting", rig::remoting());
+}
