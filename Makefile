@@ -33,7 +33,7 @@ clients:
 
 bench:
 	@scripts/setup.sh run
-	@cargo build --release --locked --package bulla --package bulla-bench
+	@cargo build --release --locked --package bulla --package bulla-bench --package bulla-chaos
 	@cargo run --quiet --release --locked --package bulla-bench -- $(ARGS)
 
 soak:

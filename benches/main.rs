@@ -8,6 +8,7 @@
 mod bare;
 mod crypto;
 mod floor;
+mod latency;
 mod lists;
 mod load;
 mod programs;
@@ -38,6 +39,14 @@ struct Plan {
     keys: usize,
 }
 
+impl Plan {
+    /// That of the documentation.
+    fn full() -> Self {
+        let [time, short] = [3, 1].map(Duration::from_secs);
+        Self { stored: [1_000, 100_000], time, short, runs: 3, keys: 200 }
+    }
+}
+
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 
 fn main() -> Result<(), Failure> {
@@ -46,15 +55,13 @@ fn main() -> Result<(), Failure> {
         ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "inline"),
         ["profile", what, connections, seconds] => profile(what, connections.parse()?, Duration::from_secs(seconds.parse()?)),
         ["bare"] => bare::serve(),
+        ["latency"] => latency::rows(&Plan::full()),
         ["--quick"] => {
             let [time, short] = [500, 200].map(Duration::from_millis);
             bench(&Plan { stored: [200, 1_000], time, short, runs: 3, keys: 20 })
         }
-        [] => {
-            let [time, short] = [3, 1].map(Duration::from_secs);
-            bench(&Plan { stored: [1_000, 100_000], time, short, runs: 3, keys: 200 })
-        }
-        _ => Err("usage: bulla-bench [--quick | profile read|create CONNECTIONS SECONDS]".into()),
+        [] => bench(&Plan::full()),
+        _ => Err("usage: bulla-bench [--quick | latency | profile read|create CONNECTIONS SECONDS]".into()),
     }
 }
 
@@ -128,6 +135,7 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
     }
     let mut starts = (0..5).map(|_| programs::start_up(&data)).collect::<Result<Vec<_>, _>>()?;
     starts.sort_unstable();
+    latency::rows(plan)?;
     print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))
 }
 

@@ -161,7 +161,7 @@ pub fn cpu(pid: u32) -> io::Result<Duration> {
 }
 
 /// The release build beside this program.
-fn bulla() -> PathBuf {
+pub fn bulla() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.with_file_name("bulla")
 }

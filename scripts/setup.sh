@@ -29,6 +29,14 @@ has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_headers() { any "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h"; }
 has_node() { command -v node >/dev/null; }
 has_nss() { any /usr/lib/*/libsoftokn3.so /usr/lib64/libsoftokn3.so; }
+has_pkcs11_tool() { command -v pkcs11-tool >/dev/null; }
+has_certutil() { command -v certutil >/dev/null; }
+has_p11_kit() { command -v p11-kit >/dev/null && any /usr/lib/*/p11-kit-proxy.so && any /usr/lib/*/pkcs11/p11-kit-client.so; }
+has_opencryptoki() { any /usr/sbin/pkcsslotd; }
+has_tpm2() { command -v tpm2_ptool >/dev/null && any /usr/lib/*/pkcs11/libtpm2_pkcs11.so && command -v tpm2_flushcontext >/dev/null; }
+has_swtpm() { command -v swtpm >/dev/null && any /usr/lib/*/libtss2-tcti-swtpm.so.0; }
+has_libclang() { any /usr/lib/llvm-*/lib/libclang*.so*; }
+has_openssl_headers() { any /usr/include/openssl/evp.h && any /usr/include/sqlite3.h && command -v pkg-config >/dev/null; }
 has_npm() { command -v npm >/dev/null; }
 has_ip() { command -v ip >/dev/null || any /usr/sbin/ip /sbin/ip; }
 has_pgbouncer() { any /usr/sbin/pgbouncer /usr/bin/pgbouncer; }
@@ -54,6 +62,14 @@ has_nss        | NSS softoken, a second PKCS#11 token     | libnss3
 has_strace     | strace, which makes system calls fail    | strace
 has_ip         | ip, for hosts that lose their power      | iproute2
 has_pgbouncer  | PgBouncer, a pooler of connections       | pgbouncer
+has_pkcs11_tool | pkcs11-tool, which initialises tokens   | opensc
+has_certutil   | certutil, which makes NSS databases      | libnss3-tools
+has_p11_kit    | p11-kit: a proxy and a remote token      | p11-kit p11-kit-modules
+has_opencryptoki | openCryptoki and its soft token        | opencryptoki
+has_tpm2       | tpm2-pkcs11, a token on a TPM            | libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools
+has_swtpm      | a TPM in software                        | swtpm swtpm-tools libtss2-tcti-swtpm0
+has_libclang   | libclang, for building kryoptic          | libclang-dev
+has_openssl_headers | headers of OpenSSL and SQLite, for kryoptic | libssl-dev libsqlite3-dev pkg-config
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.
@@ -127,6 +143,15 @@ esac
 
 command -v cargo >/dev/null || die "cargo not found: Bulla needs Rust (see rust-version in Cargo.toml), best from https://rustup.rs"
 
+# kryoptic, a token from crates.io, stays in target/kryoptic: a minute or two, once.
+build_kryoptic() {
+  local module=target/kryoptic/release/libkryoptic_pkcs11.so
+  [[ -e $module && $module -nt softhsm/kryoptic/Cargo.lock ]] && return
+  say "building kryoptic, a PKCS#11 token, for the tests"
+  cargo build --quiet --release --locked -p kryoptic --manifest-path softhsm/kryoptic/Cargo.toml --target-dir target/kryoptic ||
+    say "kryoptic does not build here; its tests are skipped"
+}
+
 look "$needs"
 if ((${#packages[@]})); then
   install_missing
@@ -135,4 +160,9 @@ if ((${#packages[@]})); then
   say "done"
 else
   say "everything is there"
+fi
+
+if [[ $1 == test ]]; then
+  cd "$(dirname "${BASH_SOURCE[0]}")/.."
+  build_kryoptic
 fi

@@ -8,6 +8,7 @@ mod access;
 mod access_key;
 mod account;
 mod audit;
+mod ceremony;
 mod check;
 pub mod dev;
 mod first_secret;
@@ -55,6 +56,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
         Command::Verify { place } => return verify::run(&load(&place)?, cli.json),
+        Command::Ceremony { place } => ceremony::run(&load(&place)?)?,
         Command::Unlock { place } => unlock::run(&load(&place)?)?,
         Command::Migrate { place } => migrate(&load(&place)?)?,
         Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,

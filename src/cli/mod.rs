@@ -97,6 +97,13 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Make the system keys before witnesses, unless that was done, and print a transcript for them to sign: module, token, every
+    /// attribute, the audit key.
+    Ceremony {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Give a server that waits for it the PIN of its token: asked at the terminal, or the first line of standard input.
     Unlock {
         /// Which deployment.
@@ -197,6 +204,7 @@ impl Command {
             | Command::Level { place, .. }
             | Command::Clock { place, .. }
             | Command::Verify { place }
+            | Command::Ceremony { place }
             | Command::Unlock { place }
             | Command::Migrate { place }
             | Command::Account { place, .. }

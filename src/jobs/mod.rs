@@ -82,7 +82,7 @@ impl Jobs {
             sweeps.round();
             Ok(())
         })?;
-        let keys = Arc::clone(&jobs.keys);
+        let keys = Arc::clone(&jobs.parts.keys);
         let data_keys = Worker::start("bulla-data-keys", DATA_KEYS_EVERY, move |_| keys.data_keys_sweep())?;
         let rotations = Worker::start("bulla-rotation", ROTATION_EVERY, move |stopped| jobs.rotate(stopped))?;
         Ok(Running::of(vec![sweeps, data_keys, rotations]))

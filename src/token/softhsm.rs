@@ -40,6 +40,7 @@ pub fn prepare(home: &Path) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(&tokens)?;
     let folder = tokens.to_str().filter(|path| !path.contains(['\n', '#']));
     let folder = folder.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a path for softhsm2.conf"))?;
+    keep_copies(&tokens)?;
     let conf = std::path::absolute(home.join("softhsm2.conf"))?;
     let text = TEMPLATE.replace("@TOKENS@", folder);
     // Never written in place: another process may be starting on it.
@@ -50,4 +51,36 @@ pub fn prepare(home: &Path) -> io::Result<PathBuf> {
     whole.write_all(text.as_bytes())?;
     whole.persist(&conf)?;
     Ok(conf)
+}
+
+/// Keeps a copy of the file that a login rewrites in place, and puts it back where a process that was killed in the middle of one has
+/// left it empty: without it every key of the token is lost.
+fn keep_copies(tokens: &Path) -> io::Result<()> {
+    for token in fs::read_dir(tokens)? {
+        let folder = token?.path();
+        let (file, copy) = (folder.join("token.object"), folder.join("token.object.bulla-copy"));
+        let Ok(mut bytes) = fs::read(&file) else { continue };
+        if bytes.is_empty() {
+            // Another process may be logging in this moment, which takes less than a millisecond.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            bytes = fs::read(&file)?;
+        }
+        let (from, to) = if bytes.is_empty() { (&copy, &file) } else { (&file, &copy) };
+        if let Ok(bytes) = fs::read(from)
+            && !bytes.is_empty()
+            && fs::read(to).is_ok_and(|there| there != bytes) | !to.exists()
+        {
+            if to == &file {
+                log::warn!(
+                    "SoftHSM's {} was left empty by a process that was killed; its copy takes its place",
+                    file.display()
+                );
+            }
+            let mut whole = tempfile::NamedTempFile::new_in(&folder)?;
+            whole.write_all(&bytes)?;
+            whole.as_file().sync_all()?;
+            whole.persist(to)?;
+        }
+    }
+    Ok(())
 }

@@ -95,16 +95,96 @@ pub(crate) unsafe extern "C" fn C_GenerateKey(
         // SAFETY: the caller's arguments; after CKR_OK a handle stands in `key`.
         unsafe {
             let mut given = without(&kept, template, count);
+            if let Some(code) = chaos().plug.state().refusals.of(&[&given]) {
+                return Err(code);
+            }
             let answer = generate(session, mechanism, given.as_mut_ptr(), given.len() as CK_ULONG, key);
             if answer == CKR_OK {
                 let mut state = chaos().plug.state();
                 if !state.hide.is_zero() {
                     state.born.insert(*key, Instant::now());
                 }
+                state.refusals.made(&given, *key);
                 *key = state.objects.show(*key);
             }
             Ok(answer)
         }
+    })
+}
+
+pub(crate) unsafe extern "C" fn C_CreateObject(
+    session: CK_SESSION_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+    object: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    call(F::C_CreateObject, || {
+        let create = real::function(|list| list.C_CreateObject)?;
+        let session = chaos().plug.state().session(session)?;
+        // SAFETY: the caller's arguments; after CKR_OK a handle stands in `object`.
+        unsafe {
+            let given = without(&HashMap::new(), template, count);
+            if let Some(code) = chaos().plug.state().refusals.of(&[&given]) {
+                return Err(code);
+            }
+            let answer = create(session, template, count, object);
+            if answer == CKR_OK {
+                let mut state = chaos().plug.state();
+                state.refusals.made(&given, *object);
+                *object = state.objects.show(*object);
+            }
+            Ok(answer)
+        }
+    })
+}
+
+#[allow(clippy::too_many_arguments, reason = "PKCS#11's own")]
+pub(crate) unsafe extern "C" fn C_UnwrapKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    by: CK_OBJECT_HANDLE,
+    wrapped: *mut CK_BYTE,
+    length: CK_ULONG,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+    key: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    call(F::C_UnwrapKey, || {
+        let unwrap = real::function(|list| list.C_UnwrapKey)?;
+        let (session, by) = {
+            let state = chaos().plug.state();
+            (state.session(session)?, state.object(by)?)
+        };
+        // SAFETY: the caller's arguments; after CKR_OK a handle stands in `key`.
+        unsafe {
+            let given = without(&HashMap::new(), template, count);
+            if let Some(code) = chaos().plug.state().refusals.of(&[&given]) {
+                return Err(code);
+            }
+            let answer = unwrap(session, mechanism, by, wrapped, length, template, count, key);
+            if answer == CKR_OK {
+                let mut state = chaos().plug.state();
+                state.refusals.made(&given, *key);
+                *key = state.objects.show(*key);
+            }
+            Ok(answer)
+        }
+    })
+}
+
+pub(crate) unsafe extern "C" fn C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> CK_RV {
+    call(F::C_DestroyObject, || {
+        let destroy = real::function(|list| list.C_DestroyObject)?;
+        let (session, object) = {
+            let state = chaos().plug.state();
+            (state.session(session)?, state.object(object)?)
+        };
+        // SAFETY: takes numbers.
+        let answer = unsafe { destroy(session, object) };
+        if answer == CKR_OK {
+            chaos().plug.state().refusals.destroyed(object);
+        }
+        Ok(answer)
     })
 }
 
@@ -127,12 +207,17 @@ pub(crate) unsafe extern "C" fn C_GenerateKeyPair(
         // SAFETY: the caller's arguments; after CKR_OK a handle stands in `public_key` and in `private_key`.
         unsafe {
             let (mut public, mut private) = (without(&kept, public, public_count), without(&kept, private, private_count));
+            if let Some(code) = chaos().plug.state().refusals.of(&[&public, &private]) {
+                return Err(code);
+            }
+            let given = [public.clone(), private.clone()];
             let (public_count, private_count) = (public.len() as CK_ULONG, private.len() as CK_ULONG);
             let (public, private) = (public.as_mut_ptr(), private.as_mut_ptr());
             let answer = generate(session, mechanism, public, public_count, private, private_count, public_key, private_key);
             if answer == CKR_OK {
                 let mut state = chaos().plug.state();
-                for key in [public_key, private_key] {
+                for (key, given) in [public_key, private_key].into_iter().zip(&given) {
+                    state.refusals.made(given, *key);
                     if !state.hide.is_zero() {
                         state.born.insert(*key, Instant::now());
                     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::faults::{Effect, Rule};
 use crate::forward::Function;
 use crate::gcm::Mode;
+use crate::refusals::{Refusal, Refusals};
 use crate::{Chaos, codes};
 
 /// Obeys a command.
@@ -46,6 +47,22 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
             let (number, bytes) = attribute_is(attribute, bytes)?;
             plug.state().kept.insert(number, bytes);
         }
+        ["refuse", "none"] => plug.state().refusals = Refusals::default(),
+        ["refuse", "read-only"] => plug.state().refusals.read_only = Some(return_code("CKR_FUNCTION_FAILED")?),
+        ["refuse", "attribute", attribute] => {
+            let attribute = attribute_number(attribute)?;
+            let code = return_code("CKR_ATTRIBUTE_TYPE_INVALID")?;
+            plug.state().refusals.templates.push(Refusal { attribute, value: None, code });
+        }
+        ["refuse", "value", attribute, bytes] => {
+            let (attribute, value) = attribute_is(attribute, bytes)?;
+            let code = return_code("CKR_ATTRIBUTE_VALUE_INVALID")?;
+            plug.state().refusals.templates.push(Refusal { attribute, value: Some(value), code });
+        }
+        ["objects", "any"] => plug.state().refusals.most_objects = None,
+        ["objects", most] => plug.state().refusals.most_objects = Some(count(most)?),
+        ["clock", "none"] => plug.state().refusals.no_clock = true,
+        ["clock", "own"] => plug.state().refusals.no_clock = false,
         ["forged", "own"] => plug.state().forged = None,
         ["forged", code] => plug.state().forged = Some(return_code(code)?),
         ["calls"] => {
@@ -80,8 +97,12 @@ fn rule(function: &str, effect: Effect, options: &[&str]) -> Result<Rule, String
 }
 
 fn attribute_is(name: &str, bytes: &str) -> Result<(u64, Vec<u8>), String> {
-    let number = codes::number(codes::ATTRIBUTES, name).ok_or_else(|| format!("no attribute {name}"))?;
+    let number = attribute_number(name)?;
     Ok((number, hex::decode(bytes).map_err(|e| format!("{bytes}: {e}"))?))
+}
+
+fn attribute_number(name: &str) -> Result<u64, String> {
+    codes::number(codes::ATTRIBUTES, name).ok_or_else(|| format!("no attribute {name}"))
 }
 
 fn return_code(text: &str) -> Result<u64, String> {

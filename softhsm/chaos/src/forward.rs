@@ -136,7 +136,6 @@ functions! {
     plain {
         C_GetInfo(info: Plain<*mut CK_INFO>);
         C_GetSlotInfo(slot: Slot, info: Plain<*mut CK_SLOT_INFO>);
-        C_GetTokenInfo(slot: Slot, info: Plain<*mut CK_TOKEN_INFO>);
         C_InitToken(slot: Slot, pin: Text, length: Number, label: Text);
         C_InitPIN(session: Session, pin: Text, length: Number);
         C_SetPIN(session: Session, old: Text, old_length: Number, new: Text, new_length: Number);
@@ -144,9 +143,7 @@ functions! {
         C_SetOperationState(session: Session, state: Bytes, length: Number, encrypts: Object, authenticates: Object);
         C_Login(session: Session, user: Plain<CK_USER_TYPE>, pin: Text, length: Number);
         C_Logout(session: Session);
-        C_CreateObject(session: Session, template: Template, count: Number, made: NewObject);
         C_CopyObject(session: Session, object: Object, template: Template, count: Number, made: NewObject);
-        C_DestroyObject(session: Session, object: Object);
         C_GetObjectSize(session: Session, object: Object, size: Length);
         C_SetAttributeValue(session: Session, object: Object, template: Template, count: Number);
         C_FindObjectsInit(session: Session, template: Template, count: Number);
@@ -177,10 +174,6 @@ functions! {
         C_SignEncryptUpdate(session: Session, part: Bytes, length: Number, encrypted: Bytes, encrypted_length: Length);
         C_DecryptVerifyUpdate(session: Session, part: Bytes, length: Number, decrypted: Bytes, decrypted_length: Length);
         C_WrapKey(session: Session, mechanism: Mechanism, by: Object, key: Object, wrapped: Bytes, length: Length);
-        C_UnwrapKey(
-            session: Session, mechanism: Mechanism, by: Object, wrapped: Bytes, length: Number, template: Template, count: Number,
-            made: NewObject
-        );
         C_DeriveKey(
             session: Session, mechanism: Mechanism, base: Object, template: Template, count: Number, made: NewObject
         );
@@ -195,7 +188,8 @@ functions! {
         special::C_GetMechanismList, special::C_GetMechanismInfo, special::C_OpenSession, special::C_CloseSession,
         special::C_CloseAllSessions, special::C_GetSessionInfo, special::C_EncryptInit, special::C_Encrypt,
         special::C_DecryptInit, special::C_Decrypt, attributes::C_GetAttributeValue, attributes::C_GenerateKey,
-        attributes::C_GenerateKeyPair, attributes::C_FindObjects,
+        attributes::C_GenerateKeyPair, attributes::C_FindObjects, attributes::C_CreateObject, attributes::C_UnwrapKey,
+        attributes::C_DestroyObject, special::C_GetTokenInfo,
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `faults.rs` | which calls fail, wait or hang |
 //! | `plug.rs`, `numbers.rs` | whether the token is there, and under which numbers |
 //! | `gcm.rs` | who makes the IV |
+//! | `refusals.rs` | what the token refuses to be asked |
 //! | `command.rs`, `control.rs`, `codes.rs` | how it is told |
 //! | `real.rs` | the module behind |
 
@@ -31,6 +32,7 @@ mod numbers;
 mod plug;
 mod random;
 mod real;
+mod refusals;
 mod special;
 
 /// The environment variable with the path of the module behind.

@@ -15,6 +15,7 @@ use crate::forward::Function;
 use crate::gcm::Gcm;
 use crate::numbers::Numbering;
 use crate::real;
+use crate::refusals::Refusals;
 
 /// The plug. Calls into the module are made while it is held for reading; pulling it takes it for writing.
 pub(crate) struct Plug {
@@ -43,6 +44,7 @@ pub(crate) struct State {
     /// What C_Decrypt answers to a ciphertext that does not verify; none: the module's own code.
     pub(crate) forged: Option<CK_RV>,
     pub(crate) gcm: Gcm,
+    pub(crate) refusals: Refusals,
 }
 
 impl State {

@@ -81,6 +81,25 @@ pub(crate) unsafe extern "C" fn C_GetSlotList(with_token: CK_BBOOL, list: *mut C
     })
 }
 
+/// Tells no time where it is told to have none.
+pub(crate) unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
+    call(F::C_GetTokenInfo, || {
+        let (slot, no_clock) = {
+            let state = chaos().plug.state();
+            (state.slot(slot)?, state.refusals.no_clock)
+        };
+        // SAFETY: the caller's arguments; after CKR_OK `info` is filled.
+        unsafe {
+            let answer = real::function(|list| list.C_GetTokenInfo)?(slot, info);
+            if answer == CKR_OK && no_clock {
+                (*info).flags |= CKF_CLOCK_ON_TOKEN;
+                (*info).utcTime = *b"        12:34:56";
+            }
+            Ok(answer)
+        }
+    })
+}
+
 pub(crate) unsafe extern "C" fn C_GetMechanismList(
     slot: CK_SLOT_ID,
     list: *mut CK_MECHANISM_TYPE,
@@ -138,6 +157,9 @@ pub(crate) unsafe extern "C" fn C_OpenSession(
         let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = {
             let state = chaos().plug.state();
+            if let Some(code) = state.refusals.read_only.filter(|_| flags & CKF_RW_SESSION == 0) {
+                return Err(code);
+            }
             if state.most_sessions.is_some_and(|most| state.sessions.len() >= most) {
                 return Err(CKR_SESSION_COUNT);
             }

@@ -3,6 +3,7 @@
 //! Sizes are for every run of the tests; with BULLA_SOAK=1 in the environment they are those of a long run.
 
 mod hangs;
+mod logins;
 mod sick;
 mod unplugged;
 mod vendors;
