@@ -11,7 +11,7 @@ use crate::app::system_keys;
 use crate::app::token;
 use crate::audit::{Audit, AuditConfig, Recovered};
 use crate::auth::SysKey;
-use crate::base::failure::{Failure, context};
+use crate::base::failure::Failure;
 use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::store::{DeploymentRow, Store, StoreError, StoreOptions, UrlAgain, deployment};
