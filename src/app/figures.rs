@@ -10,7 +10,9 @@ use crate::audit::Audit;
 use crate::base::clock_check::ClockCheck;
 use crate::keys::Keys;
 use crate::logging;
-use crate::metrics::{AuditFigures, ClockFigures, DatabaseFigures, HistogramFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures};
+use crate::metrics::{
+    AuditFigures, ClockFigures, DatabaseFigures, HistogramFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures,
+};
 use crate::secrets::Secrets;
 
 /// Reads, at each scrape, what the parts count for themselves.

@@ -1,12 +1,13 @@
 //! Signals that wait: while the process does what a kill would leave half done, one that asks it to end takes effect afterwards.
 //!
 //! Owns: the handlers of SIGTERM, SIGINT, SIGHUP and SIGQUIT until a server has its own. Must not know: what must not be interrupted.
-//! Called by: token (its login), http (once it has its handlers). SIGKILL cannot be held off.
+//! Called by: token (its login), process (which answers a server's signals, and waits at the gate). SIGKILL cannot be held off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -19,6 +20,12 @@ struct Handlers {
     /// A server handles signals itself.
     taken_over: AtomicBool,
 }
+
+/// Read by whoever must not be interrupted.
+static GATE: RwLock<()> = RwLock::new(());
+
+/// How long the end of a process waits at the gate: a login that hangs in the module is not waited for.
+const GATE_WAIT: Duration = Duration::from_secs(5);
 
 static HANDLERS: OnceLock<Option<Handlers>> = OnceLock::new();
 
@@ -43,6 +50,7 @@ fn handlers() -> Option<&'static Handlers> {
 pub fn held_off<T>(work: impl FnOnce() -> T) -> T {
     /// How many are at it.
     static AT_IT: Mutex<usize> = Mutex::new(0);
+    let _inside = GATE.read();
     let Some(handlers) = handlers() else { return work() };
     *AT_IT.lock() += 1;
     handlers.at_once.store(false, Ordering::SeqCst);
@@ -59,6 +67,11 @@ pub fn held_off<T>(work: impl FnOnce() -> T) -> T {
         }
     }
     done
+}
+
+/// Waits until nobody is at what must not be interrupted; while the guard lives, nobody begins.
+pub fn gate() -> Option<RwLockWriteGuard<'static, ()>> {
+    GATE.try_write_for(GATE_WAIT)
 }
 
 /// From now on somebody else decides what signals do.

@@ -20,6 +20,7 @@ use signal_hook::consts::signal::*;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, exit, signal_name};
 
+use crate::base::signals as held;
 use crate::logging;
 
 /// What a signal asks for.
@@ -53,6 +54,7 @@ const IGNORED: [i32; 9] = [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO,
 /// When the system takes no handler or gives no thread.
 pub fn answer() -> io::Result<()> {
     let wanted = STOPS.into_iter().chain([SIGHUP]).chain(IGNORED).chain(REAL_TIME);
+    held::taken_over();
     let mut signals = Signals::new(wanted)?;
     let listen = move || {
         for signal in signals.forever() {
@@ -73,6 +75,8 @@ pub fn answer() -> io::Result<()> {
                 (None, Asked::Reload) => log::info!("{name}: nothing to do before the service is there"),
                 // Nothing is being served that had to be brought to an end.
                 (None, Asked::Stop) => {
+                    // Held until the end: no login begins any more.
+                    let _gate = held::gate();
                     logging::flush(FLUSH);
                     if emulate_default_handler(signal).is_err() {
                         exit(1);
