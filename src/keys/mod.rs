@@ -46,7 +46,7 @@ pub use reserve::CountedUse;
 pub use uses::UseLimits;
 use uses::Uses;
 
-pub use crate::envelope::blob::{A_BLOB, Blob, EncryptionContext};
+pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use self::data_key_cache::DataKeyCache;
 use crate::auth::SysKey;
