@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
-pub use blobs::Encrypted;
+pub use blobs::{A_BLOB, Encrypted};
 pub use create::NewKey;
 pub use describe::KeyDescription;
 pub use orphans::mismatch;
