@@ -1,8 +1,9 @@
 //! `bulla user`: users of an account.
 
 use crate::admin::output::{Output, Row};
-use crate::admin::{Session, present, unless_taken};
+use crate::admin::{Session, present, refuse, unless_taken};
 use crate::app::Failure;
+use crate::auth::policy::ResourcePolicy;
 use crate::base::ids::{AccountId, UserId, UserName};
 use crate::cli::{Scope, User};
 use crate::store::{Abort, Tx, UserRow};
@@ -85,6 +86,7 @@ fn set_enabled(session: &Session, account: &AccountId, name: &UserName, enabled:
 fn delete(session: &Session, account: &AccountId, name: &UserName) -> Result<Output, Failure> {
     session.change("DeleteUser", name.as_str(), |tx| {
         let user = find(tx, account, name)?;
+        unless_named(tx, account, name)?;
         for key in tx.access_keys_of(account, Some(&user.id))? {
             tx.access_key_delete(&key.id)?;
         }
@@ -94,6 +96,22 @@ fn delete(session: &Session, account: &AccountId, name: &UserName) -> Result<Out
         tx.user_delete(&user.id)?;
         Ok(Output::One(row(&user)))
     })
+}
+
+/// Refuses to delete a user that the policy of a secret or key names: whoever gets the name next would inherit what it says.
+fn unless_named(tx: &mut Tx<'_>, account: &AccountId, name: &UserName) -> Result<(), Abort<Failure>> {
+    let mut naming = Vec::new();
+    for resource in tx.resources_with_policy(account)? {
+        let Some(row) = tx.resource_policy(account, &resource)? else { continue };
+        let names = ResourcePolicy::parse(&row.document).map(|policy| policy.names_user(account.as_str(), name.as_str()));
+        if names.unwrap_or(true) {
+            naming.push(resource);
+        }
+    }
+    if naming.is_empty() {
+        return Ok(());
+    }
+    Err(refuse(format!("user \"{name}\" is named by the policy of {}; change that first", naming.join(", "))))
 }
 
 fn row(user: &UserRow) -> Row {

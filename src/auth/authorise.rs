@@ -60,7 +60,8 @@ impl Caller {
         if !own_policy && !self.policies.iter().any(|attached| attached.policy.reads_tags()) {
             return self.combined(action, home, relative, owned(facts), None);
         }
-        let question = (action.to_owned(), relative.to_owned(), owned(facts));
+        // The region too: a policy may say another thing of another.
+        let question = (action.to_owned(), self.arn(home, relative), owned(facts));
         if let Some(known) = self.decided.get(&question) {
             return known;
         }

@@ -4,11 +4,12 @@
 //! Must not know: HTTP, how a request was signed. Called by: auth.
 //!
 //! Every change of an account, user, access key, policy or attachment, and a resource's first policy of its own, raises one
-//! revision number in the database. The cache asks for it at most every [`CHECK_EVERY_MS`] and drops everything when it moved, so
-//! that a revocation works on every node within a second.
+//! revision number in the database, and notes it beside the account. The cache asks for it at most every [`CHECK_EVERY_MS`], and
+//! at once after a change by this process, and drops what is of the accounts that changed: so a revocation works on every node
+//! within a second, and what one account changes costs no other a look-up.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,8 +28,11 @@ use crate::store::{Abort, AccessKeyRow, AttachmentRow, ClientKeyRow, Store, Tx};
 /// How old a credential in memory may be without asking whether anything changed, ms.
 pub const CHECK_EVERY_MS: i64 = 500;
 
-/// How many credentials (and unknown access key ids) are kept; past it the cache starts anew.
+/// How many credentials are kept; past it the cache starts anew.
 const MAX_CACHED: usize = 100_000;
+
+/// How many access key ids are kept that do not exist; past it they are asked for again.
+const MAX_UNKNOWN: usize = 10_000;
 
 /// What a request needs to know of the access key that signed it.
 pub struct Credential {
@@ -57,10 +61,55 @@ pub struct Credentials {
 struct Cache {
     revision: i64,
     checked_at: Option<Timestamp>,
-    /// None: an id that does not exist, so that asking for it again costs no look-up either.
-    entries: HashMap<AccessKeyId, Option<Arc<Credential>>>,
+    /// What this process had changed itself when it was checked; see [`Store::rights_changes`].
+    own_changes: u64,
+    credentials: HashMap<AccessKeyId, Arc<Credential>>,
+    /// Ids that do not exist, so that asking for one again costs no look-up either. Apart, so that guesses drive out guesses only.
+    unknown: HashSet<AccessKeyId>,
     /// The resources of an account that have a policy of their own.
     have_own_policy: HashMap<AccountId, HaveOwnPolicy>,
+}
+
+impl Cache {
+    /// What is known of an id; none if nothing is.
+    fn known(&self, id: &AccessKeyId) -> Option<Option<Arc<Credential>>> {
+        match self.credentials.get(id) {
+            Some(credential) => Some(Some(Arc::clone(credential))),
+            None => self.unknown.contains(id).then_some(None),
+        }
+    }
+
+    fn keep(&mut self, id: &AccessKeyId, found: Option<&Arc<Credential>>) {
+        match found {
+            Some(credential) => {
+                if self.credentials.len() >= MAX_CACHED {
+                    self.credentials.clear();
+                }
+                self.credentials.insert(id.clone(), Arc::clone(credential));
+            }
+            None => {
+                if self.unknown.len() >= MAX_UNKNOWN {
+                    self.unknown.clear();
+                }
+                self.unknown.insert(id.clone());
+            }
+        }
+    }
+
+    /// Forgets what is of these accounts, or everything. An id that was unknown may be anybody's now.
+    fn forget(&mut self, changed: Option<&[AccountId]>) {
+        self.unknown.clear();
+        match changed {
+            Some(accounts) => {
+                self.credentials.retain(|_, credential| !accounts.contains(&credential.account));
+                self.have_own_policy.retain(|account, _| !accounts.contains(account));
+            }
+            None => {
+                self.credentials.clear();
+                self.have_own_policy.clear();
+            }
+        }
+    }
 }
 
 impl Credentials {
@@ -79,20 +128,17 @@ impl Credentials {
     /// # Errors
     /// [`Error::Unavailable`] when database or token are away: nobody is let in on an old credential.
     pub fn find(&self, id: &AccessKeyId, now: Timestamp) -> Result<Option<Arc<Credential>>, Error> {
-        if let Some(known) = self.fresh(now, |cache| cache.entries.get(id).cloned()) {
+        if let Some(known) = self.fresh(now, |cache| cache.known(id)) {
             return Ok(known);
         }
         self.revalidate(now)?;
-        if let Some(known) = self.fresh(now, |cache| cache.entries.get(id).cloned()) {
+        if let Some(known) = self.fresh(now, |cache| cache.known(id)) {
             return Ok(known);
         }
         let (revision, loaded) = self.load(id)?;
         let mut cache = self.cache.write();
         if cache.revision == revision {
-            if cache.entries.len() >= MAX_CACHED {
-                cache.entries.clear();
-            }
-            cache.entries.insert(id.clone(), loaded.clone());
+            cache.keep(id, loaded.as_ref());
         }
         Ok(loaded)
     }
@@ -117,32 +163,33 @@ impl Credentials {
         Ok(names)
     }
 
-    /// Asks the database again before anything in memory is believed, since this node has changed something there.
-    pub fn invalidate(&self) {
-        self.cache.write().checked_at = None;
-    }
-
-    /// Looks into the cache if it was checked lately.
+    /// Looks into the cache if it was checked lately, and this process has changed nothing since.
     fn fresh<T>(&self, now: Timestamp, look: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
         let cache = self.cache.read();
         let checked_at = cache.checked_at?;
-        let age = now.0 - checked_at.0;
-        if (0..CHECK_EVERY_MS).contains(&age) { look(&cache) } else { None }
+        let young = (0..CHECK_EVERY_MS).contains(&(now.0 - checked_at.0));
+        if young && cache.own_changes == self.store.rights_changes() { look(&cache) } else { None }
     }
 
-    /// Asks the database whether anything changed, and forgets everything if so.
+    /// Asks the database in which accounts anything changed, and forgets what is known of those.
     fn revalidate(&self, now: Timestamp) -> Result<(), Error> {
         if self.fresh(now, |_| Some(())).is_some() {
             return Ok(());
         }
-        let revision = self.store.read("identity_revision", |tx| Ok::<_, Abort<Error>>(tx.identity_revision()?))?;
+        let own_changes = self.store.rights_changes();
+        let since = self.cache.read().revision;
+        let (revision, changed) = self.store.read("identity_revision", |tx| {
+            let revision = tx.identity_revision()?;
+            let changed = if revision == since { Some(Vec::new()) } else { tx.accounts_changed_since(since)? };
+            Ok::<_, Abort<Error>>((revision, changed))
+        })?;
         let mut cache = self.cache.write();
-        if cache.revision != revision {
-            cache.entries.clear();
-            cache.have_own_policy.clear();
-            cache.revision = revision;
+        if revision < since || cache.revision < since {
+            cache.forget(None);
+        } else if revision != cache.revision {
+            cache.forget(changed.as_deref());
         }
-        cache.checked_at = Some(now);
+        (cache.revision, cache.own_changes, cache.checked_at) = (revision, own_changes, Some(now));
         Ok(())
     }
 

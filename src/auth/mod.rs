@@ -27,12 +27,14 @@ mod principal;
 pub mod proof;
 mod supposed;
 mod system_key;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
 pub use caller::Caller;
-pub use credentials::{CHECK_EVERY_MS, Credentials};
+pub use credentials::Credentials;
 pub use decisions::Grant;
 pub use principal::Principal;
 pub use supposed::Supposed;
@@ -86,7 +88,7 @@ impl Auth {
         claim.check_time(now)?;
         let have_own_policy = self.credentials.have_own_policy(&credential.account, now)?;
         let nonce = nonce::digest_of(&claim.access_key, &claim.nonce);
-        if !self.seen.reserve(nonce, now) {
+        if !self.seen.reserve(&credential.account, nonce, now) {
             return Err(Error::NonceUsed);
         }
         Ok(Caller {
@@ -111,14 +113,8 @@ impl Auth {
         &self.access_points
     }
 
-    /// To be called after a resource has got a policy of its own, so that this node obeys it from the next request on; others do
-    /// within [`CHECK_EVERY_MS`].
-    pub fn policy_was_set(&self) {
-        self.credentials.invalidate();
-    }
-
     /// Gives a caller's nonce back: its request was refused before it ran and may be sent again as it is.
     pub fn release(&self, caller: &Caller) {
-        self.seen.release(caller.effect.digest());
+        self.seen.release(&caller.account, caller.effect.digest());
     }
 }

@@ -4,6 +4,7 @@
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
 use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
+use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Home, KeyId, KeyRef, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::error::{Error, RejectedState};
@@ -102,7 +103,7 @@ impl Use {
 }
 
 /// Proof that a caller may use a key now: the only thing that anything is encrypted or decrypted for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AdmittedKey {
     key: KeyId,
     primary: KeyVersionId,
@@ -120,9 +121,50 @@ impl AdmittedKey {
         &self.primary
     }
 
+    /// That the key can still be used, as its row says now. Who may use it was asked when it was admitted.
+    ///
+    /// # Errors
+    /// [`Error::KeyState`], [`Error::KeyNotFound`]; [`Error::Integrity`] for the row of another key.
+    pub fn still_usable(&self, row: &KeyRow, now: Timestamp) -> Result<(), Error> {
+        if row.id != self.key {
+            return Err(Error::Integrity(format!("key {} stands where key {} was admitted", row.id, self.key)));
+        }
+        usable(row.state_at(now))
+    }
+
+    /// The same for one version of the key. Whether it is one shows when something is opened with it: what a version has made is
+    /// bound to its key.
+    pub fn with_version(self, version: KeyVersionId) -> AdmittedVersion {
+        AdmittedVersion { key: self, version }
+    }
+
     /// What it is made of.
     pub fn spec(&self) -> KeySpec {
         self.spec
+    }
+}
+
+/// Proof that a caller may use one version of a key now: what was made with it is opened with that version and no other.
+#[derive(Debug)]
+pub struct AdmittedVersion {
+    key: AdmittedKey,
+    version: KeyVersionId,
+}
+
+impl AdmittedVersion {
+    /// The key.
+    pub fn key(&self) -> &KeyId {
+        self.key.key()
+    }
+
+    /// The version.
+    pub fn version(&self) -> &KeyVersionId {
+        &self.version
+    }
+
+    /// The key's own admission.
+    pub(super) fn admitted(&self) -> &AdmittedKey {
+        &self.key
     }
 }
 
@@ -161,11 +203,11 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
 ///
 /// # Errors
 /// [`Error::KeyState`]; [`Error::Integrity`] for a key of another account.
-pub fn admit_service(owner: &AccountId, key: &KeyRow) -> Result<AdmittedKey, Error> {
+pub fn admit_service(owner: &AccountId, key: &KeyRow, now: Timestamp) -> Result<AdmittedKey, Error> {
     if key.account_id != *owner {
         return Err(Error::Integrity(format!("key {} is not of the account of its secret", key.id)));
     }
-    usable(key.state)?;
+    usable(key.state_at(now))?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
 }
 

@@ -9,34 +9,17 @@ use aws_lc_rs::constant_time;
 
 use crate::auth::Caller;
 use crate::base::field::Field;
-use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
+use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::public_key::{Digest32, PublicKey};
 use crate::base::secret::Plaintext;
 use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::keys::token_failure::token_failure;
-use crate::keys::{AdmittedKey, Keys, Use};
+use crate::keys::{AdmittedKey, AdmittedVersion, Keys, Use};
 use crate::store::Abort;
 use crate::token::TokenError;
 
-/// A key and the version of it that a caller named, admitted.
-#[derive(Debug)]
-pub struct AdmittedVersion {
-    key: AdmittedKey,
-    version: KeyVersionId,
-}
-
 impl AdmittedVersion {
-    /// The key.
-    pub fn key(&self) -> &KeyId {
-        self.key.key()
-    }
-
-    /// The version.
-    pub fn version(&self) -> &KeyVersionId {
-        &self.version
-    }
-
     /// That the key signs with this algorithm.
     ///
     /// # Errors
@@ -44,7 +27,7 @@ impl AdmittedVersion {
     pub fn signs_with(&self, algorithm: SignatureAlgorithm) -> Result<(), Error> {
         match algorithm {
             SignatureAlgorithm::Sm2Dsa => Err(Error::Lacking("CKM_SM2 on the token".into())),
-            _ if self.key.spec().signs_with(algorithm) => Ok(()),
+            _ if self.admitted().spec().signs_with(algorithm) => Ok(()),
             _ => Err(Error::invalid_since(Field::Algorithm, "It must be one that keys of this KeySpec and KeyUsage have.")),
         }
     }
@@ -52,7 +35,7 @@ impl AdmittedVersion {
     fn encrypts_with(&self, algorithm: EncryptionAlgorithm) -> Result<(), Error> {
         match algorithm {
             EncryptionAlgorithm::Sm2Pke => Err(Error::Lacking("CKM_SM2 on the token".into())),
-            _ if self.key.spec().encrypts_with(algorithm) => Ok(()),
+            _ if self.admitted().spec().encrypts_with(algorithm) => Ok(()),
             _ => Err(Error::invalid_since(Field::Algorithm, "It must be one that keys of this KeySpec and KeyUsage have.")),
         }
     }
@@ -73,7 +56,7 @@ impl Keys {
         let key = self.admit(caller, key, purpose)?;
         let found = self.store.read_one("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(version)?))?;
         match found {
-            Some(row) if row.key_id == *key.key() && row.ready => Ok(AdmittedVersion { key, version: row.id }),
+            Some(row) if row.key_id == *key.key() && row.ready => Ok(key.with_version(row.id)),
             _ => Err(Error::KeyVersionNotFound),
         }
     }
@@ -83,7 +66,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Unavailable`] when the token is away.
     pub fn public_key(&self, key: &AdmittedVersion) -> Result<PublicKey, Error> {
-        self.token.public_key(&key.version).map_err(token_failure)
+        self.token.public_key(key.version()).map_err(token_failure)
     }
 
     /// Signs a digest of SHA-256.
@@ -92,7 +75,7 @@ impl Keys {
     /// [`Error::InvalidParameter`] for an algorithm that is not the key's; [`Error::Unavailable`].
     pub fn sign(&self, key: &AdmittedVersion, algorithm: SignatureAlgorithm, digest: &Digest32) -> Result<Vec<u8>, Error> {
         key.signs_with(algorithm)?;
-        self.token.sign_digest(&key.version, algorithm, digest).map_err(token_failure)
+        self.token.sign_digest(key.version(), algorithm, digest).map_err(token_failure)
     }
 
     /// Whether this is the key's signature of a digest.
@@ -139,13 +122,13 @@ impl Keys {
         ciphertext: &[u8],
     ) -> Result<Plaintext, Error> {
         key.encrypts_with(algorithm)?;
-        if key.key.spec().rsa_bytes() != Some(ciphertext.len()) {
+        if key.admitted().spec().rsa_bytes() != Some(ciphertext.len()) {
             return Err(Error::invalid_since(
                 Field::CiphertextBlob,
                 "It must be a ciphertext of this key version and algorithm, unchanged.",
             ));
         }
-        let mut opened = self.token.decrypt_oaep(&key.version, algorithm, ciphertext).map_err(|e| match e {
+        let mut opened = self.token.decrypt_oaep(key.version(), algorithm, ciphertext).map_err(|e| match e {
             TokenError::Tampered => Error::invalid_since(
                 Field::CiphertextBlob,
                 "It must be a ciphertext of this key version and algorithm, unchanged.",

@@ -6,12 +6,11 @@
 use std::collections::HashSet;
 
 use crate::base::canonical::Canonical;
-use crate::base::ids::KeyVersionId;
 use crate::base::secret::DataKey;
 use crate::base::words::{KeyState, Suite};
 use crate::error::Error;
 use crate::keys::data_key_cache::DataKeyCache;
-use crate::keys::{AdmittedKey, CountedUse, Keys};
+use crate::keys::{AdmittedVersion, CountedUse, Keys};
 use crate::store::Abort;
 use crate::token::TokenError;
 
@@ -24,24 +23,23 @@ impl Keys {
         Ok(self.token.new_data_key(self.suite, counted.version(), context)?)
     }
 
-    /// Unwraps a stored data key.
+    /// Unwraps a stored data key with the version that the proof names.
     ///
     /// # Errors
     /// [`Error::Integrity`] when the stored bytes or their context were changed, or name a key version that the token does not
     /// hold; [`Error::Unavailable`] when the token is away.
     pub fn unwrap_data_key(
         &self,
-        admitted: &AdmittedKey,
-        version: &KeyVersionId,
+        proof: &AdmittedVersion,
         suite: Suite,
         wrapped: &[u8],
         context: &Canonical,
     ) -> Result<DataKey, Error> {
-        let name = self.data_keys.is_on().then(|| DataKeyCache::name(version, suite, wrapped, context));
+        let name = self.data_keys.is_on().then(|| DataKeyCache::name(proof.version(), suite, wrapped, context));
         if let Some(kept) = name.as_ref().and_then(|name| self.data_keys.find(name)) {
             return Ok(kept);
         }
-        let data_key = self.token.unwrap_data_key(suite, version, wrapped, context).map_err(|e| match e {
+        let data_key = self.token.unwrap_data_key(suite, proof.version(), wrapped, context).map_err(|e| match e {
             TokenError::Tampered => Error::Integrity("a wrapped data key does not open".into()),
             TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
             // Of a suite that this token does not have: nothing that was made here.
@@ -49,7 +47,7 @@ impl Keys {
             other => other.into(),
         })?;
         if let Some(name) = name {
-            self.data_keys.keep(name, *admitted.key(), &data_key);
+            self.data_keys.keep(name, *proof.key(), &data_key);
         }
         Ok(data_key)
     }

@@ -28,7 +28,7 @@ mod schedule;
 mod spec;
 mod tags;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token_failure;
 mod uses;
 mod versions;
@@ -36,7 +36,7 @@ mod versions;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admit::{AdmittedKey, Use, admit, admit_service, authorise_use};
+pub use admit::{AdmittedKey, AdmittedVersion, Use, admit, admit_service, authorise_use};
 pub use blobs::{A_BLOB, Encrypted};
 pub use create::NewKey;
 pub use describe::KeyDescription;

@@ -10,7 +10,7 @@ use crate::keys::{self, AdmittedKey, Use};
 use crate::secrets::find::{Life, life};
 use crate::secrets::managed::ManagedRows;
 use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
-use crate::store::{Abort, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
+use crate::store::{Abort, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -47,14 +47,14 @@ impl Secrets {
     /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], [`Error::KeyState`], [`Error::Unavailable`]; for a managed one also
     /// [`Error::AccountManaged`], and [`Error::InvalidParameter`] for accounts that the server does not know so.
     pub fn create(&self, caller: &Caller, new: NewSecret) -> Result<Option<Rotation>, Error> {
-        let (key, admitted) = self.key_for(caller, new.key.as_ref())?;
+        let admitted = self.key_for(caller, new.key.as_ref())?;
         let user_key = new.key.is_some();
         let rows = self.rows(caller, new, &admitted, user_key)?;
-        self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &key))?;
+        self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &admitted))?;
         rows.managed.as_ref().map(ManagedRows::rotation).transpose()
     }
 
-    fn key_for(&self, caller: &Caller, chosen: Option<&KeyRef>) -> Result<(KeyRow, AdmittedKey), Error> {
+    fn key_for(&self, caller: &Caller, chosen: Option<&KeyRef>) -> Result<AdmittedKey, Error> {
         let key = match chosen {
             None => self.keys.default_key(&caller.account)?,
             Some(key) => {
@@ -64,8 +64,7 @@ impl Secrets {
                 self.keys.find(caller, key)?
             }
         };
-        let admitted = keys::admit(caller, &key, Use::GenerateDataKey)?;
-        Ok((key, admitted))
+        keys::admit(caller, &key, Use::GenerateDataKey)
     }
 
     fn rows(&self, caller: &Caller, new: NewSecret, key: &AdmittedKey, user_key: bool) -> Result<Rows, Error> {
@@ -94,11 +93,11 @@ impl Secrets {
         Ok(Rows { secret, version, tags: new.tags, policy, managed })
     }
 
-    fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, key: &KeyRow) -> Result<(), Abort<Error>> {
+    fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, admitted: &AdmittedKey) -> Result<(), Abort<Error>> {
         // The key may have been disabled since it was admitted.
-        let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        keys::admit(caller, &key, Use::GenerateDataKey).map_err(Abort::App)?;
         let now = self.clock.now();
+        let key = tx.key_by_id(admitted.key())?.ok_or(Abort::App(Error::KeyNotFound))?;
+        admitted.still_usable(&key, now).map_err(Abort::App)?;
         if let Some(existing) = tx.secret_by_name(&caller.account, &rows.secret.name)? {
             match life(&existing, now) {
                 Life::Live => return Err(Abort::App(Error::SecretExists)),

@@ -15,7 +15,7 @@ use crate::store::{Abort, KeyRow, SecretRow, Tx, VersionRow};
 
 /// How often a call begins again because another one made a version of the same name while it ran. The second time it finds that
 /// version, unless ten others have pushed it out meanwhile.
-const TURNS: u32 = 4;
+const MAX_TURNS: u32 = 4;
 
 /// A secret, before a version is added to it.
 struct Before {
@@ -39,7 +39,7 @@ impl Secrets {
     /// [`Error::SecretExists`] for another value under the name of a version; [`Error::LimitExceeded`] for too many labels;
     /// [`Error::NoPermission`] and [`Error::KeyState`] of the key; [`Error::Integrity`], [`Error::Unavailable`].
     pub fn put(&self, caller: &Caller, secret: &SecretRef, new: &NewVersion, labels: &[Stage]) -> Result<Vec<Stage>, Error> {
-        for _ in 0..TURNS {
+        for _ in 0..MAX_TURNS {
             let before = self.store.read("secret_put_begin", |tx| self.before(tx, caller, secret, new))?;
             let admitted = keys::admit(caller, &before.key, Use::GenerateDataKey)?;
             if let Some((stored, stages)) = before.same {
@@ -49,10 +49,9 @@ impl Secrets {
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
             let created_at = self.clock.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, new, created_at)?;
-            match self
-                .store
-                .commit(&caller.effect, "secret_put", |tx| self.add(tx, caller, secret, &before.secret, &version, labels))
-            {
+            match self.store.commit(&caller.effect, "secret_put", |tx| {
+                self.add(tx, caller, secret, &before.secret, &admitted, &version, labels)
+            }) {
                 // Another call has made a version of this name since: whether it is the same shows when it is opened.
                 Err(Error::SecretExists) => {}
                 done => return done,
@@ -97,6 +96,7 @@ impl Secrets {
         caller: &Caller,
         name: &SecretRef,
         sealed_for: &SecretRow,
+        admitted: &AdmittedKey,
         version: &VersionRow,
         labels: &[Stage],
     ) -> Result<Vec<Stage>, Abort<Error>> {
@@ -111,7 +111,7 @@ impl Secrets {
         }
         // The key may have been disabled since it was admitted.
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        keys::admit(caller, &key, Use::GenerateDataKey).map_err(Abort::App)?;
+        admitted.still_usable(&key, now).map_err(Abort::App)?;
         let stages = stages::store_version(tx, version, labels)?;
         touch(tx, &secret, now)?;
         Ok(stages)

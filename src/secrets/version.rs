@@ -62,7 +62,11 @@ impl Secrets {
     pub(super) fn open(&self, secret: &SecretRow, key: &AdmittedKey, version: &VersionRow) -> Result<Plaintext, Error> {
         let identity = identity(&self.deployment, &self.region, secret, version);
         let context = identity.data_key_context();
-        let data_key = self.keys.unwrap_data_key(key, &version.key_version_id, version.suite, &version.wrapped, &context)?;
+        if *key.key() != secret.key_id {
+            return Err(Error::Integrity(format!("secret {} is not under the key that was admitted", secret.name)));
+        }
+        let proof = key.clone().with_version(version.key_version_id);
+        let data_key = self.keys.unwrap_data_key(&proof, version.suite, &version.wrapped, &context)?;
         let sealed = Sealed {
             commitment: version.commitment.clone(),
             nonce: version.nonce.clone(),

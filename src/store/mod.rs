@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub use engine::error::{Abort, StoreError, held};
@@ -103,6 +104,8 @@ pub struct Store {
     wait: Duration,
     retries: u32,
     retried: Mutex<BTreeMap<&'static str, u64>>,
+    /// Transactions of this process that changed what callers may do.
+    rights_changes: AtomicU64,
 }
 
 /// Numbers of the moment, for metrics.
@@ -158,6 +161,7 @@ impl Store {
             wait: options.wait,
             retries: options.retries,
             retried: Mutex::default(),
+            rights_changes: AtomicU64::new(0),
         })
     }
 

@@ -26,6 +26,7 @@ DROP TABLE policies;
 DROP TABLE access_keys;
 DROP TABLE users;
 DROP TABLE accounts;
+DROP TABLE account_revisions;
 DROP TABLE identity_revision;
 DROP TABLE nodes;
 DROP TABLE schema_levels;

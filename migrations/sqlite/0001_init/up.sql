@@ -42,6 +42,14 @@ CREATE TABLE identity_revision (
 ) STRICT;
 INSERT INTO identity_revision (id, value) VALUES (1, 0);
 
+-- What the revision was when something last changed in an account, so that nodes drop what they remember of that account alone. The
+-- empty id stands for all accounts. A row stays when its account goes: others must hear of that too.
+CREATE TABLE account_revisions (
+    account_id TEXT    NOT NULL PRIMARY KEY,
+    value      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX account_revisions_by_value ON account_revisions (value);
+
 CREATE TABLE accounts (
     id         TEXT    NOT NULL PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,

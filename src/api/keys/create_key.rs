@@ -96,9 +96,6 @@ impl Operation for CreateKey {
 
     fn run(cx: &Context<'_>, new: NewKey) -> Result<Response, Error> {
         let described = cx.keys.create(cx.caller, &new)?;
-        if new.policy.is_some() {
-            cx.auth.policy_was_set();
-        }
         Ok(Response { key_metadata: KeyMetadata::new(cx.caller, described) })
     }
 }

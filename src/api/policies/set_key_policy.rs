@@ -33,7 +33,6 @@ impl Operation for SetKeyPolicy {
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
         only_default(request.policy_name.as_ref())?;
         cx.keys.policy_set(cx.caller, &request.key_id, &request.policy.0)?;
-        cx.auth.policy_was_set();
         Ok(Done {})
     }
 }

@@ -33,7 +33,6 @@ impl Operation for SetSecretPolicy {
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
         only_default(request.policy_name.as_ref())?;
         cx.secrets.policy_set(cx.caller, &request.secret_name, &request.policy.0)?;
-        cx.auth.policy_was_set();
         Ok(Done {})
     }
 }

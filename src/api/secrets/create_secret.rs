@@ -116,11 +116,7 @@ impl Operation for CreateSecret {
             secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },
             rotation: None,
         };
-        let has_policy = new.policy.is_some();
         let rotation = cx.secrets.create(cx.caller, new)?;
-        if has_policy {
-            cx.auth.policy_was_set();
-        }
         Ok(Response { rotation: rotation.map(|r| RotationFields::of(r, true)), ..answer })
     }
 }

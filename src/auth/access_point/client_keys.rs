@@ -100,7 +100,7 @@ impl AccessPoints {
         self.store.commit(&caller.effect, "client_key_delete", |tx| {
             let found = tx.client_key_by_id(id)?.filter(|key| key.account_id == caller.account);
             let key = found.ok_or_else(|| absent("client key", id))?;
-            tx.client_key_delete(&key.id)?;
+            tx.client_key_delete(&key)?;
             Ok(())
         })
     }

@@ -94,7 +94,7 @@ impl AccessPoints {
     pub fn point_delete(&self, caller: &Caller, name: &AccessPointName) -> Result<(), Error> {
         self.store.commit(&caller.effect, "access_point_delete", |tx| {
             for key in tx.client_keys_of(&caller.account, Some(name))? {
-                tx.client_key_delete(&key.id)?;
+                tx.client_key_delete(&key)?;
             }
             if tx.access_point_delete(&caller.account, name)? { Ok(()) } else { Err(absent("access point", name)) }
         })

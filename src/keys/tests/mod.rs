@@ -32,12 +32,12 @@ use crate::token::{Material, ObjectKind, Selector, TokenConfig, softhsm};
 const DAY_MS: i64 = 86_400_000;
 
 /// Token, database, audit log, and one node on them.
-struct Bench {
-    token: Arc<Token>,
-    store: Arc<Store>,
+pub(crate) struct Bench {
+    pub(crate) token: Arc<Token>,
+    pub(crate) store: Arc<Store>,
     audit: Arc<Audit>,
     time: Arc<AtomicI64>,
-    account: AccountId,
+    pub(crate) account: AccountId,
     keys: Keys,
 }
 
@@ -65,7 +65,7 @@ fn initialise(url: &str) -> DeploymentRow {
 }
 
 impl Bench {
-    fn sqlite(home: &Path) -> Self {
+    pub(crate) fn sqlite(home: &Path) -> Self {
         Self::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), KeyLimits::default())
     }
 
@@ -114,20 +114,20 @@ impl Bench {
         })
     }
 
-    fn pass(&self, ms: i64) {
+    pub(crate) fn pass(&self, ms: i64) {
         self.time.fetch_add(ms, Ordering::Relaxed);
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp(self.time.load(Ordering::Relaxed))
     }
 
     /// A request of the account's root.
-    fn caller(&self) -> Caller {
+    pub(crate) fn caller(&self) -> Caller {
         Caller::root_of(&self.account, &self.store)
     }
 
-    fn make(&self) -> KeyRow {
+    pub(crate) fn make(&self) -> KeyRow {
         self.keys.create(&self.caller(), &plain()).expect("a key is made").key
     }
 
@@ -135,7 +135,7 @@ impl Bench {
         self.store.read("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).expect("a read")
     }
 
-    fn write<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> T {
+    pub(crate) fn write<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> T {
         self.store.write("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).expect("a write")
     }
 
@@ -170,7 +170,7 @@ fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, time: &Arc<A
 }
 
 /// What a version of it is on the token.
-fn aes() -> ObjectKind {
+pub(crate) fn aes() -> ObjectKind {
     ObjectKind::Cmk(Material::of(KeySpec::Aes256, KeyUsage::EncryptDecrypt).expect("every token has AES"))
 }
 

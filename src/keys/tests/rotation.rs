@@ -27,7 +27,12 @@ fn old_versions_decrypt_and_the_primary_one_encrypts() {
         assert_eq!((second.created_at, second.ready), (bench.now(), true));
         assert_eq!(encrypt().1, second.id);
         let open = |version: &KeyVersionId| {
-            let opened = bench.keys.unwrap_data_key(&admitted, version, Suite::AesGcmCallerIv, &wrapped, &context());
+            let opened = bench.keys.unwrap_data_key(
+                &admitted.clone().with_version(*version),
+                Suite::AesGcmCallerIv,
+                &wrapped,
+                &context(),
+            );
             opened.map(drop)
         };
         assert_eq!(open(&first), Ok(()));

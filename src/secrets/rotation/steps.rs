@@ -86,7 +86,7 @@ impl Secrets {
             })?;
             return Ok(HeldRotation { secret, key, rotation, pending: (pending, uuid) });
         }
-        let admitted = keys::admit_service(&secret.account_id, &key)?;
+        let admitted = keys::admit_service(&secret.account_id, &key, self.clock.now())?;
         let name = self.target(&secret, &admitted, &rotation)?;
         let account = Account { name, password: self.account_password()? };
         let new = NewVersion { id: version.clone(), value: account.value(), data_type: DataType::Text };
@@ -99,7 +99,7 @@ impl Secrets {
             live.ok_or(Abort::App(Error::SecretNotFound))?;
             unchanged(tx, &id, &rotation)?;
             let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-            keys::admit_service(&secret.account_id, &key).map_err(Abort::App)?;
+            admitted.still_usable(&key, now).map_err(Abort::App)?;
             if !effect.is_service() {
                 count_call(tx, &secret.account_id, &row.uuid, now)?;
             }
@@ -135,7 +135,7 @@ impl Secrets {
     fn change(&self, mine: &HeldRotation) -> Result<(), RotationFailure> {
         let HeldRotation { secret, key, rotation, pending } = mine;
         let server = self.server(secret, rotation)?;
-        let admitted = keys::admit_service(&secret.account_id, key)?;
+        let admitted = keys::admit_service(&secret.account_id, key, self.clock.now())?;
         let next = self.account(secret, &admitted, &pending.0, &pending.1)?;
         if rotation.held_until.is_none_or(|until| until < self.clock.now().plus_ms(LEFT_MS)) {
             return Err(RotationFailure::Unavailable(Error::Unavailable("too little is left of the hold")));
@@ -198,7 +198,7 @@ impl Secrets {
     /// After this node has set a password that it could not finish: makes sure that what is served still logs in. What is pending
     /// now is for the node that holds it, which sets it after this.
     fn prove(&self, lost: &HeldRotation) -> Result<(), Error> {
-        let admitted = keys::admit_service(&lost.secret.account_id, &lost.key)?;
+        let admitted = keys::admit_service(&lost.secret.account_id, &lost.key, self.clock.now())?;
         let current = self.current(&lost.secret, &admitted)?;
         let server = self.server(&lost.secret, &lost.rotation)?;
         let told = |error: ServerError| server_failure(&lost.rotation.instance, &error);

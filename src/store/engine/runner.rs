@@ -2,6 +2,8 @@
 //!
 //! Owns: beginning, ending and repeating transactions. Must not know: rows. Called by: all users of the store.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use diesel::Connection;
@@ -82,7 +84,22 @@ impl Store {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, E> {
-        self.run(name, Mode::Write, f)
+        let rights_changed = Cell::new(false);
+        let ended = self.run(name, Mode::Write, |tx| {
+            let done = f(tx)?;
+            rights_changed.set(tx.rights_changed_here());
+            Ok(done)
+        });
+        // However the commit ended: one whose end is unknown may have changed them.
+        if rights_changed.get() {
+            self.rights_changes.fetch_add(1, Ordering::AcqRel);
+        }
+        ended
+    }
+
+    /// How often a transaction of this process has changed what callers may do. Who remembers that asks again when it has moved.
+    pub fn rights_changes(&self) -> u64 {
+        self.rights_changes.load(Ordering::Acquire)
     }
 
     fn run<T, E: From<StoreError>>(

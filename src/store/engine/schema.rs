@@ -42,6 +42,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    account_revisions (account_id) {
+        account_id -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
     accounts (id) {
         id -> Text,
         name -> Text,

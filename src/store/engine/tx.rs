@@ -18,6 +18,7 @@ pub struct Tx<'a> {
     conn: &'a mut Conn,
     seals: &'a Sealer,
     failed: bool,
+    rights_changed: bool,
 }
 
 /// The question whose answer is every row of a table.
@@ -27,12 +28,22 @@ pub(in crate::store) fn every<R>(_: &R) -> bool {
 
 impl<'a> Tx<'a> {
     pub(in crate::store) fn new(conn: &'a mut Conn, seals: &'a Sealer) -> Self {
-        Self { conn, seals, failed: false }
+        Self { conn, seals, failed: false, rights_changed: false }
     }
 
     /// Whether a statement failed: PostgreSQL then turns the commit into a rollback without a word, so nobody may commit.
     pub(in crate::store) fn failed(&self) -> bool {
         self.failed
+    }
+
+    /// Notes that callers have more rights or fewer once this transaction is committed.
+    pub(in crate::store) fn note_rights_changed(&mut self) {
+        self.rights_changed = true;
+    }
+
+    /// Whether that was noted.
+    pub(in crate::store) fn rights_changed_here(&self) -> bool {
+        self.rights_changed
     }
 
     /// Runs one statement on a table.

@@ -52,7 +52,7 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_point_insert(&mut self, row: &AccessPointRow) -> Result<(), StoreError> {
         insert!(self, access_points, row)?;
-        self.identity_revision_bump()
+        self.rights_changed(&row.account_id)
     }
 
     /// The access point of an account with this name.
@@ -104,7 +104,7 @@ impl Tx<'_> {
             replace!(self, access_points, old => new, access_points::account_id.eq(&old.account_id).and(access_points::name.eq(&old.name)))?,
             AccessPointRow::TABLE,
         )?;
-        self.identity_revision_bump()
+        self.rights_changed(&new.account_id)
     }
 
     /// Deletes an access point; false when there is none.
@@ -115,7 +115,7 @@ impl Tx<'_> {
         let row = access_points::table.find((account, name));
         let gone = self.changed(AccessPointRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
         if gone {
-            self.identity_revision_bump()?;
+            self.rights_changed(account)?;
         }
         Ok(gone)
     }

@@ -61,7 +61,7 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_policy_insert(&mut self, row: &AccessPolicyRow) -> Result<(), StoreError> {
         insert!(self, access_policies, row)?;
-        self.identity_revision_bump()
+        self.rights_changed(&row.account_id)
     }
 
     /// The policy of an account with this name.
@@ -113,7 +113,7 @@ impl Tx<'_> {
             replace!(self, access_policies, old => new, access_policies::account_id.eq(&old.account_id).and(access_policies::name.eq(&old.name)))?,
             AccessPolicyRow::TABLE,
         )?;
-        self.identity_revision_bump()
+        self.rights_changed(&new.account_id)
     }
 
     /// Deletes a policy; false when there is none.
@@ -124,7 +124,7 @@ impl Tx<'_> {
         let row = access_policies::table.find((account, name));
         let gone = self.changed(AccessPolicyRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
         if gone {
-            self.identity_revision_bump()?;
+            self.rights_changed(account)?;
         }
         Ok(gone)
     }

@@ -1,9 +1,9 @@
 //! Accounts (tenants), and the number that rises with every change of who may do what.
 //!
-//! Owns: the rows of accounts and identity_revision. Must not know: what an account may do. Called by: auth, admin.
+//! Owns: the rows of accounts, identity_revision and account_revisions. Must not know: what an account may do. Called by: auth, admin.
 
 use diesel::prelude::*;
-use diesel::{delete, update};
+use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
@@ -11,10 +11,13 @@ use crate::base::ids::AccountId;
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
-use crate::store::engine::schema::{accounts, identity_revision};
+use crate::store::engine::schema::{account_revisions, accounts, identity_revision};
 use crate::store::engine::statements::{all, insert, one, replace};
 use crate::store::engine::tx::every;
 use crate::store::{StoreError, Tx, held};
+
+/// In account_revisions: whatever changed, it may be about any account.
+const EVERY_ACCOUNT: &str = "";
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -50,18 +53,50 @@ impl Tx<'_> {
         )
     }
 
-    /// Raises the revision; every change of accounts, users, access keys and policies does so by itself.
+    /// The accounts in which something changed after a revision; none where everything may have changed.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn accounts_changed_since(&mut self, revision: i64) -> Result<Option<Vec<AccountId>>, StoreError> {
+        let since = account_revisions::table.filter(account_revisions::value.gt(revision));
+        let ids: Vec<String> =
+            self.run("account_revisions", per_backend!(|conn| since.select(account_revisions::account_id).load(conn)))?;
+        Ok(ids.iter().map(|id| id.parse().ok()).collect())
+    }
+
+    /// Raises the revision for all accounts; changes of accounts, users, access keys and policies do so by themselves.
     ///
     /// # Errors
     /// As any write.
     pub fn identity_revision_bump(&mut self) -> Result<(), StoreError> {
+        self.rights_changed_of(EVERY_ACCOUNT)
+    }
+
+    /// Raises the revision for one account: its callers may have more rights or fewer now.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn rights_changed(&mut self, account: &AccountId) -> Result<(), StoreError> {
+        self.rights_changed_of(account.as_str())
+    }
+
+    fn rights_changed_of(&mut self, account: &str) -> Result<(), StoreError> {
+        self.note_rights_changed();
         let row = identity_revision::table.find(1);
         let raised = identity_revision::value.eq(identity_revision::value + 1);
-        if self.changed("identity_revision", per_backend!(|conn| update(row).set(raised).execute(conn)))? {
-            Ok(())
-        } else {
-            Err(StoreError::Corrupt { table: "identity_revision", detail: "its row is missing".to_owned() })
+        if !self.changed("identity_revision", per_backend!(|conn| update(row).set(raised).execute(conn)))? {
+            return Err(StoreError::Corrupt { table: "identity_revision", detail: "its row is missing".to_owned() });
         }
+        let value = account_revisions::value.eq(self.identity_revision()?);
+        let there = account_revisions::table.find(account);
+        if !self.changed("account_revisions", per_backend!(|conn| update(there).set(value).execute(conn)))? {
+            let new = (account_revisions::account_id.eq(account), value);
+            self.run(
+                "account_revisions",
+                per_backend!(|conn| insert_into(account_revisions::table).values(new).execute(conn)),
+            )?;
+        }
+        Ok(())
     }
 
     /// Inserts an account.

@@ -56,7 +56,7 @@ impl Tx<'_> {
     /// `Conflict` when its id is taken, or there is no such access point.
     pub fn client_key_insert(&mut self, row: &ClientKeyRow) -> Result<(), StoreError> {
         insert!(self, client_keys, row)?;
-        self.identity_revision_bump()
+        self.rights_changed(&row.account_id)
     }
 
     /// The client key with this id, of whatever account.
@@ -97,10 +97,11 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// As any write.
-    pub fn client_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
-        let gone = self.changed(ClientKeyRow::TABLE, per_backend!(|conn| delete(client_keys::table.find(id)).execute(conn)))?;
+    pub fn client_key_delete(&mut self, key: &ClientKeyRow) -> Result<bool, StoreError> {
+        let gone =
+            self.changed(ClientKeyRow::TABLE, per_backend!(|conn| delete(client_keys::table.find(&key.id)).execute(conn)))?;
         if gone {
-            self.identity_revision_bump()?;
+            self.rights_changed(&key.account_id)?;
         }
         Ok(gone)
     }

@@ -52,7 +52,7 @@ impl Tx<'_> {
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn network_rule_insert(&mut self, row: &NetworkRuleRow) -> Result<(), StoreError> {
         insert!(self, network_rules, row)?;
-        self.identity_revision_bump()
+        self.rights_changed(&row.account_id)
     }
 
     /// The network rule of an account with this name.
@@ -104,7 +104,7 @@ impl Tx<'_> {
             replace!(self, network_rules, old => new, network_rules::account_id.eq(&old.account_id).and(network_rules::name.eq(&old.name)))?,
             NetworkRuleRow::TABLE,
         )?;
-        self.identity_revision_bump()
+        self.rights_changed(&new.account_id)
     }
 
     /// Deletes a network rule; false when there is none.
@@ -115,7 +115,7 @@ impl Tx<'_> {
         let row = network_rules::table.find((account, name));
         let gone = self.changed(NetworkRuleRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
         if gone {
-            self.identity_revision_bump()?;
+            self.rights_changed(account)?;
         }
         Ok(gone)
     }

@@ -40,8 +40,8 @@ impl Sealed for ResourcePolicyRow {
 }
 
 impl Tx<'_> {
-    /// Sets the policy of a resource, whatever it had. The first one of a resource is announced to all nodes: they ask for a
-    /// policy only where they know of one.
+    /// Sets the policy of a resource, whatever it had. The first one of a resource is announced to all nodes: they ask
+    /// for a policy only where they know of one.
     ///
     /// # Errors
     /// `Conflict` when there is no such account.
@@ -56,7 +56,7 @@ impl Tx<'_> {
             ResourcePolicyRow::TABLE,
             per_backend!(|conn| insert_into(resource_policies::table).values(new).execute(conn)),
         )?;
-        self.identity_revision_bump()
+        self.rights_changed(&row.account_id)
     }
 
     /// The policy of a resource.

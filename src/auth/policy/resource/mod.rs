@@ -102,6 +102,12 @@ impl ResourcePolicy {
         decision
     }
 
+    /// Whether a statement is about this user of the account.
+    pub fn names_user(&self, account: &str, user: &str) -> bool {
+        let is = |p: &Principal| *p.account == *account && p.who == Who::User(user.into());
+        self.statements.iter().any(|(principals, _)| principals.iter().any(is))
+    }
+
     /// Whether a condition asks for tags of the resource.
     pub fn reads_tags(&self) -> bool {
         self.statements.iter().any(|(_, statement)| statement.reads_tags())
