@@ -300,8 +300,6 @@ fn no_two_files_lean_on_each_other() {
             to.retain(|module| !open.contains(&module.as_str()));
         }
     }
-    // Known, and being taken apart.
-    uses.retain(|module, _| !module.starts_with("auth::") && !module.starts_with("token::"));
     assert!(uses.is_empty(), "circles among these files:\n{}", describe(&uses));
 }
 

@@ -90,6 +90,7 @@ impl Secrets {
         self.store.commit(&caller.effect, "secret_put_again", |_| Ok(()))
     }
 
+    #[allow(clippy::too_many_arguments, reason = "what a put is about, each of its own type")]
     fn add(
         &self,
         tx: &mut Tx<'_>,

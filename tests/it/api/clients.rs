@@ -185,7 +185,8 @@ fn texts_say_what_would_be_right() {
     let missing = "Forbidden.ResourceNotFound";
     let invalid = "InvalidParameter";
     let (name, version) = (("SecretName", "a"), ("VersionId", "v2"));
-    let calls: &[(&str, &[(&str, &str)], &str, &str)] = &[
+    type Call<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let calls: &[Call<'_>] = &[
         ("GetSecretValue", &[("SecretName", "none")], missing, "no secret of this name"),
         ("GetSecretValue", &[name, version], missing, "no such version"),
         ("GetSecretValue", &[name, ("VersionStage", "blue")], missing, "has this label"),
