@@ -103,6 +103,10 @@ impl Recorded {
         let there = |path: &Path| path.strip_prefix(from).map(|below| folder.join(below)).unwrap_or_default();
         for event in self.0.iter().take_while(|event| event.at <= until) {
             let path = &event.path;
+            // The sync of a folder: its entries count already.
+            if there(path).is_dir() {
+                continue;
+            }
             let mut state = files.remove(path).unwrap_or_else(|| FileState::of(&there(path)));
             match &event.change {
                 Change::Unlinked => {
