@@ -83,7 +83,7 @@ pub fn apply(tx: &mut Tx<'_>, account: &AccountId, on: Tagged, change: &Change) 
 /// that is not to be seen.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a place that no page of this account and kind has given.
+/// [`Error::Invalid`] for a place that no page of this account and kind has given.
 pub fn page(
     tx: &mut Tx<'_>,
     query: &Query<'_>,

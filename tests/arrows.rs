@@ -51,6 +51,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const EXPOSING: &[(&str, &str)] = &[
     ("envelope/", "sealing and opening values"),
     ("token/", "the PIN, and data keys on their way to and from the token"),
+    ("keys/data_key_cache.rs", "copies of data keys, where the cache is on"),
+    ("app/unlock.rs", "the PIN on its way over the local socket"),
     ("keys/blobs.rs", "a caller's plaintext on its way to the token"),
     ("keys/asymmetric.rs", "a caller's plaintext on its way under a public key"),
     ("keys/public.rs", "a data key on its way under a caller's public key"),

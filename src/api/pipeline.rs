@@ -7,7 +7,7 @@
 //! 5. run;
 //! 6. record the result: the answer leaves when the record is durable.
 //!
-//! Steps 3 to 5 are [`Exchange::execute`], for a request as for a part of one. A dialect reads the request before, and writes the answer
+//! Steps 3 to 5 are [`Request::execute`], for a request as for a part of one. A dialect reads the request before, and writes the answer
 //! behind it; the types leave it no other way to an operation.
 //!
 //! Owns: that order. Must not know: what operations do, how requests and answers are written. Called by: the dialects.

@@ -25,7 +25,7 @@ impl Keys {
     /// Gives a key another name.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for names beginning `alias/acs`, [`Error::AliasNotAllowed`] where the key is named by an alias,
+    /// [`Error::Invalid`] for names beginning `alias/acs`, [`Error::AliasNotAllowed`] where the key is named by an alias,
     /// [`Error::AliasExists`], [`Error::KeyNotFound`],
     /// [`Error::KeyStateChange`] for a key that is pending deletion, [`Error::LimitExceeded`].
     pub fn alias_create(&self, caller: &Caller, alias: &Alias, key: &KeyRef) -> Result<(), Error> {

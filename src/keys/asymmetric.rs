@@ -23,7 +23,7 @@ impl AdmittedVersion {
     /// That the key signs with this algorithm.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`]; [`Error::Lacking`] for one that no key here has.
+    /// [`Error::Invalid`]; [`Error::Lacking`] for one that no key here has.
     pub fn signs_with(&self, algorithm: SignatureAlgorithm) -> Result<(), Error> {
         match algorithm {
             SignatureAlgorithm::Sm2Dsa => Err(Error::Lacking("CKM_SM2 on the token".into())),
@@ -72,7 +72,7 @@ impl Keys {
     /// Signs a digest of SHA-256.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for an algorithm that is not the key's; [`Error::Unavailable`].
+    /// [`Error::Invalid`] for an algorithm that is not the key's; [`Error::Unavailable`].
     pub fn sign(&self, key: &AdmittedVersion, algorithm: SignatureAlgorithm, digest: &Digest32) -> Result<Vec<u8>, Error> {
         key.signs_with(algorithm)?;
         self.token.sign_digest(key.version(), algorithm, digest).map_err(token_failure)
@@ -96,7 +96,7 @@ impl Keys {
     /// Encrypts under the public half.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for an algorithm that is not the key's, or a plaintext that is too long for it;
+    /// [`Error::Invalid`] for an algorithm that is not the key's, or a plaintext that is too long for it;
     /// [`Error::Unavailable`].
     pub fn public_encrypt(
         &self,
@@ -113,7 +113,7 @@ impl Keys {
     /// Decrypts with the private half.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for an algorithm that is not the key's, and for a ciphertext that does not decrypt, whatever
+    /// [`Error::Invalid`] for an algorithm that is not the key's, and for a ciphertext that does not decrypt, whatever
     /// is wrong with it; [`Error::Unavailable`].
     pub fn private_decrypt(
         &self,
@@ -141,7 +141,7 @@ impl Keys {
     /// The MAC of a message under a key's primary version.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for an algorithm that is not the key's, or a message that is too long for the token;
+    /// [`Error::Invalid`] for an algorithm that is not the key's, or a message that is too long for the token;
     /// [`Error::Unavailable`].
     pub fn mac(&self, key: &AdmittedKey, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         match algorithm {

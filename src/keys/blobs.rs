@@ -74,7 +74,7 @@ impl Keys {
     /// Opens a blob with the key version that it names.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] naming CiphertextBlob, whatever is wrong with blob or context; those of [`admit()`];
+    /// [`Error::Invalid`] naming CiphertextBlob, whatever is wrong with blob or context; those of [`admit()`];
     /// [`Error::Unavailable`] when the token is away; [`Error::Integrity`] if it has lost the key.
     pub fn decrypt(&self, caller: &Caller, blob: &Blob, purpose: Use, context: &EncryptionContext) -> Result<Decrypted, Error> {
         let admitted = admit(caller, &self.of_blob(caller, &blob.key_version)?, purpose)?;

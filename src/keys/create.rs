@@ -38,11 +38,6 @@ pub struct NewKey {
     pub policy: Option<String>,
 }
 
-/// Objects on the token that a version of a key of this spec is.
-pub(super) fn objects_of(spec: KeySpec) -> i64 {
-    if spec.is_pair() { 2 } else { 1 }
-}
-
 impl Keys {
     /// Makes a key for a caller.
     ///
@@ -55,7 +50,7 @@ impl Keys {
         let (key, version) = new_rows(&caller.account, new, false, self.clock.now());
         self.store.write("key_begin", |tx| {
             self.check_quota(tx, &key.account_id)?;
-            self.check_room(tx, objects_of(key.spec))?;
+            self.check_room(tx, key.spec.objects())?;
             Ok::<_, Abort<Error>>(begin(tx, &key, &version)?)
         })?;
         self.finish(&key, &version, new, &caller.effect)

@@ -20,7 +20,7 @@ impl ExportKey {
     /// The key in these bytes, SubjectPublicKeyInfo in DER.
     ///
     /// # Errors
-    /// [`Error::Lacking`] for what is not served, [`Error::InvalidParameter`] for words that do not belong together and for
+    /// [`Error::Lacking`] for what is not served, [`Error::Invalid`] for words that do not belong together and for
     /// bytes that are no such key.
     pub fn new(spec: WrappingKeySpec, algorithm: EncryptionAlgorithm, der: &[u8]) -> Result<Self, Error> {
         match (spec, algorithm) {

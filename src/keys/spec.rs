@@ -26,6 +26,11 @@ impl KeySpec {
         self.usages().contains(&KeyUsage::SignVerify)
     }
 
+    /// How many objects one version has on the token.
+    pub fn objects(self) -> i64 {
+        if self.is_pair() { 2 } else { 1 }
+    }
+
     /// Whether keys of this spec encrypt and decrypt with one and the same secret.
     pub fn is_symmetric(self) -> bool {
         self.usages() == [KeyUsage::EncryptDecrypt]

@@ -47,7 +47,7 @@ impl Keys {
     /// A page of the account's keys with their tags: of these keys, or of any where none are named, those that have all the tags.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`] for a key that is named; [`Error::AliasNotAllowed`] for an alias; [`Error::InvalidParameter`] for a
+    /// [`Error::KeyNotFound`] for a key that is named; [`Error::AliasNotAllowed`] for an alias; [`Error::Invalid`] for a
     /// place that this list never gave.
     pub fn tagged(
         &self,

@@ -15,7 +15,6 @@ use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::{KeyState, Origin};
 use crate::effect::Effect;
 use crate::error::Error;
-use crate::keys::create::objects_of;
 use crate::keys::find::find_by_id;
 use crate::keys::rows::{replace, version_row};
 use crate::keys::schedule::schedule;
@@ -61,7 +60,7 @@ impl Keys {
             if versions.iter().any(|version| now < version.created_at.plus_days(LEAST_AGE_DAYS)) {
                 return Err(Abort::App(Error::KeyVersionTooSoon));
             }
-            self.check_room(tx, objects_of(key.spec))?;
+            self.check_room(tx, key.spec.objects())?;
             let version = begin(tx, &key, now)?;
             Ok((key, version))
         })?;

@@ -45,7 +45,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretExists`], [`Error::SecretInDeleteWindow`], [`Error::LimitExceeded`], [`Error::NoPermission`] on the key,
     /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], [`Error::KeyState`], [`Error::Unavailable`]; for a managed one also
-    /// [`Error::AccountManaged`], and [`Error::InvalidParameter`] for accounts that the server does not know so.
+    /// [`Error::AccountManaged`], and [`Error::Invalid`] for accounts that the server does not know so.
     pub fn create(&self, caller: &Caller, new: NewSecret) -> Result<Option<Rotation>, Error> {
         let admitted = self.key_for(caller, new.key.as_ref())?;
         let user_key = new.key.is_some();

@@ -105,7 +105,7 @@ impl Secrets {
     /// Proves on the server that the caller knows the accounts of a secret that is to be made. Gives the value to be served.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] naming what is wrong: the server is none of this account's, the accounts are not as many as the
+    /// [`Error::Invalid`] naming what is wrong: the server is none of this account's, the accounts are not as many as the
     /// sub type says, or the server does not accept one; [`Error::Unavailable`] when the server is away.
     pub(super) fn adopt(
         &self,
@@ -215,7 +215,7 @@ pub(super) fn rotation_of(tx: &mut Tx<'_>, secret: &SecretRow) -> Result<Rotatio
 /// Puts the caller's own entries of ExtendedConfig in the place of those that are there.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a Generic secret, more than ten entries, or an ExtendedConfig that grows too long.
+/// [`Error::Invalid`] for a Generic secret, more than ten entries, or an ExtendedConfig that grows too long.
 pub(super) fn custom_data_set(
     tx: &mut Tx<'_>,
     secret: &SecretRow,

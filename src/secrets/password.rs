@@ -65,7 +65,7 @@ impl Secrets {
     /// A random password.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] when no password fits the rules; [`Error::Unavailable`] when the token is away.
+    /// [`Error::Invalid`] when no password fits the rules; [`Error::Unavailable`] when the token is away.
     pub fn random_password(&self, rules: &PasswordRules) -> Result<Plaintext, Error> {
         draw(rules, |block| self.keys.random(block))
     }

@@ -40,7 +40,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`] for a secret or version that is not there; [`Error::SecretInDeleteWindow`];
-    /// [`Error::InvalidParameter`] when the label is not where it is to be taken from; [`Error::LimitExceeded`] for a label too
+    /// [`Error::Invalid`] when the label is not where it is to be taken from; [`Error::LimitExceeded`] for a label too
     /// many; [`Error::UnsupportedOperation`] for a managed secret.
     pub fn move_stage(&self, caller: &Caller, secret: &SecretRef, step: &Move) -> Result<(), Error> {
         let now = self.clock.now();

@@ -31,7 +31,7 @@ impl Secrets {
     /// tags.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for a secret that is named; [`Error::InvalidParameter`] for a place that this list never gave.
+    /// [`Error::SecretNotFound`] for a secret that is named; [`Error::Invalid`] for a place that this list never gave.
     pub fn tagged(
         &self,
         caller: &Caller,

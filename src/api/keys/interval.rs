@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for RotationInterval {
 /// Seconds between two rotations, where rotation is on.
 ///
 /// # Errors
-/// [`Error::MissingParameter`] when it is on without an interval.
+/// [`Error::Missing`] when it is on without an interval.
 pub fn interval(on: bool, given: Option<RotationInterval>) -> Result<Option<i64>, Error> {
     match (on, given) {
         (false, _) => Ok(None),

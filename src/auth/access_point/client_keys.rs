@@ -52,7 +52,7 @@ impl AccessPoints {
     /// Makes a client key. Answers it with its private half as a PKCS #12 file, which is kept nowhere.
     ///
     /// # Errors
-    /// [`Error::ResourceNotFound`]; [`Error::InvalidParameter`] for a time of validity that is over or empty;
+    /// [`Error::ResourceNotFound`]; [`Error::Invalid`] for a time of validity that is over or empty;
     /// [`Error::LimitExceeded`] when the access point has ten; [`Error::Unavailable`].
     pub fn client_key_create(&self, caller: &Caller, new: &NewClientKey) -> Result<(ClientKey, Vec<u8>), Error> {
         let now = self.clock.now();

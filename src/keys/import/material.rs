@@ -34,7 +34,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`], [`Error::OriginNotSupported`]; [`Error::KeyStateChange`] in the deletion
-    /// window; [`Error::InvalidParameter`] for an expiry that has passed; [`Error::ImportTokenInvalid`],
+    /// window; [`Error::Invalid`] for an expiry that has passed; [`Error::ImportTokenInvalid`],
     /// [`Error::ImportTokenExpired`]; [`Error::KeyMaterialInvalid`]; [`Error::Unavailable`].
     pub fn import_material(
         &self,

@@ -77,7 +77,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a Generic secret;
-    /// [`Error::KeyManagedSecret`]; [`Error::Unavailable`] when the server does not do it, or the secret is being rotated elsewhere. What
+    /// [`Error::KeyState`]; [`Error::Unavailable`] when the server does not do it, or the secret is being rotated elsewhere. What
     /// has begun then goes on by itself.
     pub fn rotate(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {
         let effect = &caller.effect;

@@ -29,7 +29,7 @@ pub(in crate::store) struct Watch(Arc<Watched>);
 struct Watched {
     socket: RawFd,
     identity: PathBuf,
-    /// Since when it waits, ms behind [`began`]; 0 while it does not.
+    /// Since when it waits, ms behind `began`; 0 while it does not.
     since: AtomicU64,
     limit: Duration,
 }

@@ -38,7 +38,7 @@ pub struct Signed {
 /// Reads what a request claims and checks its form, in the order: version, action, the other common parameters, time.
 ///
 /// # Errors
-/// [`Error::MissingCommonParameter`], [`Error::VersionNotSupported`], [`Error::TimestampMalformed`];
+/// [`Error::MissingCommon`], [`Error::VersionNotSupported`], [`Error::TimestampMalformed`];
 /// [`Error::Unreadable`] for a common parameter with two values; [`Error::SignatureMethodNotSupported`] for schemes that
 /// are not served; [`Error::SignatureIncomplete`] if the signature leaves out what it must cover;
 /// [`Error::AccessKeyNotFound`] for temporary (STS) credentials, which this service does not issue.

@@ -14,7 +14,6 @@ const NO_SUCCESS: &[&str] = &[
     "GetKmsInstance",
     "GetKmsInstanceQuotaInfos",
     "GetManagedDataKey",
-    "ListKmsInstances",
     "ListManagedDataKeyVersions",
     "OpenKmsService",
     "ReleaseKmsInstance",
