@@ -3,6 +3,8 @@
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
 #   make clients the aliyun CLI and Terraform against Bulla, where they are or can be built: longer than CI has time for
+#   make deb     a Debian package of the release build, target/bulla.deb
+#   make image   an OCI image of it, target/bulla-oci.tar, pulled from nowhere (needs buildah)
 #   make bench   Bulla beside a program that does only what cannot be left out: rates, ratios, memory (docs/performance.md)
 #   make soak    the tests of reliability at their full size: hours; ARGS="…" go to cargo test (docs/reliability.md)
 
@@ -12,15 +14,15 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients bench soak
+.PHONY: help run test clients deb image bench soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 run:
 	@scripts/setup.sh run
-	@echo "run: building (the first time takes some minutes)"
-	@cargo run --release --locked --bin bulla -- dev $(ARGS)
+	@scripts/building.sh quick
+	@cargo run --quiet --profile quick --locked --bin bulla -- dev $(ARGS)
 
 test:
 	@scripts/setup.sh test
@@ -39,3 +41,13 @@ bench:
 soak:
 	@scripts/setup.sh test
 	@BULLA_SOAK=1 cargo test --locked --lib --test it $(ARGS) -- --nocapture
+
+deb:
+	@scripts/setup.sh run
+	@cargo build --release --locked --bin bulla
+	@packaging/build-deb.sh target/release/bulla target/bulla.deb
+
+image:
+	@scripts/setup.sh run
+	@cargo build --release --locked --bin bulla
+	@packaging/oci/build.sh target/release/bulla target/bulla-oci.tar

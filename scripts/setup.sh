@@ -40,6 +40,9 @@ has_openssl_headers() { any /usr/include/openssl/evp.h && any /usr/include/sqlit
 has_npm() { command -v npm >/dev/null; }
 has_ip() { command -v ip >/dev/null || any /usr/sbin/ip /sbin/ip; }
 has_pgbouncer() { any /usr/sbin/pgbouncer /usr/bin/pgbouncer; }
+has_lintian() { command -v lintian >/dev/null && command -v dpkg-shlibdeps >/dev/null; }
+has_promtool() { command -v promtool >/dev/null; }
+has_openssl() { command -v openssl >/dev/null && command -v curl >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
@@ -70,6 +73,9 @@ has_tpm2       | tpm2-pkcs11, a token on a TPM            | libtpm2-pkcs11-1 lib
 has_swtpm      | a TPM in software                        | swtpm swtpm-tools libtss2-tcti-swtpm0
 has_libclang   | libclang, for building kryoptic          | libclang-dev
 has_openssl_headers | headers of OpenSSL and SQLite, for kryoptic | libssl-dev libsqlite3-dev pkg-config
+has_lintian    | lintian, which judges the Debian package | lintian dpkg-dev
+has_promtool   | promtool, which judges the alert rules   | prometheus
+has_openssl    | openssl and curl, for certificates       | openssl curl
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

@@ -37,11 +37,16 @@ cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$out/cargo.txt"
 begin 'tests/sdk on SQLite and PostgreSQL'
 tests/sdk/run.py 2>&1 | tee "$out/sdk.txt"
 
+begin 'tests/people: what persons see, and the packages'
+cargo build --locked --bin bulla
+tests/people/run.sh 2>&1 | tee "$out/people.txt"
+
 # The closing lines of each test binary and of each pytest run, added up: "test result: ok. 4 passed; 0 failed; …" and
 # "=== 4 passed, 1 skipped in 2.10s ===".
 step='counting'
 grep '^test result:' "$out/cargo.txt" >"$out/cargo.counts"
 grep -E '^=+ .*[0-9]+ (passed|failed|skipped).* in ' "$out/sdk.txt" >"$out/sdk.counts"
+grep -E '^([0-9]+ (passed|failed|skipped)|=+ .*passed).* in ' "$out/people.txt" >"$out/people.counts"
 count() {
   local word=$1
   shift
@@ -50,4 +55,5 @@ count() {
 printf '\n== all passed\n'
 printf 'cargo test: %s passed, %s ignored\n' "$(count passed "$out/cargo.counts")" "$(count ignored "$out/cargo.counts")"
 printf 'tests/sdk: %s passed, %s skipped\n' "$(count passed "$out/sdk.counts")" "$(count skipped "$out/sdk.counts")"
-printf '%s passed, 0 failed\n' "$(count passed "$out/cargo.counts" "$out/sdk.counts")"
+printf 'tests/people: %s passed, %s skipped\n' "$(count passed "$out/people.counts")" "$(count skipped "$out/people.counts")"
+printf '%s passed, 0 failed\n' "$(count passed "$out/cargo.counts" "$out/sdk.counts" "$out/people.counts")"

@@ -8,13 +8,13 @@
 //! |---|---|---|
 //! | base | | what an id, a word, a secret, a time, a list of fields is |
 //! | logging | | where the log's lines go |
-//! | process | base, logging | core dumps, locked memory, open files, signals |
-//! | config | base, process, logging | what can be set |
+//! | process | base, logging | core dumps, locked memory, open files, signals, systemd |
+//! | audit | base | what the log records |
+//! | config | base, process, logging, audit | what can be set |
 //! | metrics | | what is counted |
 //! | envelope | base | how a value is sealed |
 //! | token | base | what the hardware does |
 //! | store | base | what the database holds; never a secret in the clear |
-//! | audit | base | what the log records |
 //! | servers | base | the database servers of others, whose accounts are rotated; nothing else connects to them |
 //! | error | base, audit, token, store | what can go wrong |
 //! | code | base, error | the outcome of anything as one word |

@@ -36,14 +36,20 @@
 //! | `bulla_key_version_uses_highest` | gauge | the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31 |
 //! | `bulla_rotations_total{result}` | counter | rotations of managed secrets that were `done`, and attempts that `failed` |
 //! | `bulla_rotations_failing` | gauge | managed secrets, of all nodes, whose last attempt failed; absent while the database is away |
+//! | `bulla_build_info{version}` | gauge | 1; which program this is |
+//! | `bulla_certificate_expiry_timestamp_seconds` | gauge | when the first certificate of `listen` ends, Unix time; absent without TLS |
+//! | `bulla_audit_bytes` | gauge | bytes of the files of this node's logs |
+//! | `bulla_audit_free_bytes` | gauge | bytes that the file system of the audit folder has left for this service |
+//! | `process_resident_memory_bytes`, `process_virtual_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds`, `process_max_fds`, `process_threads`, `process_start_time_seconds` | gauge | of the process, as every exporter tells them |
 //! | `bulla_integrity_alarms_total` | counter | stored bytes that did not verify. Anything but 0 needs a person |
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// The action label of everything that is no operation of the API, so that callers cannot make labels.
 const UNKNOWN: &str = "unknown";
@@ -66,10 +72,23 @@ pub struct Snapshot {
     pub rotations: RotationFigures,
     /// The clock.
     pub clock: ClockFigures,
+    /// The host.
+    pub host: HostFigures,
     /// Stored bytes that did not verify, since start.
     pub integrity_alarms: u64,
     /// Lines of the log dropped since start.
     pub log_lines_dropped: u64,
+}
+
+/// Figures of what the service stands on at this host; none where it cannot be told.
+#[derive(Debug, Clone, Default)]
+pub struct HostFigures {
+    /// When the first certificate of the listener ends, Unix time, seconds.
+    pub certificate_end: Option<i64>,
+    /// Bytes of the files of the audit folder.
+    pub audit_bytes: Option<u64>,
+    /// Bytes that its file system has left.
+    pub audit_free: Option<u64>,
 }
 
 /// Figures of the rotation of managed secrets.
@@ -224,6 +243,10 @@ impl Metrics {
         registry.register(Box::new(turned_away.clone())).expect(VALID);
         registry.register(Box::new(durations.clone())).expect(VALID);
         registry.register(Box::new(in_flight.clone())).expect(VALID);
+        let build = IntGaugeVec::new(Opts::new("bulla_build_info", "Which program this is."), &["version"]).expect(VALID);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build)).expect(VALID);
+        registry.register(Box::new(ProcessCollector::for_self())).expect(VALID);
         Self { registry, requests, turned_away, durations, in_flight, source: OnceLock::new(), connections: OnceLock::new() }
     }
 
@@ -272,7 +295,7 @@ impl Metrics {
 
 #[rustfmt::skip]
 fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
-    let Snapshot { token, database, audit, keys, rotations, clock, integrity_alarms, log_lines_dropped } = now;
+    let Snapshot { token, database, audit, keys, rotations, host, clock, integrity_alarms, log_lines_dropped } = now;
     let results = [("done", rotations.done), ("failed", rotations.failed)];
     [
         gauge("bulla_token_up", "1 while the token answers.", f64::from(u8::from(token.up))),
@@ -308,6 +331,11 @@ fn families_of(now: &Snapshot) -> impl Iterator<Item = MetricFamily> {
         counter("bulla_integrity_alarms_total", "Stored bytes that did not verify.", *integrity_alarms),
     ]
     .into_iter()
+    .chain(host.certificate_end.map(|at| {
+        gauge("bulla_certificate_expiry_timestamp_seconds", "When the first certificate ends.", at as f64)
+    }))
+    .chain(host.audit_bytes.map(|n| gauge("bulla_audit_bytes", "Bytes of the audit files.", n as f64)))
+    .chain(host.audit_free.map(|n| gauge("bulla_audit_free_bytes", "Bytes left for the audit files.", n as f64)))
     .chain(rotations.failing.map(|n| gauge("bulla_rotations_failing", "Secrets whose last attempt failed.", n as f64)))
     .filter(|family| !family.get_metric().is_empty())
 }
@@ -442,6 +470,7 @@ mod tests {
             },
             database: DatabaseFigures { retries: one(), ..DatabaseFigures::default() },
             rotations: RotationFigures { failing: Some(1), ..RotationFigures::default() },
+            host: HostFigures { certificate_end: Some(1), audit_bytes: Some(1), audit_free: Some(1) },
             ..Snapshot::default()
         });
         for name in metrics.render(0).lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()) {

@@ -40,11 +40,14 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["http"]),
     ("actix_http", &["http"]),
     ("actix_server", &["http", "app"]),
-    ("tokio_rustls", &["http"]),
+    ("tokio_rustls", &["http", "admin"]),
     ("figment", &["config"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("sd_notify", &["process"]),
     ("p12_keystore", &["auth"]),
-    ("rcgen", &["auth"]),
+    ("rcgen", &["auth", "admin"]),
 ];
 
 /// Where a secret's bytes leave their type (files and folders of src/), and what for.

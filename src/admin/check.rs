@@ -1,56 +1,96 @@
-//! `bulla check`: whether a server would start, and what is wrong if not.
+//! `bulla check`: what a start would refuse, and what will be wrong soon.
 
-use crate::admin::output::Output;
-use crate::app::{Base, Failure, context, none_pending, servers};
+use serde_json::json;
+
+use crate::admin::output::{Output, Row};
+use crate::app::{Base, context};
+use crate::app::{Failure, Finding, Verdict, check};
 use crate::base::ids::KeyVersionId;
 use crate::config::Config;
-use crate::keys::mismatch;
-use crate::store::migrate;
+use crate::keys::Mismatch;
 use crate::token::{CanaryKey, ObjectKind};
 
-/// Runs the command: tries one thing after the other and stops at the first that is wrong.
-pub fn run(config: &Config) -> Result<Output, Failure> {
-    let pending = migrate::pending(&config.database.location()?).map_err(context("database"))?;
-    if !config.database.migrate_at_start {
-        none_pending(&pending)?;
+/// Runs the command: takes every check, whatever the ones before found, and fails if any does.
+pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
+    let (findings, compared) = check(config);
+    let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
+    let (failed, warned) = (count(Verdict::Fail), count(Verdict::Warn));
+    let mut row = Output::row([
+        ("Passed", (failed == 0).into()),
+        ("Failed", failed.into()),
+        ("Warnings", warned.into()),
+        ("Checks", findings.iter().map(shown).collect::<Vec<_>>().into()),
+    ]);
+    if let Some((base, mismatch)) = &compared {
+        let Mismatch { without_row, without_object, half_made } = mismatch;
+        row.extend(Output::row([
+            ("Deployment", base.deployment.id.to_string().into()),
+            ("Region", base.deployment.region.to_string().into()),
+            ("ObjectsWithoutRow", list(without_row)),
+            ("VersionsWithoutObject", list(without_object)),
+            ("HalfMade", list(half_made)),
+        ]));
+        row.extend(token(base)?);
     }
-    let base = Base::open(config)?;
-    base.token.health().map_err(context("token"))?;
-    let suite = base.token.probe().map_err(context("token"))?;
-    if suite != base.deployment.suite {
-        return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
+    let output = Output::Report { text: text(&findings), row };
+    if failed == 0 {
+        return Ok(output);
     }
-    let steps = system_keys(&base)?;
+    output.print(json)?;
+    let first = findings.iter().find(|f| f.verdict == Verdict::Fail);
+    let reason = match (failed, first) {
+        (1, Some(first)) => format!("{}: {}", first.name, first.found),
+        _ => format!("{failed} of {} checks failed", findings.len()),
+    };
+    let failure = Failure::new(reason);
+    Err(match first.and_then(|f| f.hint.clone()) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
+}
+
+/// What the token is like.
+fn token(base: &Base) -> Result<Row, Failure> {
+    let steps = system_keys(base)?;
     let described = base.token.description().map_err(context("token"))?;
-    let mismatch = mismatch(&base.token, &base.store, &base.deployment.system_keys())
-        .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
-    base.store.health().map_err(context("database"))?;
-    let folder = &config.audit.directory;
-    tempfile::tempfile_in(folder).map_err(context(format!("audit folder {}", folder.display())))?;
-    let servers = servers(config)?;
-    for (id, server) in servers.iter() {
-        server.health().map_err(context(format!("rotation.instance {id}")))?;
-    }
-    Ok(Output::one([
-        ("Deployment", base.deployment.id.to_string().into()),
-        ("Region", base.deployment.region.to_string().into()),
-        ("Token", "answers, with all system keys".into()),
+    Ok(Output::row([
         ("TokenMakesKeys", base.token.may_write().map_err(context("token"))?.into()),
         ("TokenObjects", described.objects.into()),
         ("TokenFreePrivateBytes", described.token.free_private.into()),
         ("TokenFreePublicBytes", described.token.free_public.into()),
-        ("Suite", suite.name().into()),
+        ("Suite", base.deployment.suite.name().into()),
         ("RowMacRoot", steps.root.into()),
         ("AuditSignature", steps.audit.into()),
         ("SelfTestKey", steps.canary.into()),
         ("AttributesLeftOut", described.left_out.clone().into()),
-        ("ObjectsWithoutRow", list(&mismatch.without_row)),
-        ("VersionsWithoutObject", list(&mismatch.without_object)),
-        ("HalfMade", list(&mismatch.half_made)),
-        ("Database", "answers, with the schema of this program".into()),
-        ("Audit", "folder can be written".into()),
-        ("ManagedServers", servers.iter().count().into()),
     ]))
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+        Verdict::Skipped => "-",
+    }
+}
+
+fn shown(finding: &Finding) -> serde_json::Value {
+    let Finding { name, verdict, found, hint } = finding;
+    json!({ "Check": name, "Verdict": word(*verdict).to_ascii_lowercase().replace('-', "skipped"), "Found": found, "Hint": hint })
+}
+
+/// One line for each, and what to do below those that need it.
+fn text(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|f| f.name.len()).max().unwrap_or_default();
+    let lines = findings.iter().map(|Finding { name, verdict, found, hint }| {
+        let line = format!("{:<4}  {name:<width$}  {found}", word(*verdict));
+        match hint {
+            Some(hint) => format!("{line}\n      {:width$}  -> {hint}", ""),
+            None => line,
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Which step of what it may be each part of the deployment stands on; docs/security.md says what the steps mean.

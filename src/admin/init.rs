@@ -5,7 +5,7 @@
 //! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing.
 
 use crate::admin::output::Output;
-use crate::admin::{LOCK_WAIT_MS, Session, account};
+use crate::admin::{LOCK_WAIT_MS, Session, account, audit};
 use crate::app::{Base, Failure, context, open_token, row_key, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
@@ -17,7 +17,7 @@ use crate::token::{Token, TokenError};
 pub fn run(config: &Config, first_account: &UserName) -> Result<Output, Failure> {
     let base = begin(config)?;
     let output = first_account_create(config, &base, first_account)?;
-    output.ok_or(Failure::new("the deployment is initialised already"))
+    output.ok_or_else(|| Failure::conflict("the deployment is initialised already").hint("`bulla check` says how it is"))
 }
 
 /// Brings the schema up, and makes the system keys unless that was done.
@@ -40,7 +40,15 @@ pub fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Re
     if session.read(|tx| Ok::<_, Abort<Failure>>(!tx.accounts()?.is_empty()))? {
         return Ok(None);
     }
-    account::create(&session, name).map(Some)
+    // The first line of this log binds the key that proves it to the deployment.
+    let fingerprint = audit::fingerprint(audit::key_of(base)?.as_bytes());
+    let bound = format!("deployment/{} audit-key/sha256:{fingerprint}", base.deployment.id);
+    session.change("InitialiseDeployment", &bound, |_| Ok(()))?;
+    let mut created = account::create(&session, name)?;
+    if let Output::One(row) = &mut created {
+        row.push(("AuditKeyFingerprint", fingerprint.into()));
+    }
+    Ok(Some(created))
 }
 
 fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow, Failure> {

@@ -10,12 +10,13 @@ mod account;
 mod audit;
 mod ceremony;
 mod check;
+mod client;
 pub mod dev;
-mod first_secret;
 mod init;
 mod level;
 mod output;
 mod policy;
+mod probe;
 mod serve;
 mod unlock;
 mod user;
@@ -48,11 +49,18 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     if let Some(folder) = cli.command.data_folder() {
         dev::enter(folder)?;
     }
+    let json = cli.json;
     let output = match cli.command {
-        Command::Dev(dev) => return dev::run(dev, cli.json),
+        Command::Dev(dev) => return dev::run(&dev, cli.json),
+        Command::Probe { url } => return probe::run(&url),
+        Command::Completion { shell } => Output::Text("Completion", cli::completion(shell)),
+        Command::Man { folder } => {
+            cli::man(&folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;
+            Output::Text("Folder", folder.display().to_string())
+        }
         Command::Serve { place } => return serve::run(&load(&place)?),
         Command::Init { place, account } => init::run(&load(&place)?, &account)?,
-        Command::Check { place } => check::run(&load(&place)?)?,
+        Command::Check { place } => check::run(&load(&place)?, json)?,
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
         Command::Verify { place } => return verify::run(&load(&place)?, cli.json),
@@ -64,9 +72,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::AccessKey { scope, action } => access_key::run(&Session::open(&scope.place)?, &scope, action)?,
         Command::Policy { scope, action } => policy::run(&Session::open(&scope.place)?, &scope, action)?,
         Command::Access { scope, action } => access::run(&Session::open(&scope.place)?, &scope, action)?,
-        Command::Audit { action } => audit::run(action)?,
+        Command::Audit { action } => audit::run(action, json)?,
     };
-    output.print(cli.json)
+    output.print(json)
 }
 
 /// The configuration file of a place.

@@ -18,6 +18,15 @@ pub enum Output {
     One(Row),
     /// Many of a kind.
     List(Vec<Row>),
+    /// Several things, each with too much to say for a table.
+    Each(Vec<Row>),
+    /// Something that people read in another form than programs.
+    Report {
+        /// For people.
+        text: String,
+        /// For programs.
+        row: Row,
+    },
     /// A document of its own form: to people, what it is for them; to programs, one text under this name.
     Text(&'static str, String),
 }
@@ -61,8 +70,9 @@ impl Output {
     /// Never for what commands show.
     pub fn json(&self) -> Result<String, Failure> {
         Ok(match self {
-            Output::One(row) => serde_json::to_string(&Object(row))?,
-            Output::List(rows) => serde_json::to_string(&rows.iter().map(Object).collect::<Vec<_>>())?,
+            Output::One(row) | Output::Report { row, .. } => serde_json::to_string(&Object(row))?,
+            Output::List(rows) | Output::Each(rows) => serde_json::to_string(&rows.iter().map(Object).collect::<Vec<_>>())?,
+            Output::Text("", text) => text.clone(),
             Output::Text(name, text) => serde_json::to_string(&Object(&vec![(*name, text.as_str().into())]))?,
         })
     }
@@ -70,16 +80,21 @@ impl Output {
     /// Lines for people.
     pub fn text(&self) -> String {
         match self {
-            Output::One(row) => {
-                let width = row.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-                let lines: Vec<_> = row.iter().map(|(name, value)| format!("{name:<width$}  {}", shown(value))).collect();
-                lines.join("\n")
-            }
+            Output::Each(rows) => rows.iter().map(|row| block(row)).collect::<Vec<_>>().join("\n\n"),
+            Output::One(row) => block(row),
+            Output::Report { text, .. } => text.clone(),
             Output::List(rows) if rows.is_empty() => "none".to_owned(),
             Output::List(rows) => table(rows),
             Output::Text(_, text) => text.trim_end().to_owned(),
         }
     }
+}
+
+/// A thing, a line for each of its members.
+fn block(row: &Row) -> String {
+    let width = row.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let lines: Vec<_> = row.iter().map(|(name, value)| format!("{name:<width$}  {}", shown(value))).collect();
+    lines.join("\n")
 }
 
 /// A value as people read it.
@@ -104,6 +119,15 @@ fn table(rows: &[Row]) -> String {
         cells.join("  ").trim_end().to_owned()
     };
     all.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// An object a line, each in a member of this name.
+///
+/// # Errors
+/// Never for what commands show.
+pub fn jsonl(name: &str, rows: &[Row]) -> Result<String, Failure> {
+    let lines: Result<Vec<String>, _> = rows.iter().map(|row| serde_json::to_string(&Object(row))).collect();
+    Ok(lines?.iter().map(|row| format!("{{\"{name}\":{row}}}")).collect::<Vec<_>>().join("\n"))
 }
 
 /// Prints to standard error why something was not done, and what to do about it.

@@ -33,6 +33,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Notes, for the record, which version is served.
+    pub fn serves(&self, version: impl ToString) {
+        self.recording.event.borrow_mut().version_id = Some(version.to_string());
+    }
+
     /// Ends a rehearsal that has come so far: everything that can be checked without an effect has been.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub(super) struct Event {
     pub resource: Option<String>,
     /// Version or stage of it.
     pub version: Option<String>,
+    /// The version that was served.
+    pub version_id: Option<String>,
     /// By what it was allowed.
     pub grant: Option<String>,
     /// Whether stored bytes did not verify.
@@ -40,6 +42,7 @@ impl Event {
             caller: None,
             resource: None,
             version: None,
+            version_id: None,
             grant: None,
             alarm: false,
         }
@@ -62,6 +65,7 @@ impl Event {
             caller: self.caller.clone(),
             resource: None,
             version: None,
+            version_id: None,
             grant: None,
             alarm: false,
         }
@@ -116,6 +120,7 @@ impl Event {
             source_ip: Some(self.source_ip),
             resource: self.resource.as_deref(),
             version: self.version.as_deref(),
+            version_id: self.version_id.as_deref(),
             decision: Some(decision),
             by: self.grant.as_deref(),
             code,

@@ -14,7 +14,7 @@ use crate::auth::SysKey;
 use crate::base::failure::Failure;
 use crate::base::ids::NodeId;
 use crate::config::Config;
-use crate::store::{DeploymentRow, Store, StoreError, StoreOptions, UrlAgain, deployment};
+use crate::store::{DeploymentRow, Store, StoreError, StoreOptions, UrlAgain};
 use crate::token::Token;
 
 /// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
@@ -37,32 +37,7 @@ pub fn open_token(config: &Config) -> Result<Token, Failure> {
 }
 
 impl Base {
-    /// Opens token and database of an initialised deployment.
-    ///
-    /// # Errors
-    /// When either is away or does not fit the other, or `bulla init` has not run.
-    pub fn open(config: &Config) -> Result<Self, Failure> {
-        Self::open_with(config, StartRetry::Command)
-    }
-
-    /// The same, for a server that waits or a command that does not.
-    pub(super) fn open_with(config: &Config, retry: StartRetry) -> Result<Self, Failure> {
-        let row = retry.until("database", || deployment::read(&url_of(config)?))?;
-        let deployment = row.filter(|row| row.ready).ok_or(Failure::new("database: not initialised; run `bulla init`"))?;
-        if deployment.region != config.region {
-            return Err(Failure::new(format!(
-                "region is {} here and was {} at `bulla init`",
-                config.region, deployment.region
-            )));
-        }
-        let opener = match retry {
-            StartRetry::Server => token::Opener::Server,
-            StartRetry::Command => token::Opener::Command,
-        };
-        Self::build(config, token::open(config, opener)?, deployment, retry)
-    }
-
-    /// The same on a token that is open already.
+    /// A base on a token that is open already.
     ///
     /// # Errors
     /// When the database does not fit the token.
@@ -70,7 +45,7 @@ impl Base {
         Self::build(config, token, deployment, StartRetry::Command)
     }
 
-    fn build(config: &Config, token: Token, deployment: DeploymentRow, retry: StartRetry) -> Result<Self, Failure> {
+    pub(super) fn build(config: &Config, token: Token, deployment: DeploymentRow, retry: StartRetry) -> Result<Self, Failure> {
         token.authenticate_with(deployment.int_key);
         system_keys::prove(&token, &deployment)?;
         let store = open_store(config, &token, &deployment, retry)?;

@@ -11,7 +11,8 @@ use crate::base::clock_check::ClockCheck;
 use crate::keys::Keys;
 use crate::logging;
 use crate::metrics::{
-    AuditFigures, ClockFigures, DatabaseFigures, HistogramFigures, KeyFigures, RotationFigures, Snapshot, TokenFigures,
+    AuditFigures, ClockFigures, DatabaseFigures, HistogramFigures, HostFigures, KeyFigures, RotationFigures, Snapshot,
+    TokenFigures,
 };
 use crate::secrets::Secrets;
 
@@ -67,6 +68,7 @@ pub(super) fn figures(
             keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest, data_key_cache_hits: keys.data_key_cache_hits() },
             rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
             clock: clock_figures(&clocks),
+            host: HostFigures::default(),
             integrity_alarms: alarms.load(Ordering::Relaxed),
             log_lines_dropped: logging::dropped(),
         }

@@ -6,24 +6,27 @@
 //! |---|---|
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
 //! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
-//! | `schema.rs`, `start_retry.rs` | whether a start migrates; which failures a start waits for |
+//! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
 //! | `settings.rs`, `figures.rs`, `front.rs` | settings for the parts; their figures for metrics; the service for HTTP |
 //! | `unfinished.rs`, `unresolved.rs` | what was under way when the server died; when the database was lost |
 //! | `vitals.rs`, `clock_watch.rs` | whether the service can serve now; whether its clock is right |
-//! | `reload.rs` | what SIGHUP has read again |
+//! | `reload.rs`, `supervised.rs` | what SIGHUP has read again; what systemd hears |
+//! | `host_figures.rs` | figures of the host |
 //! | `token.rs`, `unlock.rs` | the token with its PIN; the socket on which a server is given one |
 
 mod base;
+mod checks;
 pub mod clock_watch;
 mod figures;
 mod front;
+mod host_figures;
 mod node;
 mod reload;
-mod schema;
 mod server;
 mod settings;
 mod start_retry;
+mod supervised;
 mod system_keys;
 mod token;
 mod unfinished;
@@ -33,7 +36,7 @@ mod vitals;
 
 pub use crate::base::failure::{Failure, context};
 pub use base::{Base, open_token};
-pub use schema::none_pending;
+pub use checks::{Finding, Verdict, check};
 pub use server::Server;
 pub use settings::servers;
 pub use system_keys::{row_key, system_keys};

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use crate::api::{Limits, Service};
 use crate::app::base::Base;
+use crate::app::checks;
 use crate::app::clock_watch;
 use crate::app::figures::figures;
 use crate::app::front::Front;
+use crate::app::host_figures::Host;
 use crate::app::reload::Reload;
-use crate::app::schema::settle_schema;
 use crate::app::settings;
 use crate::app::start_retry::StartRetry;
+use crate::app::supervised;
 use crate::app::unfinished;
 use crate::app::unresolved::Resolver;
 use crate::app::vitals::{watch_database, watch_token};
+use crate::audit::ship;
 use crate::auth::access_point::AccessPoints;
 use crate::auth::{Auth, Credentials};
 use crate::base::clock::Clock;
@@ -30,8 +33,8 @@ use crate::http;
 use crate::jobs::{JobParts, Jobs};
 use crate::keys::{KeyParts, Keys};
 use crate::logging;
-use crate::metrics::Metrics;
-use crate::process::{self, signals};
+use crate::metrics::{Metrics, Snapshot};
+use crate::process::{self, notify, signals};
 use crate::secrets::{SecretParts, Secrets};
 use crate::service_task::ServiceTasks;
 use crate::store::{Abort, Store, StoreError};
@@ -61,8 +64,7 @@ impl Server {
     /// # Errors
     /// When anything that it needs is missing or does not fit.
     pub fn open(config: &Config) -> Result<Self, Failure> {
-        settle_schema(config, StartRetry::Server)?;
-        Self::on(config, Base::open_with(config, StartRetry::Server)?)
+        Self::on(config, checks::start(config)?)
     }
 
     /// Builds everything and opens the listeners.
@@ -78,6 +80,10 @@ impl Server {
         let clock = Clock::System;
         StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
         unfinished::complete(&base.store, &audit, node, &recovered.open_intents)?;
+        if let Some(receiver) = &config.audit.ship {
+            ship(&config.audit.directory, "audit", receiver.clone())?;
+            ship(&config.audit.directory, "admin", receiver.clone())?;
+        }
         let audit = Arc::new(audit);
         let clocks = Arc::new(ClockCheck::new(clock.clone(), recovered.last_time));
         clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
@@ -108,7 +114,8 @@ impl Server {
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        metrics.set_source(figures(&base, &keys, &secrets, &audit, &alarms, &clocks));
+        let (parts, host) = (figures(&base, &keys, &secrets, &audit, &alarms, &clocks), Host::new(config));
+        metrics.set_source(move || Snapshot { host: host.figures(), ..parts() });
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),
             keys: Arc::clone(&keys),
@@ -127,7 +134,10 @@ impl Server {
         let token = watch_token(&base)?;
         let database = watch_database(&base.store, &clocks)?;
         let front = Arc::new(Front { doors, audit, token, database, clocks, alarms });
-        let reload = Reload::default().with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()));
+        let file = config.file.clone();
+        let reload = Reload::default()
+            .with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()))
+            .with("log", move || Config::load(&file).map(|config| logging::set(config.log)));
         let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
         let store = base.store;
         Ok(Self { bound, front, jobs, metrics, store, node, reload, resolver, stop_timeout })
@@ -152,6 +162,7 @@ impl Server {
         signals::hear(move |asked| match asked {
             signals::Asked::Reload => reload.run(),
             signals::Asked::Stop => {
+                notify::stopping();
                 stopper.stop();
                 // Nothing that hangs keeps the process: what it leaves is what a crash leaves.
                 std::thread::spawn(move || {
@@ -162,6 +173,7 @@ impl Server {
                 });
             }
         });
+        supervised::start(Arc::downgrade(&front))?;
         let served = bound.run(Arc::clone(&front), metrics);
         running.stop(JOBS_END);
         resolver.stop(JOBS_END);

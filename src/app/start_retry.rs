@@ -6,14 +6,15 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use crate::audit::AuditError;
-use crate::base::failure::{Failure, context};
+use crate::base::failure::{Class, Failure, context};
+use crate::process::notify;
 use crate::store::StoreError;
 
 /// Between two attempts, from the first to the longest.
 const PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// How often the log says that something is waited for.
-const REMIND: Duration = Duration::from_secs(30);
+const REMIND: Duration = Duration::from_secs(10);
 
 /// Whether a start waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +66,18 @@ impl StartRetry {
                 Err(error) if self == StartRetry::Server && error.passes() => {
                     if told.is_none_or(|at| at.elapsed() >= REMIND) {
                         log::warn!("{subject}: {error}; waiting for that to pass");
+                        notify::waiting(&format!("{subject}: {error}"));
                         told = Some(Instant::now());
                     }
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(longest);
                 }
-                other => return other.map_err(context(subject)),
+                other => {
+                    return other.map_err(|error| {
+                        let class = if error.passes() { Class::Unavailable } else { Class::Other };
+                        context(subject)(error).class(class)
+                    });
+                }
             }
         }
     }

@@ -47,31 +47,26 @@ impl Position {
 
 /// The members that every line begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct Head<'a> {
     pub(super) seq: u64,
-    pub(super) time: String,
-    pub(super) node: String,
+    pub(super) time: &'a str,
+    pub(super) node: &'a str,
     pub(super) prev: Hash,
-    pub(super) kind: String,
+    pub(super) kind: &'a str,
 }
 
-impl Head {
+impl<'a> Head<'a> {
     /// Reads a line without its newline; none unless it has exactly the form that `append` writes.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?.strip_suffix('}')?;
         let (seq, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(r#","time":""#)?;
         let (time, rest) = rest.split_once(r#"","node":""#)?;
         let (node, rest) = rest.split_once(r#"","prev":""#)?;
         let (prev, rest) = rest.split_once(r#"","kind":""#)?;
         let (kind, _) = rest.split_once('"')?;
-        let head = Self {
-            seq: seq.parse().ok()?,
-            time: time.to_owned(),
-            node: node.to_owned(),
-            prev: digits(prev)?,
-            kind: kind.to_owned(),
-        };
-        (head.seq.to_string() == seq).then_some(head)
+        // One way to write a number, so that one line has one text.
+        let canonical = seq.bytes().all(|b| b.is_ascii_digit()) && (seq == "0" || !seq.starts_with('0'));
+        canonical.then_some(Self { seq: seq.parse().ok()?, time, node, prev: digits(prev)?, kind })
     }
 }
 
@@ -79,7 +74,7 @@ impl Head {
 pub(super) fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
-    (hex::encode(bytes) == text).then_some(bytes)
+    (!text.bytes().any(|b| b.is_ascii_uppercase())).then_some(bytes)
 }
 
 /// The text of a time: `2026-11-24T05:47:40.764Z`.

@@ -82,6 +82,27 @@ pub(super) fn all_rotated(dir: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// That nobody else may write to a folder.
+///
+/// # Errors
+/// That others may, or that it cannot be looked at.
+pub fn sound_folder(dir: &Path) -> Result<(), AuditError> {
+    let mode = fs::metadata(dir).map_err(|e| AuditError::of(dir, &e))?.mode();
+    if mode & 0o022 != 0 {
+        return Err(AuditError::Open(dir.to_owned(), "others may write to this folder; use mode 0700".to_owned()));
+    }
+    Ok(())
+}
+
+/// The process that holds a log, if one does.
+pub fn holder(dir: &Path, name: &str) -> Option<String> {
+    let path = dir.join(format!("{name}.lock"));
+    match File::open(&path).ok()?.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned()),
+        _ => None,
+    }
+}
+
 /// Makes the folder if need be and locks the log, waiting as long as configured.
 pub(super) fn lock(config: &AuditConfig) -> Result<File, AuditError> {
     let failed = |path: &Path, e: io::Error| AuditError::of(path, &e);
@@ -89,16 +110,17 @@ pub(super) fn lock(config: &AuditConfig) -> Result<File, AuditError> {
         return Err(AuditError::Open(config.dir.clone(), format!("{:?} is no name of a log", config.name)));
     }
     DirBuilder::new().recursive(true).mode(0o700).create(&config.dir).map_err(|e| failed(&config.dir, e))?;
-    let mode = fs::metadata(&config.dir).map_err(|e| failed(&config.dir, e))?.mode();
-    if mode & 0o022 != 0 {
-        return Err(AuditError::Open(config.dir.clone(), "others may write to this folder; use mode 0700".to_owned()));
-    }
+    sound_folder(&config.dir)?;
     let path = config.dir.join(format!("{}.lock", config.name));
     let lock = options().create(true).open(&path).map_err(|e| failed(&path, e))?;
     let until = Instant::now() + Duration::from_millis(config.lock_wait_ms);
     loop {
         match lock.try_lock() {
-            Ok(()) => return Ok(lock),
+            Ok(()) => {
+                // Who it is, for whoever finds it held; a full disk is no reason not to start.
+                let _ = lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id()));
+                return Ok(lock);
+            }
             Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
             Err(TryLockError::WouldBlock) => return Err(AuditError::InUse(path)),
             Err(TryLockError::Error(e)) => return Err(failed(&path, e)),

@@ -40,7 +40,7 @@
 //! | `recovered` | after a crash or a failure to write | `reason`; after a crash `cut` (bytes), `cut_sha256`, `cut_text` (their beginning); after a failure `refused` (records) |
 //!
 //! Members of a record, absent where they do not apply: `request_id`, `account`, `principal` (`root` or `user/<name>`),
-//! `access_key`, `source_ip`, `action`, `resource`, `version`, `decision` (`allowed` or `refused`), `by` (policy, `root` or rule),
+//! `access_key`, `source_ip`, `action`, `resource`, `version`, `version_id` (the version that was served), `decision` (`allowed` or `refused`), `by` (policy, `root` or rule),
 //! `code`. Texts are cut to [`MAX_TEXT_BYTES`] bytes and then end in `…`.
 //!
 //! `sig` is the ECDSA P-256 signature (64 bytes r‖s, 128 hex digits) by the key AUD on the token over SHA-256 of this text, where
@@ -57,10 +57,12 @@
 mod chain;
 mod file;
 mod line;
+mod logs;
 mod record;
 mod recover;
 mod repair;
 mod seal;
+mod ship;
 mod verify;
 mod writer;
 
@@ -78,10 +80,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+pub use self::file::{holder, sound_folder};
 use self::line::Line;
+pub use self::logs::{Log, logs};
 pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
-pub use self::verify::{Broken, Flaw, Report, log_files, verify, verify_files};
+pub use self::ship::{Receiver, ship};
+pub use self::verify::{Broken, Flaw, Line as ReadLine, Report, log_files, read, verify, verify_files};
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::NodeId;

@@ -68,6 +68,9 @@ pub struct Record<'a> {
     /// VersionId of the secret, or version of the key.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub version: Option<&'a str>,
+    /// VersionId that was served, where `version` is a label.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub version_id: Option<&'a str>,
     /// Whether it was allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Verdict>,
@@ -92,6 +95,7 @@ impl<'a> Record<'a> {
             action,
             resource: None,
             version: None,
+            version_id: None,
             decision: None,
             by: None,
             code: None,

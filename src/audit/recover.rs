@@ -180,8 +180,8 @@ impl Found {
         }
     }
 
-    fn intents_line(&mut self, head: &Head, line: &[u8]) -> serde_json::Result<()> {
-        match head.kind.as_str() {
+    fn intents_line(&mut self, head: &Head<'_>, line: &[u8]) -> serde_json::Result<()> {
+        match head.kind {
             "intent" => self.intents.open(head.seq, serde_json::from_slice(line)?),
             "outcome" => self.intents.close(serde_json::from_slice::<OutcomeLine>(line)?.request_id),
             "file" => {

@@ -1,6 +1,7 @@
 //! Proof of a log, with nothing but its files and the public half of AUD.
 //!
-//! Owns: the checks and the report. Must not know: tokens, the writer. Called by: admin (`bulla audit verify`).
+//! Owns: the checks and the report; what reads a log proves it in the same pass. Must not know: tokens, the writer. Called by: admin
+//! (`bulla audit verify` and `search`).
 //!
 //! What it shows: no line up to the last checkpoint was changed, removed, added or moved. Lines behind it
 //! ([`Report::unproven`]) form a chain, but whoever can write the file could have made them. A file that was cut exactly behind
@@ -140,13 +141,45 @@ pub fn verify(path: &Path, public_key: &[u8]) -> Result<Report, Broken> {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify_files(paths: &[impl AsRef<Path>], public_key: &[u8]) -> Result<Report, Broken> {
+    let (report, broken) = read(paths, public_key, &mut |_| true);
+    broken.map_or(Ok(report), Err)
+}
+
+/// A line that follows the one before, as it is read. The next checkpoint proves it.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// When it was written.
+    pub time: &'a str,
+    /// By which node.
+    pub node: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// The whole of it.
+    pub text: &'a [u8],
+}
+
+/// Proves files that follow each other, and shows each line that holds, in order; `each` says whether to go on. Answers what was
+/// read, and the first thing that does not hold, if any: then nothing behind it was shown.
+pub fn read(
+    paths: &[impl AsRef<Path>],
+    public_key: &[u8],
+    each: &mut dyn FnMut(&Line<'_>) -> bool,
+) -> (Report, Option<Broken>) {
     let first = paths.first().map_or(Path::new(""), AsRef::as_ref);
-    let key = key(public_key).ok_or_else(|| Broken { file: first.to_owned(), line: 0, flaw: Flaw::PublicKey })?;
+    let Some(key) = key(public_key) else {
+        return (Report::default(), Some(Broken { file: first.to_owned(), line: 0, flaw: Flaw::PublicKey }));
+    };
     let mut proof = Proof::new(key);
     for path in paths.iter().map(AsRef::as_ref) {
-        proof.file(path)?;
+        match proof.file(path, each) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(broken) => return (proof.report, Some(broken)),
+        }
     }
-    Ok(proof.report)
+    (proof.report, None)
 }
 
 /// What stands in a SubjectPublicKeyInfo before the point of a P-256 key (RFC 5480).
@@ -176,23 +209,24 @@ struct Proof {
     node: String,
     /// Hashes of the lines that a checkpoint may still speak of; the last is the last line's.
     hashes: VecDeque<Hash>,
-    /// Kind of the line before.
-    last_kind: String,
+    /// Whether the line before was the last before an orderly end.
+    stopped: bool,
 }
 
 impl Proof {
     fn new(key: PublicKey) -> Self {
-        let (node, last_kind) = (String::new(), String::new());
-        Self { key, report: Report::default(), position: None, node, hashes: VecDeque::new(), last_kind }
+        let (report, hashes) = (Report::default(), VecDeque::new());
+        Self { key, report, position: None, node: String::new(), hashes, stopped: false }
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), Broken> {
+    /// Reads a file; false when nobody wants to see more.
+    fn file(&mut self, path: &Path, each: &mut dyn FnMut(&Line<'_>) -> bool) -> Result<bool, Broken> {
         let broken = |line, flaw| Broken { file: path.to_owned(), line, flaw };
         let unreadable = |e: io::Error| broken(0, Flaw::Unreadable(e.to_string()));
         if self.report.torn_bytes > 0 {
             return Err(broken(1, Flaw::Link)); // the file before this one does not end
         }
-        let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(unreadable)?);
+        let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(unreadable)?);
         let mut line = Vec::new();
         for number in 1u64.. {
             line.clear();
@@ -204,12 +238,15 @@ impl Proof {
                 self.report.torn_bytes = line.len() as u64;
                 break;
             }
-            self.line(&line, number == 1).map_err(|flaw| broken(number, flaw))?;
+            let head = self.line(&line, number == 1).map_err(|flaw| broken(number, flaw))?;
+            if !each(&Line { seq: head.seq, time: head.time, node: head.node, kind: head.kind, text: &line }) {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn line(&mut self, line: &[u8], first_of_file: bool) -> Result<(), Flaw> {
+    fn line<'l>(&mut self, line: &'l [u8], first_of_file: bool) -> Result<Head<'l>, Flaw> {
         let head = Head::parse(line).ok_or(Flaw::NotALine)?;
         if first_of_file && head.kind != "file" {
             return Err(Flaw::Beginning);
@@ -217,8 +254,8 @@ impl Proof {
         match self.position {
             None => {
                 self.report.first_seq = head.seq;
-                self.report.first_time.clone_from(&head.time);
-                self.node.clone_from(&head.node);
+                head.time.clone_into(&mut self.report.first_time);
+                head.node.clone_into(&mut self.node);
                 if head.seq == Position::ORIGIN.next_seq && head.prev != Position::ORIGIN.prev {
                     return Err(Flaw::Link);
                 }
@@ -234,8 +271,8 @@ impl Proof {
         report.closed = false;
         report.lines += 1;
         report.last_seq = head.seq;
-        report.last_time.clone_from(&head.time);
-        match head.kind.as_str() {
+        head.time.clone_into(&mut report.last_time);
+        match head.kind {
             "checkpoint" => self.checkpoint(&head, line)?,
             "recovered" => report.recoveries += 1,
             _ => {}
@@ -244,12 +281,12 @@ impl Proof {
         let prev = chain::hash(line);
         self.position = Some(Position { next_seq: head.seq.saturating_add(1), prev });
         self.hashes.push_back(prev);
-        self.last_kind = head.kind;
-        Ok(())
+        self.stopped = head.kind == "stop";
+        Ok(head)
     }
 
-    fn checkpoint(&mut self, head: &Head, line: &[u8]) -> Result<(), Flaw> {
-        let (statement, signature) = Statement::parse(line, &head.time).ok_or(Flaw::NotALine)?;
+    fn checkpoint(&mut self, head: &Head<'_>, line: &[u8]) -> Result<(), Flaw> {
+        let (statement, signature) = Statement::parse(line, head.time).ok_or(Flaw::NotALine)?;
         // How far back the line is: 1 is the line before.
         let back = head.seq.checked_sub(statement.at).ok_or(Flaw::Checkpoint)?;
         let back = usize::try_from(back).map_err(|_| Flaw::Checkpoint)?;
@@ -265,7 +302,7 @@ impl Proof {
         // A checkpoint of the line before it proves itself: everything in it is signed.
         let proved = if back == 1 { head.seq } else { statement.at };
         self.report.proved = self.report.proved.max(proved);
-        self.report.closed = back == 1 && self.last_kind == "stop";
+        self.report.closed = back == 1 && self.stopped;
         Ok(())
     }
 }

@@ -32,11 +32,25 @@ pub fn issue(
     let mut random = Zeroizing::new([0u8; SECRET_LENGTH]);
     sys.random(&mut *random)?;
     let secret = AccessKeySecret::new(random.iter().map(|b| SECRET_ALPHABET[usize::from(b & 63)]).collect());
-    let id = AccessKeyId::random();
+    let row = keep(sys, AccessKeyId::random(), &secret, account, user, now)?;
+    Ok((row, secret))
+}
+
+/// The row of an access key whose id and secret are given: the secret is in it wrapped.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the token is away.
+pub fn keep(
+    sys: &SysKey,
+    id: AccessKeyId,
+    secret: &AccessKeySecret,
+    account: &AccountId,
+    user: Option<UserId>,
+    now: Timestamp,
+) -> Result<AccessKeyRow, Error> {
     let wrapped = sys.wrap(secret.expose(), &context(sys, &id, account, user.as_ref()))?;
     let suite = sys.suite;
-    let row = AccessKeyRow { id, account_id: account.clone(), user_id: user, enabled: true, suite, wrapped, created_at: now };
-    Ok((row, secret))
+    Ok(AccessKeyRow { id, account_id: account.clone(), user_id: user, enabled: true, suite, wrapped, created_at: now })
 }
 
 /// The secret of a stored access key.

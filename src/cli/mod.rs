@@ -8,6 +8,7 @@ mod access_key;
 mod account;
 mod audit;
 mod dev;
+mod pages;
 mod policy;
 mod usage;
 mod user;
@@ -19,8 +20,9 @@ use clap::{Args, Parser, Subcommand};
 pub use access::{Access, Question};
 pub use access_key::AccessKey;
 pub use account::Account;
-pub use audit::Audit;
+pub use audit::{Audit, Form, Logs, Wanted};
 pub use dev::Dev;
+pub use pages::{completion, man};
 pub use policy::Policy;
 pub use usage::{Words, parse};
 pub use user::User;
@@ -185,6 +187,22 @@ pub enum Command {
         #[command(subcommand)]
         action: Audit,
     },
+    /// Ask a server for a page (http://HOST:PORT/readyz) and fail unless it answers 200; for health checks in images without curl.
+    Probe {
+        /// The page.
+        url: String,
+    },
+    /// Print the completion of a shell, to be sourced or installed.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// `bulla clock`
@@ -212,8 +230,13 @@ impl Command {
             | Command::AccessKey { scope: Scope { place, .. }, .. }
             | Command::Policy { scope: Scope { place, .. }, .. }
             | Command::Access { scope: Scope { place, .. }, .. }
-            | Command::Audit { action: Audit::PublicKey { place } } => place,
-            Command::Dev(_) | Command::Audit { action: Audit::Verify { .. } } => return None,
+            | Command::Audit {
+                action:
+                    Audit::PublicKey { place }
+                    | Audit::Verify { logs: Logs { place, .. } }
+                    | Audit::Search { logs: Logs { place, .. }, .. },
+            } => place,
+            Command::Dev(_) | Command::Probe { .. } | Command::Completion { .. } | Command::Man { .. } => return None,
         };
         place.data.as_deref()
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::audit::Receiver;
+
 /// `[audit]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub struct Audit {
     /// A file that has grown so large is closed and the next begun, bytes.
     #[serde(default = "Audit::default_max_file_bytes")]
     pub max_file_bytes: u64,
+    /// Where each line goes as well: `syslog`, or `unix:/PATH` of a stream socket. A receiver that is away costs nothing but delay.
+    pub ship: Option<Receiver>,
 }
 
 impl Audit {

@@ -23,10 +23,15 @@ pub(super) fn anchor(path: &mut PathBuf, folder: &Path) {
     }
 }
 
-/// The file of a secret that the settings `NAME_file` and `NAME_credential` (of systemd) tell, if one does.
+/// The file of a secret that the settings `NAME_file` and `NAME_credential` (of systemd) tell, if one does; of both, the
+/// credential where systemd gives it.
 pub(super) fn secret_file(name: &str, file: Option<&Path>, credential: Option<&str>) -> Result<Option<PathBuf>, ConfigError> {
     match (file, credential) {
-        (Some(_), Some(_)) => Err(ConfigError(format!("name {name}_file or {name}_credential, not both"))),
+        // The service has the credential; a command on the same configuration reads the file.
+        (Some(file), Some(credential)) => {
+            let given = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(credential));
+            Ok(Some(given.filter(|path| path.exists()).unwrap_or_else(|| file.to_owned())))
+        }
         (Some(file), None) => Ok(Some(file.to_owned())),
         (None, Some(credential)) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
             Some(folder) => Ok(Some(Path::new(&folder).join(credential))),

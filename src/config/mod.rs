@@ -14,7 +14,7 @@ mod rotation;
 mod server;
 mod token;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
@@ -67,6 +67,9 @@ pub struct Config {
     /// The log on standard error.
     #[serde(default)]
     pub log: logging::Options,
+    /// Where it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 impl Config {
@@ -82,6 +85,7 @@ impl Config {
         let whole = std::path::absolute(file).map_err(|e| named(&e))?;
         let figment = Figment::from(Toml::file_exact(file)).merge(environment());
         let mut config: Self = figment.extract().map_err(|e| named(&e))?;
+        config.file.clone_from(&whole);
         config.anchor(whole.parent().unwrap_or(Path::new("/")));
         config.check().map_err(|e| named(&e))?;
         Ok(config)

@@ -40,7 +40,7 @@ pub use admit::{AdmittedKey, AdmittedVersion, Use, admit, admit_service, authori
 pub use blobs::{A_BLOB, Encrypted};
 pub use create::NewKey;
 pub use describe::KeyDescription;
-pub use orphans::mismatch;
+pub use orphans::{Mismatch, mismatch};
 pub use public::ExportKey;
 pub use reserve::CountedUse;
 pub use uses::UseLimits;

@@ -6,6 +6,8 @@
 pub mod open_files;
 pub mod signals;
 
+pub mod notify;
+
 use std::io;
 
 use rustix::mm::{MlockAllFlags, mlockall};
@@ -64,7 +66,8 @@ pub fn lock_memory(wanted: LockMemory) -> io::Result<()> {
     }
 }
 
-fn may_lock_all() -> bool {
+/// Whether the process may lock all of its memory.
+pub fn may_lock_all() -> bool {
     let limit = getrlimit(Resource::Memlock);
     let unlimited = limit.maximum.is_none() && setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_ok();
     unlimited || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))

@@ -29,6 +29,11 @@ pub fn connections_within(wanted: usize, reserve: usize) -> io::Result<usize> {
     Ok(fit)
 }
 
+/// How many files this process may open at most; none is no bound.
+pub fn most() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
 fn fit(wanted: usize, reserve: usize, limit: u64) -> io::Result<usize> {
     let reserve = reserve as u64;
     let left = limit.saturating_sub(reserve);

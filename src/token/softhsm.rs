@@ -25,6 +25,21 @@ const MODULES: [&str; 6] = [
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 ];
 
+/// Where else modules are, by the documentation of their makers.
+const OTHERS: [&str; 6] = [
+    "/opt/nfast/toolkits/pkcs11/libcknfast.so",
+    "/usr/safenet/lunaclient/lib/libCryptoki2_64.so",
+    "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so",
+    "/usr/lib/x86_64-linux-gnu/pkcs11/yubihsm_pkcs11.so",
+    "/opt/utimaco/lib/libcs_pkcs11_R3.so",
+    "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",
+];
+
+/// PKCS#11 modules on this machine, SoftHSM's first.
+pub fn modules() -> Vec<PathBuf> {
+    MODULES.iter().chain(&OTHERS).map(PathBuf::from).filter(|path| path.exists()).collect()
+}
+
 /// SoftHSM's module on this machine, if it is installed.
 pub fn module() -> Option<PathBuf> {
     MODULES.iter().map(PathBuf::from).find(|path| path.exists())

@@ -90,6 +90,7 @@ impl Operation for GetSecretValue {
 
     fn run(cx: &Context<'_>, asked: Asked) -> Result<Response, Error> {
         let found = cx.secrets.value(cx.caller, &asked.secret, &asked.selector)?;
+        cx.serves(&found.version);
         Ok(Response {
             secret_name: found.name,
             version_id: found.version,

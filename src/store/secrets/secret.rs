@@ -200,6 +200,15 @@ impl Tx<'_> {
             .map(|found| found.is_some())
     }
 
+    /// How many secrets are under this key. Reads the whole table.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn secret_count_under(&mut self, key: &KeyId) -> Result<i64, StoreError> {
+        let query = secrets::table.filter(secrets::key_id.eq(key)).count();
+        self.run(SecretRow::TABLE, per_backend!(|conn| query.get_result::<i64>(conn)))
+    }
+
     /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
     ///
     /// # Errors

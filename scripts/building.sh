@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Says how long a build of a profile will take, before cargo is silent for that long.
+set -euo pipefail
+profile=${1:?profile}
+target=${CARGO_TARGET_DIR:-target}
+# CPU minutes of a first build, measured (docs/operations.md); what cannot run in parallel is little.
+minutes=8
+cores=$(nproc)
+if [[ -x $target/$profile/bulla ]]; then
+  echo "$profile: building what has changed"
+else
+  echo "$profile: building for the first time: about $(((minutes + cores - 1) / cores)) minutes on $cores cores"
+fi

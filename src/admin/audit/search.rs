@@ -1,0 +1,338 @@
+//! `bulla audit search`: who did what to what, and the proof that the answer is whole, in one pass over the files.
+//!
+//! A write is two lines, the intent and the outcome; its outcome is shown. A line is decoded only when it holds every text that is
+//! looked for, so that a search costs little more than the proof.
+
+use std::io::{BufWriter, StdoutLock, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::Proof;
+use super::verify::shown;
+use crate::admin::output::{Output, jsonl};
+use crate::app::Failure;
+use crate::audit::{self, ReadLine};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::failure::Class;
+use crate::cli::{Form, Wanted};
+
+/// Rows of a table whose widths are measured together.
+const TABLE_ROWS: usize = 1000;
+
+/// A record of the log, as it is shown.
+#[derive(Deserialize, Serialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Found<'a> {
+    #[serde(borrow)]
+    time: Text<'a>,
+    node: Text<'a>,
+    seq: u64,
+    kind: Text<'a>,
+    #[serde(default)]
+    request_id: Text<'a>,
+    #[serde(default)]
+    account: Text<'a>,
+    #[serde(default)]
+    principal: Text<'a>,
+    #[serde(default)]
+    access_key: Text<'a>,
+    #[serde(default)]
+    source_ip: Text<'a>,
+    #[serde(default)]
+    action: Text<'a>,
+    #[serde(default)]
+    resource: Text<'a>,
+    #[serde(default)]
+    version: Text<'a>,
+    #[serde(default)]
+    version_id: Text<'a>,
+    #[serde(default)]
+    decision: Text<'a>,
+    #[serde(default)]
+    by: Text<'a>,
+    #[serde(default)]
+    code: Text<'a>,
+}
+
+type Text<'a> = std::borrow::Cow<'a, str>;
+
+/// The columns of a table; CSV and JSON have every member.
+const COLUMNS: [&str; 9] = ["Time", "Principal", "Access key", "From", "Action", "Resource", "Version", "Decided by", "Code"];
+
+impl Found<'_> {
+    fn columns(&self) -> [String; 9] {
+        let version = match (self.version.as_ref(), self.version_id.as_ref()) {
+            (asked, "") => asked.to_owned(),
+            (asked, served) if asked == served => asked.to_owned(),
+            (asked, served) => format!("{served} ({asked})"),
+        };
+        let resource = self.resource.splitn(5, ':').nth(4).unwrap_or(&self.resource);
+        let refused = if self.decision == "refused" { "refused" } else { self.by.as_ref() };
+        [&self.time, &self.principal, &self.access_key, &self.source_ip, &self.action]
+            .map(|text| text.to_string())
+            .into_iter()
+            .chain([resource.to_owned(), version, refused.to_owned(), self.code.to_string()])
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap_or_default()
+    }
+
+    fn members(&self) -> [(&'static str, String); 16] {
+        [
+            ("time", self.time.to_string()),
+            ("node", self.node.to_string()),
+            ("seq", self.seq.to_string()),
+            ("kind", self.kind.to_string()),
+            ("request_id", self.request_id.to_string()),
+            ("account", self.account.to_string()),
+            ("principal", self.principal.to_string()),
+            ("access_key", self.access_key.to_string()),
+            ("source_ip", self.source_ip.to_string()),
+            ("action", self.action.to_string()),
+            ("resource", self.resource.to_string()),
+            ("version", self.version.to_string()),
+            ("version_id", self.version_id.to_string()),
+            ("decision", self.decision.to_string()),
+            ("by", self.by.to_string()),
+            ("code", self.code.to_string()),
+        ]
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>) -> Result<Output, Failure> {
+    let filter = Filter::new(wanted, Clock::System.now())?;
+    let mut printer = Printer::new(form);
+    let (mut found, mut rows, mut flaws) = (0u64, Vec::new(), Vec::new());
+    let mut lost = None;
+    for log in &proof.logs {
+        let mut each = |line: &ReadLine<'_>| {
+            if filter.may_match(line)
+                && let Ok(record) = serde_json::from_slice::<Found<'_>>(line.text)
+                && filter.matches(&record)
+            {
+                found += 1;
+                if let Err(error) = printer.record(&record, line.text) {
+                    lost = Some(error);
+                    return false;
+                }
+            }
+            limit.is_none_or(|limit| found < limit)
+        };
+        let (report, broken) = audit::read(&log.files, &proof.key, &mut each);
+        rows.push(shown(log, &report, &proof.key));
+        flaws.extend(broken.map(|broken| format!("{} of node {}: {broken}", log.name, log.node)));
+        if lost.is_some() || limit.is_some_and(|limit| found >= limit) {
+            break;
+        }
+    }
+    // Nobody reads what is printed any more; so does `head` end a search.
+    if lost.is_some_and(|e: std::io::Error| e.kind() != std::io::ErrorKind::BrokenPipe) {
+        return Err(Failure::local("standard output cannot be written"));
+    }
+    printer.end()?;
+    if !flaws.is_empty() {
+        let reason = format!("a log does not verify: {}; {found} records were found before that", flaws.join("; "));
+        return Err(Failure::new(reason).hint("nothing behind that line was read"));
+    }
+    Ok(match form {
+        Form::Json => Output::Text("", jsonl("Proof", &rows)?),
+        Form::Csv | Form::Table => {
+            let mark = if form == Form::Csv { "# " } else { "" };
+            let told = rows.iter().map(|row| {
+                let text =
+                    |name: &str| row.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str().unwrap_or_default().to_owned());
+                let (log, node, verdict) = (text("Log"), text("Node"), text("Verdict"));
+                format!(
+                    "{mark}{} of node {}: {}",
+                    log.unwrap_or_default(),
+                    node.unwrap_or_default(),
+                    verdict.unwrap_or_default()
+                )
+            });
+            let mut lines: Vec<String> = vec![format!("{mark}{found} records")];
+            lines.extend(told);
+            Output::Text("", lines.join("\n"))
+        }
+    })
+}
+
+/// The conditions, ready to be asked of ten million lines.
+struct Filter {
+    /// Texts that a line must hold to be looked at.
+    needles: Vec<String>,
+    since: Option<String>,
+    until: Option<String>,
+    wanted: Wanted,
+    resource: Option<String>,
+    who: Option<String>,
+}
+
+impl Filter {
+    fn new(wanted: &Wanted, now: Timestamp) -> Result<Self, Failure> {
+        let time = |text: &Option<String>| text.as_deref().map(|text| moment(text, now)).transpose();
+        let resource = match (&wanted.secret, &wanted.key, &wanted.resource) {
+            (Some(name), ..) => Some(format!("secret/{name}")),
+            (_, Some(id), _) => Some(format!("key/{id}")),
+            (.., arn) => arn.clone(),
+        };
+        let who = wanted.who.as_ref().map(|who| match who.as_str() {
+            "root" => who.clone(),
+            _ if who.contains('/') || who.starts_with("BLLA") || who.starts_with("KAAP.") => who.clone(),
+            _ => format!("user/{who}"),
+        });
+        let json = |text: &str| {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        let mut needles: Vec<String> = Vec::new();
+        let texts = [&resource, &who, &wanted.action, &wanted.account, &wanted.request_id];
+        needles.extend(texts.into_iter().flatten().map(|text| json(text.trim_end_matches('*'))));
+        needles.extend(wanted.source_ip.map(|ip| ip.to_string()));
+        if wanted.denied {
+            needles.push(r#""decision":"refused""#.to_owned());
+        }
+        // The rarest text first is guessed to be the longest.
+        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        Ok(Self { needles, since: time(&wanted.since)?, until: time(&wanted.until)?, wanted: wanted.clone(), resource, who })
+    }
+
+    /// Whether a line is worth decoding.
+    fn may_match(&self, line: &ReadLine<'_>) -> bool {
+        matches!(line.kind, "read" | "refused" | "outcome" | "admin")
+            && self.since.as_deref().is_none_or(|since| line.time >= since)
+            && self.until.as_deref().is_none_or(|until| line.time < until)
+            && self.needles.iter().all(|needle| memchr::memmem::find(line.text, needle.as_bytes()).is_some())
+    }
+
+    fn matches(&self, record: &Found<'_>) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| fits(wanted, found));
+        let Wanted { action, account, source_ip, request_id, denied, failed, .. } = &self.wanted;
+        let resource = self.resource.as_deref().is_none_or(|wanted| {
+            fits(wanted, &record.resource) || record.resource.splitn(5, ':').nth(4).is_some_and(|end| fits(wanted, end))
+        });
+        resource
+            && self.who.as_deref().is_none_or(|who| fits(who, &record.principal) || fits(who, &record.access_key))
+            && is(action, &record.action)
+            && is(account, &record.account)
+            && is(request_id, &record.request_id)
+            && source_ip.is_none_or(|ip| record.source_ip == ip.to_string())
+            && (!denied || record.decision == "refused")
+            && (!failed || (record.code != "OK" && !record.code.is_empty()))
+    }
+}
+
+/// Whether a name is the one wanted, or begins like it where a `*` ends that.
+fn fits(wanted: &str, found: &str) -> bool {
+    wanted.strip_suffix('*').map_or(found == wanted, |start| found.starts_with(start))
+}
+
+/// A moment as the log writes it, so that texts compare as times do.
+fn moment(text: &str, now: Timestamp) -> Result<String, Failure> {
+    let ago = |unit: char, ms: i64| {
+        let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(now.plus_ms(-count.checked_mul(ms)?))
+    };
+    let at = ago('d', 86_400_000)
+        .or_else(|| ago('h', 3_600_000))
+        .or_else(|| ago('m', 60_000))
+        .or_else(|| Timestamp::parse(text))
+        .or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")));
+    let at = at.ok_or_else(|| {
+        let hint = "for example 2026-11-28T04:10:00Z, 2026-11-28, 7d, 12h or 30m";
+        Failure::new(format!("{text:?} is no time")).class(Class::Usage).hint(hint)
+    })?;
+    Ok(at.to_string().trim_end_matches('Z').to_owned())
+}
+
+/// Prints records as they are found.
+struct Printer {
+    out: BufWriter<StdoutLock<'static>>,
+    form: Form,
+    begun: bool,
+    rows: Vec<[String; 9]>,
+}
+
+impl Printer {
+    fn new(form: Form) -> Self {
+        Self { out: BufWriter::new(std::io::stdout().lock()), form, begun: false, rows: Vec::new() }
+    }
+
+    fn record(&mut self, record: &Found<'_>, line: &[u8]) -> std::io::Result<()> {
+        match self.form {
+            // As it stands in the log, so that it can be proved again.
+            Form::Json => {
+                self.out.write_all(line)?;
+                self.out.write_all(b"\n")
+            }
+            Form::Csv => {
+                let members = record.members();
+                if !self.begun {
+                    self.begun = true;
+                    writeln!(self.out, "{}", members.each_ref().map(|(name, _)| *name).join(","))?;
+                }
+                writeln!(self.out, "{}", members.map(|(_, text)| csv(&text)).join(","))
+            }
+            Form::Table => {
+                self.rows.push(record.columns());
+                if self.rows.len() >= TABLE_ROWS { self.table() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn table(&mut self) -> std::io::Result<()> {
+        let names = COLUMNS.map(str::to_owned);
+        let widths: Vec<usize> = (0..names.len())
+            .map(|c| std::iter::once(&names).chain(&self.rows).map(|row| row[c].chars().count()).max().unwrap_or_default())
+            .collect();
+        let head = (!self.begun && !self.rows.is_empty()).then_some(&names);
+        for row in head.into_iter().chain(&self.rows) {
+            let cells: Vec<_> = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}")).collect();
+            writeln!(self.out, "{}", cells.join("  ").trim_end())?;
+        }
+        self.begun = true;
+        self.rows.clear();
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        let printed = self.table().and_then(|()| self.out.flush());
+        match printed {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A field of RFC 4180. One that a spreadsheet would run as a formula begins with an apostrophe instead.
+fn csv(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_people_write() {
+        let now = Timestamp::parse("2026-11-28T04:10:00Z").expect("a time");
+        for (text, at) in [
+            ("7d", "2026-11-21T04:10:00"),
+            ("12h", "2026-11-27T16:10:00"),
+            ("30m", "2026-11-28T03:40:00"),
+            ("2026-11-28", "2026-11-28T00:00:00"),
+            ("2026-11-28T01:02:03Z", "2026-11-28T01:02:03"),
+        ] {
+            assert_eq!(moment(text, now).expect(text), at);
+        }
+        assert_eq!(moment("yesterday", now).expect_err("no time").class, Class::Usage);
+    }
+
+    #[test]
+    fn fields_of_others_stay_fields() {
+        assert_eq!(csv("a,b\"c"), "\"a,b\"\"c\"");
+        assert_eq!(csv("=1+1"), "'=1+1");
+        assert!(fits("app/*", "app/db") && !fits("app/db", "app/db2") && fits("app/db", "app/db"));
+    }
+}

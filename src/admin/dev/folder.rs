@@ -1,0 +1,65 @@
+//! What the folder of `bulla dev` holds before anything starts: configuration, PIN, token.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::{REGION, config_file};
+use crate::app::{Failure, context};
+use crate::base::secret::Pin;
+use crate::config::Config;
+use crate::token::{Token, softhsm};
+
+/// Label of the token.
+const LABEL: &str = "bulla-dev";
+
+/// Makes what the folder lacks, and reads its configuration.
+pub(super) fn furnish(folder: &Path, database: Option<&str>) -> Result<Config, Failure> {
+    let module = softhsm::module().ok_or(Failure::new("SoftHSM is not installed (Debian: apt-get install softhsm2)"))?;
+    let pin_file = folder.join("pin");
+    if !pin_file.exists() {
+        private_file(&pin_file, &random_text()?)?;
+    }
+    let file = config_file(folder);
+    if !file.exists() || database.is_some() {
+        private_file(&file, &configuration(&module, database.unwrap_or("sqlite:bulla.db")))?;
+    }
+    let config = Config::load(&file)?;
+    let tokens = folder.join("tokens");
+    if fs::read_dir(&tokens).map_err(context(tokens.display()))?.next().is_none() {
+        let so_pin = Pin::new(random_text()?);
+        Token::initialise(&config.token.module, LABEL, &so_pin, &config.token.pin()?).map_err(context("token"))?;
+    }
+    Ok(config)
+}
+
+/// Paths are relative to the file, so that the folder can be moved, and a copy is one of its own.
+fn configuration(module: &Path, database: &str) -> String {
+    format!(
+        "# Written by `bulla dev`. Paths begin in this folder.\n\
+         region = \"{REGION}\"\n\n\
+         [token]\nmodule = {}\nlabel = \"{LABEL}\"\npin_file = \"pin\"\n\n\
+         [database]\nurl = {}\nmigrate_at_start = true\n\n\
+         [audit]\ndirectory = \"audit\"\n",
+        toml_text(&module.to_string_lossy()),
+        toml_text(database),
+    )
+}
+
+/// A TOML basic string; JSON's escapes are among TOML's.
+pub(super) fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Writes a file that only its owner may read.
+pub(super) fn private_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(context(path.display()))
+}
+
+fn random_text() -> Result<String, Failure> {
+    let mut bytes = [0u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::new("no random bytes"))?;
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,129 @@
+//! `bulla dev`: everything in one folder, to try the service and to develop against it.
+//!
+//! Owns: the folder's files below. Never touches the system's SoftHSM configuration. The folder holds the token, its PIN and the
+//! database together, so whoever has it has the secrets: for trying things, not for keeping any. It can be moved and copied.
+//!
+//! ```text
+//! bulla.toml      the configuration; any command takes it by --data DIR
+//! softhsm2.conf   and tokens/: the SoftHSM token
+//! pin             its user PIN
+//! bulla.db        the database, unless --database names another
+//! audit/          the audit logs
+//! tls/            with --tls: ca.crt, for clients; server.crt, server.key
+//! profile.toml    endpoint, region and access key, for clients; env.sh: the same as variables for shells
+//! ```
+
+mod announce;
+mod authority;
+mod folder;
+mod root;
+mod seed;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::admin::client::Target;
+use crate::admin::init;
+use crate::app::{Failure, Server, context};
+use crate::audit;
+use crate::base::failure::Class;
+use crate::cli;
+use crate::token::softhsm;
+use announce::Announcement;
+use root::Root;
+
+/// Region that the deployment answers as.
+const REGION: &str = "cn-hangzhou";
+
+/// The configuration file of a data folder.
+pub fn config_file(folder: &Path) -> PathBuf {
+    folder.join("bulla.toml")
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Why it does not start.
+pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
+    if !dev.listen.is_loopback() && !dev.listen_to_everyone {
+        let failure = Failure::new(format!("--listen {}: `bulla dev` stays on loopback", dev.listen)).class(Class::Usage);
+        return Err(
+            failure.hint("in a container, or where everyone who reaches it may try the access key: --listen-to-everyone")
+        );
+    }
+    let seed = dev.seed.as_deref().map(seed::read).transpose()?;
+    let Some(data) = dev.data.clone() else {
+        let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
+        return Err(restart(&data, &["--temporary"]));
+    };
+    fs::create_dir_all(&data).map_err(|e| Failure::local(format!("{}: {e}", data.display())))?;
+    if let Some(pid) = audit::holder(&data.join("audit"), "audit") {
+        let failure = Failure::conflict(format!("another `bulla dev` (process {pid}) serves {}", data.display()));
+        return Err(failure.hint(announce::running(&data)));
+    }
+    enter(&data)?;
+    let mut config = folder::furnish(&data, dev.database.as_deref())?;
+    if dev.tls {
+        config.server.tls = Some(authority::furnish(&data, dev.listen)?);
+    }
+    config.server.plain_http_beyond_loopback |= dev.listen_to_everyone;
+    let config = config.listening_on(dev.listen)?;
+    let base = init::begin(&config)?;
+    init::first_account_create(&config, &base, &"dev".parse()?)?;
+    let chosen = dev.access_key_id.as_ref().zip(dev.access_key_secret_file.as_deref());
+    let root = match chosen {
+        Some((id, file)) => Root::of_choice(&base, id, file)?,
+        None => Root::of(&base, &data)?,
+    };
+    let server = Server::on(&config, base)?;
+    let address = server.address()?;
+    let target = Target {
+        // Of all addresses, loopback is the one that this process can be sure of.
+        endpoint: if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() },
+        authority: dev.tls.then(|| authority::certificate(&data)),
+    };
+    let announcement = Announcement { root, target, folder: data.clone(), seed: seed.unwrap_or_default(), json };
+    let announced = std::thread::spawn(move || announcement.make());
+    let served = server.run();
+    if let Ok(Err(failure)) = announced.join() {
+        log::error!("{failure}");
+    }
+    if dev.temporary {
+        fs::remove_dir_all(&data).map_err(context(data.display()))?;
+    }
+    served
+}
+
+/// Makes sure that this process sees the SoftHSM token of a data folder: SoftHSM finds its configuration through the environment,
+/// which a process can only set for the program that it becomes.
+///
+/// # Errors
+/// When the program cannot be started again. On success it either returns, or the process has become another.
+pub fn enter(folder: &Path) -> Result<(), Failure> {
+    let conf = softhsm::prepare(folder).map_err(context(folder.display()))?;
+    if std::env::var_os(softhsm::CONF_VARIABLE).is_some_and(|set| Path::new(&set) == conf) {
+        return Ok(());
+    }
+    Err(become_self(&conf, std::env::args_os().skip(1)))
+}
+
+/// Starts `bulla dev` again on a folder of its own.
+fn restart(folder: &Path, more: &[&str]) -> Failure {
+    match softhsm::prepare(folder) {
+        Ok(conf) => {
+            let folder = [std::ffi::OsString::from("--data"), folder.into()];
+            become_self(&conf, std::env::args_os().skip(1).chain(folder).chain(more.iter().map(Into::into)))
+        }
+        Err(e) => context(folder.display())(e),
+    }
+}
+
+fn become_self(conf: &Path, args: impl Iterator<Item = std::ffi::OsString>) -> Failure {
+    crate::logging::flush(std::time::Duration::from_secs(1));
+    match std::env::current_exe() {
+        Ok(program) => Command::new(program).args(args).env(softhsm::CONF_VARIABLE, conf).exec().into(),
+        Err(e) => e.into(),
+    }
+}

@@ -1,0 +1,93 @@
+//! `--seed`: the secrets of a file, as applications have them before they have a secret store.
+//!
+//! A JSON object of texts, or lines `NAME=VALUE` as in a .env file: empty lines and those that begin with `#` say nothing, `export `
+//! before the name is dropped, quotes around a value too; in double quotes `\\n`, `\\"` and `\\\\` are what they are in shells.
+
+use std::path::Path;
+
+use crate::app::Failure;
+use crate::base::ids::SecretName;
+
+/// Names and values, in order.
+pub(super) type Seed = Vec<(String, String)>;
+
+/// Reads a file.
+///
+/// # Errors
+/// When it cannot be read, or a line is not of this form; which, never its value.
+pub(super) fn read(file: &Path) -> Result<Seed, Failure> {
+    let named = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|e| named(&e))?;
+    let seed = parse(&text).map_err(|reason| named(&reason).hint("NAME=VALUE lines, or a JSON object of texts"))?;
+    for (name, _) in &seed {
+        name.parse::<SecretName>().map_err(|e| named(&format!("{name:?} is no name of a secret: {e}")))?;
+    }
+    Ok(seed)
+}
+
+fn parse(text: &str) -> Result<Seed, String> {
+    if text.trim_start().starts_with('{') {
+        let members: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).map_err(|e| format!("not valid JSON, line {}, column {}", e.line(), e.column()))?;
+        // What is no text is kept as the JSON that it is.
+        let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        return Ok(members.into_iter().map(|(name, value)| (name, text(value))).collect());
+    }
+    let mut seed = Seed::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: no NAME=VALUE", number + 1))?;
+        let value = unquoted(value.trim()).ok_or_else(|| format!("line {}: a quote does not end", number + 1))?;
+        seed.push((name.trim().to_owned(), value));
+    }
+    Ok(seed)
+}
+
+fn unquoted(value: &str) -> Option<String> {
+    if let Some(rest) = value.strip_prefix('\'') {
+        return Some(rest.strip_suffix('\'')?.to_owned());
+    }
+    let Some(rest) = value.strip_prefix('"') else {
+        return Some(value.split(" #").next().unwrap_or(value).trim_end().to_owned());
+    };
+    let (mut out, mut escaped) = (String::new(), false);
+    for c in rest.chars() {
+        match (escaped, c) {
+            (true, 'n') => out.push('\n'),
+            (true, c) => out.push(c),
+            (false, '\\') => {
+                escaped = true;
+                continue;
+            }
+            (false, '"') => return Some(out),
+            (false, c) => out.push(c),
+        }
+        escaped = false;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms() {
+        let env = "# c\n\nexport A=1\nB=\"x\\n\\\"y\\\"\" # why\nC='a # b'\napp/db=p=q # note\n";
+        let pairs = |list: &[(&str, &str)]| list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Seed>();
+        assert_eq!(parse(env), Ok(pairs(&[("A", "1"), ("B", "x\n\"y\""), ("C", "a # b"), ("app/db", "p=q")])));
+        let json = r#"{"app/db": "x", "n": {"user": "u"}}"#;
+        assert_eq!(parse(json), Ok(pairs(&[("app/db", "x"), ("n", r#"{"user":"u"}"#)])));
+        for (wrong, reason) in [
+            ("A", "line 1: no NAME=VALUE"),
+            ("A=\"s3cret", "line 1: a quote does not end"),
+            ("{", "not valid JSON, line 1, column 1"),
+        ] {
+            assert_eq!(parse(wrong), Err(reason.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What is looked at on this host: files, folders, addresses, limits of the process.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::{Found, Opened};
+use crate::app::settings::{self, servers};
+use crate::audit;
+use crate::base::certificate;
+use crate::base::clock::Clock;
+use crate::base::failure::{Failure, context};
+use crate::base::listen::Listen;
+use crate::process;
+use crate::token::softhsm;
+
+/// A certificate that ends within so many days is worth a warning.
+const SOON_DAYS: u32 = 30;
+
+pub(super) fn pin(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let token = &opened.config.token;
+    let local = |e: &dyn std::fmt::Display| Failure::local(e.to_string());
+    let Some(path) = token.pin_path().map_err(|e| local(&e))? else {
+        return Ok(Found::Fine("is asked for at the terminal".to_owned()));
+    };
+    token.pin().map_err(|e| local(&e).hint("the file holds the PIN of the token's user, one line"))?;
+    Ok(match readable_by_others(&path) {
+        Some(odd) => odd,
+        None => Found::Fine(format!("in {}", path.display())),
+    })
+}
+
+/// That others may read a file that is a secret.
+fn readable_by_others(path: &Path) -> Option<Found> {
+    let mode = fs::metadata(path).ok()?.mode();
+    let found = format!("others may read {} (mode {:04o})", path.display(), mode & 0o7777);
+    (mode & 0o077 != 0).then(|| Found::Odd(found, format!("chmod 0600 {}", path.display())))
+}
+
+pub(super) fn module(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let module = &opened.config.token.module;
+    // A name without a folder is for the loader to find.
+    if module.is_absolute() && !module.is_file() {
+        let here: Vec<String> = softhsm::modules().iter().map(|path| path.display().to_string()).collect();
+        let hint = match here.as_slice() {
+            [] => "none was found in the usual places; SoftHSM's is in Debian's package softhsm2".to_owned(),
+            _ => format!("found here: {}", here.join(", ")),
+        };
+        return Err(Failure::local(format!("token.module: no file {}", module.display())).hint(hint));
+    }
+    Ok(Found::Fine(module.display().to_string()))
+}
+
+pub(super) fn listeners(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let server = &opened.config.server;
+    let running = audit::holder(&opened.config.audit.directory, "audit");
+    let mut told = Vec::new();
+    for (name, listen) in [("listen", Some(server.listen)), ("admin_listen", server.admin_listen)] {
+        let Some(Listen(address)) = listen else { continue };
+        match TcpListener::bind(address) {
+            Ok(_) => told.push(format!("{name} {address}")),
+            Err(e) if e.kind() == ErrorKind::AddrInUse && running.is_some() => {
+                let pid = running.as_deref().unwrap_or_default();
+                told.push(format!("{name} {address}, held by the server that runs (process {pid})"));
+            }
+            Err(e) => {
+                let failure = Failure::local(format!("server.{name} {address}: {e}"));
+                return Err(match e.kind() {
+                    ErrorKind::AddrInUse => failure.hint("another program listens there; `ss -ltnp` says which"),
+                    ErrorKind::PermissionDenied => failure.hint("ports below 1024 need CAP_NET_BIND_SERVICE"),
+                    ErrorKind::AddrNotAvailable => failure.hint("this host has no such address; 0.0.0.0 is all of them"),
+                    _ => failure,
+                });
+            }
+        }
+    }
+    Ok(Found::Fine(told.join("; ")))
+}
+
+pub(super) fn certificates(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let hint = "server.tls names PEM files: the certificate with those between it and its root, and its own private key";
+    settings::http(opened.config).map_err(|failure| Failure::local(failure.reason).hint(hint))?;
+    let Some(tls) = &opened.config.server.tls else { return Ok(Found::Fine("none; plain HTTP".to_owned())) };
+    let end = certificate::first_end(&tls.certificate_file).map_err(context("server.tls"))?;
+    let now = Clock::System.now();
+    let renew = "put new files in their place; a running server takes them within a second";
+    if end < now {
+        // Clients refuse it; a start does not, so that a clock that is wrong does not end the service.
+        return Ok(Found::Odd(format!("the certificate ended {end}"), renew.to_owned()));
+    }
+    if end < now.plus_days(SOON_DAYS) {
+        return Ok(Found::Odd(format!("the certificate ends {end}"), renew.to_owned()));
+    }
+    Ok(readable_by_others(&tls.key_file).unwrap_or_else(|| Found::Fine(format!("fit together, until {end}"))))
+}
+
+pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let folder = &opened.config.audit.directory;
+    let named = |e: &dyn std::fmt::Display| format!("audit.directory {}: {e}", folder.display());
+    let metadata = match fs::metadata(folder) {
+        Ok(metadata) => metadata,
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let above = folder.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
+            tempfile::tempfile_in(above).map_err(|e| Failure::local(named(&e)).hint("it is not there and cannot be made"))?;
+            return Ok(Found::Fine(format!("{} is made at the first start", folder.display())));
+        }
+        Err(e) => return Err(Failure::local(named(&e))),
+    };
+    audit::sound_folder(folder)
+        .map_err(|e| Failure::local(format!("audit: {e}")).hint(format!("chmod 0700 {}", folder.display())))?;
+    let me = rustix::process::geteuid().as_raw();
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => {}
+        Err(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            return Ok(Found::Odd(named(&e), "a start waits for space".to_owned()));
+        }
+        Err(e) => {
+            let hint = format!("it belongs to uid {}, and this is uid {me}", metadata.uid());
+            return Err(Failure::local(named(&e)).hint(hint));
+        }
+    }
+    if metadata.uid() != me {
+        let found = format!("{} belongs to uid {}, and this is uid {me}", folder.display(), metadata.uid());
+        return Ok(Found::Odd(found, "run commands as the user that serves: sudo -u bulla bulla …".to_owned()));
+    }
+    Ok(Found::Fine(format!("{} can be written", folder.display())))
+}
+
+pub(super) fn memory(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let wanted = opened.config.server.lock_memory;
+    let hint = "systemd: LimitMEMLOCK=infinity, or CapabilityBoundingSet=CAP_IPC_LOCK";
+    if process::may_lock_all() {
+        return Ok(Found::Fine("is kept out of swap".to_owned()));
+    }
+    match wanted {
+        process::LockMemory::Always => {
+            Err(Failure::local("server.lock_memory: this process may not lock its memory").hint(hint))
+        }
+        process::LockMemory::WhereAllowed => {
+            Ok(Found::Odd("may be written to swap".to_owned(), format!("{hint}; or lock_memory = \"never\"")))
+        }
+        process::LockMemory::Never => Ok(Found::Fine("may be written to swap, as configured".to_owned())),
+    }
+}
+
+pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let count = servers(opened.config).map_err(|failure| Failure::local(failure.reason))?.iter().count();
+    Ok(Found::Fine(count.to_string()))
+}
+
+pub(super) fn permissions(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let config = opened.config;
+    let files = config.rotation.instance.iter().filter_map(|instance| instance.password_file.as_deref());
+    let files = files.chain(config.database.url_file.as_deref());
+    Ok(files
+        .into_iter()
+        .find_map(readable_by_others)
+        .unwrap_or_else(|| Found::Fine("no secret is for others to read".to_owned())))
+}
+
+pub(super) fn open_files(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let wanted = opened.config.server.max_connections as u64 + u64::from(opened.config.database.connections) + 64;
+    Ok(match process::open_files::most() {
+        Some(most) if most < wanted => Found::Odd(
+            format!("{most} at most, and max_connections needs {wanted}"),
+            "systemd: LimitNOFILE=65536; or set a lower server.max_connections".to_owned(),
+        ),
+        Some(most) => Found::Fine(format!("{most} at most")),
+        None => Found::Fine("as many as there are".to_owned()),
+    })
+}

@@ -1,0 +1,152 @@
+//! What is looked at on the token and in the database, and opened for whoever goes on.
+
+use std::path::Path;
+
+use super::{Found, Opened};
+use crate::app::base::{Base, url_of};
+use crate::app::settings::servers;
+use crate::app::start_retry::StartRetry;
+use crate::app::token as tokens;
+use crate::base::failure::{Failure, context};
+use crate::keys;
+use crate::store::{Abort, deployment as deployments, migrate};
+use crate::token::softhsm;
+
+/// What makes a database out of nothing.
+const FIRST_MIGRATION: &str = "0001_init";
+
+pub(super) fn database(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let whole = opened.config;
+    let config = &whole.database;
+    if let Some(folder) = config.url.as_deref().and_then(|url| Path::new(url.strip_prefix("sqlite:")?).parent())
+        && folder != Path::new("")
+        && !folder.is_dir()
+    {
+        let failure = Failure::local(format!("database: folder {} does not exist", folder.display()));
+        return Err(failure.hint("make it for the user that serves, with mode 0700"));
+    }
+    let pending = opened.retry.until("database", || migrate::pending(&url_of(whole)?))?;
+    match pending.as_slice() {
+        [] => Ok(Found::Fine("answers, with the schema of this program".to_owned())),
+        [first, ..] if first == FIRST_MIGRATION => {
+            Err(Failure::local("database: it is empty").hint("`bulla init` makes a deployment in it"))
+        }
+        names if config.migrate_at_start && opened.retry == StartRetry::Server => {
+            for name in opened.retry.until("database", || migrate::run(&url_of(whole)?))? {
+                log::info!("migration {name} applied");
+            }
+            Ok(Found::Fine(format!("migrated: {}", names.join(", "))))
+        }
+        names if config.migrate_at_start => {
+            Ok(Found::Odd(format!("a start will apply {}", names.join(", ")), "or run `bulla migrate` before".to_owned()))
+        }
+        names => Err(Failure::local(format!("database: pending migrations {}", names.join(", ")))
+            .hint("`bulla migrate` brings the schema to this program's version")),
+    }
+}
+
+pub(super) fn deployment(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let config = opened.config;
+    if opened.retry == StartRetry::Command
+        && !url_of(config).and_then(|url| migrate::pending(&url)).is_ok_and(|pending| pending.is_empty())
+    {
+        return Ok(Found::Unseen("the database"));
+    }
+    let row = opened.retry.until("database", || deployments::read(&url_of(config)?))?.filter(|row| row.ready);
+    let row = row.ok_or_else(|| {
+        Failure::local("database: not initialised").hint("`bulla init` makes the system keys and the first account")
+    })?;
+    if row.region != config.region {
+        let failure = Failure::local(format!("region is {} here and was {} at `bulla init`", config.region, row.region));
+        return Err(failure.hint("ARNs name the region, so it cannot change; set it back"));
+    }
+    let told = format!("{} in {}", row.id, row.region);
+    opened.deployment = Some(row);
+    Ok(Found::Fine(told))
+}
+
+pub(super) fn token(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let opener = match opened.retry {
+        StartRetry::Server => tokens::Opener::Server,
+        StartRetry::Command => tokens::Opener::Command,
+    };
+    let softhsm = opened.config.token.module.to_string_lossy().contains("softhsm");
+    let token = tokens::open(opened.config, opener).map_err(|failure| match &failure.hint {
+        None if softhsm && failure.reason.contains("no token") => {
+            let variable = softhsm::CONF_VARIABLE;
+            let set = std::env::var(variable).map_or("is not set".to_owned(), |value| format!("is {value}"));
+            failure.hint(format!(
+                "SoftHSM finds its tokens through ${variable}, which {set}; a folder of `bulla dev` has its softhsm2.conf: name the \
+                 folder with --data"
+            ))
+        }
+        _ => failure,
+    })?;
+    token.health().map_err(|error| tokens::failure(&error))?;
+    opened.token = Some(token);
+    Ok(Found::Fine("answers".to_owned()))
+}
+
+pub(super) fn row_key(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(deployment) = opened.deployment.clone() else { return Ok(Found::Unseen("the deployment")) };
+    let Some(token) = opened.token.take() else { return Ok(Found::Unseen("the token")) };
+    let base = Base::build(opened.config, token, deployment, opened.retry)?;
+    base.store.health().map_err(context("database"))?;
+    opened.base = Some(base);
+    Ok(Found::Fine("is derived, and rows can be verified".to_owned()))
+}
+
+pub(super) fn system_keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(deployment) = &opened.deployment else { return Ok(Found::Unseen("the deployment")) };
+    let Some(token) = &opened.token else { return Ok(Found::Unseen("the token")) };
+    crate::app::system_keys::prove(token, deployment)
+        .map_err(|failure| failure.hint("the token is not the one of this database, or an older copy of it"))?;
+    Ok(Found::Fine("SYS, INT and AUD are there".to_owned()))
+}
+
+pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let suite = token.probe().map_err(|error| tokens::failure(&error))?;
+    if suite != deployment.suite {
+        return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
+    }
+    Ok(Found::Fine(format!("{suite:?}")))
+}
+
+pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let system = base.deployment.system_keys();
+    let found = keys::mismatch(&base.token, &base.store, &system)
+        .map_err(|e| Failure::unavailable(format!("token and database cannot be compared: {e:?}")))?;
+    let mut lost = Vec::new();
+    for version in &found.without_object {
+        lost.push(base.store.read("lost", |tx| {
+            let Some(row) = tx.key_version_by_id(version)? else { return Ok::<_, Abort<Failure>>(version.to_string()) };
+            let aliases: Vec<String> =
+                tx.aliases_of_key(&row.key_id, 0, 10)?.into_iter().map(|alias| alias.name.to_string()).collect();
+            let secrets = tx.secret_count_under(&row.key_id)?;
+            let named = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
+            Ok(format!("key {}{named}, version {version}, {secrets} secrets under it", row.key_id))
+        })?);
+    }
+    let (unknown, half) = (found.without_row.len(), found.half_made.len());
+    opened.mismatch = Some(found);
+    if !lost.is_empty() {
+        let failure =
+            Failure::new(format!("what these encrypted cannot be read, they are not on the token: {}", lost.join("; ")));
+        return Err(failure.hint("restore the token's backup of the time of the database, or a later one"));
+    }
+    if unknown > 0 {
+        let hint = "objects of another deployment, or of a database that is newer than this one; they are not touched";
+        return Ok(Found::Odd(format!("{unknown} objects on the token have no row"), hint.to_owned()));
+    }
+    Ok(Found::Fine(format!("every version is on the token; {half} half made")))
+}
+
+pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Ok(servers) = servers(opened.config) else { return Ok(Found::Unseen("the managed servers")) };
+    for (id, server) in servers.iter() {
+        server.health().map_err(|e| Failure::unavailable(format!("rotation.instance {id}: {e}")))?;
+    }
+    Ok(Found::Fine(format!("{} let their administrators in", servers.iter().count())))
+}

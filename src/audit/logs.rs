@@ -1,0 +1,94 @@
+//! Which logs there are among files and folders: whose they are, and in which order their files were written.
+//!
+//! Owns: telling one log from another. Must not know: what lines say. Called by: admin (`bulla audit verify`, `search`).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::chain::Head;
+use super::verify::{Broken, Flaw};
+
+/// The longest first line that is looked at, bytes: it names the intents that are open.
+const LONGEST_FIRST_LINE: u64 = 64 << 20;
+
+/// One log: of one node, the server's or that of its commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The node.
+    pub node: String,
+    /// `audit` or `admin`.
+    pub name: String,
+    /// Its files, in the order they were written.
+    pub files: Vec<PathBuf>,
+}
+
+/// What the first line of a file says.
+#[derive(Deserialize)]
+struct FileLine {
+    log: String,
+}
+
+/// The logs whose files these are, or are in these folders.
+///
+/// # Errors
+/// When a path cannot be read, or is the file of no log.
+pub fn logs(paths: &[PathBuf]) -> Result<Vec<Log>, Broken> {
+    let mut found: BTreeMap<(String, String), Vec<(u64, PathBuf)>> = BTreeMap::new();
+    for path in paths {
+        let unreadable = |e: io::Error| Broken { file: path.clone(), line: 0, flaw: Flaw::Unreadable(e.to_string()) };
+        let files = if path.is_dir() { in_folder(path).map_err(unreadable)? } else { vec![path.clone()] };
+        if files.is_empty() {
+            return Err(Broken { file: path.clone(), line: 0, flaw: Flaw::Empty });
+        }
+        for file in files {
+            let (node, name, seq) = first_line(&file)?;
+            found.entry((node, name)).or_default().push((seq, file));
+        }
+    }
+    let sorted = found.into_iter().map(|((node, name), mut files)| {
+        files.sort();
+        files.dedup();
+        Log { node, name, files: files.into_iter().map(|(_, file)| file).collect() }
+    });
+    Ok(sorted.collect())
+}
+
+/// The files of a folder that belong to logs: `NAME.jsonl` and `NAME-<20 digits>.jsonl`.
+fn in_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let of_a_log = |name: &str| {
+        let stem = name.strip_suffix(".jsonl")?;
+        let digits = stem.rsplit_once('-').map_or("", |(_, digits)| digits);
+        Some(!stem.contains('-') || digits.len() == 20 && !stem.contains("-foreign-"))
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().and_then(of_a_log) == Some(true) && entry.metadata()?.len() > 0 {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+/// Node, name of the log, and number of the file's first line.
+fn first_line(file: &Path) -> Result<(String, String, u64), Broken> {
+    let broken = |flaw| Broken { file: file.to_owned(), line: 1, flaw };
+    let mut line = Vec::new();
+    let opened =
+        File::open(file).and_then(|open| BufReader::new(io::Read::take(open, LONGEST_FIRST_LINE)).read_until(b'\n', &mut line));
+    opened.map_err(|e| Broken { line: 0, ..broken(Flaw::Unreadable(e.to_string())) })?;
+    if line.is_empty() {
+        return Err(Broken { line: 0, ..broken(Flaw::Empty) });
+    }
+    line.pop_if(|last| *last == b'\n');
+    let head = Head::parse(&line).ok_or_else(|| broken(Flaw::NotALine))?;
+    if head.kind != "file" {
+        return Err(broken(Flaw::Beginning));
+    }
+    let said: FileLine = serde_json::from_slice(&line).map_err(|_| broken(Flaw::NotALine))?;
+    Ok((head.node.to_owned(), said.log, head.seq))
+}

@@ -1,0 +1,235 @@
+//! Lines of a log, sent on to syslog or a Unix socket as they come.
+//!
+//! Owns: following the files, and how far they were sent (`<dir>/<name>.shipped`, the number of the next line). Must not know: who
+//! writes them. Called by: app.
+//!
+//! What is sent is read from the files, so a receiver that is slow, full or away costs the service nothing: lines wait on the disk, and
+//! are sent when it is back. A line is sent at least once; its number and the chain tell a receiver what it has already. A line that a
+//! failing disk took back before it was durable may have been sent: its request was refused.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, ErrorKind, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::chain::Head;
+use super::{file, log_files};
+
+/// Between two looks at a file that has not grown.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Between two attempts to reach a receiver.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest that a receiver may keep a line waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Lines between two notes of how far it is.
+const NOTE_EVERY: u64 = 1000;
+
+/// Facility 13 (log audit), severity 5 (notice), RFC 5424.
+const PRIORITY: u8 = 13 * 8 + 5;
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Receiver {
+    /// The local syslog, /dev/log.
+    Syslog,
+    /// A stream socket, a line of JSON each.
+    Socket(PathBuf),
+}
+
+impl FromStr for Receiver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("unix:")) {
+            ("syslog", _) => Ok(Receiver::Syslog),
+            (_, Some(path)) if path.starts_with('/') => Ok(Receiver::Socket(path.into())),
+            _ => Err(format!("{text:?} is neither \"syslog\" nor \"unix:/PATH\"")),
+        }
+    }
+}
+
+impl TryFrom<String> for Receiver {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Sends a log's lines on, on a thread that lives as long as the process.
+///
+/// # Errors
+/// Of the system, when the thread cannot be made.
+pub fn ship(dir: &Path, name: &str, to: Receiver) -> io::Result<()> {
+    let mut shipment = Shipment { dir: dir.to_owned(), name: name.to_owned(), to, line: None, file: None, next: 1, noted: 0 };
+    shipment.next = fs::read_to_string(shipment.note()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
+    shipment.noted = shipment.next;
+    std::thread::Builder::new().name("bulla-ship".into()).spawn(move || shipment.run()).map(drop)
+}
+
+struct Shipment {
+    dir: PathBuf,
+    name: String,
+    to: Receiver,
+    line: Option<Line>,
+    file: Option<BufReader<File>>,
+    /// Number of the next line to send.
+    next: u64,
+    /// What the note says.
+    noted: u64,
+}
+
+/// The way to the receiver.
+enum Line {
+    Datagrams(UnixDatagram),
+    Stream(UnixStream),
+}
+
+impl Shipment {
+    fn note(&self) -> PathBuf {
+        self.dir.join(format!("{}.shipped", self.name))
+    }
+
+    fn run(&mut self) {
+        let mut away = false;
+        loop {
+            match self.pass() {
+                Ok(()) => {
+                    if std::mem::take(&mut away) {
+                        log::info!("audit log {}: lines are sent on again", self.name);
+                    }
+                    self.write_note();
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(error) => {
+                    (self.line, self.file) = (None, None);
+                    if !std::mem::replace(&mut away, true) {
+                        log::warn!("audit log {}: lines cannot be sent on and wait: {error}", self.name);
+                    }
+                    std::thread::sleep(RETRY_EVERY);
+                }
+            }
+        }
+    }
+
+    /// Sends what there is.
+    fn pass(&mut self) -> io::Result<()> {
+        let mut text = Vec::new();
+        loop {
+            let Some(reader) = &mut self.file else {
+                self.file = self.find()?;
+                if self.file.is_none() {
+                    return Ok(());
+                }
+                continue;
+            };
+            text.clear();
+            let count = reader.read_until(b'\n', &mut text)?;
+            if text.pop_if(|last| *last == b'\n').is_none() {
+                // Not whole yet, or the end of a file that another has followed.
+                reader.seek_relative(-i64::try_from(count).unwrap_or(0))?;
+                if count == 0 && self.is_past()? {
+                    self.file = None;
+                    continue;
+                }
+                return Ok(());
+            }
+            let Some(head) = Head::parse(&text) else { continue };
+            if head.seq >= self.next {
+                let seq = head.seq;
+                self.send(&text)?;
+                self.next = seq + 1;
+                if self.next - self.noted >= NOTE_EVERY {
+                    self.write_note();
+                }
+            }
+        }
+    }
+
+    /// The file with the next line, or the first that is there.
+    fn find(&self) -> io::Result<Option<BufReader<File>>> {
+        let mut found = None;
+        for path in log_files(&self.dir, &self.name)? {
+            let Ok(open) = File::open(&path) else { continue };
+            let (mut reader, mut first) = (BufReader::new(open), Vec::new());
+            reader.read_until(b'\n', &mut first)?;
+            first.pop_if(|last| *last == b'\n');
+            let Some(head) = Head::parse(&first) else { continue };
+            if found.is_none() || head.seq <= self.next {
+                reader.rewind()?;
+                found = Some(reader);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether lines go into another file by now, or this one was cut.
+    fn is_past(&mut self) -> io::Result<bool> {
+        let Some(reader) = &mut self.file else { return Ok(true) };
+        let here = reader.get_ref().metadata()?;
+        let present = match fs::metadata(file::present(&self.dir, &self.name)) {
+            Ok(present) => present,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(e),
+        };
+        Ok(present.ino() != here.ino() || here.len() < reader.stream_position()?)
+    }
+
+    fn send(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.line.is_none() {
+            self.line = Some(self.connect()?);
+        }
+        match &mut self.line {
+            Some(Line::Datagrams(socket)) => {
+                let mut message = format!("<{PRIORITY}>bulla-{}: ", self.name).into_bytes();
+                message.extend_from_slice(text);
+                match socket.send(&message) {
+                    // A syslog that takes no datagram so long never will; the file has it.
+                    Err(e) if e.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {
+                        log::warn!("audit log {}: a line of {} bytes is too long for syslog", self.name, text.len());
+                        Ok(())
+                    }
+                    other => other.map(drop),
+                }
+            }
+            Some(Line::Stream(socket)) => socket.write_all(&[text, b"\n"].concat()),
+            None => Ok(()),
+        }
+    }
+
+    fn connect(&self) -> io::Result<Line> {
+        Ok(match &self.to {
+            Receiver::Syslog => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect("/dev/log")?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                Line::Datagrams(socket)
+            }
+            Receiver::Socket(path) => {
+                let socket = UnixStream::connect(path)?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                Line::Stream(socket)
+            }
+        })
+    }
+
+    /// Notes how far it is; what is lost of that is sent twice.
+    fn write_note(&mut self) {
+        if self.noted == self.next {
+            return;
+        }
+        let draft = self.dir.join(format!("{}.shipped.new", self.name));
+        if fs::write(&draft, format!("{}\n", self.next)).and_then(|()| fs::rename(&draft, self.note())).is_ok() {
+            self.noted = self.next;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+"""What the tests of commands share: a program, a deployment of `bulla dev`, texts that are the same each time.
+
+Run by tests/people/run.sh; $BULLA names the program. Golden files are written anew with BULLA_GOLDEN=write.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BULLA = os.environ.get("BULLA", str(ROOT / "target/debug/bulla"))
+GOLDEN = HERE / "golden"
+READY_S = 90
+
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("BULLA_", "SOFTHSM2_", "RUST_LOG"))}
+
+
+def bulla(*arguments, env=None, cwd=None, timeout=120):
+    """Runs a command to its end."""
+    return subprocess.run(
+        [BULLA, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**CLEAN, **(env or {})},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+    )
+
+
+def done(*arguments, **more):
+    """Runs a command that must succeed, and therefore say nothing on standard error; gives what it prints."""
+    ended = bulla(*arguments, **more)
+    assert ended.returncode == 0, f"{arguments}: exit {ended.returncode}\n{ended.stdout}{ended.stderr}"
+    assert ended.stderr == "", f"{arguments}: a command that succeeds says nothing on standard error:\n{ended.stderr}"
+    return ended.stdout
+
+
+def typed(*arguments, **more):
+    return json.loads(done(*arguments, "--json", **more))
+
+
+class Serving:
+    """A `bulla` that serves until it is stopped."""
+
+    def __init__(self, *arguments, log, env=None):
+        self.log_file = pathlib.Path(log)
+        self.process = subprocess.Popen(
+            [BULLA, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=open(self.log_file, "ab"),
+            stdin=subprocess.DEVNULL,
+            env={**CLEAN, **(env or {})},
+            text=True,
+        )
+
+    def first_line(self):
+        line = self.process.stdout.readline()
+        assert line, f"ended with {self.process.wait(5)}\n{self.log()}"
+        return line
+
+    def log(self):
+        return self.log_file.read_text(errors="replace")
+
+    def waits_for(self, text, seconds=READY_S):
+        """Until the log says so."""
+        until = time.monotonic() + seconds
+        while text not in self.log():
+            assert self.process.poll() is None, f"ended with {self.process.returncode}\n{self.log()}"
+            assert time.monotonic() < until, f"{text!r} is not in\n{self.log()}"
+            time.sleep(0.05)
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def serving(tmp_path):
+    running = []
+
+    def start(*arguments, **more):
+        running.append(Serving(*arguments, log=tmp_path / f"serving-{len(running)}.log", **more))
+        return running[-1]
+
+    yield start
+    for server in running:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory):
+    """A deployment that serves, shared by tests that don't break it: its folder and what it said."""
+    data = tmp_path_factory.mktemp("dev") / "d"
+    server = Serving("dev", "--data", data, "--listen", "0", "--json", log=data.parent / "dev.log")
+    ready = json.loads(server.first_line())
+    ready["data"] = data
+    yield ready
+    assert server.stop() == 0
+
+
+VARIABLE = [
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
+    (re.compile(r"\bBLLA[A-Z2-9]{20}\b"), "<access-key>"),
+    (re.compile(r"\b[1-9]\d{15}\b"), "<account>"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
+    (re.compile(r"(?s)-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----"), "<pem>"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
+    (re.compile(r"((?:AccessKeySecret\"?[: ]+\"?|access_key_secret=')\s*)[A-Za-z0-9_-]{40}"), r"\1<secret>"),
+    (re.compile(r"\([0-9a-f]{16}\)"), "(<serial>)"),
+    (re.compile(r"/\S*pytest-of-\w+/pytest-\d+/(\w+?)\d*/"), r"<tmp>/"),
+    (re.compile(r"process \d+"), "process <pid>"),
+    (re.compile(r"uid=?\s?\d+"), "<uid>"),
+    (re.compile(r"\b\d{4,} at most"), "<n> at most"),
+]
+
+
+def masked(text):
+    for pattern, word in VARIABLE:
+        text = pattern.sub(word, text)
+    # Columns are as wide as what was in them.
+    return re.sub(r" {2,}", "  ", text)
+
+
+def golden(name, text):
+    """Compares a text that people see with the one that is kept."""
+    file = GOLDEN / f"{name}.txt"
+    text = masked(text).rstrip() + "\n"
+    if os.environ.get("BULLA_GOLDEN") == "write":
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert file.is_file(), f"{file} is not there; write it with BULLA_GOLDEN=write, and read it"
+    assert text == file.read_text(), f"{file} (BULLA_GOLDEN=write writes it anew)"
+
+
+def transcript(*calls, env=None, cwd=None):
+    """Commands one after the other, as a terminal shows them."""
+    shown = []
+    for call in calls:
+        ended = bulla(*call, env=env, cwd=cwd)
+        words = " ".join(str(word) for word in call if word not in ("--data",) and not str(word).startswith("/"))
+        shown.append(f"$ bulla {words}\n{ended.stdout}{ended.stderr}[exit {ended.returncode}]\n")
+    return "\n".join(shown)

@@ -1,0 +1,118 @@
+"""The auditor: from a question to its proof, over folders of several nodes, and what a changed file looks like."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+from conftest import bulla, done, golden, masked, transcript, typed
+
+
+@pytest.fixture(scope="module")
+def evidence(dev, tmp_path_factory):
+    """A folder with what was shipped: the logs of a node, and the public key."""
+    folder = tmp_path_factory.mktemp("evidence")
+    data = ("--data", dev["data"])
+    done("user", "create", "somebody", *data)
+    key = typed("access-key", "create", "--user", "somebody", *data)
+    assert bulla("user", "create", "somebody", *data).returncode == 5
+    done("user", "delete", "somebody", *data)
+    (folder / "aud.pem").write_text(done("audit", "public-key", *data))
+    import time
+    time.sleep(1.5)  # a checkpoint is written every second
+    shutil.copytree(dev["data"] / "audit", folder / "node-a")
+    return folder
+
+
+def test_from_a_question_to_its_proof(evidence):
+    key = ("--public-key", evidence / "aud.pem")
+    offline = {"BULLA_CONFIG": "/absent"}
+    found = done("audit", "search", evidence / "node-a", *key, "--action", "CreateUser", "--format", "csv", env=offline)
+    rows = list(csv.DictReader(line for line in io.StringIO(found) if not line.startswith("#")))
+    assert rows and all(row["action"] == "CreateUser" and row["principal"].startswith("host/uid=") for row in rows)
+    assert "of node" in found.splitlines()[-1] and "proved" in found.splitlines()[-1]
+    lines = done("audit", "search", evidence / "node-a", *key, "--action", "CreateUser", "--json", env=offline).splitlines()
+    records, proofs = [json.loads(x) for x in lines if '"Proof"' not in x], [json.loads(x) for x in lines if '"Proof"' in x]
+    assert len(records) == len(rows) and {proof["Proof"]["Log"] for proof in proofs} == {"admin", "audit"}
+    assert all(proof["Proof"]["Complete"] is True for proof in proofs)
+    table = done("audit", "search", evidence / "node-a", *key, "--action", "DeleteUser", "--since", "1h", env=offline)
+    assert table.splitlines()[0].startswith("Time") and "DeleteUser" in table
+    none = done("audit", "search", evidence / "node-a", *key, "--who", "nobody", env=offline)
+    assert none.startswith("0 records")
+
+
+def test_reports_name_node_range_and_key(evidence):
+    report = done("audit", "verify", evidence / "node-a", "--public-key", evidence / "aud.pem")
+    assert "KeyFingerprint" in report and "proved" in report and "from its first line on" in report
+    reports = typed("audit", "verify", evidence / "node-a", "--public-key", evidence / "aud.pem")
+    assert {r["Log"] for r in reports} == {"admin", "audit"} and all(isinstance(r["Lines"], int) for r in reports)
+    fingerprint = (evidence / "aud.pem").read_text().rsplit("fingerprint: ", 1)[1].strip()
+    assert {r["KeyFingerprint"] for r in reports} == {fingerprint}
+
+
+def test_two_nodes_in_one_call(evidence, tmp_path):
+    """Files of different logs, in any order, are told apart."""
+    files = sorted((evidence / "node-a").glob("*.jsonl"), reverse=True)
+    reports = typed("audit", "verify", *files, "--public-key", evidence / "aud.pem")
+    assert len(reports) == 2
+
+
+def test_a_changed_line_is_found_and_nothing_behind_it_is_told(evidence, tmp_path):
+    shutil.copytree(evidence / "node-a", tmp_path / "changed")
+    file = tmp_path / "changed/admin.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if '"CreateUser"' in line)
+    lines[at] = lines[at].replace("CreateUser", "ListUsers")
+    file.write_text("".join(lines))
+    key = ("--public-key", evidence / "aud.pem")
+    verify = bulla("audit", "verify", tmp_path / "changed", *key)
+    assert verify.returncode == 1 and f"line {at + 2}" in verify.stderr and "hint: " in verify.stderr, verify
+    search = bulla("audit", "search", tmp_path / "changed", *key, "--action", "DeleteUser")
+    assert search.returncode == 1 and "DeleteUser" not in search.stdout, search
+    for wrong in ([tmp_path / "absent"], [evidence / "aud.pem"]):
+        refused = bulla("audit", "verify", *wrong, *key)
+        assert refused.returncode == 7 and refused.stderr.startswith("error: "), refused
+
+
+def test_lines_are_shipped_and_a_receiver_that_is_away_costs_nothing(serving, tmp_path):
+    import socket
+    import time
+
+    data = tmp_path / "d"
+    server = serving("dev", "--data", data, "--listen", "0", "--json")
+    server.first_line()
+    server.stop()
+    path = tmp_path / "collector.sock"
+    configuration = data / "bulla.toml"
+    configuration.write_text(configuration.read_text().replace("[audit]\n", f'[audit]\nship = "unix:{path}"\n'))
+    server = serving("dev", "--data", data, "--listen", "0", "--json")  # nobody listens yet
+    server.first_line()
+    server.waits_for("lines cannot be sent on and wait")
+    done("user", "create", "while-away", "--data", data)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(30)
+        got, connections, until = {}, [], time.monotonic() + 30
+        while not {"while-away", "after"} <= {record.get("resource") for record in got.values()}:
+            assert time.monotonic() < until, sorted(got)
+            if len(connections) < 2:
+                connection, _ = listener.accept()
+                connection.settimeout(1)
+                connections.append(connection)
+                done("user", "create", "after", "--data", data) if len(connections) == 2 else None
+            for connection in connections:
+                try:
+                    text = connection.recv(1 << 20)
+                except TimeoutError:
+                    continue
+                rest = getattr(test_lines_are_shipped_and_a_receiver_that_is_away_costs_nothing, str(connection.fileno()), b"")
+                *lines, rest = (rest + text).split(b"\n")
+                setattr(test_lines_are_shipped_and_a_receiver_that_is_away_costs_nothing, str(connection.fileno()), rest)
+                for line in lines:
+                    record = json.loads(line)
+                    got[(record["kind"] == "admin" or record.get("log"), record["seq"], record["prev"])] = record
+    files = "".join(file.read_text() for file in (data / "audit").glob("*.jsonl"))
+    for record in got.values():
+        assert f'"seq":{record["seq"]},' in files

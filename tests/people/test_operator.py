@@ -1,0 +1,235 @@
+"""The operator: what a start refuses is what `check` finds; reload, a folder that moves, a key that is lost, two nodes."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from conftest import bulla, done, golden, transcript, typed
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A deployment that was made and does not run."""
+    folder = tmp_path_factory.mktemp("made") / "d"
+    from conftest import Serving
+
+    server = Serving("dev", "--data", folder, "--listen", "0", "--json", log=folder.parent / "log")
+    server.first_line()
+    assert server.stop() == 0
+    return folder
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    folder = tmp_path / "d"
+    shutil.copytree(made, folder, symlinks=True)
+    return folder
+
+
+def configured(folder, old, new, more=""):
+    file = folder / "bulla.toml"
+    text = file.read_text()
+    assert old in text, text
+    file.write_text(text.replace(old, new) + more)
+
+
+def certificate(folder, name, days=365):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days),
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / f"{name}.key",
+         "-out", folder / f"{name}.crt"],
+        check=True, capture_output=True,
+    )
+    (folder / f"{name}.key").chmod(0o600)
+
+
+TLS = '\n[server]\nlisten = "127.0.0.1:0"\n[server.tls]\ncertificate_file = "{}.crt"\nkey_file = "{}.key"\n'
+QUIET = '\n[server]\nlisten = "127.0.0.1:0"\n'
+
+
+def no_certificate(folder):
+    configured(folder, "region", "region", TLS.format("absent", "absent"))
+
+
+def key_of_another(folder):
+    certificate(folder, "a")
+    certificate(folder, "b")
+    configured(folder, "region", "region", TLS.format("a", "b"))
+
+
+def open_folder(folder):
+    configured(folder, "region", "region", QUIET)
+    (folder / "audit").chmod(0o777)
+
+
+def empty_pin(folder):
+    configured(folder, "region", "region", QUIET)
+    (folder / "pin").write_text("")
+
+
+def no_pin(folder):
+    configured(folder, "region", "region", QUIET)
+    (folder / "pin").unlink()
+
+
+def no_module(folder):
+    configured(folder, "libsofthsm2.so", "libnope.so", QUIET)
+
+
+def wrong_label(folder):
+    configured(folder, "bulla-dev", "another", QUIET)
+
+
+def wrong_pin(folder):
+    configured(folder, "region", "region", QUIET)
+    (folder / "pin").write_text("0000\n")
+
+
+def empty_database(folder):
+    configured(folder, "sqlite:bulla.db", "sqlite:other.db", QUIET)
+
+
+def no_database_folder(folder):
+    configured(folder, "sqlite:bulla.db", "sqlite:absent/bulla.db", QUIET)
+
+
+def other_region(folder):
+    configured(folder, "cn-hangzhou", "cn-beijing", QUIET)
+
+
+def foreign_address(folder):
+    configured(folder, "region", "region", '\n[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "192.0.2.1:9"\n'
+               "admin_plain_http_beyond_loopback = true\n")
+
+
+def taken_address(folder):
+    taken_address.socket = socket.create_server(("127.0.0.1", 0))
+    port = taken_address.socket.getsockname()[1]
+    configured(folder, "region", "region", f"\n[server]\nlisten = {port}\n")
+
+
+def no_rotation_password(folder):
+    configured(folder, "region", "region", QUIET + '[[rotation.instance]]\nid = "orders"\nengine = "postgresql"\n'
+               'host = "127.0.0.1"\nadministrator = "a"\npassword_credential = "absent"\ntls = false\n')
+
+
+FAULTS = [no_certificate, key_of_another, open_folder, empty_pin, no_pin, no_module, wrong_label, wrong_pin, empty_database,
+          no_database_folder, other_region, foreign_address, taken_address, no_rotation_password]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_check_finds_what_serve_refuses(copy, fault):
+    fault(copy)
+    env = {"SOFTHSM2_CONF": str(copy / "softhsm2.conf")}
+    shutil.copytree(copy / "tokens", copy / "tokens.kept")  # `enter` writes softhsm2.conf for this folder
+    check = bulla("check", "--data", copy)
+    serve = bulla("serve", "--data", copy, env=env, timeout=60)
+    assert check.returncode == 1, check.stdout
+    assert serve.returncode not in (0, -9), serve.stderr
+    wrong = [line for line in check.stdout.splitlines() if line.startswith("FAIL")]
+    assert wrong, check.stdout
+    reason = next(line for line in serve.stderr.splitlines() if line.startswith("error: ")).removeprefix("error: ")
+    assert any(reason in line for line in wrong), f"serve says {reason!r}, check says {wrong}"
+    golden(f"check/{fault.__name__}", f"{check.stdout}{check.stderr}\n--- serve\n" + "\n".join(
+        line for line in serve.stderr.splitlines() if line.startswith(("error: ", "hint: "))))
+
+
+def test_check_of_a_sound_deployment(copy):
+    configured(copy, "region", "region", QUIET)
+    golden("check/sound", done("check", "--data", copy))
+    report = typed("check", "--data", copy)
+    assert report["Passed"] is True and report["VersionsWithoutObject"] == []
+    assert {check["Verdict"] for check in report["Checks"]} <= {"ok", "warn"}
+
+
+def test_a_copy_is_a_deployment_of_its_own(made, tmp_path):
+    copied = tmp_path / "moved"
+    shutil.copytree(made, copied, symlinks=True)
+    done("user", "create", "only-in-the-copy", "--data", copied)
+    names = [user["UserName"] for user in typed("user", "list", "--data", made)]
+    assert "only-in-the-copy" not in names
+
+
+def test_a_lost_key_fails_the_check(serving, tmp_path):
+    """A token older than its database: the key is made after the token's backup."""
+    data = tmp_path / "d"
+    server = serving("dev", "--data", data, "--listen", "0", "--json")
+    server.first_line()
+    server.stop()
+    shutil.copytree(data / "tokens", tmp_path / "backup")
+    seed = tmp_path / "seed.env"
+    seed.write_text("app/db=x\n")
+    server = serving("dev", "--data", data, "--listen", "0", "--json", "--seed", seed)
+    server.first_line()
+    server.stop()
+    shutil.rmtree(data / "tokens")
+    shutil.copytree(tmp_path / "backup", data / "tokens")
+    check = bulla("check", "--data", data)
+    assert check.returncode == 1
+    golden("check/lost_key", check.stdout + check.stderr)
+
+
+def test_reload_and_certificates_without_an_end(copy, serving):
+    certificate(copy, "a")
+    configured(copy, "region", "region", TLS.format("a", "a") + '[log]\nlevel = "warn"\n')
+    server = serving("serve", "--data", copy)
+    configuration = copy / "bulla.toml"
+    configuration.write_text(configuration.read_text().replace('level = "warn"', 'level = "info"\nformat = "json"'))
+    import time
+    time.sleep(3)
+    server.send(signal.SIGHUP)
+    server.waits_for('"message":"log: read again"', 30)
+    server.send(signal.SIGHUP)
+    server.waits_for('"message":"certificates: read again"', 30)
+    for line in server.log().splitlines():
+        if line.startswith("{"):
+            assert set(json.loads(line)) >= {"time", "level", "target", "message"}
+    assert server.stop() == 0
+
+
+def test_systemd_hears_that_it_serves_and_lives(copy, serving, tmp_path):
+    configured(copy, "region", "region", QUIET)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = tmp_path / "notify"
+        manager.bind(str(path))
+        manager.settimeout(60)
+        server = serving("serve", "--data", copy, env={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "2000000"})
+        heard = ""
+        while "READY=1" not in heard or heard.count("WATCHDOG=1") < 2:
+            heard += manager.recv(4096).decode() + "\n"
+        assert "STATUS=serving" in heard
+        server.process.terminate()
+        while "STOPPING=1" not in heard:
+            heard += manager.recv(4096).decode() + "\n"
+        assert server.process.wait(30) == 0
+
+
+def test_dev_for_teams(serving, tmp_path):
+    """--tls with its own authority, a chosen access key, a seed, beyond loopback in as many words."""
+    (tmp_path / "key").write_text("a-secret-of-the-compose-file\n")
+    (tmp_path / "seed.json").write_text(json.dumps({"app/db": "postgresql://x", "app/token": {"a": 1}}))
+    refused = bulla("dev", "--listen", "0.0.0.0:0")
+    assert refused.returncode == 2 and "--listen-to-everyone" in refused.stderr
+    server = serving("dev", "--data", tmp_path / "d", "--listen", "0.0.0.0:0", "--listen-to-everyone", "--tls", "--json",
+                     "--access-key-id", "BLLADEVDEVDEVDEVDEVDEV22", "--access-key-secret-file", tmp_path / "key",
+                     "--seed", tmp_path / "seed.json")
+    ready = json.loads(server.first_line())
+    assert ready["AccessKeyId"] == "BLLADEVDEVDEVDEVDEVDEV22" and ready["AccessKeySecret"] == "a-secret-of-the-compose-file"
+    assert ready["Scheme"] == "https"
+    page = subprocess.run(["curl", "-s", "--cacert", ready["CaFile"], f"https://{ready['Endpoint']}/readyz"],
+                          capture_output=True, text=True)
+    assert page.returncode == 0 and "ok" in page.stdout, page
+    profile = (tmp_path / "d/profile.toml").read_text()
+    assert 'ca_file = "tls/ca.crt"' in profile and "a-secret" not in profile
+    environment = subprocess.run(["sh", "-c", f". {tmp_path}/d/env.sh; env"], capture_output=True, text=True).stdout
+    assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET=a-secret-of-the-compose-file" in environment
+    # The seed stays as it is when it is sown again.
+    server.stop()
+    server = serving("dev", "--data", tmp_path / "d", "--listen", "0", "--json", "--seed", tmp_path / "seed.json")
+    server.first_line()
+    found = [line for line in done("audit", "search", "--action", "CreateSecret", "--format", "csv", "--data", tmp_path / "d")
+             .splitlines() if "secret/app/" in line]
+    assert len(found) == 4, found  # two that were made, two that existed
