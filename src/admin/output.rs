@@ -80,7 +80,7 @@ impl Output {
     /// Lines for people.
     pub fn text(&self) -> String {
         match self {
-            Output::Each(rows) => rows.iter().map(|row| block(row)).collect::<Vec<_>>().join("\n\n"),
+            Output::Each(rows) => rows.iter().map(block).collect::<Vec<_>>().join("\n\n"),
             Output::One(row) => block(row),
             Output::Report { text, .. } => text.clone(),
             Output::List(rows) if rows.is_empty() => "none".to_owned(),

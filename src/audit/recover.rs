@@ -173,7 +173,7 @@ impl Found {
             self.note(format!("line {} does not follow line {}", head.seq, self.position.next_seq - 1));
         }
         self.first_seq.get_or_insert(head.seq);
-        self.last_time = Timestamp::parse(&head.time).or(self.last_time);
+        self.last_time = Timestamp::parse(head.time).or(self.last_time);
         self.position = Position { next_seq: head.seq.saturating_add(1), prev: chain::hash(line) };
         if self.intents_line(&head, line).is_err() {
             self.note(format!("line {} cannot be read", head.seq));

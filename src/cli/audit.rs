@@ -9,6 +9,7 @@ use super::Place;
 
 /// `bulla audit`
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made in a process")]
 pub enum Audit {
     /// Proves audit logs: every line, every link, every signature. With --public-key it needs neither token nor database.
     Verify {

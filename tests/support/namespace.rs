@@ -123,6 +123,16 @@ impl Host {
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("our own child");
     }
 
+    /// Lets a frozen way pass things on again.
+    ///
+    /// # Panics
+    /// When the host is off.
+    pub fn thaw(&self) {
+        let relay = self.relay.as_ref().expect("it is on");
+        let pid = rustix::process::Pid::from_child(relay);
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("our own child");
+    }
+
     fn cable(&self) -> String {
         format!("b{}-{}", std::process::id() % 100_000, self.number)
     }

@@ -50,7 +50,7 @@ impl Node {
     ) -> Self {
         let data = server.data();
         let first = std::fs::read_to_string(data.join("bulla.toml")).expect("written by dev");
-        let own = first.replace("/audit\"", &format!("/audit-{name}\""));
+        let own = first.replace("directory = \"audit\"", &format!("directory = \"audit-{name}\""));
         assert_ne!(first, own);
         let file = data.join(format!("node-{name}.toml"));
         std::fs::write(&file, format!("{own}\n[server]\nlisten = \"127.0.0.1:0\"\n{settings}")).expect("writable");

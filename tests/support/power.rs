@@ -103,8 +103,8 @@ impl Recorded {
         let there = |path: &Path| path.strip_prefix(from).map(|below| folder.join(below)).unwrap_or_default();
         for event in self.0.iter().take_while(|event| event.at <= until) {
             let path = &event.path;
-            // The sync of a folder: its entries count already.
-            if there(path).is_dir() {
+            // The sync of a folder: its entries count already. What lies elsewhere is no part of the image.
+            if !path.starts_with(from) || there(path).is_dir() {
                 continue;
             }
             let mut state = files.remove(path).unwrap_or_else(|| FileState::of(&there(path)));
@@ -129,7 +129,11 @@ impl Recorded {
         // SQLite's index of its log is memory that processes share, and made anew.
         for (path, mut state) in files.into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with("-shm")) {
             state.end(rest, random);
-            std::fs::write(there(&path), &state.durable)?;
+            let file = there(&path);
+            if let Some(parent) = file.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(file, &state.durable)?;
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ impl Announcement {
         let (scheme, endpoint, id) = (self.scheme(), &self.target.endpoint, &self.root.access_key);
         let secret = self.root.secret_text();
         private_file(&self.folder.join("access-key-secret"), &format!("{secret}\n"))?;
-        let authority = self.target.authority.is_some().then_some("ca_file = \"tls/ca.crt\"\n").unwrap_or_default();
+        let authority = if self.target.authority.is_some() { "ca_file = \"tls/ca.crt\"\n" } else { "" };
         let profile = format!(
             "# Written by `bulla dev`, for clients. Paths begin in this folder.\nendpoint = {}\nregion = \"{REGION}\"\n{authority}\
              access_key_id = \"{id}\"\nsecret_file = \"access-key-secret\"\n",

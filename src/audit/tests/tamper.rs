@@ -89,7 +89,7 @@ fn a_chain_made_anew_has_no_checkpoints() {
             let head = chain::Head::parse(line.as_bytes()).expect("a line");
             let (_, body) = line.split_once(r#"","kind""#).expect("a kind");
             let body = format!(r#"{{"kind"{body}"#).replace(if i == from { "user/app" } else { "\0" }, "user/eve");
-            position.append(&mut forged, &head.time, &head.node, body.as_bytes());
+            position.append(&mut forged, head.time, head.node, body.as_bytes());
         }
         if forged != [lines.join("\n").as_bytes(), b"\n"].concat() {
             assert_noticed(&home, &report, &forged, &format!("forged from line {from}"));

@@ -130,8 +130,9 @@ fn whatever_is_changed_in_a_blob_it_is_refused_alike() {
     tried(&[&blob[..], &[0]].concat(), "a byte more");
     tried(&[&blob[..2], &of_other[2..18], &blob[18..]].concat(), "another key's version");
     tried(&[&blob[..18], &of_other[18..]].concat(), "another key's ciphertext");
-    refused(&decrypt(&client, "no Base64", ""), "no Base64");
-    refused(&decrypt(&client, "", ""), "empty");
+    refused_since(&decrypt(&client, "no Base64", ""), "bytes in Base64", "no Base64");
+    let empty = decrypt(&client, "", "");
+    assert_eq!((empty.status, empty.code()), (400, "InvalidParameter"), "{empty:?}");
 
     let whole = STANDARD.encode(&blob);
     assert_eq!(decrypt(&client, &whole, r#"{"a":"1"}"#).ok().text("Plaintext"), "QQ==");

@@ -65,7 +65,11 @@ pub(super) fn run(rig: &Rig) -> Table {
 
 /// A refusal names what is missing, by PKCS#11's names; anything else is a failure.
 fn refusal_of_init(said: &str) -> Outcome {
-    let reason = said.lines().find(|line| line.contains("token")).unwrap_or(said).trim().to_owned();
+    let told = said.lines().find_map(|line| {
+        let error: serde_json::Value = serde_json::from_str(line).ok()?;
+        error["error"]["message"].as_str().map(str::to_owned)
+    });
+    let reason = told.unwrap_or_else(|| said.lines().find(|line| line.contains("token")).unwrap_or(said).trim().to_owned());
     let named = reason.contains("does not support") && (reason.contains("CKM_") || reason.contains("CKA_"));
     if named { Outcome::Refused(reason) } else { Outcome::Fails(said.to_owned()) }
 }

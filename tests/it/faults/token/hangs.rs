@@ -55,8 +55,9 @@ fn a_token_hangs() {
                 }
                 ended(&slowest_meanwhile, start);
             }
-            let page = rig.server.client().page("/readyz");
-            assert_eq!(page.status, 503, "{page:?}");
+            // What it says is a second old at most, and a second may pass before a call counts as one that hangs.
+            let readiness = || rig.server.client().page("/readyz").status;
+            crate::until(Duration::from_secs(4), "not ready", || readiness() == 503);
         });
         // One of each session, the writer, the audit's signature: no more.
         assert!(chaos.hanging() <= SESSIONS + 2, "{} hang", chaos.hanging());
