@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use bulla_test_support::client::Client;
 use bulla_test_support::disk::SmallDisk;
-use bulla_test_support::node::Node;
 use bulla_test_support::server::{Server, terminate};
 use bulla_test_support::sizes::size;
 
@@ -93,29 +92,6 @@ fn a_full_disk_under_the_audit_log_refuses_everything_until_there_is_space() {
     let mut server = with_audit_on(&disk, &folder.path().join("data"));
     let writers = under_load(&server, "audit", |server| fill_and_free(server, &disk, false));
     check_audit_log(&mut server, &writers);
-}
-
-#[test]
-fn a_start_on_a_full_disk_waits_for_space() {
-    let Some(disk) = small_disk() else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = format!("sqlite:{}", disk.path().join("bulla.db").display());
-    let mut server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
-    create(&server.client(), "before", "value").ok();
-    server.stop();
-    let audit = disk.path().join("audit-2");
-    std::fs::create_dir(&audit).expect("space");
-    symlink(&audit, server.data().join("audit-2")).expect("an empty folder");
-    disk.fill();
-    let node = Node::start_with(BULLA, &server, "2", "");
-    let begun = Instant::now();
-    while !node.log().contains("waiting") {
-        assert!(begun.elapsed() < PATIENCE, "it says nothing: {}", node.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    disk.free();
-    let node = node.answering();
-    assert_eq!(node.client().call("GetSecretValue", &[("SecretName", "before")]).ok().text("SecretData"), "value");
 }
 
 /// Attaches strace to a process, so that these system calls fail, for as long as the closure runs. False where there is no strace
