@@ -146,7 +146,7 @@ fn no_power_cut_takes_what_was_acknowledged_or_breaks_the_log() {
     let (moments, renames) = (recorded.moments(), recorded.renames());
     assert!(!renames.is_empty(), "the audit log was rotated");
     let mut random = Rng::with_seed(seed("power"));
-    let images = size(200, 10_000);
+    let images = size(40, 10_000);
     let lived: PathBuf = folder.path().join("lived");
     std::fs::rename(&data, &lived).expect("the same folder");
     for n in 0..images {

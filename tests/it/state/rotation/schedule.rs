@@ -34,9 +34,9 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let second = Node::start_in(BULLA, &server, "2", "", &environment).answering();
     let node = second.client();
-    let mut first = Server::dev_with(BULLA, server.data(), Some(&url), &environment);
+    let first = Node::start_in(BULLA, &server, "1", "", &environment).answering();
     // Their clocks are six hours ahead of the database's.
-    first.admin(&["clock", "accept"]);
+    first.admin(BULLA, &["clock", "accept"], &environment);
     second.admin(BULLA, &["clock", "accept"], &environment);
     let later = time_ahead(AHEAD);
     let read =
@@ -51,7 +51,7 @@ fn of_two_nodes_one_rotates_when_it_is_time() {
     }
     first.stop();
     second.stop();
-    let done: Vec<_> = ["audit", "audit-2"].iter().flat_map(|folder| outcomes(&server.data().join(folder))).collect();
+    let done: Vec<_> = ["audit-1", "audit-2"].iter().flat_map(|folder| outcomes(&server.data().join(folder))).collect();
     assert_eq!(done.iter().filter(|code| *code == "OK").count(), 3, "{done:?}");
 }
 
