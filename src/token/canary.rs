@@ -194,14 +194,11 @@ fn is_refusal(failure: &Failure) -> bool {
 
 /// A secret key of ours with this role.
 fn by_role(session: &Session, role: &str) -> Result<Option<ObjectHandle>, Failure> {
-    for object in session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(true)])? {
-        if let [Attribute::Label(label)] = readback::read(session, object, &[AttributeType::Label])?.as_slice()
-            && label.starts_with(role.as_bytes())
-        {
-            return Ok(Some(object));
-        }
-    }
-    Ok(None)
+    let template = [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(true)];
+    let found = readback::search(session, &template, &[AttributeType::Label])?;
+    let plays =
+        |attributes: &[Attribute]| matches!(attributes, [Attribute::Label(label)] if label.starts_with(role.as_bytes()));
+    Ok(found.into_iter().find(|(_, attributes)| plays(attributes)).map(|(object, _)| object))
 }
 
 /// What a failed attempt says of the suite.

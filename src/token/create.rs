@@ -257,10 +257,11 @@ pub(super) fn inspect(session: &Session, id: &KeyVersionId) -> Result<Vec<Object
 pub(super) fn ids(session: &Session) -> Result<(HashSet<KeyVersionId>, u64), Failure> {
     let (mut ids, mut objects) = (HashSet::new(), 0);
     for half in Half::ALL {
-        for object in session.find_objects(&[Attribute::Class(half.class()), Attribute::Token(true)])? {
+        let template = [Attribute::Class(half.class()), Attribute::Token(true)];
+        for (_, attributes) in readback::search(session, &template, &[AttributeType::Label, AttributeType::Id])? {
             objects += 1;
             let (mut ours, mut id) = (false, None);
-            for attribute in readback::read(session, object, &[AttributeType::Label, AttributeType::Id])? {
+            for attribute in attributes {
                 match attribute {
                     Attribute::Label(label) => ours = label.starts_with(templates::LABEL_PREFIX.as_bytes()),
                     Attribute::Id(bytes) => id = <[u8; 16]>::try_from(bytes).ok().map(KeyVersionId::from_bytes),

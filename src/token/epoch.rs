@@ -240,15 +240,12 @@ pub(super) fn duplicate(id: &KeyVersionId) -> TokenError {
 
 /// Every key object of an id, in one search.
 pub(super) fn find_all(session: &Session, id: &KeyVersionId) -> Result<Vec<(Half, ObjectHandle)>, Failure> {
-    let mut found = Vec::new();
-    for object in session.find_objects(&templates::search_all(id))? {
-        if let [Attribute::Class(class)] = readback::read(session, object, &[AttributeType::Class])?.as_slice()
-            && let Some(half) = Half::of(*class)
-        {
-            found.push((half, object));
-        }
-    }
-    Ok(found)
+    let found = readback::search(session, &templates::search_all(id), &[AttributeType::Class])?;
+    let half = |attributes: &[Attribute]| match attributes {
+        [Attribute::Class(class)] => Half::of(*class),
+        _ => None,
+    };
+    Ok(found.into_iter().filter_map(|(object, attributes)| Some((half(&attributes)?, object))).collect())
 }
 
 fn logged_in(session: &Session) -> Result<bool, Failure> {

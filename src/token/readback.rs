@@ -16,7 +16,7 @@ use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
 use super::concessions::Concessions;
-use super::errors::{Failure, TokenError};
+use super::errors::{Class, Failure, TokenError};
 use super::session::Session;
 use super::templates::{Half, text_of};
 
@@ -89,6 +89,29 @@ fn same(known: &Attribute, demanded: &Attribute) -> bool {
         (Attribute::ValueLen(known), Attribute::ValueLen(_)) if u64::from(*known) == 0 => true,
         (known, demanded) => known == demanded,
     }
+}
+
+/// The objects that fit the template, with those of the attributes that they have.
+///
+/// Another node may destroy an object between the search and the look at it. It is left out if a new search no longer shows it.
+///
+/// # Errors
+/// A failed call; also a handle that the token shows and refuses.
+pub(super) fn search(
+    session: &Session,
+    template: &[Attribute],
+    types: &[AttributeType],
+) -> Result<Vec<(ObjectHandle, Vec<Attribute>)>, Failure> {
+    let mut found = Vec::new();
+    for object in session.find_objects(template)? {
+        match read(session, object, types) {
+            Ok(attributes) => found.push((object, attributes)),
+            Err(Failure::Call(call)) if call.class() == Class::Handle && !session.find_objects(template)?.contains(&object) => {
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(found)
 }
 
 /// Those of the attributes that the object has.

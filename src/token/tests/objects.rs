@@ -57,6 +57,24 @@ fn keys_are_born_with_exactly_their_attributes() {
     });
 }
 
+/// As on a node that serves while `bulla check` compares: objects go between the search and the look at them.
+#[test]
+fn what_goes_while_objects_are_listed_is_no_failure() {
+    on_every_softhsm(|_| {
+        let token = new_token(4, 1000);
+        let stays = new_key(&token);
+        let go: Vec<_> = (0..100).map(|_| new_key(&token)).collect();
+        thread::scope(|scope| {
+            let destroyer = scope.spawn(|| go.iter().for_each(|id| token.destroy(id).expect("destroy")));
+            while !destroyer.is_finished() {
+                assert!(token.ids().expect("ids").contains(&stays));
+            }
+        });
+        let left = token.ids().expect("ids");
+        assert!(go.iter().all(|id| !left.contains(id)), "what was destroyed is listed");
+    });
+}
+
 /// What a row that names a system key may not do: name a caller's key, or one of another role.
 #[test]
 fn a_system_key_is_known_by_its_attributes_and_label() {
