@@ -3,10 +3,12 @@
 //! Owns: the caller and the parts of the service that it may use, for the length of one request. Must not know: operations.
 //! Called by: every operation; the pipeline, which makes one.
 
+use crate::api::authorised::Authorised;
 use crate::api::recording::Recording;
 use crate::auth::{Auth, Caller};
+use crate::base::ids::{Alias, KeyId, KeyName, KeyRef, KeyVersionId};
 use crate::error::Error;
-use crate::keys::Keys;
+use crate::keys::{AdmittedKey, AdmittedVersion, Keys, Use};
 use crate::secrets::Secrets;
 
 /// Whether a request is meant.
@@ -30,6 +32,7 @@ pub struct Context<'a> {
     pub auth: &'a Auth,
     pub(super) mode: Mode,
     pub(super) recording: Recording<'a>,
+    pub(super) authorised: Authorised,
 }
 
 impl Context<'_> {
@@ -44,5 +47,38 @@ impl Context<'_> {
     /// [`Error::DryRunSucceeded`] in a rehearsal.
     pub fn rehearse(&self) -> Result<(), Error> {
         if self.mode == Mode::Rehearsal { Err(Error::DryRunSucceeded) } else { Ok(()) }
+    }
+
+    /// The key that the target names for this use, if it can be used now.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`].
+    pub fn key_for(&self, purpose: Use) -> Result<AdmittedKey, Error> {
+        self.authorised.key_for(purpose)?.admit(self.caller.received_at)
+    }
+
+    /// The same for one version of it.
+    ///
+    /// # Errors
+    /// Also [`Error::KeyVersionNotFound`].
+    pub fn key_version_for(&self, purpose: Use, version: &KeyVersionId) -> Result<AdmittedVersion, Error> {
+        self.keys.version_of(self.key_for(purpose)?, version)
+    }
+
+    /// The key that an alias of the target named when its permission was asked for: it may have moved since.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn named_by(&self, alias: &Alias) -> Result<KeyId, Error> {
+        self.authorised.named_by(alias)
+    }
+
+    /// The same for any reference to a key.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn pinned(&self, key: &KeyRef) -> Result<KeyRef, Error> {
+        let KeyName::Alias(alias) = &key.name else { return Ok(key.clone()) };
+        Ok(KeyRef { home: key.home.clone(), name: KeyName::Id(self.named_by(alias)?.to_string()) })
     }
 }

@@ -6,6 +6,7 @@
 //! Adding an operation is one file beside the others and one line in [`table`].
 
 pub(crate) mod access_points;
+mod authorised;
 pub(crate) mod cloud;
 mod context;
 pub(crate) mod crypto;
@@ -31,4 +32,4 @@ pub use json::Json;
 pub use operation::{Input, Operation};
 pub use pipeline::{Exchange, Limits, Outcome, Request, Service};
 pub use secrets::EntryError;
-pub use target::{Resource, Target};
+pub use target::{Resource, Target, UsedKey};

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use crate::api::authorised::Authorised;
 use crate::api::context::{Context, Mode};
 use crate::api::effect::Effect;
 use crate::api::event::Event;
@@ -158,7 +159,8 @@ impl Request<'_> {
         let Exchange { service, event, .. } = *self.exchange;
         let (keys, secrets, auth) = (&*service.keys, &*service.secrets, &service.auth);
         let recording = Recording::new(&service.audit, event);
-        let done = execute::<O>(&Context { caller: &self.caller, keys, secrets, auth, mode, recording }, request);
+        let authorised = Authorised::default();
+        let done = execute::<O>(Context { caller: &self.caller, keys, secrets, auth, mode, recording, authorised }, request);
         match (mode, done) {
             (Mode::Real, done) => done,
             (Mode::Rehearsal, Ok(_)) => Err(Error::DryRunSucceeded),
@@ -179,27 +181,31 @@ impl Service {
 }
 
 /// Steps 3 to 5, for a request and for a part of one.
-fn execute<O: Operation>(cx: &Context<'_>, request: Result<<O::Input as Input>::Request, Error>) -> Result<O::Response, Error> {
+fn execute<O: Operation>(
+    mut cx: Context<'_>,
+    request: Result<<O::Input as Input>::Request, Error>,
+) -> Result<O::Response, Error> {
     const { assert!(!O::DRY_RUN || matches!(O::EFFECT, Effect::Read), "what can be rehearsed is a read") };
     let input = O::Input::read(request?)?;
-    authorise(cx, &format!("kms:{}", O::NAME), O::target(&input))?;
+    cx.authorised = authorise(&cx, &format!("kms:{}", O::NAME), O::target(&input))?;
     cx.recording.begin(O::EFFECT)?;
-    let response = O::run(cx, input);
+    let response = O::run(&cx, input);
     cx.recording.settle()?;
     response
 }
 
-/// Asks for the action on every resource; the first is the one that the record names.
-fn authorise(cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<(), Error> {
+/// Asks for every permission that the target needs; the first resource is the one that the record names, with the policy that allowed
+/// it.
+fn authorise(cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<Authorised, Error> {
+    let mut authorised = Authorised::default();
     let mut event = cx.recording.event.borrow_mut();
     event.version = target.version;
-    for (purpose, resource) in target.resources {
-        let (action, facts) = purpose.map_or((action, None), |purpose| (purpose.action(), purpose.fact()));
-        let (arn, grant) = resource.authorise(cx, action, facts.as_slice());
+    for wanted in target.wanted {
+        let (arn, grant) = wanted.authorise(cx, action, &mut authorised);
         event.resource.get_or_insert(arn);
-        event.grant = Some(grant?);
+        event.grant.get_or_insert(grant?);
     }
-    Ok(())
+    Ok(authorised)
 }
 
 impl Context<'_> {
@@ -210,7 +216,8 @@ impl Context<'_> {
     /// Those of `O`, [`Error::NoPermission`] among them.
     pub fn part<O: Operation>(&self, request: Result<<O::Input as Input>::Request, Error>) -> Result<O::Response, Error> {
         let event = RefCell::new(self.recording.event.borrow().part());
-        let result = execute::<O>(&Context { recording: self.recording.of(&event), ..*self }, request);
+        let recording = self.recording.of(&event);
+        let result = execute::<O>(Context { recording, authorised: Authorised::default(), ..*self }, request);
         self.recording.add(event.into_inner(), &result);
         result
     }

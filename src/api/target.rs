@@ -3,51 +3,60 @@
 //! Owns: resources as policies name them, and the question to the policies. Must not know: what an operation does there.
 //! Called by: every operation ([`super::Operation::target`]); the pipeline, which asks.
 
+use crate::api::authorised::Authorised;
 use crate::api::context::Context;
-use crate::auth::{EVERYTHING, Facts, Grant};
-use crate::base::ids::{Alias, Home, KeyName, KeyRef, KeyVersionId, SecretName, SecretRef};
+use crate::auth::{EVERYTHING, Grant};
+use crate::base::ids::{Alias, Home, KeyId, KeyName, KeyRef, KeyVersionId, SecretName, SecretRef};
 use crate::error::Error;
 use crate::keys::Use;
 
 /// What a request acts on.
 pub struct Target<'a> {
-    /// Resources; each may be a key that is used in a way of its own, else the operation's name is the permission.
-    pub(super) resources: Vec<(Option<Use>, Resource<'a>)>,
+    pub(super) wanted: Vec<Wanted<'a>>,
     pub(super) version: Option<String>,
+}
+
+/// A permission that is needed.
+pub(super) enum Wanted<'a> {
+    /// The operation's own, on a resource.
+    On(Resource<'a>),
+    /// That to use a key in a way.
+    ToUse(Use, UsedKey<'a>),
 }
 
 impl<'a> Target<'a> {
     /// Nothing: no permission is needed, or each part of the request has a target of its own ([`Context::part`]).
     pub fn nothing() -> Self {
-        Self { resources: Vec::new(), version: None }
+        Self { wanted: Vec::new(), version: None }
     }
 
     /// One resource.
     pub fn of(resource: Resource<'a>) -> Self {
-        Self { resources: vec![(None, resource)], version: None }
+        Self::nothing().and(resource)
     }
 
-    /// One resource, as a key that is used like this: needs the permission for that use, with what conditions can ask of it.
-    pub fn using(purpose: Use, resource: Resource<'a>) -> Self {
-        Self { resources: vec![(Some(purpose), resource)], version: None }
+    /// One key that is used like this: needs the permission for that use, with what conditions can ask of it. The operation gets the
+    /// key from [`Context::key_for`].
+    pub fn using(purpose: Use, key: UsedKey<'a>) -> Self {
+        Self::nothing().and_using(purpose, key)
     }
 
     /// Several resources; the permission is needed on each. At least one, or nothing would be asked for.
     pub fn all(resources: impl Iterator<Item = Resource<'a>>) -> Self {
-        let resources: Vec<_> = resources.map(|resource| (None, resource)).collect();
-        assert!(!resources.is_empty(), "a target has a resource");
-        Self { resources, version: None }
+        let wanted: Vec<_> = resources.map(Wanted::On).collect();
+        assert!(!wanted.is_empty(), "a target has a resource");
+        Self { wanted, version: None }
     }
 
     /// Another resource, on which the permission is needed as well.
     pub fn and(mut self, resource: Resource<'a>) -> Self {
-        self.resources.push((None, resource));
+        self.wanted.push(Wanted::On(resource));
         self
     }
 
-    /// Another resource, as a key that is used like this.
-    pub fn and_using(mut self, purpose: Use, resource: Resource<'a>) -> Self {
-        self.resources.push((Some(purpose), resource));
+    /// Another key, which is used like this.
+    pub fn and_using(mut self, purpose: Use, key: UsedKey<'a>) -> Self {
+        self.wanted.push(Wanted::ToUse(purpose, key));
         self
     }
 
@@ -56,6 +65,16 @@ impl<'a> Target<'a> {
         self.version = Some(version.to_string());
         self
     }
+}
+
+/// A key that is used.
+#[derive(Debug, Clone, Copy)]
+pub enum UsedKey<'a> {
+    /// The caller names it.
+    Named(&'a KeyRef),
+    /// It has this version, which a blob names. Where there is none, a caller who may not use every key gets the same refusal as for a
+    /// key that is not its own to use.
+    OfBlob(KeyVersionId),
 }
 
 /// A resource as policies name it.
@@ -71,9 +90,6 @@ pub enum Resource<'a> {
     Keys,
     /// One key.
     Key(&'a KeyRef),
-    /// The key that has this version, which a blob names: looked up to know what the permission is asked for. Where there is
-    /// none, a caller who may not use every key gets the same refusal as for a key that is not its own to use.
-    KeyOf(KeyVersionId),
     /// One alias.
     Alias(&'a Alias),
     /// The key that an alias names now.
@@ -86,47 +102,69 @@ pub enum Resource<'a> {
     Everything,
 }
 
-impl Resource<'_> {
-    /// The ARN that the record names, and the grant of the action on this resource.
-    pub(super) fn authorise(&self, cx: &Context<'_>, action: &str, facts: Facts<'_>) -> (String, Result<Grant, Error>) {
-        let ask = |home: Option<&Home>, relative: &str| cx.caller.authorise_given(action, home, relative, facts);
+impl Wanted<'_> {
+    /// The ARN that the record names, and the grant of this permission; the action is the operation's own. What was looked up on the
+    /// way is kept.
+    pub(super) fn authorise(&self, cx: &Context<'_>, action: &str, kept: &mut Authorised) -> (String, Result<Grant, Error>) {
         match self {
-            Resource::Secrets => (cx.caller.arn(None, "secret"), ask(None, "secret")),
-            Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), ask(None, "secret")),
-            Resource::Everything => (EVERYTHING.to_owned(), ask(None, EVERYTHING)),
-            Resource::Keys => (cx.caller.arn(None, "key"), ask(None, "key")),
-            Resource::Other(kind, None) => (cx.caller.arn(None, kind), ask(None, kind)),
-            Resource::Other(kind, Some(name)) => {
-                let relative = format!("{kind}/{name}");
-                (cx.caller.arn(None, &relative), ask(None, &relative))
-            }
-            Resource::Secret(secret) => {
-                let (home, relative) = (secret.home.as_ref(), format!("secret/{}", secret.name));
-                (cx.caller.arn(home, &relative), ask(home, &relative))
-            }
-            Resource::Alias(alias) => (cx.caller.arn(None, alias.as_str()), ask(None, alias.as_str())),
-            Resource::Aliases => (cx.caller.arn(None, "alias"), ask(None, "alias")),
-            Resource::KeyOfAlias(alias) => {
-                let key = KeyRef { home: None, name: KeyName::Alias((*alias).clone()) };
-                Resource::Key(&key).authorise(cx, action, facts)
-            }
-            Resource::KeyOf(version) => match cx.keys.of_blob(cx.caller, version) {
-                Ok(key) => {
-                    let relative = format!("key/{}", key.id);
-                    (cx.caller.arn(None, &relative), ask(None, &relative))
+            Wanted::On(resource) => resource.authorise(cx, action, kept),
+            Wanted::ToUse(purpose, UsedKey::Named(key)) => match cx.keys.look_up(cx.caller, key) {
+                Ok(found) => {
+                    let arn = cx.caller.arn(key.home.as_ref(), found.relative());
+                    (arn, found.authorise(cx.caller, *purpose).map(|(grant, key)| kept.keep_key(grant, key)))
                 }
-                Err(error) => {
-                    let refused = ask(None, &format!("key/{version}")).and(Err(error));
-                    (cx.caller.arn(None, "key"), refused)
-                }
+                Err(error) => (cx.caller.arn(key.home.as_ref(), &format!("key/{}", key.name)), Err(error)),
             },
-            Resource::Key(key) => {
-                let home = key.home.as_ref();
-                match cx.keys.resource(cx.caller, key) {
-                    Ok(relative) => (cx.caller.arn(home, &relative), ask(home, &relative)),
-                    Err(error) => (cx.caller.arn(home, &format!("key/{}", key.name)), Err(error)),
-                }
+            Wanted::ToUse(purpose, UsedKey::OfBlob(version)) => {
+                let found = cx.keys.of_blob(cx.caller, version);
+                let arn = cx.caller.arn(None, if found.is_there() { found.relative() } else { "key" });
+                let granted = found.authorise(cx.caller, *purpose).and_then(|(grant, key)| key.found().map(|()| (grant, key)));
+                (arn, granted.map(|(grant, key)| kept.keep_key(grant, key)))
             }
         }
     }
+}
+
+impl Resource<'_> {
+    fn authorise(&self, cx: &Context<'_>, action: &str, kept: &mut Authorised) -> (String, Result<Grant, Error>) {
+        let asked =
+            |home: Option<&Home>, relative: &str| (cx.caller.arn(home, relative), cx.caller.authorise(action, home, relative));
+        match self {
+            Resource::Secrets => asked(None, "secret"),
+            Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), asked(None, "secret").1),
+            Resource::Secret(secret) => asked(secret.home.as_ref(), &format!("secret/{}", secret.name)),
+            Resource::Everything => (EVERYTHING.to_owned(), cx.caller.authorise(action, None, EVERYTHING)),
+            Resource::Keys => asked(None, "key"),
+            Resource::Key(key) => {
+                let (home, id) = (
+                    key.home.as_ref(),
+                    match &key.name {
+                        KeyName::Alias(alias) if cx.caller.at_home(key.home.as_ref()) => follow(cx, alias, kept),
+                        KeyName::Alias(_) | KeyName::Id(_) => Ok(None),
+                    },
+                );
+                match id {
+                    Ok(Some(id)) => asked(home, &format!("key/{id}")),
+                    Ok(None) => asked(home, &format!("key/{}", key.name)),
+                    Err(error) => (cx.caller.arn(home, &format!("key/{}", key.name)), Err(error)),
+                }
+            }
+            Resource::KeyOfAlias(alias) => match follow(cx, alias, kept) {
+                Ok(Some(id)) => asked(None, &format!("key/{id}")),
+                Ok(None) => asked(None, &format!("key/{alias}")),
+                Err(error) => (cx.caller.arn(None, &format!("key/{alias}")), Err(error)),
+            },
+            Resource::Alias(alias) => asked(None, alias.as_str()),
+            Resource::Aliases => asked(None, "alias"),
+            Resource::Other(kind, None) => asked(None, kind),
+            Resource::Other(kind, Some(name)) => asked(None, &format!("{kind}/{name}")),
+        }
+    }
+}
+
+/// The key that an alias of the caller's account names, and keeps it for the operation.
+fn follow(cx: &Context<'_>, alias: &Alias, kept: &mut Authorised) -> Result<Option<KeyId>, Error> {
+    let key = cx.keys.named_by(cx.caller, alias)?;
+    kept.aliases.push((alias.clone(), key));
+    Ok(key)
 }

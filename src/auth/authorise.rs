@@ -11,7 +11,6 @@
 //! who is refused learns nothing of what exists.
 
 use crate::auth::caller::Caller;
-use crate::auth::decisions::{Grant, Known};
 use crate::auth::policy::{self, Conditions, Decision, Requester, ResourcePolicy};
 use crate::auth::principal::Principal;
 use crate::base::ids::{Home, KeyId, SecretName};
@@ -31,8 +30,14 @@ pub const EVERYTHING: &str = "*";
 /// which has no slash, is its own.
 const NO_USER: &str = "access-point/";
 
+/// Why something is allowed: the policy's name, or `root`.
+pub type Grant = String;
+
 /// What conditions of policies can ask of a request, beside what is true of every request: names and values.
 pub type Facts<'a> = &'a [(&'static str, &'a str)];
+
+/// The same, with those that were looked up.
+type Known = Vec<(String, String)>;
 
 impl Caller {
     /// Asks the policies whether an action (`kms:GetSecretValue`) on a resource (`secret/NAME`, `key/ID`) is allowed.
@@ -60,16 +65,9 @@ impl Caller {
         if !own_policy && !self.policies.iter().any(|attached| attached.policy.reads_tags()) {
             return self.combined(action, home, relative, owned(facts), None);
         }
-        // The region too: a policy may say another thing of another.
-        let question = (action.to_owned(), self.arn(home, relative), owned(facts));
-        if let Some(known) = self.decided.get(&question) {
-            return known;
-        }
         let (own, tags) = self.look_up(relative, own_policy)?;
-        let known = question.2.iter().cloned().chain(tags).collect();
-        let answer = self.combined(action, home, relative, known, own.as_ref());
-        self.decided.keep(question, answer.clone());
-        answer
+        let known = owned(facts).into_iter().chain(tags).collect();
+        self.combined(action, home, relative, known, own.as_ref())
     }
 
     /// The refusal of an action to this caller.

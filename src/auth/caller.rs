@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::auth::decisions::Decisions;
 use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, Home, Region, RequestId};
@@ -36,7 +35,6 @@ pub struct Caller {
     pub(super) have_own_policy: HaveOwnPolicy,
     /// Where those policies are.
     pub(super) store: Arc<Store>,
-    pub(super) decided: Decisions,
     /// What this request does to the database.
     pub effect: Effect,
 }
@@ -73,7 +71,6 @@ impl Caller {
             policies: Arc::new([]),
             have_own_policy: HaveOwnPolicy::default(),
             store: Arc::clone(store),
-            decided: Decisions::default(),
             effect: Effect::of_request(*request_id.as_bytes(), request_id, crate::base::ids::NodeId::new(), received_at),
         }
     }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `caller.rs`, `principal.rs` | who calls; whom its key speaks for |
 //! | `credentials.rs` | what is known of the key that signed, from memory where possible |
-//! | `authorise.rs`, `decisions.rs` | what a caller may do; what was decided in this request already |
+//! | `authorise.rs` | what a caller may do |
 //! | `access_key.rs`, `system_key.rs` | making access keys; SYS, which keeps their secrets |
 //! | `proof.rs` | what a request proves itself by |
 //! | `nonce.rs` | which requests this node has seen |
@@ -20,7 +20,6 @@ pub mod access_point;
 mod authorise;
 mod caller;
 mod credentials;
-mod decisions;
 pub mod nonce;
 pub mod policy;
 mod principal;
@@ -32,10 +31,9 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, SYMMETRIC_DEFAULT};
+pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, Grant, SYMMETRIC_DEFAULT};
 pub use caller::Caller;
 pub use credentials::Credentials;
-pub use decisions::Grant;
 pub use principal::Principal;
 pub use supposed::Supposed;
 pub use system_key::SysKey;
@@ -45,7 +43,6 @@ use crate::base::ids::{NodeId, Region};
 use crate::effect::Effect;
 use crate::error::Error;
 use access_point::AccessPoints;
-use decisions::Decisions;
 use nonce::SeenNonces;
 use proof::{Claim, Origin};
 
@@ -103,7 +100,6 @@ impl Auth {
             policies: Arc::clone(&credential.policies),
             have_own_policy,
             store: Arc::clone(self.credentials.store()),
-            decided: Decisions::default(),
             effect: Effect::of_request(nonce, origin.request_id, self.node, origin.received_at),
         })
     }

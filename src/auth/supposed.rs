@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::auth::access_point::grants;
 use crate::auth::caller::Caller;
 use crate::auth::credentials::policies_of;
-use crate::auth::decisions::Decisions;
 use crate::auth::principal::Principal;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, NodeId, Region, RequestId};
@@ -67,7 +66,6 @@ impl Caller {
             policies: policies.into(),
             have_own_policy: Arc::new(have_own_policy.into_iter().collect()),
             store: Arc::clone(store),
-            decided: Decisions::default(),
             effect: Effect::of_request(*request_id.as_bytes(), request_id, NodeId::new(), who.at),
         }))
     }

@@ -3,12 +3,12 @@
 //! Owns: the rule of who may use a key, and in which of its states. Must not know: what for. Called by: keys, secrets.
 //! Source of the rules: the pages of CreateSecret and GetSecretValue (permissions), and the table of key states.
 
-use crate::auth::{Caller, ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT};
+use crate::auth::{Caller, ENCRYPTION_ALGORITHM, Grant, SYMMETRIC_DEFAULT};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, Home, KeyId, KeyRef, KeyVersionId};
+use crate::base::ids::{AccountId, Home, KeyId, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::error::{Error, RejectedState};
-use crate::keys::Keys;
+use crate::keys::find::FoundKey;
 use crate::store::KeyRow;
 
 /// What a key is used for; each is a permission of its own.
@@ -168,18 +168,49 @@ impl AdmittedVersion {
     }
 }
 
-impl Keys {
-    /// Admits a caller to the key that it names.
+/// A key that a caller may use in one way, as it was found when the permission was asked for.
+pub struct AuthorisedKey {
+    row: Result<KeyRow, Error>,
+    purpose: Use,
+}
+
+impl FoundKey {
+    /// Asks whether the caller may use the key that it named, whether there is one or not.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], and those of [`admit()`].
-    pub fn admit(&self, caller: &Caller, key: &KeyRef, purpose: Use) -> Result<AdmittedKey, Error> {
-        admit(caller, &self.find(caller, key)?, purpose)
+    /// Those of [`Caller::authorise`].
+    pub fn authorise(self, caller: &Caller, purpose: Use) -> Result<(Grant, AuthorisedKey), Error> {
+        let grant = authorise_use(caller, purpose, self.home.as_ref(), &self.relative)?;
+        Ok((grant, AuthorisedKey { row: self.row, purpose }))
     }
 }
 
-/// Admits a caller to a key of its account. A key that the service made for itself needs no permission: the permission on the
-/// secret stands for it.
+impl AuthorisedKey {
+    /// The use that is allowed.
+    pub fn purpose(&self) -> Use {
+        self.purpose
+    }
+
+    /// That there is such a key.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn found(&self) -> Result<(), Error> {
+        self.row.as_ref().map(drop).map_err(Clone::clone)
+    }
+
+    /// Admits the caller to the key.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`] in
+    /// a state in which the key cannot be used.
+    pub fn admit(&self, now: Timestamp) -> Result<AdmittedKey, Error> {
+        admit_for(self.row.as_ref().map_err(Clone::clone)?, self.purpose, now)
+    }
+}
+
+/// Admits a caller to the key of a secret of its account, which the caller does not name. A key that the service made for itself needs no
+/// permission: the permission on the secret stands for it.
 ///
 /// # Errors
 /// [`Error::NoPermission`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`] in a state in which the key
@@ -191,10 +222,15 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     if !key.service {
         authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
+    admit_for(key, purpose, caller.received_at)
+}
+
+/// Whether a key is of the sort that this use needs, and can be used.
+fn admit_for(key: &KeyRow, purpose: Use, now: Timestamp) -> Result<AdmittedKey, Error> {
     if !purpose.fits(key.spec, key.usage) {
         return Err(Error::UnsupportedOperation);
     }
-    usable(key.state_at(caller.received_at))?;
+    usable(key.state_at(now))?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
 }
 
@@ -211,12 +247,9 @@ pub fn admit_service(owner: &AccountId, key: &KeyRow, now: Timestamp) -> Result<
     Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
 }
 
-/// Whether a caller may use the key that an ARN's end names (`key/ID`) for this. Looks nothing up.
-///
-/// # Errors
-/// [`Error::NoPermission`].
-pub fn authorise_use(caller: &Caller, purpose: Use, home: Option<&Home>, relative: &str) -> Result<(), Error> {
-    caller.authorise_given(purpose.action(), home, relative, purpose.fact().as_slice()).map(drop)
+/// Whether a caller may use the key that an ARN's end names (`key/ID`) for this; by which policy. Looks nothing up.
+fn authorise_use(caller: &Caller, purpose: Use, home: Option<&Home>, relative: &str) -> Result<Grant, Error> {
+    caller.authorise_given(purpose.action(), home, relative, purpose.fact().as_slice())
 }
 
 /// Whether a key in this state can be used.

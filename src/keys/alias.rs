@@ -5,13 +5,13 @@
 
 use crate::auth::Caller;
 use crate::base::field::Field;
-use crate::base::ids::{AccountId, Alias, KeyRef};
+use crate::base::ids::{AccountId, Alias, KeyId, KeyRef};
 use crate::base::words::KeyState;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::keys::find::find_by_id;
+use crate::keys::find::find;
 use crate::keys::rows::editable;
-use crate::store::{Abort, AliasRow, StoreError};
+use crate::store::{Abort, AliasRow, StoreError, Tx};
 
 /// One page of aliases.
 pub struct AliasPage {
@@ -34,7 +34,7 @@ impl Keys {
         }
         let now = self.clock.now();
         self.store.commit(&caller.effect, "alias_create", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             if key.state == KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyStateChange));
             }
@@ -51,15 +51,15 @@ impl Keys {
         })
     }
 
-    /// Gives an alias to another key.
+    /// Gives an alias, which names this key so far, to another key.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`], [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] for a key that is pending
-    /// deletion.
-    pub fn alias_update(&self, caller: &Caller, alias: &Alias, key: &KeyRef) -> Result<(), Error> {
+    /// deletion; [`Error::Unavailable`] where the alias names a third one by now.
+    pub fn alias_update(&self, caller: &Caller, alias: &Alias, from: &KeyId, key: &KeyRef) -> Result<(), Error> {
         self.store.commit(&caller.effect, "alias_update", |tx| {
-            let key = find_by_id(tx, caller, key)?;
-            let old = tx.alias_by_name(&caller.account, alias)?.ok_or(Abort::App(Error::AliasNotFound))?;
+            let key = find(tx, caller, key)?;
+            let old = still(tx, caller, alias, from)?;
             editable(&key)?;
             let new = AliasRow { key_id: key.id, ..old.clone() };
             tx.alias_update(&old, &new)?;
@@ -67,12 +67,13 @@ impl Keys {
         })
     }
 
-    /// Takes an alias away.
+    /// Takes an alias away from the key that it names.
     ///
     /// # Errors
-    /// [`Error::AliasNotFound`].
-    pub fn alias_delete(&self, caller: &Caller, alias: &Alias) -> Result<(), Error> {
+    /// [`Error::AliasNotFound`]; [`Error::Unavailable`] where the alias names another key by now.
+    pub fn alias_delete(&self, caller: &Caller, alias: &Alias, from: &KeyId) -> Result<(), Error> {
         self.store.commit(&caller.effect, "alias_delete", |tx| {
+            still(tx, caller, alias, from)?;
             let gone = tx.alias_delete(&caller.account, alias)?;
             if gone { Ok(()) } else { Err(Abort::App(Error::AliasNotFound)) }
         })
@@ -95,9 +96,15 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`].
     pub fn aliases_of(&self, caller: &Caller, key: &KeyRef, offset: i64, limit: i64) -> Result<AliasPage, Error> {
         self.store.read("aliases_of_key", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             let total = tx.alias_count_of_key(&key.id)?;
             Ok(AliasPage { total, aliases: tx.aliases_of_key(&key.id, offset, limit)? })
         })
     }
+}
+
+/// The row of an alias that still names the key for which the permission was asked.
+fn still(tx: &mut Tx<'_>, caller: &Caller, alias: &Alias, key: &KeyId) -> Result<AliasRow, Abort<Error>> {
+    let row = tx.alias_by_name(&caller.account, alias)?.ok_or(Abort::App(Error::AliasNotFound))?;
+    if row.key_id == *key { Ok(row) } else { Err(Abort::App(Error::Unavailable("the alias has moved"))) }
 }

@@ -7,15 +7,14 @@
 
 use aws_lc_rs::constant_time;
 
-use crate::auth::Caller;
 use crate::base::field::Field;
-use crate::base::ids::{KeyRef, KeyVersionId};
+use crate::base::ids::KeyVersionId;
 use crate::base::public_key::{Digest32, PublicKey};
 use crate::base::secret::Plaintext;
 use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::keys::token_failure::token_failure;
-use crate::keys::{AdmittedKey, AdmittedVersion, Keys, Use};
+use crate::keys::{AdmittedKey, AdmittedVersion, Keys};
 use crate::store::Abort;
 use crate::token::TokenError;
 
@@ -42,18 +41,11 @@ impl AdmittedVersion {
 }
 
 impl Keys {
-    /// Admits a caller to a version of the key that it names.
+    /// One version of a key to which a caller was admitted.
     ///
     /// # Errors
-    /// Those of [`Keys::admit`]; [`Error::KeyVersionNotFound`].
-    pub fn admit_version(
-        &self,
-        caller: &Caller,
-        key: &KeyRef,
-        version: &KeyVersionId,
-        purpose: Use,
-    ) -> Result<AdmittedVersion, Error> {
-        let key = self.admit(caller, key, purpose)?;
+    /// [`Error::KeyVersionNotFound`]; [`Error::Unavailable`].
+    pub fn version_of(&self, key: AdmittedKey, version: &KeyVersionId) -> Result<AdmittedVersion, Error> {
         let found = self.store.read_one("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(version)?))?;
         match found {
             Some(row) if row.key_id == *key.key() && row.ready => Ok(key.with_version(row.id)),

@@ -14,7 +14,7 @@ use crate::envelope::blob::{Blob, EncryptionContext, Identity};
 use crate::error::Error;
 use crate::keys::find::is_shown;
 use crate::keys::token_failure::token_failure;
-use crate::keys::{AdmittedKey, Keys, Use, admit};
+use crate::keys::{AdmittedKey, FoundKey, Keys};
 use crate::store::{Abort, KeyRow};
 use crate::token::TokenError;
 
@@ -39,17 +39,17 @@ pub struct Decrypted {
 }
 
 impl Keys {
-    /// The symmetric key of the caller's account that has this version.
-    ///
-    /// # Errors
-    /// The answer to every wrong blob where there is none, also where another account has it.
-    pub fn of_blob(&self, caller: &Caller, version: &KeyVersionId) -> Result<KeyRow, Error> {
-        self.store.read("key_of_blob", |tx| {
+    /// Looks up the symmetric key of the caller's account that has this version. Where there is none, also where another account has it,
+    /// the answer is that to every wrong blob.
+    pub fn of_blob(&self, caller: &Caller, version: &KeyVersionId) -> FoundKey {
+        let row = self.store.read("key_of_blob", |tx| {
             let version = tx.key_version_by_id(version)?.ok_or(Abort::App(wrong_blob()))?;
             let key = tx.key_by_id(&version.key_id)?;
             let ours = |k: &KeyRow| k.account_id == caller.account && is_shown(k) && k.spec.is_symmetric();
             key.filter(ours).ok_or(Abort::App(wrong_blob()))
-        })
+        });
+        let relative = row.as_ref().map_or_else(|_| format!("key/{version}"), |key: &KeyRow| format!("key/{}", key.id));
+        FoundKey { home: None, relative, row }
     }
 
     /// Encrypts a caller's bytes, at least one, under the primary version of a key.
@@ -71,14 +71,19 @@ impl Keys {
         Ok(Encrypted { blob, key, key_version })
     }
 
-    /// Opens a blob with the key version that it names.
+    /// Opens a blob with the key version that it names, which must be one of this key's: what it was made with is bound to its key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming CiphertextBlob, whatever is wrong with blob or context; those of [`admit()`];
-    /// [`Error::Unavailable`] when the token is away; [`Error::Integrity`] if it has lost the key.
-    pub fn decrypt(&self, caller: &Caller, blob: &Blob, purpose: Use, context: &EncryptionContext) -> Result<Decrypted, Error> {
-        let admitted = admit(caller, &self.of_blob(caller, &blob.key_version)?, purpose)?;
-        let (key, key_version) = (*admitted.key(), blob.key_version);
+    /// [`Error::Invalid`] naming CiphertextBlob, whatever is wrong with blob or context; [`Error::Unavailable`] when the token is away;
+    /// [`Error::Integrity`] if it has lost the key.
+    pub fn decrypt(
+        &self,
+        caller: &Caller,
+        under: &AdmittedKey,
+        blob: &Blob,
+        context: &EncryptionContext,
+    ) -> Result<Decrypted, Error> {
+        let (key, key_version) = (*under.key(), blob.key_version);
         let bound = self.identity(caller, &key, &key_version, blob.suite, context).associated_data();
         let mut opened = self.token.unwrap(blob.suite, &key_version, &blob.sealed, &bound).map_err(|e| match e {
             TokenError::Tampered => wrong_blob(),

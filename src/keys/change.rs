@@ -7,7 +7,7 @@ use crate::base::ids::KeyRef;
 use crate::base::words::KeyState;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::keys::find::find_by_id;
+use crate::keys::find::find;
 use crate::keys::rows::{editable, replace};
 use crate::store::{Abort, KeyRow};
 
@@ -19,7 +19,7 @@ impl Keys {
     pub fn set_enabled(&self, caller: &Caller, key: &KeyRef, enabled: bool) -> Result<(), Error> {
         let state = if enabled { KeyState::Enabled } else { KeyState::Disabled };
         self.store.commit(&caller.effect, "key_set_enabled", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             match key.state_at(self.clock.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
                 KeyState::Enabled | KeyState::Disabled => replace(tx, &key, KeyRow { state, ..key.clone() }),
@@ -36,7 +36,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] in the deletion window.
     pub fn set_description(&self, caller: &Caller, key: &KeyRef, description: &str) -> Result<(), Error> {
         self.store.commit(&caller.effect, "key_set_description", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             editable(&key)?;
             replace(tx, &key, KeyRow { description: description.to_owned(), ..key.clone() })
         })

@@ -15,7 +15,7 @@ use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState, Origin};
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::keys::find::find_by_id;
+use crate::keys::find::find;
 use crate::keys::rows::{editable, replace};
 use crate::service_task::{TaskRecord, each};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tagged, Tx};
@@ -29,7 +29,7 @@ impl Keys {
     pub fn schedule_deletion(&self, caller: &Caller, key: &KeyRef, days: u32) -> Result<(), Error> {
         let at = self.clock.now().plus_days(days);
         self.store.commit(&caller.effect, "key_schedule_deletion", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
@@ -49,7 +49,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyStateChange`] for a key that is not in its window.
     pub fn cancel_deletion(&self, caller: &Caller, key: &KeyRef) -> Result<(), Error> {
         self.store.commit(&caller.effect, "key_cancel_deletion", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             if key.state != KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyStateChange));
             }
@@ -64,7 +64,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::KeyState`] in the deletion window.
     pub fn set_deletion_protection(&self, caller: &Caller, key: &KeyRef, on: bool, reason: &str) -> Result<(), Error> {
         self.store.commit(&caller.effect, "key_set_deletion_protection", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             editable(&key)?;
             let deletion_protection_description = if on { reason.to_owned() } else { String::new() };
             replace(tx, &key, KeyRow { deletion_protection: on, deletion_protection_description, ..key.clone() })

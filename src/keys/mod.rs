@@ -36,10 +36,11 @@ mod versions;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admit::{AdmittedKey, AdmittedVersion, Use, admit, admit_service, authorise_use};
+pub use admit::{AdmittedKey, AdmittedVersion, AuthorisedKey, Use, admit, admit_service};
 pub use blobs::{A_BLOB, Encrypted};
 pub use create::NewKey;
 pub use describe::KeyDescription;
+pub use find::FoundKey;
 pub use orphans::{Mismatch, mismatch};
 pub use public::ExportKey;
 pub use reserve::CountedUse;

@@ -8,7 +8,7 @@ use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, ResourceType};
 use crate::error::{Error, RejectedState};
 use crate::keys::Keys;
-use crate::keys::find::{find, no_alias};
+use crate::keys::find::find;
 use crate::keys::rows::policy_row;
 use crate::store::{Abort, ResourcePolicyRow};
 
@@ -19,7 +19,6 @@ impl Keys {
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias; [`Error::UnsupportedOperation`] for a key of the service,
     /// for which the permission on its secrets stands; [`Error::KeyState`] in the deletion window.
     pub fn policy_set(&self, caller: &Caller, key: &KeyRef, document: &str) -> Result<(), Error> {
-        no_alias(std::slice::from_ref(key))?;
         let now = self.clock.now();
         self.store.commit(&caller.effect, "key_policy_set", |tx| {
             let key = find(tx, caller, key)?;
@@ -39,7 +38,6 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias.
     pub fn policy(&self, caller: &Caller, key: &KeyRef) -> Result<String, Error> {
-        no_alias(std::slice::from_ref(key))?;
         self.store.read("key_policy", |tx| {
             let row = policy_row(&find(tx, caller, key)?);
             let own = tx.resource_policy(&row.account_id, &row.resource)?;

@@ -8,7 +8,7 @@
 use crate::auth::Caller;
 use crate::base::ids::KeyRef;
 use crate::error::Error;
-use crate::keys::find::find_by_id;
+use crate::keys::find::find;
 use crate::keys::schedule::{rotates, schedule};
 use crate::keys::{Keys, admit, rows, versions};
 use crate::service_task::{TaskRecord, each};
@@ -23,7 +23,7 @@ impl Keys {
     /// key is Enabled; [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`].
     pub fn set_rotation(&self, caller: &Caller, key: &KeyRef, interval_s: Option<i64>) -> Result<(), Error> {
         self.store.commit(&caller.effect, "key_set_rotation", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             admit::usable(key.state_at(self.clock.now())).map_err(Abort::App)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));

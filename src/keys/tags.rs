@@ -7,7 +7,7 @@ use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, ResourceType};
 use crate::error::{Error, RejectedState};
 use crate::keys::Keys;
-use crate::keys::find::{find, no_alias};
+use crate::keys::find::find;
 use crate::store::{Abort, KeyRow, TagRow, Tagged, Tx};
 use crate::tags::{self, Change, Filter, Query, TaggedPage};
 
@@ -18,7 +18,6 @@ impl Keys {
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias; [`Error::KeyState`] in the deletion window;
     /// [`Error::LimitExceeded`] for too many tags.
     pub fn tag(&self, caller: &Caller, keys: &[KeyRef], change: &Change) -> Result<(), Error> {
-        no_alias(keys)?;
         self.store.commit(&caller.effect, "keys_tag", |tx| {
             for key in keys {
                 let key = find(tx, caller, key)?;
@@ -36,7 +35,6 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias.
     pub fn tags(&self, caller: &Caller, key: &KeyRef) -> Result<(KeyRow, Vec<TagRow>), Error> {
-        no_alias(std::slice::from_ref(key))?;
         self.store.read("key_tags", |tx| {
             let key = find(tx, caller, key)?;
             let tags = tx.tags_of(Tagged::Key(key.id))?;
@@ -56,7 +54,6 @@ impl Keys {
         filters: &[Filter],
         after: Option<&str>,
     ) -> Result<TaggedPage, Error> {
-        no_alias(keys)?;
         self.store.read("keys_tagged", |tx| {
             let named = keys.iter().map(|key| Ok(Tagged::Key(find(tx, caller, key)?.id))).collect::<Result<_, Abort<_>>>()?;
             let among = if keys.is_empty() { None } else { Some(named) };

@@ -15,7 +15,7 @@ use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::{KeyState, Origin};
 use crate::effect::Effect;
 use crate::error::Error;
-use crate::keys::find::find_by_id;
+use crate::keys::find::find;
 use crate::keys::rows::{replace, version_row};
 use crate::keys::schedule::schedule;
 use crate::keys::token_failure::token_failure;
@@ -47,7 +47,7 @@ impl Keys {
     pub fn version_create(&self, caller: &Caller, key: &KeyRef) -> Result<KeyVersionRow, Error> {
         let now = self.clock.now();
         let (key, version) = self.store.write("key_version_begin", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             admit::usable(key.state_at(now)).map_err(Abort::App)?;
             has_versions(&key).map_err(Abort::App)?;
             if tx.key_version_count(&key.id)? >= MAX_VERSIONS {
@@ -73,7 +73,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::KeyVersionNotFound`], [`Error::AliasNotAllowed`].
     pub fn version(&self, caller: &Caller, key: &KeyRef, version: &str) -> Result<KeyVersionRow, Error> {
         self.store.read("key_version", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             let missing = || Abort::App(Error::KeyVersionNotFound);
             let id: KeyVersionId = version.parse().map_err(|_| missing())?;
             tx.key_version_by_id(&id)?.filter(|v| v.key_id == key.id && v.ready).ok_or_else(missing)
@@ -86,7 +86,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`].
     pub fn versions(&self, caller: &Caller, key: &KeyRef, offset: i64, limit: i64) -> Result<VersionPage, Error> {
         self.store.read("key_versions_page", |tx| {
-            let key = find_by_id(tx, caller, key)?;
+            let key = find(tx, caller, key)?;
             let total = tx.key_version_count(&key.id)?;
             Ok(VersionPage { versions: tx.key_versions_page(&key.id, offset, limit)?, total })
         })

@@ -3,7 +3,7 @@
 //! Owns: the order of the steps. Must not know: HTTP, PKCS#11, SQL. Called by: api::secrets::create_secret.
 
 use crate::auth::Caller;
-use crate::base::ids::{KeyRef, SecretId, SecretName};
+use crate::base::ids::{SecretId, SecretName};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
@@ -24,8 +24,6 @@ pub struct NewSecret {
     pub tags: Vec<(String, String)>,
     /// A policy of its own, checked.
     pub policy: Option<String>,
-    /// The CMK that the caller chose; none takes the account's default key.
-    pub key: Option<KeyRef>,
     /// For an Rds secret, whose first version then holds its accounts; none for a Generic one.
     pub managed: Option<NewManaged>,
 }
@@ -40,31 +38,22 @@ struct Rows {
 }
 
 impl Secrets {
-    /// Makes a secret with one version, which gets ACSCurrent. Gives how it is rotated, if it is a managed one.
+    /// Makes a secret with one version, which gets ACSCurrent, under this key or, without one, under the account's default key. Gives how
+    /// it is rotated, if it is a managed one.
     ///
     /// # Errors
-    /// [`Error::SecretExists`], [`Error::SecretInDeleteWindow`], [`Error::LimitExceeded`], [`Error::NoPermission`] on the key,
-    /// [`Error::KeyNotFound`], [`Error::AliasNotFound`], [`Error::KeyState`], [`Error::Unavailable`]; for a managed one also
+    /// [`Error::SecretExists`], [`Error::SecretInDeleteWindow`], [`Error::LimitExceeded`], [`Error::KeyNotFound`] for a key that has gone
+    /// meanwhile, [`Error::KeyState`], [`Error::Unavailable`]; for a managed one also
     /// [`Error::AccountManaged`], and [`Error::Invalid`] for accounts that the server does not know so.
-    pub fn create(&self, caller: &Caller, new: NewSecret) -> Result<Option<Rotation>, Error> {
-        let admitted = self.key_for(caller, new.key.as_ref())?;
-        let user_key = new.key.is_some();
+    pub fn create(&self, caller: &Caller, new: NewSecret, key: Option<AdmittedKey>) -> Result<Option<Rotation>, Error> {
+        let user_key = key.is_some();
+        let admitted = match key {
+            Some(admitted) => admitted,
+            None => keys::admit(caller, &self.keys.default_key(&caller.account)?, Use::GenerateDataKey)?,
+        };
         let rows = self.rows(caller, new, &admitted, user_key)?;
         self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &admitted))?;
         rows.managed.as_ref().map(ManagedRows::rotation).transpose()
-    }
-
-    fn key_for(&self, caller: &Caller, chosen: Option<&KeyRef>) -> Result<AdmittedKey, Error> {
-        let key = match chosen {
-            None => self.keys.default_key(&caller.account)?,
-            Some(key) => {
-                // Before the look-up, so that a stranger cannot learn which keys exist.
-                let resource = self.keys.resource(caller, key)?;
-                keys::authorise_use(caller, Use::GenerateDataKey, key.home.as_ref(), &resource)?;
-                self.keys.find(caller, key)?
-            }
-        };
-        keys::admit(caller, &key, Use::GenerateDataKey)
     }
 
     fn rows(&self, caller: &Caller, new: NewSecret, key: &AdmittedKey, user_key: bool) -> Result<Rows, Error> {

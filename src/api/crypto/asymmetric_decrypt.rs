@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
 use crate::api::fields::{no_recipient, plaintext};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::EncryptionAlgorithm;
@@ -62,12 +62,12 @@ impl Operation for AsymmetricDecrypt {
 
     fn target(asked: &Ciphertext) -> Target<'_> {
         let purpose = Use::AsymmetricDecrypt(asked.algorithm);
-        Target::using(purpose, Resource::Key(&asked.key)).version(asked.version)
+        Target::using(purpose, UsedKey::Named(&asked.key)).version(asked.version)
     }
 
     fn run(cx: &Context<'_>, asked: Ciphertext) -> Result<Response, Error> {
         let purpose = Use::AsymmetricDecrypt(asked.algorithm);
-        let key = cx.keys.admit_version(cx.caller, &asked.key, &asked.version, purpose)?;
+        let key = cx.key_version_for(purpose, &asked.version)?;
         let opened = cx.keys.private_decrypt(&key, asked.algorithm, &asked.ciphertext)?;
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), plaintext: opened.to_base64() })
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Base64, SecretBytes};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
@@ -33,12 +33,12 @@ impl Operation for AsymmetricEncrypt {
 
     fn target(request: &Request) -> Target<'_> {
         let purpose = Use::AsymmetricEncrypt(request.algorithm);
-        Target::using(purpose, Resource::Key(&request.key_id)).version(request.key_version_id)
+        Target::using(purpose, UsedKey::Named(&request.key_id)).version(request.key_version_id)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
         let purpose = Use::AsymmetricEncrypt(request.algorithm);
-        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, purpose)?;
+        let key = cx.key_version_for(purpose, &request.key_version_id)?;
         let encrypted = cx.keys.public_encrypt(&key, request.algorithm, &request.plaintext.0)?;
         cx.rehearse()?;
         Ok(NewBlob { ciphertext_blob: Base64(encrypted), key_id: *key.key(), key_version_id: *key.version() })

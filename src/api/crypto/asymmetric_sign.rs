@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Digest};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::SignatureAlgorithm;
 use crate::error::Error;
@@ -39,11 +39,11 @@ impl Operation for AsymmetricSign {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id)).version(request.key_version_id)
+        Target::using(Use::AsymmetricSign, UsedKey::Named(&request.key_id)).version(request.key_version_id)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::AsymmetricSign)?;
+        let key = cx.key_version_for(Use::AsymmetricSign, &request.key_version_id)?;
         key.signs_with(request.algorithm)?;
         cx.rehearse()?;
         let value = Base64(cx.keys.sign(&key, request.algorithm, &request.digest.0)?);

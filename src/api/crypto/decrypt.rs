@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{CiphertextBlob, Context as EncryptionContext};
 use crate::api::fields::{no_recipient, plaintext};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::error::Error;
@@ -58,11 +58,11 @@ impl Operation for Decrypt {
 
     fn target(ciphertext: &Ciphertext) -> Target<'_> {
         let version = ciphertext.blob.key_version;
-        Target::using(Use::Decrypt, Resource::KeyOf(version)).version(version)
+        Target::using(Use::Decrypt, UsedKey::OfBlob(version)).version(version)
     }
 
     fn run(cx: &Context<'_>, ciphertext: Ciphertext) -> Result<Response, Error> {
-        let opened = cx.keys.decrypt(cx.caller, &ciphertext.blob, Use::Decrypt, &ciphertext.context)?;
+        let opened = cx.keys.decrypt(cx.caller, &cx.key_for(Use::Decrypt)?, &ciphertext.blob, &ciphertext.context)?;
         Ok(Response { plaintext: opened.plaintext, key_id: opened.key, key_version_id: opened.key_version })
     }
 }

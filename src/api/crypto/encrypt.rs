@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Context as EncryptionContext, PlainText};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 use crate::keys::Use;
@@ -29,11 +29,11 @@ impl Operation for Encrypt {
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::using(Use::Encrypt, Resource::Key(&request.key_id))
+        Target::using(Use::Encrypt, UsedKey::Named(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
-        let key = cx.keys.admit(cx.caller, &request.key_id, Use::Encrypt)?;
+        let key = cx.key_for(Use::Encrypt)?;
         cx.rehearse()?;
         let context = request.encryption_context.unwrap_or_default().0;
         Ok(cx.keys.encrypt(cx.caller, &key, &request.plaintext.0, &context)?.into())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, CiphertextBlob, Context as EncryptionContext};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
@@ -61,11 +61,11 @@ impl Operation for ExportDataKey {
 
     fn target(export: &Export) -> Target<'_> {
         let version = export.blob.key_version;
-        Target::using(Use::ExportDataKey, Resource::KeyOf(version)).version(version)
+        Target::using(Use::ExportDataKey, UsedKey::OfBlob(version)).version(version)
     }
 
     fn run(cx: &Context<'_>, export: Export) -> Result<Response, Error> {
-        let opened = cx.keys.decrypt(cx.caller, &export.blob, Use::ExportDataKey, &export.context)?;
+        let opened = cx.keys.decrypt(cx.caller, &cx.key_for(Use::ExportDataKey)?, &export.blob, &export.context)?;
         // What is in the blob need not be a data key: Encrypt takes any text.
         let exported = opened.plaintext.from_base64().and_then(|data_key| export.export_key.encrypt(&data_key));
         let exported = exported.ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext, NumberOfBytes, data_key_length};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::field::Field;
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::{DataKeySpec, EncryptionAlgorithm, WrappingKeySpec};
@@ -70,11 +70,11 @@ impl Operation for GenerateAndExportDataKey {
     type Response = Response;
 
     fn target(new: &NewDataKey) -> Target<'_> {
-        Target::using(Use::GenerateAndExportDataKey, Resource::Key(&new.key))
+        Target::using(Use::GenerateAndExportDataKey, UsedKey::Named(&new.key))
     }
 
     fn run(cx: &Context<'_>, new: NewDataKey) -> Result<Response, Error> {
-        let key = cx.keys.admit(cx.caller, &new.key, Use::GenerateAndExportDataKey)?;
+        let key = cx.key_for(Use::GenerateAndExportDataKey)?;
         cx.rehearse()?;
         let (text, made) = cx.keys.encrypt_new_data_key(cx.caller, &key, new.length, &new.context)?;
         let exported = text.from_base64().and_then(|data_key| new.export_key.encrypt(&data_key));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext, NumberOfBytes, data_key_length};
 use crate::api::fields::{no_recipient, plaintext};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::DataKeySpec;
@@ -64,11 +64,11 @@ impl Operation for GenerateDataKey {
     type Response = Response;
 
     fn target(new: &NewDataKey) -> Target<'_> {
-        Target::using(Use::GenerateDataKey, Resource::Key(&new.key))
+        Target::using(Use::GenerateDataKey, UsedKey::Named(&new.key))
     }
 
     fn run(cx: &Context<'_>, new: NewDataKey) -> Result<Response, Error> {
-        let key = cx.keys.admit(cx.caller, &new.key, Use::GenerateDataKey)?;
+        let key = cx.key_for(Use::GenerateDataKey)?;
         cx.rehearse()?;
         let (plaintext, made) = cx.keys.encrypt_new_data_key(cx.caller, &key, new.length, &new.context)?;
         Ok(Response { plaintext, ciphertext_blob: Base64(made.blob), key_id: made.key, key_version_id: made.key_version })

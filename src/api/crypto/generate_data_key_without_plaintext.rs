@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Context as EncryptionContext, NumberOfBytes, data_key_length};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::KeyRef;
 use crate::base::words::DataKeySpec;
 use crate::error::Error;
@@ -31,11 +31,11 @@ impl Operation for GenerateDataKeyWithoutPlaintext {
     type Response = NewBlob;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::using(Use::GenerateDataKeyWithoutPlaintext, Resource::Key(&request.key_id))
+        Target::using(Use::GenerateDataKeyWithoutPlaintext, UsedKey::Named(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<NewBlob, Error> {
-        let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateDataKeyWithoutPlaintext)?;
+        let key = cx.key_for(Use::GenerateDataKeyWithoutPlaintext)?;
         cx.rehearse()?;
         let length = data_key_length(request.number_of_bytes, request.key_spec);
         let context = request.encryption_context.unwrap_or_default().0;

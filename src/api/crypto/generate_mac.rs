@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef};
 use crate::base::words::MacAlgorithm;
 use crate::error::Error;
@@ -38,11 +38,11 @@ impl Operation for GenerateMac {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
+        Target::using(Use::GenerateMac, UsedKey::Named(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.keys.admit(cx.caller, &request.key_id, Use::GenerateMac)?;
+        let key = cx.key_for(Use::GenerateMac)?;
         let mac = cx.keys.mac(&key, request.algorithm, &request.message.0)?;
         cx.rehearse()?;
         Ok(Response { key_id: *key.key(), algorithm: request.algorithm, mac: Base64(mac) })

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::error::Error;
 use crate::keys::Use;
@@ -35,11 +35,11 @@ impl Operation for GetPublicKey {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id)).version(request.key_version_id)
+        Target::using(Use::GetPublicKey, UsedKey::Named(&request.key_id)).version(request.key_version_id)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.keys.admit_version(cx.caller, &request.key_id, &request.key_version_id, Use::GetPublicKey)?;
+        let key = cx.key_version_for(Use::GetPublicKey, &request.key_version_id)?;
         cx.rehearse()?;
         let public_key = cx.keys.public_key(&key)?.to_pem();
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), public_key })

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::field::Field;
 use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
@@ -78,9 +78,11 @@ impl Input for Move {
 impl Source {
     fn plaintext(&self, cx: &Context<'_>) -> Result<Plaintext, Error> {
         match self {
-            Source::Blob(blob, context) => Ok(cx.keys.decrypt(cx.caller, blob, Use::ReEncryptFrom, context)?.plaintext),
-            Source::Pair(key, version, algorithm, ciphertext) => {
-                let key = cx.keys.admit_version(cx.caller, key, version, Use::ReEncryptFromPair(*algorithm))?;
+            Source::Blob(blob, context) => {
+                Ok(cx.keys.decrypt(cx.caller, &cx.key_for(Use::ReEncryptFrom)?, blob, context)?.plaintext)
+            }
+            Source::Pair(_, version, algorithm, ciphertext) => {
+                let key = cx.key_version_for(Use::ReEncryptFromPair(*algorithm), version)?;
                 Ok(cx.keys.private_decrypt(&key, *algorithm, ciphertext)?.to_base64())
             }
         }
@@ -97,17 +99,17 @@ impl Operation for ReEncrypt {
     fn target(asked: &Move) -> Target<'_> {
         let source = match &asked.source {
             Source::Blob(blob, _) => {
-                Target::using(Use::ReEncryptFrom, Resource::KeyOf(blob.key_version)).version(blob.key_version)
+                Target::using(Use::ReEncryptFrom, UsedKey::OfBlob(blob.key_version)).version(blob.key_version)
             }
             Source::Pair(key, version, algorithm, _) => {
-                Target::using(Use::ReEncryptFromPair(*algorithm), Resource::Key(key)).version(version)
+                Target::using(Use::ReEncryptFromPair(*algorithm), UsedKey::Named(key)).version(version)
             }
         };
-        source.and_using(Use::ReEncryptTo, Resource::Key(&asked.destination))
+        source.and_using(Use::ReEncryptTo, UsedKey::Named(&asked.destination))
     }
 
     fn run(cx: &Context<'_>, asked: Move) -> Result<NewBlob, Error> {
-        let destination = cx.keys.admit(cx.caller, &asked.destination, Use::ReEncryptTo)?;
+        let destination = cx.key_for(Use::ReEncryptTo)?;
         let plaintext = asked.source.plaintext(cx)?;
         cx.rehearse()?;
         Ok(cx.keys.encrypt(cx.caller, &destination, &plaintext, &asked.context)?.into())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef};
 use crate::base::words::MacAlgorithm;
 use crate::error::Error;
@@ -39,11 +39,11 @@ impl Operation for VerifyMac {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id))
+        Target::using(Use::VerifyMac, UsedKey::Named(&request.key_id))
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.keys.admit(cx.caller, &request.key_id, Use::VerifyMac)?;
+        let key = cx.key_for(Use::VerifyMac)?;
         let value = cx.keys.mac_verifies(&key, request.algorithm, &request.message.0, &request.mac.0)?;
         cx.rehearse()?;
         Ok(Response { key_id: *key.key(), algorithm: request.algorithm, value })

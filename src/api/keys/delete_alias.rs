@@ -28,7 +28,8 @@ impl Operation for DeleteAlias {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        cx.keys.alias_delete(cx.caller, &request.alias_name)?;
+        let from = cx.named_by(&request.alias_name)?;
+        cx.keys.alias_delete(cx.caller, &request.alias_name, &from)?;
         Ok(Done {})
     }
 }

@@ -35,7 +35,7 @@ impl Operation for DescribeKey {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let described = cx.keys.describe(cx.caller, &request.key_id)?;
+        let described = cx.keys.describe(cx.caller, &cx.pinned(&request.key_id)?)?;
         Ok(Response { key_metadata: KeyMetadata::with_protection(cx.caller, described) })
     }
 }

@@ -32,7 +32,8 @@ impl Operation for UpdateAlias {
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
-        cx.keys.alias_update(cx.caller, &request.alias_name, &request.key_id)?;
+        let from = cx.named_by(&request.alias_name)?;
+        cx.keys.alias_update(cx.caller, &request.alias_name, &from, &request.key_id)?;
         Ok(Done {})
     }
 }

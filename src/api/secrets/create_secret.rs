@@ -11,11 +11,12 @@ use crate::api::fields::Text;
 use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::{Context, Effect, Input, Operation, Resource, Target, UsedKey};
 use crate::base::field::Field;
 use crate::base::ids::{KeyRef, SecretName, VersionId};
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
+use crate::keys::Use;
 use crate::secrets::{NewManaged, NewSecret, NewVersion};
 
 /// CreateSecret.
@@ -77,12 +78,18 @@ impl Request {
     }
 }
 
-impl Input for NewSecret {
+/// A new secret, and the CMK that the caller chose; none takes the account's default key.
+pub struct Asked {
+    new: NewSecret,
+    key: Option<KeyRef>,
+}
+
+impl Input for Asked {
     type Request = Request;
 
     fn read(request: Request) -> Result<Self, Error> {
         let managed = request.managed()?;
-        Ok(Self {
+        let new = NewSecret {
             name: request.secret_name,
             version: NewVersion {
                 id: request.version_id,
@@ -92,23 +99,28 @@ impl Input for NewSecret {
             description: request.description.unwrap_or_default().0,
             tags: request.tags.unwrap_or_default().0,
             policy: request.policy.map(|policy| policy.0),
-            key: request.encryption_key_id,
             managed,
-        })
+        };
+        Ok(Self { new, key: request.encryption_key_id })
     }
 }
 
 impl Operation for CreateSecret {
     const NAME: &'static str = "CreateSecret";
     const EFFECT: Effect = Effect::Write;
-    type Input = NewSecret;
+    type Input = Asked;
     type Response = Response;
 
-    fn target(new: &NewSecret) -> Target<'_> {
-        Target::of(Resource::NewSecret(&new.name)).version(new.version.id.as_str())
+    fn target(Asked { new, key }: &Asked) -> Target<'_> {
+        let target = Target::of(Resource::NewSecret(&new.name)).version(new.version.id.as_str());
+        match key {
+            Some(key) => target.and_using(Use::GenerateDataKey, UsedKey::Named(key)),
+            None => target,
+        }
     }
 
-    fn run(cx: &Context<'_>, new: NewSecret) -> Result<Response, Error> {
+    fn run(cx: &Context<'_>, Asked { new, key }: Asked) -> Result<Response, Error> {
+        let key = key.map(|_| cx.key_for(Use::GenerateDataKey)).transpose()?;
         let answer = Response {
             arn: cx.caller.arn(None, &format!("secret/{}", new.name)),
             secret_name: new.name.clone(),
@@ -116,7 +128,7 @@ impl Operation for CreateSecret {
             secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },
             rotation: None,
         };
-        let rotation = cx.secrets.create(cx.caller, new)?;
+        let rotation = cx.secrets.create(cx.caller, new, key)?;
         Ok(Response { rotation: rotation.map(|r| RotationFields::of(r, true)), ..answer })
     }
 }

@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
-use crate::keys::find::find_by_id;
+use crate::keys::find::find;
 use crate::keys::{KeyDescription, Keys, NewKey, create};
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
 
@@ -43,6 +43,6 @@ impl Keys {
 
 /// The key that a caller imports to.
 fn external(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
-    let key = find_by_id(tx, caller, key)?;
+    let key = find(tx, caller, key)?;
     if key.origin == Origin::External { Ok(key) } else { Err(Abort::App(Error::OriginNotSupported)) }
 }

@@ -23,7 +23,7 @@ fn a_window_ends_in_nothing() {
         assert_eq!(described.key.delete_at, Some(bench.now().plus_days(30)));
         bench.pass(30 * DAY_MS - 1);
         bench.keys.deletions_sweep(10).expect("a sweep");
-        assert!(bench.keys.find(&bench.caller(), &by_id(&key)).is_ok(), "a millisecond is left");
+        assert!(bench.find(&key).is_ok(), "a millisecond is left");
         bench.pass(1);
         bench.keys.deletions_sweep(10).expect("a sweep");
         assert_eq!(bench.row(&key.id), None);
@@ -59,7 +59,7 @@ fn a_kill_at_any_step_is_taken_up() {
             if destroyed {
                 bench.token.destroy(&key.primary_version).expect("destroyed");
             }
-            assert_eq!(bench.keys.find(&bench.caller(), &by_id(&key)), Err(Error::KeyNotFound));
+            assert_eq!(bench.find(&key), Err(Error::KeyNotFound));
             assert_eq!(bench.keys.cancel_deletion(&bench.caller(), &by_id(&key)), Err(Error::KeyNotFound));
             bench.keys.deletions_sweep(10).expect("a sweep");
             assert_eq!(bench.row(&key.id), None);
@@ -108,7 +108,6 @@ fn secrets_under_a_deleted_key_say_so() {
             },
             description: String::new(),
             tags: Vec::new(),
-            key: Some(by_id(&key)),
             policy: None,
             managed: None,
         };
@@ -116,7 +115,8 @@ fn secrets_under_a_deleted_key_say_so() {
             let which = Which::Version("v1".parse().expect("a version"), None);
             secrets.value(&bench.caller(), &name, &which).map(drop)
         };
-        secrets.create(&bench.caller(), new(&name)).expect("a secret");
+        let under = admit(&bench.caller(), &key, Use::GenerateDataKey).expect("admitted");
+        secrets.create(&bench.caller(), new(&name), Some(under)).expect("a secret");
         bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");
         assert_eq!(read(), Err(Error::KeyState(crate::error::RejectedState::PendingDeletion)));
         bench.pass(7 * DAY_MS);
@@ -127,7 +127,7 @@ fn secrets_under_a_deleted_key_say_so() {
         // Nobody sees the row that stays for the secret's sake.
         let shown = bench.keys.list(&bench.account, &[], 0, 10).expect("a list");
         assert_eq!((shown.total, shown.keys), (0, Vec::new()));
-        assert_eq!(bench.keys.find(&bench.caller(), &by_id(&key)), Err(Error::KeyNotFound));
+        assert_eq!(bench.find(&key), Err(Error::KeyNotFound));
         bench.keys.deletions_sweep(10).expect("nothing is left to do");
         assert_eq!(bench.recorded(home, "DestroyKeyMaterial").len(), 2);
         bench.fits();

@@ -139,6 +139,11 @@ impl Bench {
         self.store.write("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).expect("a write")
     }
 
+    /// The key as its account finds it.
+    fn find(&self, key: &KeyRow) -> Result<KeyRow, Error> {
+        self.keys.look_up(&self.caller(), &by_id(key))?.row
+    }
+
     fn row(&self, key: &KeyId) -> Option<KeyRow> {
         self.read(|tx| tx.key_by_id(key))
     }
@@ -217,7 +222,7 @@ fn half_made_keys_and_versions_are_cleared_away() {
         bench.keys.creations_sweep().expect("a sweep");
         for (key, version, half, next) in &left {
             assert!(bench.row(&key.id).is_some(), "its maker may still be at it");
-            assert_eq!(bench.keys.find(&bench.caller(), &by_id(key)), Err(Error::KeyNotFound));
+            assert_eq!(bench.find(key), Err(Error::KeyNotFound));
             assert!(bench.versions(&half.id).contains(next));
             assert!(bench.read(|tx| tx.key_version_by_id(&version.id)).is_some());
             let busy = bench.keys.version_create(&bench.caller(), &by_id(half));
@@ -298,7 +303,11 @@ fn quotas_bound_keys_and_aliases() {
         }
         let third = |name: &str| bench.keys.alias_create(&bench.caller(), &alias(name), &by_id(&made));
         assert_eq!(third("alias/c"), Err(Error::LimitExceeded));
-        bench.keys.alias_delete(&bench.caller(), &alias("alias/a")).expect("an alias is deleted");
+        let moved = bench.keys.alias_delete(&bench.caller(), &alias("alias/a"), &made.id);
+        assert!(matches!(moved, Err(Error::Unavailable(_))), "permission was asked for another key: {moved:?}");
+        let moved = bench.keys.alias_update(&bench.caller(), &alias("alias/a"), &made.id, &by_id(&made));
+        assert!(matches!(moved, Err(Error::Unavailable(_))), "permission was asked for another key: {moved:?}");
+        bench.keys.alias_delete(&bench.caller(), &alias("alias/a"), &key.id).expect("an alias is deleted");
         assert_eq!(third("alias/c"), Ok(()));
         // A key that waits for its deletion counts; one that is gone does not.
         bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");

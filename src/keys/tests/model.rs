@@ -265,7 +265,8 @@ impl Model<'_> {
             _ if !self.aliases.contains_key(name) => Err(Error::AliasNotFound),
             _ => key.editable(),
         };
-        assert_eq!(self.bench.keys.alias_update(&self.bench.caller(), &alias, &by_id(&key.row)), expected);
+        let from = self.aliases.get(name).map_or(key.row.id, |index| self.keys[*index].row.id);
+        assert_eq!(self.bench.keys.alias_update(&self.bench.caller(), &alias, &from, &by_id(&key.row)), expected);
         if expected.is_ok() {
             self.aliases.insert(name.to_owned(), index);
         }
@@ -273,9 +274,10 @@ impl Model<'_> {
 
     fn alias_delete(&mut self, name: &str) {
         let alias = name.parse().expect("an alias");
-        let there = self.aliases.remove(name).is_some();
-        let expected = if there { Ok(()) } else { Err(Error::AliasNotFound) };
-        assert_eq!(self.bench.keys.alias_delete(&self.bench.caller(), &alias), expected);
+        let there = self.aliases.remove(name);
+        let expected = if there.is_some() { Ok(()) } else { Err(Error::AliasNotFound) };
+        let from = there.map_or_else(KeyId::new, |index| self.keys[index].row.id);
+        assert_eq!(self.bench.keys.alias_delete(&self.bench.caller(), &alias, &from), expected);
     }
 
     /// Everything that can be seen of one key.
