@@ -180,6 +180,7 @@ impl Server {
         if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&node)?)) {
             log::warn!("database: this node is not signed off: {error}");
         }
+        store.settle();
         front.audit.close();
         Ok(served?)
     }

@@ -165,6 +165,16 @@ impl Store {
         })
     }
 
+    /// At the end: brings what SQLite's log holds into the database's own file, so that the file alone is the database, and the next
+    /// start has nothing to do. What cannot be done is left to that start.
+    pub fn settle(&self) {
+        if let Some(writer) = &self.writer
+            && let Err(error) = writer.settle()
+        {
+            log::info!("database: its log is left to the next start: {error}");
+        }
+    }
+
     /// Pool and retry numbers.
     pub fn status(&self) -> StoreStatus {
         let pools = [Some(&self.connections), self.writer.as_ref().map(Writer::pool)];

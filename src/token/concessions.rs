@@ -5,9 +5,10 @@
 //!
 //! Vendors refuse attributes whose default is what we want: one knows no CKA_COPYABLE, another none of the recover flags, a third wants
 //! public halves private. So a template that is refused is tried again without one attribute after the other, in the order of
-//! [`ORDER`], then without two, then without all of them. What works is remembered for the life of the connection. Nothing is given up by
-//! that: whatever was left out is read back (`readback`), and refuses the key if it is not as it must be. The two
-//! exceptions only make keys harder to misuse by others who have the PIN: CKA_MODIFIABLE=false and CKA_COPYABLE=false.
+//! [`ORDER`], then without two, then without all of them. What works is remembered for the life of the connection, unless the key that
+//! was made so is refused after all. Nothing is given up by that: whatever was left out is read back (`readback`), and refuses the key if
+//! it is not as it must be. The two exceptions only make keys harder to misuse by others who have the PIN: CKA_MODIFIABLE=false and
+//! CKA_COPYABLE=false.
 
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
@@ -78,6 +79,17 @@ impl Concessions {
         self.known.lock().iter().map(name).collect()
     }
 
+    /// Does what ends with a proved key. Where it fails, what was learnt in it is forgotten: a template less an attribute may be taken
+    /// for another reason than that the attribute is refused, and would spoil every key after it.
+    pub(super) fn if_proved<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let before = self.known.lock().clone();
+        let done = work();
+        if done.is_err() {
+            *self.known.lock() = before;
+        }
+        done
+    }
+
     /// Makes objects, of the templates as they are or less what the token refuses.
     ///
     /// # Errors
@@ -88,13 +100,11 @@ impl Concessions {
             Err(Failure::Call(call)) if of_template(&call) != Suspicion::None => call,
             done => return done,
         };
-        let refused = match of_template(&refused) {
-            // A code that may mean anything: only what fails again is worth a search.
-            Suspicion::Some => match make(&reduced(templates, &known)) {
-                Err(Failure::Call(again)) if of_template(&again) == Suspicion::Some => again,
-                done => return done,
-            },
-            _ => refused,
+        log::debug!("token: {}; once more", refused.describe());
+        // Only what fails again is worth a search: a token may be at fault for the moment.
+        let refused = match make(&reduced(templates, &known)) {
+            Err(Failure::Call(again)) if of_template(&again) != Suspicion::None => again,
+            done => return done,
         };
         for candidate in candidates(templates, &known, of_template(&refused)) {
             match make(&reduced(templates, &candidate)) {
@@ -196,7 +206,7 @@ fn blame(session: &Session, templates: &Templates, known: &[Concession], make: M
                 Ok(made) => {
                     for object in made {
                         if let Err(error) = session.destroy_object(object) {
-                            log::error!("token: an object of a trial is left: {error}");
+                            log::error!("token: an object of a trial is left: {error:?}");
                         }
                     }
                     return Some(format!("{} = {}", attribute.attribute_type(), text_of(attribute)));

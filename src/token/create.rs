@@ -50,7 +50,8 @@ pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: 
     let offered = |shape: &Shape| epoch.mechanisms.contains(&*shape.maker().mechanism_type());
     let mut refused = None;
     for shape in kind.shapes().into_iter().filter(offered) {
-        let made = make(epoch, session, id, kind, shape).and_then(|()| prove(epoch, session, id, kind));
+        let conceded = &epoch.lasting.concessions;
+        let made = conceded.if_proved(|| make(epoch, session, id, kind, shape).and_then(|()| prove(epoch, session, id, kind)));
         let Err(failure) = made else { return Ok(()) };
         // Also after a failed generation: some tokens fail and leave half an object.
         if let Err(left) = destroy(epoch, session, id) {

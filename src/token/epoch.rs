@@ -24,7 +24,7 @@ use super::module::{Claim, find_slot};
 use super::pin::Pins;
 use super::pool::{Access, Opener, Pool};
 use super::readback;
-use super::session::Session;
+use super::session::{Session, Turns};
 use super::suites::{self, Keyed};
 use super::templates::{self, Half};
 use crate::base::ids::KeyVersionId;
@@ -96,7 +96,7 @@ impl Epoch {
         let (slot, token) = find_slot(claim, &config.selector)?;
         let mechanisms = claim.mechanisms(slot)?;
         let offer = suites::offered(&mechanisms)?;
-        let opener = Opener::new(claim.pkcs11().clone(), claim.module().cloned(), slot);
+        let opener = Opener::new(claim.pkcs11().clone(), claim.module().cloned(), slot, Turns::of(&token.manufacturer));
         let anchor = opener.open(Access::ReadOnly)?;
         present_pin(&anchor, &token, pins)?;
         let most = token.max_sessions.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));

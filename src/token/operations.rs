@@ -412,7 +412,8 @@ impl Token {
     pub fn create_wrapping_pair(&self, id: &KeyVersionId, algorithm: ImportAlgorithm) -> Result<Vec<u8>, TokenError> {
         self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
             import::alone(session, id)?;
-            let made = wrapping::make(session, id, algorithm, &epoch.lasting.concessions);
+            let conceded = &epoch.lasting.concessions;
+            let made = conceded.if_proved(|| wrapping::make(session, id, algorithm, conceded));
             import::clean_up(epoch, session, id, made)
         })
     }

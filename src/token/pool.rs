@@ -23,7 +23,7 @@ use cryptoki::slot::Slot;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::errors::{Class, Failure, TokenError, describe};
-use super::session::Session;
+use super::session::{Session, Turns};
 
 /// For how long no reader's session must come back for the token to be taken to hang. What readers do takes milliseconds.
 const STALL: Duration = Duration::from_millis(500);
@@ -82,14 +82,15 @@ pub(super) struct Opener {
     pkcs11: Pkcs11,
     module: Option<Arc<Module>>,
     slot: Slot,
+    turns: Turns,
     /// Whether the token refuses sessions that only read.
     writes_only: Arc<AtomicBool>,
 }
 
 impl Opener {
     /// Of this slot.
-    pub(super) fn new(pkcs11: Pkcs11, module: Option<Arc<Module>>, slot: Slot) -> Self {
-        Self { pkcs11, module, slot, writes_only: Arc::default() }
+    pub(super) fn new(pkcs11: Pkcs11, module: Option<Arc<Module>>, slot: Slot, turns: Turns) -> Self {
+        Self { pkcs11, module, slot, turns, writes_only: Arc::default() }
     }
 
     /// Opens one. Where the token refuses those that only read, one that writes takes their place.
@@ -108,7 +109,7 @@ impl Opener {
             }
             Access::ReadOnly | Access::ReadWrite => self.pkcs11.open_rw_session_no_drop(self.slot)?,
         };
-        Ok(Session::new(opened, self.module.clone()))
+        Ok(Session::new(opened, self.module.clone(), self.turns.clone()))
     }
 }
 

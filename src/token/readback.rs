@@ -93,10 +93,11 @@ fn same(known: &Attribute, demanded: &Attribute) -> bool {
 
 /// The objects that fit the template, with those of the attributes that they have.
 ///
-/// Another node may destroy an object between the search and the look at it. It is left out if a new search no longer shows it.
+/// Another thread or node may destroy an object between the search and the look at it, or during that, for which SoftHSM 2.6.1 has
+/// more codes than one. It is left out if a new search no longer shows it.
 ///
 /// # Errors
-/// A failed call; also a handle that the token shows and refuses.
+/// A failed call; also of an object that the token still shows.
 pub(super) fn search(
     session: &Session,
     template: &[Attribute],
@@ -106,12 +107,15 @@ pub(super) fn search(
     for object in session.find_objects(template)? {
         match read(session, object, types) {
             Ok(attributes) => found.push((object, attributes)),
-            Err(Failure::Call(call)) if call.class() == Class::Handle && !session.find_objects(template)?.contains(&object) => {
-            }
+            Err(Failure::Call(call)) if may_have_gone(call.class()) && !session.find_objects(template)?.contains(&object) => {}
             Err(failure) => return Err(failure),
         }
     }
     Ok(found)
+}
+
+fn may_have_gone(class: Class) -> bool {
+    matches!(class, Class::Handle | Class::Unsupported | Class::Ambiguous | Class::Data | Class::Fatal)
 }
 
 /// Those of the attributes that the object has.

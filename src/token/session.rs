@@ -1,14 +1,17 @@
 //! A session on the token: cryptoki's, with operations that are one call and failures that name their mechanism.
 //!
-//! Owns: how many bytes an answer may have. Must not know: keys, retries. Called by: everything that works on the token.
+//! Owns: how many bytes an answer may have; that nobody searches while objects change, where the module needs it. Must not know: keys,
+//! retries. Called by: everything that works on the token.
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bulla_pkcs11::Module;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectHandle};
 use cryptoki::session::Session as Opened;
+use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use super::errors::Failure;
@@ -18,9 +21,38 @@ pub(super) struct Session {
     opened: Opened,
     /// None where only cryptoki's functions share the state of the module; an operation is then three calls.
     module: Option<Arc<Module>>,
+    turns: Turns,
 }
 
-/// What cryptoki does as well as we would: searches, attributes, random bytes.
+/// Keeps searches and changes of objects apart, in one process.
+///
+/// SoftHSM 2.6.1 reads what it shows to a search from its file again, also an object that another thread is still making: then the
+/// making fails with CKR_TEMPLATE_INCONSISTENT or another code that says nothing of it, an attribute has another value, or the
+/// object is gone. Elsewhere nothing waits: a pair of RSA keys takes a network HSM seconds.
+#[derive(Clone)]
+pub(super) struct Turns(Option<Arc<RwLock<()>>>);
+
+/// How long one waits for the other: longer than SoftHSM makes a pair. What hangs in the module holds nobody up for good.
+const TURN: Duration = Duration::from_secs(5);
+
+impl Turns {
+    /// Those of a token of this manufacturer.
+    pub(super) fn of(manufacturer: &str) -> Self {
+        Self(manufacturer.starts_with("SoftHSM").then(Arc::default))
+    }
+
+    fn search<T>(&self, search: impl FnOnce() -> T) -> T {
+        let _turn = self.0.as_ref().and_then(|lock| lock.try_read_for(TURN));
+        search()
+    }
+
+    fn change<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _turn = self.0.as_ref().and_then(|lock| lock.try_write_for(TURN));
+        change()
+    }
+}
+
+/// What cryptoki does as well as we would: attributes, random bytes.
 impl Deref for Session {
     type Target = Opened;
 
@@ -31,8 +63,8 @@ impl Deref for Session {
 
 impl Session {
     /// A session of this module.
-    pub(super) fn new(opened: Opened, module: Option<Arc<Module>>) -> Self {
-        Self { opened, module }
+    pub(super) fn new(opened: Opened, module: Option<Arc<Module>>, turns: Turns) -> Self {
+        Self { opened, module, turns }
     }
 
     /// Closes it.
@@ -84,9 +116,25 @@ impl Session {
         done.map_err(Failure::with(mechanism.mechanism_type()))
     }
 
+    /// The objects that fit a template.
+    pub(super) fn find_objects(&self, template: &[Attribute]) -> Result<Vec<ObjectHandle>, Failure> {
+        Ok(self.turns.search(|| self.opened.find_objects(template))?)
+    }
+
+    /// C_CreateObject.
+    pub(super) fn create_object(&self, template: &[Attribute]) -> Result<ObjectHandle, Failure> {
+        Ok(self.turns.change(|| self.opened.create_object(template))?)
+    }
+
+    /// C_DestroyObject.
+    pub(super) fn destroy_object(&self, object: ObjectHandle) -> Result<(), Failure> {
+        Ok(self.turns.change(|| self.opened.destroy_object(object))?)
+    }
+
     /// C_GenerateKey.
     pub(super) fn generate_key(&self, mechanism: &Mechanism<'_>, template: &[Attribute]) -> Result<ObjectHandle, Failure> {
-        self.opened.generate_key(mechanism, template).map_err(Failure::with(mechanism.mechanism_type()))
+        let made = self.turns.change(|| self.opened.generate_key(mechanism, template));
+        made.map_err(Failure::with(mechanism.mechanism_type()))
     }
 
     /// C_GenerateKeyPair: the public half, then the private one.
@@ -96,7 +144,8 @@ impl Session {
         public: &[Attribute],
         private: &[Attribute],
     ) -> Result<(ObjectHandle, ObjectHandle), Failure> {
-        self.opened.generate_key_pair(mechanism, public, private).map_err(Failure::with(mechanism.mechanism_type()))
+        let made = self.turns.change(|| self.opened.generate_key_pair(mechanism, public, private));
+        made.map_err(Failure::with(mechanism.mechanism_type()))
     }
 
     /// C_UnwrapKey.
@@ -107,6 +156,7 @@ impl Session {
         wrapped: &[u8],
         template: &[Attribute],
     ) -> Result<ObjectHandle, Failure> {
-        self.opened.unwrap_key(mechanism, by, wrapped, template).map_err(Failure::with(mechanism.mechanism_type()))
+        let made = self.turns.change(|| self.opened.unwrap_key(mechanism, by, wrapped, template));
+        made.map_err(Failure::with(mechanism.mechanism_type()))
     }
 }

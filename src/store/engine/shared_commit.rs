@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use diesel::connection::TransactionManager;
+use diesel::connection::{SimpleConnection, TransactionManager};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::store::engine::pool::{Loan, Pool};
@@ -58,6 +58,15 @@ impl Writer {
     /// The pool of the connection.
     pub(in crate::store) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Brings the log into the file and empties it.
+    ///
+    /// # Errors
+    /// As [`Pool::take`]; `Busy` while others read or write; a failed write.
+    pub(in crate::store) fn settle(&self) -> Result<(), StoreError> {
+        let mut loan = self.pool.take()?;
+        loan.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").map_err(|e| StoreError::of("database", e))
     }
 
     /// Runs a closure in the shared transaction, and waits for the commit.

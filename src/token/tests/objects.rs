@@ -1,11 +1,12 @@
 //! Keys: made, inspected, found, destroyed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::signature;
 use cryptoki::object::AttributeType;
 
-use super::tokens::{on_every_softhsm, on_every_token};
+use super::tokens::{on_every_softhsm, on_every_token, on_softhsm};
 use super::*;
 use crate::token::isolated::second_process;
 
@@ -72,6 +73,47 @@ fn what_goes_while_objects_are_listed_is_no_failure() {
         });
         let left = token.ids().expect("ids");
         assert!(go.iter().all(|id| !left.contains(id)), "what was destroyed is listed");
+    });
+}
+
+/// Set whether or not the test panics, so that the threads end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// SoftHSM 2.6.1 reads an object that it shows to a search from its file again, also one that another thread is still making.
+#[test]
+fn keys_are_made_while_objects_are_listed_and_looked_up() {
+    on_softhsm(|_| {
+        let token = new_token(4, 5000);
+        let stays = new_key(&token);
+        let made = AtomicBool::new(false);
+        let mut refused = Vec::new();
+        thread::scope(|scope| {
+            let _over = Over(&made);
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !made.load(Ordering::Relaxed) {
+                        assert!(token.ids().expect("ids").contains(&stays));
+                        assert_eq!(token.exists(&KeyVersionId::new()), Ok(false));
+                    }
+                });
+            }
+            for n in 0..60 {
+                let id = KeyVersionId::new();
+                let kind = if n % 10 == 0 { ObjectKind::Aud } else { ObjectKind::Cmk(Material::Aes(32)) };
+                match token.create(&id, kind) {
+                    Ok(()) => token.destroy(&id).expect("destroyed"),
+                    Err(error) => refused.push((n, error)),
+                }
+            }
+        });
+        assert_eq!(refused, vec![]);
+        assert_eq!(token.connection.lasting.concessions.names(), Vec::<String>::new(), "nothing is learnt from it");
     });
 }
 

@@ -87,8 +87,7 @@ fn a_stale_handle_is_looked_up_anew() {
         let id = new_key(&token);
         let wrapped = token.wrap(suite(), &id, b"x", &context("a")).expect("wrap");
         // Behind the cache: the object goes, the handle stays known.
-        let remove =
-            |epoch: &Epoch, session: &Session| Ok(session.destroy_object(epoch.handle(session, &id, Half::Secret)?)?);
+        let remove = |epoch: &Epoch, session: &Session| session.destroy_object(epoch.handle(session, &id, Half::Secret)?);
         token.connection.run(Operation::Destroy, Access::ReadWrite, None, remove).expect("removed");
         assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::NoSuchKey(id)));
         token.create(&id, ObjectKind::Cmk(Material::Aes(32))).expect("made again");

@@ -169,3 +169,24 @@ fn the_writer_has_its_session_and_a_limit_is_forgotten() {
         }
     });
 }
+
+/// A refusal that passes teaches nothing: neither one that a second attempt does not meet, nor one behind which the token took a
+/// template less an attribute and made a key that is none of ours.
+#[test]
+fn a_refusal_for_the_moment_spoils_no_later_key() {
+    under_chaos(|_| {
+        let token = new_token(2, 1000);
+        let chaos = line();
+        chaos.tell("fail C_GenerateKey CKR_TEMPLATE_INCONSISTENT times=1");
+        new_key(&token);
+        for times in [2, 3, 8, 40] {
+            chaos.tell(&format!("fail C_GenerateKey CKR_TEMPLATE_INCONSISTENT times={times}"));
+            let made = token.create(&KeyVersionId::new(), ObjectKind::Cmk(Material::Aes(32)));
+            assert!(matches!(made, Ok(()) | Err(TokenError::Unsupported(_))), "{made:?}");
+            chaos.tell("clear");
+            new_key(&token);
+            token.create(&KeyVersionId::new(), ObjectKind::Aud).expect("a pair");
+        }
+        assert_eq!(token.status().epoch, 1);
+    });
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bulla_test_support::client::Client;
 use bulla_test_support::disk::SmallDisk;
+use bulla_test_support::node::Node;
 use bulla_test_support::server::{Server, terminate};
 use bulla_test_support::sizes::size;
 
@@ -92,6 +93,30 @@ fn a_full_disk_under_the_audit_log_refuses_everything_until_there_is_space() {
     let mut server = with_audit_on(&disk, &folder.path().join("data"));
     let writers = under_load(&server, "audit", |server| fill_and_free(server, &disk, false));
     check_audit_log(&mut server, &writers);
+}
+
+/// A node beside another, which holds what a start would else give back: the last to close SQLite's log removes it.
+#[test]
+fn a_start_on_a_full_disk_waits_for_space() {
+    let Some(disk) = small_disk() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("sqlite:{}", disk.path().join("bulla.db").display());
+    let mut server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    create(&server.client(), "before", "value").ok();
+    let audit = disk.path().join("audit-2");
+    std::fs::create_dir(&audit).expect("space");
+    symlink(&audit, server.data().join("audit-2")).expect("an empty folder");
+    disk.fill();
+    let node = Node::start_with(BULLA, &server, "2", "");
+    crate::until(PATIENCE, "it says that it waits", || node.log().contains("waiting"));
+    assert!(!node.log().contains("serving on"), "it waits before it serves: {}", node.log());
+    disk.free();
+    let node = node.answering();
+    assert_eq!(node.client().call("GetSecretValue", &[("SecretName", "before")]).ok().text("SecretData"), "value");
+    node.stop();
+    server.stop();
+    let log = std::fs::metadata(disk.path().join("bulla.db-wal")).map_or(0, |file| file.len());
+    assert_eq!(log, 0, "what was written is in the database's own file");
 }
 
 /// Attaches strace to a process, so that these system calls fail, for as long as the closure runs. False where there is no strace
