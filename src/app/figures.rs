@@ -1,86 +1,215 @@
-//! What the parts count for themselves, as metrics show it.
+//! What the parts of the service count for themselves, as metrics show it.
 //!
-//! Owns: the translation. Must not know: names of figures (`metrics`). Called by: metrics, at each scrape; app::server hands it on.
+//! Owns: names, labels, units and meanings of those figures. Must not know: the form of Prometheus (`metrics`). Called by: app::server,
+//! which hands it to metrics; read at each scrape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::app::base::Base;
-use crate::audit::Audit;
-use crate::base::clock_check::ClockCheck;
-use crate::keys::Keys;
+use crate::app::host_figures::{Host, HostFigures};
+use crate::audit::{Audit, Stats};
+use crate::base::clock_check::{ClockCheck, Offsets};
+use crate::keys::{Keys, UseFigures};
 use crate::logging;
-use crate::metrics::{
-    AuditFigures, ClockFigures, DatabaseFigures, HistogramFigures, HostFigures, KeyFigures, RotationFigures, Snapshot,
-    TokenFigures,
-};
+use crate::metrics::{Figure, Timings};
 use crate::secrets::Secrets;
+use crate::store::{Store, StoreStatus};
+use crate::token::{Token, TokenStatus};
 
-/// Reads, at each scrape, what the parts count for themselves.
-pub(super) fn figures(
-    base: &Base,
-    keys: &Arc<Keys>,
-    secrets: &Arc<Secrets>,
-    audit: &Arc<Audit>,
-    alarms: &Arc<AtomicU64>,
-    clocks: &Arc<ClockCheck>,
-) -> impl Fn() -> Snapshot + Send + Sync + 'static {
-    let (token, store, secrets) = (Arc::clone(&base.token), Arc::clone(&base.store), Arc::clone(secrets));
-    let (keys, audit, alarms, clocks) = (Arc::clone(keys), Arc::clone(audit), Arc::clone(alarms), Arc::clone(clocks));
-    move || {
-        let uses = keys.use_figures();
-        let (token, store, audit) = (token.status(), store.status(), audit.stats());
-        let (rotated, failed) = secrets.rotation_counts();
-        Snapshot {
-            token: TokenFigures {
-                up: token.up,
-                epochs: token.epoch,
-                sessions_open: token.sessions_open as u64,
-                sessions_in_use: token.sessions_in_use as u64,
-                sessions_limit: token.sessions_limit as u64,
-                objects: token.objects,
-                free_private: token.free_private,
-                free_public: token.free_public,
-                refused: token.refused,
-                operations: token.operations,
-                errors: token.failures,
-                latencies: token
-                    .latencies
-                    .into_iter()
-                    .map(|l| HistogramFigures { label: l.operation, no_longer: l.no_longer, count: l.count, sum: l.sum_s })
-                    .collect(),
-            },
-            database: DatabaseFigures {
-                in_use: u64::from(store.connections - store.idle),
-                idle: u64::from(store.idle),
-                limit: u64::from(store.limit),
-                retries: store.retries,
-            },
-            audit: AuditFigures {
-                queue: audit.queued as u64,
-                lines: audit.lines,
-                syncs: audit.syncs,
-                last_sync_seconds: audit.last_sync_us as f64 / 1e6,
-                failures: audit.failures,
-                oldest_wait_seconds: audit.oldest_wait.as_secs_f64(),
-                checkpoint_failures: audit.checkpoint_failures,
-            },
-            keys: KeyFigures { uses: uses.uses, highest_uses: uses.highest, data_key_cache_hits: keys.data_key_cache_hits() },
-            rotations: RotationFigures { done: rotated, failed, failing: secrets.rotations_failing().ok() },
-            clock: clock_figures(&clocks),
-            host: HostFigures::default(),
-            integrity_alarms: alarms.load(Ordering::Relaxed),
+/// Where to read.
+pub(super) struct Sources {
+    token: Arc<Token>,
+    store: Arc<Store>,
+    keys: Arc<Keys>,
+    secrets: Arc<Secrets>,
+    audit: Arc<Audit>,
+    alarms: Arc<AtomicU64>,
+    clocks: Arc<ClockCheck>,
+    host: Host,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Readings {
+    token: TokenStatus,
+    store: StoreStatus,
+    audit: Stats,
+    uses: UseFigures,
+    data_key_cache_hits: u64,
+    rotations_done: u64,
+    rotations_failed: u64,
+    rotations_failing: Option<i64>,
+    clock_trusted: bool,
+    clock_offsets: Offsets,
+    host: HostFigures,
+    integrity_alarms: u64,
+    log_lines_dropped: u64,
+}
+
+impl Sources {
+    pub(super) fn new(
+        base: &Base,
+        keys: &Arc<Keys>,
+        secrets: &Arc<Secrets>,
+        audit: &Arc<Audit>,
+        alarms: &Arc<AtomicU64>,
+        clocks: &Arc<ClockCheck>,
+        host: Host,
+    ) -> Self {
+        Self {
+            token: Arc::clone(&base.token),
+            store: Arc::clone(&base.store),
+            keys: Arc::clone(keys),
+            secrets: Arc::clone(secrets),
+            audit: Arc::clone(audit),
+            alarms: Arc::clone(alarms),
+            clocks: Arc::clone(clocks),
+            host,
+        }
+    }
+
+    /// The figures as they are now.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        figures(&self.read())
+    }
+
+    fn read(&self) -> Readings {
+        let (rotations_done, rotations_failed) = self.secrets.rotation_counts();
+        Readings {
+            token: self.token.status(),
+            store: self.store.status(),
+            audit: self.audit.stats(),
+            uses: self.keys.use_figures(),
+            data_key_cache_hits: self.keys.data_key_cache_hits(),
+            rotations_done,
+            rotations_failed,
+            rotations_failing: self.secrets.rotations_failing().ok(),
+            clock_trusted: self.clocks.proved().is_ok(),
+            clock_offsets: self.clocks.offsets(),
+            host: self.host.figures(),
+            integrity_alarms: self.alarms.load(Ordering::Relaxed),
             log_lines_dropped: logging::dropped(),
         }
     }
 }
 
-fn clock_figures(clocks: &ClockCheck) -> ClockFigures {
-    let offsets = clocks.offsets();
+/// Every figure: its name, its meaning, its value. docs/metrics.md is made of this.
+#[rustfmt::skip]
+fn figures(now: &Readings) -> Vec<Figure> {
+    let Readings { token, store, audit, uses, host, .. } = now;
+    let timings = token.latencies.iter()
+        .map(|of| Timings { label: of.operation, no_longer: &of.no_longer, count: of.count, sum_s: of.sum_s });
     let seconds = |ms: i64| ms as f64 / 1000.0;
-    ClockFigures {
-        trusted: clocks.proved().is_ok(),
-        monotonic_offset_seconds: seconds(offsets.monotonic),
-        database_offset_seconds: offsets.database.map(seconds),
+    let offsets = [("monotonic", Some(now.clock_offsets.monotonic)), ("database", now.clock_offsets.database)]
+        .map(|(source, ms)| (source, ms.map(seconds)));
+    let rotations = [("done", now.rotations_done), ("failed", now.rotations_failed)];
+    vec![
+        Figure::gauge("bulla_token_up", "1 while the token answers", token.up),
+        Figure::counter("bulla_token_epochs_total", "connections to the token: one at start, one for each reconnect", token.epoch),
+        Figure::gauge("bulla_token_sessions_in_use", "PKCS#11 sessions at work", token.sessions_in_use),
+        Figure::gauge("bulla_token_sessions_open", "PKCS#11 sessions open", token.sessions_open),
+        Figure::gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most", token.sessions_limit),
+        Figure::gauge("bulla_token_pin_refused", "1 while the last login failed and waits for another PIN", token.refused),
+        Figure::gauge("bulla_token_objects", "objects on the token as this node knows it: counted after the start, then by what it makes and destroys", token.objects),
+        Figure::gauge("bulla_token_free_private_bytes", "free memory for private objects, where the token tells, as of the last login", token.free_private),
+        Figure::gauge("bulla_token_free_public_bytes", "free memory for public objects, where the token tells, as of the last login", token.free_public),
+        Figure::counters("bulla_token_operations_total", "operations done on the token", "operation", &token.operations),
+        Figure::histograms("bulla_token_operation_duration_seconds", "how long operations on the token took, with the wait for a session", "operation", timings),
+        Figure::counters("bulla_token_errors_total", "failed PKCS#11 calls by class of error", "class", &token.failures),
+        Figure::counter("bulla_data_key_cache_hits_total", "data keys that were found in memory instead of being unwrapped on the token", now.data_key_cache_hits),
+        Figure::gauge("bulla_database_connections_in_use", "database connections at work", store.connections - store.idle),
+        Figure::gauge("bulla_database_connections_idle", "database connections open and free", store.idle),
+        Figure::gauge("bulla_database_connections_limit", "database connections at most", store.limit),
+        Figure::counters("bulla_store_retries_total", "transactions run again after a conflict", "transaction", &store.retries),
+        Figure::gauge("bulla_audit_queue_length", "records not yet on disk", audit.queued),
+        Figure::counter("bulla_audit_lines_total", "lines written to the audit file", audit.lines),
+        Figure::counter("bulla_audit_syncs_total", "syncs of the audit file that succeeded; lines to syncs is the group size", audit.syncs),
+        Figure::gauge("bulla_audit_last_sync_duration_seconds", "the last sync of the audit file", audit.last_sync_us as f64 / 1e6),
+        Figure::counter("bulla_audit_failures_total", "times the audit file could not be written; each refused its requests", audit.failures),
+        Figure::gauge("bulla_audit_oldest_wait_seconds", "for how long the batch that is being written has waited for the disk", audit.oldest_wait),
+        Figure::counter("bulla_audit_checkpoint_failures_total", "checkpoint signatures that the token did not give", audit.checkpoint_failures),
+        Figure::gauge("bulla_audit_bytes", "bytes of the files of this node's logs", host.audit_bytes),
+        Figure::gauge("bulla_audit_free_bytes", "bytes that the file system of the audit folder has left for this service", host.audit_free),
+        Figure::gauge("bulla_certificate_expiry_timestamp_seconds", "when the first certificate of `listen` ends, Unix time; absent without TLS", host.certificate_end),
+        Figure::gauge("bulla_clock_trusted", "0 while the sources of time differ: deletions, rotations and the removal of nonces wait", now.clock_trusted),
+        Figure::gauges("bulla_clock_offset_seconds", "how far the clock is ahead of the `monotonic` one since both agreed, and of the `database`'s", "source", offsets),
+        Figure::counter("bulla_key_uses_total", "encryptions under master keys by this node", uses.uses),
+        Figure::gauge("bulla_key_version_uses_highest", "the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31", uses.highest),
+        Figure::counters("bulla_rotations_total", "rotations of managed secrets that were `done`, and attempts that `failed`", "result", &rotations),
+        Figure::gauge("bulla_rotations_failing", "managed secrets, of all nodes, whose last attempt failed; absent while the database is away", now.rotations_failing),
+        Figure::counter("bulla_log_lines_dropped_total", "lines of the log on standard error that nobody read in time", now.log_lines_dropped),
+        Figure::counter("bulla_integrity_alarms_total", "stored bytes that did not verify; anything but 0 needs a person", now.integrity_alarms),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::token::Latency;
+
+    /// Readings of which nothing is left out.
+    fn full() -> Readings {
+        let one = || vec![("x", 1)];
+        let took = Latency { operation: "x", no_longer: vec![(1.0, 1)], count: 1, sum_s: 0.5 };
+        Readings {
+            token: TokenStatus {
+                operations: one(),
+                failures: one(),
+                latencies: vec![took],
+                objects: Some(1),
+                free_private: Some(1),
+                free_public: Some(1),
+                ..TokenStatus::default()
+            },
+            store: StoreStatus { retries: one(), ..StoreStatus::default() },
+            rotations_failing: Some(1),
+            clock_offsets: Offsets { monotonic: 1, database: Some(1) },
+            host: HostFigures { certificate_end: Some(1), audit_bytes: Some(1), audit_free: Some(1) },
+            ..Readings::default()
+        }
+    }
+
+    /// A row for each figure, of what is rendered.
+    fn table(text: &str) -> String {
+        let mut rows = String::new();
+        let lines: Vec<&str> = text.lines().collect();
+        for block in lines.chunk_by(|_, next| !next.starts_with("# HELP ")) {
+            let (name, help) = block[0].strip_prefix("# HELP ").and_then(|l| l.split_once(' ')).expect("a help line");
+            let kind = block[1].rsplit(' ').next().expect("a type line");
+            let labels = block[2].split_once('{').map_or("", |(_, rest)| rest.split_once('}').expect("labels end").0);
+            let labels: Vec<&str> = labels
+                .split(',')
+                .filter_map(|l| l.split_once('='))
+                .map(|(name, _)| name)
+                .filter(|name| *name != "le")
+                .collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            writeln!(rows, "| `{name}{labels}` | {kind} | {help} |").expect("text takes text");
+        }
+        rows
+    }
+
+    /// The table of docs/metrics.md is what operators read. `BULLA_GOLDEN=write` writes it.
+    #[test]
+    fn every_figure_is_documented() {
+        let metrics = Metrics::new();
+        metrics.request(None, "OK", Duration::ZERO);
+        metrics.turned_away("permits");
+        metrics.set_connections(|| (1, 1));
+        metrics.set_source(|| figures(&full()));
+        let rows = table(&metrics.render(0));
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let before = std::fs::read_to_string(file).expect("docs/metrics.md");
+        let (head, _) = before.split_once("|---|---|---|\n").expect("a table");
+        let after = format!("{head}|---|---|---|\n{rows}");
+        if std::env::var_os("BULLA_GOLDEN").is_some_and(|v| v == "write") {
+            std::fs::write(file, &after).expect("docs/metrics.md is written");
+        }
+        assert_eq!(std::fs::read_to_string(file).expect("docs/metrics.md"), after);
     }
 }

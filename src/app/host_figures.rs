@@ -1,12 +1,22 @@
 //! Figures of what the service stands on at this host: certificates, the disk of the audit log.
 //!
-//! Owns: reading them, at each scrape. Called by: app.
+//! Owns: reading them, at each scrape. Called by: app::figures.
 
 use std::path::{Path, PathBuf};
 
 use crate::base::certificate;
 use crate::config::Config;
-use crate::metrics::HostFigures;
+
+/// What was read; none where it cannot be told.
+#[derive(Default)]
+pub(super) struct HostFigures {
+    /// When the first certificate of the listener ends, Unix time, seconds.
+    pub certificate_end: Option<i64>,
+    /// Bytes of the files of the audit folder.
+    pub audit_bytes: Option<u64>,
+    /// Bytes that its file system has left.
+    pub audit_free: Option<u64>,
+}
 
 /// Where to look.
 pub(super) struct Host {

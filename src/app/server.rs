@@ -10,7 +10,7 @@ use crate::api::{Limits, Service};
 use crate::app::base::Base;
 use crate::app::checks;
 use crate::app::clock_watch;
-use crate::app::figures::figures;
+use crate::app::figures::Sources;
 use crate::app::front::Front;
 use crate::app::host_figures::Host;
 use crate::app::reload::Reload;
@@ -33,7 +33,7 @@ use crate::http;
 use crate::jobs::{JobParts, Jobs};
 use crate::keys::{KeyParts, Keys};
 use crate::logging;
-use crate::metrics::{Metrics, Snapshot};
+use crate::metrics::Metrics;
 use crate::process::{self, notify, signals};
 use crate::secrets::{SecretParts, Secrets};
 use crate::service_task::ServiceTasks;
@@ -114,8 +114,8 @@ impl Server {
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(0));
-        let (parts, host) = (figures(&base, &keys, &secrets, &audit, &alarms, &clocks), Host::new(config));
-        metrics.set_source(move || Snapshot { host: host.figures(), ..parts() });
+        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, Host::new(config));
+        metrics.set_source(move || sources.figures());
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),
             keys: Arc::clone(&keys),

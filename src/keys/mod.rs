@@ -44,8 +44,8 @@ pub use find::FoundKey;
 pub use orphans::{Mismatch, mismatch};
 pub use public::ExportKey;
 pub use reserve::CountedUse;
-pub use uses::UseLimits;
 use uses::Uses;
+pub use uses::{UseFigures, UseLimits};
 
 pub use crate::envelope::blob::{Blob, EncryptionContext};
 

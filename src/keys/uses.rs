@@ -48,7 +48,7 @@ impl Default for UseLimits {
 }
 
 /// Figures for metrics, of this node since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UseFigures {
     /// Encryptions under master keys.
     pub uses: u64,

@@ -109,7 +109,7 @@ pub struct Store {
 }
 
 /// Numbers of the moment, for metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreStatus {
     /// Connections open.
     pub connections: u32,

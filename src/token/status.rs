@@ -63,7 +63,7 @@ impl Operation {
 pub type Counts = Vec<(&'static str, u64)>;
 
 /// The state of the token layer at a moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenStatus {
     /// Whether the link is up, as far as the last call knew.
     pub up: bool,
