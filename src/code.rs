@@ -96,7 +96,7 @@ impl Code {
     /// The word for an error.
     pub fn of(error: &Error) -> Self {
         match error {
-            Error::MalformedRequest => Code::MalformedRequest,
+            Error::MalformedRequest | Error::TlsToPlain | Error::PlainToTls => Code::MalformedRequest,
             Error::PathNotFound | Error::ActionNotFound => Code::NotFoundApi,
             Error::MethodNotSupported => Code::MethodNotSupported,
             Error::HeadTooLarge => Code::HeadTooLarge,

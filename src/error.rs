@@ -21,6 +21,10 @@ pub const UNKNOWN: &str = "end of the commit";
 pub enum Error {
     /// The bytes are no request of this protocol.
     MalformedRequest,
+    /// A TLS handshake where plain HTTP is served.
+    TlsToPlain,
+    /// Plain HTTP where TLS is served.
+    PlainToTls,
     /// A path other than `/`.
     PathNotFound,
     /// A method other than GET and POST.

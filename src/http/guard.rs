@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection::{Connection, Phase};
+use super::first_byte;
 use super::room::Place;
 use super::stream::Stream;
 use crate::error::Error;
@@ -151,7 +152,7 @@ impl Guard {
     }
 
     /// Begins the end of the connection, with an answer unless the last one has been given already.
-    fn end(&mut self, error: &Error) {
+    pub fn end(&mut self, error: &Error) {
         self.ending = Some(match self.connection.phase() {
             Phase::Closing(_) => Ending::Answer(Vec::new(), 0),
             _ => Ending::Answer((self.refuse)(error, self.peer), 0),
@@ -208,7 +209,14 @@ impl AsyncRead for Guard {
         }
         let before = buf.filled().len();
         if let Poll::Ready(result) = Pin::new(&mut this.io).poll_read(cx, buf) {
-            this.connection.received(&buf.filled()[before..]);
+            let came = &buf.filled()[before..];
+            let first = came.first().copied().filter(|_| matches!(this.connection.phase(), Phase::New(_)));
+            if !this.connection.is_secure() && first.is_some_and(first_byte::is_tls) {
+                buf.set_filled(before);
+                this.end(&Error::TlsToPlain);
+                return Poll::Ready(Ok(()));
+            }
+            this.connection.received(came);
             return Poll::Ready(result);
         }
         // No bytes without an error is the end of the stream: the parser starts to close, and asks poll_shutdown.

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::access::{Action, Line};
 use super::body::{Bodies, Length};
 use super::connection::Connection;
+use super::first_byte::Told;
 use super::guard::MAX_TARGET;
 use super::peer::{self, Client};
 use super::{Answer, Call, Config, Method, Received, Reply, Service, Side};
@@ -35,6 +36,7 @@ pub(super) struct Handler<S> {
     /// One permit for each request being worked on or waiting for a thread.
     pub permits: Arc<Semaphore>,
     bodies: Bodies,
+    told: Told,
 }
 
 /// An answer on its way, with what the access line and the figures tell of it.
@@ -66,7 +68,7 @@ impl<S: Service> Handler<S> {
     pub fn new(service: Arc<S>, config: Config, metrics: Arc<Metrics>) -> Self {
         let permits = Arc::new(Semaphore::new(config.max_concurrent));
         let bodies = Bodies::new(config.max_body_bytes, config.max_body_memory_bytes, config.body_timeout);
-        Self { service, config, metrics, permits, bodies }
+        Self { service, config, metrics, permits, bodies, told: Told::default() }
     }
 
     /// Requests admitted and not finished.
@@ -78,6 +80,7 @@ impl<S: Service> Handler<S> {
     pub fn refuse(&self, error: &Error, peer: Option<SocketAddr>) -> Vec<u8> {
         let request_id = RequestId::new();
         self.note(request_id, error);
+        self.told.tell(error, peer);
         // What the parser refuses has no path that could be believed.
         let (reply, code) = self.service.refuse("/", error, &request_id);
         self.metrics.request(None, code, Duration::ZERO);

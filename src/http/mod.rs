@@ -16,6 +16,7 @@ mod body;
 mod call;
 mod config;
 mod connection;
+mod first_byte;
 mod guard;
 mod handler;
 mod peer;
@@ -302,22 +303,35 @@ fn pipeline<S: Service>(
         // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
         let _ = stream.set_nodelay(true);
         let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
+        let expects_tls = tls.is_some();
         let place = room.enter();
         async move {
             let stream = match tls {
                 None => Stream::Plain(stream),
                 Some(tls) => tokio::select! {
-                    shaken = timeout(head, tls.accept(stream)) => {
-                        Stream::Tls(Box::new(shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?))
+                    shaken = timeout(head, shake(&tls, stream)) => {
+                        shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?
                     }
                     () = place.left() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                     () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                 },
             };
-            let guard = Guard::new(stream, place, limits, refuse);
+            let refused = (expects_tls && !stream.is_secure()).then_some(Error::PlainToTls);
+            let mut guard = Guard::new(stream, place, limits, refuse);
+            if let Some(error) = refused {
+                guard.end(&error);
+            }
             let peer = guard.peer();
             Ok((guard, Protocol::Http1, peer))
         }
     })
     .and_then(http)
+}
+
+/// Shakes hands, unless the client speaks plain HTTP, which is then to be told that this is the wrong address for it.
+async fn shake(tls: &Tls, stream: TcpStream) -> io::Result<Stream> {
+    if first_byte::speaks_http(&stream).await? {
+        return Ok(Stream::Plain(stream));
+    }
+    Ok(Stream::Tls(Box::new(tls.accept(stream).await?)))
 }

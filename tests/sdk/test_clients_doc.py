@@ -13,6 +13,7 @@ import pytest
 
 from clients import SDKS, Refused, Tea
 from conftest import need
+from tls import Authority
 from test_cache_clients import client_key
 
 HERE = pathlib.Path(__file__).parent
@@ -63,8 +64,8 @@ HOW = {
 }  # fmt: skip
 
 
-def run(kind, folder, target, more=None):
-    """The last line that the snippet prints."""
+def begin(kind, folder, target, more=None):
+    """Runs the snippet to its end."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": target.access_key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": target.access_key_secret,
@@ -75,9 +76,14 @@ def run(kind, folder, target, more=None):
         environment |= {name: target.ca for name in ("BULLA_CA_FILE", "NODE_EXTRA_CA_CERTS")}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BULLA_")}
     command = HOW[kind](folder, SNIPPETS[kind])
-    done = subprocess.run(
+    return subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=inherited | environment, cwd=folder
     )
+
+
+def run(kind, folder, target, more=None):
+    """The last line that the snippet prints."""
+    done = begin(kind, folder, target, more)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1]
 
@@ -117,6 +123,30 @@ def test_first_secret(kind, tmp_path, target, secure, witness):
         folder.mkdir()
         assert run(kind, folder, at) == "s3cret"
     assert witness.call("GetSecretValue", SecretName=f"app/{kind}")["SecretData"] == "s3cret"
+
+
+def said():
+    """What docs/clients.md says that each client says: of TLS where plain HTTP is served, of an unknown authority, of the reverse."""
+    table = DOC.read_text().split("<!-- table: what clients say -->")[1].split("\n\n")[0]
+    rows = [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in table.strip().splitlines()[2:]]
+    names = {"Python": "python", "Python, the older SDK": "python-core", "Java": "java", "Go": "go", "Node": "node"}
+    return {names[client]: told for client, *told in rows}
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_what_a_client_says_of_the_wrong_protocol(kind, tmp_path, target, secure, authority):
+    """Three settings that are wrong, and the words that docs/clients.md explains."""
+    strange = Authority(tmp_path)
+    https_to_plain = dataclasses.replace(target, ca=secure.ca)
+    unknown = dataclasses.replace(secure, ca=str(strange.file))
+    http_to_tls = dataclasses.replace(secure, ca=None)
+    assert set(said()) == set(TYPED)
+    for number, (at, told) in enumerate(zip((https_to_plain, unknown, http_to_tls), said()[kind], strict=True)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        done = begin(kind, folder, at)
+        assert done.returncode != 0, done
+        assert told in done.stdout + done.stderr, (told, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("kind", CACHES)

@@ -174,6 +174,10 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::ResourceNotFound { kind, name } => return format!("Resource not found. There is no {kind} {name}.").into(),
         Error::TimestampExpired { behind_ms } => return expired(*behind_ms),
         Error::Lacking(what) => return format!("This action is not supported: there is no {what}.").into(),
+        Error::TlsToPlain => {
+            "This address serves plain HTTP and was sent a TLS handshake. Use http (the SDKs' Protocol=HTTP) here, or the service's https address."
+        }
+        Error::PlainToTls => "This address serves HTTPS and was sent plain HTTP. Use https.",
         Error::MalformedRequest => "Server parse parameters exception. Please check your input params.",
         Error::PathNotFound | Error::ActionNotFound => "Specified api is not found, please check your url and method.",
         Error::MethodNotSupported => "This http method is not supported.",

@@ -53,6 +53,25 @@ fn malformed_heads_and_ambiguous_lengths() {
     assert_eq!(server.echo.calls.load(Ordering::SeqCst), 0);
 }
 
+/// The first record of a TLS 1.2 handshake, as far as it matters.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
+#[test]
+fn tls_where_plain_http_is_served() {
+    let server = start(config());
+    let mut wire = Wire::to(server.address);
+    let got = wire.send(CLIENT_HELLO).answer();
+    got.is_error(MALFORMED.0, MALFORMED.1);
+    assert!(got.json()["Message"].as_str().unwrap().contains("plain HTTP and was sent a TLS handshake"), "{got:?}");
+    wire.closed();
+    // In the middle of a connection it is just no request.
+    let mut wire = Wire::to(server.address);
+    wire.send(get("/?echo=1")).answer();
+    let got = wire.send(CLIENT_HELLO).send("\r\n\r\n").answer();
+    got.is_error(MALFORMED.0, MALFORMED.1);
+    assert!(!got.json()["Message"].as_str().unwrap().contains("TLS"), "{got:?}");
+}
+
 #[test]
 fn heads_too_large_for_the_parser() {
     let server = start(config());
