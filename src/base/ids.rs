@@ -174,6 +174,8 @@ text_id! {
     /// A secret's name, unique in account and region (CreateSecret: 1 to 192 characters, not beginning `acs/`).
     SecretName: "1 to 192 letters, digits and _/+=.@-, not beginning acs/",
         |t| within(t, 192, in_secret_name) && !t.starts_with("acs/");
+    /// How the names of some secrets begin (ListSecrets).
+    SecretNamePrefix: "1 to 192 letters, digits and _/+=.@-", |t| within(t, 192, in_secret_name);
     /// The caller's name of a secret version, unique in the secret (CreateSecret: at most 64 characters).
     VersionId: "1 to 64 characters that every answer format can carry",
         |t| within(t, 64, |c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
@@ -183,6 +185,8 @@ text_id! {
     };
     /// A database server whose accounts are rotated, as secrets name it (CreateSecret, ExtendedConfig: DBInstanceId).
     InstanceId: "1 to 64 letters, digits and _.@-", |t| within(t, 64, in_simple_name);
+    /// A KMS instance, which this service has none of; what a caller names is shown again (CreateKey, CreateSecret: DKMSInstanceId).
+    KmsInstanceId: "1 to 64 letters, digits and _-", |t| within(t, 64, |c| c.is_ascii_alphanumeric() || "_-".contains(c));
     /// An account on such a server. PostgreSQL allows 63 bytes; no name needs escaping between quotes.
     AccountName: "1 to 63 letters, digits and _.@$-",
         |t| within(t, 63, |c| c.is_ascii_alphanumeric() || "_.@$-".contains(c));

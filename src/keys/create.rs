@@ -8,7 +8,7 @@
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::failpoint::{Step, reach};
-use crate::base::ids::{AccountId, KeyId, KeyVersionId};
+use crate::base::ids::{AccountId, KeyId, KeyVersionId, KmsInstanceId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::effect::Effect;
 use crate::error::Error;
@@ -36,6 +36,8 @@ pub struct NewKey {
     pub tags: Vec<(String, String)>,
     /// A policy of its own, checked.
     pub policy: Option<String>,
+    /// The instance that the caller named.
+    pub kms_instance: Option<KmsInstanceId>,
 }
 
 impl Keys {
@@ -137,8 +139,8 @@ pub(super) fn new_rows(account: &AccountId, new: &NewKey, service: bool, now: Ti
         created_at: now,
         delete_at: None,
         material_expires_at: None,
-        deletion_protection: false,
-        deletion_protection_description: String::new(),
+        deletion_protection: None,
+        kms_instance: new.kms_instance.clone(),
     };
     let version = rows::version_row(&key, key.primary_version, now);
     (key, version)

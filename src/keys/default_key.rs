@@ -60,6 +60,7 @@ impl Keys {
             rotation_s: Some(schedule::SERVICE_INTERVAL_S),
             tags: Vec::new(),
             policy: None,
+            kms_instance: None,
         };
         let (key, version) = create::new_rows(account, &new, true, self.clock.now());
         let begun = self.store.write("default_key_begin", |tx| {

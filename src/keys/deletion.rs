@@ -34,7 +34,7 @@ impl Keys {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
             match key.state {
-                KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport if !key.deletion_protection => {
+                KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport if key.deletion_protection.is_none() => {
                     let state = KeyState::PendingDeletion;
                     replace(tx, &key, KeyRow { state, delete_at: Some(at), ..key.clone() })
                 }
@@ -66,8 +66,8 @@ impl Keys {
         self.store.commit(&caller.effect, "key_set_deletion_protection", |tx| {
             let key = find(tx, caller, key)?;
             editable(&key)?;
-            let deletion_protection_description = if on { reason.to_owned() } else { String::new() };
-            replace(tx, &key, KeyRow { deletion_protection: on, deletion_protection_description, ..key.clone() })
+            let deletion_protection = on.then(|| reason.to_owned());
+            replace(tx, &key, KeyRow { deletion_protection, ..key.clone() })
         })
     }
 

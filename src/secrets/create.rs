@@ -3,7 +3,7 @@
 //! Owns: the order of the steps. Must not know: HTTP, PKCS#11, SQL. Called by: api::secrets::create_secret.
 
 use crate::auth::Caller;
-use crate::base::ids::{SecretId, SecretName};
+use crate::base::ids::{KmsInstanceId, SecretId, SecretName};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
@@ -26,6 +26,8 @@ pub struct NewSecret {
     pub policy: Option<String>,
     /// For an Rds secret, whose first version then holds its accounts; none for a Generic one.
     pub managed: Option<NewManaged>,
+    /// The KMS instance that the caller named.
+    pub kms_instance: Option<KmsInstanceId>,
 }
 
 /// The rows of a new secret, ready to be inserted.
@@ -69,6 +71,7 @@ impl Secrets {
             created_at: now,
             updated_at: now,
             delete_at: None,
+            kms_instance: new.kms_instance,
         };
         let (first, managed) = match new.managed {
             None => (new.version, None),

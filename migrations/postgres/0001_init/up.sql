@@ -153,22 +153,22 @@ CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_poin
 
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
-    id                              BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    account_id                      TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
-    spec                            TEXT COLLATE "C" NOT NULL,
-    usage                           TEXT COLLATE "C" NOT NULL,
-    origin                          TEXT COLLATE "C" NOT NULL,
-    protection                      TEXT COLLATE "C" NOT NULL,
-    state                           TEXT COLLATE "C" NOT NULL,
-    service                         BOOLEAN NOT NULL,
-    description                     TEXT COLLATE "C" NOT NULL,
-    primary_version                 BYTEA NOT NULL CHECK (length(primary_version) = 16),
-    created_at                      BIGINT NOT NULL,
-    delete_at                       BIGINT,
-    material_expires_at             BIGINT,
-    deletion_protection             BOOLEAN NOT NULL,
-    deletion_protection_description TEXT COLLATE "C" NOT NULL,
-    mac                             BYTEA NOT NULL
+    id                  BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id          TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    spec                TEXT COLLATE "C" NOT NULL,
+    usage               TEXT COLLATE "C" NOT NULL,
+    origin              TEXT COLLATE "C" NOT NULL,
+    protection          TEXT COLLATE "C" NOT NULL,
+    state               TEXT COLLATE "C" NOT NULL,
+    service             BOOLEAN NOT NULL,
+    description         TEXT COLLATE "C" NOT NULL,
+    primary_version     BYTEA NOT NULL CHECK (length(primary_version) = 16),
+    created_at          BIGINT NOT NULL,
+    delete_at           BIGINT,
+    material_expires_at BIGINT,
+    deletion_protection TEXT COLLATE "C",
+    kms_instance        TEXT COLLATE "C",
+    mac                 BYTEA NOT NULL
 );
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
@@ -254,17 +254,18 @@ CREATE INDEX aliases_by_key ON aliases (key_id);
 -- user_key: the caller chose the key. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
 -- tenth of its size; the deletion of a key reads the table once instead.
 CREATE TABLE secrets (
-    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
-    name        TEXT COLLATE "C" NOT NULL,
-    id          BYTEA NOT NULL UNIQUE CHECK (length(id) = 16),
-    secret_type TEXT COLLATE "C" NOT NULL,
-    description TEXT COLLATE "C" NOT NULL,
-    key_id      BYTEA NOT NULL REFERENCES keys (id),
-    user_key    BOOLEAN NOT NULL,
-    created_at  BIGINT NOT NULL,
-    updated_at  BIGINT NOT NULL,
-    delete_at   BIGINT,
-    mac         BYTEA NOT NULL,
+    account_id   TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    name         TEXT COLLATE "C" NOT NULL,
+    id           BYTEA NOT NULL UNIQUE CHECK (length(id) = 16),
+    secret_type  TEXT COLLATE "C" NOT NULL,
+    description  TEXT COLLATE "C" NOT NULL,
+    key_id       BYTEA NOT NULL REFERENCES keys (id),
+    user_key     BOOLEAN NOT NULL,
+    created_at   BIGINT NOT NULL,
+    updated_at   BIGINT NOT NULL,
+    delete_at    BIGINT,
+    kms_instance TEXT COLLATE "C",
+    mac          BYTEA NOT NULL,
     PRIMARY KEY (account_id, name)
 );
 CREATE INDEX secrets_due ON secrets (delete_at) WHERE delete_at IS NOT NULL;

@@ -153,22 +153,22 @@ CREATE INDEX client_keys_by_access_point ON client_keys (account_id, access_poin
 
 -- service: made by the service as an account's default key, not by a caller.
 CREATE TABLE keys (
-    id                              BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    account_id                      TEXT    NOT NULL REFERENCES accounts (id),
-    spec                            TEXT    NOT NULL,
-    usage                           TEXT    NOT NULL,
-    origin                          TEXT    NOT NULL,
-    protection                      TEXT    NOT NULL,
-    state                           TEXT    NOT NULL,
-    service                         INTEGER NOT NULL CHECK (service IN (0, 1)),
-    description                     TEXT    NOT NULL,
-    primary_version                 BLOB    NOT NULL CHECK (length(primary_version) = 16),
-    created_at                      INTEGER NOT NULL,
-    delete_at                       INTEGER,
-    material_expires_at             INTEGER,
-    deletion_protection             INTEGER NOT NULL CHECK (deletion_protection IN (0, 1)),
-    deletion_protection_description TEXT    NOT NULL,
-    mac                             BLOB    NOT NULL
+    id                  BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id          TEXT    NOT NULL REFERENCES accounts (id),
+    spec                TEXT    NOT NULL,
+    usage               TEXT    NOT NULL,
+    origin              TEXT    NOT NULL,
+    protection          TEXT    NOT NULL,
+    state               TEXT    NOT NULL,
+    service             INTEGER NOT NULL CHECK (service IN (0, 1)),
+    description         TEXT    NOT NULL,
+    primary_version     BLOB    NOT NULL CHECK (length(primary_version) = 16),
+    created_at          INTEGER NOT NULL,
+    delete_at           INTEGER,
+    material_expires_at INTEGER,
+    deletion_protection TEXT,
+    kms_instance        TEXT,
+    mac                 BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_by_account ON keys (account_id, created_at, id);
 CREATE INDEX keys_due ON keys (delete_at) WHERE delete_at IS NOT NULL;
@@ -254,17 +254,18 @@ CREATE INDEX aliases_by_key ON aliases (key_id);
 -- user_key: the caller chose the key. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
 -- tenth of its size; the deletion of a key reads the table once instead.
 CREATE TABLE secrets (
-    account_id  TEXT    NOT NULL REFERENCES accounts (id),
-    name        TEXT    NOT NULL,
-    id          BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
-    secret_type TEXT    NOT NULL,
-    description TEXT    NOT NULL,
-    key_id      BLOB    NOT NULL REFERENCES keys (id),
-    user_key    INTEGER NOT NULL CHECK (user_key IN (0, 1)),
-    created_at  INTEGER NOT NULL,
-    updated_at  INTEGER NOT NULL,
-    delete_at   INTEGER,
-    mac         BLOB    NOT NULL,
+    account_id   TEXT    NOT NULL REFERENCES accounts (id),
+    name         TEXT    NOT NULL,
+    id           BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    secret_type  TEXT    NOT NULL,
+    description  TEXT    NOT NULL,
+    key_id       BLOB    NOT NULL REFERENCES keys (id),
+    user_key     INTEGER NOT NULL CHECK (user_key IN (0, 1)),
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    delete_at    INTEGER,
+    kms_instance TEXT,
+    mac          BLOB    NOT NULL,
     PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX secrets_due ON secrets (delete_at) WHERE delete_at IS NOT NULL;

@@ -8,6 +8,7 @@ use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::field::Field;
+use crate::base::ids::KmsInstanceId;
 use crate::base::words::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::keys::NewKey;
@@ -29,6 +30,8 @@ pub struct Request {
     rotation_interval: Option<RotationInterval>,
     tags: Option<NewTags>,
     policy: Option<PolicyText>,
+    #[serde(rename = "DKMSInstanceId")]
+    kms_instance: Option<KmsInstanceId>,
 }
 
 /// Answer.
@@ -80,6 +83,7 @@ impl Input for NewKey {
             rotation_s,
             tags: request.tags.unwrap_or_default().0,
             policy: request.policy.map(|policy| policy.0),
+            kms_instance: request.kms_instance,
         })
     }
 }

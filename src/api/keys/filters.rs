@@ -110,8 +110,7 @@ fn condition(name: By, values: Vec<String>, caller: &Caller) -> Option<KeyCondit
             v if v == account => Some(false),
             _ => None,
         })),
-        // No key here is in an instance.
-        By::DKMSInstanceId => KeyCondition::Nothing,
+        By::DKMSInstanceId => KeyCondition::KmsInstance(values),
         By::KeyId => KeyCondition::Id(parsed(&values, |v| v.parse::<KeyId>().ok())),
         By::AliasName => KeyCondition::Alias(parsed(&values, |v| v.parse::<Alias>().ok())),
         By::TagKey | By::TagValue => return None,

@@ -30,7 +30,7 @@ pub use interval::{RotationInterval, interval};
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{Alias, KeyId, KeyVersionId};
+use crate::base::ids::{Alias, KeyId, KeyVersionId, KmsInstanceId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::keys::KeyDescription;
 use crate::store::{AliasRow, KeyVersionRow};
@@ -73,6 +73,8 @@ pub struct KeyMetadata {
     deletion_protection: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_protection_description: Option<String>,
+    #[serde(rename = "DKMSInstanceId", skip_serializing_if = "Option::is_none")]
+    kms_instance: Option<KmsInstanceId>,
 }
 
 impl KeyMetadata {
@@ -106,15 +108,16 @@ impl KeyMetadata {
             next_rotation_date: rotation.map(|(_, at)| at),
             deletion_protection: None,
             deletion_protection_description: None,
+            kms_instance: key.kms_instance,
         }
     }
 
     /// As DescribeKey answers it.
     fn with_protection(caller: &Caller, described: KeyDescription) -> Self {
-        let (on, reason) = (described.key.deletion_protection, described.key.deletion_protection_description.clone());
+        let reason = described.key.deletion_protection.clone();
         Self {
-            deletion_protection: Some(if on { "Enabled" } else { "Disabled" }),
-            deletion_protection_description: Some(reason),
+            deletion_protection: Some(if reason.is_some() { "Enabled" } else { "Disabled" }),
+            deletion_protection_description: Some(reason.unwrap_or_default()),
             ..Self::new(caller, described)
         }
     }

@@ -13,7 +13,7 @@ use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
 use crate::api::{Context, Effect, Input, Operation, Resource, Target, UsedKey};
 use crate::base::field::Field;
-use crate::base::ids::{KeyRef, SecretName, VersionId};
+use crate::base::ids::{KeyRef, KmsInstanceId, SecretName, VersionId};
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
 use crate::keys::Use;
@@ -38,6 +38,8 @@ pub struct Request {
     enable_automatic_rotation: Option<bool>,
     rotation_interval: Option<Text>,
     policy: Option<PolicyText>,
+    #[serde(rename = "DKMSInstanceId")]
+    kms_instance: Option<KmsInstanceId>,
 }
 
 /// Answer.
@@ -48,6 +50,8 @@ pub struct Response {
     secret_name: SecretName,
     version_id: VersionId,
     secret_type: SecretType,
+    #[serde(rename = "DKMSInstanceId", skip_serializing_if = "Option::is_none")]
+    kms_instance: Option<KmsInstanceId>,
     #[serde(flatten)]
     rotation: Option<RotationFields>,
 }
@@ -100,6 +104,7 @@ impl Input for Asked {
             tags: request.tags.unwrap_or_default().0,
             policy: request.policy.map(|policy| policy.0),
             managed,
+            kms_instance: request.kms_instance,
         };
         Ok(Self { new, key: request.encryption_key_id })
     }
@@ -126,6 +131,7 @@ impl Operation for CreateSecret {
             secret_name: new.name.clone(),
             version_id: new.version.id.clone(),
             secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },
+            kms_instance: new.kms_instance.clone(),
             rotation: None,
         };
         let rotation = cx.secrets.create(cx.caller, new, key)?;

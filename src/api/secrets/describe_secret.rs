@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::secrets::{RotationFields, Tags};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{KeyId, SecretName, SecretRef};
+use crate::base::ids::{KeyId, KmsInstanceId, SecretName, SecretRef};
 use crate::base::words::SecretType;
 use crate::error::Error;
 
@@ -37,6 +37,8 @@ pub struct Response {
     planned_delete_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Tags>,
+    #[serde(rename = "DKMSInstanceId", skip_serializing_if = "Option::is_none")]
+    kms_instance: Option<KmsInstanceId>,
     #[serde(flatten)]
     rotation: Option<RotationFields>,
 }
@@ -64,6 +66,7 @@ impl Operation for DescribeSecret {
             update_time: secret.updated_at,
             planned_delete_time: found.planned_delete_time,
             tags: found.tags.map(Tags::from),
+            kms_instance: secret.kms_instance,
             rotation: found.rotation.map(|r| RotationFields::of(r, true)),
         })
     }

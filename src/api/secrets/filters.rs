@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::api::json::from_text;
-use crate::base::ids::SecretName;
+use crate::base::ids::{SecretName, SecretNamePrefix};
 use crate::base::words::SecretType;
 use crate::store::SecretFilter;
 
@@ -34,6 +34,9 @@ struct Pair {
 enum By {
     #[serde(rename = "SecretName")]
     Name,
+    /// Ours: the API has no search by a part of a name.
+    #[serde(rename = "SecretNamePrefix")]
+    NamePrefix,
     Description,
     TagKey,
     TagValue,
@@ -74,13 +77,20 @@ impl Pair {
                 let names = values.into_iter().map(|text| SecretName::try_from(text).ok());
                 extend(&mut filter.names, names.collect::<Option<_>>()?);
             }
+            By::NamePrefix => {
+                let prefixes = values.into_iter().map(|text| SecretNamePrefix::try_from(text).ok());
+                extend(&mut filter.name_prefixes, prefixes.collect::<Option<_>>()?);
+            }
             By::Description => extend(&mut filter.descriptions, texts(values)?),
             By::TagKey => extend(&mut filter.tag_keys, texts(values)?),
             By::TagValue => extend(&mut filter.tag_values, texts(values)?),
             // Any letter case, as the page writes RDS for Rds. No secret here has a type that is not known here.
             By::Type => extend(&mut filter.types, values.iter().filter_map(|text| secret_type(text)).collect()),
-            // No secret here is in an instance, or was made by another service.
-            By::Instance | By::Creator => filter.nothing = true,
+            By::Instance => {
+                extend(&mut filter.kms_instances, values.into_iter().filter_map(|text| text.try_into().ok()).collect());
+            }
+            // No secret here was made by another service.
+            By::Creator => filter.nothing = true,
         }
         Some(())
     }

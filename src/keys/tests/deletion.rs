@@ -110,6 +110,7 @@ fn secrets_under_a_deleted_key_say_so() {
             tags: Vec::new(),
             policy: None,
             managed: None,
+            kms_instance: None,
         };
         let read = || {
             let which = Which::Version("v1".parse().expect("a version"), None);
@@ -148,7 +149,7 @@ fn what_protects_a_key() {
         bench.keys.set_deletion_protection(&bench.caller(), &by_id(&key), true, "payments").expect("protection");
         let schedule = |key: &KeyRow| bench.keys.schedule_deletion(&bench.caller(), &by_id(key), 7);
         assert_eq!(schedule(&key), Err(Error::KeyStateChange));
-        assert_eq!(bench.row(&key.id).expect("its row").deletion_protection_description, "payments");
+        assert_eq!(bench.row(&key.id).expect("its row").deletion_protection.as_deref(), Some("payments"));
         bench.keys.set_deletion_protection(&bench.caller(), &by_id(&key), false, "").expect("protection");
         assert_eq!(schedule(&key), Ok(()));
         let default = bench.keys.default_key(&bench.account).expect("a default key");

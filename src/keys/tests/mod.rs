@@ -190,6 +190,7 @@ fn plain() -> NewKey {
         rotation_s: None,
         tags: vec![("k".to_owned(), "v".to_owned())],
         policy: None,
+        kms_instance: None,
     }
 }
 

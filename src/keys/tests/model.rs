@@ -295,7 +295,7 @@ impl Model<'_> {
             State::Gone => panic!("key {index} is gone and is found"),
         };
         let row = described.key;
-        let seen = (row.state, row.delete_at, row.deletion_protection, row.description.as_str());
+        let seen = (row.state, row.delete_at, row.deletion_protection.is_some(), row.description.as_str());
         assert_eq!(seen, (state, delete_at, key.protected, key.description.as_str()));
         assert_eq!(described.rotated_at, Timestamp(key.last()));
         let rotation = described.rotation.map(|r| (r.interval_s.expect("an interval") * 1000, r.due_at.0));

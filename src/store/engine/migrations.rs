@@ -18,14 +18,16 @@ const REHEARSAL: [EmbeddedMigrations; 2] =
     [embed_migrations!("migrations/rehearsal/sqlite"), embed_migrations!("migrations/rehearsal/postgres")];
 
 /// The migrations that a program with these levels has.
+#[cfg_attr(not(debug_assertions), allow(dead_code))]
 pub(in crate::store) struct Known(pub(in crate::store) EmbeddedMigrations, pub(in crate::store) Levels);
 
 impl MigrationSource<diesel::sqlite::Sqlite> for Known {
     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
-        let mut known = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&self.0)?;
+        let known = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&self.0)?;
         #[cfg(debug_assertions)]
         if self.1.rehearses() {
-            known.extend(MigrationSource::<diesel::sqlite::Sqlite>::migrations(&REHEARSAL[0])?);
+            let more = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&REHEARSAL[0])?;
+            return Ok(known.into_iter().chain(more).collect());
         }
         Ok(known)
     }
@@ -33,10 +35,11 @@ impl MigrationSource<diesel::sqlite::Sqlite> for Known {
 
 impl MigrationSource<diesel::pg::Pg> for Known {
     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::pg::Pg>>>> {
-        let mut known = MigrationSource::<diesel::pg::Pg>::migrations(&self.0)?;
+        let known = MigrationSource::<diesel::pg::Pg>::migrations(&self.0)?;
         #[cfg(debug_assertions)]
         if self.1.rehearses() {
-            known.extend(MigrationSource::<diesel::pg::Pg>::migrations(&REHEARSAL[1])?);
+            let more = MigrationSource::<diesel::pg::Pg>::migrations(&REHEARSAL[1])?;
+            return Ok(known.into_iter().chain(more).collect());
         }
         Ok(known)
     }

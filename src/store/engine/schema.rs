@@ -166,8 +166,8 @@ diesel::table! {
         created_at -> BigInt,
         delete_at -> Nullable<BigInt>,
         material_expires_at -> Nullable<BigInt>,
-        deletion_protection -> Bool,
-        deletion_protection_description -> Text,
+        deletion_protection -> Nullable<Text>,
+        kms_instance -> Nullable<Text>,
         mac -> Binary,
     }
 }
@@ -258,6 +258,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         delete_at -> Nullable<BigInt>,
+        kms_instance -> Nullable<Text>,
         mac -> Binary,
     }
 }

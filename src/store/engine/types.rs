@@ -14,8 +14,8 @@ use diesel::sql_types::{BigInt, Binary, SmallInt, Text};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{
     AccessKeyId, AccessPointName, AccessPolicyName, AccountId, AccountName, Alias, DeploymentId, InstanceId, KeyId,
-    KeyVersionId, NetworkRuleName, NodeId, PolicyName, Region, RequestId, SecretId, SecretName, SecretVersionUuid, Stage,
-    UserId, UserName, VersionId,
+    KeyVersionId, KmsInstanceId, NetworkRuleName, NodeId, PolicyName, Region, RequestId, SecretId, SecretName,
+    SecretVersionUuid, Stage, UserId, UserName, VersionId,
 };
 use crate::base::words::{
     DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
@@ -37,7 +37,7 @@ macro_rules! column {
 column! {
     DeploymentId: Binary; KeyId: Binary; KeyVersionId: Binary; NodeId: Binary; RequestId: Binary; SecretId: Binary;
     SecretVersionUuid: Binary; UserId: Binary;
-    AccessKeyId: Text; AccessPointName: Text; AccessPolicyName: Text; NetworkRuleName: Text; AccountId: Text; AccountName: Text; InstanceId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
+    AccessKeyId: Text; AccessPointName: Text; AccessPolicyName: Text; NetworkRuleName: Text; AccountId: Text; AccountName: Text; InstanceId: Text; KmsInstanceId: Text; Alias: Text; PolicyName: Text; Region: Text; SecretName: Text; Stage: Text;
     UserName: Text; VersionId: Text;
     DataType: Text; ImportAlgorithm: Text; KeySpec: Text; KeyState: Text; KeyUsage: Text; MaterialState: Text; Origin: Text;
     ProtectionLevel: Text; SecretSubType: Text; SecretType: Text;
@@ -100,6 +100,7 @@ text!(
     AccountId,
     AccountName,
     InstanceId,
+    KmsInstanceId,
     Alias,
     PolicyName,
     Region,

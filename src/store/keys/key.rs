@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, KeyId, KeyVersionId};
+use crate::base::ids::{AccountId, KeyId, KeyVersionId, KmsInstanceId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
@@ -47,10 +47,10 @@ pub struct KeyRow {
     pub delete_at: Option<Timestamp>,
     /// When imported material ceases to be usable; none is never.
     pub material_expires_at: Option<Timestamp>,
-    /// Whether its deletion is refused.
-    pub deletion_protection: bool,
-    /// Why, for people.
-    pub deletion_protection_description: String,
+    /// Why its deletion is refused, for people; none where it is not.
+    pub deletion_protection: Option<String>,
+    /// The instance that its maker named; shown again, and of no effect.
+    pub kms_instance: Option<KmsInstanceId>,
 }
 
 impl KeyRow {
@@ -82,8 +82,8 @@ impl Sealed for KeyRow {
             .integer(self.created_at.0)
             .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
             .optional(self.material_expires_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
-            .integer(self.deletion_protection.into())
-            .text(&self.deletion_protection_description)
+            .optional(self.deletion_protection.as_ref().map(String::as_bytes))
+            .optional(self.kms_instance.as_ref().map(|id| id.as_str().as_bytes()))
     }
 }
 

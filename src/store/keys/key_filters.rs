@@ -37,8 +37,8 @@ pub enum KeyCondition {
     TagValue(Vec<String>),
     /// Key and value of one of its tags.
     Tag(Vec<String>, Vec<String>),
-    /// No key.
-    Nothing,
+    /// The instance that its maker named.
+    KmsInstance(Vec<String>),
 }
 
 type Selection<'a> = keys::BoxedQuery<'a, <Conn as Connection>::Backend>;
@@ -73,7 +73,7 @@ fn selection<'a>(account: &'a AccountId, conditions: &'a [KeyCondition]) -> Sele
             let on_one = tagged(account).filter(tags::tag_key.eq_any(names)).filter(tags::tag_value.eq_any(values));
             found.filter(keys::id.eq_any(on_one.select(tags::resource_id)))
         }
-        KeyCondition::Nothing => found.filter(keys::id.eq_any(Vec::<KeyId>::new())),
+        KeyCondition::KmsInstance(ids) => found.filter(keys::kms_instance.eq_any(ids)),
     })
 }
 
@@ -90,7 +90,7 @@ fn fits(row: &KeyRow, account: &AccountId, conditions: &[KeyCondition]) -> bool 
             KeyCondition::Protection(words) => is(words, row.protection.as_str()),
             KeyCondition::Service(values) => values.contains(&row.service),
             KeyCondition::Alias(_) | KeyCondition::TagKey(_) | KeyCondition::TagValue(_) | KeyCondition::Tag(..) => true,
-            KeyCondition::Nothing => false,
+            KeyCondition::KmsInstance(ids) => row.kms_instance.as_ref().is_some_and(|id| is(ids, id.as_str())),
         })
 }
 

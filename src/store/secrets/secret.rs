@@ -8,7 +8,7 @@ use diesel::sql_types::Bool;
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, KeyId, SecretId, SecretName};
+use crate::base::ids::{AccountId, KeyId, KmsInstanceId, SecretId, SecretName, SecretNamePrefix};
 use crate::base::words::{ResourceType, SecretType};
 use crate::store::engine::connection::{Backend, per_backend};
 use crate::store::engine::level::Level;
@@ -44,6 +44,8 @@ pub struct SecretRow {
     pub updated_at: Timestamp,
     /// When it will be deleted; none while it is in use.
     pub delete_at: Option<Timestamp>,
+    /// The instance that its maker named; shown again, and of no effect.
+    pub kms_instance: Option<KmsInstanceId>,
 }
 
 /// Which secrets a list goes through. The values of a field are alternatives, and all fields must fit; none does not limit.
@@ -51,6 +53,8 @@ pub struct SecretRow {
 pub struct SecretFilter {
     /// Names.
     pub names: Option<Vec<SecretName>>,
+    /// Beginnings of names.
+    pub name_prefixes: Option<Vec<SecretNamePrefix>>,
     /// Descriptions, as a whole.
     pub descriptions: Option<Vec<String>>,
     /// Types.
@@ -59,9 +63,13 @@ pub struct SecretFilter {
     pub tag_keys: Option<Vec<String>>,
     /// Values of a tag; of the same one where keys are given too.
     pub tag_values: Option<Vec<String>>,
+    /// Instances that were named.
+    pub kms_instances: Option<Vec<KmsInstanceId>>,
     /// Whether no secret fits.
     pub nothing: bool,
 }
+
+type Condition = Box<dyn BoxableExpression<secrets::table, Backend, SqlType = Bool>>;
 
 /// Secrets of an account that fit, but for those whose time of deletion has come.
 fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) -> secrets::BoxedQuery<'a, Backend> {
@@ -72,6 +80,12 @@ fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) 
     }
     if let Some(names) = &filter.names {
         query = query.filter(secrets::name.eq_any(names));
+    }
+    if let Some(prefixes) = &filter.name_prefixes {
+        query = query.filter(begins_with(prefixes));
+    }
+    if let Some(instances) = &filter.kms_instances {
+        query = query.filter(secrets::kms_instance.eq_any(instances));
     }
     if let Some(descriptions) = &filter.descriptions {
         query = query.filter(secrets::description.eq_any(descriptions));
@@ -94,12 +108,24 @@ fn listed<'a>(account: &'a AccountId, now: Timestamp, filter: &'a SecretFilter) 
     }
 }
 
+/// Names that begin with one of these. As ranges, which the index of names serves; LIKE would ignore the letter case on SQLite. Names are
+/// printable ASCII in the order of their bytes, so those with a prefix end before the prefix with DEL behind it.
+fn begins_with(prefixes: &[SecretNamePrefix]) -> Condition {
+    let ranges = prefixes.iter().map(|prefix| -> Condition {
+        let from = secrets::name.ge(prefix.as_str().to_owned());
+        Box::new(from.and(secrets::name.lt(format!("{}\u{7f}", prefix.as_str()))))
+    });
+    ranges.reduce(|either, or| Box::new(either.or(or))).unwrap_or_else(|| Box::new(false.into_sql::<Bool>()))
+}
+
 /// Whether a secret is one of those, as far as its own columns tell.
 fn fits(row: &SecretRow, account: &AccountId, now: Timestamp, filter: &SecretFilter) -> bool {
     row.account_id == *account
         && row.delete_at.is_none_or(|at| at > now)
         && !filter.nothing
         && filter.names.as_ref().is_none_or(|names| names.contains(&row.name))
+        && filter.name_prefixes.as_ref().is_none_or(|all| all.iter().any(|p| row.name.as_str().starts_with(p.as_str())))
+        && filter.kms_instances.as_ref().is_none_or(|ids| row.kms_instance.as_ref().is_some_and(|id| ids.contains(id)))
         && filter.descriptions.as_ref().is_none_or(|texts| texts.contains(&row.description))
         && filter.types.as_ref().is_none_or(|types| types.contains(&row.secret_type))
 }
@@ -118,6 +144,7 @@ impl Sealed for SecretRow {
             .integer(self.created_at.0)
             .integer(self.updated_at.0)
             .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+            .optional(self.kms_instance.as_ref().map(|id| id.as_str().as_bytes()))
     }
 }
 

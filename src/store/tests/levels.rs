@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::*;
 use crate::base::canonical::Canonical;
+use crate::base::ids::KmsInstanceId;
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::secrets;
@@ -22,6 +23,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         delete_at -> Nullable<BigInt>,
+        kms_instance -> Nullable<Text>,
         mac -> Binary,
         note -> Text,
     }
@@ -43,21 +45,47 @@ struct NextSecretRow {
     created_at: Timestamp,
     updated_at: Timestamp,
     delete_at: Option<Timestamp>,
+    kms_instance: Option<KmsInstanceId>,
     note: String,
 }
 
 impl NextSecretRow {
     fn of(old: &SecretRow, note: &str) -> Self {
-        let SecretRow { account_id, name, id, secret_type, description, key_id, user_key, created_at, updated_at, delete_at } =
-            old.clone();
+        let SecretRow { account_id, name, id, secret_type, description, key_id, .. } = old.clone();
+        let SecretRow { user_key, created_at, updated_at, delete_at, kms_instance, .. } = old.clone();
         let note = note.to_owned();
-        Self { account_id, name, id, secret_type, description, key_id, user_key, created_at, updated_at, delete_at, note }
+        Self {
+            account_id,
+            name,
+            id,
+            secret_type,
+            description,
+            key_id,
+            user_key,
+            created_at,
+            updated_at,
+            delete_at,
+            kms_instance,
+            note,
+        }
     }
 
     fn old(&self) -> SecretRow {
         let Self { account_id, name, id, secret_type, description, key_id, .. } = self.clone();
-        let Self { user_key, created_at, updated_at, delete_at, .. } = *self;
-        SecretRow { account_id, name, id, secret_type, description, key_id, user_key, created_at, updated_at, delete_at }
+        let Self { user_key, created_at, updated_at, delete_at, kms_instance, .. } = self.clone();
+        SecretRow {
+            account_id,
+            name,
+            id,
+            secret_type,
+            description,
+            key_id,
+            user_key,
+            created_at,
+            updated_at,
+            delete_at,
+            kms_instance,
+        }
     }
 }
 

@@ -192,9 +192,9 @@ pub(super) fn key(account: &AccountId) -> KeyRow {
         primary_version: KeyVersionId::new(),
         created_at: NOW,
         delete_at: None,
-        deletion_protection: false,
-        deletion_protection_description: String::new(),
+        deletion_protection: Some("payments".to_owned()),
         material_expires_at: None,
+        kms_instance: Some("kst-0".parse().unwrap()),
     }
 }
 
@@ -239,6 +239,7 @@ pub(super) fn secret(account: &AccountId, key: &KeyId, name: &str) -> SecretRow 
         created_at: NOW,
         updated_at: NOW,
         delete_at: None,
+        kms_instance: Some("kst-0".parse().unwrap()),
     }
 }
 

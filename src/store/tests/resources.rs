@@ -130,7 +130,7 @@ fn keys_are_filtered(on: &Fixture) {
         (vec![If::TagKey(texts(&["k"]))], vec![&off, &own]),
         (vec![If::TagValue(texts(&["1"]))], vec![&off, &own]),
         (vec![If::Tag(texts(&["k"]), texts(&["1"]))], vec![&off]),
-        (vec![If::Nothing], vec![]),
+        (vec![If::KmsInstance(vec!["kst-1".into()])], vec![]),
     ];
     for (conditions, expected) in cases {
         let found = on.read(|tx| tx.keys_page(&account.id, &conditions, 0, 10));

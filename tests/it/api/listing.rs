@@ -3,7 +3,7 @@
 use bulla_test_support::client::{Answer, Client};
 use serde_json::{Value, json};
 
-use crate::{create, on_sqlite};
+use crate::{create, on_postgres, on_sqlite};
 
 fn names(answer: Answer) -> Vec<String> {
     let listed = answer.ok().json;
@@ -22,7 +22,8 @@ fn filters_of_lists() {
     for (name, description, env) in [("a", "blue", "prod"), ("b", "", "prod"), ("c", "blue", "test")] {
         let tags = json!([{"TagKey": "env", "TagValue": env}, {"TagKey": "only", "TagValue": name}]).to_string();
         let value = [("VersionId", "v1"), ("SecretData", "x"), ("Description", description), ("Tags", &tags)];
-        client.call("CreateSecret", &[&[("SecretName", name)], &value[..]].concat()).ok();
+        let instance: &[_] = if name == "c" { &[("DKMSInstanceId", "kst-c")] } else { &[] };
+        client.call("CreateSecret", &[&[("SecretName", name)], &value[..], instance].concat()).ok();
     }
     client.call("DeleteSecret", &[("SecretName", "b")]).ok();
     let pair = |key: &str, values: &[&str]| json!({"Key": key, "Values": values});
@@ -41,6 +42,7 @@ fn filters_of_lists() {
         (json!([pair("SecretType", &["GENERIC"])]), &["a", "b", "c"]),
         (json!([pair("SecretType", &["Redis"])]), &[]),
         (json!([pair("DKMSInstanceId", &["kst-1"]), pair("SecretType", &["Generic"])]), &[]),
+        (json!([pair("DKMSInstanceId", &["kst-1", "no id", "kst-c"])]), &["c"]),
         (json!([pair("Creator", &["x"])]), &[]),
     ];
     for (filters, expected) in table {
@@ -53,6 +55,8 @@ fn filters_of_lists() {
         json!([pair("Name", &["a"])]),
         json!([pair("secretname", &["a"])]),
         json!([pair("SecretName", &["a b"])]),
+        json!([pair("SecretNamePrefix", &[""])]),
+        json!([pair("SecretNamePrefix", &["a%"])]),
         json!([pair("SecretName", &many)]),
         json!([pair("Description", &[""])]),
         json!([pair("TagKey", &["x".repeat(257).as_str()])]),
@@ -79,6 +83,61 @@ fn filters_of_lists() {
     let plain = client.call("ListSecrets", &[]).ok().json;
     assert!(plain["SecretList"]["Secret"][0]["Tags"].is_null());
     assert!(plain["SecretList"]["Secret"][1]["PlannedDeleteTime"].is_string(), "deleted, and listed in its window");
+}
+
+/// Prefixes are of bytes: no letter case, no pattern, and other filters narrow them.
+#[test]
+fn names_by_how_they_begin() {
+    for (_folder, server) in [on_sqlite(), on_postgres()] {
+        let client = server.client();
+        let made =
+            ["App/x", "ap", "app", "app-2/a", "app/", "app/a", "app/b", "app/z~".trim_end_matches('~'), "app0", "b", "zz/1"];
+        for name in made {
+            create(&client, name, "x").ok();
+        }
+        let begun = |prefixes: &[&str]| json!([{"Key": "SecretNamePrefix", "Values": prefixes}]);
+        let table: &[(Value, &[&str])] = &[
+            (begun(&["app/"]), &["app/", "app/a", "app/b", "app/z"]),
+            (begun(&["app"]), &["app", "app-2/a", "app/", "app/a", "app/b", "app/z", "app0"]),
+            (begun(&["App"]), &["App/x"]),
+            (begun(&["zz", "b", "app/a"]), &["app/a", "b", "zz/1"]),
+            (begun(&["app_"]), &[]),
+            (begun(&["acs/"]), &[]),
+            (begun(&[]), &["App/x", "ap", "app", "app-2/a", "app/", "app/a", "app/b", "app/z", "app0", "b", "zz/1"]),
+            (
+                json!([{"Key": "SecretNamePrefix", "Values": ["app/"]}, {"Key": "SecretName", "Values": ["app/b", "b"]}]),
+                &["app/b"],
+            ),
+        ];
+        for (filters, expected) in table {
+            let answer = client.call("ListSecrets", &[("Filters", &filters.to_string()), ("PageSize", "100")]).ok();
+            assert_eq!(answer.json["TotalCount"], expected.len(), "{filters}");
+            assert_eq!(names(answer), *expected, "{filters}");
+        }
+    }
+}
+
+/// Terraform compares what it configured with what it reads, and would make anew what differs.
+#[test]
+fn an_instance_that_was_named_is_shown_again() {
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    let instance = ("DKMSInstanceId", "kst-hzz62b");
+    let value = [("SecretName", "s"), ("VersionId", "v1"), ("SecretData", "x"), instance];
+    assert_eq!(client.call("CreateSecret", &value).ok().json["DKMSInstanceId"], instance.1);
+    assert_eq!(client.call("DescribeSecret", &[("SecretName", "s")]).ok().json["DKMSInstanceId"], instance.1);
+    let key = client.call("CreateKey", &[instance]).ok().json["KeyMetadata"].clone();
+    assert_eq!(key["DKMSInstanceId"], instance.1);
+    let id = key["KeyId"].as_str().expect("an id");
+    assert_eq!(client.call("DescribeKey", &[("KeyId", id)]).ok().json["KeyMetadata"]["DKMSInstanceId"], instance.1);
+    let filter = r#"[{"Key":"DKMSInstanceId","Values":["kst-hzz62b"]}]"#;
+    assert_eq!(client.call("ListKeys", &[("Filters", filter)]).ok().json["TotalCount"], 1);
+    for (operation, more) in [("CreateKey", &[][..]), ("CreateSecret", &value[..3])] {
+        let without = client.call(operation, &[more, &[("DKMSInstanceId", "")]].concat());
+        assert!(without.status == 200 || without.code() == "Rejected.ResourceExist", "{operation}: empty is not given");
+        let wrong = client.call(operation, &[more, &[("DKMSInstanceId", "a b")]].concat());
+        assert_eq!((wrong.status, wrong.code()), (400, "InvalidParameter"), "{operation}");
+    }
 }
 
 #[test]
