@@ -39,6 +39,7 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
     output.print(json)?;
     let first = findings.iter().find(|f| f.verdict == Verdict::Fail);
     let reason = match (failed, first) {
+        (1, Some(first)) if first.found.starts_with(&format!("{}:", first.name)) => first.found.clone(),
         (1, Some(first)) => format!("{}: {}", first.name, first.found),
         _ => format!("{failed} of {} checks failed", findings.len()),
     };

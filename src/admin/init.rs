@@ -5,7 +5,7 @@
 //! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing.
 
 use crate::admin::output::Output;
-use crate::admin::{LOCK_WAIT_MS, Session, account, audit};
+use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
 use crate::app::{Base, Failure, context, open_token, row_key, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
@@ -22,6 +22,7 @@ pub fn run(config: &Config, first_account: &UserName) -> Result<Output, Failure>
 
 /// Brings the schema up, and makes the system keys unless that was done.
 pub fn begin(config: &Config) -> Result<Base, Failure> {
+    same_user(&config.audit.directory)?;
     let url = config.database.location()?;
     migrate::run(&url).map_err(context("database"))?;
     let token = open_token(config)?;

@@ -22,7 +22,7 @@ mod unlock;
 mod user;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::app::{Base, Failure, clock_watch, context};
 use crate::audit::{Audit as Log, Kind, Record, Verdict};
@@ -121,6 +121,7 @@ struct Session {
 impl Session {
     fn open(place: &Place) -> Result<Self, Failure> {
         let config = load(place)?;
+        same_user(&config.audit.directory)?;
         let base = Base::open(&config)?;
         let (log, _, _) = base.audit(&config, "admin", LOCK_WAIT_MS)?;
         Ok(Self { base, log, clock: Clock::System })
@@ -168,6 +169,22 @@ impl Session {
                 }
             }
         })
+    }
+}
+
+/// That files made here belong to the user that serves: another's command would leave some that the service cannot open.
+fn same_user(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+
+    let me = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(folder) {
+        Ok(found) if found.uid() != me => {
+            let (folder, owner) = (folder.display(), found.uid());
+            let reason = format!("the audit folder {folder} belongs to uid {owner}, and this is uid {me}");
+            Err(Failure::local(reason).hint(format!("run commands as the user that serves: sudo -u '#{owner}' bulla …")))
+        }
+        // What else may be wrong with it is said when it is opened.
+        _ => Ok(()),
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Owns: where the PIN comes from, and how a failure to open reads. Must not know: PKCS#11. Called by: app.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::app::unlock;
 use crate::base::failure::{Class, Failure};
 use crate::config::{self, Config};
-use crate::token::{Pins, Selector, Token, TokenConfig, TokenError};
+use crate::token::{Pins, Selector, Token, TokenConfig, TokenError, softhsm};
 
 /// How long a start tries to open its token.
 const OPEN_WAIT: Duration = Duration::from_secs(2);
@@ -36,6 +37,7 @@ pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
         (None, Some(serial)) => Selector::Serial(serial.clone()),
         (None, None) => return Err(Failure::new("token: name label or serial")),
     };
+    module_is_there(&token.module)?;
     let pins = pins(token, opener)?;
     if let (Opener::Server, Some(socket)) = (opener, &token.unlock_socket) {
         unlock::listen(socket, pins.clone())?;
@@ -49,6 +51,22 @@ pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
         look_again: LOOK_AGAIN,
     };
     Token::open(options, pins).map_err(|error| failure(&error))
+}
+
+/// That the module's file exists, or which ones do. A name without a folder is for the loader to find.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn module_is_there(module: &Path) -> Result<(), Failure> {
+    if !module.is_absolute() || module.is_file() {
+        return Ok(());
+    }
+    let here: Vec<String> = softhsm::modules().iter().map(|path| path.display().to_string()).collect();
+    let hint = match here.as_slice() {
+        [] => "none was found in the usual places; SoftHSM's is in Debian's package softhsm2".to_owned(),
+        _ => format!("found here: {}", here.join(", ")),
+    };
+    Err(Failure::local(format!("token.module: no file {}", module.display())).hint(hint))
 }
 
 fn pins(token: &config::Token, opener: Opener) -> Result<Pins, Failure> {

@@ -16,6 +16,20 @@ impl std::fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What is wrong in the file or in a variable over it: where, and what was expected.
+pub(super) fn told(file: &Path, error: figment::Error) -> ConfigError {
+    let lines = error.into_iter().map(|error| {
+        let from_environment = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
+        let key = error.path.join(".");
+        match (from_environment, key.is_empty()) {
+            (true, false) => format!("$BULLA_{}: {}", error.path.join("__").to_uppercase(), error.kind),
+            (_, true) => format!("{}: {}", file.display(), error.kind),
+            (false, false) => format!("{}: {key}: {}", file.display(), error.kind),
+        }
+    });
+    ConfigError(lines.collect::<Vec<_>>().join("; "))
+}
+
 /// Lets a path begin in a folder, unless it begins at the root.
 pub(super) fn anchor(path: &mut PathBuf, folder: &Path) {
     if path.is_relative() {

@@ -84,7 +84,7 @@ impl Config {
         }
         let whole = std::path::absolute(file).map_err(|e| named(&e))?;
         let figment = Figment::from(Toml::file_exact(file)).merge(environment());
-        let mut config: Self = figment.extract().map_err(|e| named(&e))?;
+        let mut config: Self = figment.extract().map_err(|e| files::told(file, e))?;
         config.file.clone_from(&whole);
         config.anchor(whole.parent().unwrap_or(Path::new("/")));
         config.check().map_err(|e| named(&e))?;

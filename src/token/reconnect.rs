@@ -40,6 +40,7 @@ pub(super) fn open(config: TokenConfig, pins: Pins) -> Result<Connection, TokenE
     let lasting = Arc::new(Lasting::default());
     let mut begun = Instant::now();
     let mut told = false;
+    let mut said = String::new();
     // SoftHSM 2.6.1 rewrites the token's file in place when a process logs in, and one that starts at that moment sees no token,
     // or fails to log in with another code each time.
     let epoch = persist(
@@ -58,7 +59,12 @@ pub(super) fn open(config: TokenConfig, pins: Pins) -> Result<Connection, TokenE
             }
             let again = begun.elapsed() < config.open_wait && !is_about_pin(error);
             if again {
-                log::info!("token: {error}; trying again");
+                // The same again is no news.
+                let reason = error.to_string();
+                if reason != said {
+                    log::info!("token: {reason}; trying again");
+                    said = reason;
+                }
                 thread::sleep(pause);
             }
             again

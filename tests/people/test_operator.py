@@ -233,3 +233,59 @@ def test_dev_for_teams(serving, tmp_path):
     found = [line for line in done("audit", "search", "--action", "CreateSecret", "--format", "csv", "--data", tmp_path / "d")
              .splitlines() if "secret/app/" in line]
     assert len(found) == 4, found  # two that were made, two that existed
+
+
+def test_who_speaks_the_other_protocol_is_told(copy, serving, dev, tmp_path):
+    """http to the https port and https to the http port: an answer where one can be read, and one line in the log."""
+    certificate(copy, "a")
+    configured(copy, "region", "region", TLS.format("a", "a"))
+    secure = serving("serve", "--data", copy)
+    secure.waits_for("serving")
+    port = next(int(line.rsplit(":", 1)[1]) for line in secure.log().splitlines() if "serving" in line)
+    for path in ("/", "/readyz", "/?Action=ListSecrets"):
+        answer = subprocess.run(["curl", "-s", "-m", "10", "-w", "\n%{http_code}", f"http://127.0.0.1:{port}{path}"],
+                                capture_output=True, text=True)
+        body, status = answer.stdout.rsplit("\n", 1)
+        assert status == "400" and "Use https." in json.loads(body)["Message"], answer
+    assert subprocess.run(["curl", "-sk", "-m", "10", f"https://127.0.0.1:{port}/readyz"], capture_output=True).returncode == 0
+    assert secure.log().count("plain HTTP on the TLS listener: the client uses http, from 127.0.0.1") == 1
+    plain = serving("dev", "--data", tmp_path / "plain", "--listen", "0", "--json")
+    endpoint = json.loads(plain.first_line())["Endpoint"]
+    for _ in range(3):
+        assert subprocess.run(["curl", "-sk", "-m", "10", f"https://{endpoint}/"], capture_output=True).returncode != 0
+    assert plain.log().count("a TLS handshake on the plain HTTP listener: the client uses https, from 127.0.0.1") == 1
+
+
+def test_another_users_command_leaves_nothing_in_the_audit_folder(copy):
+    """What root makes there the service could not open: refused before anything is written, with what to type instead."""
+    import os
+
+    if os.geteuid() != 0:
+        pytest.skip("gives a folder to another user: needs root")
+    for entry in (copy / "audit", *(copy / "audit").iterdir()):
+        os.chown(entry, 65534, 65534)
+    before = sorted((copy / "audit").iterdir())
+    for command in (["user", "create", "x"], ["user", "list"], ["init"]):
+        refused = bulla(*command, "--data", copy)
+        assert refused.returncode == 7 and "belongs to uid 65534, and this is uid 0" in refused.stderr, refused
+        assert "sudo -u '#65534' bulla" in refused.stderr
+    assert sorted((copy / "audit").iterdir()) == before
+    assert "sudo -u bulla" in done("check", "--data", copy)
+
+
+def test_configuration_errors_name_file_and_key(copy):
+    """One place and one reason each, from the file as from the environment."""
+    faults = [
+        (QUIET.replace('"127.0.0.1:0"', '"8080x"'), {}, "bulla.toml: server.listen: "),
+        ("[server]\nlisten_on = 1\n", {}, "bulla.toml: server.listen_on: unknown field"),
+        ("[limits]\nrequests_per_second = 0\n", {}, "bulla.toml: limits.requests_per_second: "),
+        ("[token\n", {}, "bulla.toml: "),
+        ("", {"BULLA_SERVER__LISTEN": "x"}, "$BULLA_SERVER__LISTEN: "),
+    ]
+    text = (copy / "bulla.toml").read_text()
+    for more, env, place in faults:
+        (copy / "bulla.toml").write_text(text + more)
+        refused = bulla("check", "--data", copy, env=env)
+        assert refused.returncode == 7 and place in refused.stderr, refused
+        assert "default." not in refused.stderr and "TOML file" not in refused.stderr, refused
+    (copy / "bulla.toml").write_text(text)

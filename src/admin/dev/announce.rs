@@ -76,7 +76,7 @@ impl Announcement {
         private_file(&self.folder.join("profile.toml"), &profile)?;
         let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         let mut variables = vec![
-            ("BULLA_ENDPOINT", format!("{scheme}://{endpoint}")),
+            ("BULLA_ENDPOINT", endpoint.clone()),
             ("ALIBABA_CLOUD_ACCESS_KEY_ID", id.to_string()),
             ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret.into_owned()),
             ("ALIBABA_CLOUD_REGION_ID", REGION.to_owned()),

@@ -8,24 +8,24 @@ use std::path::Path;
 
 use super::{Found, Opened};
 use crate::app::settings::{self, servers};
+use crate::app::token;
 use crate::audit;
 use crate::base::certificate;
 use crate::base::clock::Clock;
 use crate::base::failure::{Failure, context};
 use crate::base::listen::Listen;
 use crate::process;
-use crate::token::softhsm;
 
 /// A certificate that ends within so many days is worth a warning.
 const SOON_DAYS: u32 = 30;
 
 pub(super) fn pin(opened: &mut Opened<'_>) -> Result<Found, Failure> {
-    let token = &opened.config.token;
+    let settings = &opened.config.token;
     let local = |e: &dyn std::fmt::Display| Failure::local(e.to_string());
-    let Some(path) = token.pin_path().map_err(|e| local(&e))? else {
+    let Some(path) = settings.pin_path().map_err(|e| local(&e))? else {
         return Ok(Found::Fine("is asked for at the terminal".to_owned()));
     };
-    token.pin().map_err(|e| local(&e).hint("the file holds the PIN of the token's user, one line"))?;
+    settings.pin().map_err(|e| local(&e).hint("the file holds the PIN of the token's user, one line"))?;
     Ok(match readable_by_others(&path) {
         Some(odd) => odd,
         None => Found::Fine(format!("in {}", path.display())),
@@ -40,17 +40,8 @@ fn readable_by_others(path: &Path) -> Option<Found> {
 }
 
 pub(super) fn module(opened: &mut Opened<'_>) -> Result<Found, Failure> {
-    let module = &opened.config.token.module;
-    // A name without a folder is for the loader to find.
-    if module.is_absolute() && !module.is_file() {
-        let here: Vec<String> = softhsm::modules().iter().map(|path| path.display().to_string()).collect();
-        let hint = match here.as_slice() {
-            [] => "none was found in the usual places; SoftHSM's is in Debian's package softhsm2".to_owned(),
-            _ => format!("found here: {}", here.join(", ")),
-        };
-        return Err(Failure::local(format!("token.module: no file {}", module.display())).hint(hint));
-    }
-    Ok(Found::Fine(module.display().to_string()))
+    token::module_is_there(&opened.config.token.module)?;
+    Ok(Found::Fine(opened.config.token.module.display().to_string()))
 }
 
 pub(super) fn listeners(opened: &mut Opened<'_>) -> Result<Found, Failure> {
