@@ -13,17 +13,15 @@
 //! Owns: that order. Must not know: what operations do, how requests and answers are written. Called by: the dialects.
 
 use std::cell::RefCell;
-use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::api::authorised::Authorised;
 use crate::api::context::{Context, Mode};
 use crate::api::effect::Effect;
 use crate::api::event::Event;
 use crate::api::operation::{Input, Operation};
+use crate::api::rates::{Limits, Rates};
 use crate::api::recording::Recording;
 use crate::api::strangers::Strangers;
 use crate::api::target::Target;
@@ -31,20 +29,11 @@ use crate::audit::{Audit, Ticket};
 use crate::auth::proof::{Claim, Origin};
 use crate::auth::{Auth, Caller};
 use crate::base::clock::Clock;
-use crate::base::ids::{AccountId, RequestId};
+use crate::base::ids::RequestId;
 use crate::code::Code;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
-
-/// Bounds on what callers may ask for; none is no bound.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Requests per second and account, with a burst of the same size.
-    pub requests_per_second: Option<NonZeroU32>,
-    /// Refusals of unknown callers that are recorded one by one, per second and address.
-    pub refusals_per_second: NonZeroU32,
-}
 
 /// Everything that answers requests.
 pub struct Service {
@@ -53,7 +42,7 @@ pub struct Service {
     secrets: Arc<Secrets>,
     audit: Arc<Audit>,
     clock: Clock,
-    rate: Option<DefaultKeyedRateLimiter<AccountId>>,
+    rates: Rates,
     strangers: Strangers,
 }
 
@@ -87,9 +76,14 @@ pub struct Request<'a> {
 impl Service {
     /// A service over these parts.
     pub fn new(auth: Auth, keys: Arc<Keys>, secrets: Arc<Secrets>, audit: Arc<Audit>, clock: Clock, limits: Limits) -> Self {
-        let rate = limits.requests_per_second.map(|n| RateLimiter::keyed(Quota::per_second(n)));
-        let strangers = Strangers::new(limits.refusals_per_second);
-        Self { auth, keys, secrets, audit, clock, rate, strangers }
+        let (rates, strangers) = (Rates::new(limits.requests_per_second), Strangers::new(limits.refusals_per_second));
+        Self { auth, keys, secrets, audit, clock, rates, strangers }
+    }
+
+    /// Bounds callers otherwise from now on.
+    pub fn limit(&self, limits: Limits) {
+        self.rates.limit(limits.requests_per_second);
+        self.strangers.limit(limits.refusals_per_second);
     }
 
     /// Takes a request from its arrival to its record; `work` is the dialect's. A panic in it is a failure of ours like others: it is
@@ -130,7 +124,7 @@ impl<'a> Exchange<'a> {
         let caller = service.auth.authenticate(&self.origin, claim, service.clock.now())?;
         self.event.borrow_mut().identified(&caller);
         let request = Request { exchange: self, caller };
-        let result = service.check_rate(&request.caller).and_then(|()| work(&request));
+        let result = service.rates.take(&request.caller.account).and_then(|()| work(&request));
         if let Err(error) = &result
             && (self.event.borrow().is_refusal() || error.not_executed())
         {
@@ -167,15 +161,6 @@ impl Request<'_> {
             (Mode::Rehearsal, Err(error)) if error.is_about_the_request() => Err(Error::DryRunInvalid),
             (Mode::Rehearsal, Err(Error::NoPermission(_))) => Err(Error::DryRunDenied),
             (Mode::Rehearsal, Err(error)) => Err(error),
-        }
-    }
-}
-
-impl Service {
-    fn check_rate(&self, caller: &Caller) -> Result<(), Error> {
-        match &self.rate {
-            Some(rate) if rate.check_key(&caller.account).is_err() => Err(Error::Throttled),
-            _ => Ok(()),
         }
     }
 }

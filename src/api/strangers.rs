@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::audit::{Audit, Kind, Record, Verdict};
 use crate::base::clock::Timestamp;
@@ -28,7 +28,7 @@ const TELL_EVERY_MS: i64 = 1_000;
 
 /// The budgets of all addresses.
 pub(super) struct Strangers {
-    budget: DefaultKeyedRateLimiter<IpAddr>,
+    budget: RwLock<(NonZeroU32, DefaultKeyedRateLimiter<IpAddr>)>,
     counted: Mutex<Counted>,
 }
 
@@ -38,11 +38,23 @@ struct Counted {
     told_at: Option<Timestamp>,
 }
 
+fn budget(per_second: NonZeroU32) -> DefaultKeyedRateLimiter<IpAddr> {
+    let burst = per_second.saturating_mul(NonZeroU32::MIN.saturating_add(BURST_S - 1));
+    RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst))
+}
+
 impl Strangers {
     /// So many refusals a second are recorded for each address.
     pub fn new(per_second: NonZeroU32) -> Self {
-        let burst = per_second.saturating_mul(NonZeroU32::MIN.saturating_add(BURST_S - 1));
-        Self { budget: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)), counted: Mutex::default() }
+        Self { budget: RwLock::new((per_second, budget(per_second))), counted: Mutex::default() }
+    }
+
+    /// So many from now on.
+    pub fn limit(&self, per_second: NonZeroU32) {
+        let mut now = self.budget.write();
+        if now.0 != per_second {
+            *now = (per_second, budget(per_second));
+        }
     }
 
     /// Whether a refusal of a request from this address is recorded like others; if not, it is counted.
@@ -52,10 +64,11 @@ impl Strangers {
             return true;
         }
         let network = network_of(source_ip);
-        if self.budget.len() > MAX_ADDRESSES {
-            self.budget.retain_recent();
+        let (_, budget) = &*self.budget.read();
+        if budget.len() > MAX_ADDRESSES {
+            budget.retain_recent();
         }
-        if self.budget.check_key(&network).is_ok() {
+        if budget.check_key(&network).is_ok() {
             return true;
         }
         let mut counted = self.counted.lock();

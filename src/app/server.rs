@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::api::{Limits, Service};
+use crate::api::Service;
 use crate::app::base::Base;
 use crate::app::checks;
 use crate::app::clock_watch;
@@ -99,6 +99,7 @@ impl Server {
             limits: settings::key_limits(config),
             sys: base.sys(),
         }));
+        let servers = settings::servers(config)?;
         let secrets = Arc::new(Secrets::new(SecretParts {
             store: Arc::clone(&base.store),
             keys: Arc::clone(&keys),
@@ -107,7 +108,7 @@ impl Server {
             deployment: row.id,
             region: row.region.clone(),
             quota: config.quotas.secrets,
-            servers: settings::servers(config)?,
+            servers: servers.clone(),
         }));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
         let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone(), config.client_keys.cipher);
@@ -125,19 +126,25 @@ impl Server {
             clock: clock.clone(),
             clocks: Arc::clone(&clocks),
         });
-        let limits = Limits {
-            requests_per_second: config.limits.requests_per_second,
-            refusals_per_second: config.limits.refusals_per_second,
-        };
+        let limits = settings::limits(config);
         let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));
         let resolver = Resolver::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
         let token = watch_token(&base)?;
         let database = watch_database(&base.store, &clocks)?;
         let front = Arc::new(Front { doors, audit, token, database, clocks, alarms });
         let file = config.file.clone();
+        let again = move || Config::load(&file).map_err(|e| Failure::new(e.to_string()));
+        let (limited, rotated) = (Arc::downgrade(&front), again.clone());
+        let log = again.clone();
         let reload = Reload::default()
             .with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()))
-            .with("log", move || Config::load(&file).map(|config| logging::set(config.log)));
+            .with("log", move || log().map(|config| logging::set(config.log)))
+            .with("rotation servers", move || Ok::<_, Failure>(servers.replace(settings::server_options(&rotated()?)?)))
+            .with("limits", move || {
+                let limits = settings::limits(&again()?);
+                limited.upgrade().into_iter().for_each(|front| front.doors.limit(limits));
+                Ok::<_, Failure>(())
+            });
         let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
         let store = base.store;
         Ok(Self { bound, front, jobs, metrics, store, node, reload, resolver, stop_timeout })

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::Limits;
 use crate::base::failure::{Failure, context};
+use crate::base::ids::InstanceId;
 use crate::config::{Config, Instance, Quotas};
 use crate::http;
 use crate::keys::{DataKeyLimits, KeyLimits, UseLimits};
@@ -30,6 +32,14 @@ pub(super) fn key_limits(config: &Config) -> KeyLimits {
 /// # Errors
 /// When the file of a password is not named.
 pub fn servers(config: &Config) -> Result<Servers, Failure> {
+    Ok(Servers::new(server_options(config)?))
+}
+
+/// The same, as the service learns of them while it runs.
+///
+/// # Errors
+/// As [`servers`].
+pub(super) fn server_options(config: &Config) -> Result<Vec<(InstanceId, ServerOptions)>, Failure> {
     let options = |instance: &Instance| {
         let options = ServerOptions {
             engine: instance.engine,
@@ -44,8 +54,13 @@ pub fn servers(config: &Config) -> Result<Servers, Failure> {
         };
         Ok((instance.id.clone(), options))
     };
-    let servers: Result<Vec<_>, Failure> = config.rotation.instance.iter().map(options).collect();
-    Ok(Servers::new(servers?))
+    config.rotation.instance.iter().map(options).collect()
+}
+
+/// Bounds on callers.
+pub(super) fn limits(config: &Config) -> Limits {
+    let of = &config.limits;
+    Limits { requests_per_second: of.requests_per_second, refusals_per_second: of.refusals_per_second }
 }
 
 /// Files that the service has open at its busiest, besides connections of clients: of SQLite three a connection; of the token two

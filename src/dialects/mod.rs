@@ -7,7 +7,7 @@
 
 pub mod rpc;
 
-use crate::api::{Outcome, Service};
+use crate::api::{Limits, Outcome, Service};
 use crate::base::ids::RequestId;
 use crate::code::Code;
 use crate::error::Error;
@@ -52,6 +52,11 @@ impl Doors {
     /// The doors that are served.
     pub fn new(service: Service) -> Self {
         Self { service, doors: vec![Box::new(rpc::Rpc)] }
+    }
+
+    /// Bounds callers otherwise from now on.
+    pub fn limit(&self, limits: Limits) {
+        self.service.limit(limits);
     }
 
     fn door(&self, path: &str) -> &dyn Dialect {

@@ -6,7 +6,7 @@
 //! | signal | means |
 //! |---|---|
 //! | TERM, INT, QUIT, PWR | end in good order; during a start, end at once |
-//! | HUP | read again what can change: certificates, passwords |
+//! | HUP | read again what can change: certificates, limits, servers whose accounts are rotated, the log's level |
 //! | USR1, USR2, ALRM, VTALRM, PROF, IO, STKFLT, XCPU, XFSZ, the real-time signals | nothing; the log says that it came |
 //! | PIPE | nothing |
 //! | TSTP, TTIN, TTOU, CONT, CHLD, URG, WINCH | as the system has it: job control, or nothing |

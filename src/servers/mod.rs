@@ -4,7 +4,8 @@
 //! else connects to them. Must not know: secrets, versions, when a password changes. Called by: secrets; app builds it.
 //!
 //! A password goes to a server as a verifier where the server takes one (PostgreSQL, MariaDB), so that no log of the server can
-//! hold it. The administrator's password is read from its file for each connection: it can change without a restart.
+//! hold it. The administrator's password is read from its file for each connection: it can change without a restart, and so can the
+//! list of servers.
 
 mod call;
 mod mysql;
@@ -15,7 +16,9 @@ mod postgres;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use crate::base::ids::{AccountId, AccountName, InstanceId};
@@ -84,23 +87,36 @@ impl Server {
     }
 }
 
-/// All servers that are configured.
-#[derive(Default)]
-pub struct Servers(BTreeMap<InstanceId, Server>);
+/// All servers that are configured. Clones are of one list.
+#[derive(Clone, Default)]
+pub struct Servers(Arc<RwLock<BTreeMap<InstanceId, Arc<Server>>>>);
 
 impl Servers {
     /// These servers.
     pub fn new(servers: impl IntoIterator<Item = (InstanceId, ServerOptions)>) -> Self {
-        Self(servers.into_iter().map(|(id, options)| (id, Server::new(options))).collect())
+        let list = Self::default();
+        list.replace(servers);
+        list
+    }
+
+    /// From now on these servers; those that are as they were go on with the calls they are at.
+    pub fn replace(&self, servers: impl IntoIterator<Item = (InstanceId, ServerOptions)>) {
+        let mut list = self.0.write();
+        let before = std::mem::take(&mut *list);
+        list.extend(servers.into_iter().map(|(id, options)| {
+            let same = before.get(&id).filter(|server| server.options == options).cloned();
+            (id, same.unwrap_or_else(|| Arc::new(Server::new(options))))
+        }));
     }
 
     /// The server of this name, if this account's secrets may use it.
-    pub fn find(&self, id: &InstanceId, account: &AccountId) -> Option<&Server> {
-        self.0.get(id).filter(|s| s.options.accounts.is_empty() || s.options.accounts.contains(account))
+    pub fn find(&self, id: &InstanceId, account: &AccountId) -> Option<Arc<Server>> {
+        let found = self.0.read().get(id).cloned()?;
+        (found.options.accounts.is_empty() || found.options.accounts.contains(account)).then_some(found)
     }
 
     /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&InstanceId, &Server)> {
-        self.0.iter()
+    pub fn all(&self) -> Vec<(InstanceId, Arc<Server>)> {
+        self.0.read().iter().map(|(id, server)| (id.clone(), Arc::clone(server))).collect()
     }
 }

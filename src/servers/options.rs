@@ -22,7 +22,7 @@ pub enum Tls {
 }
 
 /// How to reach a server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
     /// Its kind.
     pub engine: Engine,

@@ -10,5 +10,6 @@ pub mod namespace;
 pub mod node;
 pub mod postgres;
 pub mod power;
+pub mod relay;
 pub mod server;
 pub mod sizes;

@@ -4,7 +4,8 @@
 //! files. Renames, new and removed files count at once and in order, as on file systems with a journal of their metadata; bytes count
 //! when their file was synced, and else as the image says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,7 +75,7 @@ impl Recorded {
     /// # Errors
     /// When it cannot be read.
     pub fn read(record: &Path) -> io::Result<Self> {
-        let bytes = std::fs::read(record)?;
+        let bytes = fs::read(record)?;
         let mut rest = bytes.as_slice();
         let mut events = Vec::new();
         while let Some(event) = event(&mut rest) {
@@ -94,52 +95,105 @@ impl Recorded {
         renames.map(|event| event.at).collect()
     }
 
-    /// Writes into `folder`, which holds what was there before the record began, what a disk would hold if the power went at a moment.
+    /// The way of the files below `folder`, from `before`, a copy of it from before the record began.
+    pub fn replay<'a>(&'a self, folder: &'a Path, before: &'a Path) -> Replay<'a> {
+        Replay { events: &self.0, folder, before, files: BTreeMap::new(), gone: BTreeSet::new() }
+    }
+}
+
+/// Files on their way through a record, from moment to moment.
+pub struct Replay<'a> {
+    /// Those to come.
+    events: &'a [Event],
+    folder: &'a Path,
+    before: &'a Path,
+    /// Files that something happened to, by their paths in the folder.
+    files: BTreeMap<PathBuf, FileState>,
+    /// Files of before that are not there any more under their names.
+    gone: BTreeSet<PathBuf>,
+}
+
+impl Replay<'_> {
+    /// On to this moment, ns. There is no way back.
+    pub fn to(&mut self, until: u64) {
+        while let Some((event, rest)) = self.events.split_first().filter(|(event, _)| event.at <= until) {
+            self.events = rest;
+            self.pass(event);
+        }
+    }
+
+    fn pass(&mut self, event: &Event) {
+        // What lies elsewhere is no part of the image; SQLite's index of its log is memory that processes share, and made anew; a
+        // folder's entries count already.
+        let Ok(path) = event.path.strip_prefix(self.folder) else { return };
+        if path.to_string_lossy().ends_with("-shm") || self.before.join(path).is_dir() {
+            return;
+        }
+        let mut state = self.files.remove(path).unwrap_or_else(|| {
+            let gone = self.gone.contains(path);
+            if gone { FileState::default() } else { FileState::of(&self.before.join(path)) }
+        });
+        match &event.change {
+            Change::Unlinked => {
+                self.gone.insert(path.to_owned());
+                return;
+            }
+            Change::Renamed(to) => {
+                self.gone.insert(path.to_owned());
+                self.files.insert(to.strip_prefix(self.folder).unwrap_or(to).to_owned(), state);
+                return;
+            }
+            Change::Made { empty: true } => state.waiting.push(Change::Truncate(0)),
+            Change::Made { empty: false } => {}
+            Change::SyncBegun => state.syncing = state.waiting.len(),
+            Change::Synced => state.synced(),
+            change => state.waiting.push(change.clone()),
+        }
+        self.files.insert(path.to_owned(), state);
+    }
+
+    /// Makes the folder what a disk would hold if the power went now.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn image(&self, from: &Path, folder: &Path, until: u64, rest: Rest, random: &mut Rng) -> io::Result<()> {
-        let mut files: BTreeMap<PathBuf, FileState> = BTreeMap::new();
-        let there = |path: &Path| path.strip_prefix(from).map(|below| folder.join(below)).unwrap_or_default();
-        for event in self.0.iter().take_while(|event| event.at <= until) {
-            let path = &event.path;
-            // The sync of a folder: its entries count already. What lies elsewhere is no part of the image.
-            if !path.starts_with(from) || there(path).is_dir() {
-                continue;
-            }
-            let mut state = files.remove(path).unwrap_or_else(|| FileState::of(&there(path)));
-            match &event.change {
-                Change::Unlinked => {
-                    let _ = std::fs::remove_file(there(path));
-                    continue;
-                }
-                Change::Renamed(to) => {
-                    let _ = std::fs::remove_file(there(path));
-                    files.insert(to.clone(), state);
-                    continue;
-                }
-                Change::Made { empty: true } => state.waiting.push(Change::Truncate(0)),
-                Change::Made { empty: false } => {}
-                Change::SyncBegun => state.syncing = state.waiting.len(),
-                Change::Synced => state.synced(),
-                change => state.waiting.push(change.clone()),
-            }
-            files.insert(path.clone(), state);
+    pub fn image(&self, rest: Rest, random: &mut Rng) -> io::Result<()> {
+        if self.folder.exists() {
+            fs::remove_dir_all(self.folder)?;
         }
-        // SQLite's index of its log is memory that processes share, and made anew.
-        for (path, mut state) in files.into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with("-shm")) {
+        copy(self.before, self.folder)?;
+        for path in &self.gone {
+            let _ = fs::remove_file(self.folder.join(path));
+        }
+        for (path, state) in &self.files {
+            let mut state = state.clone();
             state.end(rest, random);
-            let file = there(&path);
-            if let Some(parent) = file.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::write(file, &state.durable)?;
+            fs::write(self.folder.join(path), &state.durable)?;
         }
         Ok(())
     }
 }
 
+/// Copies a folder.
+///
+/// # Errors
+/// Of the file system.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    for entry in fs::read_dir(from)? {
+        let (entry, to) = (entry?, to);
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
 /// A file on its way to the disk.
+#[derive(Debug, Clone, Default)]
 struct FileState {
     durable: Vec<u8>,
     waiting: Vec<Change>,
@@ -149,7 +203,7 @@ struct FileState {
 
 impl FileState {
     fn of(path: &Path) -> Self {
-        Self { durable: std::fs::read(path).unwrap_or_default(), waiting: Vec::new(), syncing: 0 }
+        Self { durable: fs::read(path).unwrap_or_default(), waiting: Vec::new(), syncing: 0 }
     }
 
     fn synced(&mut self) {

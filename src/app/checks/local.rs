@@ -137,7 +137,7 @@ pub(super) fn memory(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 }
 
 pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
-    let count = servers(opened.config).map_err(|failure| Failure::local(failure.reason))?.iter().count();
+    let count = servers(opened.config).map_err(|failure| Failure::local(failure.reason))?.all().len();
     Ok(Found::Fine(count.to_string()))
 }
 

@@ -145,8 +145,9 @@ pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 
 pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Ok(servers) = servers(opened.config) else { return Ok(Found::Unseen("the managed servers")) };
-    for (id, server) in servers.iter() {
+    let servers = servers.all();
+    for (id, server) in &servers {
         server.health().map_err(|e| Failure::unavailable(format!("rotation.instance {id}: {e}")))?;
     }
-    Ok(Found::Fine(format!("{} let their administrators in", servers.iter().count())))
+    Ok(Found::Fine(format!("{} let their administrators in", servers.len())))
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns: what each does, and what follows when it fails. Called by: secrets::rotation.
 
+use std::sync::Arc;
+
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, AccountName, NodeId, SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::base::words::{DataType, SecretSubType};
@@ -240,7 +242,7 @@ impl Secrets {
         other.ok_or_else(|| Error::Integrity(format!("secret {} has lost an account", secret.name)))
     }
 
-    fn server(&self, secret: &SecretRow, rotation: &RotationRow) -> Result<&Server, Error> {
+    fn server(&self, secret: &SecretRow, rotation: &RotationRow) -> Result<Arc<Server>, Error> {
         self.servers.find(&rotation.instance, &secret.account_id).ok_or_else(|| {
             log::warn!("managed server {} is not configured, or not for account {}", rotation.instance, secret.account_id);
             Error::Unavailable("managed server")

@@ -6,7 +6,8 @@
 //! libpq waits for an answer as long as the kernel holds the connection for good. A dead host ends that within seconds (keepalives,
 //! `location`); a server that is stopped, or a proxy that takes everything and passes nothing on, never does. So a thread looks at
 //! all waits and shuts the socket of one that has lasted too long: libpq then sees the end of the connection, and the pool opens
-//! another. libpq does not tell its socket; it is found among this process's own, by its peer, right after it was opened.
+//! another. Where one was silent for so long, the way to the server is no good, and others that have waited on it for a while are not
+//! left to wait as long. libpq does not tell its socket; it is found among this process's own, by its peer, right after it was opened.
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;
@@ -22,6 +23,9 @@ use crate::store::engine::location;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// How long others have waited that are given up with one that was silent for its whole limit: longer than most statements take.
+const WITH_IT: Duration = Duration::from_secs(1);
 
 /// One connection's waits.
 pub(in crate::store) struct Watch(Arc<Watched>);
@@ -144,7 +148,11 @@ fn start_reaper() {
         loop {
             std::thread::sleep(EVERY);
             let waiting: Vec<Arc<Watched>> = WATCHED.lock().iter().filter_map(Weak::upgrade).collect();
-            waiting.iter().for_each(|one| one.end_if_too_long());
+            for silent in waiting.iter().filter(|one| one.end_if_waited(one.limit)) {
+                for beside in waiting.iter().filter(|other| other.limit == silent.limit) {
+                    beside.end_if_waited(WITH_IT);
+                }
+            }
         }
     };
     STARTED.call_once(|| {
@@ -155,18 +163,21 @@ fn start_reaper() {
 }
 
 impl Watched {
-    fn end_if_too_long(&self) {
+    /// Ends a wait that has lasted so long; whether there was one.
+    fn end_if_waited(&self, long: Duration) -> bool {
         let since = self.since.load(Ordering::Relaxed);
-        if since == 0 || now_ms().saturating_sub(since) < u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX) {
-            return;
+        let waited = Duration::from_millis(now_ms().saturating_sub(since));
+        if since == 0 || waited < long {
+            return false;
         }
         // libpq may have closed it meanwhile.
         if identity(self.socket).as_ref() == Some(&self.identity) {
-            log::error!("database: no answer for {:?}; the connection is given up", self.limit);
+            log::error!("database: no answer for {} ms; the connection is given up", waited.as_millis());
             // Fails only for a connection that has ended already.
             let _ = shutdown(self.socket, Shutdown::Both);
         }
         self.since.store(0, Ordering::Relaxed);
+        true
     }
 }
 

@@ -16,4 +16,5 @@ pub mod power_loss;
 pub mod pressure;
 pub mod strangers;
 pub mod token;
+pub mod wire;
 mod wrapped;

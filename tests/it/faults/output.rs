@@ -89,10 +89,10 @@ fn send(server: &Server, signal: i32) {
 fn each_signal_does_what_it_is_meant_to() {
     let (_folder, mut server) = on_sqlite();
     let writers = under_load(&server, "signals", |server| {
-        for _ in 0..size(3, 500) {
+        for _ in 0..size(20, 500) {
             for signal in GOES_ON {
                 send(server, signal);
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(10));
             }
         }
         until(Duration::from_secs(10), "the log says what was read again", || {
@@ -112,6 +112,48 @@ fn each_signal_does_what_it_is_meant_to() {
         );
     }
     check_audit_log(&mut server, &writers);
+}
+
+#[test]
+fn a_hup_brings_other_limits_and_other_servers() {
+    const HUP: i32 = 1;
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    let file = server.data().join("bulla.toml");
+    let first = std::fs::read_to_string(&file).expect("written by dev");
+    let set = |more: &str| {
+        std::fs::write(&file, format!("{first}{more}")).expect("writable");
+        send(&server, HUP);
+    };
+    let managed = |n: u32| {
+        let config = r#"{"SecretSubType":"SingleUser","DBInstanceId":"pg-1"}"#;
+        let data = r#"{"Accounts":[{"AccountName":"a","AccountPassword":"b"}]}"#;
+        let name = format!("managed/{n}");
+        let parameters = [
+            ("SecretName", name.as_str()),
+            ("VersionId", "v1"),
+            ("SecretType", "Rds"),
+            ("ExtendedConfig", config),
+            ("SecretData", data),
+        ];
+        client.call("CreateSecret", &parameters).status
+    };
+    assert_eq!(managed(0), 400, "there is no such server");
+    let password = server.data().join("password");
+    std::fs::write(&password, "x").expect("writable");
+    set("[[rotation.instance]]\nid = \"pg-1\"\nengine = \"postgresql\"\nhost = \"127.0.0.1\"\nport = 1\n\
+         administrator = \"a\"\npassword_file = \"password\"\ntls = false\n");
+    // Nothing listens there.
+    until(Duration::from_secs(10), "the server is known", || managed(1) == 503);
+    set("[limits]\nrequests_per_second = 1\n");
+    let throttled = || client.call("DescribeRegions", &[]).code() == "Rejected.Throttling";
+    until(Duration::from_secs(10), "more than one request a second is refused", || throttled() || throttled());
+    set("[limits]\nrequests_per_minute = 1\n");
+    until(Duration::from_secs(10), "what does not fit is refused", || server.log().contains("limits: cannot be read again"));
+    assert!(throttled() || throttled(), "it goes on with what it had");
+    set("");
+    until(Duration::from_secs(10), "there is no limit any more", || !(0..5).any(|_| throttled()));
+    assert_eq!(managed(2), 400, "nor such a server");
 }
 
 #[test]

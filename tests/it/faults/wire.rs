@@ -1,0 +1,101 @@
+//! The way to PostgreSQL: cut at every message of a write, slow, or silent on what is open. Nothing acknowledged is lost, and the audit
+//! log says of each write what the database says.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bulla_test_support::postgres::PostgresCluster;
+use bulla_test_support::relay::Relay;
+use bulla_test_support::server::Server;
+use bulla_test_support::sizes::size;
+
+use crate::faults::load::until_served;
+use crate::{BULLA, audit_lines, create, until, verify_audit};
+
+/// What a write's transaction begins with.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+
+/// A server whose way to its database can be cut.
+fn behind_a_relay() -> (tempfile::TempDir, Relay, Server) {
+    let cluster = PostgresCluster::shared();
+    let relay = Relay::to(cluster.port());
+    let url = cluster.database().replace(&format!(":{}/", cluster.port()), &format!(":{}/", relay.port()));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    (folder, relay, server)
+}
+
+/// The last code of the outcome of each secret's creation, by the log.
+fn outcomes(lines: &str) -> HashMap<String, String> {
+    let member = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let made = lines.filter(|line| line["kind"] == "outcome" && line["action"] == "CreateSecret");
+    made.filter_map(|line| Some((member(&line, "resource").split_once("secret/")?.1.to_owned(), member(&line, "code"))))
+        .collect()
+}
+
+#[test]
+fn a_write_that_is_cut_at_any_message_is_whole_or_not_and_the_log_says_which() {
+    let (_folder, relay, mut server) = behind_a_relay();
+    let client = server.client();
+    create(&client, "before", "value").ok();
+    relay.cut(BEGIN, u64::MAX);
+    create(&client, "counted", "value").ok();
+    let messages = relay.counted().expect("a transaction");
+    assert!((6..40).contains(&messages), "{messages} messages");
+    let mut answers = Vec::new();
+    for round in 0..size(1, 100) {
+        for message in 0..=messages {
+            let name = format!("cut/{round}/{message}");
+            relay.cut(BEGIN, message);
+            let answer = create(&client, &name, "value");
+            assert!([200, 503].contains(&answer.status), "{answer:?}");
+            assert!(message >= messages || relay.counted().is_none(), "message {message} of a write was cut");
+            answers.push((name, answer.status));
+            until_served(&client, &format!("after/{round}/{message}"), Duration::from_secs(15));
+        }
+    }
+    let unknown = answers.iter().filter(|(_, status)| *status == 503).count();
+    assert!(unknown > 0, "of some the end was not known");
+    until(Duration::from_secs(15), "what was unknown is resolved", || {
+        let lines = audit_lines(&server);
+        answers.iter().all(|(name, _)| outcomes(&lines).contains_key(name))
+    });
+    let outcomes = outcomes(&audit_lines(&server));
+    let mut happened = 0;
+    for (name, status) in &answers {
+        let there = client.call("GetSecretValue", &[("SecretName", name)]).status == 200;
+        assert!(there || *status != 200, "{name} was acknowledged and is lost");
+        assert_eq!(outcomes[name] == "OK", there, "{name}: {}", outcomes[name]);
+        happened += usize::from(there && *status == 503);
+    }
+    eprintln!("{} writes of {messages} messages: {unknown} answered 503, of which {happened} had happened", answers.len());
+    server.stop();
+    verify_audit(&server);
+}
+
+#[test]
+fn a_slow_way_is_served_over_and_a_silent_connection_is_given_up() {
+    let (_folder, relay, mut server) = behind_a_relay();
+    let client = server.client();
+    create(&client, "before", "value").ok();
+    // A write has some ten messages each way, and an answer ten seconds.
+    relay.delay(Duration::from_millis(300));
+    let begun = Instant::now();
+    assert_eq!(client.call("GetSecretValue", &[("SecretName", "before")]).ok().text("SecretData"), "value");
+    let read = begun.elapsed();
+    let written = create(&client, "slow", "value");
+    // The answer may be late: on a connection that is new each statement is prepared first.
+    assert!([200, 503].contains(&written.status), "{written:?}");
+    eprintln!("with 300 ms a message: a read {read:?}, a write {:?}, {}", begun.elapsed() - read, written.status);
+    relay.delay(Duration::ZERO);
+    relay.strand();
+    let begun = Instant::now();
+    until_served(&client, "after", Duration::from_secs(30));
+    eprintln!("served {:?} after all connections fell silent", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let slow = client.call("GetSecretValue", &[("SecretName", "slow")]);
+    assert!(written.status == 503 || slow.status == 200, "what was acknowledged is there: {slow:?}");
+    server.stop();
+    verify_audit(&server);
+}
