@@ -7,9 +7,11 @@
 //! database that was away.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::app::base::Base;
 use crate::base::canonical::{Canonical, Purpose};
@@ -38,9 +40,9 @@ impl Vital {
         let watched = Arc::downgrade(&state);
         thread::Builder::new().name(format!("bulla-vital-{name}")).spawn(move || {
             while let Some(state) = watched.upgrade() {
-                lock(&state).begun = Some(Instant::now());
+                state.lock().begun = Some(Instant::now());
                 let last = catch_unwind(AssertUnwindSafe(&attempt)).unwrap_or_else(|_| Err("the check panicked".to_owned()));
-                let mut state = lock(&state);
+                let mut state = state.lock();
                 state.begun = None;
                 state.last = last;
                 drop(state);
@@ -52,7 +54,7 @@ impl Vital {
 
     /// Whether it is well; why not.
     pub(super) fn now(&self) -> Result<(), String> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         match state.begun.map(|begun| begun.elapsed()) {
             Some(since) if since >= SLOW => Err(format!("no answer for {} s", since.as_secs())),
             _ => state.last.clone(),
@@ -100,11 +102,6 @@ pub(super) fn watch_database(store: &Arc<Store>, clocks: &Arc<ClockCheck>) -> st
         }
         Ok(())
     })
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // Each change is whole before anything can panic.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -71,13 +71,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 pub use self::file::{holder, sound_folder};
@@ -261,8 +262,8 @@ impl Gauges {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
-    fn doubt(&self, intent: &OpenIntent) {
-        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), intent.clone()));
+    fn leave_open(&self, intent: &OpenIntent) {
+        self.unresolved.lock().push((Instant::now(), intent.clone()));
     }
 
     /// The thread begins or ends a batch.
@@ -279,7 +280,7 @@ impl Gauges {
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.trouble.lock() = trouble;
     }
 }
 
@@ -316,7 +317,7 @@ impl Audit {
     /// The intents that were recorded as `unknown` since this was asked last, and when: ask the database, then call
     /// [`Audit::complete`].
     pub fn take_unresolved(&self) -> Vec<(Instant, OpenIntent)> {
-        std::mem::take(&mut *self.gauges.unresolved.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.gauges.unresolved.lock())
     }
 
     fn put(&self, line: Line) -> Ticket {
@@ -342,11 +343,11 @@ impl Audit {
         if wait >= SLOW {
             return Err(AuditError::Write(format!("the disk has not answered for {} s", wait.as_secs())));
         }
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = self.writer.lock();
         if writer.as_ref().is_none_or(|w| w.thread.is_finished()) {
             return Err(AuditError::Closed);
         }
-        let trouble = self.gauges.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = self.gauges.trouble.lock();
         trouble.clone().map_or(Ok(()), |reason| Err(AuditError::Write(reason)))
     }
 
@@ -364,7 +365,7 @@ impl Audit {
     /// Writes what waits, the `stop` line and a last checkpoint (the token has two seconds for it). Records that come later are
     /// refused. A disk that does not answer is given up after [`CLOSE_WAIT`], as at a crash. Closing twice does nothing.
     pub fn close(&self) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self.writer.lock().take();
         if let Some(writer) = writer {
             let until = Instant::now() + CLOSE_WAIT;
             // Any other error means that the thread is gone already.

@@ -202,7 +202,7 @@ impl Writer {
             let owed = self.owed.len();
             for line in &lines {
                 if let Change::Doubts(intent) = &line.change {
-                    self.gauges.doubt(intent);
+                    self.gauges.leave_open(intent);
                 }
             }
             self.owed.extend(lines.into_iter().filter(|line| matches!(line.change, Change::Closes(_))));
@@ -229,7 +229,7 @@ impl Writer {
                 Change::None => {}
                 Change::Opens(intent) => self.intents.open(seq, (**intent).clone()),
                 Change::Closes(id) => self.intents.close(*id),
-                Change::Doubts(intent) => self.gauges.doubt(intent),
+                Change::Doubts(intent) => self.gauges.leave_open(intent),
             }
         }
         Ok(())

@@ -7,9 +7,9 @@
 //! all of that waits while the sources differ, and goes on when they agree again, when an operator has said that the clock is
 //! right (`bulla clock accept`), or when the clock has run evenly for [`STEADY_MS`] since.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use rustix::time::{ClockId, clock_gettime};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::base::clock::{Clock, Timestamp};
 
@@ -86,7 +86,7 @@ impl ClockCheck {
     pub fn new(clock: Clock, last_seen: Option<Timestamp>) -> Self {
         let now = Point { wall: clock.now().0, boot: boot_ms() };
         let check = Self { clock, state: Mutex::new(State::begin(now, last_seen.map(|t| t.0))) };
-        if let Some(doubt) = &check.lock().doubt {
+        if let Some(doubt) = &check.state.lock().doubt {
             log::warn!("clock: {}; {PAUSED}", doubt.reason);
         }
         check
@@ -107,13 +107,13 @@ impl ClockCheck {
     /// Tells what the database's clock said while both clocks here went from one moment to the other.
     pub fn database_said(&self, time: Timestamp, asked_for: std::time::Duration) {
         let half = i64::try_from(asked_for.as_millis() / 2).unwrap_or(0);
-        self.lock().database = Some(Point { wall: time.0, boot: boot_ms() - half });
+        self.state.lock().database = Some(Point { wall: time.0, boot: boot_ms() - half });
     }
 
     /// An operator says that the clock is right.
     pub fn accept(&self) {
         let now = self.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.accepted_lag = state.database_lag(now).unwrap_or(0);
         state.settle(now);
         log::warn!("clock: an operator has said that it is right; what was paused goes on");
@@ -131,7 +131,7 @@ impl ClockCheck {
 
     fn look(&self) -> (Point, MutexGuard<'_, State>) {
         let now = self.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let before = state.doubt.clone();
         state.judge(now);
         match (&before, &state.doubt) {
@@ -140,11 +140,6 @@ impl ClockCheck {
             _ => {}
         }
         (now, state)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is whole before anything can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,10 +9,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::rt::net::TcpStream;
+use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -84,13 +85,13 @@ impl Tls {
     pub fn reload(&self) -> io::Result<()> {
         let seen = self.files.stamps();
         let config = Arc::new(self.files.config()?);
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { config, seen, looked: Instant::now() };
+        *self.state.lock() = State { config, seen, looked: Instant::now() };
         Ok(())
     }
 
     fn current(&self) -> Arc<ServerConfig> {
         // What a panic could leave is either configuration, whole.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.looked.elapsed() >= LOOK_EVERY {
             state.looked = Instant::now();
             let stamps = self.files.stamps();

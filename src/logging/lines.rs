@@ -8,9 +8,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 /// Bytes that wait at most: some seconds of access lines under load.
 const MOST_BYTES: usize = 4 << 20;
@@ -65,24 +67,19 @@ pub fn dropped() -> u64 {
 pub fn flush(within: Duration) {
     let Some(lines) = LINES.get() else { return };
     let until = Instant::now() + within;
-    let mut queue = lines.lock();
+    let mut queue = lines.queue.lock();
     while queue.writing || !queue.lines.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
         }
-        queue = lines.written.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        lines.written.wait_for(&mut queue, left);
     }
 }
 
 impl Lines {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Each change of the queue is whole before anything can panic.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn put(&self, line: &[u8]) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if queue.bytes + line.len() > MOST_BYTES {
             queue.untold += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +96,7 @@ impl Lines {
             if !write_whole(out, &line) {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            let mut queue = self.lock();
+            let mut queue = self.queue.lock();
             queue.writing = false;
             if queue.lines.is_empty() {
                 self.written.notify_all();
@@ -113,7 +110,7 @@ impl Lines {
 
     /// The next line, and how many were dropped if it is the last one for now.
     fn next(&self) -> (Vec<u8>, u64) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         loop {
             if let Some(line) = queue.lines.pop_front() {
                 queue.bytes -= line.len();
@@ -121,7 +118,7 @@ impl Lines {
                 let untold = if queue.lines.is_empty() { std::mem::take(&mut queue.untold) } else { 0 };
                 return (line, untold);
             }
-            queue = self.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            self.news.wait(&mut queue);
         }
     }
 }

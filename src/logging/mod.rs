@@ -10,11 +10,12 @@
 mod lines;
 
 use std::fmt::Write as _;
-use std::sync::{OnceLock, RwLock};
+use std::sync::OnceLock;
 
 use env_filter::Filter;
 use log::kv::{self, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -81,11 +82,7 @@ pub fn set(options: Options) {
     let mut first = Some(state);
     let logger = LOGGER.get_or_init(|| Logger { state: RwLock::new(first.take().expect("taken here only")) });
     match first {
-        Some(state) => {
-            if let Ok(mut present) = logger.state.write() {
-                *present = state;
-            }
-        }
+        Some(state) => *logger.state.write() = state,
         // Fails only where a test's harness logs already.
         None => {
             lines::start();
@@ -99,11 +96,11 @@ pub fn set(options: Options) {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.state.read().is_ok_and(|state| state.filter.enabled(metadata))
+        self.state.read().filter.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        let Ok(state) = self.state.read() else { return };
+        let state = self.state.read();
         if !state.filter.matches(record) {
             return;
         }

@@ -13,9 +13,9 @@
 //! | KILL, STOP; SEGV, BUS, FPE, ILL, TRAP, ABRT, SYS | as the system has it: a stop without notice, which nothing acknowledged is lost by |
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use signal_hook::consts::signal::*;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, exit, signal_name};
@@ -67,7 +67,7 @@ pub fn answer() -> io::Result<()> {
                     continue;
                 }
             };
-            match (&*LISTENER.lock().unwrap_or_else(PoisonError::into_inner), asked) {
+            match (&*LISTENER.lock(), asked) {
                 (Some(listener), asked) => {
                     log::info!("{name}: {}", if asked == Asked::Stop { "stopping" } else { "reading again what can change" });
                     listener(asked);
@@ -90,5 +90,5 @@ pub fn answer() -> io::Result<()> {
 
 /// Says who hears from now on; on the signals' own thread, one after the other.
 pub fn hear(listener: impl Fn(Asked) + Send + 'static) {
-    *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(listener));
+    *LISTENER.lock() = Some(Box::new(listener));
 }

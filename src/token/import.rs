@@ -1,4 +1,4 @@
-//! Material that comes from outside: weighed first, then made a master key.
+//! Material that comes from outside: its check value is taken first, then it is made a master key.
 //!
 //! Owns: the steps of an import on the token. Must not know: import tokens, rows, key states. Called by: keys.
 //!
@@ -47,8 +47,8 @@ pub enum Incoming<'a> {
     Clear(&'a KeyMaterial),
 }
 
-/// See [`super::Token::weigh`].
-pub(super) fn weigh(
+/// See [`super::Token::check_value`].
+pub(super) fn check_value_of(
     epoch: &Epoch,
     session: &Session,
     material: &Incoming<'_>,
@@ -168,7 +168,7 @@ fn kept(kind: Material, version: &KeyVersionId) -> Vec<Attribute> {
     template
 }
 
-/// A key that lives for the moment in which it is weighed.
+/// A key that lives for the moment in which its check value is taken.
 fn moment(extractable: bool) -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::SECRET_KEY),

@@ -423,15 +423,20 @@ impl Token {
     /// # Errors
     /// `Tampered` if it does not decrypt, or has not the length that the spec wants; `NoSuchKey` if the pair is gone;
     /// `Unsupported` for a spec that is not AES; `Busy`, `Gone`, `Fault`.
-    pub fn weigh(&self, material: &Incoming<'_>, version: &KeyVersionId, spec: KeySpec) -> Result<CheckValue, TokenError> {
+    pub fn check_value(
+        &self,
+        material: &Incoming<'_>,
+        version: &KeyVersionId,
+        spec: KeySpec,
+    ) -> Result<CheckValue, TokenError> {
         let (_, length) = aes(spec)?;
         // An ambiguous failure here is a failure to unwrap. What is made here lives for the moment, so no lock of creation is needed.
         self.connection.run(Operation::Unwrap, Access::ReadOnly, material.pair(), |epoch, session| {
-            import::weigh(epoch, session, material, version, length)
+            import::check_value_of(epoch, session, material, version, length)
         })
     }
 
-    /// Makes material that was weighed the key of this version, reads its attributes back and tries it; a key that fails is
+    /// Makes material whose check value is known the key of this version, reads its attributes back and tries it; a key that fails is
     /// destroyed again.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub(super) fn certificate(folder: &Path) -> PathBuf {
 }
 
 /// Makes authority and certificate, unless they are there.
-pub(super) fn furnish(folder: &Path, listen: Listen) -> Result<Tls, Failure> {
+pub(super) fn prepare(folder: &Path, listen: Listen) -> Result<Tls, Failure> {
     let at = |name: &str| folder.join("tls").join(name);
     if !at("server.crt").exists() {
         std::fs::create_dir_all(folder.join("tls")).map_err(context(folder.display()))?;

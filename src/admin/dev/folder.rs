@@ -15,7 +15,7 @@ use crate::token::{Token, softhsm};
 const LABEL: &str = "bulla-dev";
 
 /// Makes what the folder lacks, and reads its configuration.
-pub(super) fn furnish(folder: &Path, database: Option<&str>) -> Result<Config, Failure> {
+pub(super) fn prepare(folder: &Path, database: Option<&str>) -> Result<Config, Failure> {
     let module = softhsm::module().ok_or(Failure::new("SoftHSM is not installed (Debian: apt-get install softhsm2)"))?;
     let pin_file = folder.join("pin");
     if !pin_file.exists() {

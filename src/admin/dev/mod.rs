@@ -64,9 +64,9 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         return Err(failure.hint(announce::running(&data)));
     }
     enter(&data)?;
-    let mut config = folder::furnish(&data, dev.database.as_deref())?;
+    let mut config = folder::prepare(&data, dev.database.as_deref())?;
     if dev.tls {
-        config.server.tls = Some(authority::furnish(&data, dev.listen)?);
+        config.server.tls = Some(authority::prepare(&data, dev.listen)?);
     }
     config.server.plain_http_beyond_loopback |= dev.listen_to_everyone;
     let config = config.listening_on(dev.listen)?;

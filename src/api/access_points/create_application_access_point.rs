@@ -11,10 +11,8 @@ use crate::base::field::Field;
 use crate::base::ids::{AccessPointName, AccessPolicyName};
 use crate::error::Error;
 
-/// CreateApplicationAccessPoint.
 pub struct CreateApplicationAccessPoint;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -24,7 +22,6 @@ pub struct Request {
     authentication_method: Option<Text>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -12,10 +12,8 @@ use crate::base::ids::{AccessKeyId, AccessPointName};
 use crate::base::secret::Password;
 use crate::error::Error;
 
-/// CreateClientKey.
 pub struct CreateClientKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -25,7 +23,6 @@ pub struct Request {
     not_after: Option<Time>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -10,10 +10,8 @@ use crate::base::field::Field;
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 
-/// CreateNetworkRule.
 pub struct CreateNetworkRule;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -24,7 +22,6 @@ pub struct Request {
     description: Option<Description>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -12,10 +12,8 @@ use crate::base::ids::AccessPolicyName;
 use crate::base::words::AccessPermission;
 use crate::error::Error;
 
-/// CreatePolicy.
 pub struct CreatePolicy;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -30,7 +28,6 @@ pub struct Request {
 /// Bytes.
 const MAX_KMS_INSTANCE: usize = 128;
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::AccessPointName;
 use crate::error::Error;
 
-/// DeleteApplicationAccessPoint.
 pub struct DeleteApplicationAccessPoint;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

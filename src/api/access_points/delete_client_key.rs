@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::AccessKeyId;
 use crate::error::Error;
 
-/// DeleteClientKey.
 pub struct DeleteClientKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

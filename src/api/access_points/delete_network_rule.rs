@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 
-/// DeleteNetworkRule.
 pub struct DeleteNetworkRule;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::AccessPolicyName;
 use crate::error::Error;
 
-/// DeletePolicy.
 pub struct DeletePolicy;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

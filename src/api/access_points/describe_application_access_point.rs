@@ -7,17 +7,14 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::AccessPointName;
 use crate::error::Error;
 
-/// DescribeApplicationAccessPoint.
 pub struct DescribeApplicationAccessPoint;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     name: AccessPointName,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -8,17 +8,14 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 
-/// DescribeNetworkRule.
 pub struct DescribeNetworkRule;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     name: NetworkRuleName,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -9,17 +9,14 @@ use crate::base::ids::AccessPolicyName;
 use crate::base::words::AccessPermission;
 use crate::error::Error;
 
-/// DescribePolicy.
 pub struct DescribePolicy;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     name: AccessPolicyName,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::AccessKeyId;
 use crate::error::Error;
 
-/// GetClientKey.
 pub struct GetClientKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

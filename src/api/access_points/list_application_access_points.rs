@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::AccessPointName;
 use crate::error::Error;
 
-/// ListApplicationAccessPoints.
 pub struct ListApplicationAccessPoints;
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,17 +7,14 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::AccessPointName;
 use crate::error::Error;
 
-/// ListClientKeys.
 pub struct ListClientKeys;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     aap_name: Option<AccessPointName>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

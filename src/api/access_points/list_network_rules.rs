@@ -8,10 +8,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 
-/// ListNetworkRules.
 pub struct ListNetworkRules;
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::AccessPolicyName;
 use crate::error::Error;
 
-/// ListPolicies.
 pub struct ListPolicies;
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

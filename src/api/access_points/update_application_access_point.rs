@@ -9,10 +9,8 @@ use crate::auth::access_point::PointChange;
 use crate::base::ids::{AccessPointName, AccessPolicyName};
 use crate::error::Error;
 
-/// UpdateApplicationAccessPoint.
 pub struct UpdateApplicationAccessPoint;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -9,10 +9,8 @@ use crate::auth::access_point::{RuleChange, SourceNet};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 
-/// UpdateNetworkRule.
 pub struct UpdateNetworkRule;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

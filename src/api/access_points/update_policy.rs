@@ -10,10 +10,8 @@ use crate::base::ids::AccessPolicyName;
 use crate::base::words::AccessPermission;
 use crate::error::Error;
 
-/// UpdatePolicy.
 pub struct UpdatePolicy;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

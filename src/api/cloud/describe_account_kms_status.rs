@@ -5,14 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
-/// DescribeAccountKmsStatus.
 pub struct DescribeAccountKmsStatus;
 
 /// Parameters: none.
 #[derive(Deserialize)]
 pub struct Request {}
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -6,14 +6,12 @@ use crate::api::{Context, Effect, Operation, Target};
 use crate::base::ids::Region;
 use crate::error::Error;
 
-/// DescribeRegions.
 pub struct DescribeRegions;
 
 /// Parameters: none.
 #[derive(Deserialize)]
 pub struct Request {}
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -6,7 +6,6 @@ use crate::api::keys::Done;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
-/// OpenKmsService.
 pub struct OpenKmsService;
 
 /// Parameters: none.

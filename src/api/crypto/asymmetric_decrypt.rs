@@ -11,10 +11,8 @@ use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// AsymmetricDecrypt.
 pub struct AsymmetricDecrypt;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -25,7 +23,6 @@ pub struct Request {
     recipient: Option<String>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -11,10 +11,8 @@ use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// AsymmetricEncrypt.
 pub struct AsymmetricEncrypt;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -9,10 +9,8 @@ use crate::base::words::SignatureAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// AsymmetricSign.
 pub struct AsymmetricSign;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -22,7 +20,6 @@ pub struct Request {
     digest: Digest,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

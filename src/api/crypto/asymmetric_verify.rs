@@ -9,10 +9,8 @@ use crate::base::words::SignatureAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// AsymmetricVerify.
 pub struct AsymmetricVerify;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -23,7 +21,6 @@ pub struct Request {
     value: Base64,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

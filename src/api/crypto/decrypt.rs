@@ -12,10 +12,8 @@ use crate::base::secret::Plaintext;
 use crate::error::Error;
 use crate::keys::{Blob, Use};
 
-/// Decrypt.
 pub struct Decrypt;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -24,7 +22,6 @@ pub struct Request {
     recipient: Option<String>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

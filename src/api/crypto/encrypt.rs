@@ -9,10 +9,8 @@ use crate::base::ids::KeyRef;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// Encrypt.
 pub struct Encrypt;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -12,10 +12,8 @@ use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
 use crate::keys::{Blob, ExportKey, Use};
 
-/// ExportDataKey.
 pub struct ExportDataKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -26,7 +24,6 @@ pub struct Request {
     encryption_context: Option<EncryptionContext>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -12,10 +12,8 @@ use crate::base::words::{DataKeySpec, EncryptionAlgorithm, WrappingKeySpec};
 use crate::error::Error;
 use crate::keys::{ExportKey, Use};
 
-/// GenerateAndExportDataKey.
 pub struct GenerateAndExportDataKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -28,7 +26,6 @@ pub struct Request {
     encryption_context: Option<EncryptionContext>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -13,10 +13,8 @@ use crate::base::words::DataKeySpec;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// GenerateDataKey.
 pub struct GenerateDataKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -27,7 +25,6 @@ pub struct Request {
     recipient: Option<String>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -10,10 +10,8 @@ use crate::base::words::DataKeySpec;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// GenerateDataKeyWithoutPlaintext.
 pub struct GenerateDataKeyWithoutPlaintext;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -9,10 +9,8 @@ use crate::base::words::MacAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// GenerateMac.
 pub struct GenerateMac;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -21,7 +19,6 @@ pub struct Request {
     message: Base64,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,10 +7,8 @@ use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::error::Error;
 use crate::keys::Use;
 
-/// GetPublicKey.
 pub struct GetPublicKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -18,7 +16,6 @@ pub struct Request {
     key_version_id: KeyVersionId,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -18,10 +18,8 @@ use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
 use crate::keys::{A_BLOB, Blob, Use};
 
-/// ReEncrypt.
 pub struct ReEncrypt;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -9,10 +9,8 @@ use crate::base::words::MacAlgorithm;
 use crate::error::Error;
 use crate::keys::Use;
 
-/// VerifyMac.
 pub struct VerifyMac;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -22,7 +20,6 @@ pub struct Request {
     mac: Base64,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

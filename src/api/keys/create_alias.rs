@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{Alias, KeyRef};
 use crate::error::Error;
 
-/// CreateAlias.
 pub struct CreateAlias;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

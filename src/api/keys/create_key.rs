@@ -13,7 +13,6 @@ use crate::base::words::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::keys::NewKey;
 
-/// CreateKey.
 pub struct CreateKey;
 
 /// Parameters. Origin is a text here, so that one that the API knows and this service does not serve is told apart from those that
@@ -34,7 +33,6 @@ pub struct Request {
     kms_instance: Option<KmsInstanceId>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::Alias;
 use crate::error::Error;
 
-/// DeleteAlias.
 pub struct DeleteAlias;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -7,17 +7,14 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
-/// DescribeKey.
 pub struct DescribeKey;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
-/// DescribeKeyVersion.
 pub struct DescribeKeyVersion;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -18,7 +16,6 @@ pub struct Request {
     key_version_id: String,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -14,7 +14,6 @@ use crate::error::Error;
 /// What would be right.
 const ALGORITHMS: &str = "It must be RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1 or RSAES_PKCS1_V1_5.";
 
-/// GetParametersForImport.
 pub struct GetParametersForImport;
 
 /// Parameters. Spec and algorithm are texts here, so that those that the API knows and no token here has are told apart from those
@@ -27,7 +26,6 @@ pub struct Request {
     wrapping_key_spec: String,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

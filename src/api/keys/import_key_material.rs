@@ -10,7 +10,6 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
-/// ImportKeyMaterial.
 pub struct ImportKeyMaterial;
 
 /// Parameters. The documentation marks KeyMaterialExpireUnix as required and says what holds without it.

@@ -11,10 +11,8 @@ use crate::error::Error;
 /// Rows on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 10;
 
-/// ListKeyVersions.
 pub struct ListKeyVersions;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -23,7 +21,6 @@ pub struct Request {
     page_size: Option<PageSize>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -11,10 +11,8 @@ use crate::error::Error;
 /// Keys on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 10;
 
-/// ListKeys.
 pub struct ListKeys;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -23,7 +21,6 @@ pub struct Request {
     filters: Option<KeyFilters>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -11,10 +11,8 @@ use crate::error::Error;
 /// Days of the window (ScheduleKeyDeletion).
 type WindowDays = Bounded<7, 366>;
 
-/// ScheduleKeyDeletion.
 pub struct ScheduleKeyDeletion;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -9,7 +9,6 @@ use crate::base::field::Field;
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
-/// SetDeletionProtection.
 pub struct SetDeletionProtection;
 
 /// Parameters as they are sent: the key is ProtectedResourceArn from clients up to 2025, KeyId from newer ones.

@@ -8,10 +8,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
-/// UpdateKeyDescription.
 pub struct UpdateKeyDescription;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -7,10 +7,8 @@ use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
-/// UpdateRotationPolicy.
 pub struct UpdateRotationPolicy;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -8,10 +8,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::SecretRef;
 use crate::error::Error;
 
-/// SetSecretPolicy.
 pub struct SetSecretPolicy;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

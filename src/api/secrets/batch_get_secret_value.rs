@@ -17,7 +17,6 @@ use crate::error::Error;
 /// Entries of one request.
 const MAX_ENTRIES: usize = 20;
 
-/// BatchGetSecretValue.
 pub struct BatchGetSecretValue;
 
 /// Parameters: JSON text, a list of objects with the parameters of GetSecretValue, of different secrets.

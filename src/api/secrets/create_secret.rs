@@ -19,7 +19,6 @@ use crate::error::Error;
 use crate::keys::Use;
 use crate::secrets::{NewManaged, NewSecret, NewVersion};
 
-/// CreateSecret.
 pub struct CreateSecret;
 
 /// Parameters. ExtendedConfig and RotationInterval mean nothing for a Generic secret, whatever they hold.
@@ -42,7 +41,6 @@ pub struct Request {
     kms_instance: Option<KmsInstanceId>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -17,7 +17,6 @@ const WINDOW_DAYS: RangeInclusive<u32> = 7..=30;
 /// Days of the window where nothing is said.
 const DEFAULT_WINDOW_DAYS: u32 = 30;
 
-/// DeleteSecret.
 pub struct DeleteSecret;
 
 /// Parameters. The window is ignored when the deletion is forced.
@@ -29,7 +28,6 @@ pub struct Request {
     recovery_window_in_days: Option<u32>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

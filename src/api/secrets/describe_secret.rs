@@ -9,10 +9,8 @@ use crate::base::ids::{KeyId, KmsInstanceId, SecretName, SecretRef};
 use crate::base::words::SecretType;
 use crate::error::Error;
 
-/// DescribeSecret.
 pub struct DescribeSecret;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -11,10 +11,8 @@ use crate::secrets::{Class, PasswordRules};
 /// Characters where nothing is said.
 const DEFAULT_LENGTH: u32 = 32;
 
-/// GetRandomPassword.
 pub struct GetRandomPassword;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -27,7 +25,6 @@ pub struct Request {
     require_each_included_type: Option<bool>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

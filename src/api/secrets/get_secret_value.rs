@@ -14,10 +14,8 @@ use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
 use crate::secrets::Selector;
 
-/// GetSecretValue.
 pub struct GetSecretValue;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -35,7 +33,6 @@ impl Request {
     }
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -13,10 +13,8 @@ use crate::secrets::ListedVersion;
 /// Versions on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 20;
 
-/// ListSecretVersionIds.
 pub struct ListSecretVersionIds;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -15,10 +15,8 @@ use crate::secrets::SecretDescription;
 /// Secrets on a page where nothing is said.
 const DEFAULT_PAGE_SIZE: u32 = 10;
 
-/// ListSecrets.
 pub struct ListSecrets;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -28,7 +26,6 @@ pub struct Request {
     filters: Option<Filters>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -11,10 +11,8 @@ use crate::base::words::DataType;
 use crate::error::Error;
 use crate::secrets::NewVersion;
 
-/// PutSecretValue.
 pub struct PutSecretValue;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -6,17 +6,14 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
 
-/// RestoreSecret.
 pub struct RestoreSecret;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     secret_name: SecretRef,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -9,10 +9,8 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{SecretName, SecretRef, VersionId};
 use crate::error::Error;
 
-/// RotateSecret.
 pub struct RotateSecret;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -20,7 +18,6 @@ pub struct Request {
     version_id: VersionId,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -10,10 +10,8 @@ use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
 use crate::secrets::Changes;
 
-/// UpdateSecret.
 pub struct UpdateSecret;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
@@ -29,7 +27,6 @@ struct ExtendedConfig {
     custom_data: Option<BTreeMap<String, String>>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

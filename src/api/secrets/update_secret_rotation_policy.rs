@@ -8,7 +8,6 @@ use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::{SecretName, SecretRef};
 use crate::error::Error;
 
-/// UpdateSecretRotationPolicy.
 pub struct UpdateSecretRotationPolicy;
 
 /// Parameters. The interval counts only where rotation is switched on, and is needed there.
@@ -20,7 +19,6 @@ pub struct Request {
     rotation_interval: Option<Text>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -10,7 +10,6 @@ use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
 use crate::error::Error;
 use crate::secrets::Move;
 
-/// UpdateSecretVersionStage.
 pub struct UpdateSecretVersionStage;
 
 /// Parameters. RemoveFromVersion alone is for labels of the caller's own.
@@ -23,7 +22,6 @@ pub struct Request {
     remove_from_version: Option<VersionId>,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

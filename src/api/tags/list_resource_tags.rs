@@ -6,17 +6,14 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::{KeyId, KeyRef};
 use crate::error::Error;
 
-/// ListResourceTags.
 pub struct ListResourceTags;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
 }
 
-/// Answer.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

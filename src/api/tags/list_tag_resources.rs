@@ -11,7 +11,6 @@ use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Filter;
 
-/// ListTagResources.
 pub struct ListTagResources;
 
 /// Parameters. ResourceId or Tag, or both; a resource must then have all of the tags.

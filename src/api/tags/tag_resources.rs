@@ -11,10 +11,8 @@ use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Change;
 
-/// TagResources.
 pub struct TagResources;
 
-/// Parameters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {

@@ -11,7 +11,6 @@ use crate::base::ids::{KeyRef, SecretRef};
 use crate::error::Error;
 use crate::tags::Change;
 
-/// UntagResource.
 pub struct UntagResource;
 
 /// Parameters. Exactly one of the first three.

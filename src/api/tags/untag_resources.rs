@@ -11,7 +11,6 @@ use crate::base::words::ResourceType;
 use crate::error::Error;
 use crate::tags::Change;
 
-/// UntagResources.
 pub struct UntagResources;
 
 /// Parameters. All counts only without TagKey.

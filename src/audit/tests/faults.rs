@@ -194,10 +194,10 @@ fn after_a_failed_sync_a_new_file_begins() {
     let mut file = std::fs::OpenOptions::new().append(true).open(home.present()).expect("opens");
     file.write_all(b"{\"never\":\"acknowledged\"}\n").expect("written");
     writer.note(file::Trouble::Sync("Input/output error (os error 5)".to_owned()));
-    assert!(gauges.trouble.lock().expect("not poisoned").is_some());
+    assert!(gauges.trouble.lock().is_some());
     let id = RequestId::new();
     serve(&mut writer, &read_record(id)).expect("durable in the next file");
-    assert!(gauges.trouble.lock().expect("not poisoned").is_none());
+    assert!(gauges.trouble.lock().is_none());
     let (queue, jobs) = std::sync::mpsc::sync_channel(1);
     drop(queue);
     writer.run(&jobs);

@@ -3,10 +3,10 @@
 //! Owns: making, deleting and listing them. Must not know: how a request is signed. Called by: api.
 
 use super::AccessPoints;
+use super::access_points::find;
 use super::pkcs12;
-use super::points::find;
 use crate::auth::Caller;
-use crate::auth::access_point::terms::absent;
+use crate::auth::access_point::grammar::absent;
 use crate::base::clock::Timestamp;
 use crate::base::field::Field;
 use crate::base::ids::{AccessKeyId, AccessPointName};

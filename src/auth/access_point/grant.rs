@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::terms::{AccessResource, SourceNet, from_text};
+use super::grammar::{AccessResource, SourceNet, from_text};
 use crate::auth::policy::Policy;
 use crate::auth::principal::AttachedPolicy;
 use crate::base::ids::{AccessPolicyName, NetworkRuleName};

@@ -6,27 +6,27 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | `points.rs`, `policies.rs`, `rules.rs` | making, changing, deleting and listing each |
+//! | `access_points.rs`, `policies.rs`, `rules.rs` | making, changing, deleting and listing each |
 //! | `client_keys.rs`, `pkcs12.rs` | client keys, and the file that their private half leaves in |
 //! | `grant.rs` | what the policies of an access point allow, as RAM policies |
-//! | `terms.rs` | lists as the API and the rows hold them |
+//! | `grammar.rs` | lists as the API and the rows hold them |
 
+mod access_points;
 mod client_keys;
+mod grammar;
 mod grant;
 mod pkcs12;
-mod points;
 mod policies;
 mod rules;
-mod terms;
 
 use std::sync::Arc;
 
+pub use access_points::{NewPoint, Point, PointChange};
 pub use client_keys::{ClientKey, NewClientKey};
+pub use grammar::{AccessResource, SourceNet};
 pub(super) use grant::grants;
-pub use points::{NewPoint, Point, PointChange};
 pub use policies::{NewPolicy, PointPolicy, PolicyChange};
 pub use rules::{NewRule, Rule, RuleChange};
-pub use terms::{AccessResource, SourceNet};
 
 use crate::base::clock::Clock;
 use crate::base::words::ClientKeyCipher;

@@ -3,10 +3,10 @@
 //! Owns: that a policy's network rules exist, and that no policy in use is deleted. Must not know: what a policy grants (`grant`).
 //! Called by: api.
 
-use super::terms::{AccessResource, from_text, to_text};
+use super::grammar::{AccessResource, from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
-use crate::auth::access_point::terms::absent;
+use crate::auth::access_point::grammar::absent;
 use crate::base::ids::{AccessPolicyName, AccountId, NetworkRuleName};
 use crate::base::words::AccessPermission;
 use crate::error::Error;

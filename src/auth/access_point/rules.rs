@@ -2,10 +2,10 @@
 //!
 //! Owns: that no rule in use is deleted. Must not know: how addresses are compared. Called by: api.
 
-use super::terms::{SourceNet, from_text, to_text};
+use super::grammar::{SourceNet, from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
-use crate::auth::access_point::terms::absent;
+use crate::auth::access_point::grammar::absent;
 use crate::base::ids::{AccountId, NetworkRuleName};
 use crate::error::Error;
 use crate::store::{Abort, NetworkRuleRow, StoreError, Tx};

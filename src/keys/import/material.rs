@@ -50,7 +50,7 @@ impl Keys {
         }
         let parameters = self.parameters_of(&key, token)?;
         let weighed = self.with_material(&parameters, wrapped, |material| {
-            let check = self.token.weigh(material, &key.primary_version, key.spec).map_err(|e| match e {
+            let check = self.token.check_value(material, &key.primary_version, key.spec).map_err(|e| match e {
                 TokenError::Tampered => Error::KeyMaterialInvalid,
                 other => other.into(),
             })?;

@@ -123,10 +123,10 @@ impl Bench {
             "C_CreateObject" => {
                 let clear = KeyMaterial::new(Zeroizing::new(MATERIAL.to_vec()));
                 let (incoming, version) = (Incoming::Clear(&clear), KeyVersionId::new());
-                let check = token.weigh(&incoming, &version, KeySpec::Aes256)?;
+                let check = token.check_value(&incoming, &version, KeySpec::Aes256)?;
                 token.import(&incoming, &version, KeySpec::Aes256, &check)
             }
-            "C_UnwrapKey" | "C_WrapKey" => token.weigh(&self.incoming(), &self.cmk, KeySpec::Aes256).map(drop),
+            "C_UnwrapKey" | "C_WrapKey" => token.check_value(&self.incoming(), &self.cmk, KeySpec::Aes256).map(drop),
             other => panic!("{other} is in no exercise"),
         }
     }
@@ -285,7 +285,7 @@ fn no_function_is_missing_in_these_tables() {
         let macs = new(KeySpec::HmacSha256, KeyUsage::GenerateVerifyMac);
         token.hmac(&macs, MacAlgorithm::HmacSha256, b"x").expect("mac");
         let imported = KeyVersionId::new();
-        let check = token.weigh(&bench.incoming(), &imported, KeySpec::Aes256).expect("weigh");
+        let check = token.check_value(&bench.incoming(), &imported, KeySpec::Aes256).expect("a check value");
         token.import(&bench.incoming(), &imported, KeySpec::Aes256, &check).expect("import");
         assert_eq!(token.unwraps(ImportAlgorithm::Pkcs1), Ok(true));
         assert_eq!(token.probe(), Ok(suite()));

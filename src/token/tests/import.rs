@@ -1,4 +1,4 @@
-//! Material from outside: weighed, imported, proved.
+//! Material from outside: its check value, imported, proved.
 
 use zeroize::Zeroizing;
 
@@ -50,10 +50,10 @@ fn imported_keys_work_and_say_where_they_come_from() {
             let mut ids = Vec::new();
             for material in [on_token, Incoming::Clear(&in_process)] {
                 let id = KeyVersionId::new();
-                let check = token.weigh(&material, &id, spec).expect("weighed");
-                assert_eq!(token.exists(&id), Ok(false), "weighing keeps nothing");
-                assert_eq!(token.weigh(&Incoming::Clear(&in_process), &id, spec), Ok(check), "the same both ways");
-                assert_ne!(token.weigh(&material, &KeyVersionId::new(), spec), Ok(check), "bound to the version");
+                let check = token.check_value(&material, &id, spec).expect("a check value");
+                assert_eq!(token.exists(&id), Ok(false), "a check value keeps nothing");
+                assert_eq!(token.check_value(&Incoming::Clear(&in_process), &id, spec), Ok(check), "the same both ways");
+                assert_ne!(token.check_value(&material, &KeyVersionId::new(), spec), Ok(check), "bound to the version");
                 token.import(&material, &id, spec, &check).expect("imported");
                 assert_eq!(token.import(&material, &id, spec, &check), Err(TokenError::Duplicate(id)));
                 let object = token.inspect(&id).expect("inspected").remove(0);
@@ -88,8 +88,8 @@ fn wrong_material_leaves_nothing() {
             for length in [0, 1, 8, 15, 16, 24, 31, 33, 40, 64] {
                 let (pair, bytes) = wrapped(&token, algorithm, &vec![7; length]);
                 let material = Incoming::Wrapped { pair: &pair, algorithm, bytes: &bytes };
-                let weighed = token.weigh(&material, &id, KeySpec::Aes256);
-                assert_eq!(weighed, Err(TokenError::Tampered), "{algorithm}, {length} bytes");
+                let check = token.check_value(&material, &id, KeySpec::Aes256);
+                assert_eq!(check, Err(TokenError::Tampered), "{algorithm}, {length} bytes");
             }
         }
         let (pair, bytes) = wrapped(&token, ImportAlgorithm::OaepSha1, &[7; 32]);
@@ -98,15 +98,19 @@ fn wrong_material_leaves_nothing() {
         let (other, _) = wrapped(&token, ImportAlgorithm::OaepSha1, &[7; 32]);
         for (pair, bytes) in [(pair, &spoiled[..]), (pair, &bytes[1..]), (pair, &[][..]), (other, &bytes[..])] {
             let material = Incoming::Wrapped { pair: &pair, algorithm: ImportAlgorithm::OaepSha1, bytes };
-            assert_eq!(token.weigh(&material, &id, KeySpec::Aes256), Err(TokenError::Tampered));
+            assert_eq!(token.check_value(&material, &id, KeySpec::Aes256), Err(TokenError::Tampered));
         }
         for length in [16, 31, 33] {
             let material = clear(&vec![7; length]);
-            assert_eq!(token.weigh(&Incoming::Clear(&material), &id, KeySpec::Aes256), Err(TokenError::Tampered), "{length}");
+            assert_eq!(
+                token.check_value(&Incoming::Clear(&material), &id, KeySpec::Aes256),
+                Err(TokenError::Tampered),
+                "{length}"
+            );
         }
         // Weighed as one thing, imported as another.
         let (one, two) = (clear(&[1; 32]), clear(&[2; 32]));
-        let check = token.weigh(&Incoming::Clear(&one), &id, KeySpec::Aes256).expect("weighed");
+        let check = token.check_value(&Incoming::Clear(&one), &id, KeySpec::Aes256).expect("a check value");
         assert!(matches!(token.import(&Incoming::Clear(&two), &id, KeySpec::Aes256, &check), Err(TokenError::Fault(_))));
         assert_eq!(token.exists(&id), Ok(false));
         assert_eq!(token.status().epoch, 1, "forged material is no outage");

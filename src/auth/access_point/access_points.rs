@@ -2,10 +2,10 @@
 //!
 //! Owns: that the policies of an access point exist. Must not know: what they say. Called by: api.
 
-use super::terms::{from_text, to_text};
+use super::grammar::{from_text, to_text};
 use super::{AccessPoints, Page};
 use crate::auth::Caller;
-use crate::auth::access_point::terms::absent;
+use crate::auth::access_point::grammar::absent;
 use crate::base::ids::{AccessPointName, AccessPolicyName, AccountId};
 use crate::error::Error;
 use crate::store::{Abort, AccessPointRow, StoreError, Tx};
