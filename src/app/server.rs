@@ -139,7 +139,10 @@ impl Server {
         let reload = Reload::default()
             .with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()))
             .with("log", move || log().map(|config| logging::set(config.log)))
-            .with("rotation servers", move || Ok::<_, Failure>(servers.replace(settings::server_options(&rotated()?)?)))
+            .with("rotation servers", move || {
+                servers.replace(settings::server_options(&rotated()?)?);
+                Ok::<_, Failure>(())
+            })
             .with("limits", move || {
                 let limits = settings::limits(&again()?);
                 limited.upgrade().into_iter().for_each(|front| front.doors.limit(limits));
