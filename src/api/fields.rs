@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::api::json::from_text;
 use crate::base::ids::{InstanceId, Malformed, Stage};
@@ -116,11 +116,25 @@ impl Page {
         i64::from(self.number - 1) * i64::from(self.size)
     }
 
+    /// How the answer says which page it is, of so many rows in all.
+    pub fn frame(self, total: i64) -> PageFrame {
+        PageFrame { page_number: self.number, page_size: self.size, total_count: total }
+    }
+
     /// The page of rows that are at hand as a whole.
     pub fn of<T>(self, rows: Vec<T>) -> impl Iterator<Item = T> {
         let before = usize::try_from(self.offset()).unwrap_or(usize::MAX);
         rows.into_iter().skip(before).take(self.size as usize)
     }
+}
+
+/// Which page of a list an answer holds, behind its rows.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PageFrame {
+    page_number: u32,
+    page_size: u32,
+    total_count: i64,
 }
 
 /// For `#[serde(serialize_with = "plaintext")]`: the one way in which a secret value becomes part of an answer.

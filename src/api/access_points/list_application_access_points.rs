@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::api::access_points::{ACCESS_POINT, ListRequest, METHOD};
+use crate::api::fields::PageFrame;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::AccessPointName;
 use crate::error::Error;
@@ -13,9 +14,8 @@ pub struct ListApplicationAccessPoints;
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     application_access_points: Wrapper,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 #[derive(Serialize)]
@@ -52,9 +52,7 @@ impl Operation for ListApplicationAccessPoints {
                     .map(|name| Item { authentication_method: METHOD, name })
                     .collect(),
             },
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
+            page: page.frame(found.total),
         })
     }
 }

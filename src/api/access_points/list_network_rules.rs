@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::api::access_points::create_network_rule::PRIVATE;
 use crate::api::access_points::{ListRequest, NETWORK_RULE};
+use crate::api::fields::PageFrame;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
@@ -14,9 +15,8 @@ pub struct ListNetworkRules;
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     network_rules: Wrapper,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 #[derive(Serialize)]
@@ -48,9 +48,7 @@ impl Operation for ListNetworkRules {
         let found = cx.auth.access_points().rules(cx.caller, page.offset(), i64::from(page.size))?;
         Ok(Response {
             network_rules: Wrapper { network_rule: found.items.into_iter().map(|name| Item { name, kind: PRIVATE }).collect() },
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
+            page: page.frame(found.total),
         })
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::api::access_points::{ListRequest, POLICY};
+use crate::api::fields::PageFrame;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::AccessPolicyName;
 use crate::error::Error;
@@ -13,9 +14,8 @@ pub struct ListPolicies;
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     policies: Wrapper,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 #[derive(Serialize)]
@@ -45,9 +45,7 @@ impl Operation for ListPolicies {
         let found = cx.auth.access_points().policies(cx.caller, page.offset(), i64::from(page.size))?;
         Ok(Response {
             policies: Wrapper { policy: found.items.into_iter().map(|name| Item { name }).collect() },
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
+            page: page.frame(found.total),
         })
     }
 }

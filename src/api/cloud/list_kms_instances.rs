@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
@@ -22,9 +22,8 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     kms_instances: List,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 #[derive(Serialize)]
@@ -46,6 +45,6 @@ impl Operation for ListKmsInstances {
     fn run(_: &Context<'_>, request: Request) -> Result<Response, Error> {
         let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let kms_instances = List { kms_instance: Vec::new() };
-        Ok(Response { kms_instances, page_number: page.number, page_size: page.size, total_count: 0 })
+        Ok(Response { kms_instances, page: page.frame(0) })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::keys::AliasList;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
@@ -23,9 +23,8 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     aliases: AliasList,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 impl Operation for ListAliases {
@@ -41,11 +40,6 @@ impl Operation for ListAliases {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let found = cx.keys.aliases(&cx.caller.account, page.offset(), i64::from(page.size))?;
-        Ok(Response {
-            aliases: AliasList::new(cx.caller, found.aliases),
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
-        })
+        Ok(Response { aliases: AliasList::new(cx.caller, found.aliases), page: page.frame(found.total) })
     }
 }

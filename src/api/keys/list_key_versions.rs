@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::keys::KeyVersion;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
@@ -25,9 +25,8 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     key_versions: KeyVersionList,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 #[derive(Serialize)]
@@ -51,9 +50,7 @@ impl Operation for ListKeyVersions {
         let found = cx.keys.versions(cx.caller, &request.key_id, page.offset(), i64::from(page.size))?;
         Ok(Response {
             key_versions: KeyVersionList { key_version: found.versions.into_iter().map(KeyVersion::from).collect() },
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
+            page: page.frame(found.total),
         })
     }
 }

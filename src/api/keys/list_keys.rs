@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::keys::filters::KeyFilters;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyId;
@@ -25,9 +25,8 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     keys: KeyList,
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
 }
 
 #[derive(Serialize)]
@@ -60,9 +59,7 @@ impl Operation for ListKeys {
         let item = |id: KeyId| Item { key_id: id, key_arn: cx.caller.arn(None, &format!("key/{id}")) };
         Ok(Response {
             keys: KeyList { key: found.keys.into_iter().map(|k| item(k.id)).collect() },
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
+            page: page.frame(found.total),
         })
     }
 }

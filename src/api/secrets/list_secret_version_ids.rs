@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
@@ -29,9 +29,8 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     secret_name: SecretName,
-    page_number: u32,
-    page_size: u32,
-    total_count: usize,
+    #[serde(flatten)]
+    page: PageFrame,
     version_ids: VersionIds,
 }
 
@@ -68,12 +67,10 @@ impl Operation for ListSecretVersionIds {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let versions = cx.secrets.versions(cx.caller, &request.secret_name, request.include_deprecated == Some(true))?;
-        let total_count = versions.len();
+        let total = i64::try_from(versions.len()).unwrap_or(i64::MAX);
         Ok(Response {
             secret_name: request.secret_name.name,
-            page_number: page.number,
-            page_size: page.size,
-            total_count,
+            page: page.frame(total),
             version_ids: VersionIds { version_id: page.of(versions).map(Item::from).collect() },
         })
     }

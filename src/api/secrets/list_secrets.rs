@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageNumber, PageSize};
+use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::secrets::Tags;
 use crate::api::secrets::filters::Filters;
 use crate::api::{Context, Effect, Operation, Resource, Target};
@@ -29,9 +29,8 @@ pub struct Request {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
-    page_number: u32,
-    page_size: u32,
-    total_count: i64,
+    #[serde(flatten)]
+    page: PageFrame,
     secret_list: SecretList,
 }
 
@@ -83,9 +82,7 @@ impl Operation for ListSecrets {
         let filter = request.filters.unwrap_or_default().0;
         let found = cx.secrets.list(&cx.caller.account, &filter, page.offset(), i64::from(page.size), with_tags)?;
         Ok(Response {
-            page_number: page.number,
-            page_size: page.size,
-            total_count: found.total,
+            page: page.frame(found.total),
             secret_list: SecretList { secret: found.secrets.into_iter().map(Item::from).collect() },
         })
     }
