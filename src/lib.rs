@@ -28,7 +28,7 @@
 //! | api | base, error, code, audit, auth, store, tags, keys, secrets | the operations, and the pipeline that every request takes |
 //! | http | base, error, metrics | sockets, TLS, limits, deadlines; no protocol |
 //! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
-//! | app | base, error, logging, process, config, metrics, audit, token, servers, store, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
+//! | app | base, error, logging, process, config, metrics, audit, token, servers, store, effect, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
 //! | admin | base, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
 //! | main | base, process, logging, cli, admin | |

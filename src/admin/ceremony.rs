@@ -23,7 +23,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     let base = init::begin(config)?;
     let text = transcript(config, &base)?;
     let fingerprint = hex::encode(digest(&SHA256, text.as_bytes()));
-    let (log, _, _) = base.audit(config, "admin", LOCK_WAIT_MS)?;
+    let log = base.audit(config, "admin", LOCK_WAIT_MS)?;
     let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
     let resource = format!("ceremony/sha256:{fingerprint}");
     let record = Record {
@@ -34,7 +34,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
         code: Some("OK"),
         ..Record::new(Kind::Admin, RequestId::new(), "Ceremony")
     };
-    log.submit(&record).wait().map_err(context("audit"))?;
+    log.audit.submit(&record).wait().map_err(context("audit"))?;
     let file = config.audit.directory.join(format!("ceremony-{}.txt", &fingerprint[..16]));
     let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&file);
     written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(context(file.display()))?;

@@ -36,7 +36,7 @@ pub fn begin(config: &Config) -> Result<Base, Failure> {
 
 /// Makes the first account and its root access key; none if there is an account already.
 pub fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result<Option<Output>, Failure> {
-    let (log, _, _) = base.audit(config, "admin", LOCK_WAIT_MS)?;
+    let log = base.audit(config, "admin", LOCK_WAIT_MS)?;
     let session = Session { base: base.clone(), log, clock: Clock::System };
     if session.read(|tx| Ok::<_, Abort<Failure>>(!tx.accounts()?.is_empty()))? {
         return Ok(None);

@@ -8,24 +8,28 @@ mod access;
 mod access_key;
 mod account;
 mod audit;
+mod backup;
 mod ceremony;
 mod check;
 mod client;
 pub mod dev;
 mod init;
+mod inventory;
 mod level;
 mod output;
 mod policy;
 mod probe;
+mod restore;
 mod serve;
+mod signed;
 mod unlock;
 mod user;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
-use crate::app::{Base, Failure, clock_watch, context};
-use crate::audit::{Audit as Log, Kind, Record, Verdict};
+use crate::app::{Base, Failure, OpenLog, clock_watch, context};
+use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::base::ids::RequestId;
@@ -64,6 +68,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
         Command::Verify { place } => return verify::run(&load(&place)?, cli.json),
+        Command::Backup(asked) => backup::run(&asked, json)?,
+        Command::Inventory(asked) => inventory::run(&asked, json)?,
+        Command::Restore { place, from, accept } => restore::run(&load(&place)?, from.as_deref(), accept)?,
         Command::Ceremony { place } => ceremony::run(&load(&place)?)?,
         Command::Unlock { place } => unlock::run(&load(&place)?)?,
         Command::Migrate { place } => migrate(&load(&place)?)?,
@@ -114,7 +121,7 @@ fn accept_clock(config: &Config) -> Result<Output, Failure> {
 /// A command's hold on a deployment.
 struct Session {
     base: Base,
-    log: Log,
+    log: OpenLog,
     clock: Clock,
 }
 
@@ -123,7 +130,7 @@ impl Session {
         let config = load(place)?;
         same_user(&config.audit.directory)?;
         let base = Base::open(&config)?;
-        let (log, _, _) = base.audit(&config, "admin", LOCK_WAIT_MS)?;
+        let log = base.audit(&config, "admin", LOCK_WAIT_MS)?;
         Ok(Self { base, log, clock: Clock::System })
     }
 
@@ -146,10 +153,10 @@ impl Session {
             by: Some("host"),
             ..Record::new(Kind::Admin, RequestId::new(), action)
         };
-        self.log.submit(&record).wait().map_err(context("audit"))?;
+        self.log.audit.submit(&record).wait().map_err(context("audit"))?;
         let result = self.base.store.write("admin", f);
         let code = if result.is_ok() { "OK" } else { "Failed" };
-        self.log.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
+        self.log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
         result
     }
 

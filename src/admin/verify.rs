@@ -3,9 +3,9 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use crate::admin::audit;
 use crate::admin::output::Output;
 use crate::app::{Base, Failure, context};
-use crate::audit;
 use crate::config::Config;
 use crate::keys::mismatch;
 use crate::store::StoreOptions;
@@ -13,12 +13,17 @@ use crate::store::StoreOptions;
 /// The most flaws that are listed; all are counted.
 const LISTED: usize = 1000;
 
+/// How the database is opened for a proof.
+pub(super) fn options(config: &Config) -> Result<StoreOptions, Failure> {
+    Ok(StoreOptions::new(config.database.location()?))
+}
+
 /// Runs the command, and prints what it found. Every flaw is found, not the first.
 pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
     // Opening proves the system keys by attributes and label, and the deployment's row.
     let base = Base::open(config)?;
     let begun = Instant::now();
-    let options = StoreOptions::new(config.database.location()?);
+    let options = options(config)?;
     let mut told = Instant::now();
     let mut progress = |rows: u64, all: u64| {
         if told.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
@@ -34,20 +39,10 @@ pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
         .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
     flaws.extend(objects.without_object.iter().map(|id| format!("token: key version {id} has no object")));
     flaws.extend(objects.without_row.iter().map(|id| format!("token: object {id} looks like ours and has no row")));
-    let mut lines = 0;
-    let key = base.token.public_key(&base.deployment.aud_key).map_err(context("token: AUD"))?.to_pem();
-    for name in ["audit", "admin"] {
-        let folder = &config.audit.directory;
-        let files = audit::log_files(folder, name).map_err(context(folder.display()))?;
-        // A node on which no command ever ran has no log of commands.
-        if files.iter().all(|file| !file.exists()) {
-            continue;
-        }
-        match audit::verify_files(&files, key.as_bytes()) {
-            Ok(report) => lines += report.lines,
-            Err(broken) => flaws.push(format!("audit: {broken}")),
-        }
-    }
+    let logs = audit::Proof::of_deployment(config, &base)?;
+    let (reports, broken) = logs.check();
+    let lines: u64 = reports.iter().map(|(_, report)| report.lines).sum();
+    flaws.extend(broken.into_iter().map(|flaw| format!("audit: {flaw}")));
     let count = flaws.len();
     flaws.truncate(LISTED);
     Output::one([

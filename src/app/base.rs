@@ -2,19 +2,23 @@
 //!
 //! Owns: opening each, and that they fit each other. Must not know: what is served. Called by: app::server, admin.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::anchors::{self, LogAnchor};
 use crate::app::node::node_id;
-use crate::app::start_retry::StartRetry;
+use crate::app::start_retry::{Passing, StartRetry};
 use crate::app::system_keys;
 use crate::app::token;
-use crate::audit::{Audit, AuditConfig, Recovered};
+use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered};
 use crate::auth::SysKey;
-use crate::base::failure::Failure;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
-use crate::store::{DeploymentRow, Store, StoreError, StoreOptions, UrlAgain};
+use crate::store::{DeploymentRow, LogHeadRow, Store, StoreError, StoreOptions, UrlAgain};
 use crate::token::Token;
 
 /// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
@@ -62,40 +66,154 @@ impl Base {
         }
     }
 
-    /// Opens an audit log of this node that AUD signs; gives the intents that a crash left open.
+    /// Opens an audit log of this node that AUD signs.
     ///
     /// # Errors
-    /// When the folder cannot be written, or another process holds the log.
-    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<(Audit, NodeId, Recovered), Failure> {
-        self.audit_with(config, name, lock_wait_ms, StartRetry::Command)
+    /// When the folder cannot be written, another process holds the log, or the database is older than the log knew it.
+    pub fn audit(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<OpenLog, Failure> {
+        self.open_log(config, name, lock_wait_ms, StartRetry::Command, true)
     }
 
-    /// The same, for a server that waits or a command that does not.
+    /// The same where the database may be older than the log knew it: for whoever is about to accept that.
     ///
     /// # Errors
     /// As [`Base::audit`].
-    pub(super) fn audit_with(
+    pub fn audit_of_a_restored(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<OpenLog, Failure> {
+        self.open_log(config, name, lock_wait_ms, StartRetry::Command, false)
+    }
+
+    /// The log of a server, which waits for what passes.
+    ///
+    /// # Errors
+    /// As [`Base::audit`].
+    pub(super) fn audit_of_server(&self, config: &Config) -> Result<OpenLog, Failure> {
+        self.open_log(config, "audit", 0, StartRetry::Server, true)
+    }
+
+    fn open_log(
         &self,
         config: &Config,
         name: &str,
         lock_wait_ms: u64,
         retry: StartRetry,
-    ) -> Result<(Audit, NodeId, Recovered), Failure> {
-        let node = retry.until("audit", || node_id(&config.audit.directory))?;
-        let options = AuditConfig {
-            max_file_bytes: config.audit.max_file_bytes,
-            lock_wait_ms,
-            ..AuditConfig::new(&config.audit.directory, name)
+        must_be_fresh: bool,
+    ) -> Result<OpenLog, Failure> {
+        let folder = &config.audit.directory;
+        let place = anchors::place_of(folder);
+        let (mut heads, anchors) = retry.until("database", || anchors::read(&self.store))?;
+        // What a database says that was put back is about logs of before.
+        heads.retain(|head| must_be_fresh && head.written_at > anchors.restored_at);
+        let here = heads.iter().filter(|head| head.place == place).max_by_key(|head| head.written_at).map(|head| head.node);
+        let node = retry.until("audit", || node_id(folder, here))?;
+        let known = heads.iter().find(|head| head.node == node && head.log == name).and_then(log_end);
+        let options =
+            AuditConfig { max_file_bytes: config.audit.max_file_bytes, lock_wait_ms, known, ..AuditConfig::new(folder, name) };
+        let key = system_keys::line_key(&self.token, &self.deployment, &node)?;
+        let fresh = |log: &str, found: &Recovered, now: Timestamp| {
+            let (heads, anchors) = anchors::read(&self.store)?;
+            let head = heads.into_iter().find(|head| head.node == node && head.log == log);
+            let older = anchors::older_than(&self.store, &node, head.as_ref(), &anchors, found, now)?;
+            match older.filter(|_| must_be_fresh) {
+                None => Ok(head),
+                Some(why) => Err(NotOpened::Older(format!("the database is older than the log \"{log}\" of this node: {why}"))),
+            }
         };
-        let (audit, recovered) = retry.until("audit", || {
+        // Both logs of a node are asked before either is written.
+        for other in ["audit", "admin"].into_iter().filter(|other| *other != name) {
+            let options = AuditConfig { name: other.to_owned(), ..options.clone() };
+            let found = Audit::glance(&options, node, &key).map_err(context("audit"))?;
+            retry.until("audit", || fresh(other, &found, Clock::System.now())).map_err(hinted)?;
+        }
+        let head = RefCell::new(None);
+        let opened = retry.until("audit", || {
             let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
             let signer = move |text: &[u8]| token.sign(&aud, text).map_err(|e| e.to_string());
-            Audit::open(options.clone(), node, Box::new(signer))
-        })?;
+            Audit::open_if(options.clone(), node, key.clone(), Box::new(signer), |found| {
+                // Behind the lock, where nobody else of this node writes.
+                let stopped = found.last_time.unwrap_or(Timestamp(0));
+                head.replace(fresh(name, found, stopped).map_err(AuditError::from)?);
+                Ok(())
+            })
+        });
+        let (audit, recovered) = opened.map_err(hinted)?;
         if let Some(reason) = &recovered.set_aside {
-            log::warn!("audit: the file found was set aside: {reason}");
+            log::error!(target: "bulla::integrity", "ALARM audit: the log \"{name}\" is not as this node left it: {reason}");
         }
-        Ok((audit, node, recovered))
+        let audit = Arc::new(audit);
+        let anchor = Arc::new(LogAnchor::new(&self.store, &audit, node, name, place, head.into_inner()));
+        Ok(OpenLog { audit, node, recovered, anchor })
+    }
+}
+
+/// Why a log is not opened: the database is away, or older than the log.
+#[derive(Debug)]
+enum NotOpened {
+    Away(StoreError),
+    Older(String),
+}
+
+impl From<StoreError> for NotOpened {
+    fn from(error: StoreError) -> Self {
+        NotOpened::Away(error)
+    }
+}
+
+impl From<NotOpened> for AuditError {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            NotOpened::Away(error) if error.passes() => AuditError::Write(error.to_string()),
+            NotOpened::Away(error) => AuditError::Contradicts(error.to_string()),
+            NotOpened::Older(why) => AuditError::Contradicts(why),
+        }
+    }
+}
+
+impl Passing for NotOpened {
+    fn passes(&self) -> bool {
+        matches!(self, NotOpened::Away(error) if error.passes())
+    }
+}
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotOpened::Away(error) => error.fmt(f),
+            NotOpened::Older(why) => f.write_str(why),
+        }
+    }
+}
+
+fn hinted(failure: Failure) -> Failure {
+    match failure.reason.contains("the database is older") {
+        true => failure.hint("`bulla restore` shows what a database that was restored on purpose lacks, and accepts it"),
+        false => failure,
+    }
+}
+
+/// The end of a log as the database knows it.
+fn log_end(row: &LogHeadRow) -> Option<LogEnd> {
+    Some(LogEnd { seq: u64::try_from(row.seq).ok()?, hash: row.hash.as_slice().try_into().ok()? })
+}
+
+/// An audit log that is open. When it is dropped the log is closed, and the database told how far it has come.
+pub struct OpenLog {
+    /// The log.
+    pub audit: Arc<Audit>,
+    /// Whose.
+    pub node: NodeId,
+    /// What it says of the time before.
+    pub recovered: Recovered,
+    pub(super) anchor: Arc<LogAnchor>,
+}
+
+impl Drop for OpenLog {
+    fn drop(&mut self) {
+        // Before, so that the last checkpoint knows it; and behind, so that no line can be taken away.
+        let written = self.anchor.write();
+        self.audit.close();
+        if let Err(error) = written.and_then(|()| self.anchor.write()) {
+            log::warn!("database: how far the audit log is could not be written: {error}");
+        }
     }
 }
 

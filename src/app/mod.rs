@@ -5,6 +5,7 @@
 //! | file | answers |
 //! |---|---|
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
+//! | `anchors.rs` | whether database or audit log were put back to an earlier state |
 //! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
 //! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
@@ -15,6 +16,7 @@
 //! | `host_figures.rs` | figures of the host |
 //! | `token.rs`, `unlock.rs` | the token with its PIN; the socket on which a server is given one |
 
+mod anchors;
 mod base;
 mod checks;
 pub mod clock_watch;
@@ -35,8 +37,9 @@ mod unresolved;
 mod vitals;
 
 pub use crate::base::failure::{Failure, context};
-pub use base::{Base, open_token};
+pub use anchors::place_of;
+pub use base::{Base, OpenLog, open_token};
 pub use checks::{Finding, Verdict, check};
 pub use server::Server;
 pub use settings::servers;
-pub use system_keys::{row_key, system_keys};
+pub use system_keys::{line_key, row_key, system_keys};

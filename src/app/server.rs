@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::api::Service;
-use crate::app::base::Base;
+use crate::app::anchors::Watch;
+use crate::app::base::{Base, OpenLog};
 use crate::app::checks;
 use crate::app::clock_watch;
 use crate::app::figures::Sources;
@@ -26,7 +27,6 @@ use crate::auth::{Auth, Credentials};
 use crate::base::clock::Clock;
 use crate::base::clock_check::ClockCheck;
 use crate::base::failure::{Failure, context};
-use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::dialects::Doors;
 use crate::http;
@@ -51,7 +51,8 @@ pub struct Server {
     jobs: Jobs,
     metrics: Arc<Metrics>,
     store: Arc<Store>,
-    node: NodeId,
+    log: OpenLog,
+    watch: Watch,
     reload: Reload,
     resolver: Resolver,
     stop_timeout: Duration,
@@ -76,7 +77,8 @@ impl Server {
         let http_config = settings::http(config)?;
         let tls = http_config.tls.clone();
         let bound = http::bind(http_config).map_err(context(config.server.listen))?;
-        let (audit, node, recovered) = base.audit_with(config, "audit", 0, StartRetry::Server)?;
+        let log = base.audit_of_server(config)?;
+        let (audit, node, recovered) = (Arc::clone(&log.audit), log.node, &log.recovered);
         let clock = Clock::System;
         StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
         unfinished::complete(&base.store, &audit, node, &recovered.open_intents)?;
@@ -84,7 +86,6 @@ impl Server {
             ship(&config.audit.directory, "audit", receiver.clone())?;
             ship(&config.audit.directory, "admin", receiver.clone())?;
         }
-        let audit = Arc::new(audit);
         let clocks = Arc::new(ClockCheck::new(clock.clone(), recovered.last_time));
         clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
         let row = &base.deployment;
@@ -114,7 +115,7 @@ impl Server {
         let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone(), config.client_keys.cipher);
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
-        let alarms = Arc::new(AtomicU64::new(0));
+        let alarms = Arc::new(AtomicU64::new(u64::from(recovered.set_aside.is_some())));
         let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, Host::new(config));
         metrics.set_source(move || sources.figures());
         let jobs = Jobs::new(JobParts {
@@ -131,14 +132,17 @@ impl Server {
         let resolver = Resolver::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
         let token = watch_token(&base)?;
         let database = watch_database(&base.store, &clocks)?;
-        let front = Arc::new(Front { doors, audit, token, database, clocks, alarms });
+        let front = Arc::new(Front { doors, audit, token, database, clocks, alarms: Arc::clone(&alarms) });
+        let stopper = bound.stopper();
+        let watch = Watch::start(Arc::clone(&log.anchor), Arc::clone(&alarms), move || stopper.stop());
+        let watch = watch.map_err(context("database"))?;
         let file = config.file.clone();
         let again = move || Config::load(&file).map_err(|e| Failure::new(e.to_string()));
         let (limited, rotated) = (Arc::downgrade(&front), again.clone());
-        let log = again.clone();
+        let logged = again.clone();
         let reload = Reload::default()
             .with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()))
-            .with("log", move || log().map(|config| logging::set(config.log)))
+            .with("log", move || logged().map(|config| logging::set(config.log)))
             .with("rotation servers", move || {
                 servers.replace(settings::server_options(&rotated()?)?);
                 Ok::<_, Failure>(())
@@ -150,7 +154,7 @@ impl Server {
             });
         let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
         let store = base.store;
-        Ok(Self { bound, front, jobs, metrics, store, node, reload, resolver, stop_timeout })
+        Ok(Self { bound, front, jobs, metrics, store, log, watch, reload, resolver, stop_timeout })
     }
 
     /// Where it listens.
@@ -166,7 +170,7 @@ impl Server {
     /// # Errors
     /// Of the system.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { bound, front, jobs, metrics, store, node, reload, resolver, stop_timeout } = self;
+        let Self { bound, front, jobs, metrics, store, log, watch, reload, resolver, stop_timeout } = self;
         let running = jobs.start()?;
         let stopper = bound.stopper();
         signals::hear(move |asked| match asked {
@@ -187,11 +191,16 @@ impl Server {
         let served = bound.run(Arc::clone(&front), metrics);
         running.stop(JOBS_END);
         resolver.stop(JOBS_END);
-        if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&node)?)) {
+        if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&log.node)?)) {
             log::warn!("database: this node is not signed off: {error}");
         }
+        let restored = watch.was_restored();
+        watch.stop(JOBS_END);
+        drop(log);
         store.settle();
-        front.audit.close();
-        Ok(served?)
+        match restored {
+            true => Err(Failure::unavailable("the database was restored; this node has to begin anew")),
+            false => Ok(served?),
+        }
     }
 }

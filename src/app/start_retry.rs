@@ -44,7 +44,7 @@ impl Passing for AuditError {
     fn passes(&self) -> bool {
         match self {
             AuditError::Full | AuditError::Write(_) => true,
-            AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) => false,
+            AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) | AuditError::Contradicts(_) => false,
         }
     }
 }

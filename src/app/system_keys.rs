@@ -1,9 +1,11 @@
-//! The system keys of a deployment, and the key that INT derives for the rows.
+//! The system keys of a deployment, and the keys that INT derives: for the rows, and for the lines of a node's audit logs.
 //!
 //! Owns: what must hold of the objects that the deployment's row names. Must not know: rows. Called by: app::base, `bulla init`.
 
+use crate::audit::LineKey;
+use crate::base::canonical::{Canonical, Purpose};
 use crate::base::failure::{Failure, context};
-use crate::base::ids::KeyVersionId;
+use crate::base::ids::{KeyVersionId, NodeId};
 use crate::store::{DeploymentRow, RowKey};
 use crate::token::{ObjectKind, Token};
 
@@ -36,4 +38,14 @@ pub fn row_key(token: &Token, deployment: &DeploymentRow) -> Result<RowKey, Fail
     let derivation = deployment.derivation();
     let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
     Ok(RowKey::new(&signature))
+}
+
+/// The key of the lines of a node's audit logs.
+///
+/// # Errors
+/// When the token is away.
+pub fn line_key(token: &Token, deployment: &DeploymentRow, node: &NodeId) -> Result<LineKey, Failure> {
+    let input = Canonical::new(Purpose::AuditLines).field(deployment.id.as_bytes()).field(node.as_bytes());
+    let signature = token.mac(&deployment.int_key, input.as_bytes()).map_err(context("token: INT"))?;
+    Ok(LineKey::new(&signature))
 }

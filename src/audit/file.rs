@@ -259,9 +259,23 @@ impl LogFile {
     }
 }
 
+/// Keeps what stood behind the last line of the log, for whoever wants to know who wrote it.
+pub(super) fn keep(dir: &Path, name: &str, seq: u64, bytes: &[u8]) -> io::Result<PathBuf> {
+    let path = free(&foreign(dir, name, seq))?;
+    let mut file = options().create_new(true).open(&path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(path)
+}
+
 /// Renames without overwriting: a name that is taken gets a number behind it.
 fn set_aside(path: &Path, to: &Path) -> io::Result<()> {
-    let numbered = (2..1000).map(|n| to.with_extension(format!("{n}.jsonl")));
-    let free = std::iter::once(to.to_owned()).chain(numbered).find(|p| fs::symlink_metadata(p).is_err());
-    fs::rename(path, free.ok_or_else(|| io::Error::other(format!("too many files like {}", to.display())))?)
+    fs::rename(path, free(to)?)
+}
+
+/// This name, or it with the first number behind it that is not taken.
+fn free(name: &Path) -> io::Result<PathBuf> {
+    let numbered = (2..1000).map(|n| name.with_extension(format!("{n}.jsonl")));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|p| fs::symlink_metadata(p).is_err());
+    free.ok_or_else(|| io::Error::other(format!("too many files like {}", name.display())))
 }

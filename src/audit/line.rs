@@ -48,7 +48,14 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Own<'a> {
     /// The first line of every file.
-    File { log: &'a str, format: u32, reason: &'a str, open: &'a [OpenIntent] },
+    File {
+        log: &'a str,
+        format: u32,
+        reason: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        database: Option<&'a str>,
+        open: &'a [OpenIntent],
+    },
     /// The log was opened.
     Start,
     /// The log was closed.
@@ -61,7 +68,7 @@ pub(super) enum Own<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum RecoveredLine<'a> {
-    /// A line that was not written to its end, cut off at start.
+    /// A line that was not written to its end, or lines of somebody else, cut off at start.
     Crash { reason: &'a str, cut: usize, cut_sha256: String, cut_text: &'a str },
     /// A file that could not be written for a while, and the number of records refused.
     Failure { reason: &'a str, refused: u64 },

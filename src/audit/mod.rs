@@ -11,6 +11,9 @@
 //! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
 //! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
 //!   why, and what was in a removed one is written out again from the open handle.
+//! - Lines that others wrote while nobody had the log open are put away at the next start, and lines that are missing, as far as the
+//!   caller knows of them ([`AuditConfig::known`]), leave a gap in the numbers that the proof finds for ever. No intent of others is
+//!   given an outcome, and none of their lines a checkpoint.
 //! - An intent without outcome survives crashes and rotation, until [`Audit::complete`] closes it.
 //!
 //! # Format
@@ -18,17 +21,19 @@
 //! order and with no white space, then those of its kind:
 //!
 //! ```text
-//! {"seq":17,"time":"2026-11-24T05:47:40.764Z","node":"<uuid>","prev":"<64 hex digits>","kind":"read",…}\n
+//! {"seq":17,"time":"2026-11-24T05:47:40.764Z","node":"<uuid>","prev":"<64 hex digits>","kind":"read",…,"mac":"<32 hex digits>"}\n
 //!
 //! seq    number of the line, from 1, over all files of the log
 //! time   UTC, milliseconds; when the line was written
 //! node   the server process's home
 //! prev   SHA-256 of the line before without its newline; 64 zeros before the first line
+//! mac    last in every line: the first 16 bytes of HMAC-SHA-256 over what stands before `,"mac"`, under a key that the key INT
+//!        on the token makes for this node
 //! ```
 //!
 //! | kind | written | further members |
 //! |---|---|---|
-//! | `file` | first in every file | `log` (its name), `format` (1), `reason`, `open` (intents without outcome, as objects) |
+//! | `file` | first in every file | `log` (its name), `format` (1), `reason`, `database` (as in the last checkpoint), `open` (intents without outcome, as objects) |
 //! | `start`, `stop` | when the log is opened, closed | |
 //! | `read` | a read was allowed | those of a record |
 //! | `refused` | a request was refused | those of a record |
@@ -36,7 +41,7 @@
 //! | `outcome` | after it, before the answer leaves | those of a record |
 //! | `unknown` | instead, when the database was lost during the commit; the outcome follows when it is back | those of a record |
 //! | `admin` | an administration command | those of a record |
-//! | `checkpoint` | every second or 256 lines | `at` (a seq), `hash` (of that line), `sig` |
+//! | `checkpoint` | every second or 256 lines | `at` (a seq), `hash` (of that line), `database` (what it was at, if that is known), `sig` |
 //! | `recovered` | after a crash or a failure to write | `reason`; after a crash `cut` (bytes), `cut_sha256`, `cut_text` (their beginning); after a failure `refused` (records) |
 //!
 //! Members of a record, absent where they do not apply: `request_id`, `account`, `principal` (`root` or `user/<name>`),
@@ -47,7 +52,7 @@
 //! time is the checkpoint line's:
 //!
 //! ```text
-//! bulla audit checkpoint 1\nnode <node>\nseq <at>\nhash <hash>\ntime <time>\n
+//! bulla audit checkpoint 1\nnode <node>\nseq <at>\nhash <hash>\ndatabase <database, or "unknown">\ntime <time>\n
 //! ```
 //!
 //! A checkpoint proves the line `at` and everything before it, over all files. It may stand some lines later than what it proves,
@@ -57,6 +62,7 @@
 mod chain;
 mod file;
 mod line;
+mod line_mac;
 mod logs;
 mod record;
 mod recover;
@@ -81,16 +87,18 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+pub use self::chain::{Hash, hash};
 pub use self::file::{holder, sound_folder};
 use self::line::Line;
+pub use self::line_mac::LineKey;
 pub use self::logs::{Log, logs};
 pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::ship::{Receiver, ship};
-pub use self::verify::{Broken, Flaw, Line as ReadLine, Report, log_files, read, verify, verify_files};
+pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, public_key, read, verify, verify_files};
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Timestamp};
-use crate::base::ids::NodeId;
+use crate::base::ids::{NodeId, RequestId};
 
 /// A disk that takes longer for a batch does not answer.
 const SLOW: Duration = Duration::from_secs(1);
@@ -116,8 +124,19 @@ pub struct AuditConfig {
     pub queue_limit: usize,
     /// How long to wait for another process that holds the log, milliseconds.
     pub lock_wait_ms: u64,
+    /// The last line that is known elsewhere to be in it.
+    pub known: Option<LogEnd>,
     /// Where times come from.
     pub clock: Clock,
+}
+
+/// The last durable line of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd {
+    /// Its number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Hash,
 }
 
 impl AuditConfig {
@@ -131,6 +150,7 @@ impl AuditConfig {
             checkpoint_lines: 256,
             queue_limit: 8192,
             lock_wait_ms: 0,
+            known: None,
             clock: Clock::System,
         }
     }
@@ -149,6 +169,8 @@ pub enum AuditError {
     InUse(PathBuf),
     /// The log cannot be opened; file and reason.
     Open(PathBuf, String),
+    /// The log is sound, and what it knows forbids to go on; why.
+    Contradicts(String),
 }
 
 impl AuditError {
@@ -168,6 +190,7 @@ impl fmt::Display for AuditError {
             AuditError::Write(reason) => write!(f, "the audit file cannot be written: {reason}"),
             AuditError::Closed => f.write_str("the audit log is closed"),
             AuditError::InUse(lock) => write!(f, "another process holds the audit log ({})", lock.display()),
+            AuditError::Contradicts(reason) => f.write_str(reason),
             AuditError::Open(path, reason) => write!(f, "cannot open the audit log {}: {reason}", path.display()),
         }
     }
@@ -182,10 +205,14 @@ pub struct Recovered {
     pub open_intents: Vec<OpenIntent>,
     /// Bytes of a line that was cut off because the process died while writing it.
     pub cut_bytes: u64,
-    /// Why the file found was set aside and a new one begun; none when it was sound.
+    /// What was not as this service left it, and was set aside; none when all was sound.
     pub set_aside: Option<String>,
     /// When the last line found was written, by its own word.
     pub last_time: Option<Timestamp>,
+    /// What the database was last said to be at; see [`Audit::set_anchor`].
+    pub anchor: Option<String>,
+    /// Requests of callers whose effect is told behind that, and when, oldest first: the database has it.
+    pub done: Vec<(Timestamp, RequestId)>,
 }
 
 /// An open log. Dropping it closes it.
@@ -237,6 +264,8 @@ struct Gauges {
     checkpoint_failures: AtomicU64,
     trouble: Mutex<Option<String>>,
     unresolved: Mutex<Vec<(Instant, OpenIntent)>>,
+    end: Mutex<Option<LogEnd>>,
+    anchor: Mutex<Option<String>>,
 }
 
 impl Default for Gauges {
@@ -253,6 +282,8 @@ impl Default for Gauges {
             checkpoint_failures: AtomicU64::default(),
             trouble: Mutex::default(),
             unresolved: Mutex::default(),
+            end: Mutex::default(),
+            anchor: Mutex::default(),
         }
     }
 }
@@ -279,6 +310,18 @@ impl Gauges {
         }
     }
 
+    fn set_end(&self, end: LogEnd) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
+    fn anchor(&self) -> Option<String> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_anchor(&self, anchor: Option<String>) {
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = anchor;
+    }
+
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock() = trouble;
     }
@@ -290,18 +333,42 @@ impl Audit {
     /// # Errors
     /// `InUse` when another process holds it; `Open` when folder or file do not allow it; `Write` when the first lines cannot be
     /// written.
-    pub fn open(config: AuditConfig, node: NodeId, signer: Signer) -> Result<(Self, Recovered), AuditError> {
+    pub fn open(config: AuditConfig, node: NodeId, key: LineKey, signer: Signer) -> Result<(Self, Recovered), AuditError> {
+        Self::open_if(config, node, key, signer, |_| Ok(()))
+    }
+
+    /// The same, if what was found allows it; otherwise nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Audit::open`], and those of `allow`.
+    pub fn open_if(
+        config: AuditConfig,
+        node: NodeId,
+        key: LineKey,
+        signer: Signer,
+        allow: impl Fn(&Recovered) -> Result<(), AuditError>,
+    ) -> Result<(Self, Recovered), AuditError> {
         let lock = file::lock(&config)?;
         let gauges = Arc::new(Gauges::default());
         let (queue, jobs) = std::sync::mpsc::sync_channel(config.queue_limit);
         let thread = format!("audit-{}", config.name);
         let path = config.dir.clone();
-        let (writer, recovered) = Writer::open(config, node, signer, Arc::clone(&gauges))?;
+        let (writer, recovered) = Writer::open(config, node, key, signer, Arc::clone(&gauges), &allow)?;
         let thread = std::thread::Builder::new()
             .name(thread)
             .spawn(move || writer.run(&jobs))
             .map_err(|e| AuditError::Open(path, e.to_string()))?;
         Ok((Self { queue, gauges, writer: Mutex::new(Some(Running { thread, _lock: lock })) }, recovered))
+    }
+
+    /// What the last lines of a log say of the database, whoever has it open: anchor, time and requests, nothing else.
+    ///
+    /// # Errors
+    /// `Open` when the file cannot be read.
+    pub fn glance(config: &AuditConfig, node: NodeId, key: &LineKey) -> Result<Recovered, AuditError> {
+        let log = recover::Log { dir: &config.dir, name: &config.name, node: &node.to_string(), key, known: None };
+        let end = recover::glance(&log).map_err(|e| AuditError::of(&config.dir, &e))?;
+        Ok(Recovered { anchor: end.anchor, done: end.done, last_time: end.last_time, ..Recovered::default() })
     }
 
     /// Hands a record to the log. It is durable when the ticket says so, not before.
@@ -312,6 +379,17 @@ impl Audit {
     /// Writes the outcome of an intent that a crash left open: whether the database has its effect.
     pub fn complete(&self, intent: &OpenIntent, committed: bool) -> Ticket {
         self.put(Line::of(&intent.outcome(if committed { "OK" } else { "NotCommitted" })))
+    }
+
+    /// The last durable line; none before the first.
+    pub fn end(&self) -> Option<LogEnd> {
+        *self.gauges.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what the database is at, letters, digits and full stops: the checkpoints from now on say so too.
+    pub fn set_anchor(&self, anchor: String) {
+        debug_assert!(anchor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'));
+        self.gauges.set_anchor(Some(anchor));
     }
 
     /// The intents that were recorded as `unknown` since this was asked last, and when: ask the database, then call

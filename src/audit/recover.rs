@@ -1,7 +1,11 @@
-//! What a file says of the time before: where its chain stands, which intents are open, where a crash tore it.
+//! What a file says of the time before: where its chain stands, which intents are open, where a crash tore it, and what in it was not
+//! written by this service.
 //!
 //! Owns: reading at start. Must not know: signatures; `verify` proves, this only continues. Called by: writer.
+//!
+//! The chain goes on behind the last line that bears this node's MAC, and not before the last that somebody else knows of.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -9,11 +13,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::chain::{self, Head, Position};
+use super::LogEnd;
+use super::chain::{self, Hash, Head, Position};
 use super::file;
+use super::line_mac::LineKey;
 use super::record::OpenIntent;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
+
+/// How much of a file's end is glanced at, bytes: some ten thousand lines, among them checkpoints.
+const GLANCE: u64 = 4 << 20;
 
 /// More than one batch of lines can be, bytes.
 const MOST_TORN: u64 = 64 << 20;
@@ -45,43 +54,97 @@ pub(super) struct End {
     pub(super) intents: OpenIntents,
     /// When the last line was written, by its own word.
     pub(super) last_time: Option<Timestamp>,
+    /// What the database was last said to be at.
+    pub(super) anchor: Option<String>,
+    /// Requests whose effect is told behind that.
+    pub(super) done: Vec<(Timestamp, RequestId)>,
     pub(super) place: Place,
 }
 
 /// In which file it goes on.
 pub(super) enum Place {
-    /// In the present one, behind `len` bytes; what follows them is torn.
-    Sound { first_seq: u64, len: u64, torn: Vec<u8> },
+    /// In the present one, behind `len` bytes; what follows them is torn, or a stranger's.
+    Sound { first_seq: u64, len: u64, tail: Tail },
     /// In a new one; why, and where to put what stands in its place.
     Begin { aside: Option<PathBuf>, reason: String },
 }
 
+/// What stands behind the last sound line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    pub(super) bytes: Vec<u8>,
+    /// Why it is not what a crash leaves, if it is not.
+    pub(super) strange: Option<String>,
+}
+
+/// How the reason of a file begins that does not follow the lines that were written before it.
+const LOST: &str = "lost: ";
+
+/// Whether the reason of a file is that lines before it are lost.
+pub(super) fn is_a_loss(reason: &str) -> bool {
+    reason.starts_with(LOST)
+}
+
+/// Whose log it is.
+pub(super) struct Log<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) name: &'a str,
+    pub(super) node: &'a str,
+    pub(super) key: &'a LineKey,
+    /// The last line that was known elsewhere.
+    pub(super) known: Option<LogEnd>,
+}
+
 /// Finds the end of the chain: in the present file, or, where that has no line, in the newest rotated one.
-pub(super) fn end(dir: &Path, name: &str, node: &str) -> io::Result<End> {
+pub(super) fn end(log: &Log<'_>) -> io::Result<End> {
+    let mut end = end_of_files(log)?;
+    let Some(known) = &log.known else { return Ok(end) };
+    let last = end.position.next_seq - 1;
+    let reason = if last == 0 {
+        format!("{LOST}all files are missing; line {} was the last", known.seq)
+    } else if last < known.seq {
+        format!("{LOST}lines {} to {} are missing", last + 1, known.seq)
+    } else if last == known.seq && end.position.prev != known.hash {
+        format!("{LOST}line {} is not the one that was written", known.seq)
+    } else {
+        return Ok(end);
+    };
+    let aside = match end.place {
+        Place::Sound { first_seq, .. } => Some(file::rotated(log.dir, log.name, first_seq)),
+        Place::Begin { aside, .. } => aside,
+    };
+    end.position = Position { next_seq: known.seq + 1, prev: known.hash };
+    end.place = Place::Begin { aside, reason };
+    Ok(end)
+}
+
+fn end_of_files(log: &Log<'_>) -> io::Result<End> {
+    let (dir, name) = (log.dir, log.name);
     let path = file::present(dir, name);
-    let found = match read(&path, node) {
+    let found = match read(&path, log) {
         Ok(found) => Some(found),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
     let exists = found.is_some();
-    if let Some(Found { position, first_seq: Some(first_seq), len, intents, last_time, torn, broken }) = found {
+    if let Some(Found { position, first_seq: Some(first_seq), len, intents, last_time, anchor, done, tail, broken, .. }) = found
+    {
         let place = match broken {
-            None => Place::Sound { first_seq, len, torn },
+            None => Place::Sound { first_seq, len, tail },
             Some(reason) => Place::Begin { aside: Some(file::rotated(dir, name, first_seq)), reason },
         };
-        return Ok(End { position, intents, last_time, place });
+        return Ok(End { position, intents, last_time, anchor, done: requests(done), place });
     }
-    let (position, intents, last_time, missing) = match file::all_rotated(dir, name)?.last() {
-        Some(last) => {
-            let found = read(last, node)?;
-            (found.position, found.intents, found.last_time, "the present file was missing")
-        }
-        None => (Position::ORIGIN, OpenIntents::default(), None, "first"),
-    };
+    let last = file::all_rotated(dir, name)?.last().map(|last| read(last, log)).transpose()?;
+    let missing = if last.is_some() { "the present file was missing" } else { "first" };
+    let Found { position, intents, last_time, anchor, done, .. } = last.unwrap_or_default();
     let aside = exists.then(|| file::foreign(dir, name, position.next_seq));
     let reason = if exists { "the present file had no line" } else { missing }.to_owned();
-    Ok(End { position, intents, last_time, place: Place::Begin { aside, reason } })
+    Ok(End { position, intents, last_time, anchor, done: requests(done), place: Place::Begin { aside, reason } })
+}
+
+fn requests(done: Vec<(u64, Timestamp, RequestId)>) -> Vec<(Timestamp, RequestId)> {
+    done.into_iter().map(|(_, time, id)| (time, id)).collect()
 }
 
 /// A file as it was found.
@@ -95,103 +158,209 @@ struct Found {
     len: u64,
     intents: OpenIntents,
     last_time: Option<Timestamp>,
-    /// What follows the last newline: a line that was not written to its end.
-    torn: Vec<u8>,
+    anchor: Option<String>,
+    /// The line that the first checkpoint with this anchor is about: when it was asked for, the database was there.
+    anchored_at: u64,
+    /// Requests whose effect the database may have got since the anchor before, with number and time of the line that tells it.
+    done: Vec<(u64, Timestamp, RequestId)>,
+    /// What follows the last sound line.
+    tail: Tail,
     /// The first thing wrong with the chain; the file must then be left as it is.
     broken: Option<String>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            position: Position::ORIGIN,
+            first_seq: None,
+            len: 0,
+            intents: OpenIntents::default(),
+            last_time: None,
+            anchor: None,
+            anchored_at: 0,
+            done: Vec::new(),
+            tail: Tail::default(),
+            broken: None,
+        }
+    }
 }
 
 /// The members of lines that open and close intents.
 #[derive(Deserialize)]
 struct FileLine {
     open: Vec<OpenIntent>,
+    #[serde(default)]
+    database: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct OutcomeLine {
+struct OutcomeLine<'a> {
     request_id: RequestId,
+    #[serde(default)]
+    code: Cow<'a, str>,
+    #[serde(default)]
+    principal: Cow<'a, str>,
+    /// What a restart completed has none.
+    decision: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct CheckpointLine {
+    at: u64,
+    #[serde(default)]
+    database: Option<String>,
 }
 
 /// Reads a file from its beginning: some tenths of a second for a file of the usual 64 MiB at most.
-fn read(path: &Path, node: &str) -> io::Result<Found> {
+fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
     let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let mut found = Found {
-        position: Position::ORIGIN,
-        first_seq: None,
-        len: 0,
-        intents: OpenIntents::default(),
-        last_time: None,
-        torn: Vec::new(),
-        broken: None,
-    };
+    let mut found = Found::default();
     let mut line = Vec::new();
-    // As it was before the first thing that is no line.
-    let mut sound: Option<Found> = None;
+    // As it was before the first line that this service did not write, and why that is none.
+    let mut sound: Option<(Found, String)> = None;
+    // Whether one that it did write follows.
+    let mut goes_on = false;
     loop {
         line.clear();
         let count = reader.read_until(b'\n', &mut line)? as u64;
         if line.pop_if(|last| *last == b'\n').is_none() {
-            found.torn = line;
-            return Ok(match sound {
-                Some(sound) => torn(path, sound)?.unwrap_or(found),
-                None => found,
-            });
-        }
-        if sound.is_none() && Head::parse(&line).is_none() && found.first_seq.is_some() && found.broken.is_none() {
-            sound = Some(found.clone());
+            found.tail.bytes = line;
+            let Some((sound, reason)) = sound else { return Ok(found) };
+            return ended(path, found, sound, reason, goes_on);
         }
         found.len += count;
-        found.line(&line, node);
+        match found.own(&line, log) {
+            Ok(head) => {
+                goes_on |= sound.is_some();
+                found.line(&head, &line, log.known.as_ref());
+            }
+            Err(reason) if found.first_seq.is_some() && sound.is_none() => {
+                let before = Found { len: found.len - count, ..found.clone() };
+                found.note(reason.clone());
+                sound = Some((before, reason));
+            }
+            Err(reason) => found.note(reason),
+        }
     }
 }
 
+/// What the last lines of the present file say of the database; a log that is being written may be looked at.
+pub(super) fn glance(log: &Log<'_>) -> io::Result<End> {
+    let mut file = match File::open(file::present(log.dir, log.name)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other?),
+    };
+    let mut found = Found::default();
+    if let Some(file) = &mut file {
+        let len = file.metadata()?.len();
+        let from = len.saturating_sub(GLANCE);
+        file.seek(SeekFrom::Start(from))?;
+        let mut tail = Vec::new();
+        file.take(GLANCE).read_to_end(&mut tail)?;
+        let mut lines = tail.split_inclusive(|b| *b == b'\n');
+        if from > 0 {
+            lines.next();
+        }
+        for line in lines.filter_map(|line| line.strip_suffix(b"\n")) {
+            // What is not as it should be is found by whoever opens the log.
+            if let Ok(head) = found.own(line, log)
+                && found.members(&head, line).is_ok()
+            {
+                found.last_time = Timestamp::parse(head.time).or(found.last_time);
+            }
+        }
+    }
+    let Found { position, intents, last_time, anchor, done, .. } = found;
+    let place = Place::Begin { aside: None, reason: String::new() };
+    Ok(End { position, intents, last_time, anchor, done: requests(done), place })
+}
+
+/// What a file is in which something stands that this service did not write.
+///
 /// What was being written when the power went may be there in part: blocks that reached the disk beside blocks that did not and are
 /// zeros now. That is what follows the sound lines if it has a zero in it, which no line has, and no checkpoint: each of those is
-/// synced by itself, so nothing before one can be missing unless somebody took it away.
-fn torn(path: &Path, mut sound: Found) -> io::Result<Option<Found>> {
+/// synced by itself, so nothing before one can be missing unless somebody took it away. What somebody wrote behind the last line is
+/// put away; a file that was changed further up is evidence as it is.
+fn ended(path: &Path, found: Found, mut sound: Found, reason: String, goes_on: bool) -> io::Result<Found> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(sound.len))?;
     let mut rest = Vec::new();
     file.take(MOST_TORN).read_to_end(&mut rest)?;
+    let whole = (rest.len() as u64) < MOST_TORN;
     let is_checkpoint = |line: &[u8]| Head::parse(line).is_some_and(|head| head.kind == "checkpoint");
-    let torn = (rest.len() as u64) < MOST_TORN && rest.contains(&0) && !rest.split(|b| *b == b'\n').any(is_checkpoint);
-    sound.torn = rest;
-    Ok(torn.then_some(sound))
+    let torn = whole && rest.contains(&0) && !rest.split(|b| *b == b'\n').any(is_checkpoint);
+    if !torn && (goes_on || !whole || sound.broken.is_some()) {
+        return Ok(found);
+    }
+    sound.tail = Tail { bytes: rest, strange: (!torn).then_some(reason) };
+    Ok(sound)
 }
 
 impl Found {
-    fn line(&mut self, line: &[u8], node: &str) {
-        let Some(head) = Head::parse(line) else {
-            let after = self.position.next_seq - 1;
-            self.note(format!("what follows line {after} is no line of an audit log"));
-            return;
-        };
-        if head.node != node {
-            self.note(format!("line {} was written by node {}", head.seq, head.node));
+    /// The head of a line that this service wrote, or why it is none.
+    fn own<'l>(&self, line: &'l [u8], log: &Log<'_>) -> Result<Head<'l>, String> {
+        let after = self.position.next_seq - 1;
+        let head = Head::parse(line).ok_or_else(|| format!("what follows line {after} is no line of an audit log"))?;
+        if head.node != log.node {
+            return Err(format!("line {} was written by node {}", head.seq, head.node));
         }
+        if !log.key.verifies(line) {
+            return Err(format!("line {} was changed, or written by somebody else: its MAC is not this node's", head.seq));
+        }
+        Ok(head)
+    }
+
+    fn line(&mut self, head: &Head<'_>, line: &[u8], known: Option<&LogEnd>) {
         if self.first_seq.is_some() && (head.seq, head.prev) != (self.position.next_seq, self.position.prev) {
             self.note(format!("line {} does not follow line {}", head.seq, self.position.next_seq - 1));
         }
         self.first_seq.get_or_insert(head.seq);
         self.last_time = Timestamp::parse(head.time).or(self.last_time);
-        self.position = Position { next_seq: head.seq.saturating_add(1), prev: chain::hash(line) };
-        if self.intents_line(&head, line).is_err() {
+        let hash: Hash = chain::hash(line);
+        self.position = Position { next_seq: head.seq + 1, prev: hash };
+        if known.is_some_and(|known| known.seq == head.seq && known.hash != hash) {
+            self.note(format!("line {} is not the one that was written", head.seq));
+        }
+        if self.members(head, line).is_err() {
             self.note(format!("line {} cannot be read", head.seq));
         }
     }
 
-    fn intents_line(&mut self, head: &Head<'_>, line: &[u8]) -> serde_json::Result<()> {
+    fn members(&mut self, head: &Head<'_>, line: &[u8]) -> serde_json::Result<()> {
         match head.kind {
             "intent" => self.intents.open(head.seq, serde_json::from_slice(line)?),
-            "outcome" => self.intents.close(serde_json::from_slice::<OutcomeLine>(line)?.request_id),
+            "outcome" => {
+                let OutcomeLine { request_id, code, principal, decision } = serde_json::from_slice(line)?;
+                self.intents.close(request_id);
+                if code == "OK" && decision.is_some() && principal != "service" {
+                    self.done.push((head.seq, Timestamp::parse(head.time).unwrap_or(Timestamp(0)), request_id));
+                }
+            }
+            "checkpoint" => {
+                let CheckpointLine { at, database } = serde_json::from_slice(line)?;
+                self.anchored(at, database);
+            }
             "file" => {
-                for intent in serde_json::from_slice::<FileLine>(line)?.open {
+                let FileLine { open, database } = serde_json::from_slice(line)?;
+                for intent in open {
                     self.intents.open(head.seq, intent);
                 }
+                self.anchor = database;
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Notes what the database was at when a checkpoint of the line `at` was asked for. Then it was there with all that was told when
+    /// the checkpoint before was.
+    fn anchored(&mut self, at: u64, anchor: Option<String>) {
+        if anchor.is_some() && anchor != self.anchor {
+            self.anchor = anchor;
+            self.done.retain(|(seq, ..)| *seq > self.anchored_at);
+            self.anchored_at = at;
+        }
     }
 
     /// Keeps the first reason.

@@ -93,11 +93,19 @@ impl Writer {
     /// Begins the next file of the chain.
     pub(super) fn begin_file(&mut self, reason: &str) -> Result<(), Trouble> {
         let mut position = self.position;
-        let own = Own::File { log: &self.config.name, format: chain::FORMAT, reason, open: &self.intents.list() };
+        let (anchor, open) = (self.gauges.anchor(), self.intents.list());
+        let (log, database) = (&self.config.name, anchor.as_deref());
+        let own = Own::File { log, format: chain::FORMAT, reason, database, open: &open };
         self.lines.clear();
-        position.append(&mut self.lines, &chain::time_text(self.config.clock.now()), &self.node, &Line::own(&own).body);
+        position.append(
+            &mut self.lines,
+            &self.key,
+            &chain::time_text(self.config.clock.now()),
+            &self.node,
+            &Line::own(&own).body,
+        );
         self.log = self.log.next(self.position.next_seq, &self.lines).map_err(|e| Trouble::Write(e.to_string()))?;
-        self.position = position;
+        self.moved_to(position);
         self.gauges.lines.fetch_add(1, Relaxed);
         Ok(())
     }

@@ -4,9 +4,9 @@
 //! (`bulla audit verify` and `search`).
 //!
 //! What it shows: no line up to the last checkpoint was changed, removed, added or moved. Lines behind it
-//! ([`Report::unproven`]) form a chain, but whoever can write the file could have made them. A file that was cut exactly behind
-//! an earlier checkpoint is a sound, shorter file: [`Report::closed`] is false then, and [`Report::proved`] is less than what
-//! was seen before; keep the numbers of earlier reports, or the files, elsewhere.
+//! ([`Report::unproven`]) form a chain, but whoever can write the file could have made them, unless the keys of the lines' MACs are
+//! there ([`Keys::lines`]): then the service wrote them. A file that was cut exactly behind an earlier line is a sound, shorter file:
+//! [`Report::closed`] is false then, and [`Report::last_seq`] is less than what was seen before; the database knows that number.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,11 +16,14 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 
 use crate::base::public_key::PublicKey;
 
 use super::chain::{self, Hash, Head, Position, Statement};
 use super::file;
+use super::line_mac::LineKey;
+use super::recover;
 
 /// What a sound log holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Report {
     pub recoveries: u64,
     /// Whether it ends as a log does that was closed: `stop`, checkpoint.
     pub closed: bool,
+    /// What the log itself noted, when it was opened, that it lacks of what was written before.
+    pub missing: Vec<String>,
 }
 
 /// The first thing that does not hold, and where.
@@ -88,6 +93,8 @@ pub enum Flaw {
     Checkpoint,
     /// The checkpoint's signature is not by this key over this statement.
     Signature,
+    /// The line's MAC is not that of the node: it was changed, or written by somebody else.
+    Mac,
 }
 
 impl fmt::Display for Flaw {
@@ -103,6 +110,7 @@ impl fmt::Display for Flaw {
             Flaw::Link => f.write_str("does not follow the line before, or that line was changed"),
             Flaw::Checkpoint => f.write_str("the checkpoint is about a line that is not there, or was changed"),
             Flaw::Signature => f.write_str("the checkpoint's signature is not valid"),
+            Flaw::Mac => f.write_str("changed, or written by somebody else: the MAC is not the node's"),
         }
     }
 }
@@ -132,16 +140,34 @@ pub fn log_files(dir: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn verify(path: &Path, public_key: &[u8]) -> Result<Report, Broken> {
-    verify_files(&[path], public_key)
+pub fn verify(path: &Path, keys: &Keys) -> Result<Report, Broken> {
+    verify_files(&[path], keys)
 }
 
-/// Proves files that follow each other. The key: PEM text of a SubjectPublicKeyInfo.
+/// What proves a log.
+pub struct Keys {
+    /// The public half of AUD: PEM text of a SubjectPublicKeyInfo.
+    pub public: Vec<u8>,
+    /// The key of a node's lines, where INT is at hand.
+    pub lines: Option<LineKeys>,
+}
+
+/// Makes the key of a node's lines, by the text of its id; none when it cannot.
+pub type LineKeys = Box<dyn Fn(&str) -> Option<LineKey>>;
+
+impl Keys {
+    /// Nothing but the public half of AUD.
+    pub fn public(pem: impl Into<Vec<u8>>) -> Self {
+        Self { public: pem.into(), lines: None }
+    }
+}
+
+/// Proves files that follow each other.
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn verify_files(paths: &[impl AsRef<Path>], public_key: &[u8]) -> Result<Report, Broken> {
-    let (report, broken) = read(paths, public_key, &mut |_| true);
+pub fn verify_files(paths: &[impl AsRef<Path>], keys: &Keys) -> Result<Report, Broken> {
+    let (report, broken) = read(paths, keys, &mut |_| true);
     broken.map_or(Ok(report), Err)
 }
 
@@ -162,16 +188,12 @@ pub struct Line<'a> {
 
 /// Proves files that follow each other, and shows each line that holds, in order; `each` says whether to go on. Answers what was
 /// read, and the first thing that does not hold, if any: then nothing behind it was shown.
-pub fn read(
-    paths: &[impl AsRef<Path>],
-    public_key: &[u8],
-    each: &mut dyn FnMut(&Line<'_>) -> bool,
-) -> (Report, Option<Broken>) {
+pub fn read(paths: &[impl AsRef<Path>], keys: &Keys, each: &mut dyn FnMut(&Line<'_>) -> bool) -> (Report, Option<Broken>) {
     let first = paths.first().map_or(Path::new(""), AsRef::as_ref);
-    let Some(key) = key(public_key) else {
+    let Some(key) = public_key(&keys.public) else {
         return (Report::default(), Some(Broken { file: first.to_owned(), line: 0, flaw: Flaw::PublicKey }));
     };
-    let mut proof = Proof::new(key);
+    let mut proof = Proof::new(key, keys.lines.as_ref());
     for path in paths.iter().map(AsRef::as_ref) {
         match proof.file(path, each) {
             Ok(true) => {}
@@ -188,8 +210,8 @@ const P256_INFO: [u8; 26] = [
     0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
-/// A public key in PEM: of EC P-256 or of RSA.
-fn key(pem: &[u8]) -> Option<PublicKey> {
+/// A public key in PEM: of EC P-256 or of RSA, as AUD is.
+pub fn public_key(pem: &[u8]) -> Option<PublicKey> {
     let text = std::str::from_utf8(pem).ok()?;
     let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
     let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
@@ -200,9 +222,21 @@ fn key(pem: &[u8]) -> Option<PublicKey> {
     (ec || key.rsa_bits().is_some_and(|bits| bits >= 2048)).then_some(key)
 }
 
+/// What the first line of a file says to be missing before it.
+fn missing(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct FileLine {
+        reason: String,
+    }
+    let FileLine { reason } = serde_json::from_slice(line).ok()?;
+    recover::is_a_loss(&reason).then_some(reason)
+}
+
 /// The state between two lines.
-struct Proof {
+struct Proof<'a> {
     key: PublicKey,
+    line_keys: Option<&'a LineKeys>,
+    line_key: Option<LineKey>,
     report: Report,
     /// None before the first line, which may follow anything.
     position: Option<Position>,
@@ -213,10 +247,10 @@ struct Proof {
     stopped: bool,
 }
 
-impl Proof {
-    fn new(key: PublicKey) -> Self {
+impl<'a> Proof<'a> {
+    fn new(key: PublicKey, line_keys: Option<&'a LineKeys>) -> Self {
         let (report, hashes) = (Report::default(), VecDeque::new());
-        Self { key, report, position: None, node: String::new(), hashes, stopped: false }
+        Self { key, line_keys, line_key: None, report, position: None, node: String::new(), hashes, stopped: false }
     }
 
     /// Reads a file; false when nobody wants to see more.
@@ -256,6 +290,7 @@ impl Proof {
                 self.report.first_seq = head.seq;
                 head.time.clone_into(&mut self.report.first_time);
                 head.node.clone_into(&mut self.node);
+                self.line_key = self.line_keys.and_then(|keys| keys(head.node));
                 if head.seq == Position::ORIGIN.next_seq && head.prev != Position::ORIGIN.prev {
                     return Err(Flaw::Link);
                 }
@@ -267,6 +302,10 @@ impl Proof {
             Some(_) if head.node != self.node => return Err(Flaw::Node),
             Some(_) => {}
         }
+        if self.line_key.as_ref().is_some_and(|key| !key.verifies(line)) || self.line_keys.is_some() && self.line_key.is_none()
+        {
+            return Err(Flaw::Mac);
+        }
         let report = &mut self.report;
         report.closed = false;
         report.lines += 1;
@@ -275,6 +314,7 @@ impl Proof {
         match head.kind {
             "checkpoint" => self.checkpoint(&head, line)?,
             "recovered" => report.recoveries += 1,
+            "file" => report.missing.extend(missing(line)),
             _ => {}
         }
         self.report.unproven = if self.report.proved == 0 { self.report.lines } else { head.seq - self.report.proved };

@@ -12,9 +12,10 @@ use tokio::sync::oneshot;
 use super::chain::{self, Position, Statement};
 use super::file::{self, LogFile, Trouble};
 use super::line::{Change, Line, Own, RecoveredLine};
-use super::recover::{self, End, OpenIntents, Place};
+use super::line_mac::LineKey;
+use super::recover::{self, End, OpenIntents, Place, Tail};
 use super::seal::{Sealed, Sealer, Signer};
-use super::{AuditConfig, AuditError, Gauges, Recovered};
+use super::{AuditConfig, AuditError, Gauges, LogEnd, Recovered};
 use crate::base::ids::NodeId;
 
 /// Most lines of one batch: bounds what one failure refuses, and the buffer.
@@ -46,6 +47,7 @@ pub(super) type Batch = Vec<(Line, oneshot::Sender<Result<(), AuditError>>)>;
 pub(super) struct Writer {
     pub(super) config: AuditConfig,
     pub(super) node: String,
+    pub(super) key: LineKey,
     pub(super) gauges: Arc<Gauges>,
     pub(super) log: LogFile,
     /// Behind the last durable line.
@@ -81,30 +83,45 @@ impl Writer {
     pub(super) fn open(
         config: AuditConfig,
         node: NodeId,
+        key: LineKey,
         signer: Signer,
         gauges: Arc<Gauges>,
+        allow: &dyn Fn(&Recovered) -> Result<(), AuditError>,
     ) -> Result<(Self, Recovered), AuditError> {
         let node = node.to_string();
         let path = file::present(&config.dir, &config.name);
         let failed = |e: std::io::Error| AuditError::of(&path, &e);
         let sealer = Sealer::start(&config.name, node.clone(), signer).map_err(failed)?;
-        let End { mut position, intents, last_time, place } = recover::end(&config.dir, &config.name, &node).map_err(failed)?;
-        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None, last_time };
-        let mut torn = Vec::new();
+        let found = recover::Log { dir: &config.dir, name: &config.name, node: &node, key: &key, known: config.known };
+        let End { mut position, intents, last_time, anchor, done, place } = recover::end(&found).map_err(failed)?;
+        gauges.set_anchor(anchor.clone());
+        let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None, last_time, anchor, done };
+        allow(&recovered)?;
+        let mut tail = Tail::default();
         let log = match place {
-            Place::Sound { first_seq, len, torn: rest } => {
-                torn = rest;
-                recovered.cut_bytes = torn.len() as u64;
+            Place::Sound { first_seq, len, tail: found } => {
+                tail = found;
+                recovered.cut_bytes = tail.bytes.len() as u64;
+                if let Some(reason) = &tail.strange {
+                    let kept = file::keep(&config.dir, &config.name, position.next_seq, &tail.bytes).map_err(failed)?;
+                    recovered.set_aside = Some(format!("{reason}; kept in {}", kept.display()));
+                }
                 LogFile::open(&config.dir, &config.name, first_seq, len)
             }
             Place::Begin { aside, reason } => {
                 let first_seq = position.next_seq;
                 let mut line = Vec::new();
-                let own =
-                    Own::File { log: &config.name, format: chain::FORMAT, reason: &reason, open: &recovered.open_intents };
-                position.append(&mut line, &chain::time_text(config.clock.now()), &node, &Line::own(&own).body);
+                let own = Own::File {
+                    log: &config.name,
+                    format: chain::FORMAT,
+                    reason: &reason,
+                    database: recovered.anchor.as_deref(),
+                    open: &recovered.open_intents,
+                };
+                position.append(&mut line, &key, &chain::time_text(config.clock.now()), &node, &Line::own(&own).body);
                 let log = LogFile::begin(&config.dir, &config.name, aside.as_deref(), first_seq, &line);
-                recovered.set_aside = aside.map(|_| reason);
+                let odd = aside.is_some() || reason != "first";
+                recovered.set_aside = odd.then_some(reason);
                 log
             }
         }
@@ -114,6 +131,7 @@ impl Writer {
         let mut writer = Self {
             config,
             node,
+            key,
             gauges,
             sealer,
             log,
@@ -128,12 +146,13 @@ impl Writer {
             lines: Vec::new(),
         };
         let mut first = Vec::new();
-        if !torn.is_empty() {
+        if !tail.bytes.is_empty() {
+            let torn = if tail.bytes.contains(&0) { HOLES } else { "the last line was not complete" };
             first.push(Line::own(&Own::Recovered(RecoveredLine::Crash {
-                reason: if torn.contains(&0) { HOLES } else { "the last line was not complete" },
-                cut: torn.len(),
-                cut_sha256: hex::encode(chain::hash(&torn)),
-                cut_text: &String::from_utf8_lossy(&torn[..torn.len().min(TORN_TEXT_BYTES)]),
+                reason: tail.strange.as_deref().unwrap_or(torn),
+                cut: tail.bytes.len(),
+                cut_sha256: hex::encode(chain::hash(&tail.bytes)),
+                cut_text: &String::from_utf8_lossy(&tail.bytes[..tail.bytes.len().min(TORN_TEXT_BYTES)]),
             })));
         }
         first.push(Line::own(&Own::Start));
@@ -220,7 +239,7 @@ impl Writer {
         let time = chain::time_text(self.config.clock.now());
         self.lines.clear();
         for line in lines {
-            position.append(&mut self.lines, &time, &self.node, &line.body);
+            position.append(&mut self.lines, &self.key, &time, &self.node, &line.body);
         }
         self.commit(position)?;
         let first_seq = self.position.next_seq - lines.len() as u64;
@@ -239,11 +258,17 @@ impl Writer {
     fn commit(&mut self, end: Position) -> Result<(), Trouble> {
         let took = self.log.append(&self.lines)?;
         let count = end.next_seq - self.position.next_seq;
-        self.position = end;
+        self.moved_to(end);
         self.gauges.lines.fetch_add(count, Relaxed);
         self.gauges.syncs.fetch_add(1, Relaxed);
         self.gauges.last_sync_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
         Ok(())
+    }
+
+    /// The last durable line is another one now.
+    pub(super) fn moved_to(&mut self, end: Position) {
+        self.position = end;
+        self.gauges.set_end(LogEnd { seq: end.next_seq - 1, hash: end.prev });
     }
 
     fn write_or_note(&mut self, lines: &[Line]) -> Result<(), AuditError> {
@@ -273,6 +298,7 @@ impl Writer {
         let statement = Statement {
             at: self.position.next_seq - 1,
             hash: self.position.prev,
+            anchor: self.gauges.anchor(),
             time: chain::time_text(self.config.clock.now()),
         };
         self.sealing.covered = statement.at;
@@ -296,7 +322,7 @@ impl Writer {
             Ok(signature) => {
                 let mut position = self.position;
                 self.lines.clear();
-                position.append(&mut self.lines, &statement.time, &self.node, statement.body(&signature).as_bytes());
+                position.append(&mut self.lines, &self.key, &statement.time, &self.node, statement.body(&signature).as_bytes());
                 let adjoins = statement.at + 1 == self.position.next_seq;
                 match self.commit(position) {
                     Ok(()) => {

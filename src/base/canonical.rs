@@ -29,6 +29,8 @@ pub enum Purpose {
     Row = 17,
     /// The tag of suite S3.
     SuiteTag = 18,
+    /// Derivation of the key of a node's audit lines from INT.
+    AuditLines = 19,
     /// The known-answer round of a new key.
     SelfTest = 32,
 }

@@ -7,6 +7,7 @@ mod access;
 mod access_key;
 mod account;
 mod audit;
+mod backup;
 mod dev;
 mod pages;
 mod policy;
@@ -21,6 +22,7 @@ pub use access::{Access, Question};
 pub use access_key::AccessKey;
 pub use account::Account;
 pub use audit::{Audit, Form, Logs, Wanted};
+pub use backup::{Backup, BackupAction, Inventory, InventoryAction};
 pub use dev::Dev;
 pub use pages::{completion, man};
 pub use policy::Policy;
@@ -98,6 +100,23 @@ pub enum Command {
         /// Which deployment.
         #[command(flatten)]
         place: Place,
+    },
+    /// Copy the database into a folder, beside a running service, with a signed list of the token objects that it needs.
+    Backup(Backup),
+    /// List every key version as database and token know it; signed, for auditors.
+    Inventory(Inventory),
+    /// Accept a database that was put back to an earlier state on purpose; nothing else does. Without --accept it shows what that has
+    /// and what is lost. Stop every node first.
+    Restore {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+        /// A folder of `bulla backup`, which takes the place of the database.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        /// Accept it. Recorded in the audit log.
+        #[arg(long)]
+        accept: bool,
     },
     /// Make the system keys before witnesses, unless that was done, and print a transcript for them to sign: module, token, every
     /// attribute, the audit key.
@@ -222,6 +241,7 @@ impl Command {
             | Command::Level { place, .. }
             | Command::Clock { place, .. }
             | Command::Verify { place }
+            | Command::Restore { place, .. }
             | Command::Ceremony { place }
             | Command::Unlock { place }
             | Command::Migrate { place }
@@ -236,6 +256,9 @@ impl Command {
                     | Audit::Verify { logs: Logs { place, .. } }
                     | Audit::Search { logs: Logs { place, .. }, .. },
             } => place,
+            Command::Backup(Backup { place, action: None, .. })
+            | Command::Backup(Backup { action: Some(BackupAction::Verify { place, .. }), .. })
+            | Command::Inventory(Inventory { place, .. }) => place,
             Command::Dev(_) | Command::Probe { .. } | Command::Completion { .. } | Command::Man { .. } => return None,
         };
         place.data.as_deref()

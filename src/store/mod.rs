@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+pub use engine::copy;
 pub use engine::error::{Abort, StoreError, held};
 pub use engine::level::{Level, Levels};
 pub use engine::migrate;
@@ -37,6 +38,7 @@ pub use identity::users::UserRow;
 pub use keys::aliases::AliasRow;
 pub use keys::condemned::CondemnedRow;
 pub use keys::import_parameters::ImportParametersRow;
+pub use keys::inventory::HeldVersion;
 pub use keys::key::KeyRow;
 pub use keys::key_filters::KeyCondition;
 pub use keys::key_materials::KeyMaterialRow;
@@ -49,6 +51,7 @@ pub use secrets::stages::StageRow;
 pub use secrets::values::ValueRow;
 pub use secrets::versions::{VersionHead, VersionRow};
 pub use shared::deployment::{self, DeploymentRow};
+pub use shared::log_heads::{AnchorsRow, LogHeadRow};
 pub use shared::nodes::NodeRow;
 pub use shared::nonces::NonceRow;
 pub use shared::resource_policies::ResourcePolicyRow;
@@ -57,6 +60,7 @@ pub use shared::tags::{TagRow, Tagged};
 use parking_lot::Mutex;
 
 use engine::connection::{Access, Conn};
+use engine::disbelief::Disbelief;
 use engine::gate::Gate;
 use engine::location::Location;
 use engine::pool::{Pool, Source};
@@ -101,6 +105,7 @@ pub struct Store {
     /// How many connections of PostgreSQL may write at once.
     write_gate: Option<Gate>,
     seals: Sealer,
+    disbelief: Disbelief,
     wait: Duration,
     retries: u32,
     retried: Mutex<BTreeMap<&'static str, u64>>,
@@ -158,6 +163,7 @@ impl Store {
             writer,
             write_gate,
             seals,
+            disbelief: Disbelief::of(&location),
             wait: options.wait,
             retries: options.retries,
             retried: Mutex::default(),

@@ -84,7 +84,7 @@ pub(super) fn decrypt(
         }
     }
     let raw = session.decrypt(&Mechanism::RsaX509, key, ciphertext);
-    let mut block = raw.map_err(|failure| match failure {
+    let block = raw.map_err(|failure| match failure {
         // The padding is what is missing; that raw RSA is too, only says why it is not made here.
         Failure::Call(call) if matches!(call.class(), Class::Unsupported | Class::Fatal) => {
             let padding = format!("CKM_RSA_PKCS_OAEP with {hash_alg}");
@@ -92,12 +92,12 @@ pub(super) fn decrypt(
         }
         other => other,
     })?;
-    // Some tokens drop leading zeros.
+    // Some tokens drop leading zeros. All blocks are copied, so that it takes the same time whether there were any, which is what whoever
+    // guesses at paddings wants to know.
+    let mut whole = Zeroizing::new(vec![0; ciphertext.len()]);
     let missing = ciphertext.len().saturating_sub(block.len());
-    if missing > 0 {
-        let whole = Zeroizing::new([vec![0; missing], block.to_vec()].concat());
-        block = whole;
-    }
+    whole[missing..].copy_from_slice(&block[block.len() - (ciphertext.len() - missing)..]);
+    let block = whole;
     oaep::decode(hash, &block).ok_or(Failure::Final(TokenError::Tampered))
 }
 

@@ -35,6 +35,29 @@ CREATE TABLE nodes (
     mac     BYTEA NOT NULL
 );
 
+-- How far the audit log of each node had come: what its last durable line was when this was written. token: drawn anew each time.
+CREATE TABLE log_heads (
+    node       BYTEA NOT NULL CHECK (length(node) = 16),
+    log        TEXT NOT NULL,
+    place      TEXT NOT NULL,
+    generation BIGINT NOT NULL,
+    token      BYTEA NOT NULL CHECK (length(token) = 16),
+    seq        BIGINT NOT NULL,
+    hash       BYTEA NOT NULL,
+    written_at BIGINT NOT NULL,
+    mac        BYTEA NOT NULL,
+    PRIMARY KEY (node, log)
+);
+
+-- One row at most: when `bulla restore` last accepted the database, and the key on the token that is made anew every hour.
+CREATE TABLE anchors (
+    id          SMALLINT NOT NULL PRIMARY KEY,
+    restored_at BIGINT NOT NULL,
+    key_id      BYTEA CHECK (length(key_id) = 16),
+    key_since   BIGINT NOT NULL,
+    mac         BYTEA NOT NULL
+);
+
 -- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
 CREATE TABLE identity_revision (
     id    SMALLINT NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -28,6 +28,8 @@ DROP TABLE users;
 DROP TABLE accounts;
 DROP TABLE account_revisions;
 DROP TABLE identity_revision;
+DROP TABLE anchors;
+DROP TABLE log_heads;
 DROP TABLE nodes;
 DROP TABLE schema_levels;
 DROP TABLE deployment;

@@ -35,6 +35,29 @@ CREATE TABLE nodes (
     mac     BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- How far the audit log of each node had come: what its last durable line was when this was written. token: drawn anew each time.
+CREATE TABLE log_heads (
+    node       BLOB NOT NULL CHECK (length(node) = 16),
+    log        TEXT NOT NULL,
+    place      TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    token      BLOB NOT NULL CHECK (length(token) = 16),
+    seq        INTEGER NOT NULL,
+    hash       BLOB NOT NULL,
+    written_at INTEGER NOT NULL,
+    mac        BLOB NOT NULL,
+    PRIMARY KEY (node, log)
+) STRICT, WITHOUT ROWID;
+
+-- One row at most: when `bulla restore` last accepted the database, and the key on the token that is made anew every hour.
+CREATE TABLE anchors (
+    id          INTEGER NOT NULL PRIMARY KEY,
+    restored_at INTEGER NOT NULL,
+    key_id      BLOB CHECK (length(key_id) = 16),
+    key_since   INTEGER NOT NULL,
+    mac         BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
 CREATE TABLE identity_revision (
     id    INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -1,5 +1,6 @@
 //! `bulla audit`: proof of audit logs, what is in them, and the key that the proof needs.
 
+mod heads;
 mod search;
 mod verify;
 
@@ -7,9 +8,11 @@ use std::path::PathBuf;
 
 use crate::admin::load;
 use crate::admin::output::Output;
-use crate::app::{Base, Failure, context};
-use crate::audit::{self, Log};
+use crate::app::{Base, Failure, context, line_key};
+use crate::audit::{self, Flaw, Keys, Log, Report};
 use crate::cli::{Audit, Form, Logs};
+use crate::config::Config;
+use heads::Heads;
 
 /// Runs the command.
 pub fn run(action: Audit, json: bool) -> Result<Output, Failure> {
@@ -31,6 +34,14 @@ pub fn key_of(base: &Base) -> Result<String, Failure> {
     Ok(base.token.public_key(&base.deployment.aud_key).map_err(context("token: AUD"))?.to_pem())
 }
 
+/// What proves the logs of a deployment whose token is open: AUD's public half, and the keys of the lines.
+pub fn keys_of(base: &Base) -> Result<Keys, Failure> {
+    let public = key_of(base)?.into_bytes();
+    let base = base.clone();
+    let lines = move |node: &str| line_key(&base.token, &base.deployment, &node.parse().ok()?).ok();
+    Ok(Keys { public, lines: Some(Box::new(lines)) })
+}
+
 /// SHA-256 of a public key's SubjectPublicKeyInfo, hex digits: what people compare.
 pub fn fingerprint(pem: &[u8]) -> String {
     let text = String::from_utf8_lossy(pem);
@@ -40,26 +51,69 @@ pub fn fingerprint(pem: &[u8]) -> String {
     hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der))
 }
 
-/// What is to be proved, and by which key.
-struct Proof {
+/// What is to be proved, and by what.
+pub(super) struct Proof {
     logs: Vec<Log>,
-    key: Vec<u8>,
+    keys: Keys,
+    /// What the database knows of them, where it is at hand.
+    heads: Option<Heads>,
+    /// Whether these are all logs of this host.
+    whole: bool,
 }
 
 impl Proof {
     fn of(asked: &Logs) -> Result<Self, Failure> {
-        let local = |path: &std::path::Path, e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", path.display()));
-        let files: Vec<PathBuf> =
-            if asked.files.is_empty() { vec![load(&asked.place)?.audit.directory] } else { asked.files.clone() };
-        let key = match &asked.public_key {
-            Some(path) => std::fs::read(path).map_err(|e| local(path, &e))?,
-            None => {
-                let hint = "offline, name the key that `bulla audit public-key` printed: --public-key PEM";
-                let config = load(&asked.place).map_err(|failure| failure.hint(hint))?;
-                key_of(&Base::open(&config)?)?.into_bytes()
-            }
-        };
-        let logs = audit::logs(&files).map_err(|broken| Failure::local(broken.to_string()))?;
-        Ok(Self { logs, key })
+        if let Some(path) = &asked.public_key {
+            let keys = Keys::public(std::fs::read(path).map_err(|e| Failure::local(format!("{}: {e}", path.display())))?);
+            let files = if asked.files.is_empty() { vec![load(&asked.place)?.audit.directory] } else { asked.files.clone() };
+            return Ok(Self { logs: logs_in(&files)?, keys, heads: None, whole: false });
+        }
+        let hint = "offline, name the key that `bulla audit public-key` printed: --public-key PEM";
+        let config = load(&asked.place).map_err(|failure| failure.hint(hint))?;
+        let base = Base::open(&config)?;
+        if asked.files.is_empty() {
+            return Self::of_deployment(&config, &base);
+        }
+        let heads = Some(Heads::of(&config, &base)?);
+        Ok(Self { logs: logs_in(&asked.files)?, keys: keys_of(&base)?, heads, whole: false })
     }
+
+    /// All logs of this host.
+    pub(super) fn of_deployment(config: &Config, base: &Base) -> Result<Self, Failure> {
+        let heads = Heads::of(config, base)?;
+        // Where there is none, the database knows whether there should be.
+        let logs = audit::logs(std::slice::from_ref(&config.audit.directory)).or_else(|broken| match broken.flaw {
+            Flaw::Empty | Flaw::Unreadable(_) if heads.expects_some() => Ok(Vec::new()),
+            _ => Err(Failure::local(broken.to_string())),
+        })?;
+        Ok(Self { logs, keys: keys_of(base)?, heads: Some(heads), whole: true })
+    }
+
+    /// Which they are.
+    pub(super) fn logs(&self) -> &[Log] {
+        &self.logs
+    }
+
+    /// Reads all of them: what each proves, and what does not hold.
+    pub(super) fn check(&self) -> (Vec<(&Log, Report)>, Vec<String>) {
+        let (mut reports, mut flaws) = (Vec::new(), Vec::new());
+        for log in &self.logs {
+            match audit::verify_files(&log.files, &self.keys) {
+                Ok(report) => {
+                    flaws.extend(report.missing.iter().map(|what| format!("{} of node {}: {what}", log.name, log.node)));
+                    flaws.extend(self.heads.as_ref().and_then(|heads| heads.lacks(log, &report)));
+                    reports.push((log, report));
+                }
+                Err(broken) => flaws.push(format!("{} of node {}: {broken}", log.name, log.node)),
+            }
+        }
+        if let (true, Some(heads)) = (self.whole, &self.heads) {
+            flaws.extend(heads.missing(&self.logs));
+        }
+        (reports, flaws)
+    }
+}
+
+fn logs_in(files: &[PathBuf]) -> Result<Vec<Log>, Failure> {
+    audit::logs(files).map_err(|broken| Failure::local(broken.to_string()))
 }

@@ -119,8 +119,8 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
             }
             limit.is_none_or(|limit| found < limit)
         };
-        let (report, broken) = audit::read(&log.files, &proof.key, &mut each);
-        rows.push(shown(log, &report, &proof.key));
+        let (report, broken) = audit::read(&log.files, &proof.keys, &mut each);
+        rows.push(shown(log, &report, &proof.keys.public));
         flaws.extend(broken.map(|broken| format!("{} of node {}: {broken}", log.name, log.node)));
         if lost.is_some() || limit.is_some_and(|limit| found >= limit) {
             break;

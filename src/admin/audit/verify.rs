@@ -3,17 +3,12 @@
 use super::{Proof, fingerprint};
 use crate::admin::output::{Output, Row};
 use crate::app::Failure;
-use crate::audit::{self, Log, Report};
+use crate::audit::{Log, Report};
 
 /// Runs the command: one report for each log, then the first thing that does not hold, if any.
 pub(super) fn run(proof: &Proof, json: bool) -> Result<Output, Failure> {
-    let (mut reports, mut flaws) = (Vec::new(), Vec::new());
-    for log in &proof.logs {
-        match audit::verify_files(&log.files, &proof.key) {
-            Ok(report) => reports.push(shown(log, &report, &proof.key)),
-            Err(broken) => flaws.push(format!("{} of node {}: {broken}", log.name, log.node)),
-        }
-    }
+    let (reports, flaws) = proof.check();
+    let reports = reports.into_iter().map(|(log, report)| shown(log, &report, &proof.keys.public)).collect();
     let output = Output::Each(reports);
     if flaws.is_empty() {
         return Ok(output);

@@ -136,6 +136,19 @@ impl Base {
     }
 }
 
+impl Base {
+    /// The same on a token that is open already.
+    ///
+    /// # Errors
+    /// As [`Base::open`].
+    pub fn of_token(config: &Config, token: Token) -> Result<Self, Failure> {
+        let mut opened = Opened { token: Some(token), ..Opened::new(config, StartRetry::Command) };
+        let but_the_token: Vec<_> = BASE.iter().copied().filter(|(name, _)| *name != "token").collect();
+        opened.take(&but_the_token)?;
+        opened.opened()
+    }
+}
+
 /// Takes every check, whatever the ones before found, and gives how token and database fit, where both could be read.
 pub fn check(config: &Config) -> (Vec<Finding>, Option<(Base, Mismatch)>) {
     let mut opened = Opened::new(config, StartRetry::Command);

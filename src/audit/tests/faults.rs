@@ -42,7 +42,7 @@ fn a_torn_last_line_is_cut_off_and_recorded() {
             let line: serde_json::Value =
                 home.lines().iter().find(|l| l.contains(r#""kind":"recovered""#)).expect("there").parse().expect("JSON");
             assert_eq!(line["cut_text"], String::from_utf8_lossy(&whole[last..at]).into_owned());
-            assert_eq!(line["cut_sha256"], hex::encode(chain::hash(&whole[last..at])));
+            assert_eq!(line["cut_sha256"], hex::encode(hash(&whole[last..at])));
         }
     }
 }
@@ -58,21 +58,21 @@ fn a_broken_file_is_set_aside_untouched() {
     let changed = std::fs::read_to_string(home.present()).expect("a file").replace("user/app", "user/eve");
     std::fs::write(home.present(), &changed).expect("written");
     let (audit, recovered) = home.open();
-    assert!(recovered.set_aside.is_some_and(|why| why.contains("does not follow")));
-    assert_eq!(recovered.open_intents.len(), 1);
+    assert!(recovered.set_aside.is_some_and(|why| why.contains("MAC")));
+    assert_eq!(recovered.open_intents, [], "an intent that was changed is nobody's");
     audit.close();
     let aside = file::rotated(home.dir.path(), "audit", 1);
     assert_eq!(std::fs::read_to_string(&aside).expect("there"), changed);
     let broken = home.verify().expect_err("the proof says so for ever");
     assert_eq!((broken.file, broken.flaw), (aside, Flaw::Link));
-    assert!(verify(&home.present(), &home.aud.pem()).expect("the new file is sound").closed);
+    assert!(verify(&home.present(), &Keys::public(home.aud.pem())).expect("the new file is sound").closed);
     // Emptied, or filled with what is no log: the chain goes on from the file before.
     for content in ["", "garbage", "garbage\n"] {
         std::fs::write(home.present(), content).expect("written");
         let (audit, recovered) = home.open();
         assert!(recovered.set_aside.is_some(), "{content:?}");
         audit.close();
-        assert!(verify(&home.present(), &home.aud.pem()).expect("sound").closed);
+        assert!(verify(&home.present(), &Keys::public(home.aud.pem())).expect("sound").closed);
     }
     assert_eq!(read_lines(&file::foreign(home.dir.path(), "audit", 6).with_extension("3.jsonl")), ["garbage"]);
 }
@@ -83,7 +83,8 @@ fn killed_processes_lose_nothing_that_was_acknowledged() {
     if let Some(config) = child_config() {
         let node = "00000000-0000-4000-8000-000000000000".parse().expect("an id");
         let aud = Aud::new();
-        let (audit, _) = Audit::open(AuditConfig { max_file_bytes: 40_000, ..config }, node, aud.signer()).expect("opens");
+        let (audit, _) =
+            Audit::open(AuditConfig { max_file_bytes: 40_000, ..config }, node, line_key(), aud.signer()).expect("opens");
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -113,7 +114,7 @@ fn killed_processes_lose_nothing_that_was_acknowledged() {
         assert!(all.iter().any(|l| l.contains(id)), "{id} was acknowledged");
     }
     let node = "00000000-0000-4000-8000-000000000000".parse().expect("an id");
-    let (_, recovered) = Audit::open(home.config(), node, home.aud.signer()).expect("opens");
+    let (_, recovered) = Audit::open(home.config(), node, line_key(), home.aud.signer()).expect("opens");
     assert_eq!(recovered.set_aside, None);
     let open: HashSet<_> = recovered.open_intents.iter().map(|i| i.request_id.to_string()).collect();
     assert!(acknowledged.is_subset(&open), "each is an intent that has no outcome");
@@ -121,7 +122,7 @@ fn killed_processes_lose_nothing_that_was_acknowledged() {
     for line in &all {
         let Some(head) = chain::Head::parse(line.as_bytes()) else { continue };
         assert!(position.is_none_or(|p| p == (head.seq, head.prev)), "line {} follows", head.seq);
-        position = Some((head.seq + 1, chain::hash(line.as_bytes())));
+        position = Some((head.seq + 1, hash(line.as_bytes())));
     }
 }
 
@@ -168,13 +169,13 @@ fn a_full_disk_refuses_and_service_returns_by_itself() {
     limit(None);
     wait_until("healthy again with nobody calling", || audit.health().is_ok());
     audit.close();
-    let report = verify(&file::present(&config.dir, "audit"), &home.aud.pem()).expect("sound");
+    let report = verify(&file::present(&config.dir, "audit"), &Keys::public(home.aud.pem())).expect("sound");
     assert!(report.closed);
     assert!(report.recoveries >= 21);
     let text = std::fs::read_to_string(file::present(&config.dir, "audit")).expect("a file");
     assert!(durable.iter().all(|id| text.contains(id)), "what was acknowledged is there");
     assert!(refused.iter().all(|id| !text.contains(id)), "what was refused is not");
-    assert!(text.contains(r#""kind":"recovered","reason":"File too large (os error 27)","refused":5}"#));
+    assert!(text.contains(r#""kind":"recovered","reason":"File too large (os error 27)","refused":5,"mac":"#));
 }
 
 /// A sync that failed may have dropped what it should have written, and the next one may say yes all the same.
@@ -182,7 +183,8 @@ fn a_full_disk_refuses_and_service_returns_by_itself() {
 fn after_a_failed_sync_a_new_file_begins() {
     let home = Home::new();
     let gauges = Arc::new(Gauges::default());
-    let (mut writer, _) = Writer::open(home.config(), home.node, home.aud.signer(), Arc::clone(&gauges)).expect("opens");
+    let (mut writer, _) =
+        Writer::open(home.config(), home.node, line_key(), home.aud.signer(), Arc::clone(&gauges), &|_| Ok(())).expect("opens");
     let open = RequestId::new();
     let serve = |writer: &mut Writer, record: &Record<'_>| {
         let (done, result) = oneshot::channel();
@@ -234,7 +236,7 @@ fn a_token_that_hangs_holds_up_neither_lines_nor_the_end() {
         }
     });
     let config = AuditConfig { checkpoint_every_ms: 10, max_file_bytes: 3000, ..home.config() };
-    let (audit, _) = Audit::open(config, home.node, hang).expect("opens");
+    let (audit, _) = Audit::open(config, home.node, line_key(), hang).expect("opens");
     let begin = Instant::now();
     for _ in 0..10 {
         audit.submit(&read_record(RequestId::new())).wait().expect("durable");

@@ -1,6 +1,7 @@
 //! The log as its callers see it. Faults are real ones: a process that is killed, a file-size limit, files changed by others.
 
 mod faults;
+mod strangers;
 mod tamper;
 
 use std::collections::HashSet;
@@ -67,7 +68,7 @@ impl Home {
     }
 
     fn open_with(&self, config: AuditConfig) -> (Audit, Recovered) {
-        Audit::open(config, self.node, self.aud.signer()).expect("opens")
+        Audit::open(config, self.node, line_key(), self.aud.signer()).expect("opens")
     }
 
     fn present(&self) -> PathBuf {
@@ -79,9 +80,19 @@ impl Home {
         read_lines(&self.present())
     }
 
-    fn verify(&self) -> Result<Report, Broken> {
-        verify_files(&log_files(self.dir.path(), "audit").expect("a folder"), &self.aud.pem())
+    /// What proves its files: with the keys of the lines, as where the token is.
+    fn keys(&self) -> Keys {
+        Keys { public: self.aud.pem(), lines: Some(Box::new(|_| Some(line_key()))) }
     }
+
+    fn verify(&self) -> Result<Report, Broken> {
+        verify_files(&log_files(self.dir.path(), "audit").expect("a folder"), &Keys::public(self.aud.pem()))
+    }
+}
+
+/// The key of all lines here.
+fn line_key() -> LineKey {
+    LineKey::new(&[7; 32])
 }
 
 fn read_lines(path: &Path) -> Vec<String> {
@@ -131,10 +142,15 @@ fn a_line_has_the_documented_form() {
     let node = home.node;
     let head =
         |n: usize, prev: &str| format!(r#"{{"seq":{n},"time":"2025-11-24T16:00:00.007Z","node":"{node}","prev":"{prev}","#);
-    let prev = |n: usize| hex::encode(chain::hash(lines[n - 2].as_bytes()));
+    let prev = |n: usize| hex::encode(hash(lines[n - 2].as_bytes()));
     let expected = head(1, &"0".repeat(64)) + r#""kind":"file","log":"audit","format":1,"reason":"first","open":[]}"#;
-    assert_eq!(lines[0], expected);
-    assert_eq!(lines[1], head(2, &prev(2)) + r#""kind":"start"}"#);
+    let members = |n: usize| {
+        let (members, _) = line_mac::split(lines[n].as_bytes()).expect("a MAC");
+        assert!(line_key().verifies(lines[n].as_bytes()));
+        String::from_utf8(members.to_vec()).expect("text") + "}"
+    };
+    assert_eq!(members(0), expected);
+    assert_eq!(members(1), head(2, &prev(2)) + r#""kind":"start"}"#);
     let record = format!(
         "{}{}{}{}",
         r#""kind":"read","request_id":""#,
@@ -142,13 +158,13 @@ fn a_line_has_the_documented_form() {
         r#"","account":"1234567890123456","principal":"user/app","access_key":"BLLA2345","source_ip":"192.0.2.7","action":"GetSecretValue","#,
         r#""resource":"acs:kms:cn-hangzhou:1234567890123456:secret/db","version":"v1","decision":"allowed","by":"AliyunKMSSecretUserAccess","code":"OK"}"#,
     );
-    assert_eq!(lines[2], head(3, &prev(3)) + &record);
+    assert_eq!(members(2), head(3, &prev(3)) + &record);
     let json: serde_json::Value = serde_json::from_str(&lines[3]).expect("JSON");
     let kept = json["access_key"].as_str().expect("text");
     let shown = long.replace('\n', "?");
     assert!(kept.len() <= MAX_TEXT_BYTES && kept.ends_with('…') && shown.starts_with(kept.trim_end_matches('…')), "{kept}");
     assert_eq!(json["action"], "No?Such", "control characters are replaced: JSON would write each as six bytes");
-    assert_eq!(lines[4], head(5, &prev(5)) + r#""kind":"stop"}"#);
+    assert_eq!(members(4), head(5, &prev(5)) + r#""kind":"stop"}"#);
     assert!(lines[5].starts_with(&(head(6, &prev(6)) + r#""kind":"checkpoint","at":5,"hash":""#)), "{}", lines[5]);
     assert_eq!(lines.len(), 6);
     let report = home.verify().expect("sound");
@@ -164,7 +180,7 @@ fn files_are_private() {
     let mode = |path: &Path| std::fs::metadata(path).expect("there").mode() & 0o777;
     assert_eq!((mode(&dir), mode(&dir.join("audit.jsonl"))), (0o700, 0o600));
     std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o770)).expect("chmod");
-    let refused = Audit::open(AuditConfig { dir, ..home.config() }, home.node, home.aud.signer()).map(|_| ());
+    let refused = Audit::open(AuditConfig { dir, ..home.config() }, home.node, line_key(), home.aud.signer()).map(|_| ());
     assert!(matches!(refused, Err(AuditError::Open(..))), "{refused:?}");
 }
 
@@ -224,7 +240,7 @@ fn full_files_are_rotated_and_each_is_proved_alone() {
     let files = log_files(home.dir.path(), "audit").expect("a folder");
     assert!(files.len() > 10, "{files:?}");
     for file in &files {
-        let report = verify(file, &home.aud.pem()).expect("sound");
+        let report = verify(file, &Keys::public(home.aud.pem())).expect("sound");
         assert_eq!((report.unproven, report.torn_bytes), (0, 0), "{}", file.display());
     }
     let report = home.verify().expect("sound");
@@ -232,7 +248,7 @@ fn full_files_are_rotated_and_each_is_proved_alone() {
     assert!(home.lines()[0].contains(&left_open.to_string()), "a new file names the intents that are open");
     let mut gap = files.clone();
     gap.remove(3);
-    assert!(matches!(verify_files(&gap, &home.aud.pem()).expect_err("gap").flaw, Flaw::Sequence { .. }));
+    assert!(matches!(verify_files(&gap, &Keys::public(home.aud.pem())).expect_err("gap").flaw, Flaw::Sequence { .. }));
     let (_, recovered) = home.open();
     assert_eq!(recovered.open_intents.iter().map(|i| i.request_id).collect::<Vec<_>>(), [left_open]);
 }
@@ -259,9 +275,9 @@ fn intents_stay_open_until_they_are_completed() {
     assert!(again.last_time.is_some());
     let codes = [(ids[0], "OK"), (ids[2], "NotCommitted")];
     for (id, code) in codes {
-        let end = format!(r#""code":"{code}"}}"#);
+        let end = format!(r#""code":"{code}","mac":""#);
         let outcome = |l: &&String| l.contains(r#""kind":"outcome""#) && l.contains(&id.to_string());
-        assert!(home.lines().iter().find(outcome).expect("there").ends_with(&end));
+        assert!(home.lines().iter().find(outcome).expect("there").contains(&end));
     }
 }
 
@@ -269,10 +285,11 @@ fn intents_stay_open_until_they_are_completed() {
 fn one_process_at_a_time() {
     let home = Home::new();
     let (audit, _) = home.open();
-    let second = Audit::open(home.config(), home.node, home.aud.signer()).map(|_| ());
+    let second = Audit::open(home.config(), home.node, line_key(), home.aud.signer()).map(|_| ());
     assert_eq!(second, Err(AuditError::InUse(home.dir.path().join("audit.lock"))));
     std::thread::scope(|scope| {
-        let patient = || Audit::open(AuditConfig { lock_wait_ms: 10_000, ..home.config() }, home.node, home.aud.signer());
+        let patient =
+            || Audit::open(AuditConfig { lock_wait_ms: 10_000, ..home.config() }, home.node, line_key(), home.aud.signer());
         let waiting = scope.spawn(move || patient().map(|_| ()));
         std::thread::sleep(Duration::from_millis(50));
         drop(audit);

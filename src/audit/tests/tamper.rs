@@ -22,7 +22,16 @@ fn closed_log() -> (Home, Report) {
 fn assert_noticed(home: &Home, report: &Report, bytes: &[u8], what: &str) {
     let path = home.dir.path().join("changed");
     std::fs::write(&path, bytes).expect("written");
-    let result = verify(&path, &home.aud.pem());
+    let result = verify(&path, &Keys::public(home.aud.pem()));
+    // The MAC of the checkpoint that ends the log, which its signature proves without it.
+    let last =
+        |bytes: &[u8]| bytes.rsplit(|b| *b == b'\n').nth(1).and_then(line_mac::split).map(|(members, _)| members.to_vec());
+    if result.as_ref() == Ok(report)
+        && last(bytes) == home.lines().last().map(|line| line.as_bytes()[..line.len() - 42].to_vec())
+    {
+        assert_eq!(verify(&path, &home.keys()).expect_err(what).flaw, Flaw::Mac);
+        return;
+    }
     assert_ne!(result.as_ref(), Ok(report), "{what}");
     assert!(!result.is_ok_and(|r| r.closed), "{what}: passes for a log that was closed");
 }
@@ -89,7 +98,7 @@ fn a_chain_made_anew_has_no_checkpoints() {
             let head = chain::Head::parse(line.as_bytes()).expect("a line");
             let (_, body) = line.split_once(r#"","kind""#).expect("a kind");
             let body = format!(r#"{{"kind"{body}"#).replace(if i == from { "user/app" } else { "\0" }, "user/eve");
-            position.append(&mut forged, head.time, head.node, body.as_bytes());
+            position.append(&mut forged, &LineKey::new(b"another"), head.time, head.node, body.as_bytes());
         }
         if forged != [lines.join("\n").as_bytes(), b"\n"].concat() {
             assert_noticed(&home, &report, &forged, &format!("forged from line {from}"));
@@ -106,7 +115,7 @@ fn the_report_says_where_and_what() {
         let mut copy = lines.clone();
         change(&mut copy);
         std::fs::write(&path, copy.join("\n") + "\n").expect("written");
-        let broken = verify(&path, &home.aud.pem()).expect_err("broken");
+        let broken = verify(&path, &Keys::public(home.aud.pem())).expect_err("broken");
         (broken.line, broken.flaw)
     };
     assert_eq!(broken(&mut |l| l[2] = l[2].replace("user/app", "user/eve")), (4, Flaw::Link));
@@ -114,16 +123,16 @@ fn the_report_says_where_and_what() {
     assert_eq!(broken(&mut |l| drop(l.remove(0))), (1, Flaw::Beginning));
     assert_eq!(broken(&mut |l| l[1] = "{}".to_owned()), (2, Flaw::NotALine));
     let last = lines.len() - 1;
-    let stranger = verify(&home.present(), &Aud::new().pem()).expect_err("another key");
+    let stranger = verify(&home.present(), &Keys::public(Aud::new().pem())).expect_err("another key");
     assert_eq!(stranger.flaw, Flaw::Signature);
-    assert_eq!(verify(&home.present(), b"no key").expect_err("no key").flaw, Flaw::PublicKey);
-    assert_eq!(verify(Path::new("/nowhere"), &home.aud.pem()).expect_err("no file").line, 0);
+    assert_eq!(verify(&home.present(), &Keys::public(*b"no key")).expect_err("no key").flaw, Flaw::PublicKey);
+    assert_eq!(verify(Path::new("/nowhere"), &Keys::public(home.aud.pem())).expect_err("no file").line, 0);
     let text = stranger.to_string();
     assert!(text.contains("audit.jsonl, line ") && text.ends_with("the checkpoint's signature is not valid"), "{text}");
     // A log that is being written: no stop, no checkpoint, half a line.
     lines.truncate(last - 1);
     std::fs::write(&path, lines.join("\n") + "\n{\"seq\":").expect("written");
-    let report = verify(&path, &home.aud.pem()).expect("sound as far as it goes");
+    let report = verify(&path, &Keys::public(home.aud.pem())).expect("sound as far as it goes");
     assert_eq!((report.closed, report.torn_bytes), (false, 7));
     assert_eq!(report.unproven, report.last_seq - report.proved);
     assert!(report.unproven > 0);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::audit::{Audit, AuditConfig};
+use crate::audit::{Audit, AuditConfig, LineKey};
 use crate::auth::Caller;
 use crate::auth::SysKey;
 use crate::base::canonical::{Canonical, Purpose};
@@ -81,9 +81,13 @@ impl Bench {
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };
         let store = Arc::new(Store::open(options, &initialise(url), rows()).expect("the store opens"));
-        let (audit, _) =
-            Audit::open(AuditConfig::new(home.join("audit"), "audit"), NodeId::new(), Box::new(|_| Ok(vec![0; 64])))
-                .expect("the audit log opens");
+        let (audit, _) = Audit::open(
+            AuditConfig::new(home.join("audit"), "audit"),
+            NodeId::new(),
+            LineKey::new(b"lines"),
+            Box::new(|_| Ok(vec![0; 64])),
+        )
+        .expect("the audit log opens");
         let (audit, time) = (Arc::new(audit), Arc::new(AtomicI64::new(1_800_000_000_000)));
         let account = AccountId::random();
         let row = AccountRow { id: account.clone(), name: "main".into(), enabled: true, created_at: Timestamp(0) };

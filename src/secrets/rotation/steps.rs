@@ -74,11 +74,27 @@ impl Secrets {
         result
     }
 
+    /// Refuses a rotation whose version is not the youngest, or is served already: its row was put back from the middle of a rotation that
+    /// has ended, and to go on with it would make an old password valid again.
+    fn is_still_pending(&self, secret: &SecretId, pending: &VersionId) -> Result<(), Error> {
+        let (versions, current) = self.store.read("rotation_pending", |tx| {
+            Ok::<_, Abort<Error>>((tx.versions_of(secret)?, tx.stage_by_name(secret, &Stage::current())?))
+        })?;
+        let youngest = versions.iter().max_by_key(|head| head.created_at).map(|head| &head.version_id);
+        if youngest == Some(pending) && current.is_none_or(|current| current.version_id != *pending) {
+            return Ok(());
+        }
+        Err(Error::Integrity(format!(
+            "the rotation of secret {secret} says that version {pending} is still to come, and it is not"
+        )))
+    }
+
     /// Step 1, or taking over what has come so far.
     fn hold(&self, effect: &Effect, state: ManagedSecret, version: &VersionId) -> Result<HeldRotation, Error> {
         let ManagedSecret { secret, key, rotation, .. } = state;
         let (id, node) = (secret.id, effect.node());
         if let (Some(pending), Some(uuid)) = (rotation.pending_id.clone(), rotation.pending_uuid) {
+            self.is_still_pending(&id, &pending)?;
             let rotation = self.store.write("rotation_hold", |tx| {
                 let now = self.clock.now();
                 unchanged(tx, &id, &rotation)?;

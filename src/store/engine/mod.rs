@@ -3,6 +3,8 @@
 //! Owns: how a statement runs on either database. Must not know: any table but `deployment`'s schema number. Called by: the rows.
 
 pub mod connection;
+pub mod copy;
+pub mod disbelief;
 pub mod error;
 pub mod gate;
 pub mod level;

@@ -110,6 +110,7 @@ impl Store {
     ) -> Result<T, E> {
         let started = Instant::now();
         let mut attempts = 0;
+        self.disbelief.check(name)?;
         loop {
             let error = match self.attempt(mode, attempts > 0, &f) {
                 Ok(value) => return Ok(value),

@@ -35,6 +35,30 @@ diesel::table! {
 }
 
 diesel::table! {
+    log_heads (node, log) {
+        node -> Binary,
+        log -> Text,
+        place -> Text,
+        generation -> BigInt,
+        token -> Binary,
+        seq -> BigInt,
+        hash -> Binary,
+        written_at -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    anchors (id) {
+        id -> SmallInt,
+        restored_at -> BigInt,
+        key_id -> Nullable<Binary>,
+        key_since -> BigInt,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     identity_revision (id) {
         id -> SmallInt,
         value -> BigInt,

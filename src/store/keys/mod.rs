@@ -3,6 +3,7 @@
 pub mod aliases;
 pub mod condemned;
 pub mod import_parameters;
+pub mod inventory;
 pub mod key;
 pub mod key_filters;
 pub mod key_materials;

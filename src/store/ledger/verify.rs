@@ -18,8 +18,8 @@ use crate::store::engine::schema;
 use crate::store::keys::key::DefaultKeyRow;
 use crate::store::shared::tags::TagRecord;
 use crate::store::{
-    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, ClientKeyRow, CondemnedRow, DeploymentRow,
-    ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, NetworkRuleRow, NodeRow, PolicyRow,
+    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AnchorsRow, ClientKeyRow, CondemnedRow, DeploymentRow,
+    ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, LogHeadRow, NetworkRuleRow, NodeRow, PolicyRow,
     ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, StoreOptions, Tx, UserRow,
 };
 
@@ -105,12 +105,13 @@ macro_rules! table {
 }
 
 /// The sealed tables; a test compares the list with the database.
-pub(in crate::store) const TABLES: [&str; 25] = [
+pub(in crate::store) const TABLES: [&str; 27] = [
     "access_keys",
     "access_points",
     "access_policies",
     "accounts",
     "aliases",
+    "anchors",
     "client_keys",
     "condemned",
     "default_keys",
@@ -120,6 +121,7 @@ pub(in crate::store) const TABLES: [&str; 25] = [
     "key_rotations",
     "key_versions",
     "keys",
+    "log_heads",
     "network_rules",
     "nodes",
     "policies",
@@ -171,6 +173,8 @@ impl Tx<'_> {
     fn prove(&mut self, course: &mut Course<'_>) -> Result<(), StoreError> {
         table!(self, course, deployment: DeploymentRow, |row| row.id.to_string());
         table!(self, course, nodes: NodeRow, |row| row.id.to_string());
+        table!(self, course, log_heads: LogHeadRow, |row| format!("{} of node {}", row.log, row.node));
+        table!(self, course, anchors: AnchorsRow, |row| row.id.to_string());
         table!(self, course, accounts: AccountRow, |row| row.id.to_string());
         table!(self, course, users: UserRow, |row| format!("{} of {}", row.name, row.account_id));
         table!(self, course, access_keys: AccessKeyRow, |row| row.id.to_string());

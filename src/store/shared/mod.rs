@@ -2,6 +2,7 @@
 
 pub mod deployment;
 pub mod leases;
+pub mod log_heads;
 pub mod nodes;
 pub mod nonces;
 pub mod resource_policies;

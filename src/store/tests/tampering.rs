@@ -26,7 +26,7 @@ macro_rules! sealed {
 
 const TABLES: &[(&str, Reader)] = &sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
-    deployment: DeploymentRow, nodes: NodeRow, default_keys: DefaultKeyRow, keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
+    deployment: DeploymentRow, nodes: NodeRow, log_heads: LogHeadRow, anchors: AnchorsRow, default_keys: DefaultKeyRow, keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
     version_stages: StageRow,
     condemned: CondemnedRow, key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
     access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
@@ -37,6 +37,21 @@ const TABLES: &[(&str, Reader)] = &sealed!(
 fn fill(on: &Fixture) -> AccountId {
     let (account, key, secret, _) = on.with_secret();
     on.store.node_lives(NodeId::new(), NOW).unwrap();
+    let head = LogHeadRow {
+        node: NodeId::new(),
+        log: "audit".into(),
+        place: "here:/audit".into(),
+        generation: 1,
+        token: vec![1; 16],
+        seq: 7,
+        hash: vec![2; 32],
+        written_at: NOW,
+    };
+    on.write(|tx| {
+        tx.log_head_put(None, &head)?;
+        let new = AnchorsRow { id: 1, restored_at: NOW, key_id: Some(KeyVersionId::new()), key_since: NOW };
+        tx.anchors_put(&AnchorsRow::default(), &new)
+    });
     let user = user(&account.id, "ann");
     let (account_id, created_at) = (account.id.clone(), NOW);
     let policy_name: crate::base::ids::PolicyName = "p".parse().unwrap();

@@ -1,5 +1,6 @@
 //! What breaks beside the service, and how it comes back: kills, disks, fail-over, tokens, pressure.
 
+pub mod backups;
 pub mod clocks;
 pub mod crash_imports;
 pub mod crash_key_creation;

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulla::audit::{Audit, AuditConfig, log_files, verify_files};
+use bulla::app::{line_key, open_token};
+use bulla::audit::{Audit, AuditConfig, Keys, log_files, verify_files};
+use bulla::config::Config;
+use bulla::store::deployment;
 use bulla_test_support::power::{self, Recorded, Rest};
 use bulla_test_support::server::Server;
 use bulla_test_support::sizes::{seed, size};
@@ -87,12 +90,15 @@ fn check_database(image: &Path, acknowledged: &[&Acknowledged]) {
 /// The audit log of an image goes on and verifies, and says what was acknowledged.
 fn check_audit(image: &Path, key: &[u8], acknowledged: &[&Acknowledged]) {
     let folder = image.join("audit");
-    let node = std::fs::read_to_string(folder.join("node-id")).expect("the node's id").trim().parse().expect("an id");
-    let no_token = Box::new(|_: &[u8]| Err("no token here".to_owned()));
-    let (audit, _) = Audit::open(AuditConfig::new(&folder, "audit"), node, no_token).expect("a log that goes on");
-    audit.close();
+    let gone_on = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", TEST])
+        .env(IMAGE, image)
+        .env("SOFTHSM2_CONF", image.join("softhsm2.conf"))
+        .output()
+        .expect("it runs");
+    assert!(gone_on.status.success(), "{}", String::from_utf8_lossy(&gone_on.stdout));
     let files = log_files(&folder, "audit").expect("a folder");
-    if let Err(broken) = verify_files(&files, key) {
+    if let Err(broken) = verify_files(&files, &Keys::public(key)) {
         panic!("{broken}");
     }
     let lines: String = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
@@ -104,8 +110,31 @@ fn check_audit(image: &Path, key: &[u8], acknowledged: &[&Acknowledged]) {
     }
 }
 
+/// Opens the log of an image as the server does, with the key of its lines from the image's token; it goes on.
+fn go_on(image: &Path) {
+    let config = Config::load(&image.join("bulla.toml")).expect("its configuration");
+    let row = deployment::read(&config.database.location().expect("a URL")).expect("a database").expect("a deployment");
+    let token = open_token(&config).expect("its token");
+    let folder = image.join("audit");
+    let node = std::fs::read_to_string(folder.join("node-id")).expect("the node's id").trim().parse().expect("an id");
+    let key = line_key(&token, &row, &node).expect("INT");
+    let unsigned = Box::new(|_: &[u8]| Err("no signature here".to_owned()));
+    let (audit, found) = Audit::open(AuditConfig::new(&folder, "audit"), node, key, unsigned).expect("a log that goes on");
+    assert_eq!(found.set_aside, None, "what a power cut leaves is nobody's forgery");
+    audit.close();
+}
+
+/// Names the image to a child of this test.
+const IMAGE: &str = "BULLA_TEST_IMAGE";
+
+/// This test, to its children.
+const TEST: &str = "faults::power_loss::no_power_cut_takes_what_was_acknowledged_or_breaks_the_log";
+
 #[test]
 fn no_power_cut_takes_what_was_acknowledged_or_breaks_the_log() {
+    if let Some(image) = std::env::var_os(IMAGE) {
+        return go_on(Path::new(&image));
+    }
     // In memory where it can be: the record says what was synced, whatever the disk is.
     let shared = Path::new("/dev/shm");
     let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.expect("a temporary folder");

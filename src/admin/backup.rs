@@ -1,0 +1,256 @@
+//! `bulla backup`: a consistent copy beside a running service, with a signed list of what it needs; and the drill that says what a
+//! restore from it would lack.
+//!
+//! A backup is a folder: `bulla.db`, a database of SQLite whatever the service runs on, and `manifest.json`, which AUD signs.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::admin::output::Output;
+use crate::admin::{signed, verify};
+use crate::app::{Base, Failure, context, open_token, system_keys};
+use crate::base::clock::Clock;
+use crate::base::ids::KeyVersionId;
+use crate::base::words::Origin;
+use crate::cli::{Backup, BackupAction};
+use crate::config::Config;
+use crate::store::{Abort, HeldVersion, Store, StoreError, StoreOptions, copy, deployment};
+use crate::token::{ObjectKind, Token};
+
+/// What the signature names the manifest.
+const KIND: &str = "backup";
+
+/// The files of a backup.
+const DATABASE: &str = "bulla.db";
+const MANIFEST: &str = "manifest.json";
+
+/// The most secrets that are named for one key version.
+const NAMED: i64 = 100;
+
+/// What a backup is of, and what it needs.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Manifest {
+    kind: String,
+    pub(super) time: String,
+    program: String,
+    deployment: String,
+    region: String,
+    /// CKA_ID of AUD, which signs this.
+    audit_key: KeyVersionId,
+    bytes: u64,
+    sha256: String,
+    pub(super) rows: u64,
+    objects: Vec<Needed>,
+}
+
+/// An object of the token, and how many secrets hang on it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Needed {
+    id: KeyVersionId,
+    role: String,
+    key: Option<String>,
+    secrets: i64,
+}
+
+/// Runs the command.
+pub(super) fn run(asked: &Backup, json: bool) -> Result<Output, Failure> {
+    match (&asked.action, &asked.to) {
+        (Some(BackupAction::Verify { folder, place }), _) => drill(&crate::admin::load(place)?, folder, json),
+        (None, Some(folder)) => make(&crate::admin::load(&asked.place)?, folder),
+        (None, None) => Err(Failure::new("where to? --to DIR").class(crate::base::failure::Class::Usage)),
+    }
+}
+
+/// Makes a backup. The copy is proved before it is signed: what does not verify is no backup.
+fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
+    let base = Base::open(config)?;
+    let local = |e: std::io::Error| Failure::local(format!("{}: {e}", folder.display()));
+    fs::DirBuilder::new().mode(0o700).create(folder).map_err(local)?;
+    let file = folder.join(DATABASE);
+    let time = Clock::System.now();
+    copy::save(&verify::options(config)?, &file).map_err(context("database"))?;
+    let saved = Copy::open(&base, &file)?;
+    let proof = saved.proof()?;
+    if let Some(flaw) = proof.flaws.first() {
+        let reason = format!("{}: {}: {}; flaws: {}", flaw.table, flaw.row, flaw.what, proof.flaws.len());
+        return Err(Failure::new(reason).hint("the backup is there, and not signed; `bulla verify` says what the database has"));
+    }
+    let held = saved.held()?;
+    drop(saved);
+    let (bytes, sha256) = hash_of(&file)?;
+    let row = &base.deployment;
+    let system = [("SYS", row.sys_key), ("INT", row.int_key), ("AUD", row.aud_key)];
+    let system = system.map(|(role, id)| Needed { id, role: role.to_owned(), key: None, secrets: 0 });
+    let keys = held.iter().map(|held| Needed {
+        id: held.version.id,
+        role: "key".to_owned(),
+        key: Some(held.key.id.to_string()),
+        secrets: held.secrets,
+    });
+    let manifest = Manifest {
+        kind: "bulla backup 1".to_owned(),
+        time: jiff::Timestamp::from_millisecond(time.0).map_or_else(|_| time.to_string(), |t| format!("{t:.3}")),
+        program: concat!("bulla ", env!("CARGO_PKG_VERSION")).to_owned(),
+        deployment: row.id.to_string(),
+        region: row.region.to_string(),
+        audit_key: row.aud_key,
+        bytes,
+        sha256,
+        rows: proof.rows,
+        objects: system.into_iter().chain(keys).collect(),
+    };
+    let path = folder.join(MANIFEST);
+    fs::write(&path, signed::sign(&base, KIND, &serde_json::to_string(&manifest)?)?).map_err(local)?;
+    File::open(&path).and_then(|file| file.sync_all()).and_then(|()| File::open(folder)?.sync_all()).map_err(local)?;
+    Ok(Output::one([
+        ("Folder", folder.display().to_string().into()),
+        ("Time", manifest.time.into()),
+        ("Rows", manifest.rows.into()),
+        ("Bytes", bytes.into()),
+        ("TokenObjects", manifest.objects.len().into()),
+    ]))
+}
+
+/// A backup whose manifest and file hold, and the token that it was proved with.
+pub(super) struct Proved {
+    pub(super) manifest: Manifest,
+    pub(super) file: PathBuf,
+    pub(super) token: Token,
+}
+
+/// Proves manifest and file with AUD of the token, which is one of ours by its label and attributes.
+pub(super) fn prove(config: &Config, folder: &Path) -> Result<Proved, Failure> {
+    let signed = signed::read(&folder.join(MANIFEST))?;
+    let claimed: Manifest = serde_json::from_str(signed.split('\n').next().unwrap_or_default())
+        .map_err(|e| Failure::local(format!("{}: {e}", folder.join(MANIFEST).display())))?;
+    let token = open_token(config)?;
+    let subject = format!("token: AUD ({})", claimed.audit_key);
+    token.prove_system_key(&claimed.audit_key, ObjectKind::Aud).map_err(|e| {
+        context(subject.as_str())(e).hint("the backup is of another deployment, or the token is older than the deployment")
+    })?;
+    let key = token.public_key(&claimed.audit_key).map_err(context(subject.as_str()))?;
+    let manifest: Manifest = serde_json::from_str(signed::prove(&signed, KIND, &key)?)?;
+    let file = folder.join(DATABASE);
+    let found = hash_of(&file)?;
+    if found != (manifest.bytes, manifest.sha256.clone()) {
+        return Err(Failure::new(format!("{} is not the file that the manifest is about", file.display())));
+    }
+    Ok(Proved { manifest, file, token })
+}
+
+/// Says what a restore would lack.
+fn drill(config: &Config, folder: &Path, json: bool) -> Result<Output, Failure> {
+    let Proved { manifest, file, token } = prove(config, folder)?;
+    let saved = Copy::with(token, &file)?;
+    let proof = saved.proof()?;
+    let (mut missing, mut secrets) = (Vec::new(), 0);
+    for held in saved.held()? {
+        let gone = held.version.ready && held.key.origin == Origin::Service;
+        if gone && !saved.token.exists(&held.version.id).map_err(context("token"))? {
+            secrets += held.secrets;
+            missing.push(saved.lacks(&held)?);
+        }
+    }
+    let flaws: Vec<String> = proof.flaws.iter().map(|flaw| format!("{}: {}: {}", flaw.table, flaw.row, flaw.what)).collect();
+    let (count, lacking) = (flaws.len(), missing.len());
+    let output = Output::one([
+        ("Complete", (count + lacking == 0).into()),
+        ("Time", manifest.time.into()),
+        ("Rows", proof.rows.into()),
+        ("KeyVersionsMissing", lacking.into()),
+        ("SecretVersionsLost", secrets.into()),
+        ("Missing", missing.into()),
+        ("Flaws", flaws.into()),
+    ]);
+    if count + lacking == 0 {
+        return Ok(output);
+    }
+    output.print(json)?;
+    let failure =
+        Failure::new(format!("a restore would not be whole: {lacking} key versions are not on the token, flaws: {count}"));
+    Err(failure.hint("restore a backup of the token that is as new as this one, or newer"))
+}
+
+/// The database of a backup, opened on a copy, so that the backup stays as it is.
+struct Copy {
+    /// Removed at the end.
+    _folder: tempfile::TempDir,
+    options: StoreOptions,
+    store: Store,
+    token: std::sync::Arc<Token>,
+}
+
+impl Copy {
+    fn open(base: &Base, file: &Path) -> Result<Self, Failure> {
+        Self::of(std::sync::Arc::clone(&base.token), file)
+    }
+
+    fn with(token: Token, file: &Path) -> Result<Self, Failure> {
+        Self::of(std::sync::Arc::new(token), file)
+    }
+
+    fn of(token: std::sync::Arc<Token>, file: &Path) -> Result<Self, Failure> {
+        let beside = file.parent().unwrap_or(Path::new("."));
+        let local = |e: std::io::Error| Failure::local(format!("{}: {e}", beside.display()));
+        let folder = tempfile::Builder::new().prefix(".drill-").tempdir_in(beside).map_err(local)?;
+        let copy = folder.path().join(DATABASE);
+        fs::copy(file, &copy).map_err(local)?;
+        let options = StoreOptions::new(format!("sqlite:{}", copy.display()));
+        let row = deployment::read(&options.url).map_err(context("database"))?;
+        let row = row.filter(|row| row.ready).ok_or_else(|| Failure::new("it holds no deployment"))?;
+        for (name, id, kind) in system_keys(&row) {
+            token.prove_system_key(&id, kind).map_err(context(format!("token: {name} ({id})")))?;
+        }
+        let key = crate::app::row_key(&token, &row)?;
+        let store = Store::open(options.clone(), &row, key).map_err(context("database"))?;
+        Ok(Self { _folder: folder, options, store, token })
+    }
+
+    fn proof(&self) -> Result<crate::store::Proof, Failure> {
+        self.store.prove(&self.options, &mut |_, _| {}).map_err(context("database"))
+    }
+
+    fn held(&self) -> Result<Vec<HeldVersion>, Failure> {
+        self.store.read("held", |tx| Ok::<_, Abort<StoreError>>(tx.held_versions()?)).map_err(context("database"))
+    }
+
+    /// In words: which key version is gone, and what hangs on it.
+    fn lacks(&self, held: &HeldVersion) -> Result<String, Failure> {
+        let names = self
+            .store
+            .read("held", |tx| Ok::<_, Abort<StoreError>>(tx.secrets_under_version(&held.version.id, NAMED)?))
+            .map_err(context("database"))?;
+        let more = if held.secrets > NAMED { format!(", and {} more", held.secrets - NAMED) } else { String::new() };
+        let aliases = if held.aliases.is_empty() { String::new() } else { format!(" ({})", held.aliases.join(", ")) };
+        let (version, key) = (held.version.id, held.key.id);
+        Ok(format!("key {key}{aliases}, version {version}, {} secrets: {}{more}", held.secrets, names.join("; ")))
+    }
+}
+
+fn hash_of(file: &Path) -> Result<(u64, String), Failure> {
+    let local = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
+    let mut open = File::open(file).map_err(local)?;
+    let (mut context, mut count, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
+    loop {
+        match open.read(&mut buffer).map_err(local)? {
+            0 => return Ok((count, hex::encode(context.finish()))),
+            n => {
+                context.update(&buffer[..n]);
+                count += n as u64;
+            }
+        }
+    }
+}
+
+/// What a restore shows of a backup before anything is done.
+pub(super) fn shown(manifest: &Manifest) -> [(&'static str, Value); 2] {
+    [("BackupTime", manifest.time.as_str().into()), ("BackupRows", manifest.rows.into())]
+}

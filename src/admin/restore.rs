@@ -1,0 +1,147 @@
+//! `bulla restore`: accepts a database that was put back to an earlier state on purpose. Nothing else does.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::admin::audit::{Proof, keys_of};
+use crate::admin::output::{Output, Row};
+use crate::admin::{LOCK_WAIT_MS, backup, verify};
+use crate::app::{Base, Failure, context};
+use crate::audit::{self, Kind, ReadLine, Record, Verdict};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::RequestId;
+use crate::config::Config;
+use crate::store::{Abort, AnchorsRow, LogHeadRow, StoreError, copy};
+
+/// What is told to whoever has not accepted yet.
+const NEXT: &str = "with --accept this database is the one that counts; it needs the PIN, and is recorded";
+
+/// The most lost changes that are listed; all are counted.
+const LISTED: usize = 100;
+
+/// Runs the command: shows what the database has and what it lacks of what this host's logs tell, and accepts it if that was asked for.
+pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output, Failure> {
+    if let Some(holder) = audit::holder(&config.audit.directory, "audit") {
+        let failure = Failure::conflict(format!("a server runs here (process {holder})"));
+        return Err(failure.hint("stop every node first: what they would still write belongs to the state before"));
+    }
+    let (base, mut row) = match from {
+        None => (Base::open(config)?, Row::new()),
+        Some(folder) => {
+            let proved = backup::prove(config, folder)?;
+            let mut row: Row = backup::shown(&proved.manifest).into();
+            if !accept {
+                row.insert(0, ("Accepted", false.into()));
+                row.push(("Next", NEXT.into()));
+                return Ok(Output::One(row));
+            }
+            let aside = copy::load(&proved.file, &verify::options(config)?).map_err(context("database"))?;
+            row.extend(aside.map(|aside| ("DatabaseOfBefore", aside.display().to_string().into())));
+            (Base::of_token(config, proved.token)?, row)
+        }
+    };
+    let proof = base.store.prove(&verify::options(config)?, &mut |_, _| {}).map_err(context("database"))?;
+    if let Some(flaw) = proof.flaws.first() {
+        let reason = format!("{}: {}: {}; flaws: {}", flaw.table, flaw.row, flaw.what, proof.flaws.len());
+        return Err(
+            Failure::new(reason).hint("only a database that verifies is accepted; `bulla verify` lists all that does not hold")
+        );
+    }
+    let (heads, anchors) = base
+        .store
+        .read("anchors", |tx| Ok::<_, Abort<StoreError>>((tx.log_heads()?, tx.anchors()?)))
+        .map_err(context("database"))?;
+    let state = State::of(config, &base, &heads)?;
+    if accept {
+        take(config, &base, &anchors, &state)?;
+    }
+    row.splice(0..0, state.shown(proof.rows, accept));
+    Ok(Output::One(row))
+}
+
+/// The database beside the logs of this host.
+struct State {
+    /// When any node last wrote how far its log was.
+    in_database: Option<Timestamp>,
+    /// When a log here last told of a change.
+    in_log: String,
+    /// What the logs tell of behind that.
+    lost: Vec<String>,
+    lost_count: u64,
+}
+
+impl State {
+    fn of(config: &Config, base: &Base, heads: &[LogHeadRow]) -> Result<Self, Failure> {
+        let in_database = heads.iter().map(|head| head.written_at).max();
+        let since = in_database.map(time).unwrap_or_default();
+        let mut state = Self { in_database, in_log: String::new(), lost: Vec::new(), lost_count: 0 };
+        let keys = keys_of(base)?;
+        for log in Proof::of_deployment(config, base)?.logs() {
+            let mut each = |line: &ReadLine<'_>| {
+                if line.kind == "outcome" && line.text.windows(11).any(|part| part == br#""code":"OK""#) {
+                    line.time.clone_into(&mut state.in_log);
+                    if line.time > since.as_str() {
+                        state.lost_count += 1;
+                        if state.lost.len() < LISTED {
+                            state.lost.push(told(line));
+                        }
+                    }
+                }
+                true
+            };
+            // What does not verify is told by `bulla audit verify`; here it is as good a witness as any.
+            let _ = audit::read(&log.files, &keys, &mut each);
+        }
+        Ok(state)
+    }
+
+    fn shown(self, rows: u64, accepted: bool) -> Row {
+        let hint = match accepted {
+            true => "start the nodes; those that ran begin anew by themselves",
+            false => NEXT,
+        };
+        Output::row([
+            ("Accepted", accepted.into()),
+            ("RowsVerified", rows.into()),
+            ("LastWriteInDatabase", self.in_database.map_or(Value::Null, |at| time(at).into())),
+            ("LastWriteInLog", if self.in_log.is_empty() { Value::Null } else { self.in_log.into() }),
+            ("ChangesLost", self.lost_count.into()),
+            ("Lost", self.lost.into()),
+            ("Next", hint.into()),
+        ])
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
+}
+
+/// A change in a line: when, what, to what, by whom.
+fn told(line: &ReadLine<'_>) -> String {
+    let record: Value = serde_json::from_slice(line.text).unwrap_or_default();
+    let member = |name: &str| record[name].as_str().unwrap_or("-").to_owned();
+    format!("{} {} {} by {}", line.time, member("action"), member("resource"), member("principal"))
+}
+
+/// Accepts it, recorded before and after.
+fn take(config: &Config, base: &Base, old: &AnchorsRow, state: &State) -> Result<(), Failure> {
+    let log = base.audit_of_a_restored(config, "admin", LOCK_WAIT_MS)?;
+    let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
+    let of = state.in_database.map(time).unwrap_or_default();
+    let resource = format!("deployment/{} database-of/{of} changes-lost/{}", base.deployment.id, state.lost_count);
+    let record = Record {
+        principal: Some(&principal),
+        resource: Some(&resource),
+        decision: Some(Verdict::Allowed),
+        by: Some("host"),
+        ..Record::new(Kind::Admin, RequestId::new(), "AcceptDatabase")
+    };
+    log.audit.submit(&record).wait().map_err(context("audit"))?;
+    let restored_at = Timestamp(Clock::System.now().0.max(old.restored_at.0 + 1));
+    let new = AnchorsRow { restored_at, ..old.clone() };
+    let accepted = base.store.write("restore", |tx| Ok::<_, Abort<StoreError>>(tx.anchors_put(old, &new)?));
+    let code = if accepted.is_ok() { "OK" } else { "Failed" };
+    log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
+    accepted.map_err(context("database"))
+}

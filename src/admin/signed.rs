@@ -1,0 +1,57 @@
+//! Documents that AUD signs: a line of JSON, and a line with the signature over it.
+//!
+//! The signature is over the text `bulla KIND 1`, a newline, and the first line without its newline, as those of audit checkpoints are:
+//! ECDSA P-256 (64 bytes r‖s) or RSA, in hexadecimal digits.
+
+use serde::Deserialize;
+
+use crate::app::{Base, Failure, context};
+use crate::base::ids::KeyVersionId;
+use crate::base::public_key::PublicKey;
+use crate::token::Token;
+
+/// The longest document that is read, bytes.
+const LONGEST: u64 = 1 << 30;
+
+fn text(kind: &str, document: &str) -> Vec<u8> {
+    format!("bulla {kind} 1\n{document}").into_bytes()
+}
+
+/// A document with its signature, two lines.
+pub(super) fn sign(base: &Base, kind: &str, document: &str) -> Result<String, Failure> {
+    sign_with(&base.token, &base.deployment.aud_key, kind, document)
+}
+
+fn sign_with(token: &Token, aud: &KeyVersionId, kind: &str, document: &str) -> Result<String, Failure> {
+    let signature = token.sign(aud, &text(kind, document)).map_err(context("token: AUD"))?;
+    Ok(format!("{document}\n{{\"Signature\":\"{}\"}}\n", hex::encode(signature)))
+}
+
+#[derive(Deserialize)]
+struct SignatureLine {
+    #[serde(rename = "Signature")]
+    signature: String,
+}
+
+/// Reads a document of a kind from a file; nothing of it is proved.
+pub(super) fn read(file: &std::path::Path) -> Result<String, Failure> {
+    let local = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
+    if std::fs::metadata(file).map_err(|e| local(&e))?.len() > LONGEST {
+        return Err(local(&"it is too long for what it should be"));
+    }
+    std::fs::read_to_string(file).map_err(|e| local(&e))
+}
+
+/// The document, if its signature is by this key.
+pub(super) fn prove<'t>(signed: &'t str, kind: &str, key: &PublicKey) -> Result<&'t str, Failure> {
+    let none = || Failure::new(format!("this is no signed {kind}")).hint("it is two lines: the document, and its signature");
+    let (document, rest) = signed.split_once('\n').ok_or_else(none)?;
+    let line: SignatureLine = serde_json::from_str(rest.trim_end()).map_err(|_| none())?;
+    let signature = hex::decode(line.signature).map_err(|_| none())?;
+    if key.verifies_message(&text(kind, document), &signature) {
+        return Ok(document);
+    }
+    let hint =
+        "it was changed, or signed by another deployment's key; `bulla audit public-key` prints the fingerprint of this one's";
+    Err(Failure::new(format!("the signature of the {kind} is not valid")).hint(hint))
+}

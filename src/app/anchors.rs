@@ -1,0 +1,341 @@
+//! That neither the database nor the audit log of this node was put back to an earlier state: each knows how far the other had come.
+//!
+//! Owns: what is written where, and the comparisons. Must not know: how either keeps it. Called by: app::base (at the opening of a
+//! log), app::server (while it serves).
+//!
+//! - The database's row of this node's log says what the log's last durable line was. A log that lacks it was cut.
+//! - The log's checkpoints say which such row was the last. A database without it, or with an earlier one, is an older copy. What the
+//!   log tells of requests behind that, the database must have as well.
+//! - A node that runs remembers every node's row. Only it writes its own: one that is not as it left it was put back, whatever it says.
+//!
+//! `bulla restore` accepts a database that is older on purpose: it writes a time into the row `anchors`, and whoever finds a later
+//! time there than it knew begins anew.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::audit::{Audit, Recovered};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::NodeId;
+use crate::effect::RETENTION_MS;
+use crate::store::{Abort, AnchorsRow, LogHeadRow, Store, StoreError};
+
+/// Between two looks at the database.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+
+/// Between two writes of this node's row.
+const WRITE_EVERY: Duration = Duration::from_millis(900);
+
+/// The most requests that are asked after, the last ones: whoever puts a database back undoes its end.
+const MOST_REQUESTS: usize = 64;
+
+/// The longest that a request may have been under way before its effect, ms.
+const LONGEST_REQUEST_MS: i64 = 5 * 60_000;
+
+/// How long ago, ms, a request may have been whose mark nobody has swept away: much less than marks are kept.
+const UNSWEPT_MS: i64 = 15 * 60_000;
+
+/// Which row of the database a log knew last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// When the database had last been accepted as it was.
+    pub restored_at: Timestamp,
+    /// The row's number.
+    pub generation: i64,
+    /// Its token.
+    token: Vec<u8>,
+}
+
+impl Anchor {
+    fn of(row: &LogHeadRow, restored_at: Timestamp) -> Self {
+        Self { restored_at, generation: row.generation, token: row.token.clone() }
+    }
+
+    /// As it stands in the log.
+    fn text(&self) -> String {
+        format!("{}.{}.{}", self.restored_at.0, self.generation, hex::encode(&self.token))
+    }
+}
+
+impl FromStr for Anchor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('.');
+        let mut part = || parts.next().ok_or(());
+        Ok(Self {
+            restored_at: Timestamp(part()?.parse().map_err(drop)?),
+            generation: part()?.parse().map_err(drop)?,
+            token: hex::decode(part()?).map_err(drop)?,
+        })
+    }
+}
+
+/// Where a folder of logs is, so that it is known again when nothing is left in it: host and path.
+pub fn place_of(folder: &Path) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    format!("{host}:{}", path.display())
+}
+
+/// What the database says of logs.
+pub(super) fn read(store: &Store) -> Result<(Vec<LogHeadRow>, AnchorsRow), StoreError> {
+    store.read("anchors", |tx| Ok::<_, Abort<StoreError>>((tx.log_heads()?, tx.anchors()?)))
+}
+
+/// Whether a database is no older than a log that knew it; why it is. `now` is the last time at which the node of the log may have
+/// swept away marks of requests.
+///
+/// # Errors
+/// As any read.
+pub fn older_than(
+    store: &Store,
+    node: &NodeId,
+    head: Option<&LogHeadRow>,
+    anchors: &AnchorsRow,
+    log: &Recovered,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    let Some(known) = log.anchor.as_deref().and_then(|text| text.parse::<Anchor>().ok()) else {
+        // The first second of a log, or of a node that never got to a checkpoint.
+        let accepted_since = log.last_time.is_some_and(|time| anchors.restored_at > time);
+        return if accepted_since { Ok(None) } else { missing_requests(store, node, log, now) };
+    };
+    if anchors.restored_at > known.restored_at {
+        return Ok(None);
+    }
+    let reason = match head {
+        _ if anchors.restored_at < known.restored_at => "it knows nothing of a restoration that the log knows".to_owned(),
+        None => format!("it has no head of this log, which knew number {}", known.generation),
+        Some(head) if head.generation < known.generation => {
+            format!("its head of this log is number {}, and the log knew number {}", head.generation, known.generation)
+        }
+        Some(head) if head.generation == known.generation && head.token != known.token => {
+            format!("its head of this log is another number {} than the one that the log knew", head.generation)
+        }
+        Some(_) => return missing_requests(store, node, log, now),
+    };
+    Ok(Some(reason))
+}
+
+/// What the log tells and the database does not have.
+fn missing_requests(store: &Store, node: &NodeId, log: &Recovered, now: Timestamp) -> Result<Option<String>, StoreError> {
+    let since = now.plus_ms(-UNSWEPT_MS);
+    let last = &log.done[log.done.len().saturating_sub(MOST_REQUESTS)..];
+    let last: Vec<_> = last.iter().filter(|(time, _)| *time >= since).map(|(_, id)| *id).collect();
+    if last.is_empty() {
+        return Ok(None);
+    }
+    let from = since.plus_ms(RETENTION_MS - LONGEST_REQUEST_MS);
+    let found = store.read_one("anchors", |tx| Ok::<_, Abort<StoreError>>(tx.nonces_of_requests(&last, node, from)?))?;
+    let missing = last.len().saturating_sub(found);
+    Ok((missing > 0).then(|| format!("of the last {} changes that the log tells it lacks {missing}", last.len())))
+}
+
+/// This node's row of a log, as it was left.
+pub(super) struct LogAnchor {
+    store: Arc<Store>,
+    audit: Arc<Audit>,
+    node: NodeId,
+    log: String,
+    place: String,
+    clock: Clock,
+    /// What must stand there: the row that was written last, or, where the end of that is not known, one of two.
+    left: Mutex<Vec<LogHeadRow>>,
+}
+
+impl LogAnchor {
+    pub(super) fn new(
+        store: &Arc<Store>,
+        audit: &Arc<Audit>,
+        node: NodeId,
+        log: &str,
+        place: String,
+        found: Option<LogHeadRow>,
+    ) -> Self {
+        let left = Mutex::new(found.into_iter().collect());
+        let (store, audit) = (Arc::clone(store), Arc::clone(audit));
+        Self { store, audit, node, log: log.to_owned(), place, clock: Clock::System, left }
+    }
+
+    /// Whether this is as it was left.
+    fn is_as_left(&self, row: Option<&LogHeadRow>) -> bool {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        row.map_or(left.is_empty(), |row| left.contains(row))
+    }
+
+    /// The number of the line that the database knows of.
+    fn known(&self) -> Option<u64> {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.first().and_then(|row| u64::try_from(row.seq).ok())
+    }
+
+    /// Writes how far the log has come, and has the log say that this was written.
+    pub(super) fn write(&self) -> Result<(), StoreError> {
+        let Some(end) = self.audit.end() else { return Ok(()) };
+        let written_at = self.clock.now();
+        let token = uuid::Uuid::new_v4().into_bytes().to_vec();
+        let next = std::cell::RefCell::new(None);
+        let written = self.store.write("anchors", |tx| {
+            let old = tx.log_head(&self.node, &self.log)?;
+            if !self.is_as_left(old.as_ref()) {
+                return Err(Abort::Db(StoreError::Corrupt {
+                    table: "log_heads",
+                    detail: "it is not as it was left".to_owned(),
+                }));
+            }
+            let new = LogHeadRow {
+                node: self.node,
+                log: self.log.clone(),
+                place: self.place.clone(),
+                generation: old.as_ref().map_or(0, |old| old.generation) + 1,
+                token: token.clone(),
+                seq: i64::try_from(end.seq).unwrap_or(i64::MAX),
+                hash: end.hash.to_vec(),
+                written_at,
+            };
+            tx.log_head_put(old.as_ref(), &new)?;
+            next.replace(Some(new.clone()));
+            Ok::<_, Abort<StoreError>>((new, tx.anchors()?.restored_at))
+        });
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        match written {
+            Ok((row, restored_at)) => {
+                self.audit.set_anchor(Anchor::of(&row, restored_at).text());
+                *left = vec![row];
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Unknown(_)) {
+                    left.extend(next.into_inner());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What a node remembers of the database while it runs.
+struct Memory {
+    own: Arc<LogAnchor>,
+    restored_at: Timestamp,
+    heads: HashMap<(NodeId, String), (i64, Vec<u8>)>,
+}
+
+impl Memory {
+    /// What contradicts what is remembered; takes up what does not.
+    fn compare(&mut self, heads: &[LogHeadRow], anchors: &AnchorsRow) -> Option<String> {
+        if anchors.restored_at < self.restored_at {
+            return Some("it knows nothing of a restoration that this node knows".to_owned());
+        }
+        let own = heads.iter().find(|head| head.node == self.own.node && head.log == self.own.log);
+        if !self.own.is_as_left(own) {
+            return Some("this node's row is not as this node left it".to_owned());
+        }
+        let mut found: HashMap<_, _> =
+            heads.iter().map(|head| ((head.node, head.log.clone()), (head.generation, head.token.clone()))).collect();
+        for ((node, log), known) in &self.heads {
+            match found.get(&(*node, log.clone())) {
+                Some(now) if now.0 > known.0 || now == known => {}
+                _ => return Some(format!("the row of node {node} is older than it was before")),
+            }
+        }
+        std::mem::swap(&mut self.heads, &mut found);
+        None
+    }
+}
+
+/// The thread that looks and writes.
+pub(super) struct Watch {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+    restored: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// Watches from now on. `alarms` counts what it finds; `begin_anew` is called when somebody accepted another state of the database.
+    pub(super) fn start(
+        own: Arc<LogAnchor>,
+        alarms: Arc<AtomicU64>,
+        begin_anew: impl Fn() + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let (_, anchors) = read(&own.store)?;
+        let mut memory = Memory { own, restored_at: anchors.restored_at, heads: HashMap::new() };
+        let (stop, stopped) = channel();
+        let restored = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&restored);
+        let run = move || {
+            let mut written = Instant::now();
+            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if !told.load(Ordering::Relaxed) && look(&mut memory, &alarms) {
+                    told.store(true, Ordering::Relaxed);
+                    begin_anew();
+                }
+                let own = &memory.own;
+                let moved = own.audit.end().map(|end| end.seq) != own.known();
+                if moved && written.elapsed() >= WRITE_EVERY && own.store.is_believed() {
+                    written = Instant::now();
+                    if let Err(error) = own.write() {
+                        log::warn!("database: how far the audit log is could not be written: {error}");
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("bulla-anchors".into())
+            .spawn(run)
+            .map_err(|e| StoreError::Fault(format!("no thread: {e}")))?;
+        Ok(Self { stop, thread, restored })
+    }
+
+    /// Whether somebody accepted another state of the database.
+    pub(super) fn was_restored(&self) -> bool {
+        self.restored.load(Ordering::Relaxed)
+    }
+
+    /// Ends the thread, where the database answers in time.
+    pub(super) fn stop(self, within: Duration) {
+        let until = Instant::now() + within;
+        drop(self.stop);
+        while !self.thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Looks once; whether the database was accepted in another state.
+fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
+    let store = Arc::clone(&memory.own.store);
+    let found = match store.replaced_file() {
+        Some(file) => Some(format!("the file {} was replaced", file.display())),
+        None => match read(&store) {
+            Ok((_, anchors)) if anchors.restored_at > memory.restored_at => {
+                log::error!("database: `bulla restore` has accepted another state of it; this node ends, to begin anew");
+                store.disbelieve(Some("it was restored; this node has to begin anew".to_owned()));
+                return true;
+            }
+            Ok((heads, anchors)) => memory.compare(&heads, &anchors),
+            Err(error @ StoreError::Corrupt { .. }) => Some(error.to_string()),
+            // Away: what it is then is looked at when it is back.
+            Err(_) => return false,
+        },
+    };
+    let reason = found.map(|why| format!("the database was put back to an earlier state, or exchanged: {why}"));
+    let lies = reason.clone();
+    if store.disbelieve(reason) {
+        match lies {
+            Some(reason) => {
+                alarms.fetch_add(1, Ordering::Relaxed);
+                log::error!(target: "bulla::integrity", "ALARM {reason}; nothing is served until it is as it was, or `bulla restore` accepts it");
+            }
+            None => log::warn!("database: it is as it was again"),
+        }
+    }
+    false
+}

@@ -1,0 +1,256 @@
+//! A whole database as one file, and back: a backup is a database of SQLite, whatever the service runs on.
+//!
+//! Owns: reading all tables in one snapshot beside a service that runs, and filling an empty or given-up database with them. Must not
+//! know: what rows say. Called by: admin (`bulla backup`, `bulla restore`).
+//!
+//! Between PostgreSQL and SQLite rows travel as INSERT statements that the database which has them writes itself, with every value in a
+//! form that both read alike: numbers in decimal, bytes in hexadecimal, texts quoted.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use diesel::connection::{DefaultLoadingMode, SimpleConnection};
+use diesel::pg::PgRowByRowLoadingMode;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+use diesel::{PgConnection, SqliteConnection, sql_query};
+
+use crate::store::engine::connection::{Access, Conn};
+use crate::store::engine::location::Location;
+use crate::store::engine::runner::{Mode, begin};
+use crate::store::{StoreError, StoreOptions, migrate};
+
+/// Statements that are run at once.
+const BATCH: usize = 256;
+
+/// Tables that the migrations fill, alike on both sides.
+const OF_MIGRATIONS: [&str; 2] = ["__diesel_schema_migrations", "schema_levels"];
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Bool)]
+    boolean: bool,
+}
+
+/// Copies a database, as it is at one moment, into a new file; the service goes on beside it.
+///
+/// # Errors
+/// `Fault` when there is such a file; else as any read.
+pub fn save(options: &StoreOptions, file: &Path) -> Result<(), StoreError> {
+    if file.exists() {
+        return Err(StoreError::Fault(format!("{} is there already", file.display())));
+    }
+    let location = Location::parse(&options.url)?;
+    let mut conn = Conn::open(&location, Access::Create, options.busy_timeout)?;
+    let of = |e| StoreError::of("backup", e);
+    match &mut conn {
+        Conn::Sqlite(conn) => {
+            conn.batch_execute(&format!("VACUUM INTO {}", quoted(&file.to_string_lossy()))).map_err(of)?;
+        }
+        Conn::Postgres(_) => {
+            begin(&mut conn, Mode::Snapshot).map_err(of)?;
+            let Conn::Postgres(from) = &mut conn else { return Ok(()) };
+            let mut to = empty_file(file, options)?;
+            to.batch_execute("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE").map_err(of)?;
+            for table in tables(&mut to)? {
+                let columns = columns_of_postgres(from, &table)?;
+                to.batch_execute(&format!("DELETE FROM {table}")).map_err(of)?;
+                let mut batch = Batch::new(&mut to);
+                for line in sql_query(statement_in_postgres(&table, &columns))
+                    .load_iter::<Line, PgRowByRowLoadingMode>(from)
+                    .map_err(of)?
+                {
+                    batch.add(&line.map_err(of)?.line)?;
+                }
+                batch.end()?;
+            }
+            to.batch_execute("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE").map_err(of)?;
+        }
+    }
+    File::open(file).and_then(|file| file.sync_all()).map_err(|e| io(file, &e))?;
+    private(file)
+}
+
+/// Puts a copy in the place of the database, which nobody uses. Answers where what was there has gone, if that was a file.
+///
+/// # Errors
+/// As any write; then all is as it was.
+pub fn load(file: &Path, options: &StoreOptions) -> Result<Option<PathBuf>, StoreError> {
+    match Location::parse(&options.url)? {
+        Location::Sqlite(path) => replace_file(file, &path),
+        Location::Postgres(_) => fill_postgres(file, options).map(|()| None),
+    }
+}
+
+fn replace_file(file: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let failed = |e: &std::io::Error| io(path, e);
+    let beside = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let new = beside(".restored");
+    fs::copy(file, &new).and_then(|_| File::open(&new)?.sync_all()).map_err(|e| failed(&e))?;
+    private(&new)?;
+    let mut aside = None;
+    if path.exists() {
+        // What is only in the log beside it goes into the file, so that it can be taken up again as it is.
+        if let Ok(mut old) = SqliteConnection::establish(&path.to_string_lossy()) {
+            let _ = old.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        let taken = |n: &u32| !beside(&format!(".before-restore-{n}")).exists();
+        let number = (1..1000).find(taken).ok_or_else(|| StoreError::Fault("too many databases of before".to_owned()))?;
+        let old = beside(&format!(".before-restore-{number}"));
+        fs::rename(path, &old).map_err(|e| failed(&e))?;
+        aside = Some(old);
+    }
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(beside(end));
+    }
+    fs::rename(&new, path).map_err(|e| failed(&e))?;
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(&e))?;
+    Ok(aside)
+}
+
+fn fill_postgres(file: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+    migrate::run(&options.url)?;
+    let of = |e| StoreError::of("restore", e);
+    let mut from = SqliteConnection::establish(&file.to_string_lossy()).map_err(|e| StoreError::Fault(e.to_string()))?;
+    let mut conn = Conn::open(&Location::parse(&options.url)?, Access::Create, options.busy_timeout)?;
+    begin(&mut conn, Mode::Write).map_err(of)?;
+    let Conn::Postgres(to) = &mut conn else { return Ok(()) };
+    let tables = tables(&mut from)?;
+    for table in tables.iter().rev() {
+        to.batch_execute(&format!("DELETE FROM {table}")).map_err(of)?;
+    }
+    for table in &tables {
+        let columns = columns_of_postgres(to, table)?;
+        let mut batch = Batch::new(to);
+        for line in
+            sql_query(statement_in_sqlite(table, &columns)).load_iter::<Line, DefaultLoadingMode>(&mut from).map_err(of)?
+        {
+            batch.add(&line.map_err(of)?.line)?;
+        }
+        batch.end()?;
+    }
+    conn.batch_execute("COMMIT").map_err(of)
+}
+
+/// A new file with the schema of this program.
+fn empty_file(file: &Path, options: &StoreOptions) -> Result<SqliteConnection, StoreError> {
+    let url = format!("sqlite:{}", file.display());
+    migrate::run(&url)?;
+    match Conn::open(&Location::parse(&url)?, Access::Create, options.busy_timeout)? {
+        Conn::Sqlite(conn) => Ok(conn),
+        Conn::Postgres(_) => Err(StoreError::Fault("no file".to_owned())),
+    }
+}
+
+/// The tables, those that others refer to before those that do: the order in which they were made.
+fn tables(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let query = "SELECT name AS line FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid";
+    let names: Vec<Line> = sql_query(query).load(conn).map_err(|e| StoreError::of("schema", e))?;
+    Ok(names.into_iter().map(|name| name.line).filter(|name| !OF_MIGRATIONS.contains(&name.as_str())).collect())
+}
+
+fn columns_of_postgres(conn: &mut PgConnection, table: &str) -> Result<Vec<Column>, StoreError> {
+    let query = format!(
+        "SELECT column_name::text AS name, data_type::text AS kind, data_type = 'boolean' AS boolean FROM information_schema.columns \
+         WHERE table_schema = 'public' AND table_name = {} ORDER BY ordinal_position",
+        quoted(table)
+    );
+    let found: Vec<Column> = sql_query(query).load(conn).map_err(|e| StoreError::of("schema", e))?;
+    if found.is_empty() {
+        return Err(StoreError::Fault(format!("there is no table {table}: the copy is of another release")));
+    }
+    Ok(found)
+}
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The query that gives the rows of a table of PostgreSQL as statements of SQLite.
+fn statement_in_postgres(table: &str, columns: &[Column]) -> String {
+    let value = |column: &Column| {
+        let name = format!("\"{}\"", column.name);
+        let text = match column.kind.as_str() {
+            "bytea" => format!("'x''' || encode({name}, 'hex') || ''''"),
+            "boolean" => format!("{name}::int::text"),
+            "text" => format!("'''' || replace({name}, '''', '''''') || ''''"),
+            _ => format!("{name}::text"),
+        };
+        format!("coalesce({text}, 'NULL')")
+    };
+    let values = columns.iter().map(value).collect::<Vec<_>>().join(" || ',' || ");
+    format!("SELECT 'INSERT INTO {table} ({}) VALUES (' || {values} || ')' AS line FROM {table}", names(columns))
+}
+
+/// The query that gives the rows of a table of SQLite as statements of PostgreSQL.
+fn statement_in_sqlite(table: &str, columns: &[Column]) -> String {
+    let value = |column: &Column| {
+        let name = format!("\"{}\"", column.name);
+        let text = match column.kind.as_str() {
+            "bytea" => format!("'decode(''' || hex({name}) || ''', ''hex'')'"),
+            "text" => format!("'''' || replace({name}, '''', '''''') || ''''"),
+            _ if column.boolean => format!("CASE {name} WHEN 0 THEN 'FALSE' ELSE 'TRUE' END"),
+            _ => format!("CAST({name} AS TEXT)"),
+        };
+        format!("CASE WHEN {name} IS NULL THEN 'NULL' ELSE {text} END")
+    };
+    let values = columns.iter().map(value).collect::<Vec<_>>().join(" || ',' || ");
+    format!("SELECT 'INSERT INTO {table} ({}) VALUES (' || {values} || ')' AS line FROM {table}", names(columns))
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Statements that wait to be run together.
+struct Batch<'c, C> {
+    conn: &'c mut C,
+    text: String,
+    count: usize,
+}
+
+impl<'c, C: SimpleConnection> Batch<'c, C> {
+    fn new(conn: &'c mut C) -> Self {
+        Self { conn, text: String::new(), count: 0 }
+    }
+
+    fn add(&mut self, statement: &str) -> Result<(), StoreError> {
+        self.text.push_str(statement);
+        self.text.push(';');
+        self.count += 1;
+        if self.count >= BATCH { self.end() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        if self.count > 0 {
+            self.conn.batch_execute(&self.text).map_err(|e| StoreError::of("copy", e))?;
+        }
+        self.text.clear();
+        self.count = 0;
+        Ok(())
+    }
+}
+
+fn private(file: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).map_err(|e| io(file, &e))
+}
+
+fn io(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Fault(format!("{}: {error}", path.display()))
+}

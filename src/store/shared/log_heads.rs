@@ -1,0 +1,157 @@
+//! How far each node's audit log had come, as the database knows it; and what the database says of itself to whoever remembers it.
+//!
+//! Owns: the rows of log heads, and the one row of the anchors. Must not know: files, tokens, what is done about a contradiction. Called
+//! by: app, which writes them and compares.
+//!
+//! A head is written by its own node alone, at least once a second while anything happens, under a number that rises and a token
+//! that is drawn anew. So whoever wrote one knows exactly what must stand there: an earlier copy of the database has another.
+
+use diesel::prelude::*;
+
+use crate::base::canonical::Canonical;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyVersionId, NodeId, RequestId};
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::level::Level;
+use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::schema::{anchors, log_heads, nonces};
+use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::tx::every;
+use crate::store::{StoreError, Tx, held};
+
+/// How far one log of one node had come.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = log_heads)]
+pub struct LogHeadRow {
+    /// Whose log.
+    pub node: NodeId,
+    /// `audit` or `admin`.
+    pub log: String,
+    /// Where its folder is: host and path.
+    pub place: String,
+    /// Rises by one with each time that the row is written.
+    pub generation: i64,
+    /// Random bytes, new each time.
+    pub token: Vec<u8>,
+    /// Number of the log's last durable line.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: Vec<u8>,
+    /// When.
+    pub written_at: Timestamp,
+}
+
+impl Sealed for LogHeadRow {
+    const TABLE: &'static str = "log_heads";
+
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
+        row.field(self.node.as_bytes())
+            .text(&self.log)
+            .text(&self.place)
+            .integer(self.generation)
+            .field(&self.token)
+            .integer(self.seq)
+            .field(&self.hash)
+            .integer(self.written_at.0)
+    }
+}
+
+/// What bounds how old a copy of the database can be taken for the present one.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = anchors, treat_none_as_null = true)]
+pub struct AnchorsRow {
+    /// 1: there is one row.
+    pub id: i16,
+    /// When `bulla restore` last accepted the database as it was, ms; 0 for never.
+    pub restored_at: Timestamp,
+    /// The object on the token that is made anew every hour; none where that is not done.
+    pub key_id: Option<KeyVersionId>,
+    /// When it was made.
+    pub key_since: Timestamp,
+}
+
+impl Default for AnchorsRow {
+    fn default() -> Self {
+        Self { id: 0, restored_at: Timestamp(0), key_id: None, key_since: Timestamp(0) }
+    }
+}
+
+impl Sealed for AnchorsRow {
+    const TABLE: &'static str = "anchors";
+
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
+        row.integer(self.id.into())
+            .integer(self.restored_at.0)
+            .optional(self.key_id.as_ref().map(|id| &id.as_bytes()[..]))
+            .integer(self.key_since.0)
+    }
+}
+
+impl Tx<'_> {
+    /// The heads of all logs.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn log_heads(&mut self) -> Result<Vec<LogHeadRow>, StoreError> {
+        all!(self, log_heads: LogHeadRow, log_heads::table.order((log_heads::node, log_heads::log)), |row| every(row))
+    }
+
+    /// The head of one log.
+    ///
+    /// # Errors
+    /// As [`Tx::log_heads`].
+    pub fn log_head(&mut self, node: &NodeId, log: &str) -> Result<Option<LogHeadRow>, StoreError> {
+        one!(self, log_heads: LogHeadRow, log_heads::table.find((node, log)), |row| row.node == *node && row.log == log)
+    }
+
+    /// Writes the head of a log, in the place of the one that was read.
+    ///
+    /// # Errors
+    /// `Corrupt` when that is not there any more; else as any write.
+    pub fn log_head_put(&mut self, old: Option<&LogHeadRow>, new: &LogHeadRow) -> Result<(), StoreError> {
+        let key = log_heads::node.eq(new.node).and(log_heads::log.eq(new.log.clone()));
+        match old {
+            None => insert!(self, log_heads, new),
+            Some(old) => held(replace!(self, log_heads, old => new, key.clone())?, LogHeadRow::TABLE),
+        }
+    }
+
+    /// The anchors; as they were before the first was set, if none was.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not verify.
+    pub fn anchors(&mut self) -> Result<AnchorsRow, StoreError> {
+        let row = one!(self, anchors: AnchorsRow, anchors::table.find(1_i16), |row| row.id == 1)?;
+        Ok(row.unwrap_or_default())
+    }
+
+    /// Sets the anchors, in the place of those that were read.
+    ///
+    /// # Errors
+    /// `Corrupt` when those are not there any more; else as any write.
+    pub fn anchors_put(&mut self, old: &AnchorsRow, new: &AnchorsRow) -> Result<(), StoreError> {
+        let new = &AnchorsRow { id: 1, ..new.clone() };
+        if old.id == 0 {
+            return insert!(self, anchors, new);
+        }
+        held(replace!(self, anchors, old => new, anchors::id.eq(1))?, AnchorsRow::TABLE)
+    }
+
+    /// Of these requests of a node, how many have left their mark among those that expire at `expires_from` or later.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn nonces_of_requests(
+        &mut self,
+        requests: &[RequestId],
+        node: &NodeId,
+        expires_from: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let query = nonces::table
+            .filter(nonces::node.eq(node))
+            .filter(nonces::expires_at.ge(expires_from))
+            .filter(nonces::request_id.eq_any(requests.iter().map(|id| id.as_bytes().to_vec())));
+        let count: i64 = self.run("nonces", per_backend!(|conn| query.count().get_result(conn)))?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+}

@@ -1,0 +1,147 @@
+//! The whole database put back to an earlier copy: refused by who starts, noticed by who runs, accepted by `bulla restore` alone.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bulla_test_support::node::Node;
+use bulla_test_support::server::Server;
+use bulla_test_support::sizes::size;
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::Text;
+use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+
+use crate::{BULLA, create, database, on_sqlite};
+
+/// How long a node may take to notice, on a machine that does other things as well; what it took is printed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// A consistent copy, as a backup makes it.
+fn copy(server: &Server, to: &Path) {
+    let _ = std::fs::remove_file(to);
+    database(server).batch_execute(&format!("VACUUM INTO '{}'", to.display())).expect("a copy");
+}
+
+/// Puts a copy in the place of the database, which nobody has open.
+fn put_back(server: &Server, copy: &Path) {
+    let file = server.data().join("bulla.db");
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(file.with_file_name(format!("bulla.db{end}")));
+    }
+    std::fs::copy(copy, &file).expect("copied");
+}
+
+/// Makes every table that of a copy, while the service has the database open.
+fn put_back_beside(server: &Server, copy: &Path) {
+    let mut conn = SqliteConnection::establish(server.data().join("bulla.db").to_str().expect("UTF-8")).expect("a database");
+    conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
+    conn.batch_execute(&format!("ATTACH '{}' AS copy", copy.display())).expect("attached");
+    let names: Vec<Name> =
+        sql_query("SELECT name FROM copy.sqlite_schema WHERE type = 'table'").load(&mut conn).expect("names");
+    let each = |name: &Name| format!("DELETE FROM main.{0}; INSERT INTO main.{0} SELECT * FROM copy.{0};", name.name);
+    let all: String = names.iter().map(each).collect();
+    conn.batch_execute(&format!("BEGIN IMMEDIATE; {all} COMMIT")).expect("put back");
+}
+
+fn copies(server: &Server, folder: &Path, count: usize) -> Vec<PathBuf> {
+    let client = server.client();
+    let make = |n: usize| {
+        create(&client, &format!("s{n}"), "value").ok();
+        let to = folder.join(format!("copy-{n}.db"));
+        copy(server, &to);
+        create(&client, &format!("t{n}"), "behind the copy").ok();
+        to
+    };
+    (0..count).map(make).collect()
+}
+
+#[test]
+fn every_earlier_copy_is_refused_at_start_until_it_is_accepted() {
+    let (folder, mut server) = on_sqlite();
+    let copies = copies(&server, folder.path(), 50);
+    // Killed: what was acknowledged in the last second stands in the log alone.
+    server.kill();
+    let now = folder.path().join("now.db");
+    copy(&server, &now);
+    for earlier in &copies {
+        put_back(&server, earlier);
+        let told = server.log().len();
+        assert!(server.try_restart().is_err(), "{} was taken for the database of now", earlier.display());
+        let said = server.log()[told..].to_owned();
+        assert!(said.contains("older") && said.contains("bulla restore"), "{}: {said}", earlier.display());
+    }
+    // The one of now is no earlier one.
+    put_back(&server, &now);
+    server.restart();
+    server.client().call("GetSecretValue", &[("SecretName", "t49")]).ok();
+    server.stop();
+    crate::verify_audit(&server);
+
+    // The honest way: it is shown, then accepted, and recorded.
+    put_back(&server, &copies[20]);
+    let shown = server.admin(&["restore"]);
+    assert_eq!(shown["Accepted"], false, "{shown}");
+    assert!(shown["LastWriteInDatabase"].as_str() < shown["LastWriteInLog"].as_str(), "{shown}");
+    assert!(server.try_restart().is_err(), "shown is not accepted");
+    let accepted = server.admin(&["restore", "--accept"]);
+    assert_eq!(accepted["Accepted"], true, "{accepted}");
+    server.restart();
+    let client = server.client();
+    client.call("GetSecretValue", &[("SecretName", "s20")]).ok();
+    assert_eq!(client.call("GetSecretValue", &[("SecretName", "t20")]).status, 404);
+    create(&client, "after", "value").ok();
+    server.stop();
+    let admin = std::fs::read_to_string(server.data().join("audit/admin.jsonl")).expect("the log of commands");
+    assert!(admin.contains("\"action\":\"AcceptDatabase\""), "{admin}");
+    // What was accepted once is no reason to accept a copy from before.
+    put_back(&server, &copies[30]);
+    assert!(server.try_restart().is_err());
+}
+
+#[test]
+fn a_running_node_notices_within_a_second_and_serves_nothing() {
+    let (folder, mut server) = on_sqlite();
+    let node = Node::start(BULLA, &server, "second");
+    let copies = copies(&server, folder.path(), 50);
+    server.stop();
+    let (client, now) = (node.client(), folder.path().join("now.db"));
+    let mut slowest = Duration::ZERO;
+    let reads = || client.call("GetSecretValue", &[("SecretName", "s0")]).status;
+    for earlier in copies.iter().step_by(if size(0, 1) == 1 { 1 } else { 10 }) {
+        assert_eq!(reads(), 200);
+        // What the node has yet to write it writes now.
+        std::thread::sleep(Duration::from_millis(2500));
+        copy(&server, &now);
+        put_back_beside(&server, earlier);
+        let begun = Instant::now();
+        while reads() == 200 {
+            assert!(begun.elapsed() < PATIENCE, "not noticed: {}", earlier.display());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        slowest = slowest.max(begun.elapsed());
+        assert_eq!(reads(), 500);
+        // As it was: served again, with nobody's help.
+        put_back_beside(&server, &now);
+        let begun = Instant::now();
+        while reads() != 200 {
+            assert!(begun.elapsed() < PATIENCE, "not served again; its log:\n{}", node.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    eprintln!("noticed after {slowest:?} at most");
+    assert!(node.log().contains("ALARM the database was put back to an earlier state"), "{}", node.log());
+    // Another file in its place, which the node's connections do not see.
+    let file = server.data().join("bulla.db");
+    std::fs::copy(&copies[0], folder.path().join("other.db")).expect("copied");
+    std::fs::rename(folder.path().join("other.db"), &file).expect("replaced");
+    let begun = Instant::now();
+    while reads() == 200 {
+        assert!(begun.elapsed() < PATIENCE, "not noticed: another file");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

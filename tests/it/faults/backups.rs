@@ -1,0 +1,157 @@
+//! Everything is lost but a backup and the token: what was acknowledged when the backup was made reads back.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bulla_test_support::postgres::PostgresCluster;
+use bulla_test_support::server::Server;
+
+use crate::{BULLA, create, on_sqlite};
+
+fn run(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = Command::new(BULLA);
+    command.args(arguments).arg("--data").arg(server.data()).arg("--json").output().expect("the program is there")
+}
+
+fn names(n: usize) -> impl Iterator<Item = String> {
+    (0..n).map(|n| format!("app/{n}"))
+}
+
+fn reads(server: &Server, count: usize) {
+    for name in names(count) {
+        let read = server.client().call("GetSecretValue", &[("SecretName", &name)]).ok();
+        assert_eq!(read.text("SecretData"), format!("value of {name}"));
+    }
+}
+
+/// Makes secrets, takes a backup beside more writes, loses all but backup and token, and restores.
+fn lives_through_a_loss(server: &mut Server, folder: &Path, lose: impl Fn(&Server)) {
+    let client = server.client();
+    for name in names(20) {
+        create(&client, &name, &format!("value of {name}")).ok();
+    }
+    server.admin(&["user", "create", "ann"]);
+    let backup = folder.join("backup");
+    let to = backup.to_str().expect("UTF-8");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                create(&client, &format!("beside/{n}"), "it's a ' quote \\ and é").ok();
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        let made = server.admin(&["backup", "--to", to]);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(made["Rows"].as_u64() > Some(60) && made["TokenObjects"].as_u64() >= Some(4), "{made}");
+    });
+    let drill = server.admin(&["backup", "verify", to]);
+    assert_eq!((&drill["Complete"], &drill["KeyVersionsMissing"]), (&true.into(), &0.into()), "{drill}");
+    create(&client, "later", "value").ok();
+    server.stop();
+    lose(server);
+    std::fs::remove_dir_all(server.data().join("audit")).expect("removed");
+    let shown = server.admin(&["restore", "--from", to]);
+    assert_eq!(shown["Accepted"], false, "{shown}");
+    let restored = server.admin(&["restore", "--from", to, "--accept"]);
+    assert_eq!(restored["Accepted"], true, "{restored}");
+    server.restart();
+    reads(server, 20);
+    assert_eq!(server.client().call("GetSecretValue", &[("SecretName", "later")]).status, 404);
+    let beside = server.client().call("GetSecretValue", &[("SecretName", "beside/0")]);
+    assert!(beside.status == 404 || beside.text("SecretData") == "it's a ' quote \\ and é");
+    create(&server.client(), "after", "value").ok();
+    let proof = run(server, &["verify"]);
+    assert!(proof.status.success(), "{}", String::from_utf8_lossy(&proof.stdout));
+    server.stop();
+
+    // A backup that was changed is none.
+    let database = backup.join("bulla.db");
+    let mut bytes = std::fs::read(&database).expect("a backup");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&database, bytes).expect("written");
+    for command in [&["backup", "verify", to][..], &["restore", "--from", to, "--accept"]] {
+        let refused = run(server, command);
+        assert!(!refused.status.success(), "{command:?}: {}", String::from_utf8_lossy(&refused.stdout));
+    }
+}
+
+#[test]
+fn on_sqlite_everything_comes_back_from_backup_and_token() {
+    let (folder, mut server) = on_sqlite();
+    lives_through_a_loss(&mut server, folder.path(), |server| {
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(server.data().join(format!("bulla.db{end}")));
+        }
+    });
+}
+
+#[test]
+fn on_postgres_everything_comes_back_from_backup_and_token() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cluster = PostgresCluster::shared();
+    let url = cluster.database();
+    let mut server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    let name = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).expect("a name").to_owned();
+    lives_through_a_loss(&mut server, folder.path(), |_| {
+        cluster.sql(&name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    });
+}
+
+/// The token's backup is older than the database's: the drill says which keys are missing, and which secrets hang on them.
+#[test]
+fn an_older_token_is_told_with_the_secrets_that_hang_on_it() {
+    let (folder, mut server) = on_sqlite();
+    create(&server.client(), "old", "value").ok();
+    server.stop();
+    let (tokens, older) = (server.data().join("tokens"), folder.path().join("older"));
+    assert!(Command::new("cp").arg("-a").arg(&tokens).arg(&older).status().expect("cp").success());
+    server.restart();
+    let client = server.client();
+    let key = client.call("CreateKey", &[]).ok();
+    let key_id = key.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
+    client.call("CreateAlias", &[("AliasName", "alias/late"), ("KeyId", &key_id)]).ok();
+    for name in ["new/a", "new/b"] {
+        let arguments = [("SecretName", name), ("VersionId", "v1"), ("SecretData", "x"), ("EncryptionKeyId", &key_id)];
+        client.call("CreateSecret", &arguments).ok();
+    }
+    let backup = folder.path().join("backup");
+    let to = backup.to_str().expect("UTF-8");
+    server.admin(&["backup", "--to", to]);
+
+    // The inventory, on the way: signed, and proved with nothing but the public key.
+    let (file, pem) = (folder.path().join("inventory.json"), folder.path().join("aud.pem"));
+    let (file, pem) = (file.to_str().expect("UTF-8"), pem.to_str().expect("UTF-8"));
+    server.admin(&["inventory", "--to", file]);
+    std::fs::write(pem, server.admin(&["audit", "public-key"])["PublicKey"].as_str().expect("a key")).expect("written");
+    let offline = |file: &str| {
+        Command::new(BULLA).args(["inventory", "verify", file, "--public-key", pem]).env_clear().output().expect("it runs")
+    };
+    assert!(offline(file).status.success(), "{}", String::from_utf8_lossy(&offline(file).stderr));
+    let text = std::fs::read_to_string(file).expect("an inventory");
+    let inventory: serde_json::Value = serde_json::from_str(text.lines().next().expect("two lines")).expect("JSON");
+    let versions = inventory["KeyVersions"].as_array().expect("a list");
+    let late = versions.iter().find(|version| version["KeyId"] == key_id.as_str()).expect("the key");
+    assert_eq!(
+        (&late["Secrets"], &late["Aliases"][0], &late["Origin"]),
+        (&2.into(), &"alias/late".into(), &"Aliyun_KMS".into())
+    );
+    assert_eq!(late["Objects"][0]["CKA_EXTRACTABLE"], "false", "{late}");
+    std::fs::write(file, text.replace("alias/late", "alias/lite")).expect("written");
+    assert!(!offline(file).status.success(), "a changed inventory");
+
+    server.stop();
+    std::fs::remove_dir_all(&tokens).expect("removed");
+    assert!(Command::new("cp").arg("-a").arg(&older).arg(&tokens).status().expect("cp").success());
+    let drill = run(&server, &["backup", "verify", to]);
+    let said: serde_json::Value = serde_json::from_slice(&drill.stdout).expect("JSON");
+    assert!(!drill.status.success() && said["Complete"] == false, "{said}");
+    let missing = said["Missing"][0].as_str().expect("a text");
+    for part in [key_id.as_str(), "alias/late", "new/a", "new/b", "2 secrets"] {
+        assert!(missing.contains(part), "{part}: {missing}");
+    }
+    assert_eq!((&said["KeyVersionsMissing"], &said["SecretVersionsLost"]), (&1.into(), &2.into()), "{said}");
+}
