@@ -14,11 +14,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::audit::{Audit, Recovered};
 use crate::base::clock::{Clock, Timestamp};
@@ -166,13 +168,13 @@ impl LogAnchor {
 
     /// Whether this is as it was left.
     fn is_as_left(&self, row: Option<&LogHeadRow>) -> bool {
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.left.lock();
         row.map_or(left.is_empty(), |row| left.contains(row))
     }
 
     /// The number of the line that the database knows of.
     fn known(&self) -> Option<u64> {
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.left.lock();
         left.first().and_then(|row| u64::try_from(row.seq).ok())
     }
 
@@ -204,7 +206,7 @@ impl LogAnchor {
             next.replace(Some(new.clone()));
             Ok::<_, Abort<StoreError>>((new, tx.anchors()?.restored_at))
         });
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock();
         match written {
             Ok((row, restored_at)) => {
                 self.audit.set_anchor(Anchor::of(&row, restored_at).text());

@@ -311,15 +311,15 @@ impl Gauges {
     }
 
     fn set_end(&self, end: LogEnd) {
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+        *self.end.lock() = Some(end);
     }
 
     fn anchor(&self) -> Option<String> {
-        self.anchor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.anchor.lock().clone()
     }
 
     fn set_anchor(&self, anchor: Option<String>) {
-        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = anchor;
+        *self.anchor.lock() = anchor;
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
@@ -383,7 +383,7 @@ impl Audit {
 
     /// The last durable line; none before the first.
     pub fn end(&self) -> Option<LogEnd> {
-        *self.gauges.end.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.gauges.end.lock()
     }
 
     /// Says what the database is at, letters, digits and full stops: the checkpoints from now on say so too.
