@@ -40,6 +40,7 @@ struct Readings {
     rotations_done: u64,
     rotations_failed: u64,
     rotations_failing: Option<i64>,
+    next_key_rotation: Option<i64>,
     clock_trusted: bool,
     clock_offsets: Offsets,
     host: HostFigures,
@@ -85,6 +86,7 @@ impl Sources {
             rotations_done,
             rotations_failed,
             rotations_failing: self.secrets.rotations_failing().ok(),
+            next_key_rotation: self.keys.next_rotation().ok().flatten().map(|at| at.0 / 1000),
             clock_trusted: self.clocks.proved().is_ok(),
             clock_offsets: self.clocks.offsets(),
             host: self.host.figures(),
@@ -111,6 +113,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauge("bulla_token_sessions_open", "PKCS#11 sessions open", token.sessions_open),
         Figure::gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most", token.sessions_limit),
         Figure::gauge("bulla_token_pin_refused", "1 while the last login failed and waits for another PIN", token.refused),
+        Figure::gauge("bulla_token_pin_tried", "1 where a wrong PIN had been presented before the last login, by whomever (CKF_USER_PIN_COUNT_LOW)", token.pin_tried),
         Figure::gauge("bulla_token_objects", "objects on the token as this node knows it: counted after the start, then by what it makes and destroys", token.objects),
         Figure::gauge("bulla_token_free_private_bytes", "free memory for private objects, where the token tells, as of the last login", token.free_private),
         Figure::gauge("bulla_token_free_public_bytes", "free memory for public objects, where the token tells, as of the last login", token.free_public),
@@ -136,6 +139,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauges("bulla_clock_offset_seconds", "how far the clock is ahead of the `monotonic` one since both agreed, and of the `database`'s", "source", offsets),
         Figure::counter("bulla_key_uses_total", "encryptions under master keys by this node", uses.uses),
         Figure::gauge("bulla_key_version_uses_highest", "the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31", uses.highest),
+        Figure::gauge("bulla_key_rotation_next_timestamp_seconds", "when the next version of an enabled key is due, Unix time; absent where no key rotates by itself, and while the database is away", now.next_key_rotation),
         Figure::counters("bulla_rotations_total", "rotations of managed secrets that were `done`, and attempts that `failed`", "result", &rotations),
         Figure::gauge("bulla_rotations_failing", "managed secrets, of all nodes, whose last attempt failed; absent while the database is away", now.rotations_failing),
         Figure::counter("bulla_log_lines_dropped_total", "lines of the log on standard error that nobody read in time", now.log_lines_dropped),
@@ -162,12 +166,14 @@ mod tests {
                 failures: one(),
                 latencies: vec![took],
                 objects: Some(1),
+                pin_tried: Some(false),
                 free_private: Some(1),
                 free_public: Some(1),
                 ..TokenStatus::default()
             },
             store: StoreStatus { retries: one(), ..StoreStatus::default() },
             rotations_failing: Some(1),
+            next_key_rotation: Some(1),
             clock_offsets: Offsets { monotonic: 1, database: Some(1) },
             host: HostFigures { certificate_end: Some(1), audit_bytes: Some(1), audit_free: Some(1) },
             ..Readings::default()
@@ -200,6 +206,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.request(None, "OK", Duration::ZERO);
         metrics.turned_away("permits");
+        metrics.handshake_failed("late");
         metrics.set_connections(|| (1, 1));
         metrics.set_source(|| figures(&full()));
         let rows = table(&metrics.render(0));

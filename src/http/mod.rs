@@ -269,6 +269,7 @@ fn pipeline<S: Service>(
     let limits = Limits { head, keep_alive, write };
     let tls = front.config.tls.clone().filter(|_| side != Side::Admin);
     let stopping = stop.clone();
+    let metrics = Arc::clone(&front.metrics);
     let refuse: guard::Refuse = {
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
@@ -303,14 +304,16 @@ fn pipeline<S: Service>(
         // An answer is one small write; that the kernel may hold it back is no reason to drop the connection.
         let _ = stream.set_nodelay(true);
         let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
-        let expects_tls = tls.is_some();
+        let (expects_tls, metrics) = (tls.is_some(), Arc::clone(&metrics));
         let place = room.enter();
         async move {
             let stream = match tls {
                 None => Stream::Plain(stream),
                 Some(tls) => tokio::select! {
                     shaken = timeout(head, shake(&tls, stream)) => {
-                        shaken.unwrap_or_else(|late| Err(late.into())).map_err(DispatchError::Io)?
+                        let reason = if shaken.is_err() { "late" } else { "refused" };
+                        let shaken = shaken.unwrap_or_else(|late| Err(late.into()));
+                        shaken.inspect_err(|_| metrics.handshake_failed(reason)).map_err(DispatchError::Io)?
                     }
                     () = place.left() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                     () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
@@ -319,6 +322,7 @@ fn pipeline<S: Service>(
             let refused = (expects_tls && !stream.is_secure()).then_some(Error::PlainToTls);
             let mut guard = Guard::new(stream, place, limits, refuse);
             if let Some(error) = refused {
+                metrics.handshake_failed("plain_http");
                 guard.end(&error);
             }
             let peer = guard.peer();

@@ -6,6 +6,7 @@
 //! Source of the rules: the pages of UpdateRotationPolicy and CreateKey.
 
 use crate::auth::Caller;
+use crate::base::clock::Timestamp;
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 use crate::keys::find::find;
@@ -15,6 +16,14 @@ use crate::service_task::{TaskRecord, each};
 use crate::store::{Abort, KeyRow, KeyVersionRow};
 
 impl Keys {
+    /// When the next version of a key is due, of whatever account; none where no key rotates by itself.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn next_rotation(&self) -> Result<Option<Timestamp>, Error> {
+        self.store.read_one("next_key_rotation", |tx| Ok::<_, Abort<Error>>(tx.next_key_rotation()?))
+    }
+
     /// Turns a key's automatic rotation on, with this interval in seconds, or off. The next version is due one interval after the
     /// last; at once where that is past.
     ///

@@ -30,6 +30,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     turned_away: IntCounterVec,
+    handshakes: IntCounterVec,
     durations: HistogramVec,
     in_flight: IntGauge,
     source: OnceLock<Source>,
@@ -63,6 +64,11 @@ impl Metrics {
             "503 for want of a permit, a thread, memory for a body, time, or the audit record",
             &["want"],
         );
+        let handshakes = counter(
+            "bulla_tls_handshake_failures_total",
+            "TLS handshakes that came to nothing: `plain_http` was spoken instead, it was `late`, or it was `refused` by one side",
+            &["reason"],
+        );
         let options = HistogramOpts::new(
             "bulla_request_duration_seconds",
             "from the whole head received to the answer handed to the connection",
@@ -73,13 +79,23 @@ impl Metrics {
         let registry = Registry::new();
         registry.register(Box::new(requests.clone())).expect(VALID);
         registry.register(Box::new(turned_away.clone())).expect(VALID);
+        registry.register(Box::new(handshakes.clone())).expect(VALID);
         registry.register(Box::new(durations.clone())).expect(VALID);
         registry.register(Box::new(in_flight.clone())).expect(VALID);
         let build = IntGaugeVec::new(Opts::new("bulla_build_info", "1; which program this is"), &["version"]).expect(VALID);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build)).expect(VALID);
         registry.register(Box::new(ProcessCollector::for_self())).expect(VALID);
-        Self { registry, requests, turned_away, durations, in_flight, source: OnceLock::new(), connections: OnceLock::new() }
+        Self {
+            registry,
+            requests,
+            turned_away,
+            handshakes,
+            durations,
+            in_flight,
+            source: OnceLock::new(),
+            connections: OnceLock::new(),
+        }
     }
 
     /// Says how to read what others count. It is called at each scrape, on a thread that may wait a little. The first call
@@ -103,6 +119,11 @@ impl Metrics {
     /// Counts a request that was turned away for want of something.
     pub fn turned_away(&self, want: &'static str) {
         self.turned_away.with_label_values(&[want]).inc();
+    }
+
+    /// Counts a TLS handshake that came to nothing.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes.with_label_values(&[reason]).inc();
     }
 
     /// All figures in the text form of Prometheus (version 0.0.4), and the requests in flight as the caller counts them.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bulla_pkcs11::TokenText;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 
 use super::config::TokenConfig;
@@ -246,6 +247,7 @@ impl Connection {
             sessions_open: readers.open,
             sessions_in_use: readers.lent,
             objects: u64::try_from(self.objects.load(Ordering::Relaxed)).ok(),
+            pin_tried: token.as_ref().map(TokenText::pin_count_low),
             free_private: token.as_ref().and_then(|t| t.free_private),
             free_public: token.as_ref().and_then(|t| t.free_public),
             operations,

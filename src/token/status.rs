@@ -79,6 +79,8 @@ pub struct TokenStatus {
     pub sessions_in_use: usize,
     /// Objects on the token, if they were counted.
     pub objects: Option<u64>,
+    /// Whether a wrong PIN had been presented before the last login, by whomever; none while there is no login.
+    pub pin_tried: Option<bool>,
     /// Bytes for private objects that are free, where the token told at the login.
     pub free_private: Option<u64>,
     /// Bytes for public objects that are free.

@@ -73,6 +73,20 @@ impl Tx<'_> {
         self.changed(KeyRotationRow::TABLE, per_backend!(|conn| delete(key_rotations::table.find(key)).execute(conn)))
     }
 
+    /// When the next version of an enabled key is due; none where no key rotates by itself.
+    ///
+    /// # Errors
+    /// As any read. The row is not verified: this is for people to look at.
+    pub fn next_key_rotation(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let query = key_rotations::table
+            .inner_join(keys::table)
+            .filter(keys::state.eq(KeyState::Enabled))
+            .order(key_rotations::due_at)
+            .select(key_rotations::due_at)
+            .limit(1);
+        self.run(KeyRotationRow::TABLE, per_backend!(|conn| query.get_result::<Timestamp>(conn).optional()))
+    }
+
     /// Enabled keys whose next version is due, the longest due first.
     ///
     /// # Errors
