@@ -60,4 +60,10 @@ chmod 0644 "$tree/DEBIAN/control" "$tree/DEBIAN/conffiles" "$tree/DEBIAN/md5sums
 mkdir -p "$(dirname "$out")"
 # Tests have no use for the best compression.
 dpkg-deb ${BULLA_DEB_FAST:+-Zgzip -z1} --root-owner-group --build "$tree" "$out" >/dev/null
+# Of the release build: what is to be downloaded everywhere stays small.
+most=$((25 << 20))
+if [[ $program == */release/* && $(stat -c %s "$tree/usr/bin/bulla") -gt $most ]]; then
+  printf 'deb: the program is larger than %d MiB\n' $((most >> 20)) >&2
+  exit 1
+fi
 printf 'deb: %s, program %d MiB\n' "$out" $(($(stat -c %s "$tree/usr/bin/bulla") >> 20))

@@ -5,7 +5,8 @@
 #   scripts/setup.sh test    that, and what the tests need
 #
 # Every need is probed by use (a program links, a file is there), not by package name, so what came by another way counts.
-# Nothing is done when nothing is missing. As root, or as a user with sudo.
+# Nothing is done when nothing is missing. As root, or as a user with sudo. What only some tests want (wants_test) and cannot be had is no
+# failure: those tests are skipped, and say why.
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -42,6 +43,7 @@ has_ip() { command -v ip >/dev/null || any /usr/sbin/ip /sbin/ip; }
 has_pgbouncer() { any /usr/sbin/pgbouncer /usr/bin/pgbouncer; }
 has_lintian() { command -v lintian >/dev/null && command -v dpkg-shlibdeps >/dev/null; }
 has_promtool() { command -v promtool >/dev/null; }
+has_buildah() { command -v buildah >/dev/null; }
 has_openssl() { command -v openssl >/dev/null && command -v curl >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
@@ -67,6 +69,10 @@ has_ip         | ip, for hosts that lose their power      | iproute2
 has_pgbouncer  | PgBouncer, a pooler of connections       | pgbouncer
 has_pkcs11_tool | pkcs11-tool, which initialises tokens   | opensc
 has_certutil   | certutil, which makes NSS databases      | libnss3-tools
+has_openssl    | openssl and curl, for certificates       | openssl curl
+'
+# What a test is skipped without, with the reason.
+wants_test='
 has_p11_kit    | p11-kit: a proxy and a remote token      | p11-kit p11-kit-modules
 has_opencryptoki | openCryptoki and its soft token        | opencryptoki
 has_tpm2       | tpm2-pkcs11, a token on a TPM            | libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools
@@ -75,7 +81,7 @@ has_libclang   | libclang, for building kryoptic          | libclang-dev
 has_openssl_headers | headers of OpenSSL and SQLite, for kryoptic | libssl-dev libsqlite3-dev pkg-config
 has_lintian    | lintian, which judges the Debian package | lintian dpkg-dev
 has_promtool   | promtool, which judges the alert rules   | prometheus
-has_openssl    | openssl and curl, for certificates       | openssl curl
+has_buildah    | buildah, which builds the OCI image       | buildah
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.
@@ -129,6 +135,23 @@ without_main_cluster() {
   as_root sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' "$conf"
 }
 
+# Installs what `look` found; what cannot be had is left out, and said.
+install_wanted() {
+  if command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || command -v sudo >/dev/null; }; then
+    say "installing for more tests: ${packages[*]}"
+    apt_get update || true
+    # Together, or as many as there are.
+    if ! apt_get install --no-install-recommends "${packages[@]}"; then
+      local package
+      for package in "${packages[@]}"; do
+        apt_get install --no-install-recommends "$package" || say "$package cannot be installed here"
+      done
+    fi
+  fi
+  look "$wants_test"
+  if ((${#names[@]})); then say "not here, so tests are skipped: $(list "${names[@]}")"; fi
+}
+
 install_missing() {
   say "missing: $(list "${names[@]}")"
   command -v apt-get >/dev/null ||
@@ -169,6 +192,8 @@ else
 fi
 
 if [[ $1 == test ]]; then
+  look "$wants_test"
+  if ((${#packages[@]})); then install_wanted; fi
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
   build_kryoptic
 fi

@@ -36,11 +36,15 @@ printf 'root:x:0:0::/:/nonexistent\nbulla:x:10001:10001:Bulla:/var/lib/bulla:/no
 printf 'root:x:0:\nbulla:x:10001:\n' >"$root/etc/group"
 printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
 chmod 1777 "$root/tmp"
-chown -R 10001:10001 "$root/var/lib/bulla"
 chmod 0700 "$root/var/lib/bulla" "$root/var/lib/bulla/audit"
 
+# As an archive, which keeps owners: `buildah copy` gives everything to root.
+state=(./var/lib/bulla ./var/lib/bulla/audit)
+tar -C "$root" --numeric-owner --owner=0 --group=0 --exclude="${state[0]}" -cf "$work/root.tar" .
+tar -C "$root" --numeric-owner --owner=10001 --group=10001 --no-recursion -rf "$work/root.tar" "${state[@]}"
+
 container=$(buildah from scratch)
-buildah copy --quiet "$container" "$root" / >/dev/null
+buildah add --quiet "$container" "$work/root.tar" / >/dev/null
 buildah config --user 10001:10001 --workingdir /var/lib/bulla --entrypoint '["/usr/bin/bulla"]' --cmd serve \
   --env BULLA_CONFIG=/etc/bulla/bulla.toml --port 8080 --port 9090 --volume /var/lib/bulla \
   --label org.opencontainers.image.title=bulla --label org.opencontainers.image.licenses=Apache-2.0 "$container"

@@ -6,10 +6,13 @@ A tool that is not on this machine skips its test, with the reason.
 import json
 import os
 import pathlib
+import random
+import re
 import shutil
 import subprocess
 
 import pytest
+from client import Client
 from conftest import BULLA, ROOT, done
 
 PACKAGING = ROOT / "packaging"
@@ -56,40 +59,115 @@ def test_lintian_has_nothing_to_say(package):
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-@needs("dpkg", "setpriv")
-@pytest.mark.skipif(os.geteuid() != 0, reason="installs a package: needs root")
-@pytest.mark.skipif(os.environ.get("BULLA_PACKAGE_ON_THIS_MACHINE") != "1",
-                    reason="installs on this machine: set BULLA_PACKAGE_ON_THIS_MACHINE=1 in a container of its own")
-def test_install_init_serve_read_remove_purge(package, tmp_path):
-    """The package's whole life, as its user."""
+@pytest.fixture
+def machine(tmp_path):
+    """This machine's files under a root of their own: what is changed there is gone afterwards. Gives a function that runs commands."""
+    if os.geteuid() != 0:
+        pytest.skip("mounts a root and installs a package there: needs root")
+    root, upper, work = tmp_path / "root", tmp_path / "upper", tmp_path / "work"
+    for folder in (root, upper, work):
+        folder.mkdir()
+    mount = ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", root]
+    if (done := subprocess.run(mount, capture_output=True, text=True)).returncode != 0:
+        pytest.skip(f"no root of its own can be mounted here: {done.stderr.strip()}")
+    mounted = [root]
     try:
-        run("dpkg", "--install", package)
-        assert (pathlib.Path("/var/lib/bulla/audit").stat().st_mode & 0o777) == 0o700
-        tokens = pathlib.Path("/var/lib/bulla/tokens")
-        run("install", "-d", "-o", "bulla", "-g", "bulla", "-m", "0700", tokens)
-        conf = pathlib.Path("/etc/bulla/softhsm2.conf")
-        conf.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
-        run("install", "-m", "0640", "-o", "root", "-g", "bulla", "/dev/stdin", "/etc/bulla/pin", input="12345678\n")
-        env = {**os.environ, "SOFTHSM2_CONF": str(conf)}
-        run("chgrp", "bulla", conf)
-        as_bulla = ["setpriv", "--reuid=bulla", "--regid=bulla", "--init-groups", "--"]
-        run(*as_bulla, "softhsm2-util", "--init-token", "--free", "--label", "bulla", "--so-pin", "12345678", "--pin",
-            "12345678", env=env)
-        first = run(*as_bulla, "bulla", "init", "--json", env=env)
-        root = json.loads(first.splitlines()[-1])
-        run(*as_bulla, "bulla", "check", env=env)
-        server = subprocess.Popen([*as_bulla, "bulla", "serve"], env=env, stderr=subprocess.DEVNULL)
+        for folder in ("proc", "dev"):
+            run("mount", "--rbind", f"/{folder}", root / folder)
+            run("mount", "--make-rslave", root / folder)
+            mounted.insert(0, root / folder)
+        yield root, ["chroot", root]
+    finally:
+        for folder in mounted:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+AS_BULLA = ["setpriv", "--reuid=bulla", "--regid=bulla", "--init-groups", "--"]
+
+
+@needs("dpkg", "setpriv", "adduser", "softhsm2-util")
+def test_install_init_serve_read_upgrade_remove_purge(package, machine):
+    """The package's whole life, as its user: what its own postinst says is done, word by word."""
+    root, inside = machine
+    environment = {**os.environ, "SOFTHSM2_CONF": "/etc/bulla/softhsm2.conf", "LC_ALL": "C"}
+    environment.pop("BULLA_CONFIG", None)
+
+    def at(*command, **more):
+        return run(*inside, *command, env=environment, **more)
+
+    shutil.copy(package, root / "bulla.deb")
+    told = at("dpkg", "--install", "/bulla.deb")
+    assert "installed, not started" in told and "sudo -u bulla bulla init" in told
+    state = root / "var/lib/bulla"
+    assert [(path.stat().st_mode & 0o777, path.stat().st_uid) for path in (state, state / "audit")] == [(0o700, owner_in(root))] * 2
+    at("install", "-m", "0640", "-o", "root", "-g", "bulla", "/dev/stdin", "/etc/bulla/pin", input="12345678\n")
+    at("install", "-d", "-o", "bulla", "-g", "bulla", "-m", "0700", "/var/lib/bulla/tokens")
+    conf = root / "etc/bulla/softhsm2.conf"
+    conf.write_text("directories.tokendir = /var/lib/bulla/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    at("chgrp", "bulla", "/etc/bulla/softhsm2.conf")
+    numbers = "".join(random.sample("123456789", 6))
+    settings = root / "etc/bulla/bulla.toml"
+    port, admin = free_port(), free_port()
+    settings.write_text(settings.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("127.0.0.1:9090", f"127.0.0.1:{admin}"))
+    at(*AS_BULLA, "softhsm2-util", "--init-token", "--free", "--label", "bulla", "--so-pin", numbers, "--pin", "12345678")
+    refused = subprocess.run([*map(str, inside), "bulla", "init"], env=environment, capture_output=True, text=True)
+    assert refused.returncode == 7 and "sudo -u" in refused.stderr, refused
+    key = json.loads(at(*AS_BULLA, "bulla", "init", "--json").splitlines()[-1])
+    checks = json.loads(at(*AS_BULLA, "bulla", "check", "--json"))["Checks"]
+    assert {check["Verdict"] for check in checks if check["Check"] != "memory"} == {"ok"}, checks
+    client, endpoint = Client(key["AccessKeyId"], key["AccessKeySecret"]), f"127.0.0.1:{port}"
+    for begin in ("make", "read"):
+        server = subprocess.Popen([*map(str, inside), *AS_BULLA, "bulla", "serve"], env=environment, stderr=subprocess.DEVNULL)
         try:
-            run("sh", "-c", "for i in $(seq 100); do bulla probe http://127.0.0.1:9090/readyz && exit 0; sleep 0.1; done; exit 1")
-            assert root["AccessKeyId"].startswith("BLLA")
+            ready = f"for i in $(seq 100); do bulla probe http://127.0.0.1:{admin}/readyz >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1"
+            at("sh", "-c", ready)
+            if begin == "make":
+                made = client.call(endpoint, "CreateSecret", SecretName="app/db", VersionId="v1", SecretData="s3cret")
+                assert made[0] == 200, made
+            assert client.call(endpoint, "GetSecretValue", SecretName="app/db")[1]["SecretData"] == "s3cret"
+            # The next version of the package comes while this one serves.
+            at("dpkg", "--install", "/bulla.deb")
+            assert client.call(endpoint, "GetSecretValue", SecretName="app/db")[0] == 200
         finally:
             server.terminate()
             assert server.wait(30) == 0
-        run("dpkg", "--remove", "bulla")
-        assert pathlib.Path("/var/lib/bulla/bulla.db").is_file(), "removing keeps the data"
-    finally:
-        subprocess.run(["dpkg", "--purge", "bulla"], capture_output=True)
-    assert not pathlib.Path("/var/lib/bulla").exists() and not pathlib.Path("/etc/bulla").exists()
+    assert f"127.0.0.1:{port}" in settings.read_text(), "an upgrade keeps settings"
+    at("dpkg", "--remove", "bulla")
+    assert (state / "bulla.db").is_file() and settings.is_file(), "removing keeps data and settings"
+    assert not (root / "usr/bin/bulla").exists()
+    at("dpkg", "--purge", "bulla")
+    assert not state.exists() and not (root / "etc/bulla").exists()
+
+
+def owner_in(root):
+    """The number of the package's user."""
+    return next(int(line.split(":")[2]) for line in (root / "etc/passwd").read_text().splitlines() if line.startswith("bulla:"))
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_a_supervisor_starts_nothing_again_that_a_person_must_mend():
+    """Usage, a wrong setting, and above all a refused PIN: the third try would lock the token."""
+    unit = (PACKAGING / "systemd/bulla.service").read_text()
+    codes = dict(re.findall(r"(\w+) = (\d),", (ROOT / "src/base/failure.rs").read_text()))
+    wanted = {codes["Usage"], codes["Local"], codes["Pin"]}
+    assert set(re.search(r"(?m)^RestartPreventExitStatus=(.*)$", unit)[1].split()) == wanted
+
+
+RELEASE = ROOT / "target/release/bulla"
+
+
+@needs("strip")
+@pytest.mark.skipif(not RELEASE.is_file(), reason="no release build here: `make deb` makes one, and looks too")
+def test_the_program_is_no_larger_than_it_may_be(tmp_path):
+    run("strip", "--strip-unneeded", "-o", tmp_path / "bulla", RELEASE)
+    assert (tmp_path / "bulla").stat().st_size <= 25 << 20
 
 
 @needs("promtool")
@@ -101,8 +179,6 @@ def test_alert_rules():
 
 def test_rules_and_dashboard_name_figures_that_exist():
     """Every name that an alert or a panel asks for is in the table of docs (which a test holds against the program)."""
-    import re
-
     named = re.compile(r"\b(?:bulla|process)_[a-z0-9_]+")
     known = set(named.findall((ROOT / "docs/metrics.md").read_text()))
     expressions = (PACKAGING / "prometheus/bulla.rules.yml").read_text()
@@ -127,13 +203,53 @@ def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path):
         validate.validate(manifest, "1.31", strict=True)
 
 
-@needs("buildah", "strip")
-@pytest.mark.skipif(os.environ.get("BULLA_OCI") != "1", reason="takes a minute and needs rights to mount: set BULLA_OCI=1")
-def test_the_image_is_built_from_nothing(tmp_path):
-    out = tmp_path / "bulla.tar"
+@needs("buildah", "strip", "unshare")
+@pytest.mark.skipif(os.geteuid() != 0, reason="runs in the image's root: needs root")
+def test_the_image_is_built_from_nothing_and_serves(tmp_path):
+    """Unpacked as a runtime would, with SoftHSM as a layer of one's own; as the image's user, in the image's folders."""
+    out, root = tmp_path / "bulla.tar", tmp_path / "root"
     run(PACKAGING / "oci/build.sh", BULLA, out)
-    index = json.loads(run("tar", "-xOf", out, "index.json"))
-    assert index["manifests"]
+    layout = tmp_path / "layout"
+    for folder in (layout, root):
+        folder.mkdir()
+    run("tar", "-C", layout, "-xf", out)
+    blob = lambda digest: layout / "blobs/sha256" / digest.removeprefix("sha256:")  # noqa: E731
+    index = json.loads((layout / "index.json").read_text())
+    manifest = json.loads(blob(index["manifests"][0]["digest"]).read_text())
+    config = json.loads(blob(manifest["config"]["digest"]).read_text())["config"]
+    for layer in manifest["layers"]:
+        run("tar", "-C", root, "--numeric-owner", "-xpf", blob(layer["digest"]))
+    assert not (root / "bin").exists(), "no shell"
+    module = pathlib.Path("/usr/lib/softhsm/libsofthsm2.so")
+    libraries = re.findall(r"=> (/\S+)", run("ldd", module))
+    for file in (module, *map(pathlib.Path, libraries)):
+        run("install", "-D", file.resolve(), root / file.relative_to("/"))
+    (root / "proc").mkdir()
+    (root / "dev").mkdir()
+    command = " ".join(config["Entrypoint"])
+    script = (f"mount --bind /proc {root}/proc && mount --rbind /dev {root}/dev && exec chroot --userspec={config['User']} {root} "
+              f"env -i {' '.join(config['Env'])} {command} dev --data {config['WorkingDir']}/d --listen 0 --json")
+    # `env` is not in the image: the machine's own, for this test.
+    run("install", "-D", shutil.which("env"), root / "usr/bin/env")
+    server = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = server.stdout.readline()
+        assert line, server.stderr.read()
+        ready = json.loads(line)
+        client = Client(ready["AccessKeyId"], ready["AccessKeySecret"])
+        assert client.call(ready["Endpoint"], "CreateSecret", SecretName="a", VersionId="v1", SecretData="x")[0] == 200
+        assert client.call(ready["Endpoint"], "GetSecretValue", SecretName="a")[1]["SecretData"] == "x"
+    finally:
+        server.terminate()
+        assert server.wait(30) == 0
+
+
+def test_the_chart_makes_the_audit_folder_inside_its_volume():
+    """A volume's own folder belongs to root and its group may write to it (fsGroup), which the audit log refuses."""
+    chart = PACKAGING / "helm/bulla"
+    folder = pathlib.Path(re.search(r'directory = "(.*)"', (chart / "values.yaml").read_text())[1])
+    mounts = re.findall(r"name: state, mountPath: (\S+) }", (chart / "templates/statefulset.yaml").read_text())
+    assert [pathlib.Path(mount) for mount in mounts] == [folder.parent]
 
 
 def test_compose_file_names_options_that_exist():

@@ -32,11 +32,13 @@ pub(super) fn pin(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     })
 }
 
-/// That others may read a file that is a secret.
+/// That others may read a file that is a secret. A group of this user's own may: files of root that it reads have no other way.
 fn readable_by_others(path: &Path) -> Option<Found> {
-    let mode = fs::metadata(path).ok()?.mode();
+    let metadata = fs::metadata(path).ok()?;
+    let (mode, mine) = (metadata.mode(), metadata.gid() == rustix::process::getegid().as_raw());
     let found = format!("others may read {} (mode {:04o})", path.display(), mode & 0o7777);
-    (mode & 0o077 != 0).then(|| Found::Odd(found, format!("chmod 0600 {}", path.display())))
+    let (forbidden, right) = if mine { (0o037, "0640") } else { (0o077, "0600") };
+    (mode & forbidden != 0).then(|| Found::Odd(found, format!("chmod {right} {}", path.display())))
 }
 
 pub(super) fn module(opened: &mut Opened<'_>) -> Result<Found, Failure> {
