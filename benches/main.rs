@@ -5,6 +5,7 @@
 //! take turns, and each figure is the median of its runs. Operations on keys stand beside the bare calls to the token that they make.
 //! `--quick` is for trying the benchmark itself.
 
+mod audit;
 mod bare;
 mod crypto;
 mod floor;
@@ -55,13 +56,14 @@ fn main() -> Result<(), Failure> {
         ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "inline"),
         ["profile", what, connections, seconds] => profile(what, connections.parse()?, Duration::from_secs(seconds.parse()?)),
         ["bare"] => bare::serve(),
+        ["audit", records] => audit::rows(records.parse()?),
         ["latency"] => latency::rows(&Plan::full()),
         ["--quick"] => {
             let [time, short] = [500, 200].map(Duration::from_millis);
             bench(&Plan { stored: [200, 1_000], time, short, runs: 3, keys: 20 })
         }
         [] => bench(&Plan::full()),
-        _ => Err("usage: bulla-bench [--quick | latency | profile read|create CONNECTIONS SECONDS]".into()),
+        _ => Err("usage: bulla-bench [--quick | latency | audit RECORDS | profile read|create CONNECTIONS SECONDS]".into()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::{BufWriter, StdoutLock, Write};
 
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 use super::Proof;
@@ -160,7 +161,7 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
 /// The conditions, ready to be asked of ten million lines.
 struct Filter {
     /// Texts that a line must hold to be looked at.
-    needles: Vec<String>,
+    needles: Vec<Finder<'static>>,
     since: Option<String>,
     until: Option<String>,
     wanted: Wanted,
@@ -194,6 +195,7 @@ impl Filter {
         }
         // The rarest text first is guessed to be the longest.
         needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        let needles = needles.iter().map(|needle| Finder::new(needle).into_owned()).collect();
         Ok(Self { needles, since: time(&wanted.since)?, until: time(&wanted.until)?, wanted: wanted.clone(), resource, who })
     }
 
@@ -202,7 +204,7 @@ impl Filter {
         matches!(line.kind, "read" | "refused" | "outcome" | "admin")
             && self.since.as_deref().is_none_or(|since| line.time >= since)
             && self.until.as_deref().is_none_or(|until| line.time < until)
-            && self.needles.iter().all(|needle| memchr::memmem::find(line.text, needle.as_bytes()).is_some())
+            && self.needles.iter().all(|needle| needle.find(line.text).is_some())
     }
 
     fn matches(&self, record: &Found<'_>) -> bool {
