@@ -12,7 +12,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bulla::audit::{Audit, AuditConfig, Kind, Record, Verdict};
+use bulla::audit::{Audit, AuditConfig, Kind, LineKey, Record, Verdict};
 use bulla::base::ids::{NodeId, RequestId};
 
 use crate::floor::Failure;
@@ -74,7 +74,7 @@ fn write(folder: &Path, pair: EcdsaKeyPair, records: u64) -> Result<(), Failure>
     let signer =
         Box::new(move |bytes: &[u8]| Ok(pair.sign(&SystemRandom::new(), bytes).map_err(|e| e.to_string())?.as_ref().to_vec()));
     let config = AuditConfig { max_file_bytes: 256 << 20, ..AuditConfig::new(folder, "audit") };
-    let (audit, _) = Audit::open(config, NodeId::new(), signer)?;
+    let (audit, _) = Audit::open(config, NodeId::new(), LineKey::new(&[7; 32]), signer)?;
     let mut waiting = VecDeque::with_capacity(WAITING);
     for number in 0..records {
         let name =

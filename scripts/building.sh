@@ -3,8 +3,8 @@
 set -euo pipefail
 profile=${1:?profile}
 target=${CARGO_TARGET_DIR:-target}
-# CPU minutes of a first build, measured (docs/operations.md); what cannot run in parallel is little.
-minutes=8
+# CPU minutes of a first build, measured on a 2-core AMD EPYC (docs/performance.md); what cannot run in parallel is little.
+minutes=7
 cores=$(nproc)
 if [[ -x $target/$profile/bulla ]]; then
   echo "$profile: building what has changed"
