@@ -14,7 +14,10 @@ use crate::token::{Pins, Selector, Token, TokenConfig, TokenError, softhsm};
 const OPEN_WAIT: Duration = Duration::from_secs(2);
 
 /// Between two re-initialisations of the module that look for a key which the token does not show.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long such a key is missed before that is an alarm: a disk that was unmounted, a member of a cluster that is behind.
+const MISSED_FOR: Duration = Duration::from_secs(10);
 
 /// Who opens the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
         session_wait: Duration::from_millis(token.session_wait_ms),
         open_wait: OPEN_WAIT,
         look_again: LOOK_AGAIN,
+        missed_for: MISSED_FOR,
     };
     Token::open(options, pins).map_err(|error| failure(&error))
 }

@@ -60,4 +60,6 @@ pub struct TokenConfig {
     pub open_wait: Duration,
     /// Between two re-initialisations that look for an object which the token does not show, at least.
     pub look_again: Duration,
+    /// How long an object is missed, through one of those at least, before it is said that there is none.
+    pub missed_for: Duration,
 }

@@ -22,7 +22,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bulla_pkcs11::TokenText;
@@ -62,13 +62,15 @@ pub(super) struct Connection {
     /// Objects on the token; negative until they were counted.
     objects: AtomicI64,
     unseen: Mutex<Unseen>,
+    /// Whether any is missed.
+    misses: AtomicBool,
 }
 
 /// Objects that the token did not show.
 #[derive(Default)]
 struct Unseen {
-    /// In which epoch each was missed first.
-    since: HashMap<KeyVersionId, u64>,
+    /// In which epoch each was missed first, and when.
+    since: HashMap<KeyVersionId, (u64, Instant)>,
     /// When the module was last initialised anew to look for one.
     renewed: Option<Instant>,
 }
@@ -100,6 +102,7 @@ impl Connection {
             counters: Counters::default(),
             objects: AtomicI64::new(-1),
             unseen: Mutex::default(),
+            misses: AtomicBool::new(false),
         }
     }
 
@@ -126,14 +129,32 @@ impl Connection {
         }
         let done = match done {
             Err(TokenError::NoSuchKey(id)) if operation.uses_keys() => match self.look_again(&id) {
-                Look::Now => self.attempt(operation, access, key, &mut work),
+                Look::Now => match self.attempt(operation, access, key, &mut work) {
+                    Err(TokenError::NoSuchKey(id)) if !self.missed_for_long(&id) => Err(TokenError::Gone),
+                    done => done,
+                },
                 Look::Later => Err(TokenError::Gone),
                 Look::Never => Err(TokenError::NoSuchKey(id)),
             },
             done => done,
         };
+        if let (Ok(_), Some(id), true) = (&done, key, self.misses.load(Ordering::Relaxed)) {
+            self.seen(id);
+        }
         self.counters.took(operation, begun.elapsed());
         done
+    }
+
+    /// Whether an object was missed for so long that there is none.
+    fn missed_for_long(&self, id: &KeyVersionId) -> bool {
+        self.unseen.lock().since.get(id).is_some_and(|(_, at)| at.elapsed() >= self.config.missed_for)
+    }
+
+    /// An object that was missed is there again.
+    fn seen(&self, id: &KeyVersionId) {
+        let mut unseen = self.unseen.lock();
+        unseen.since.remove(id);
+        self.misses.store(!unseen.since.is_empty(), Ordering::Relaxed);
     }
 
     fn attempt<T>(
@@ -287,7 +308,7 @@ impl Connection {
         }
     }
 
-    /// Ends the epoch so that an object may be found in the next, unless that was done for it, or was done just now.
+    /// Ends the epoch so that an object may be found in the next, unless that was done for it and long ago, or was done just now.
     fn look_again(&self, id: &KeyVersionId) -> Look {
         let Some(number) = self.epoch.try_read().and_then(|guard| guard.as_ref().map(|epoch| epoch.number)) else {
             return Look::Later;
@@ -296,8 +317,9 @@ impl Connection {
         if unseen.since.len() >= MISSING {
             unseen.since.clear();
         }
-        let since = *unseen.since.entry(*id).or_insert(number);
-        if since < number {
+        let (first, at) = *unseen.since.entry(*id).or_insert((number, Instant::now()));
+        self.misses.store(true, Ordering::Relaxed);
+        if first < number && at.elapsed() >= self.config.missed_for {
             return Look::Never;
         }
         if unseen.renewed.is_some_and(|at| at.elapsed() < self.config.look_again) {

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use cryptoki::session::UserType;
 use zeroize::Zeroizing;
@@ -18,12 +19,13 @@ use super::canary::CanaryKey;
 use super::config::TokenConfig;
 use super::connection::Connection;
 use super::create::Object;
-use super::epoch::auth_pin;
+use super::epoch::{Epoch, auth_pin};
 use super::errors::{Failure, TokenError};
 use super::import::{CheckValue, Incoming, aes};
 use super::module::Claim;
 use super::pin::Pins;
 use super::pool::Access;
+use super::session::Session;
 use super::status::{Operation, TokenStatus};
 use super::suites::SEED_LEN;
 use super::templates::{Half, ObjectKind};
@@ -129,8 +131,20 @@ impl Token {
     /// # Errors
     /// `NoSuchKey`, `Duplicate`, `Unsupported` with the attribute that is wrong; `Busy`, `Gone`, `Fault`.
     pub fn prove_system_key(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
-        self.connection
-            .run(Operation::Inspect, Access::ReadOnly, Some(id), |epoch, session| create::identify(epoch, session, id, kind))
+        let begun = Instant::now();
+        let identify = || {
+            let work = |epoch: &Epoch, session: &Session| create::identify(epoch, session, id, kind);
+            self.connection.run(Operation::Inspect, Access::ReadOnly, Some(id), work)
+        };
+        loop {
+            let proved = identify();
+            let TokenConfig { missed_for, look_again, .. } = self.connection.config;
+            // Missed, and not yet for long enough to say that there is none.
+            if proved != Err(TokenError::Gone) || begun.elapsed() > missed_for + look_again {
+                return proved;
+            }
+            thread::sleep(look_again);
+        }
     }
 
     /// Whether any object has this id. Reads the token, not the cache.

@@ -75,8 +75,8 @@ impl Bench {
         Token::initialise(&module, "bulla test", &pin(), &pin()).expect("a new token");
         let selector = Selector::Label("bulla test".into());
         let session_wait = Duration::from_secs(60);
-        let (open_wait, look_again) = (Duration::ZERO, Duration::ZERO);
-        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again };
+        let [open_wait, look_again, missed_for] = [Duration::ZERO; 3];
+        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for };
         let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };

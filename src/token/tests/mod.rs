@@ -44,6 +44,7 @@ fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
         session_wait: Duration::from_millis(wait_ms),
         open_wait: Duration::ZERO,
         look_again: Duration::ZERO,
+        missed_for: Duration::ZERO,
     }
 }
 

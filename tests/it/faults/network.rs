@@ -35,7 +35,7 @@ fn a_database_host_that_loses_power_is_given_up_and_found_again() {
     let mut slowest = Duration::ZERO;
     let writers = under_load(&server, "power", |server| {
         let client = server.client();
-        for round in 0..size(2, 200) {
+        for round in 0..size(5, 200) {
             until_served(&client, &format!("before/{round}"), BACK);
             std::thread::scope(|scope| {
                 scope.spawn(|| owing(&cluster, "bulla"));

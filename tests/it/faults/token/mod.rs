@@ -2,6 +2,7 @@
 //!
 //! Sizes are for every run of the tests; with BULLA_SOAK=1 in the environment they are those of a long run.
 
+mod files;
 mod hangs;
 mod logins;
 mod sick;
