@@ -247,6 +247,15 @@ def test_two_nodes_from_the_first_start_to_an_upgrade(tmp_path):
             assert applications.reads > 100 and applications.writes > 25
             reads = applications.reads
             assert root.call(b.endpoint, "ListSecrets")[1]["TotalCount"] == 4
+            # Limits, without a restart: what was set holds, and what does not fit changes nothing.
+            for limit, throttled in ((1, True), (0, True), (100_000, False)):
+                b.configure(limit)
+                b.process.send_signal(signal.SIGHUP)
+                b.logs("limits: read again" if limit else "limits: cannot be read again")
+                until = time.monotonic() + 20
+                while any(root.call(b.endpoint, "ListSecrets")[0] == 429 for _ in range(6)) != throttled:
+                    assert time.monotonic() < until, f"{limit} a second does not hold"
+                    time.sleep(1)
         finally:
             for node in nodes:
                 if node.process and node.process.poll() is None:
