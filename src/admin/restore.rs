@@ -139,7 +139,8 @@ fn take(config: &Config, base: &Base, old: &AnchorsRow, state: &State) -> Result
     };
     log.audit.submit(&record).wait().map_err(context("audit"))?;
     let restored_at = Timestamp(Clock::System.now().0.max(old.restored_at.0 + 1));
-    let new = AnchorsRow { restored_at, ..old.clone() };
+    // The next key is made as soon as a node runs.
+    let new = AnchorsRow { restored_at, key_id: None, previous_key: None, key_since: Timestamp(0), ..old.clone() };
     let accepted = base.store.write("restore", |tx| Ok::<_, Abort<StoreError>>(tx.anchors_put(old, &new)?));
     let code = if accepted.is_ok() { "OK" } else { "Failed" };
     log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;

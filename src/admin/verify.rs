@@ -6,12 +6,50 @@ use std::time::{Duration, Instant};
 use crate::admin::audit;
 use crate::admin::output::Output;
 use crate::app::{Base, Failure, context};
+use crate::base::ids::KeyVersionId;
+use crate::base::words::{KeyState, Origin};
 use crate::config::Config;
 use crate::keys::mismatch;
-use crate::store::StoreOptions;
+use crate::store::{Abort, HeldVersion, StoreError, StoreOptions};
+use crate::token::{Material, ObjectKind, TokenError};
 
 /// The most flaws that are listed; all are counted.
 const LISTED: usize = 1000;
+
+/// What is said of an object that looks like ours and has no row.
+fn stranger(base: &Base, id: &KeyVersionId) -> Result<String, Failure> {
+    let shown = base.token.inspect(id).map_err(context(format!("token: {id}")))?;
+    let label = shown.first().and_then(|object| object.attributes.get("CKA_LABEL")).map(String::as_str).unwrap_or_default();
+    let system = ["bulla sys", "bulla int", "bulla aud"].into_iter().find(|role| label.starts_with(role));
+    Ok(match system {
+        Some(role) => {
+            format!("token: object {id} is a \"{role}\" and not this deployment's: another's, or made to be taken for it")
+        }
+        None => format!("token: object {id} looks like ours and has no row"),
+    })
+}
+
+/// The key versions whose object is not what it must be: made on the token, locked in, for its one use.
+fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
+    let held = base.store.read("held", |tx| Ok::<_, Abort<StoreError>>(tx.held_versions()?)).map_err(context("database"))?;
+    let mut flaws = Vec::new();
+    for HeldVersion { key, version, .. } in held {
+        if !version.ready || key.origin != Origin::Service || key.state == KeyState::Deleted {
+            continue;
+        }
+        let subject = || format!("token: key version {}", version.id);
+        let material = Material::of(key.spec, key.usage).map_err(context(subject()))?;
+        match base.token.prove_system_key(&version.id, ObjectKind::Cmk(material)) {
+            // That it is not there is said already.
+            Ok(()) | Err(TokenError::NoSuchKey(_)) => {}
+            Err(error @ (TokenError::Unsupported(_) | TokenError::Duplicate(_))) => {
+                flaws.push(format!("{}: {error}", subject()))
+            }
+            Err(error) => return Err(context(subject())(error)),
+        }
+    }
+    Ok(flaws)
+}
 
 /// How the database is opened for a proof.
 pub(super) fn options(config: &Config) -> Result<StoreOptions, Failure> {
@@ -38,7 +76,13 @@ pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let objects = mismatch(&base.token, &base.store, &base.deployment.system_keys())
         .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
     flaws.extend(objects.without_object.iter().map(|id| format!("token: key version {id} has no object")));
-    flaws.extend(objects.without_row.iter().map(|id| format!("token: object {id} looks like ours and has no row")));
+    for id in &objects.without_row {
+        // What a crash, or a restoration, has left of the key that is made anew.
+        if base.token.prove_system_key(id, ObjectKind::Head).is_err() {
+            flaws.push(stranger(&base, id)?);
+        }
+    }
+    flaws.extend(attributes(&base)?);
     let logs = audit::Proof::of_deployment(config, &base)?;
     let (reports, broken) = logs.check();
     let lines: u64 = reports.iter().map(|(_, report)| report.lines).sum();

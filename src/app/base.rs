@@ -12,6 +12,7 @@ use crate::app::node::node_id;
 use crate::app::start_retry::{Passing, StartRetry};
 use crate::app::system_keys;
 use crate::app::token;
+use crate::app::token_key;
 use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered};
 use crate::auth::SysKey;
 use crate::base::clock::{Clock, Timestamp};
@@ -103,6 +104,10 @@ impl Base {
         let (mut heads, anchors) = retry.until("database", || anchors::read(&self.store))?;
         // What a database says that was put back is about logs of before.
         heads.retain(|head| must_be_fresh && head.written_at > anchors.restored_at);
+        if must_be_fresh && token_key::is_gone(&self.token, &anchors).map_err(context("token"))? {
+            let why = "the database is older than the key on the token that is made anew: it names one that is gone";
+            return Err(hinted(Failure::new(why)));
+        }
         let here = heads.iter().filter(|head| head.place == place).max_by_key(|head| head.written_at).map(|head| head.node);
         let node = retry.until("audit", || node_id(folder, here))?;
         let known = heads.iter().find(|head| head.node == node && head.log == name).and_then(log_end);

@@ -5,7 +5,7 @@
 //! | file | answers |
 //! |---|---|
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
-//! | `anchors.rs` | whether database or audit log were put back to an earlier state |
+//! | `anchors.rs`, `token_key.rs` | whether database or audit log were put back to an earlier state |
 //! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
 //! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
@@ -31,6 +31,7 @@ mod start_retry;
 mod supervised;
 mod system_keys;
 mod token;
+mod token_key;
 mod unfinished;
 pub mod unlock;
 mod unresolved;

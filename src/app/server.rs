@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::api::Service;
@@ -18,6 +19,7 @@ use crate::app::reload::Reload;
 use crate::app::settings;
 use crate::app::start_retry::StartRetry;
 use crate::app::supervised;
+use crate::app::token_key::TokenKey;
 use crate::app::unfinished;
 use crate::app::unresolved::Resolver;
 use crate::app::vitals::{watch_database, watch_token};
@@ -53,6 +55,8 @@ pub struct Server {
     store: Arc<Store>,
     log: OpenLog,
     watch: Watch,
+    /// Dropped to stop.
+    token_key: Option<Sender<()>>,
     reload: Reload,
     resolver: Resolver,
     stop_timeout: Duration,
@@ -132,6 +136,13 @@ impl Server {
         let resolver = Resolver::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
         let token = watch_token(&base)?;
         let database = watch_database(&base.store, &clocks)?;
+        let token_key = match config.keys.anchor_minutes {
+            0 => None,
+            minutes => {
+                let key = TokenKey::new(&base.token, &base.store, node, &clocks, minutes, base.deployment.created_at);
+                Some(key.start()?)
+            }
+        };
         let front = Arc::new(Front { doors, audit, token, database, clocks, alarms: Arc::clone(&alarms) });
         let stopper = bound.stopper();
         let watch = Watch::start(Arc::clone(&log.anchor), Arc::clone(&alarms), move || stopper.stop());
@@ -154,7 +165,7 @@ impl Server {
             });
         let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
         let store = base.store;
-        Ok(Self { bound, front, jobs, metrics, store, log, watch, reload, resolver, stop_timeout })
+        Ok(Self { bound, front, jobs, metrics, store, log, watch, token_key, reload, resolver, stop_timeout })
     }
 
     /// Where it listens.
@@ -170,7 +181,7 @@ impl Server {
     /// # Errors
     /// Of the system.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { bound, front, jobs, metrics, store, log, watch, reload, resolver, stop_timeout } = self;
+        let Self { bound, front, jobs, metrics, store, log, watch, token_key, reload, resolver, stop_timeout } = self;
         let running = jobs.start()?;
         let stopper = bound.stopper();
         signals::hear(move |asked| match asked {
@@ -189,6 +200,7 @@ impl Server {
         });
         supervised::start(Arc::downgrade(&front))?;
         let served = bound.run(Arc::clone(&front), metrics);
+        drop(token_key);
         running.stop(JOBS_END);
         resolver.stop(JOBS_END);
         if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&log.node)?)) {

@@ -49,6 +49,9 @@ pub struct Keys {
     pub stop_after_uses: u32,
     /// How long, in hours, what is to be destroyed on the token waits for it; at most a year.
     pub quarantine_hours: u32,
+    /// How long, in minutes, the key on the token lasts whose absence tells an old copy of the database; 0 for none, as where the token
+    /// lets nobody make keys.
+    pub anchor_minutes: u32,
     /// Data keys of secrets that a node keeps in its memory after it has unwrapped them; 0, the default, for none. See docs/tokens.md
     /// for what it costs.
     pub data_key_cache_entries: usize,
@@ -62,6 +65,7 @@ impl Default for Keys {
             rotate_after_uses: 1 << 30,
             stop_after_uses: 1 << 31,
             quarantine_hours: 24,
+            anchor_minutes: 60,
             data_key_cache_entries: 0,
             data_key_cache_seconds: 60,
         }

@@ -40,16 +40,19 @@ impl Keys {
 /// [`Error::Unavailable`] when token or database are away.
 pub fn mismatch(token: &Token, store: &Store, system: &[KeyVersionId]) -> Result<Mismatch, Error> {
     let objects = token.ids()?;
-    let (rows, pairs, moving) = store.read("key_version_ids", |tx| {
+    let (rows, pairs, moving, heads) = store.read("key_version_ids", |tx| {
+        let anchors = tx.anchors()?;
+        let heads = anchors.key_id.into_iter().chain(anchors.previous_key);
         let moving = tx.key_materials_moving_ids()?.into_iter().chain(tx.condemned_ids()?);
-        Ok::<_, Abort<Error>>((tx.key_version_ids()?, tx.import_parameters_ids()?, moving.collect::<Vec<_>>()))
+        let moving: Vec<_> = moving.collect();
+        Ok::<_, Abort<Error>>((tx.key_version_ids()?, tx.import_parameters_ids()?, moving, heads.collect::<Vec<_>>()))
     })?;
     let condemned = moving.clone();
     let unready = pairs.iter().filter(|(_, ready)| !ready).map(|(id, _)| *id);
     let mut found = Mismatch { half_made: unready.chain(moving).collect(), ..Mismatch::default() };
     let versions = rows.iter().map(|(id, ..)| *id);
     let known: HashSet<KeyVersionId> =
-        versions.chain(pairs.iter().map(|(id, _)| *id)).chain(system.iter().copied()).chain(condemned).collect();
+        versions.chain(pairs.iter().map(|(id, _)| *id)).chain(system.iter().copied()).chain(condemned).chain(heads).collect();
     // What was listed may have gone since, with its row; what was not may have come with its own.
     for id in objects.difference(&known) {
         if token.exists(id)? {

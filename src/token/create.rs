@@ -141,7 +141,7 @@ pub(super) fn appears(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind:
 pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
     describes_itself(epoch, session, id, kind)?;
     match kind {
-        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys | ObjectKind::Canary => {
+        ObjectKind::Cmk(Material::Aes(_)) | ObjectKind::Sys | ObjectKind::Head | ObjectKind::Canary => {
             let key = epoch.canary.keyed(session, epoch.handle(session, id, Half::Secret)?);
             suites::prove(epoch.canary.suite(), &key)
         }

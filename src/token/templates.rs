@@ -26,6 +26,8 @@ pub enum ObjectKind {
     Int,
     /// A pair that signs audit checkpoints: EC P-256, or RSA on a token without it.
     Aud,
+    /// AES-256 that is made anew every hour and used for nothing: its being there says that a database that names it is no old copy.
+    Head,
     /// AES-256 that tells whether a session works, on tokens that keep no key for a session only.
     Canary,
     /// The same for HMAC.
@@ -177,7 +179,7 @@ impl ObjectKind {
             ObjectKind::Cmk(Material::Hmac(algorithm, bytes)) => hmac(algorithm, bytes),
             ObjectKind::Cmk(Material::Rsa(bits, pair)) => vec![Shape::Rsa(bits, pair)],
             ObjectKind::Cmk(Material::Ec(curve)) => vec![Shape::Ec(curve)],
-            ObjectKind::Sys | ObjectKind::Canary => vec![Shape::Aes(32)],
+            ObjectKind::Sys | ObjectKind::Head | ObjectKind::Canary => vec![Shape::Aes(32)],
             ObjectKind::CanaryMac => hmac(MacAlgorithm::HmacSha256, 32),
             // Without HMAC, AES makes the root: see `signing::mac`.
             ObjectKind::Int => [hmac(MacAlgorithm::HmacSha256, 32), vec![Shape::Aes(32)]].concat(),
@@ -192,6 +194,7 @@ impl ObjectKind {
             ObjectKind::Cmk(Material::Aes(_) | Material::Hmac(..))
             | ObjectKind::Sys
             | ObjectKind::Int
+            | ObjectKind::Head
             | ObjectKind::Canary
             | ObjectKind::CanaryMac => &[Half::Secret],
         }
@@ -204,6 +207,7 @@ impl ObjectKind {
             ObjectKind::Sys => "bulla sys",
             ObjectKind::Int => "bulla int",
             ObjectKind::Aud => "bulla aud",
+            ObjectKind::Head => "bulla head",
             ObjectKind::Canary | ObjectKind::CanaryMac => "bulla canary",
         }
     }

@@ -54,6 +54,7 @@ CREATE TABLE anchors (
     id          SMALLINT NOT NULL PRIMARY KEY,
     restored_at BIGINT NOT NULL,
     key_id      BYTEA CHECK (length(key_id) = 16),
+    previous_key BYTEA CHECK (length(previous_key) = 16),
     key_since   BIGINT NOT NULL,
     mac         BYTEA NOT NULL
 );

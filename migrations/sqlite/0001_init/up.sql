@@ -54,6 +54,7 @@ CREATE TABLE anchors (
     id          INTEGER NOT NULL PRIMARY KEY,
     restored_at INTEGER NOT NULL,
     key_id      BLOB CHECK (length(key_id) = 16),
+    previous_key BLOB CHECK (length(previous_key) = 16),
     key_since   INTEGER NOT NULL,
     mac         BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -53,6 +53,7 @@ diesel::table! {
         id -> SmallInt,
         restored_at -> BigInt,
         key_id -> Nullable<Binary>,
+        previous_key -> Nullable<Binary>,
         key_since -> BigInt,
         mac -> Binary,
     }

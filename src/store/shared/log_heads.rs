@@ -66,13 +66,15 @@ pub struct AnchorsRow {
     pub restored_at: Timestamp,
     /// The object on the token that is made anew every hour; none where that is not done.
     pub key_id: Option<KeyVersionId>,
-    /// When it was made.
+    /// The one before it, until it is destroyed.
+    pub previous_key: Option<KeyVersionId>,
+    /// When the one of now was made.
     pub key_since: Timestamp,
 }
 
 impl Default for AnchorsRow {
     fn default() -> Self {
-        Self { id: 0, restored_at: Timestamp(0), key_id: None, key_since: Timestamp(0) }
+        Self { id: 0, restored_at: Timestamp(0), key_id: None, previous_key: None, key_since: Timestamp(0) }
     }
 }
 
@@ -83,6 +85,7 @@ impl Sealed for AnchorsRow {
         row.integer(self.id.into())
             .integer(self.restored_at.0)
             .optional(self.key_id.as_ref().map(|id| &id.as_bytes()[..]))
+            .optional(self.previous_key.as_ref().map(|id| &id.as_bytes()[..]))
             .integer(self.key_since.0)
     }
 }

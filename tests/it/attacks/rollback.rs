@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
-use crate::{BULLA, create, database, on_sqlite};
+use crate::{BULLA, create, database, on_sqlite, restart_ahead, time_ahead, until};
 
 /// How long a node may take to notice, on a machine that does other things as well; what it took is printed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -144,4 +144,57 @@ fn a_running_node_notices_within_a_second_and_serves_nothing() {
         assert!(begun.elapsed() < PATIENCE, "not noticed: another file");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Database and both logs are put back to one moment, and no node runs: the key on the token was made anew since.
+#[test]
+fn what_is_older_than_the_key_on_the_token_is_refused() {
+    let (folder, mut server) = on_sqlite();
+    create(&server.client(), "s0", "value").ok();
+    let hour = 3_700;
+    // An hour and a bit after the deployment was made, its first key comes.
+    restart_ahead(&mut server, hour);
+    until(Duration::from_secs(60), "a key", || heads_on_token(&server) == 1);
+    server.stop();
+    let before = folder.path().join("before");
+    copy_all(server.data(), &before);
+    restart_ahead(&mut server, 2 * hour);
+    until(Duration::from_secs(60), "the next one", || heads_on_token(&server) == 2);
+    server.stop();
+    restart_ahead(&mut server, 2 * hour + 600);
+    until(Duration::from_secs(60), "the first is destroyed", || heads_on_token(&server) == 1);
+    server.stop();
+    // Everything as it was but for the token.
+    for part in ["bulla.db", "audit"] {
+        let now = server.data().join(part);
+        let _ = std::fs::remove_dir_all(&now).or_else(|_| std::fs::remove_file(&now));
+        let copied = std::process::Command::new("cp").arg("-a").arg(before.join(part)).arg(&now).status().expect("cp");
+        assert!(copied.success());
+    }
+    let told = server.log().len();
+    assert!(server.try_restart().is_err(), "taken for the present");
+    assert!(server.log()[told..].contains("older than the key on the token"), "{}", &server.log()[told..]);
+    assert_eq!(server.admin(&["restore", "--accept"])["Accepted"], true);
+    server.restart();
+    server
+        .client()
+        .request("GetSecretValue", &[("SecretName", "s0"), ("Timestamp", &time_ahead(2 * hour + 600))])
+        .send()
+        .expect("an answer");
+}
+
+/// How many keys of this kind the token has.
+fn heads_on_token(server: &Server) -> usize {
+    let mut found = 0;
+    for token in std::fs::read_dir(server.data().join("tokens")).expect("tokens").flatten() {
+        for object in std::fs::read_dir(token.path()).expect("objects").flatten() {
+            let bytes = std::fs::read(object.path()).unwrap_or_default();
+            found += usize::from(bytes.windows(10).any(|part| part == b"bulla head"));
+        }
+    }
+    found
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    assert!(std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp").success());
 }

@@ -358,3 +358,18 @@ proptest! {
         }
     }
 }
+
+/// What does not fit and is empty is left out, and everything read again; a caller cannot have that done a thousand times.
+#[test]
+fn many_empty_parameters_cost_little() {
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    #[expect(dead_code, reason = "never made")]
+    struct Listed {
+        number: Vec<u32>,
+    }
+    let text: Vec<String> = (1..=980).map(|n| format!("Number.{n}=")).collect();
+    let begun = std::time::Instant::now();
+    assert!(decode::<Listed>(&text.join("&")).is_err(), "980 numbers that are none");
+    assert!(begun.elapsed() < std::time::Duration::from_millis(500), "{:?}", begun.elapsed());
+}

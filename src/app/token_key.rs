@@ -1,0 +1,134 @@
+//! The key on the token that is made anew every hour, and that nothing uses: a copy of the database from before it names one that is
+//! gone. So not even who puts database and every log back to one moment is believed for longer.
+//!
+//! Owns: making the next, and destroying the one before. Must not know: what else a start compares. Called by: app::base, app::server.
+//!
+//! The row `anchors` names the key of now and the one before. A key is made before the row names it and destroyed five minutes after the
+//! row named its successor; a crash in between leaves an object that `bulla check` lists.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock_check::ClockCheck;
+use crate::base::ids::{KeyVersionId, NodeId};
+use crate::store::{Abort, AnchorsRow, Store, StoreError};
+use crate::token::{ObjectKind, Token, TokenError};
+
+/// Between two looks whether it is time.
+const LOOK_EVERY: Duration = Duration::from_secs(20);
+
+/// How long the one before stays, ms: a node that was just starting has read its name.
+const KEPT_MS: i64 = 5 * 60_000;
+
+/// The one node that does it holds its lease so long, ms.
+const LEASE_MS: i64 = 60_000;
+
+/// Whether the key that a database names is there no more.
+///
+/// # Errors
+/// When the token is away.
+pub(super) fn is_gone(token: &Token, anchors: &AnchorsRow) -> Result<bool, TokenError> {
+    let Some(id) = &anchors.key_id else { return Ok(false) };
+    match token.prove_system_key(id, ObjectKind::Head) {
+        Ok(()) => Ok(false),
+        Err(TokenError::NoSuchKey(_) | TokenError::Unsupported(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// The thread that makes it anew.
+pub(super) struct TokenKey {
+    token: Arc<Token>,
+    store: Arc<Store>,
+    node: NodeId,
+    clocks: Arc<ClockCheck>,
+    clock: Clock,
+    /// How long a key lasts, ms.
+    lasts_ms: i64,
+    /// When the deployment was made: its first key comes when that is as old as a key may be.
+    since: Timestamp,
+}
+
+impl TokenKey {
+    pub(super) fn new(
+        token: &Arc<Token>,
+        store: &Arc<Store>,
+        node: NodeId,
+        clocks: &Arc<ClockCheck>,
+        lasts_minutes: u32,
+        since: Timestamp,
+    ) -> Self {
+        let (token, store, clocks) = (Arc::clone(token), Arc::clone(store), Arc::clone(clocks));
+        Self { token, store, node, clocks, clock: Clock::System, lasts_ms: i64::from(lasts_minutes) * 60_000, since }
+    }
+
+    /// Goes on until what it answers is dropped.
+    pub(super) fn start(self) -> std::io::Result<Sender<()>> {
+        let (stop, stopped) = channel();
+        std::thread::Builder::new().name("bulla-token-key".into()).spawn(move || {
+            let mut told = false;
+            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if self.clocks.proved().is_err() {
+                    continue;
+                }
+                match self.turn() {
+                    Ok(()) => told = false,
+                    Err(reason) if !told => {
+                        log::warn!("token: the key that is made anew every hour is as it was: {reason}");
+                        told = true;
+                    }
+                    Err(_) => {}
+                }
+            }
+        })?;
+        Ok(stop)
+    }
+
+    /// Does what is due.
+    fn turn(&self) -> Result<(), String> {
+        let now = self.clock.now();
+        let store = |error: StoreError| error.to_string();
+        let old = self.store.read("token_key", |tx| Ok::<_, Abort<StoreError>>(tx.anchors()?)).map_err(store)?;
+        let over = old.key_since.max(self.since).plus_ms(self.lasts_ms) <= now;
+        let left = old.previous_key.filter(|_| old.key_since.plus_ms(KEPT_MS) <= now);
+        if left.is_none() && (!over || old.previous_key.is_some()) {
+            return Ok(());
+        }
+        let mine = self.store.write("token_key", |tx| {
+            Ok::<_, Abort<StoreError>>(tx.lease_take("token_key", &self.node, now, now.plus_ms(LEASE_MS))?)
+        });
+        if !mine.map_err(store)? {
+            return Ok(());
+        }
+        let new = match left {
+            Some(id) => {
+                self.destroy(&id)?;
+                AnchorsRow { previous_key: None, ..old.clone() }
+            }
+            None => {
+                let id = KeyVersionId::new();
+                self.token.create(&id, ObjectKind::Head).map_err(|e| e.to_string())?;
+                AnchorsRow { key_id: Some(id), previous_key: old.key_id, key_since: now, ..old.clone() }
+            }
+        };
+        let put = self.store.write("token_key", |tx| Ok::<_, Abort<StoreError>>(tx.anchors_put(&old, &new)?));
+        // Nothing names what was just made, unless nobody knows whether it does.
+        if let (Err(error), None, Some(id)) = (&put, left, &new.key_id)
+            && !matches!(error, StoreError::Unknown(_))
+        {
+            self.destroy(id)?;
+        }
+        put.map_err(store)
+    }
+
+    /// Destroys one of these keys, and nothing else.
+    fn destroy(&self, id: &KeyVersionId) -> Result<(), String> {
+        match self.token.prove_system_key(id, ObjectKind::Head) {
+            Ok(()) => self.token.destroy(id).map_err(|e| e.to_string()),
+            Err(TokenError::NoSuchKey(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
