@@ -49,7 +49,13 @@ fn fill(on: &Fixture) -> AccountId {
     };
     on.write(|tx| {
         tx.log_head_put(None, &head)?;
-        let new = AnchorsRow { id: 1, restored_at: NOW, key_id: Some(KeyVersionId::new()), previous_key: None, key_since: NOW };
+        let new = AnchorsRow {
+            id: 1,
+            restored_at: NOW,
+            key_id: Some(KeyVersionId::new()),
+            previous_key: Some(KeyVersionId::new()),
+            key_since: NOW,
+        };
         tx.anchors_put(&AnchorsRow::default(), &new)
     });
     let user = user(&account.id, "ann");
