@@ -30,7 +30,11 @@ pub fn find(tx: &mut Tx<'_>, account: &AccountId, name: &UserName) -> Result<Use
 /// The policies of a user: name and kind.
 pub fn policies(tx: &mut Tx<'_>, user: &UserRow) -> Result<Vec<(String, &'static str)>, Abort<Failure>> {
     let kind = |system| if system { "System" } else { "Custom" };
-    Ok(tx.attachments_of(&user.id)?.into_iter().map(|a| (a.policy_name.to_string(), kind(a.system))).collect())
+    Ok(tx
+        .attachments_of(&user.account_id, &user.id)?
+        .into_iter()
+        .map(|a| (a.policy_name.to_string(), kind(a.system)))
+        .collect())
 }
 
 /// The names of a user's policies.
@@ -90,7 +94,7 @@ fn delete(session: &Session, account: &AccountId, name: &UserName) -> Result<Out
         for key in tx.access_keys_of(account, Some(&user.id))? {
             tx.access_key_delete(&key.id)?;
         }
-        for attachment in tx.attachments_of(&user.id)? {
+        for attachment in tx.attachments_of(&user.account_id, &user.id)? {
             tx.attachment_delete(&attachment)?;
         }
         tx.user_delete(&user.id)?;

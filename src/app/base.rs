@@ -229,6 +229,7 @@ fn open_store(config: &Config, token: &Token, deployment: &DeploymentRow, retry:
         readers: config.database.connections,
         wait: Duration::from_millis(config.database.wait_ms),
         url_again: url_again(config),
+        exact_secrets: config.database.exact_secrets,
         ..StoreOptions::new(config.database.location()?)
     };
     retry.until("database", || Store::open(options.clone(), deployment, key.clone()))

@@ -130,6 +130,8 @@ impl Server {
             node,
             clock: clock.clone(),
             clocks: Arc::clone(&clocks),
+            alarms: Arc::clone(&alarms),
+            check_percent: config.database.check_percent.get(),
         });
         let limits = settings::limits(config);
         let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));

@@ -3,10 +3,10 @@
 //! Owns: the cache of credentials of access keys and client keys, and which resources have a policy of their own.
 //! Must not know: HTTP, how a request was signed. Called by: auth.
 //!
-//! Every change of an account, user, access key, policy or attachment, and a resource's first policy of its own, raises one
-//! revision number in the database, and notes it beside the account. The cache asks for it at most every [`CHECK_EVERY_MS`], and
-//! at once after a change by this process, and drops what is of the accounts that changed: so a revocation works on every node
-//! within a second, and what one account changes costs no other a look-up.
+//! Every change of who may do what raises one number in the database, and the store tells which accounts changes were about. The cache
+//! asks at most every [`CHECK_EVERY_MS`], and at once after a change by this process, and drops what is of the accounts that changed: so a
+//! revocation works on every node within a second, and what one account changes costs no other a look-up. What is read then is proved with
+//! its digest: a Deny that was deleted, or an access key that was put back, is an alarm.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -152,9 +152,9 @@ impl Credentials {
         if let Some(known) = self.fresh(now, |cache| cache.have_own_policy.get(account).cloned()) {
             return Ok(known);
         }
-        let (revision, names) = self.store.read("have_own_policy", |tx| {
-            Ok::<_, Abort<Error>>((tx.identity_revision()?, tx.resources_with_policy(account)?))
-        })?;
+        let (revision, names) = self
+            .store
+            .read("have_own_policy", |tx| Ok::<_, Abort<Error>>((tx.rights_revision()?, tx.resources_with_policy(account)?)))?;
         let names: HaveOwnPolicy = Arc::new(names.into_iter().collect());
         let mut cache = self.cache.write();
         if cache.revision == revision {
@@ -178,11 +178,7 @@ impl Credentials {
         }
         let own_changes = self.store.rights_changes();
         let since = self.cache.read().revision;
-        let (revision, changed) = self.store.read("identity_revision", |tx| {
-            let revision = tx.identity_revision()?;
-            let changed = if revision == since { Some(Vec::new()) } else { tx.accounts_changed_since(since)? };
-            Ok::<_, Abort<Error>>((revision, changed))
-        })?;
+        let (revision, changed) = self.store.rights_since(since)?;
         let mut cache = self.cache.write();
         if revision < since || cache.revision < since {
             cache.forget(None);
@@ -195,7 +191,7 @@ impl Credentials {
 
     fn load(&self, id: &AccessKeyId) -> Result<(i64, Option<Arc<Credential>>), Error> {
         let (revision, found) = self.store.read("credential", |tx| {
-            let revision = tx.identity_revision()?;
+            let revision = tx.rights_revision()?;
             Ok::<_, Abort<Error>>((revision, read_credential(tx, id)?))
         })?;
         let Some(found) = found else { return Ok((revision, None)) };
@@ -260,7 +256,7 @@ fn read_credential(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<StoredCre
 
 /// What a user is allowed and denied by policies that are attached to it.
 pub(super) fn policies_of(tx: &mut Tx<'_>, account: &AccountId, user: &UserId) -> Result<Vec<AttachedPolicy>, Abort<Error>> {
-    tx.attachments_of(user)?.into_iter().map(|attachment| attached(tx, account, attachment)).collect()
+    tx.attachments_of(account, user)?.into_iter().map(|attachment| attached(tx, account, attachment)).collect()
 }
 
 /// The policy of an attachment. One that is gone or does not parse is an alarm, not a policy less: it may have been a Deny.

@@ -31,6 +31,8 @@ pub enum Purpose {
     SuiteTag = 18,
     /// Derivation of the key of a node's audit lines from INT.
     AuditLines = 19,
+    /// Derivation of the keys of digests from the row key.
+    Digests = 24,
     /// The known-answer round of a new key.
     SelfTest = 32,
 }

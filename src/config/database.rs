@@ -1,6 +1,7 @@
 //! `[database]`: where everything but the keys is.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -24,6 +25,12 @@ pub struct Database {
     /// Plain connections to PostgreSQL over a network, where nobody else is on the way; as `sslmode=disable` in the URL.
     #[serde(default)]
     pub plain: bool,
+    /// The share of a core, per cent, that comparing the secrets with their digests may take; 100 at most.
+    #[serde(default = "Database::default_check_percent")]
+    pub check_percent: NonZeroU32,
+    /// Whether every read of a secret is compared with its digest: about 60 bytes of memory a secret, and two more queries a read.
+    #[serde(default)]
+    pub exact_secrets: bool,
     /// Whether `bulla serve` applies new migrations by itself; otherwise it refuses to start until `bulla migrate` has.
     #[serde(default)]
     pub migrate_at_start: bool,
@@ -36,6 +43,10 @@ impl Database {
 
     fn default_wait_ms() -> u64 {
         2_000
+    }
+
+    fn default_check_percent() -> NonZeroU32 {
+        const { NonZeroU32::new(5).expect("not zero") }
     }
 
     pub(super) fn anchor(&mut self, folder: &Path) {

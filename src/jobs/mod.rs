@@ -2,9 +2,11 @@
 //!
 //! Owns: when jobs run, and that of many nodes one runs each. Must not know: how a job is done. Called by: app.
 
+mod pass;
 mod rotation;
 mod worker;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
 use crate::store::{Abort, Store};
+use parking_lot::Mutex;
+
+use pass::Pass;
 pub use worker::Running;
 use worker::Worker;
 
@@ -23,6 +28,9 @@ const ROUND_EVERY: Duration = Duration::from_secs(20);
 
 /// Between two looks for due rotations of secrets.
 const ROTATION_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two passes over the secrets.
+const BETWEEN_PASSES: Duration = Duration::from_millis(100);
 
 /// Between two looks at the keys of which data keys are kept: a change of state wipes them within a second.
 const DATA_KEYS_EVERY: Duration = Duration::from_millis(500);
@@ -49,6 +57,10 @@ pub struct JobParts {
     pub clock: Clock,
     /// Whether it can be believed.
     pub clocks: Arc<ClockCheck>,
+    /// Counts what did not verify.
+    pub alarms: Arc<AtomicU64>,
+    /// The share of a core that the pass over the secrets may take, per cent.
+    pub check_percent: u32,
 }
 
 /// The jobs of a node.
@@ -59,9 +71,14 @@ pub struct Jobs {
 }
 
 /// Runs a job; what it leaves undone is done by a later round.
-fn attempt(name: &str, job: impl FnOnce() -> Result<(), Error>) {
-    if let Err(error) = job() {
-        log::warn!("jobs: {name}: {error:?}");
+fn attempt(alarms: &AtomicU64, name: &str, job: impl FnOnce() -> Result<(), Error>) {
+    match job() {
+        Ok(()) => {}
+        Err(Error::Integrity(what)) => {
+            alarms.fetch_add(1, Ordering::Relaxed);
+            log::error!(target: "bulla::integrity", "ALARM {name}: {what}");
+        }
+        Err(error) => log::warn!("jobs: {name}: {error:?}"),
     }
 }
 
@@ -84,13 +101,21 @@ impl Jobs {
         })?;
         let keys = Arc::clone(&jobs.parts.keys);
         let data_keys = Worker::start("bulla-data-keys", DATA_KEYS_EVERY, move |_| keys.data_keys_sweep())?;
+        let pass = Pass::new(Arc::clone(&jobs.parts.store), Arc::clone(&jobs.parts.alarms), jobs.parts.check_percent);
+        let pass = Mutex::new(pass);
+        let pass = Worker::start("bulla-pass", BETWEEN_PASSES, move |stopped| {
+            pass.lock().run(stopped);
+            Ok(())
+        })?;
         let rotations = Worker::start("bulla-rotation", ROTATION_EVERY, move |stopped| jobs.rotate(stopped))?;
-        Ok(Running::of(vec![sweeps, data_keys, rotations]))
+        Ok(Running::of(vec![sweeps, data_keys, rotations, pass]))
     }
 
     fn round(&self) {
-        self.compared.call_once(|| attempt("comparing token and database", || self.report_mismatch()));
-        attempt("saying that this node runs", || Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?));
+        self.compared.call_once(|| attempt(&self.parts.alarms, "comparing token and database", || self.report_mismatch()));
+        attempt(&self.parts.alarms, "saying that this node runs", || {
+            Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?)
+        });
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
         self.attempt("expired nonces", || {
             while self.parts.clocks.proved().is_ok() && self.sweep_nonces()? == MAX_BATCH as usize {}
@@ -117,7 +142,7 @@ impl Jobs {
     /// Runs a job that cannot be undone, or that one node does for all, unless the clock is in doubt.
     fn attempt(&self, name: &str, job: impl FnOnce() -> Result<(), Error>) {
         if self.parts.clocks.proved().is_ok() {
-            attempt(name, job);
+            attempt(&self.parts.alarms, name, job);
         }
     }
 

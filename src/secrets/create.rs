@@ -10,7 +10,7 @@ use crate::keys::{self, AdmittedKey, Use};
 use crate::secrets::find::{Life, life};
 use crate::secrets::managed::ManagedRows;
 use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
-use crate::store::{Abort, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
+use crate::store::{Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -72,6 +72,7 @@ impl Secrets {
             updated_at: now,
             delete_at: None,
             kms_instance: new.kms_instance,
+            content: Content::default(),
         };
         let (first, managed) = match new.managed {
             None => (new.version, None),
@@ -102,8 +103,7 @@ impl Secrets {
         {
             return Err(Abort::App(Error::LimitExceeded));
         }
-        tx.secret_insert(&rows.secret)?;
-        stages::store_first(tx, &rows.version)?;
+        stages::store_first(tx, &rows.secret, &rows.version)?;
         if let Some(managed) = &rows.managed {
             managed.insert(tx)?;
         }

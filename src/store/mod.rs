@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+pub use engine::content::Content;
 pub use engine::copy;
 pub use engine::error::{Abort, StoreError, held};
 pub use engine::level::{Level, Levels};
@@ -44,6 +45,8 @@ pub use keys::key_filters::KeyCondition;
 pub use keys::key_materials::KeyMaterialRow;
 pub use keys::key_rotations::KeyRotationRow;
 pub use keys::key_versions::KeyVersionRow;
+pub use ledger::head::Head;
+pub use ledger::pass::{PARTS, PartFound};
 pub use ledger::verify::{Flaw, Proof};
 pub use secrets::rotations::{RotationAccountRow, RotationRow};
 pub use secrets::secret::{SecretFilter, SecretRow};
@@ -65,6 +68,7 @@ use engine::gate::Gate;
 use engine::location::Location;
 use engine::pool::{Pool, Source};
 use engine::row_mac::Sealer;
+use engine::runner::Mode;
 use engine::shared_commit::Writer;
 
 /// Reads the URL of the database, whose password may have changed; why it cannot.
@@ -87,13 +91,24 @@ pub struct StoreOptions {
     pub retries: u32,
     /// The levels that it serves.
     pub levels: Levels,
+    /// Whether reads of secrets are compared with their digests, for about 60 bytes of memory a secret.
+    pub exact_secrets: bool,
 }
 
 impl StoreOptions {
     /// The defaults for this URL: 8 connections, 2 s of waiting, 32 retries.
     pub fn new(url: impl Into<String>) -> Self {
         let wait = Duration::from_secs(2);
-        Self { url: url.into(), url_again: None, readers: 8, wait, busy_timeout: wait, retries: 32, levels: Levels::served() }
+        Self {
+            url: url.into(),
+            url_again: None,
+            readers: 8,
+            wait,
+            busy_timeout: wait,
+            retries: 32,
+            levels: Levels::served(),
+            exact_secrets: false,
+        }
     }
 }
 
@@ -122,6 +137,12 @@ pub struct StoreStatus {
     pub idle: u32,
     /// The most that will be opened.
     pub limit: u32,
+    /// How long ago the last complete pass over the secrets ended, seconds; since the start where there was none yet.
+    pub pass_age_s: u64,
+    /// Secrets that are not served, as they do not fit their digest.
+    pub secrets_quarantined: u64,
+    /// Parts of the secrets, of 256, of which none is served.
+    pub parts_quarantined: u64,
     /// Since the start, how often transactions were run again, by name.
     pub retries: Vec<(&'static str, u64)>,
 }
@@ -137,8 +158,8 @@ impl Store {
         let location = Location::parse(&options.url)?;
         let mut first = Conn::open(&location, Access::Admin, options.busy_timeout)?;
         migrate::check(&mut first, options.levels)?;
-        let seals = Sealer::new(rows, options.levels, deployment.level);
-        let mut tx = Tx::new(&mut first, &seals);
+        let seals = Sealer::new(rows, options.levels, deployment.level, options.exact_secrets);
+        let mut tx = Tx::new(&mut first, &seals, Mode::Snapshot);
         let found = tx.deployment()?;
         let claimed = (deployment.derivation(), deployment.ready);
         if (found.derivation(), found.ready) != claimed || tx.names_system_key(&deployment.system_keys())? {
@@ -192,7 +213,16 @@ impl Store {
             limit += pool.size();
         }
         let retries = self.retried.lock().iter().map(|(name, count)| (*name, *count)).collect();
-        StoreStatus { connections, idle, limit, retries }
+        let (secrets, parts) = self.quarantined();
+        StoreStatus {
+            connections,
+            idle,
+            limit,
+            retries,
+            pass_age_s: self.pass_age().as_secs(),
+            secrets_quarantined: secrets as u64,
+            parts_quarantined: parts as u64,
+        }
     }
 }
 

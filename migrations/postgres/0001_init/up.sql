@@ -59,20 +59,22 @@ CREATE TABLE anchors (
     mac         BYTEA NOT NULL
 );
 
--- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
-CREATE TABLE identity_revision (
-    id    SMALLINT NOT NULL PRIMARY KEY CHECK (id = 1),
-    value BIGINT NOT NULL
-);
-INSERT INTO identity_revision (id, value) VALUES (1, 0);
+-- Digests of who may do what (docs/formats.md). scope: 'r' the sum of all others; an account, its policies of single keys and secrets, a
+-- user, a key. seq: of 'r' it rises with every change; of the others it is what that was at their last change.
+CREATE TABLE scopes (
+    scope  BYTEA    NOT NULL PRIMARY KEY,
+    seq    BIGINT NOT NULL,
+    digest BYTEA    NOT NULL,
+    mac    BYTEA    NOT NULL
+) WITH (fillfactor = 25);
 
--- What the revision was when something last changed in an account, so that nodes drop what they remember of that account alone. The
--- empty id stands for all accounts. A row stays when its account goes: others must hear of that too.
-CREATE TABLE account_revisions (
-    account_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    value      BIGINT NOT NULL
-);
-CREATE INDEX account_revisions_by_value ON account_revisions (value);
+-- Digests of the secrets, by the first byte of their ids. seq: how often a part has changed.
+CREATE TABLE parts (
+    part   SMALLINT NOT NULL PRIMARY KEY,
+    seq    BIGINT NOT NULL,
+    digest BYTEA    NOT NULL,
+    mac    BYTEA    NOT NULL
+) WITH (fillfactor = 25);
 
 CREATE TABLE accounts (
     id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -219,6 +221,7 @@ CREATE TABLE condemned (
     condemned_at BIGINT NOT NULL,
     mac          BYTEA NOT NULL
 );
+CREATE INDEX condemned_by_key ON condemned (key_id);
 CREATE INDEX condemned_due ON condemned (condemned_at);
 
 -- When a key gets its next version. interval_s: seconds between two; null where rotation is off and the present version has encrypted
@@ -264,6 +267,7 @@ CREATE TABLE default_keys (
     key_id     BYTEA NOT NULL REFERENCES keys (id),
     mac        BYTEA NOT NULL
 );
+CREATE INDEX default_keys_by_key ON default_keys (key_id);
 
 CREATE TABLE aliases (
     account_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
@@ -275,7 +279,7 @@ CREATE TABLE aliases (
 );
 CREATE INDEX aliases_by_key ON aliases (key_id);
 
--- user_key: the caller chose the key. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
+-- user_key: the caller chose the key. content: digests of its labels, versions, tags and rotation. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
 -- tenth of its size; the deletion of a key reads the table once instead.
 CREATE TABLE secrets (
     account_id   TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
@@ -289,6 +293,7 @@ CREATE TABLE secrets (
     updated_at   BIGINT NOT NULL,
     delete_at    BIGINT,
     kms_instance TEXT COLLATE "C",
+    content      BYTEA NOT NULL,
     mac          BYTEA NOT NULL,
     PRIMARY KEY (account_id, name)
 );

@@ -59,20 +59,22 @@ CREATE TABLE anchors (
     mac         BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row: rises with every change of who may do what; nodes watch it to drop what they remember.
-CREATE TABLE identity_revision (
-    id    INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    value INTEGER NOT NULL
-) STRICT;
-INSERT INTO identity_revision (id, value) VALUES (1, 0);
-
--- What the revision was when something last changed in an account, so that nodes drop what they remember of that account alone. The
--- empty id stands for all accounts. A row stays when its account goes: others must hear of that too.
-CREATE TABLE account_revisions (
-    account_id TEXT    NOT NULL PRIMARY KEY,
-    value      INTEGER NOT NULL
+-- Digests of who may do what (docs/formats.md). scope: 'r' the sum of all others; an account, its policies of single keys and secrets, a
+-- user, a key. seq: of 'r' it rises with every change; of the others it is what that was at their last change.
+CREATE TABLE scopes (
+    scope  BLOB    NOT NULL PRIMARY KEY,
+    seq    INTEGER NOT NULL,
+    digest BLOB    NOT NULL,
+    mac    BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX account_revisions_by_value ON account_revisions (value);
+
+-- Digests of the secrets, by the first byte of their ids. seq: how often a part has changed.
+CREATE TABLE parts (
+    part   INTEGER NOT NULL PRIMARY KEY,
+    seq    INTEGER NOT NULL,
+    digest BLOB    NOT NULL,
+    mac    BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE accounts (
     id         TEXT    NOT NULL PRIMARY KEY,
@@ -219,6 +221,7 @@ CREATE TABLE condemned (
     condemned_at INTEGER NOT NULL,
     mac          BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX condemned_by_key ON condemned (key_id);
 CREATE INDEX condemned_due ON condemned (condemned_at);
 
 -- When a key gets its next version. interval_s: seconds between two; null where rotation is off and the present version has encrypted
@@ -264,6 +267,7 @@ CREATE TABLE default_keys (
     key_id     BLOB NOT NULL REFERENCES keys (id),
     mac        BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX default_keys_by_key ON default_keys (key_id);
 
 CREATE TABLE aliases (
     account_id TEXT    NOT NULL REFERENCES accounts (id),
@@ -275,7 +279,7 @@ CREATE TABLE aliases (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX aliases_by_key ON aliases (key_id);
 
--- user_key: the caller chose the key. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
+-- user_key: the caller chose the key. content: digests of its labels, versions, tags and rotation. No index by key_id: a key is deleted rarely, and the index would cost every secret about a
 -- tenth of its size; the deletion of a key reads the table once instead.
 CREATE TABLE secrets (
     account_id   TEXT    NOT NULL REFERENCES accounts (id),
@@ -289,6 +293,7 @@ CREATE TABLE secrets (
     updated_at   INTEGER NOT NULL,
     delete_at    INTEGER,
     kms_instance TEXT,
+    content      BLOB    NOT NULL,
     mac          BLOB    NOT NULL,
     PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use crate::base::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::error::Error;
 use crate::store::Sealed;
-use crate::store::{Abort, StageRow, StoreError, Tx, VersionHead, VersionRow, held};
+use crate::store::{Abort, SecretRow, StageRow, StoreError, Tx, VersionHead, VersionRow, held};
 
 /// Versions of one secret.
 pub const MOST_VERSIONS: usize = 10;
@@ -132,13 +132,15 @@ pub fn change(
     Ok(labels)
 }
 
-/// Stores the first version of a new secret, which is ACSCurrent.
+/// Stores a new secret with its first version, which is ACSCurrent.
 ///
 /// # Errors
 /// As any write.
-pub fn store_first(tx: &mut Tx<'_>, version: &VersionRow) -> Result<(), StoreError> {
+pub fn store_first(tx: &mut Tx<'_>, secret: &SecretRow, version: &VersionRow) -> Result<(), StoreError> {
+    let label = row(&version.secret_id, &Stage::current(), &Place::from(version));
+    tx.secret_insert_with(secret, version, &label)?;
     tx.version_insert(version)?;
-    tx.stage_insert(&row(&version.secret_id, &Stage::current(), &Place::from(version)))
+    tx.stage_insert(&label)
 }
 
 /// Stores a sealed version under these labels, and removes what is too many then. Gives the version's labels.

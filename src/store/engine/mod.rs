@@ -3,19 +3,24 @@
 //! Owns: how a statement runs on either database. Must not know: any table but `deployment`'s schema number. Called by: the rows.
 
 pub mod connection;
+pub mod content;
 pub mod copy;
+pub mod digest;
 pub mod disbelief;
 pub mod error;
 pub mod gate;
+pub mod known;
 pub mod level;
 pub mod location;
 pub mod migrate;
 pub mod migrate_lock;
 pub mod migrations;
+pub mod part_sum;
 pub mod pool;
 pub mod row_mac;
 pub mod runner;
 pub mod schema;
+pub mod scope;
 pub mod shape;
 pub mod shared_commit;
 pub mod statements;

@@ -8,16 +8,14 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::{constant_time, hmac, rand};
 
 use crate::base::canonical::{Canonical, Purpose};
+pub use crate::store::engine::digest::RowMac;
+use crate::store::engine::digest::{Digest, MAC_LEN, WHOLE};
+use crate::store::engine::known::Known;
 use crate::store::engine::level::{Level, Levels};
-
-/// Bytes of a MAC: HMAC-SHA-256, truncated (RFC 2104 section 5).
-const MAC_LEN: usize = 16;
-
-/// The column `mac` of a row: its layout and its MAC.
-pub type RowMac = [u8; 1 + MAC_LEN];
+use crate::store::engine::scope::Counted;
 
 /// A row that carries a MAC over all its other columns.
 pub trait Sealed {
@@ -30,6 +28,14 @@ pub trait Sealed {
     /// Whether the columns that rows of this layout lack hold what their migration gave them. Others are bound by nothing.
     fn fits(&self, _layout: Level) -> bool {
         true
+    }
+
+    /// In which digest the row is counted.
+    fn counted(&self) -> Counted;
+
+    /// What a digest binds beside the MAC: nothing, where whoever compares rows with the digest verifies each row.
+    fn bound(&self) -> &[u8] {
+        &[]
     }
 }
 
@@ -52,19 +58,78 @@ impl RowKey {
         sealed[1..].copy_from_slice(&tag.as_ref()[..MAC_LEN]);
         sealed
     }
+
+    /// A key for one use, of which nothing leads back.
+    fn derive(&self, use_of: &str) -> hmac::Key {
+        let derivation = Canonical::new(Purpose::Digests).text(use_of);
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&self.0, derivation.as_bytes()).as_ref())
+    }
 }
+
+/// Bytes of the salt before a masked sum.
+pub(in crate::store) const SALT: usize = 8;
 
 /// Seals rows at the level of the deployment, and opens them at any that is served.
 pub(in crate::store) struct Sealer {
     key: RowKey,
+    elements: hmac::Key,
+    masks: hmac::Key,
     levels: Levels,
     level: AtomicU8,
+    known: Known,
 }
 
 impl Sealer {
-    /// For a deployment at this level, which is among those served.
-    pub(in crate::store) fn new(key: RowKey, levels: Levels, level: Level) -> Self {
-        Self { key, levels, level: AtomicU8::new(level.0) }
+    /// For a deployment at this level, which is among those served; `exact` where every read of a secret is.
+    pub(in crate::store) fn new(key: RowKey, levels: Levels, level: Level, exact: bool) -> Self {
+        let (elements, masks) = (key.derive("element"), key.derive("mask"));
+        Self { key, elements, masks, levels, level: AtomicU8::new(level.0), known: Known::new(exact) }
+    }
+
+    /// What this node remembers of the digests.
+    pub(in crate::store) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// What a digest counts for a row.
+    pub(in crate::store) fn element(&self, table: &str, bound: &[u8], mac: &[u8]) -> Digest {
+        let mut context = hmac::Context::with_key(&self.elements);
+        for field in [table.as_bytes(), bound] {
+            context.update(&(field.len() as u64).to_be_bytes());
+            context.update(field);
+        }
+        context.update(mac);
+        let mut bytes = [0; WHOLE];
+        bytes.copy_from_slice(context.sign().as_ref());
+        Digest::of(&bytes)
+    }
+
+    /// A sum, or several, as it is stored in a place: a salt, and the sum under a mask that is used once.
+    pub(in crate::store) fn mask(&self, place: &[u8], sums: &[u8]) -> Vec<u8> {
+        let mut salt = [0; SALT];
+        rand::fill(&mut salt).expect("the system's generator answers once it has answered");
+        let mut stored = salt.to_vec();
+        stored.extend(self.masked(place, &salt, sums));
+        stored
+    }
+
+    /// The sums that are stored in a place; none where the length is wrong.
+    pub(in crate::store) fn unmask(&self, place: &[u8], stored: &[u8], length: usize) -> Option<Vec<u8>> {
+        let (salt, sums) = stored.split_first_chunk::<SALT>()?;
+        (sums.len() == length).then(|| self.masked(place, salt, sums))
+    }
+
+    fn masked(&self, place: &[u8], salt: &[u8; SALT], sums: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(sums.len());
+        for (block, bytes) in sums.chunks(WHOLE).enumerate() {
+            let mut context = hmac::Context::with_key(&self.masks);
+            context.update(salt);
+            context.update(&(block as u64).to_be_bytes());
+            context.update(place);
+            let pad = context.sign();
+            out.extend(bytes.iter().zip(pad.as_ref()).map(|(byte, pad)| byte ^ pad));
+        }
+        out
     }
 
     /// The levels that this program serves.

@@ -14,21 +14,12 @@ use uuid::Uuid;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::pool::{Loan, Pool};
 use crate::store::engine::row_mac::Sealer;
+pub(in crate::store) use crate::store::engine::tx::Mode;
+use crate::store::engine::tx::Written;
 use crate::store::engine::waits::Watch;
 use crate::store::{Abort, Store, StoreError, Tx};
 
 pub(in crate::store) type Transactions = <Conn as Connection>::TransactionManager;
-
-/// What surrounds the closure.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Mode {
-    /// Nothing: its one query is its own transaction.
-    One,
-    /// A snapshot.
-    Snapshot,
-    /// A serializable transaction that may write.
-    Write,
-}
 
 /// How an attempt failed.
 pub(in crate::store) enum Failure<E> {
@@ -36,6 +27,8 @@ pub(in crate::store) enum Failure<E> {
     Final(E),
     /// Nothing was written, and another attempt may succeed.
     Again(StoreError),
+    /// A read of one query turned out to need more.
+    NeedsSnapshot,
 }
 
 impl<E: From<StoreError>> Failure<E> {
@@ -61,7 +54,8 @@ impl Store {
         self.run(name, Mode::Snapshot, f)
     }
 
-    /// Runs a read of exactly one query, without the two round trips that a transaction costs.
+    /// Runs a read of one query as a rule, without the two round trips that a transaction costs. Where it has to prove what it read
+    /// with further queries, it runs again with a snapshot.
     ///
     /// # Errors
     /// As [`Store::read`].
@@ -84,14 +78,20 @@ impl Store {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, E> {
-        let rights_changed = Cell::new(false);
+        let written = Cell::new(Written::default());
         let ended = self.run(name, Mode::Write, |tx| {
             let done = f(tx)?;
-            rights_changed.set(tx.rights_changed_here());
+            tx.end_of_write()?;
+            written.set(std::mem::take(&mut tx.written));
             Ok(done)
         });
+        let written = written.into_inner();
+        if ended.is_ok() {
+            written.root.into_iter().for_each(|seq| self.seals.known().raise_floor(seq));
+            written.parts.iter().for_each(|(part, state)| self.seals.known().saw_part(*part, *state));
+        }
         // However the commit ended: one whose end is unknown may have changed them.
-        if rights_changed.get() {
+        if written.rights {
             self.rights_changes.fetch_add(1, Ordering::AcqRel);
         }
         ended
@@ -105,7 +105,7 @@ impl Store {
     fn run<T, E: From<StoreError>>(
         &self,
         name: &'static str,
-        mode: Mode,
+        mut mode: Mode,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, E> {
         let started = Instant::now();
@@ -116,6 +116,10 @@ impl Store {
                 Ok(value) => return Ok(value),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Again(error)) => error,
+                Err(Failure::NeedsSnapshot) => {
+                    mode = Mode::Snapshot;
+                    continue;
+                }
             };
             if attempts == self.retries || started.elapsed() >= self.wait {
                 log::warn!("transaction {name} given up after {} attempts: {error}", attempts + 1);
@@ -144,7 +148,11 @@ impl Store {
         let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
         let _wait = Watch::begin(loan.watch.as_ref());
         if mode == Mode::One {
-            let ended = f(&mut Tx::new(&mut loan.conn, &self.seals));
+            let mut tx = Tx::new(&mut loan.conn, &self.seals, mode);
+            let ended = f(&mut tx);
+            if tx.wants_snapshot() {
+                return Err(Failure::NeedsSnapshot);
+            }
             return ended.map_err(|abort| failure(pool, &mut loan, abort));
         }
         loan.unfit = true;
@@ -156,7 +164,7 @@ impl Store {
             loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
-        let ended = run(&mut loan.conn, &self.seals, f);
+        let ended = run(&mut loan.conn, &self.seals, mode, f);
         let value = match ended {
             Ok(value) => value,
             Err(abort) => {
@@ -189,9 +197,10 @@ impl Store {
 pub(in crate::store) fn run<T, E: From<StoreError>>(
     conn: &mut Conn,
     seals: &Sealer,
+    mode: Mode,
     f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
 ) -> Result<T, Abort<E>> {
-    let mut tx = Tx::new(conn, seals);
+    let mut tx = Tx::new(conn, seals, mode);
     match f(&mut tx) {
         Ok(_) if tx.failed() => Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned()))),
         ended => ended,

@@ -60,16 +60,20 @@ diesel::table! {
 }
 
 diesel::table! {
-    identity_revision (id) {
-        id -> SmallInt,
-        value -> BigInt,
+    scopes (scope) {
+        scope -> Binary,
+        seq -> BigInt,
+        digest -> Binary,
+        mac -> Binary,
     }
 }
 
 diesel::table! {
-    account_revisions (account_id) {
-        account_id -> Text,
-        value -> BigInt,
+    parts (part) {
+        part -> SmallInt,
+        seq -> BigInt,
+        digest -> Binary,
+        mac -> Binary,
     }
 }
 
@@ -284,6 +288,7 @@ diesel::table! {
         updated_at -> BigInt,
         delete_at -> Nullable<BigInt>,
         kms_instance -> Nullable<Text>,
+        content -> Binary,
         mac -> Binary,
     }
 }

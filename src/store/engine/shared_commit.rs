@@ -153,7 +153,7 @@ impl Shared {
         let of = |e| StoreError::of("savepoint", e);
         Transactions::begin_transaction(&mut self.loan.conn).map_err(of)?;
         self.members += 1;
-        match run(&mut self.loan.conn, seals, f) {
+        match run(&mut self.loan.conn, seals, Mode::Write, f) {
             Ok(value) => {
                 Transactions::commit_transaction(&mut self.loan.conn).map_err(of)?;
                 Ok(Ok(value))

@@ -1,6 +1,7 @@
 //! The statements that every sealed table has, as macros over diesel's tables, whose types are too long to be written.
 //!
-//! Owns: insert, replace (compare and set), and the two ways to read. Must not know: any table. Called by: the files of the rows.
+//! Owns: insert, replace (compare and set), remove and delete, each of which counts in the digests what it changes, and the two ways to
+//! read. Must not know: any table. Called by: the files of the rows.
 
 /// Inserts a sealed row: `insert!(tx, table, row)`.
 macro_rules! insert {
@@ -8,7 +9,9 @@ macro_rules! insert {
         let mac = $tx.mac($row);
         let values = ($row, $table::mac.eq(&mac[..]));
         let insert = per_backend!(|conn| diesel::insert_into($table::table).values(values).execute(conn));
-        $tx.run(stringify!($table), insert).map(drop)
+        let inserted = $tx.run(stringify!($table), insert).map(drop);
+        $tx.came($row, &mac);
+        inserted
     }};
 }
 
@@ -23,6 +26,8 @@ macro_rules! replace {
             let update = per_backend!(|conn| diesel::update(row).set(new).execute(conn));
             changed = $tx.changed(stringify!($table), update)?;
             if changed {
+                $tx.went($old, &was);
+                $tx.came($new, &mac);
                 break;
             }
         }
@@ -38,10 +43,31 @@ macro_rules! remove {
             let row = $table::table.filter($key).filter($table::mac.eq(&was[..]));
             changed = $tx.changed(stringify!($table), per_backend!(|conn| diesel::delete(row).execute(conn)))?;
             if changed {
+                $tx.went($row, &was);
                 break;
             }
         }
         Ok::<bool, StoreError>(changed)
+    }};
+}
+
+/// Deletes the sealed rows that a filter lets through, each of which must be what was meant: `delete!(tx, table: Row, filter, |row| …)`.
+/// How many there were.
+macro_rules! delete {
+    ($tx:ident, $table:ident: $row:ty, $filter:expr, |$found:pat_param| $asked:expr) => {{
+        let rows = $table::table.filter($filter);
+        let load = per_backend!(|conn| rows.select((<$row>::as_select(), $table::mac)).load(conn));
+        let found: Vec<($row, Vec<u8>)> = $tx.run(stringify!($table), load)?;
+        let count = found.len();
+        if count > 0 {
+            let rows = $table::table.filter($filter);
+            $tx.run(stringify!($table), per_backend!(|conn| diesel::delete(rows).execute(conn)))?;
+        }
+        for (row, mac) in found {
+            let row = $tx.verified_alone((row, mac.clone()), |$found: &$row| $asked)?;
+            $tx.went(&row, &mac);
+        }
+        Ok::<usize, StoreError>(count)
     }};
 }
 
@@ -62,4 +88,4 @@ macro_rules! all {
     };
 }
 
-pub(in crate::store) use {all, insert, one, remove, replace};
+pub(in crate::store) use {all, delete, insert, one, remove, replace};

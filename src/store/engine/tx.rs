@@ -1,24 +1,83 @@
 //! A transaction as its closure sees it: the row methods of the other files, and what they share.
 //!
-//! Owns: running a statement, sealing rows with their MAC, and believing a row only if it verifies and is what was asked for. Must not
-//! know: retries, pools. Called by: store::Store, which makes one; the files of the table groups.
+//! Owns: running a statement, sealing rows with their MAC, counting what is changed, and believing a row only if it verifies, is what was
+//! asked for, and is the one of now as far as its digest tells. Must not know: retries, pools. Called by: store::Store, which makes one; the files of
+//! the table groups.
 //!
 //! A MAC proves that a row was once written, not that it answers the question: who answers queries could give any row for any other. So
 //! no row comes out of here without a comparison with what was asked.
 
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use diesel::result::QueryResult;
 
+use crate::base::ids::SecretId;
 use crate::store::StoreError;
 use crate::store::engine::connection::Conn;
+use crate::store::engine::digest::Digest;
+use crate::store::engine::known::{PartState, Scopes};
+use crate::store::engine::part_sum::PartSum;
 use crate::store::engine::row_mac::{RowMac, Sealed, Sealer};
+use crate::store::engine::scope::{Child, Counted, Scope, part_of};
 use crate::store::engine::waits;
+
+/// The sums of what belongs to a secret, by [`Child`].
+pub(in crate::store) type Sums = [Digest; 4];
+
+/// What a write has changed in sets of rows, until its end.
+#[derive(Default)]
+pub(in crate::store) struct Changes {
+    /// By the key of the scope.
+    pub(in crate::store) scopes: BTreeMap<Vec<u8>, Digest>,
+    /// By part.
+    pub(in crate::store) parts: BTreeMap<u8, PartSum>,
+    /// What belongs to secrets.
+    pub(in crate::store) children: HashMap<SecretId, Sums>,
+}
+
+/// What a write leaves in memory when it is committed.
+#[derive(Default)]
+pub(in crate::store) struct Written {
+    /// Whether callers have more rights or fewer.
+    pub(in crate::store) rights: bool,
+    /// The number of changes of who may do what; none where there was none.
+    pub(in crate::store) root: Option<i64>,
+    /// Parts that were changed.
+    pub(in crate::store) parts: Vec<(u8, PartState)>,
+}
+
+/// What surrounds the closure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Mode {
+    /// Nothing: its one query is its own transaction.
+    One,
+    /// A snapshot.
+    Snapshot,
+    /// A serializable transaction that may write.
+    Write,
+}
 
 /// One transaction, or one read outside of any. Lives as long as the closure it is lent to.
 pub struct Tx<'a> {
     conn: &'a mut Conn,
     seals: &'a Sealer,
+    mode: Mode,
     failed: bool,
-    rights_changed: bool,
+    /// How many changes of who may do what there are at least: known before this transaction saw anything.
+    floor: i64,
+    wants_snapshot: bool,
+    pub(in crate::store) changes: Changes,
+    pub(in crate::store) written: Written,
+    /// The digests as this transaction sees them.
+    pub(in crate::store) scopes: Option<Arc<Scopes>>,
+    /// The rows, and their tables, of scopes that this transaction has proved.
+    pub(in crate::store) proved: HashMap<Vec<u8>, HashMap<RowMac, &'static str>>,
+    /// What secrets that were read say that belongs to them.
+    pub(in crate::store) contents: HashMap<SecretId, Sums>,
+    /// Changes of secrets that wait for the end, so that their content is written with them: what they are knows `ledger::contents` alone.
+    pub(in crate::store) kept_back: Vec<Box<dyn Any>>,
 }
 
 /// The question whose answer is every row of a table.
@@ -27,8 +86,22 @@ pub(in crate::store) fn every<R>(_: &R) -> bool {
 }
 
 impl<'a> Tx<'a> {
-    pub(in crate::store) fn new(conn: &'a mut Conn, seals: &'a Sealer) -> Self {
-        Self { conn, seals, failed: false, rights_changed: false }
+    pub(in crate::store) fn new(conn: &'a mut Conn, seals: &'a Sealer, mode: Mode) -> Self {
+        let floor = seals.known().floor();
+        Self {
+            conn,
+            seals,
+            mode,
+            failed: false,
+            floor,
+            wants_snapshot: false,
+            changes: Changes::default(),
+            written: Written::default(),
+            scopes: None,
+            proved: HashMap::new(),
+            contents: HashMap::new(),
+            kept_back: Vec::new(),
+        }
     }
 
     /// Whether a statement failed: PostgreSQL then turns the commit into a rollback without a word, so nobody may commit.
@@ -36,14 +109,31 @@ impl<'a> Tx<'a> {
         self.failed
     }
 
-    /// Notes that callers have more rights or fewer once this transaction is committed.
-    pub(in crate::store) fn note_rights_changed(&mut self) {
-        self.rights_changed = true;
+    /// Whether it needs more than one query, which must see the same state.
+    pub(in crate::store) fn wants_snapshot(&self) -> bool {
+        self.wants_snapshot
     }
 
-    /// Whether that was noted.
-    pub(in crate::store) fn rights_changed_here(&self) -> bool {
-        self.rights_changed
+    /// Goes on only where several queries see the same state.
+    ///
+    /// # Errors
+    /// `Busy`, upon which the runner gives the closure a snapshot.
+    pub(in crate::store) fn in_snapshot(&mut self) -> Result<(), StoreError> {
+        if self.mode == Mode::One {
+            self.wants_snapshot = true;
+            return Err(StoreError::Busy);
+        }
+        Ok(())
+    }
+
+    /// Whether what it reads is committed: a write also sees what others do in the same shared commit.
+    pub(in crate::store) fn reads_only(&self) -> bool {
+        self.mode != Mode::Write
+    }
+
+    /// How many changes of who may do what its state has at least.
+    pub(in crate::store) fn floor(&self) -> i64 {
+        self.floor
     }
 
     /// Runs one statement on a table.
@@ -70,8 +160,70 @@ impl<'a> Tx<'a> {
         self.seals.mac(row)
     }
 
-    /// The row, if its MAC verifies and it is what was asked for.
+    /// Counts a row that this write inserted.
+    pub(in crate::store) fn came<R: Sealed>(&mut self, row: &R, mac: &RowMac) {
+        if let Some(rows) = self.proved_in(row) {
+            rows.insert(*mac, R::TABLE);
+        }
+        self.count(row.counted(), self.seals.element(R::TABLE, row.bound(), mac), true);
+    }
+
+    /// Counts a row that this write took away.
+    pub(in crate::store) fn went<R: Sealed>(&mut self, row: &R, mac: &[u8]) {
+        if let Some(rows) = self.proved_in(row) {
+            rows.retain(|known, _| known != mac);
+        }
+        self.count(row.counted(), self.seals.element(R::TABLE, row.bound(), mac), false);
+    }
+
+    fn proved_in<R: Sealed>(&mut self, row: &R) -> Option<&mut HashMap<RowMac, &'static str>> {
+        match row.counted() {
+            Counted::In(scope) if !self.proved.is_empty() => self.proved.get_mut(&scope.key()),
+            _ => None,
+        }
+    }
+
+    fn count(&mut self, counted: Counted, element: Digest, came: bool) {
+        let sum = match counted {
+            Counted::Nowhere => return,
+            Counted::In(scope) => {
+                self.written.rights |= scope.account().is_some();
+                self.changes.scopes.entry(scope.key()).or_default()
+            }
+            Counted::Part(secret) => {
+                let sum = self.changes.parts.entry(part_of(&secret)).or_default();
+                let one = PartSum::of(&secret, element);
+                *sum = if came { sum.plus(one) } else { sum.minus(one) };
+                return;
+            }
+            Counted::Child(secret, child) => &mut self.changes.children.entry(secret).or_default()[child as usize],
+        };
+        *sum = if came { sum.plus(element) } else { sum.minus(element) };
+    }
+
+    /// Counts what belongs to a secret and has no MAC.
+    pub(in crate::store) fn count_child(&mut self, secret: SecretId, child: Child, element: Digest, came: bool) {
+        self.count(Counted::Child(secret, child), element, came);
+    }
+
+    /// The row, if its MAC verifies, it is what was asked for, and its digest or a quarantine says nothing against it.
     pub(in crate::store) fn verified<R: Sealed>(
+        &mut self,
+        (row, mac): (R, Vec<u8>),
+        asked: impl Fn(&R) -> bool,
+    ) -> Result<R, StoreError> {
+        let sealed = RowMac::try_from(mac.as_slice()).ok();
+        let row = self.verified_alone((row, mac), asked)?;
+        match (row.counted(), sealed) {
+            (Counted::In(scope), Some(mac)) => self.fresh(&scope, &mac)?,
+            (Counted::Part(secret), Some(mac)) => self.served(&secret, &mac)?,
+            _ => {}
+        }
+        Ok(row)
+    }
+
+    /// The row, if its MAC verifies and it is what was asked for. For what is compared with its digest elsewhere.
+    pub(in crate::store) fn verified_alone<R: Sealed>(
         &mut self,
         (row, mac): (R, Vec<u8>),
         asked: impl Fn(&R) -> bool,
@@ -116,6 +268,21 @@ impl<'a> Tx<'a> {
     ) -> Result<Vec<R>, StoreError> {
         let found = self.run(R::TABLE, query)?;
         found.into_iter().map(|row| self.verified(row, &asked)).collect()
+    }
+
+    /// Loads all sealed rows that a table has of a scope, each of which must be what was asked for.
+    pub(in crate::store) fn all_of<R: Sealed>(
+        &mut self,
+        scope: &Scope,
+        asked: impl Fn(&R) -> bool,
+        query: impl FnOnce(&mut Conn) -> QueryResult<Vec<(R, Vec<u8>)>>,
+    ) -> Result<Vec<R>, StoreError> {
+        let found = self.run(R::TABLE, query)?;
+        let macs: Vec<RowMac> = found.iter().filter_map(|(_, mac)| mac.as_slice().try_into().ok()).collect();
+        let rows: Result<Vec<R>, _> = found.into_iter().map(|row| self.verified_alone(row, &asked)).collect();
+        let rows = rows?;
+        self.whole(scope, R::TABLE, &macs)?;
+        Ok(rows)
     }
 
     /// Runs a statement that changes at most one row; whether it did.

@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of access_keys. Must not know: signatures, how to unwrap. Called by: auth, admin.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -13,7 +12,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_keys;
-use crate::store::engine::statements::{insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// An access key.
@@ -49,6 +49,13 @@ impl Sealed for AccessKeyRow {
             .integer(self.suite.number().into())
             .field(&self.wrapped)
     }
+
+    fn counted(&self) -> Counted {
+        match self.user_id {
+            Some(user) => Counted::In(Scope::User(self.account_id.clone(), user)),
+            None => Counted::In(Scope::Account(self.account_id.clone())),
+        }
+    }
 }
 
 impl Tx<'_> {
@@ -57,8 +64,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken, or its account or user does not exist.
     pub fn access_key_insert(&mut self, row: &AccessKeyRow) -> Result<(), StoreError> {
-        insert!(self, access_keys, row)?;
-        self.identity_revision_bump()
+        insert!(self, access_keys, row)
     }
 
     /// The access key with this id.
@@ -78,7 +84,12 @@ impl Tx<'_> {
         let of_account =
             access_keys::table.filter(access_keys::account_id.eq(account)).order((access_keys::created_at, access_keys::id));
         let asked = |row: &AccessKeyRow| row.account_id == *account && row.user_id.as_ref() == user;
-        self.all(
+        let scope = match user {
+            Some(user) => Scope::User(account.clone(), *user),
+            None => Scope::Account(account.clone()),
+        };
+        self.all_of(
+            &scope,
             asked,
             per_backend!(|conn| {
                 let of_account = of_account.select((AccessKeyRow::as_select(), access_keys::mac));
@@ -95,8 +106,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn access_key_update(&mut self, old: &AccessKeyRow, new: &AccessKeyRow) -> Result<(), StoreError> {
-        held(replace!(self, access_keys, old => new, access_keys::id.eq(&old.id))?, AccessKeyRow::TABLE)?;
-        self.identity_revision_bump()
+        held(replace!(self, access_keys, old => new, access_keys::id.eq(&old.id))?, AccessKeyRow::TABLE)
     }
 
     /// Deletes an access key; false when there is none.
@@ -104,10 +114,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn access_key_delete(&mut self, id: &AccessKeyId) -> Result<bool, StoreError> {
-        let gone = self.changed(AccessKeyRow::TABLE, per_backend!(|conn| delete(access_keys::table.find(id)).execute(conn)))?;
-        if gone {
-            self.identity_revision_bump()?;
-        }
-        Ok(gone)
+        Ok(delete!(self, access_keys: AccessKeyRow, access_keys::id.eq(id), |row| row.id == *id)? > 0)
     }
 }

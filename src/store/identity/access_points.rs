@@ -1,10 +1,7 @@
 //! Application access points: the principals that client keys belong to.
 //!
 //! Owns: the rows of access_points. Must not know: what a policy says. Called by: auth.
-//!
-//! Every change raises the identity revision, so that all nodes drop what they remember of callers.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -14,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_points;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// An access point.
@@ -43,6 +41,10 @@ impl Sealed for AccessPointRow {
             .text(&self.policies)
             .integer(self.created_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Account(self.account_id.clone()))
+    }
 }
 
 impl Tx<'_> {
@@ -51,8 +53,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_point_insert(&mut self, row: &AccessPointRow) -> Result<(), StoreError> {
-        insert!(self, access_points, row)?;
-        self.rights_changed(&row.account_id)
+        insert!(self, access_points, row)
     }
 
     /// The access point of an account with this name.
@@ -103,8 +104,7 @@ impl Tx<'_> {
         held(
             replace!(self, access_points, old => new, access_points::account_id.eq(&old.account_id).and(access_points::name.eq(&old.name)))?,
             AccessPointRow::TABLE,
-        )?;
-        self.rights_changed(&new.account_id)
+        )
     }
 
     /// Deletes an access point; false when there is none.
@@ -112,11 +112,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while another row refers to it.
     pub fn access_point_delete(&mut self, account: &AccountId, name: &AccessPointName) -> Result<bool, StoreError> {
-        let row = access_points::table.find((account, name));
-        let gone = self.changed(AccessPointRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
-        if gone {
-            self.rights_changed(account)?;
-        }
-        Ok(gone)
+        let row = access_points::account_id.eq(account).and(access_points::name.eq(name));
+        Ok(delete!(self, access_points: AccessPointRow, row, |row| row.account_id == *account && row.name == *name)? > 0)
     }
 }

@@ -1,10 +1,7 @@
 //! Permission policies of access points.
 //!
 //! Owns: the rows of access_policies. Must not know: what they grant. Called by: auth.
-//!
-//! Every change raises the identity revision, so that all nodes drop what they remember of callers.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -14,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_policies;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A policy.
@@ -52,6 +50,10 @@ impl Sealed for AccessPolicyRow {
             .text(&self.network_rules)
             .integer(self.created_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Account(self.account_id.clone()))
+    }
 }
 
 impl Tx<'_> {
@@ -60,8 +62,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn access_policy_insert(&mut self, row: &AccessPolicyRow) -> Result<(), StoreError> {
-        insert!(self, access_policies, row)?;
-        self.rights_changed(&row.account_id)
+        insert!(self, access_policies, row)
     }
 
     /// The policy of an account with this name.
@@ -112,8 +113,7 @@ impl Tx<'_> {
         held(
             replace!(self, access_policies, old => new, access_policies::account_id.eq(&old.account_id).and(access_policies::name.eq(&old.name)))?,
             AccessPolicyRow::TABLE,
-        )?;
-        self.rights_changed(&new.account_id)
+        )
     }
 
     /// Deletes a policy; false when there is none.
@@ -121,11 +121,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while another row refers to it.
     pub fn access_policy_delete(&mut self, account: &AccountId, name: &AccessPolicyName) -> Result<bool, StoreError> {
-        let row = access_policies::table.find((account, name));
-        let gone = self.changed(AccessPolicyRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
-        if gone {
-            self.rights_changed(account)?;
-        }
-        Ok(gone)
+        let row = access_policies::account_id.eq(account).and(access_policies::name.eq(name));
+        Ok(delete!(self, access_policies: AccessPolicyRow, row, |row| row.account_id == *account && row.name == *name)? > 0)
     }
 }

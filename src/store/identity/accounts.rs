@@ -1,9 +1,8 @@
-//! Accounts (tenants), and the number that rises with every change of who may do what.
+//! Accounts (tenants).
 //!
-//! Owns: the rows of accounts, identity_revision and account_revisions. Must not know: what an account may do. Called by: auth, admin.
+//! Owns: the rows of accounts. Must not know: what an account may do. Called by: auth, admin.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
@@ -11,13 +10,11 @@ use crate::base::ids::AccountId;
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
-use crate::store::engine::schema::{account_revisions, accounts, identity_revision};
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::schema::accounts;
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::engine::tx::every;
 use crate::store::{StoreError, Tx, held};
-
-/// In account_revisions: whatever changed, it may be about any account.
-const EVERY_ACCOUNT: &str = "";
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -39,73 +36,19 @@ impl Sealed for AccountRow {
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str()).text(&self.name).integer(self.enabled.into()).integer(self.created_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Account(self.id.clone()))
+    }
 }
 
 impl Tx<'_> {
-    /// The revision of all that says who may do what. A node that sees it unchanged may keep what it remembers.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn identity_revision(&mut self) -> Result<i64, StoreError> {
-        self.run(
-            "identity_revision",
-            per_backend!(|conn| identity_revision::table.find(1).select(identity_revision::value).get_result(conn)),
-        )
-    }
-
-    /// The accounts in which something changed after a revision; none where everything may have changed.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn accounts_changed_since(&mut self, revision: i64) -> Result<Option<Vec<AccountId>>, StoreError> {
-        let since = account_revisions::table.filter(account_revisions::value.gt(revision));
-        let ids: Vec<String> =
-            self.run("account_revisions", per_backend!(|conn| since.select(account_revisions::account_id).load(conn)))?;
-        Ok(ids.iter().map(|id| id.parse().ok()).collect())
-    }
-
-    /// Raises the revision for all accounts; changes of accounts, users, access keys and policies do so by themselves.
-    ///
-    /// # Errors
-    /// As any write.
-    pub fn identity_revision_bump(&mut self) -> Result<(), StoreError> {
-        self.rights_changed_of(EVERY_ACCOUNT)
-    }
-
-    /// Raises the revision for one account: its callers may have more rights or fewer now.
-    ///
-    /// # Errors
-    /// As any write.
-    pub fn rights_changed(&mut self, account: &AccountId) -> Result<(), StoreError> {
-        self.rights_changed_of(account.as_str())
-    }
-
-    fn rights_changed_of(&mut self, account: &str) -> Result<(), StoreError> {
-        self.note_rights_changed();
-        let row = identity_revision::table.find(1);
-        let raised = identity_revision::value.eq(identity_revision::value + 1);
-        if !self.changed("identity_revision", per_backend!(|conn| update(row).set(raised).execute(conn)))? {
-            return Err(StoreError::Corrupt { table: "identity_revision", detail: "its row is missing".to_owned() });
-        }
-        let value = account_revisions::value.eq(self.identity_revision()?);
-        let there = account_revisions::table.find(account);
-        if !self.changed("account_revisions", per_backend!(|conn| update(there).set(value).execute(conn)))? {
-            let new = (account_revisions::account_id.eq(account), value);
-            self.run(
-                "account_revisions",
-                per_backend!(|conn| insert_into(account_revisions::table).values(new).execute(conn)),
-            )?;
-        }
-        Ok(())
-    }
-
     /// Inserts an account.
     ///
     /// # Errors
     /// `Conflict` when its id or name is taken.
     pub fn account_insert(&mut self, row: &AccountRow) -> Result<(), StoreError> {
-        insert!(self, accounts, row)?;
-        self.identity_revision_bump()
+        insert!(self, accounts, row)
     }
 
     /// The account with this id.
@@ -140,8 +83,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn account_update(&mut self, old: &AccountRow, new: &AccountRow) -> Result<(), StoreError> {
-        held(replace!(self, accounts, old => new, accounts::id.eq(&old.id))?, AccountRow::TABLE)?;
-        self.identity_revision_bump()
+        held(replace!(self, accounts, old => new, accounts::id.eq(&old.id))?, AccountRow::TABLE)
     }
 
     /// Deletes an account that owns nothing any more; false when there is none.
@@ -149,10 +91,6 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while other rows need it.
     pub fn account_delete(&mut self, id: &AccountId) -> Result<bool, StoreError> {
-        let gone = self.changed(AccountRow::TABLE, per_backend!(|conn| delete(accounts::table.find(id)).execute(conn)))?;
-        if gone {
-            self.identity_revision_bump()?;
-        }
-        Ok(gone)
+        Ok(delete!(self, accounts: AccountRow, accounts::id.eq(id), |row| row.id == *id)? > 0)
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of client_keys. Must not know: signatures. Called by: auth.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -12,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::client_keys;
-use crate::store::engine::statements::{insert, one};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{delete, insert, one};
 use crate::store::{StoreError, Tx};
 
 /// A client key.
@@ -47,6 +47,10 @@ impl Sealed for ClientKeyRow {
             .integer(self.not_after.0)
             .integer(self.created_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Account(self.account_id.clone()))
+    }
 }
 
 impl Tx<'_> {
@@ -55,8 +59,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its id is taken, or there is no such access point.
     pub fn client_key_insert(&mut self, row: &ClientKeyRow) -> Result<(), StoreError> {
-        insert!(self, client_keys, row)?;
-        self.rights_changed(&row.account_id)
+        insert!(self, client_keys, row)
     }
 
     /// The client key with this id, of whatever account.
@@ -98,11 +101,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn client_key_delete(&mut self, key: &ClientKeyRow) -> Result<bool, StoreError> {
-        let gone =
-            self.changed(ClientKeyRow::TABLE, per_backend!(|conn| delete(client_keys::table.find(&key.id)).execute(conn)))?;
-        if gone {
-            self.rights_changed(&key.account_id)?;
-        }
-        Ok(gone)
+        Ok(delete!(self, client_keys: ClientKeyRow, client_keys::id.eq(&key.id), |row| row.id == key.id)? > 0)
     }
 }

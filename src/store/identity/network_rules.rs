@@ -1,10 +1,7 @@
 //! Network rules: from where client keys may be used.
 //!
 //! Owns: the rows of network_rules. Must not know: how addresses are compared. Called by: auth.
-//!
-//! Every change raises the identity revision, so that all nodes drop what they remember of callers.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -14,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::network_rules;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A network rule.
@@ -43,6 +41,10 @@ impl Sealed for NetworkRuleRow {
             .text(&self.source_ips)
             .integer(self.created_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Account(self.account_id.clone()))
+    }
 }
 
 impl Tx<'_> {
@@ -51,8 +53,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn network_rule_insert(&mut self, row: &NetworkRuleRow) -> Result<(), StoreError> {
-        insert!(self, network_rules, row)?;
-        self.rights_changed(&row.account_id)
+        insert!(self, network_rules, row)
     }
 
     /// The network rule of an account with this name.
@@ -103,8 +104,7 @@ impl Tx<'_> {
         held(
             replace!(self, network_rules, old => new, network_rules::account_id.eq(&old.account_id).and(network_rules::name.eq(&old.name)))?,
             NetworkRuleRow::TABLE,
-        )?;
-        self.rights_changed(&new.account_id)
+        )
     }
 
     /// Deletes a network rule; false when there is none.
@@ -112,11 +112,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while another row refers to it.
     pub fn network_rule_delete(&mut self, account: &AccountId, name: &NetworkRuleName) -> Result<bool, StoreError> {
-        let row = network_rules::table.find((account, name));
-        let gone = self.changed(NetworkRuleRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))?;
-        if gone {
-            self.rights_changed(account)?;
-        }
-        Ok(gone)
+        let row = network_rules::account_id.eq(account).and(network_rules::name.eq(name));
+        Ok(delete!(self, network_rules: NetworkRuleRow, row, |row| row.account_id == *account && row.name == *name)? > 0)
     }
 }

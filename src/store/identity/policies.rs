@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of policies and policy_attachments. Must not know: what a document says. Called by: auth, admin.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -12,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{policies, policy_attachments};
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A policy.
@@ -34,6 +34,10 @@ impl Sealed for PolicyRow {
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(self.name.as_str()).text(&self.document).integer(self.created_at.0)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Account(self.account_id.clone()))
     }
 }
 
@@ -60,6 +64,10 @@ impl Sealed for AttachmentRow {
             .text(self.policy_name.as_str())
             .text(self.account_id.as_str())
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::User(self.account_id.clone(), self.user_id))
+    }
 }
 
 impl Tx<'_> {
@@ -68,8 +76,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn policy_insert(&mut self, row: &PolicyRow) -> Result<(), StoreError> {
-        insert!(self, policies, row)?;
-        self.identity_revision_bump()
+        insert!(self, policies, row)
     }
 
     /// The policy of an account with this name.
@@ -96,8 +103,7 @@ impl Tx<'_> {
     /// `Fault` when the row is not `old` any more.
     pub fn policy_update(&mut self, old: &PolicyRow, new: &PolicyRow) -> Result<(), StoreError> {
         let key = policies::account_id.eq(&old.account_id).and(policies::name.eq(&old.name));
-        held(replace!(self, policies, old => new, key)?, PolicyRow::TABLE)?;
-        self.identity_revision_bump()
+        held(replace!(self, policies, old => new, key)?, PolicyRow::TABLE)
     }
 
     /// Deletes a policy; false when there is none. The caller has seen to it that it is attached to nobody.
@@ -105,12 +111,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn policy_delete(&mut self, account: &AccountId, name: &PolicyName) -> Result<bool, StoreError> {
-        let gone =
-            self.changed(PolicyRow::TABLE, per_backend!(|conn| delete(policies::table.find((account, name))).execute(conn)))?;
-        if gone {
-            self.identity_revision_bump()?;
-        }
-        Ok(gone)
+        let row = policies::account_id.eq(account).and(policies::name.eq(name));
+        Ok(delete!(self, policies: PolicyRow, row, |row| row.account_id == *account && row.name == *name)? > 0)
     }
 
     /// Attaches a policy.
@@ -118,19 +120,22 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when it is attached already, or there is no such user.
     pub fn attachment_insert(&mut self, row: &AttachmentRow) -> Result<(), StoreError> {
-        insert!(self, policy_attachments, row)?;
-        self.identity_revision_bump()
+        insert!(self, policy_attachments, row)
     }
 
     /// The attachments of a user.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
-    pub fn attachments_of(&mut self, user: &UserId) -> Result<Vec<AttachmentRow>, StoreError> {
+    pub fn attachments_of(&mut self, account: &AccountId, user: &UserId) -> Result<Vec<AttachmentRow>, StoreError> {
         let query = policy_attachments::table
             .filter(policy_attachments::user_id.eq(user))
             .order((policy_attachments::system, policy_attachments::policy_name));
-        all!(self, policy_attachments: AttachmentRow, query, |row| row.user_id == *user)
+        self.all_of(
+            &Scope::User(account.clone(), *user),
+            |row: &AttachmentRow| row.user_id == *user && row.account_id == *account,
+            per_backend!(|conn| query.select((AttachmentRow::as_select(), policy_attachments::mac)).load(conn)),
+        )
     }
 
     /// To whom a policy, or a system policy, is attached in an account.
@@ -156,15 +161,10 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn attachment_delete(&mut self, row: &AttachmentRow) -> Result<bool, StoreError> {
-        let gone = self.changed(
-            AttachmentRow::TABLE,
-            per_backend!(|conn| {
-                delete(policy_attachments::table.find((&row.user_id, row.system, &row.policy_name))).execute(conn)
-            }),
-        )?;
-        if gone {
-            self.identity_revision_bump()?;
-        }
-        Ok(gone)
+        let there = policy_attachments::user_id
+            .eq(&row.user_id)
+            .and(policy_attachments::system.eq(row.system))
+            .and(policy_attachments::policy_name.eq(&row.policy_name));
+        Ok(delete!(self, policy_attachments: AttachmentRow, there, |found| found.user_id == row.user_id)? > 0)
     }
 }

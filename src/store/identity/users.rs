@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of users. Must not know: what they may do. Called by: auth, admin.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -12,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::users;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A user.
@@ -41,6 +41,10 @@ impl Sealed for UserRow {
             .integer(self.enabled.into())
             .integer(self.created_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::User(self.account_id.clone(), self.id))
+    }
 }
 
 impl Tx<'_> {
@@ -49,8 +53,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such account.
     pub fn user_insert(&mut self, row: &UserRow) -> Result<(), StoreError> {
-        insert!(self, users, row)?;
-        self.identity_revision_bump()
+        insert!(self, users, row)
     }
 
     /// The user with this id.
@@ -85,8 +88,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn user_update(&mut self, old: &UserRow, new: &UserRow) -> Result<(), StoreError> {
-        held(replace!(self, users, old => new, users::id.eq(&old.id))?, UserRow::TABLE)?;
-        self.identity_revision_bump()
+        held(replace!(self, users, old => new, users::id.eq(&old.id))?, UserRow::TABLE)
     }
 
     /// Deletes a user without access keys and policies; false when there is none.
@@ -94,10 +96,6 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while other rows need it.
     pub fn user_delete(&mut self, id: &UserId) -> Result<bool, StoreError> {
-        let gone = self.changed(UserRow::TABLE, per_backend!(|conn| delete(users::table.find(id)).execute(conn)))?;
-        if gone {
-            self.identity_revision_bump()?;
-        }
-        Ok(gone)
+        Ok(delete!(self, users: UserRow, users::id.eq(id), |row| row.id == *id)? > 0)
     }
 }

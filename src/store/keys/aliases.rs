@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of aliases. Must not know: which aliases are allowed. Called by: keys.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -12,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::aliases;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// An alias.
@@ -35,6 +35,10 @@ impl Sealed for AliasRow {
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(self.name.as_str()).field(self.key_id.as_bytes()).integer(self.created_at.0)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
     }
 }
 
@@ -79,8 +83,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn aliases_delete_of_key(&mut self, key: &KeyId) -> Result<(), StoreError> {
-        self.run(AliasRow::TABLE, per_backend!(|conn| delete(aliases::table.filter(aliases::key_id.eq(key))).execute(conn)))
-            .map(drop)
+        delete!(self, aliases: AliasRow, aliases::key_id.eq(key), |row| row.key_id == *key).map(drop)
     }
 
     /// A page of the aliases of an account, by name.
@@ -117,8 +120,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn alias_delete(&mut self, account: &AccountId, name: &Alias) -> Result<bool, StoreError> {
-        let gone =
-            self.changed(AliasRow::TABLE, per_backend!(|conn| delete(aliases::table.find((account, name))).execute(conn)))?;
-        Ok(gone)
+        let row = aliases::account_id.eq(account).and(aliases::name.eq(name));
+        Ok(delete!(self, aliases: AliasRow, row, |row| row.account_id == *account && row.name == *name)? > 0)
     }
 }

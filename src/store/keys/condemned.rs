@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of condemned. Must not know: how long a quarantine is. Called by: keys.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -12,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{condemned, key_versions, secret_versions};
-use crate::store::engine::statements::{all, insert, one};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one};
 use crate::store::{StoreError, Tx};
 
 /// The object of a key version that was given up.
@@ -34,6 +34,10 @@ impl Sealed for CondemnedRow {
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes()).field(self.key_id.as_bytes()).text(self.account_id.as_str()).integer(self.condemned_at.0)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
     }
 }
 
@@ -74,7 +78,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn condemned_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(CondemnedRow::TABLE, per_backend!(|conn| delete(condemned::table.find(id)).execute(conn)))
+        Ok(delete!(self, condemned: CondemnedRow, condemned::id.eq(id), |row| row.id == *id)? > 0)
     }
 
     /// Whether anything needs the object of a key version: a version of a key, or a secret's data key. Reads all versions of

@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of import_parameters. Must not know: the token, what an import token looks like. Called by: keys.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -13,7 +12,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::import_parameters;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A wrapping pair.
@@ -54,6 +54,10 @@ impl Sealed for ImportParametersRow {
             .integer(self.expires_at.0)
             .optional(self.wrapped_suite.map(|s| s.number().to_be_bytes()).as_ref().map(<[u8; 2]>::as_slice))
             .optional(self.wrapped.as_deref())
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
     }
 }
 
@@ -146,6 +150,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn import_parameters_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(ImportParametersRow::TABLE, per_backend!(|conn| delete(import_parameters::table.find(id)).execute(conn)))
+        Ok(delete!(self, import_parameters: ImportParametersRow, import_parameters::id.eq(id), |row| row.id == *id)? > 0)
     }
 }

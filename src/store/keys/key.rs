@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of keys and default_keys. Must not know: the token, what a state allows. Called by: keys, secrets, jobs.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -13,7 +12,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{default_keys, keys};
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tagged, Tx, held};
 
 /// A master key.
@@ -85,6 +85,10 @@ impl Sealed for KeyRow {
             .optional(self.deletion_protection.as_ref().map(String::as_bytes))
             .optional(self.kms_instance.as_ref().map(|id| id.as_str().as_bytes()))
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.id))
+    }
 }
 
 /// Which key an account uses when it names none.
@@ -102,6 +106,10 @@ impl Sealed for DefaultKeyRow {
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).field(self.key_id.as_bytes())
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
     }
 }
 
@@ -161,7 +169,7 @@ impl Tx<'_> {
         if let Some(owner) = self.run(KeyRow::TABLE, per_backend!(|conn| owner.get_result::<AccountId>(conn).optional()))? {
             self.resource_policy_delete(&owner, &format!("key/{id}"))?;
         }
-        self.changed(KeyRow::TABLE, per_backend!(|conn| delete(keys::table.find(id)).execute(conn)))
+        Ok(delete!(self, keys: KeyRow, keys::id.eq(id), |row| row.id == *id)? > 0)
     }
 
     /// The default key of an account. Fit for [`crate::store::Store::read_one`].
@@ -200,7 +208,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn default_key_delete(&mut self, account: &AccountId, key: &KeyId) -> Result<bool, StoreError> {
-        let row = default_keys::table.find(account).filter(default_keys::key_id.eq(key));
-        self.changed(DefaultKeyRow::TABLE, per_backend!(|conn| delete(row).execute(conn)))
+        let row = default_keys::account_id.eq(account).and(default_keys::key_id.eq(key));
+        Ok(delete!(self, default_keys: DefaultKeyRow, row, |row| row.account_id == *account && row.key_id == *key)? > 0)
     }
 }

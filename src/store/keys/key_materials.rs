@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of key_materials. Must not know: the token, how a check value is made. Called by: keys.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -13,7 +12,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::key_materials;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx};
 
 /// What the version of an EXTERNAL key was given.
@@ -42,6 +42,10 @@ impl Sealed for KeyMaterialRow {
             .text(self.state.as_str())
             .optional(self.check_value.as_deref())
             .integer(self.changed_at.0)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
     }
 }
 
@@ -100,7 +104,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_material_delete(&mut self, version: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(KeyMaterialRow::TABLE, per_backend!(|conn| delete(key_materials::table.find(version)).execute(conn)))
+        let row = key_materials::key_version_id.eq(version);
+        Ok(delete!(self, key_materials: KeyMaterialRow, row, |row| row.key_version_id == *version)? > 0)
     }
 
     /// Deletes what is known of a key's material.
@@ -108,7 +113,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_materials_delete(&mut self, key: &KeyId) -> Result<(), StoreError> {
-        let rows = key_materials::table.filter(key_materials::key_id.eq(key));
-        self.run(KeyMaterialRow::TABLE, per_backend!(|conn| delete(rows).execute(conn))).map(drop)
+        delete!(self, key_materials: KeyMaterialRow, key_materials::key_id.eq(key), |row| row.key_id == *key).map(drop)
     }
 }

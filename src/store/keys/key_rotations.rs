@@ -3,7 +3,6 @@
 //! Owns: the rows of key_rotations. Must not know: how a version is made. Called by: keys, jobs.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
@@ -13,8 +12,9 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_rotations, keys};
-use crate::store::engine::statements::one;
-use crate::store::{KeyRow, StoreError, Tx};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{delete, insert, one, replace};
+use crate::store::{KeyRow, StoreError, Tx, held};
 
 /// The rotation of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -38,6 +38,10 @@ impl Sealed for KeyRotationRow {
             .optional(self.interval_s.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice))
             .integer(self.due_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
+    }
 }
 
 impl Tx<'_> {
@@ -55,14 +59,12 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when there is no such key.
     pub fn key_rotation_put(&mut self, row: &KeyRotationRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        let values = (row, key_rotations::mac.eq(&mac[..]));
-        let there = key_rotations::table.find(&row.key_id);
-        if self.changed(KeyRotationRow::TABLE, per_backend!(|conn| update(there).set(values).execute(conn)))? {
-            return Ok(());
+        match self.key_rotation(&row.key_id)? {
+            None => insert!(self, key_rotations, row),
+            Some(old) => {
+                held(replace!(self, key_rotations, &old => row, key_rotations::key_id.eq(&row.key_id))?, KeyRotationRow::TABLE)
+            }
         }
-        self.run(KeyRotationRow::TABLE, per_backend!(|conn| insert_into(key_rotations::table).values(values).execute(conn)))
-            .map(drop)
     }
 
     /// Ends a key's rotation; false when there was none.
@@ -70,7 +72,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_rotation_delete(&mut self, key: &KeyId) -> Result<bool, StoreError> {
-        self.changed(KeyRotationRow::TABLE, per_backend!(|conn| delete(key_rotations::table.find(key)).execute(conn)))
+        let row = key_rotations::key_id.eq(key);
+        Ok(delete!(self, key_rotations: KeyRotationRow, row, |row| row.key_id == *key)? > 0)
     }
 
     /// When the next version of an enabled key is due; none where no key rotates by itself.

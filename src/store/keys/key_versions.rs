@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of key_versions. Must not know: the token, how many uses are too many. Called by: keys, jobs.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -13,7 +12,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_versions, keys};
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A version of a key.
@@ -42,6 +42,10 @@ impl Sealed for KeyVersionRow {
             .integer(self.ready.into())
             .integer(self.uses)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Key(self.key_id))
+    }
 }
 
 impl Tx<'_> {
@@ -69,7 +73,11 @@ impl Tx<'_> {
     pub fn key_versions_of(&mut self, key: &KeyId) -> Result<Vec<KeyVersionRow>, StoreError> {
         let query =
             key_versions::table.filter(key_versions::key_id.eq(key)).order((key_versions::created_at, key_versions::id));
-        all!(self, key_versions: KeyVersionRow, query, |row| row.key_id == *key)
+        self.all_of(
+            &Scope::Key(*key),
+            |row: &KeyVersionRow| row.key_id == *key,
+            per_backend!(|conn| query.select((KeyVersionRow::as_select(), key_versions::mac)).load(conn)),
+        )
     }
 
     /// A page of the ready versions of a key, oldest first.
@@ -147,6 +155,6 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn key_version_delete(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        self.changed(KeyVersionRow::TABLE, per_backend!(|conn| delete(key_versions::table.find(id)).execute(conn)))
+        Ok(delete!(self, key_versions: KeyVersionRow, key_versions::id.eq(id), |row| row.id == *id)? > 0)
     }
 }

@@ -4,6 +4,8 @@
 //!
 //! All of it is read in one snapshot, row by row, beside a service that runs.
 
+use std::collections::{BTreeSet, HashSet};
+
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
@@ -15,7 +17,9 @@ use crate::store::engine::location::Location;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::runner::{Mode, begin};
 use crate::store::engine::schema;
+use crate::store::engine::scope::{Counted, Scope, part_of};
 use crate::store::keys::key::DefaultKeyRow;
+use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
 use crate::store::{
     AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AnchorsRow, ClientKeyRow, CondemnedRow, DeploymentRow,
@@ -60,9 +64,20 @@ struct Course<'a> {
     proof: Proof,
     all: u64,
     progress: Progress<'a>,
+    /// The scopes, and the parts, of the rows that were found.
+    scopes: HashSet<Scope>,
+    parts: BTreeSet<u8>,
 }
 
 impl Course<'_> {
+    fn counts(&mut self, counted: Counted) {
+        match counted {
+            Counted::Nowhere => {}
+            Counted::In(scope) => drop(self.scopes.insert(scope)),
+            Counted::Part(secret) | Counted::Child(secret, _) => drop(self.parts.insert(part_of(&secret))),
+        }
+    }
+
     fn count(&mut self) {
         self.proof.rows += 1;
         if self.proof.rows.is_multiple_of(TELL_EVERY) {
@@ -85,7 +100,9 @@ macro_rules! table {
                 Ok(($found, mac)) if !seals.verify(&$found, &mac) => {
                     $course.flaw(<$row>::TABLE, $key, "its MAC is not that of its columns")
                 }
-                Ok(_) => {}
+                Ok((row, _)) => {
+                    $course.counts(row.counted());
+                }
                 Err(error) => $course.flaw(<$row>::TABLE, "a row".to_owned(), format!("cannot be read: {error}")),
             }
         };
@@ -105,7 +122,7 @@ macro_rules! table {
 }
 
 /// The sealed tables; a test compares the list with the database.
-pub(in crate::store) const TABLES: [&str; 27] = [
+pub(in crate::store) const TABLES: [&str; 29] = [
     "access_keys",
     "access_points",
     "access_policies",
@@ -124,11 +141,13 @@ pub(in crate::store) const TABLES: [&str; 27] = [
     "log_heads",
     "network_rules",
     "nodes",
+    "parts",
     "policies",
     "policy_attachments",
     "resource_policies",
     "rotation_accounts",
     "rotations",
+    "scopes",
     "secrets",
     "tags",
     "users",
@@ -136,22 +155,23 @@ pub(in crate::store) const TABLES: [&str; 27] = [
 ];
 
 impl Store {
-    /// Proves the whole database: the schema, the MAC of every row, and that what rows name is there.
+    /// Proves the whole database: the schema, the MAC of every row, every digest, and that what rows name is there.
     ///
     /// # Errors
     /// When the database cannot be read. What does not hold is in the [`Proof`].
     pub fn prove(&self, options: &StoreOptions, progress: Progress<'_>) -> Result<Proof, StoreError> {
         // A connection of its own, which may last as long as a migration's: those of the service end a statement that takes long.
         let mut conn = Conn::open(&Location::parse(&options.url)?, Access::Create, options.busy_timeout)?;
-        let mut course = Course { proof: Proof::default(), all: 0, progress };
+        let mut course = Course { proof: Proof::default(), all: 0, progress, scopes: HashSet::new(), parts: BTreeSet::new() };
         if let Err(error) = conn.check_shape() {
             course.flaw("schema", "all".to_owned(), error.to_string());
         }
         begin(&mut conn, Mode::Snapshot).map_err(|e| StoreError::of("begin", e))?;
-        let mut tx = Tx::new(&mut conn, &self.seals);
+        let mut tx = Tx::new(&mut conn, &self.seals, Mode::Snapshot);
         course.all = tx.rows_in_all()?;
         tx.prove(&mut course)?;
-        let Course { mut proof, .. } = course;
+        let Course { mut proof, scopes, parts, .. } = course;
+        proof.flaws.extend(tx.digests_proved(scopes, parts)?);
         proof.flaws.extend(tx.relations()?);
         // Nothing was written; the connection closes next.
         let _ = conn.batch_execute("ROLLBACK");
@@ -198,6 +218,8 @@ impl Tx<'_> {
         table!(self, course, rotations: RotationRow, |row| row.secret_id.to_string());
         table!(self, course, rotation_accounts: RotationAccountRow, |row| format!("{} on {}", row.name, row.instance));
         table!(self, course, tags: TagRecord, |row| row.place());
+        table!(self, course, scopes: ScopeRow, |row| row.name());
+        table!(self, course, parts: PartRow, |row| format!("part {:02x}", row.part));
         Ok(())
     }
 }

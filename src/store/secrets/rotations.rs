@@ -3,8 +3,8 @@
 //! Owns: the rows of rotations, rotation_accounts and rotation_calls. Must not know: servers, the steps of a rotation. Called by:
 //! secrets.
 
+use diesel::insert_into;
 use diesel::prelude::*;
-use diesel::{delete, insert_into};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
@@ -14,7 +14,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{rotation_accounts, rotation_calls, rotations, secrets};
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::{Child, Counted};
+use crate::store::engine::statements::{delete, insert, one, replace};
 use crate::store::{SecretRow, StoreError, Tx, held};
 
 /// How a managed secret is rotated, and where it stands in that.
@@ -71,6 +72,10 @@ impl Sealed for RotationRow {
             .optional(self.holder.as_ref().map(|node| node.as_bytes().as_slice()));
         time(row, self.held_until)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::Child(self.secret_id, Child::Rotation)
+    }
 }
 
 /// An account of a server that a secret manages.
@@ -91,6 +96,10 @@ impl Sealed for RotationAccountRow {
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.instance.as_str()).text(self.name.as_str()).field(self.secret_id.as_bytes())
     }
+
+    fn counted(&self) -> Counted {
+        Counted::Child(self.secret_id, Child::Rotation)
+    }
 }
 
 impl Tx<'_> {
@@ -107,8 +116,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when the row does not verify.
     pub fn rotation_of(&mut self, secret: &SecretId) -> Result<Option<RotationRow>, StoreError> {
-        let query = rotations::table.find(secret);
-        one!(self, rotations: RotationRow, query, |row| row.secret_id == *secret)
+        Ok(self.rotation_proved(secret)?.0)
     }
 
     /// Secrets on which the rotation job of a node may act now, the longest due first: not those that another node is at, and of
@@ -144,7 +152,10 @@ impl Tx<'_> {
             let rotation = self.verified((rotation, rotation_mac), due)?;
             let its =
                 |row: &SecretRow| row.id == rotation.secret_id && (rotation.pending_id.is_some() || row.delete_at.is_none());
-            Ok((self.verified((secret, secret_mac), its)?, rotation))
+            let secret = self.verified((secret, secret_mac), its)?;
+            let secret = self.noted(secret)?;
+            self.rotation_proved(&secret.id)?;
+            Ok((secret, rotation))
         };
         found.into_iter().map(verify).collect()
     }
@@ -184,7 +195,12 @@ impl Tx<'_> {
         name: &AccountName,
     ) -> Result<Option<RotationAccountRow>, StoreError> {
         let query = rotation_accounts::table.find((instance, name));
-        one!(self, rotation_accounts: RotationAccountRow, query, |row| row.instance == *instance && row.name == *name)
+        let found =
+            one!(self, rotation_accounts: RotationAccountRow, query, |row| row.instance == *instance && row.name == *name)?;
+        if let Some(row) = &found {
+            self.rotation_proved(&row.secret_id)?;
+        }
+        Ok(found)
     }
 
     /// The accounts of a secret, by name.
@@ -192,8 +208,28 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when a row does not verify.
     pub fn rotation_accounts_of(&mut self, secret: &SecretId) -> Result<Vec<RotationAccountRow>, StoreError> {
+        Ok(self.rotation_proved(secret)?.1)
+    }
+
+    /// Deletes what is said of a secret's rotation.
+    ///
+    /// # Errors
+    /// As any write.
+    pub(in crate::store) fn rotation_delete(&mut self, id: &SecretId) -> Result<(), StoreError> {
+        delete!(self, rotation_accounts: RotationAccountRow, rotation_accounts::secret_id.eq(id), |row| row.secret_id == *id)?;
+        delete!(self, rotations: RotationRow, rotations::secret_id.eq(id), |row| row.secret_id == *id).map(drop)
+    }
+
+    /// How a secret is rotated and its accounts, by name: all that belongs to it.
+    fn rotation_proved(&mut self, secret: &SecretId) -> Result<(Option<RotationRow>, Vec<RotationAccountRow>), StoreError> {
+        let query = rotations::table.filter(rotations::secret_id.eq(secret));
+        let load = per_backend!(|conn| query.select((RotationRow::as_select(), rotations::mac)).load(conn));
+        let (rows, sum) = self.counted(secret, Child::Rotation, load)?;
         let query = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(secret)).order(rotation_accounts::name);
-        all!(self, rotation_accounts: RotationAccountRow, query, |row| row.secret_id == *secret)
+        let load = per_backend!(|conn| query.select((RotationAccountRow::as_select(), rotation_accounts::mac)).load(conn));
+        let (accounts, of_accounts) = self.counted(secret, Child::Rotation, load)?;
+        self.belongs(secret, Child::Rotation, sum.plus(of_accounts))?;
+        Ok((rows.into_iter().next(), accounts))
     }
 
     /// Notes that an account began a rotation, which makes the version `begun`, and forgets those of `since` and before; false when
@@ -211,7 +247,10 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         const TABLE: &str = "rotation_calls";
         let of_account = rotation_calls::table.filter(rotation_calls::account_id.eq(account));
-        self.run(TABLE, per_backend!(|conn| delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)))?;
+        self.run(
+            TABLE,
+            per_backend!(|conn| diesel::delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)),
+        )?;
         if self.run(TABLE, per_backend!(|conn| of_account.count().get_result::<i64>(conn)))? >= most {
             return Ok(false);
         }

@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of secrets. Must not know: keys' states, encryption. Called by: secrets, jobs.
 
-use diesel::delete;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
@@ -11,12 +10,14 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, KmsInstanceId, SecretId, SecretName, SecretNamePrefix};
 use crate::base::words::{ResourceType, SecretType};
 use crate::store::engine::connection::{Backend, per_backend};
+use crate::store::engine::content::Content;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
-use crate::store::engine::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
-use crate::store::engine::statements::{all, insert, one, remove, replace};
+use crate::store::engine::schema::{secret_versions, secrets, tags};
+use crate::store::engine::scope::Counted;
+use crate::store::engine::statements::{all, insert, one, remove};
 use crate::store::shared::tags::number;
-use crate::store::{StoreError, Tagged, Tx, held};
+use crate::store::{StageRow, StoreError, Tagged, Tx, VersionRow};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -46,6 +47,8 @@ pub struct SecretRow {
     pub delete_at: Option<Timestamp>,
     /// The instance that its maker named; shown again, and of no effect.
     pub kms_instance: Option<KmsInstanceId>,
+    /// What belongs to it; the store keeps it.
+    pub content: Content,
 }
 
 /// Which secrets a list goes through. The values of a field are alternatives, and all fields must fit; none does not limit.
@@ -145,11 +148,25 @@ impl Sealed for SecretRow {
             .integer(self.updated_at.0)
             .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
             .optional(self.kms_instance.as_ref().map(|id| id.as_str().as_bytes()))
+            .field(self.content.as_bytes())
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::Part(self.id)
     }
 }
 
 impl Tx<'_> {
-    /// Inserts a secret.
+    /// Inserts a secret, which its first version and the label on that follow.
+    ///
+    /// # Errors
+    /// `Conflict` when its name is taken, or there is no such key.
+    pub fn secret_insert_with(&mut self, row: &SecretRow, version: &VersionRow, label: &StageRow) -> Result<(), StoreError> {
+        let row = self.content_ahead(row, version, label);
+        self.secret_insert(&row)
+    }
+
+    /// Inserts a secret to which nothing belongs yet.
     ///
     /// # Errors
     /// `Conflict` when its name is taken, or there is no such key.
@@ -164,7 +181,9 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_name(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.find((account, name));
-        one!(self, secrets: SecretRow, query, |row| row.account_id == *account && row.name == *name)
+        self.secrets_flush()?;
+        let found = one!(self, secrets: SecretRow, query, |row| row.account_id == *account && row.name == *name)?;
+        found.map(|row| self.noted(row)).transpose()
     }
 
     /// The secret with this id.
@@ -173,7 +192,9 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn secret_by_id(&mut self, id: &SecretId) -> Result<Option<SecretRow>, StoreError> {
         let query = secrets::table.filter(secrets::id.eq(id));
-        one!(self, secrets: SecretRow, query, |row| row.id == *id)
+        self.secrets_flush()?;
+        let found = one!(self, secrets: SecretRow, query, |row| row.id == *id)?;
+        found.map(|row| self.noted(row)).transpose()
     }
 
     /// A page of the secrets of an account that fit, by name; those in their deletion window too, but none behind it.
@@ -189,7 +210,12 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<SecretRow>, StoreError> {
         let query = listed(account, now, filter).order(secrets::name).offset(offset).limit(limit);
-        self.all(|row| fits(row, account, now, filter), |conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))
+        self.secrets_flush()?;
+        let found = self.all(
+            |row| fits(row, account, now, filter),
+            |conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn),
+        )?;
+        found.into_iter().map(|row| self.noted(row)).collect()
     }
 
     /// How many secrets [`Tx::secrets_page`] goes through.
@@ -236,15 +262,14 @@ impl Tx<'_> {
         self.run(SecretRow::TABLE, per_backend!(|conn| query.get_result::<i64>(conn)))
     }
 
-    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.
+    /// Puts `new` in the place of `old`, which was read in this transaction and has the same key: at the end of the write, or before
+    /// the next look at secrets, so that what has changed with it is written by the same statement.
     ///
     /// # Errors
-    /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
+    /// At that time, `Fault` when the row is not `old` any more.
     pub fn secret_update(&mut self, old: &SecretRow, new: &SecretRow) -> Result<(), StoreError> {
-        held(
-            replace!(self, secrets, old => new, secrets::account_id.eq(&old.account_id).and(secrets::name.eq(&old.name)))?,
-            SecretRow::TABLE,
-        )
+        self.keep_back(old, new);
+        Ok(())
     }
 
     /// Deletes a secret with its versions, stages, tags, policy and rotation; false when the row is not this one any more.
@@ -253,19 +278,20 @@ impl Tx<'_> {
     /// As any write.
     pub fn secret_delete(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
         let id = &row.id;
-        let accounts = rotation_accounts::table.filter(rotation_accounts::secret_id.eq(id));
-        self.run("rotation_accounts", per_backend!(|conn| delete(accounts).execute(conn)))?;
-        self.run("rotations", per_backend!(|conn| delete(rotations::table.find(id)).execute(conn)))?;
-        let stages = version_stages::table.filter(version_stages::secret_id.eq(id));
-        self.run("version_stages", per_backend!(|conn| delete(stages).execute(conn)))?;
+        self.secrets_flush()?;
+        self.rotation_delete(id)?;
+        self.stages_delete(id)?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
-        self.run("secret_versions", per_backend!(|conn| delete(versions).execute(conn)))?;
+        self.run("secret_versions", per_backend!(|conn| diesel::delete(versions).execute(conn)))?;
         self.tags_delete(Tagged::Secret(row.id))?;
         self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
         let key = secrets::account_id.eq(&row.account_id).and(secrets::name.eq(&row.name));
         let deleted = remove!(self, secrets, row, key)?;
         if deleted {
             self.secret_counted(&row.account_id, &row.id, -1)?;
+            // Its content goes with it.
+            self.changes.children.remove(id);
+            self.contents.remove(id);
         }
         Ok(deleted)
     }

@@ -10,7 +10,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::version_stages;
-use crate::store::engine::statements::{all, insert, one, remove, replace};
+use crate::store::engine::scope::{Child, Counted};
+use crate::store::engine::statements::{delete, insert, remove, replace};
 use crate::store::{StoreError, Tx, held};
 
 /// A label on a version.
@@ -37,6 +38,10 @@ impl Sealed for StageRow {
             .text(self.version_id.as_str())
             .field(self.version_uuid.as_bytes())
     }
+
+    fn counted(&self) -> Counted {
+        Counted::Child(self.secret_id, Child::Label)
+    }
 }
 
 impl Tx<'_> {
@@ -53,8 +58,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when the row does not verify.
     pub fn stage_by_name(&mut self, secret: &SecretId, stage: &Stage) -> Result<Option<StageRow>, StoreError> {
-        let query = version_stages::table.find((secret, stage));
-        one!(self, version_stages: StageRow, query, |row| row.secret_id == *secret && row.stage == *stage)
+        Ok(self.stages_of(secret)?.into_iter().find(|row| row.stage == *stage))
     }
 
     /// All labels of a secret, by name.
@@ -63,7 +67,11 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn stages_of(&mut self, secret: &SecretId) -> Result<Vec<StageRow>, StoreError> {
         let query = version_stages::table.filter(version_stages::secret_id.eq(secret)).order(version_stages::stage);
-        all!(self, version_stages: StageRow, query, |row| row.secret_id == *secret)
+        self.children(
+            secret,
+            Child::Label,
+            per_backend!(|conn| query.select((StageRow::as_select(), version_stages::mac)).load(conn)),
+        )
     }
 
     /// Moves a label from where `old` says, which was read in this transaction, to where `new` says.
@@ -75,6 +83,14 @@ impl Tx<'_> {
             replace!(self, version_stages, old => new, version_stages::secret_id.eq(&old.secret_id).and(version_stages::stage.eq(&old.stage)))?,
             StageRow::TABLE,
         )
+    }
+
+    /// Takes all labels of a secret away.
+    ///
+    /// # Errors
+    /// As any write.
+    pub(in crate::store) fn stages_delete(&mut self, id: &SecretId) -> Result<(), StoreError> {
+        delete!(self, version_stages: StageRow, version_stages::secret_id.eq(id), |row| row.secret_id == *id).map(drop)
     }
 
     /// Takes a label away; false when it does not stand there any more.

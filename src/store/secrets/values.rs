@@ -2,14 +2,14 @@
 //!
 //! Owns: that join. Must not know: encryption, states. Called by: secrets.
 
-use diesel::alias;
 use diesel::prelude::*;
-use diesel::query_source::AliasedField;
 
-use crate::base::ids::{AccountId, SecretId, SecretName, SecretVersionUuid, Stage, VersionId};
+use crate::base::ids::{AccountId, SecretName, Stage, VersionId};
 use crate::store::engine::connection::per_backend;
+use crate::store::engine::digest::Digest;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{keys, secret_versions, secrets, version_stages};
+use crate::store::engine::scope::Child;
 use crate::store::secrets::versions;
 use crate::store::{KeyRow, SecretRow, StageRow, StoreError, Tx, VersionRow};
 
@@ -26,29 +26,6 @@ pub struct ValueRow {
     pub stages: Vec<Stage>,
 }
 
-// The labels of the version that was found, beside the label that was looked for.
-alias!(version_stages as labels: Labels);
-
-/// A [`StageRow`] and its MAC under the other name.
-#[derive(Queryable, Selectable)]
-struct Label {
-    #[diesel(select_expression = labels.field(version_stages::secret_id))]
-    #[diesel(select_expression_type = AliasedField<Labels, version_stages::secret_id>)]
-    secret_id: SecretId,
-    #[diesel(select_expression = labels.field(version_stages::stage))]
-    #[diesel(select_expression_type = AliasedField<Labels, version_stages::stage>)]
-    stage: Stage,
-    #[diesel(select_expression = labels.field(version_stages::version_id))]
-    #[diesel(select_expression_type = AliasedField<Labels, version_stages::version_id>)]
-    version_id: VersionId,
-    #[diesel(select_expression = labels.field(version_stages::version_uuid))]
-    #[diesel(select_expression_type = AliasedField<Labels, version_stages::version_uuid>)]
-    version_uuid: SecretVersionUuid,
-    #[diesel(select_expression = labels.field(version_stages::mac))]
-    #[diesel(select_expression_type = AliasedField<Labels, version_stages::mac>)]
-    mac: Vec<u8>,
-}
-
 /// Which version of a secret.
 #[derive(Clone, Copy)]
 enum Asked<'a> {
@@ -58,8 +35,8 @@ enum Asked<'a> {
     Version(&'a VersionId),
 }
 
-/// One row of the join: a version comes once for each of its labels (one or two, as a rule).
-type Joined = (SecretRow, Vec<u8>, KeyRow, Vec<u8>, Option<VersionRow>, Option<Label>);
+/// One row of the join: a secret comes once for each of its labels (one or two, as a rule).
+type Joined = (SecretRow, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>, Option<StageRow>, Option<Vec<u8>>, Option<VersionRow>);
 
 /// Loads, of a join, the rows of the secret of this name, as [`Joined`]. A macro, as the type of a join is too long to be written.
 macro_rules! joined {
@@ -70,10 +47,11 @@ macro_rules! joined {
             .select((
                 SecretRow::as_select(),
                 secrets::mac,
-                KeyRow::as_select(),
-                keys::mac,
+                Option::<KeyRow>::as_select(),
+                keys::mac.nullable(),
+                Option::<StageRow>::as_select(),
+                version_stages::mac.nullable(),
                 Option::<VersionRow>::as_select(),
-                Option::<Label>::as_select(),
             ))
             .load::<Joined>(conn))
     };
@@ -83,26 +61,23 @@ impl Tx<'_> {
     /// A secret with the version that carries a label; none when there is no such secret. Fit for [`crate::store::Store::read_one`].
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify, or the label stands on a version that is not there.
+    /// `Corrupt` when a row does not verify, a label of the secret is missing or an old one, or the label stands on a version that is not
+    /// there.
     pub fn value_by_stage(
         &mut self,
         account: &AccountId,
         name: &SecretName,
         stage: &Stage,
     ) -> Result<Option<ValueRow>, StoreError> {
-        // Cloned, as diesel wants what stands in a join to borrow nothing.
-        let looked_for = version_stages::secret_id.eq(secrets::id).and(version_stages::stage.eq(stage.clone()));
-        let version =
-            secret_versions::secret_id.eq(secrets::id).and(secret_versions::version_id.eq(version_stages::version_id));
-        let on_it = labels
-            .field(version_stages::secret_id)
+        // Cloned, as diesel wants what stands in a join to borrow nothing. Only the row of the label has the version: it may be long.
+        let version = secret_versions::secret_id
             .eq(secrets::id)
-            .and(labels.field(version_stages::version_id).eq(version_stages::version_id));
+            .and(secret_versions::version_id.eq(version_stages::version_id))
+            .and(version_stages::stage.eq(stage.clone()));
         let join = secrets::table
-            .inner_join(keys::table.on(keys::id.eq(secrets::key_id)))
-            .left_join(version_stages::table.on(looked_for))
-            .left_join(secret_versions::table.on(version))
-            .left_join(labels.on(on_it));
+            .left_join(keys::table.on(keys::id.eq(secrets::key_id)))
+            .left_join(version_stages::table.on(version_stages::secret_id.eq(secrets::id)))
+            .left_join(secret_versions::table.on(version));
         let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined, account, name, Asked::Stage(stage))
     }
@@ -110,7 +85,7 @@ impl Tx<'_> {
     /// A secret with the version of this name; none when there is no such secret. Fit for [`crate::store::Store::read_one`].
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
+    /// As [`Tx::value_by_stage`]; also when the version is missing, or one that the secret does not have any more.
     pub fn value_by_version(
         &mut self,
         account: &AccountId,
@@ -119,14 +94,10 @@ impl Tx<'_> {
     ) -> Result<Option<ValueRow>, StoreError> {
         // Cloned, as diesel wants what stands in a join to borrow nothing.
         let looked_for = secret_versions::secret_id.eq(secrets::id).and(secret_versions::version_id.eq(version.clone()));
-        let on_it = labels
-            .field(version_stages::secret_id)
-            .eq(secrets::id)
-            .and(labels.field(version_stages::version_id).eq(secret_versions::version_id));
         let join = secrets::table
-            .inner_join(keys::table.on(keys::id.eq(secrets::key_id)))
-            .left_join(secret_versions::table.on(looked_for))
-            .left_join(labels.on(on_it));
+            .left_join(keys::table.on(keys::id.eq(secrets::key_id)))
+            .left_join(version_stages::table.on(version_stages::secret_id.eq(secrets::id)))
+            .left_join(secret_versions::table.on(looked_for));
         let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined, account, name, Asked::Version(version))
     }
@@ -139,36 +110,41 @@ impl Tx<'_> {
         asked: Asked<'_>,
     ) -> Result<Option<ValueRow>, StoreError> {
         let mut rows = joined.into_iter();
-        let Some((secret, secret_mac, key, key_mac, version, label)) = rows.next() else { return Ok(None) };
+        let Some((secret, secret_mac, key, key_mac, label, label_mac, version)) = rows.next() else { return Ok(None) };
         let secret: SecretRow =
             self.verified((secret, secret_mac), |row: &SecretRow| row.account_id == *account && row.name == *name)?;
-        let key = self.verified((key, key_mac), |row: &KeyRow| row.id == secret.key_id)?;
-        let its = |row: &VersionRow| {
-            row.secret_id == secret.id
-                && match asked {
-                    Asked::Version(id) => row.version_id == *id,
-                    // Which version it is says the label.
-                    Asked::Stage(_) => true,
-                }
+        let secret = self.noted(secret)?;
+        let Some(key) = key.zip(key_mac) else {
+            return Err(self.corrupt(KeyRow::TABLE, format!("the key of secret {} is not there", secret.name)));
         };
-        let version = version.map(|row| self.fitting(versions::TABLE, row, its)).transpose()?;
-        let mut stages = Vec::new();
-        for label in label.into_iter().chain(rows.filter_map(|row| row.5)) {
-            let Label { secret_id, stage, version_id, version_uuid, mac } = label;
-            let row = StageRow { secret_id, stage, version_id, version_uuid };
-            let label = self.verified((row, mac), |row| row.secret_id == secret.id)?;
-            let on_it = |row: &VersionRow| row.version_id == label.version_id && row.uuid == label.version_uuid;
-            if !version.as_ref().is_some_and(on_it) {
-                return Err(self.corrupt(StageRow::TABLE, "a label on a version that is not there"));
+        let key = self.verified(key, |row: &KeyRow| row.id == secret.key_id)?;
+        let (mut labels, mut sum, mut version) = (Vec::new(), Digest::default(), version);
+        for (label, its) in std::iter::once((label.zip(label_mac), None)).chain(rows.map(|row| (row.4.zip(row.5), row.6))) {
+            version = version.or(its);
+            if let Some((label, mac)) = label {
+                sum = sum.plus(self.child_element(&label, &mac));
+                labels.push(self.verified_alone((label, mac), |row: &StageRow| row.secret_id == secret.id)?);
             }
-            stages.push(label.stage);
         }
-        if let Asked::Stage(stage) = asked
-            && version.is_some()
-            && !stages.contains(stage)
-        {
-            return Err(self.corrupt(StageRow::TABLE, "the version that was given for a label does not carry it"));
+        self.belongs(&secret.id, Child::Label, sum)?;
+        let its = |row: &VersionRow| row.secret_id == secret.id;
+        let version = version.map(|row| self.fitting(versions::TABLE, row, its)).transpose()?;
+        let place = match asked {
+            Asked::Stage(stage) => labels.iter().find(|label| label.stage == *stage),
+            Asked::Version(id) => labels.iter().find(|label| label.version_id == *id),
+        };
+        match (place, &version, asked) {
+            // The labels are those of now, and each names its version.
+            (Some(label), Some(row), _) if row.version_id == label.version_id && row.uuid == label.version_uuid => {}
+            (Some(_), ..) => return Err(self.corrupt(StageRow::TABLE, "a label on a version that is not there")),
+            (None, None, Asked::Stage(_)) => {}
+            (None, Some(_), Asked::Stage(_)) => {
+                return Err(self.corrupt(StageRow::TABLE, "the version that was given for a label does not carry it"));
+            }
+            (None, found, Asked::Version(id)) => self.version_proved(&secret.id, id, found.as_ref())?,
         }
+        let on_it = |label: &StageRow| version.as_ref().is_some_and(|row| row.version_id == label.version_id);
+        let mut stages: Vec<Stage> = labels.into_iter().filter(on_it).map(|label| label.stage).collect();
         stages.sort();
         Ok(Some(ValueRow { secret, key, version, stages }))
     }

@@ -6,11 +6,14 @@
 use diesel::prelude::*;
 use diesel::{delete, insert_into};
 
+use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyVersionId, SecretId, SecretVersionUuid, VersionId};
 use crate::base::words::{DataType, Suite};
 use crate::store::engine::connection::per_backend;
+use crate::store::engine::digest::Digest;
 use crate::store::engine::schema::secret_versions;
+use crate::store::engine::scope::Child;
 use crate::store::{StoreError, Tx};
 
 pub(in crate::store) const TABLE: &str = "secret_versions";
@@ -63,17 +66,60 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the secret has one of this name, or there is no such secret.
     pub fn version_insert(&mut self, row: &VersionRow) -> Result<(), StoreError> {
-        self.run(TABLE, per_backend!(|conn| insert_into(secret_versions::table).values(row).execute(conn))).map(drop)
+        self.run(TABLE, per_backend!(|conn| insert_into(secret_versions::table).values(row).execute(conn)))?;
+        let element = self.version_element(row);
+        self.count_child(row.secret_id, Child::Version, element, true);
+        Ok(())
+    }
+
+    /// What a secret's content counts for a version.
+    pub(in crate::store) fn version_element(&self, row: &VersionRow) -> Digest {
+        self.head_element(&row.secret_id, &row.version_id, &row.uuid, row.created_at)
+    }
+
+    /// The same of what lists tell: the encryption of the value binds the rest to the uuid, which never recurs.
+    pub(in crate::store) fn head_element(
+        &self,
+        secret: &SecretId,
+        version: &VersionId,
+        uuid: &SecretVersionUuid,
+        created_at: Timestamp,
+    ) -> Digest {
+        let bound = Canonical::new(Purpose::Row).field(secret.as_bytes()).text(version.as_str()).field(uuid.as_bytes());
+        self.seals().element(TABLE, bound.integer(created_at.0).as_bytes(), &[])
     }
 
     /// The version of a secret with this name.
     ///
     /// # Errors
-    /// As any read.
+    /// `Corrupt` when the secret's versions are not those that it has had.
     pub fn version_by_id(&mut self, secret: &SecretId, version: &VersionId) -> Result<Option<VersionRow>, StoreError> {
         let query = secret_versions::table.find((secret, version));
         let found = self.run(TABLE, per_backend!(|conn| query.select(VersionRow::as_select()).get_result(conn).optional()))?;
-        found.map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret && row.version_id == *version)).transpose()
+        let found = found
+            .map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret && row.version_id == *version))
+            .transpose()?;
+        self.version_proved(secret, version, found.as_ref())?;
+        Ok(found)
+    }
+
+    /// Proves that a version is one that the secret has, or that it has none of this name.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(in crate::store) fn version_proved(
+        &mut self,
+        secret: &SecretId,
+        version: &VersionId,
+        found: Option<&VersionRow>,
+    ) -> Result<(), StoreError> {
+        self.in_snapshot()?;
+        let heads = self.versions_of(secret)?;
+        let head = heads.iter().find(|head| head.version_id == *version);
+        if head.map(|head| (head.uuid, head.created_at)) == found.map(|row| (row.uuid, row.created_at)) {
+            return Ok(());
+        }
+        Err(self.corrupt(TABLE, "the database gave it as the answer to another question"))
     }
 
     /// All versions of a secret, oldest first.
@@ -86,7 +132,13 @@ impl Tx<'_> {
             .order((secret_versions::created_at, secret_versions::version_id));
         let found: Vec<VersionHead> =
             self.run(TABLE, per_backend!(|conn| query.select(VersionHead::as_select()).load(conn)))?;
-        found.into_iter().map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret)).collect()
+        let element = |row: &VersionHead| self.head_element(&row.secret_id, &row.version_id, &row.uuid, row.created_at);
+        let sum = found.iter().fold(Digest::default(), |sum, row| sum.plus(element(row)));
+        let rows: Result<Vec<_>, _> =
+            found.into_iter().map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret)).collect();
+        let rows = rows?;
+        self.belongs(secret, Child::Version, sum)?;
+        Ok(rows)
     }
 
     /// Deletes a version; false when there is none.
@@ -94,6 +146,12 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while it carries a label.
     pub fn version_delete(&mut self, secret: &SecretId, version: &VersionId) -> Result<bool, StoreError> {
+        let there = secret_versions::table.find((secret, version));
+        let head = self.run(TABLE, per_backend!(|conn| there.select(VersionHead::as_select()).get_result(conn).optional()))?;
+        let Some(head) = head else { return Ok(false) };
+        let head = self.fitting(TABLE, head, |row: &VersionHead| row.secret_id == *secret && row.version_id == *version)?;
+        let element = self.head_element(&head.secret_id, &head.version_id, &head.uuid, head.created_at);
+        self.count_child(*secret, Child::Version, element, false);
         self.changed(TABLE, per_backend!(|conn| delete(secret_versions::table.find((secret, version))).execute(conn)))
     }
 }

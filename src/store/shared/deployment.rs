@@ -19,6 +19,7 @@ use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::location::Location;
 use crate::store::engine::row_mac::{RowKey, Sealed};
 use crate::store::engine::schema::{accounts, deployment, import_parameters, key_versions};
+use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{one, replace};
 use crate::store::engine::tx::every;
 use crate::store::{StoreError, Tx, held, migrate};
@@ -74,6 +75,10 @@ impl Sealed for DeploymentRow {
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.derivation().as_bytes()).integer(self.ready.into()).integer(self.level.0.into())
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::Nowhere
     }
 }
 

@@ -15,6 +15,7 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{anchors, log_heads, nonces};
+use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{all, insert, one, replace};
 use crate::store::engine::tx::every;
 use crate::store::{StoreError, Tx, held};
@@ -54,6 +55,10 @@ impl Sealed for LogHeadRow {
             .field(&self.hash)
             .integer(self.written_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::Nowhere
+    }
 }
 
 /// What bounds how old a copy of the database can be taken for the present one.
@@ -87,6 +92,10 @@ impl Sealed for AnchorsRow {
             .optional(self.key_id.as_ref().map(|id| &id.as_bytes()[..]))
             .optional(self.previous_key.as_ref().map(|id| &id.as_bytes()[..]))
             .integer(self.key_since.0)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::Nowhere
     }
 }
 

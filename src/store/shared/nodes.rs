@@ -2,7 +2,6 @@
 //!
 //! Owns: the rows of nodes. Must not know: what a level changes. Called by: app and jobs (which say that a node lives), admin.
 
-use diesel::delete;
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -12,7 +11,8 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::nodes;
-use crate::store::engine::statements::{all, insert, one, replace};
+use crate::store::engine::scope::Counted;
+use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::engine::tx::every;
 use crate::store::{Abort, Store, StoreError, Tx, held};
 
@@ -51,6 +51,10 @@ impl Sealed for NodeRow {
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes()).integer(self.lowest.0.into()).integer(self.highest.0.into()).integer(self.seen_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::Nowhere
+    }
 }
 
 impl Tx<'_> {
@@ -67,7 +71,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn node_delete(&mut self, id: &NodeId) -> Result<bool, StoreError> {
-        self.changed(NodeRow::TABLE, per_backend!(|conn| delete(nodes::table.find(id)).execute(conn)))
+        Ok(delete!(self, nodes: NodeRow, nodes::id.eq(id), |row| row.id == *id)? > 0)
     }
 
     fn node_put(&mut self, row: &NodeRow) -> Result<(), StoreError> {

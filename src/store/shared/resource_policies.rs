@@ -4,17 +4,17 @@
 //! Called by: keys and secrets, which set them; auth, which asks them.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
-use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::resource_policies;
-use crate::store::engine::statements::one;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::statements::{delete, insert, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// The policy of a secret or key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -37,26 +37,30 @@ impl Sealed for ResourcePolicyRow {
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(&self.resource).text(&self.document).integer(self.updated_at.0)
     }
+
+    fn counted(&self) -> Counted {
+        Counted::In(Scope::Policies(self.account_id.clone()))
+    }
+
+    fn bound(&self) -> &[u8] {
+        self.resource.as_bytes()
+    }
 }
 
 impl Tx<'_> {
-    /// Sets the policy of a resource, whatever it had. The first one of a resource is announced to all nodes: they ask
-    /// for a policy only where they know of one.
+    /// Sets the policy of a resource, whatever it had.
     ///
     /// # Errors
     /// `Conflict` when there is no such account.
     pub fn resource_policy_put(&mut self, row: &ResourcePolicyRow) -> Result<(), StoreError> {
-        let mac = self.mac(row);
-        let there = resource_policies::table.find((&row.account_id, &row.resource));
-        let new = (row, resource_policies::mac.eq(&mac[..]));
-        if self.changed(ResourcePolicyRow::TABLE, per_backend!(|conn| update(there).set(new).execute(conn)))? {
-            return Ok(());
+        match self.resource_policy(&row.account_id, &row.resource)? {
+            None => insert!(self, resource_policies, row),
+            Some(old) => {
+                let there =
+                    resource_policies::account_id.eq(&row.account_id).and(resource_policies::resource.eq(&row.resource));
+                held(replace!(self, resource_policies, &old => row, there)?, ResourcePolicyRow::TABLE)
+            }
         }
-        self.run(
-            ResourcePolicyRow::TABLE,
-            per_backend!(|conn| insert_into(resource_policies::table).values(new).execute(conn)),
-        )?;
-        self.rights_changed(&row.account_id)
     }
 
     /// The policy of a resource.
@@ -65,16 +69,29 @@ impl Tx<'_> {
     /// `Corrupt` when the row does not verify.
     pub fn resource_policy(&mut self, account: &AccountId, resource: &str) -> Result<Option<ResourcePolicyRow>, StoreError> {
         let query = resource_policies::table.find((account, resource));
-        one!(self, resource_policies: ResourcePolicyRow, query, |row| row.account_id == *account && row.resource == resource)
+        let found = self.one(
+            |row: &ResourcePolicyRow| row.account_id == *account && row.resource == resource,
+            per_backend!(|conn| {
+                query.select((ResourcePolicyRow::as_select(), resource_policies::mac)).get_result(conn).optional()
+            }),
+        )?;
+        if found.is_none() && self.resources_with_policy(account)?.iter().any(|known| known == resource) {
+            return Err(self.corrupt(ResourcePolicyRow::TABLE, "a row is there and is not given"));
+        }
+        Ok(found)
     }
 
     /// The resources of an account that have a policy. Only names: what a policy says is read, and verified, when it is asked.
     ///
     /// # Errors
-    /// As any read.
+    /// `Corrupt` when one was deleted, or put back as it was.
     pub fn resources_with_policy(&mut self, account: &AccountId) -> Result<Vec<String>, StoreError> {
         let query = resource_policies::table.filter(resource_policies::account_id.eq(account));
-        self.run(ResourcePolicyRow::TABLE, per_backend!(|conn| query.select(resource_policies::resource).load(conn)))
+        let query = query.select((resource_policies::resource, resource_policies::mac));
+        let found: Vec<(String, Vec<u8>)> = self.run(ResourcePolicyRow::TABLE, per_backend!(|conn| query.load(conn)))?;
+        let macs: Vec<RowMac> = found.iter().filter_map(|(_, mac)| mac.as_slice().try_into().ok()).collect();
+        self.whole(&Scope::Policies(account.clone()), ResourcePolicyRow::TABLE, &macs)?;
+        Ok(found.into_iter().map(|(resource, _)| resource).collect())
     }
 
     /// Removes the policy of a resource that is gone.
@@ -82,7 +99,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn resource_policy_delete(&mut self, account: &AccountId, resource: &str) -> Result<(), StoreError> {
-        let row = resource_policies::table.find((account, resource));
-        self.run(ResourcePolicyRow::TABLE, per_backend!(|conn| delete(row).execute(conn))).map(drop)
+        let row = resource_policies::account_id.eq(account).and(resource_policies::resource.eq(resource));
+        let meant = |row: &ResourcePolicyRow| row.account_id == *account && row.resource == resource;
+        delete!(self, resource_policies: ResourcePolicyRow, row, |row| meant(row)).map(drop)
     }
 }

@@ -3,20 +3,23 @@
 //! Owns: the rows of tags, and the form of a place in a list of them. Must not know: limits on tags. Called by: tags, keys, secrets,
 //! auth.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
-use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::Canonical;
 use crate::base::ids::{AccountId, KeyId, SecretId};
 use crate::base::words::ResourceType;
 use crate::store::engine::connection::per_backend;
+use crate::store::engine::digest::Digest;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::tags;
-use crate::store::engine::statements::all;
-use crate::store::{StoreError, Tx};
+use crate::store::engine::scope::{Child, Counted, Scope};
+use crate::store::engine::statements::{delete, insert, one, replace};
+use crate::store::{StoreError, Tx, held};
 
 /// What carries a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,8 +71,9 @@ pub struct TagRow {
 }
 
 /// A tag with all its columns.
-#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = tags)]
+#[diesel(primary_key(resource_id, tag_key))]
 pub(in crate::store) struct TagRecord {
     resource_id: Vec<u8>,
     tag_key: String,
@@ -85,7 +89,7 @@ impl TagRecord {
     }
 
     /// What carries it; none for a kind that there is not.
-    fn on(&self) -> Option<Tagged> {
+    pub(in crate::store) fn on(&self) -> Option<Tagged> {
         let kind = [ResourceType::Key, ResourceType::Secret].into_iter().find(|kind| number(*kind) == self.resource_kind)?;
         Some(Tagged::new(kind, self.resource_id.as_slice().try_into().ok()?))
     }
@@ -101,6 +105,14 @@ impl Sealed for TagRecord {
             .integer(self.resource_kind.into())
             .text(&self.tag_value)
     }
+
+    fn counted(&self) -> Counted {
+        match self.on() {
+            Some(Tagged::Key(id)) => Counted::In(Scope::Key(id)),
+            Some(Tagged::Secret(id)) => Counted::Child(id, Child::Tag),
+            None => Counted::Nowhere,
+        }
+    }
 }
 
 /// The last resource of a page of tagged resources. No row, but sealed like one: callers carry it to the next page.
@@ -114,6 +126,10 @@ impl Sealed for Place<'_> {
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account.as_str()).integer(number(self.on.kind()).into()).field(self.on.bytes())
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::Nowhere
     }
 }
 
@@ -130,17 +146,12 @@ impl Tx<'_> {
             resource_kind: number(on.kind()),
             tag_value: value.to_owned(),
         };
-        let mac = self.mac(&row);
-        let there = tags::table.find((on.bytes().as_slice(), key));
-        let new = (tags::account_id.eq(account), tags::tag_value.eq(value), tags::mac.eq(&mac[..]));
-        if self.changed(TagRecord::TABLE, per_backend!(|conn| update(there).set(new).execute(conn)))? {
-            return Ok(());
+        let query = tags::table.find((on.bytes().as_slice(), key));
+        let there = tags::resource_id.eq(on.bytes().as_slice()).and(tags::tag_key.eq(key));
+        match one!(self, tags: TagRecord, query, |found| found.on() == Some(on) && found.tag_key == key)? {
+            None => insert!(self, tags, &row),
+            Some(old) => held(replace!(self, tags, &old => &row, there)?, TagRecord::TABLE),
         }
-        self.run(
-            TagRecord::TABLE,
-            per_backend!(|conn| insert_into(tags::table).values((&row, tags::mac.eq(&mac[..]))).execute(conn)),
-        )
-        .map(drop)
     }
 
     /// The tags on a resource, by key.
@@ -149,7 +160,11 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn tags_of(&mut self, on: Tagged) -> Result<Vec<TagRow>, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice())).order(tags::tag_key);
-        let rows: Vec<TagRecord> = all!(self, tags: TagRecord, query, |row| row.on() == Some(on))?;
+        let load = per_backend!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn));
+        let rows: Vec<TagRecord> = match on {
+            Tagged::Key(id) => self.all_of(&Scope::Key(id), |row: &TagRecord| row.on() == Some(on), load)?,
+            Tagged::Secret(id) => self.children(&id, Child::Tag, load)?,
+        };
         Ok(rows.into_iter().map(|row| TagRow { tag_key: row.tag_key, tag_value: row.tag_value }).collect())
     }
 
@@ -159,8 +174,22 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify.
     pub fn tags_of_secrets(&mut self, secrets: &[SecretId]) -> Result<Vec<(SecretId, TagRow)>, StoreError> {
         let query = tags::table.filter(tags::resource_id.eq_any(secrets)).order((tags::resource_id, tags::tag_key));
-        let rows: Vec<TagRecord> =
-            all!(self, tags: TagRecord, query, |row| secrets.iter().any(|id| row.on() == Some(Tagged::Secret(*id))))?;
+        let found: Vec<(TagRecord, Vec<u8>)> =
+            self.run(TagRecord::TABLE, per_backend!(|conn| query.select((TagRecord::as_select(), tags::mac)).load(conn)))?;
+        let mut sums: HashMap<SecretId, Digest> = secrets.iter().map(|id| (*id, Digest::default())).collect();
+        let mut rows = Vec::with_capacity(found.len());
+        for (row, mac) in found {
+            if let Some(Tagged::Secret(id)) = row.on()
+                && let Some(sum) = sums.get_mut(&id)
+            {
+                *sum = sum.plus(self.child_element(&row, &mac));
+            }
+            let of_one = |row: &TagRecord| secrets.iter().any(|id| row.on() == Some(Tagged::Secret(*id)));
+            rows.push(self.verified((row, mac), of_one)?);
+        }
+        for (id, sum) in sums {
+            self.belongs(&id, Child::Tag, sum)?;
+        }
         let tagged = rows.into_iter().filter_map(|row| match row.on() {
             Some(Tagged::Secret(id)) => Some((id, TagRow { tag_key: row.tag_key, tag_value: row.tag_value })),
             _ => None,
@@ -209,8 +238,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn tag_delete(&mut self, on: Tagged, key: &str) -> Result<bool, StoreError> {
-        let tag = tags::table.find((on.bytes().as_slice(), key));
-        self.changed(TagRecord::TABLE, per_backend!(|conn| delete(tag).execute(conn)))
+        let tag = tags::resource_id.eq(on.bytes().as_slice()).and(tags::tag_key.eq(key));
+        Ok(delete!(self, tags: TagRecord, tag, |row| row.on() == Some(on) && row.tag_key == key)? > 0)
     }
 
     /// Removes all tags of a resource.
@@ -218,8 +247,7 @@ impl Tx<'_> {
     /// # Errors
     /// As any write.
     pub fn tags_delete(&mut self, on: Tagged) -> Result<(), StoreError> {
-        let all = tags::table.filter(tags::resource_id.eq(on.bytes().as_slice()));
-        self.run(TagRecord::TABLE, per_backend!(|conn| delete(all).execute(conn))).map(drop)
+        delete!(self, tags: TagRecord, tags::resource_id.eq(on.bytes().as_slice()), |row| row.on() == Some(on)).map(drop)
     }
 
     /// The text that stands for a place in the list of an account's tagged resources, right behind one of them.

@@ -13,7 +13,7 @@ use crate::store::{Abort, Store, StoreError, Tx};
 /// A row of each table that authentication, authorisation and a value need: it meets a lock on any of them, and a right that was
 /// lost. PostgreSQL also tells the time, which SQLite would have from the same clock as this process.
 const ROWS: &str = "\
-    (SELECT count(*) FROM (SELECT 1 FROM deployment LIMIT 1) t) + (SELECT count(*) FROM (SELECT 1 FROM identity_revision LIMIT 1) t) + \
+    (SELECT count(*) FROM (SELECT 1 FROM deployment LIMIT 1) t) + (SELECT count(*) FROM (SELECT 1 FROM scopes LIMIT 1) t) + \
     (SELECT count(*) FROM (SELECT 1 FROM access_keys LIMIT 1) t) + (SELECT count(*) FROM (SELECT 1 FROM keys LIMIT 1) t) + \
     (SELECT count(*) FROM (SELECT 1 FROM key_versions LIMIT 1) t) + (SELECT count(*) FROM (SELECT 1 FROM secrets LIMIT 1) t) + \
     (SELECT count(*) FROM (SELECT 1 FROM secret_versions LIMIT 1) t) + \

@@ -30,7 +30,7 @@ fn every_identity_change_raises_the_revision(on: &Fixture) {
     let step = |f: &dyn Fn(&mut Tx<'_>) -> Result<(), StoreError>| {
         on.write(f);
         raised.set(raised.get() + 1);
-        assert_eq!(on.read(|tx| tx.identity_revision()), raised.get());
+        assert_eq!(on.read(|tx| tx.rights_revision()), raised.get());
     };
     let done = |changed: Result<bool, StoreError>| changed.map(|changed| assert!(changed));
     step(&|tx| tx.account_insert(&account));
@@ -50,7 +50,7 @@ fn every_identity_change_raises_the_revision(on: &Fixture) {
         assert_eq!(tx.access_keys_of(&account.id, None)?, std::slice::from_ref(&root_key));
         assert_eq!(tx.policy_by_name(&account.id, &name)?, Some(policy.clone()));
         assert_eq!(tx.policies_of(&account.id)?, std::slice::from_ref(&policy));
-        assert_eq!(tx.attachments_of(&user.id)?, std::slice::from_ref(&attachment));
+        assert_eq!(tx.attachments_of(&user.account_id, &user.id)?, std::slice::from_ref(&attachment));
         assert_eq!(tx.attachments_of_policy(&account.id, &name, false)?, std::slice::from_ref(&attachment));
         assert_eq!(tx.attachments_of_policy(&account.id, &name, true)?, []);
         Ok(())
@@ -68,7 +68,7 @@ fn every_identity_change_raises_the_revision(on: &Fixture) {
     step(&|tx| done(tx.user_delete(&user.id)));
     step(&|tx| done(tx.account_delete(&account.id)));
     assert!(!on.write(|tx| tx.account_delete(&account.id)));
-    assert_eq!(on.read(|tx| tx.identity_revision()), raised.get(), "nothing was changed, nothing is raised");
+    assert_eq!(on.read(|tx| tx.rights_revision()), raised.get(), "nothing was changed, nothing is raised");
 }
 
 fn what_is_needed_stays(on: &Fixture) {

@@ -8,6 +8,7 @@ use crate::base::ids::KmsInstanceId;
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::secrets;
+use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{insert, one, replace};
 
 diesel::table! {
@@ -24,6 +25,7 @@ diesel::table! {
         updated_at -> BigInt,
         delete_at -> Nullable<BigInt>,
         kms_instance -> Nullable<Text>,
+        content -> Binary,
         mac -> Binary,
         note -> Text,
     }
@@ -46,13 +48,14 @@ struct NextSecretRow {
     updated_at: Timestamp,
     delete_at: Option<Timestamp>,
     kms_instance: Option<KmsInstanceId>,
+    content: Content,
     note: String,
 }
 
 impl NextSecretRow {
     fn of(old: &SecretRow, note: &str) -> Self {
-        let SecretRow { account_id, name, id, secret_type, description, key_id, .. } = old.clone();
-        let SecretRow { user_key, created_at, updated_at, delete_at, kms_instance, .. } = old.clone();
+        let SecretRow { account_id, name, id, secret_type, description, key_id, kms_instance, content, .. } = old.clone();
+        let SecretRow { user_key, created_at, updated_at, delete_at, .. } = *old;
         let note = note.to_owned();
         Self {
             account_id,
@@ -66,13 +69,14 @@ impl NextSecretRow {
             updated_at,
             delete_at,
             kms_instance,
+            content,
             note,
         }
     }
 
     fn old(&self) -> SecretRow {
-        let Self { account_id, name, id, secret_type, description, key_id, .. } = self.clone();
-        let Self { user_key, created_at, updated_at, delete_at, kms_instance, .. } = self.clone();
+        let Self { account_id, name, id, secret_type, description, key_id, kms_instance, content, .. } = self.clone();
+        let Self { user_key, created_at, updated_at, delete_at, .. } = *self;
         SecretRow {
             account_id,
             name,
@@ -85,6 +89,7 @@ impl NextSecretRow {
             updated_at,
             delete_at,
             kms_instance,
+            content,
         }
     }
 }
@@ -99,6 +104,10 @@ impl Sealed for NextSecretRow {
 
     fn fits(&self, layout: Level) -> bool {
         layout >= Level(2) || self.note.is_empty()
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::Part(self.id)
     }
 }
 

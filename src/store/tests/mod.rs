@@ -7,6 +7,8 @@ mod imports;
 mod levels;
 mod migrations;
 mod outage;
+mod random_writer;
+mod replays;
 mod resources;
 mod shape;
 mod tampering;
@@ -164,8 +166,21 @@ impl Fixture {
             tx.stage_insert(&stage(&version, "ACSCurrent"))?;
             tx.stage_insert(&stage(&version, "blue"))
         });
+        let secret = self.as_it_is(&secret);
         (account, key, secret, version)
     }
+
+    /// The same with what the store keeps of it, so that it can be put in another's place.
+    pub(super) fn as_it_is(&self, row: &SecretRow) -> SecretRow {
+        let content = self.read(|tx| tx.secret_by_id(&row.id)).unwrap().content;
+        SecretRow { content, ..row.clone() }
+    }
+}
+
+/// A change of who may do what.
+pub(super) fn change(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let id = AccountId::random();
+    tx.account_insert(&AccountRow { name: id.to_string(), id, enabled: true, created_at: NOW })
 }
 
 pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -240,6 +255,7 @@ pub(super) fn secret(account: &AccountId, key: &KeyId, name: &str) -> SecretRow 
         updated_at: NOW,
         delete_at: None,
         kms_instance: Some("kst-0".parse().unwrap()),
+        content: Content::default(),
     }
 }
 

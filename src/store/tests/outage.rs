@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 
 fn bump(store: &Store) -> Result<(), StoreError> {
-    store.write("bump", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision_bump()?))
+    store.write("bump", |tx| Ok::<_, Abort<StoreError>>(change(tx)?))
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn the_store_comes_back_with_the_server() {
         assert!(back.elapsed() < Duration::from_secs(10), "still away");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(store.read("r", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision()?)), Ok(21));
+    assert_eq!(store.read("r", |tx| Ok::<_, Abort<StoreError>>(tx.rights_revision()?)), Ok(21));
 
     // A server that would lose acknowledged writes.
     drop(store);
@@ -63,14 +63,14 @@ fn a_connection_cut_in_a_transaction_is_replaced() {
     let on = Fixture::postgres(1);
     let runs = std::sync::atomic::AtomicU32::new(0);
     on.write(|tx| {
-        tx.identity_revision_bump()?;
+        change(tx)?;
         if runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
             let others = "SELECT count(pg_terminate_backend(pid))::text AS line FROM pg_stat_activity \
                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
             lines(&mut on.intruder(), others);
         }
-        tx.identity_revision().map(drop)
+        tx.rights_revision().map(drop)
     });
     assert_eq!(runs.into_inner(), 2);
-    assert_eq!(on.read(|tx| tx.identity_revision()), 1);
+    assert_eq!(on.read(|tx| tx.rights_revision()), 1);
 }

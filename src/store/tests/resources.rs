@@ -163,6 +163,7 @@ fn secrets_page_in_order_and_go_whole(on: &Fixture) {
     assert!(on.read(|tx| tx.secrets_due(Timestamp(8), 10)).is_empty());
 
     on.write(|tx| tx.tag_put(&account.id, Tagged::Secret(first.id), "k", "v"));
+    let deleted = on.as_it_is(&deleted);
     let stale = on.try_write(|tx| if tx.secret_delete(&first)? { Ok(()) } else { Err(StoreError::Conflict) });
     assert_eq!(stale, Err(StoreError::Conflict), "restored meanwhile: not deleted, and nothing of it is gone");
     assert!(on.read(|tx| tx.version_by_id(&first.id, &version.version_id)).is_some());
@@ -288,6 +289,7 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
         "it is not that row any more"
     );
     assert_eq!(due(&NodeId::new(), 20), std::slice::from_ref(&free));
+    let secret = on.as_it_is(&secret);
     let deleted = SecretRow { delete_at: Some(Timestamp(99)), ..secret.clone() };
     on.write(|tx| tx.secret_update(&secret, &deleted));
     assert_eq!(due(&holder, 20), std::slice::from_ref(&free), "what is begun is ended");
@@ -295,7 +297,7 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     on.write(|tx| tx.rotation_update(&free, &begun));
     assert!(due(&holder, 20).is_empty(), "nothing begins in the deletion window");
     on.write(|tx| tx.rotation_update(&begun, &free));
-    on.write(|tx| tx.secret_update(&deleted, &secret));
+    on.write(|tx| tx.secret_update(&on.as_it_is(&deleted), &secret));
     let waits = RotationRow { attempt_at: None, pending_id: None, pending_uuid: None, ..free.clone() };
     on.write(|tx| tx.rotation_update(&free, &waits));
     assert!(due(&holder, i64::MAX).is_empty());
@@ -303,6 +305,7 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     assert_eq!(on.read(|tx| tx.rotations_failing()), 0);
 
     assert_eq!(on.read(|tx| tx.secret_by_id(&secret.id)), Some(secret.clone()));
+    let secret = on.as_it_is(&secret);
     assert!(on.write(|tx| tx.secret_delete(&secret)));
     assert_eq!(on.read(|tx| tx.rotation_of(&secret.id)), None);
     assert!(on.read(|tx| tx.rotation_accounts_of(&secret.id)).is_empty());

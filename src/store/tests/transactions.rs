@@ -23,14 +23,14 @@ fn contention_is_retried(on: &Fixture) {
             scope.spawn(|| {
                 for _ in 0..10 {
                     on.write(|tx| {
-                        tx.identity_revision()?;
-                        tx.identity_revision_bump()
+                        tx.rights_revision()?;
+                        change(tx)
                     });
                 }
             });
         }
     });
-    assert_eq!(on.read(|tx| tx.identity_revision()), 160);
+    assert_eq!(on.read(|tx| tx.rights_revision()), 160);
     let status = on.store.status();
     assert!(status.connections <= status.limit && status.idle <= status.connections, "{status:?}");
     assert!(on.is_sqlite() || !status.retries.is_empty(), "SERIALIZABLE must have refused some");
@@ -96,7 +96,7 @@ fn a_panic_leaves_no_open_transaction(on: &Fixture) {
 fn writers_side_by_side_keep_to_themselves(on: &Fixture) {
     let bump = |number: u32| {
         on.store.write("side by side", move |tx| {
-            tx.identity_revision_bump()?;
+            change(tx)?;
             match number % 10 {
                 3 => Err(Abort::App(StoreError::Conflict)),
                 7 if number == 97 => panic!("a bug in a closure"),
@@ -122,7 +122,7 @@ fn writers_side_by_side_keep_to_themselves(on: &Fixture) {
             });
         }
     });
-    assert_eq!(on.read(|tx| tx.identity_revision()), i64::from(succeeded.into_inner()));
+    assert_eq!(on.read(|tx| tx.rights_revision()), i64::from(succeeded.into_inner()));
 }
 
 fn a_read_is_one_snapshot(on: &Fixture) {
@@ -148,14 +148,14 @@ fn reads_cannot_write(on: &Fixture) {
 /// A lock held elsewhere ends in Busy, not in a hang and not in the database's words.
 fn busy_comes_back_in_bounded_time(on: &Fixture) {
     let mut rival = on.intruder();
-    let lock = if on.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; UPDATE identity_revision SET value = value" };
+    let lock = if on.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE scopes IN SHARE MODE" };
     rival.batch_execute(lock).unwrap();
     let busy_timeout = Duration::from_millis(50);
     let options = StoreOptions { busy_timeout, wait: Duration::from_millis(300), ..on.options() };
     let store = on.open(options).unwrap();
-    let ended = store.write("blocked", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision_bump()?));
+    let ended = store.write("blocked", |tx| Ok::<_, Abort<StoreError>>(change(tx)?));
     assert_eq!(ended, Err(StoreError::Busy));
     store.health().unwrap();
     rival.batch_execute("ROLLBACK").unwrap();
-    store.write("free", |tx| Ok::<_, Abort<StoreError>>(tx.identity_revision_bump()?)).unwrap();
+    store.write("free", |tx| Ok::<_, Abort<StoreError>>(change(tx)?)).unwrap();
 }

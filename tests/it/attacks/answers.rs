@@ -7,7 +7,8 @@ use diesel::{Connection, PgConnection};
 
 use crate::{create, database, on_postgres, on_sqlite};
 
-const SECRETS: &str = "secret_type, description, key_id, user_key, created_at, updated_at, delete_at, kms_instance, mac";
+const SECRETS: &str =
+    "secret_type, description, key_id, user_key, created_at, updated_at, delete_at, kms_instance, content, mac";
 
 /// An account beside the first, with a secret of its own.
 fn another(server: &Server) -> (Client, String) {

@@ -1,0 +1,89 @@
+//! The pass over the secrets: part by part, for ever, with no more of a core than it is given.
+//!
+//! Owns: its pace, and what it says of what it finds. Must not know: how a part is compared (`store`). Called by: jobs.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::store::{PARTS, PartFound, Store, StoreError};
+
+/// How long a pass takes at least at 5 % of a core: a small database needs no more.
+const SHORTEST: Duration = Duration::from_secs(60);
+
+/// Between two looks at where the database stands.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
+
+/// A pass that never ends.
+pub(super) struct Pass {
+    store: Arc<Store>,
+    alarms: Arc<AtomicU64>,
+    /// The share of a core, per cent.
+    percent: u32,
+    /// What was said since the last pass began.
+    said: HashSet<String>,
+    looked: Instant,
+}
+
+impl Pass {
+    pub(super) fn new(store: Arc<Store>, alarms: Arc<AtomicU64>, percent: u32) -> Self {
+        Self { store, alarms, percent: percent.clamp(1, 100), said: HashSet::new(), looked: Instant::now() }
+    }
+
+    /// One pass, until it is over or all ends.
+    pub(super) fn run(&mut self, stopped: &Receiver<()>) {
+        self.said.clear();
+        let mut whole = true;
+        for part in 0..=u8::MAX {
+            let begun = Instant::now();
+            match self.store.part_check(part) {
+                Ok(PartFound { strange, .. }) => strange.iter().for_each(|what| self.alarm(what)),
+                Err(error) => {
+                    log::debug!("pass: part {part:02x}: {error}");
+                    whole = false;
+                }
+            }
+            if self.looked.elapsed() >= HEAD_EVERY {
+                self.looked = Instant::now();
+                if let Err(error @ StoreError::Corrupt { .. }) = self.store.head() {
+                    self.alarm(&error.to_string());
+                }
+            }
+            if stopped.recv_timeout(pause(begun.elapsed(), self.percent)) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+        if whole {
+            self.store.pass_done();
+        }
+    }
+
+    fn alarm(&mut self, what: &str) {
+        if self.said.insert(what.to_owned()) {
+            self.alarms.fetch_add(1, Ordering::Relaxed);
+            log::error!(target: "bulla::integrity", "ALARM pass over the secrets: {what}");
+        }
+    }
+}
+
+/// The pause after work that took so long.
+fn pause(worked: Duration, percent: u32) -> Duration {
+    let rest = worked * (100 - percent) / percent;
+    rest.max(SHORTEST * 5 / percent / u32::from(PARTS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_no_more_than_its_share() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(second, 5), Duration::from_secs(19));
+        assert_eq!(pause(second, 50), second);
+        assert_eq!(pause(Duration::ZERO, 5) * 256, Duration::from_secs(60));
+        assert!(pause(second, 100) < Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,253 @@
+//! What this node remembers of the digests, so that most reads are proved without a query.
+//!
+//! Owns: the digests of who may do what as they were last read, the rows that were proved with them, and what can only rise. Must not
+//! know: SQL, rows. Called by: tx, runner, the ledger.
+//!
+//! Nothing in here depends on how many secrets there are.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::base::ids::{AccountId, SecretId};
+use crate::store::engine::digest::{Digest, RowMac};
+use crate::store::engine::part_sum::PartSum;
+use crate::store::engine::scope::{Scope, part_of};
+
+/// How long the digests are believed without asking whether anything changed.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// How many proved rows are remembered; past it the memory starts anew.
+const MOST_ROWS: usize = 200_000;
+
+/// Every digest of who may do what, as of one state of the database.
+#[derive(Clone, Default)]
+pub(in crate::store) struct Scopes {
+    /// How many changes there had been.
+    pub(in crate::store) seq: i64,
+    /// The MAC of the row that counts the others; none while there was none.
+    pub(in crate::store) root: Option<RowMac>,
+    /// The digest, and the element that the root counts, of each.
+    pub(in crate::store) digests: HashMap<Vec<u8>, (Digest, Digest)>,
+}
+
+/// A digest of a part of the secrets, as it was last read or written here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct PartState {
+    /// How often it had changed.
+    pub(in crate::store) seq: i64,
+    /// The sum.
+    pub(in crate::store) sum: PartSum,
+    /// The MAC of its row.
+    pub(in crate::store) mac: RowMac,
+}
+
+#[derive(Default)]
+struct Rights {
+    scopes: Arc<Scopes>,
+    read_at: Option<Instant>,
+    /// The first that was read: what changed before is not known.
+    first: Option<i64>,
+    /// After which change something was last different about an account.
+    changed: HashMap<AccountId, i64>,
+    /// Rows that were proved, with the digest that proved them and their table.
+    proved: HashMap<Vec<u8>, (Digest, HashMap<RowMac, &'static str>)>,
+    rows: usize,
+    /// No state with fewer changes is one of now.
+    floor: i64,
+}
+
+/// What is remembered.
+pub(in crate::store) struct Known {
+    rights: RwLock<Rights>,
+    parts: Mutex<HashMap<u8, PartState>>,
+    quarantine: RwLock<Quarantine>,
+    /// The secrets of each part, where reads of them are exact.
+    exact: Option<Mutex<HashMap<u8, Arc<ExactPart>>>>,
+    /// When the last complete pass over the secrets ended, or this memory began.
+    passed: Mutex<Instant>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            rights: RwLock::default(),
+            parts: Mutex::default(),
+            quarantine: RwLock::default(),
+            exact: None,
+            passed: Mutex::new(Instant::now()),
+        }
+    }
+}
+
+/// The secrets of a part, as its digest has proved them.
+pub(in crate::store) struct ExactPart {
+    /// The MAC of the digest's row.
+    pub(in crate::store) digest: Option<RowMac>,
+    /// The MAC of each secret's row.
+    pub(in crate::store) secrets: HashMap<SecretId, RowMac>,
+}
+
+/// What was found and is not served.
+#[derive(Debug, Default)]
+struct Quarantine {
+    /// Parts that were put back under this node.
+    put_back: HashSet<u8>,
+    /// Parts whose secrets do not fit their digest, and nobody can say which.
+    parts: HashSet<u8>,
+    /// Secrets that do not fit.
+    secrets: HashSet<SecretId>,
+}
+
+impl Known {
+    /// One that also remembers every secret, where reads of them are to be exact.
+    pub(in crate::store) fn new(exact: bool) -> Self {
+        Self { exact: exact.then(Mutex::default), ..Self::default() }
+    }
+
+    /// Whether reads of secrets are exact.
+    pub(in crate::store) fn is_exact(&self) -> bool {
+        self.exact.is_some()
+    }
+
+    /// The secrets of a part, as they were last proved.
+    pub(in crate::store) fn exact_part(&self, part: u8) -> Option<Arc<ExactPart>> {
+        self.exact.as_ref()?.lock().get(&part).cloned()
+    }
+
+    /// Remembers the secrets of a part.
+    pub(in crate::store) fn set_exact_part(&self, part: u8, secrets: Arc<ExactPart>) {
+        if let Some(exact) = &self.exact {
+            exact.lock().insert(part, secrets);
+        }
+    }
+
+    /// The digests that were read last, if there were any.
+    pub(in crate::store) fn scopes(&self) -> Arc<Scopes> {
+        Arc::clone(&self.rights.read().scopes)
+    }
+
+    /// How many changes there have been at least.
+    pub(in crate::store) fn floor(&self) -> i64 {
+        self.rights.read().floor
+    }
+
+    /// Says that so many changes are in the database.
+    pub(in crate::store) fn raise_floor(&self, seq: i64) {
+        let mut rights = self.rights.write();
+        rights.floor = rights.floor.max(seq);
+    }
+
+    /// Takes over digests that were read, and notes which accounts they are different about.
+    pub(in crate::store) fn learn(&self, scopes: Arc<Scopes>, read_at: Instant) {
+        let mut rights = self.rights.write();
+        if rights.first.is_some() && scopes.seq < rights.scopes.seq {
+            return;
+        }
+        if rights.first.is_none() {
+            rights.first = Some(scopes.seq);
+        } else if scopes.root != rights.scopes.root {
+            let old = Arc::clone(&rights.scopes);
+            let differs = |key: &&Vec<u8>| old.digests.get(*key) != scopes.digests.get(*key);
+            for key in scopes.digests.keys().chain(old.digests.keys()).filter(differs) {
+                if let Some(account) = Scope::of(key).as_ref().and_then(Scope::account) {
+                    rights.changed.insert(account.clone(), scopes.seq);
+                }
+            }
+        }
+        rights.floor = rights.floor.max(scopes.seq);
+        rights.read_at = rights.read_at.max(Some(read_at));
+        rights.scopes = scopes;
+    }
+
+    /// The accounts about which something is different since a number of changes; none where that is not known.
+    pub(in crate::store) fn changed_since(&self, seq: i64) -> Option<Vec<AccountId>> {
+        let rights = self.rights.read();
+        if rights.first.is_none_or(|first| first > seq) {
+            return None;
+        }
+        Some(rights.changed.iter().filter(|(_, at)| **at > seq).map(|(account, _)| account.clone()).collect())
+    }
+
+    /// Whether these are rows of a scope that were proved, and it is young enough; with a table, whether they are all of it there.
+    pub(in crate::store) fn has_proved(&self, scope: &[u8], macs: &[RowMac], all_of: Option<&str>) -> bool {
+        let rights = self.rights.read();
+        // What this node has changed itself counts at once.
+        if rights.read_at.is_none_or(|at| at.elapsed() > YOUNG) || rights.scopes.seq < rights.floor {
+            return false;
+        }
+        let Some((digest, rows)) = rights.proved.get(scope) else { return false };
+        rights.scopes.digests.get(scope).is_some_and(|(now, _)| now == digest)
+            && macs.iter().all(|mac| rows.contains_key(mac))
+            && all_of.is_none_or(|table| rows.values().filter(|found| **found == table).count() == macs.len())
+    }
+
+    /// Remembers the rows of a scope, which a digest has proved.
+    pub(in crate::store) fn remember(&self, scope: Vec<u8>, digest: Digest, rows: HashMap<RowMac, &'static str>) {
+        let mut rights = self.rights.write();
+        if rights.rows + rows.len() > MOST_ROWS {
+            rights.proved.clear();
+            rights.rows = 0;
+        }
+        rights.rows += rows.len();
+        if let Some((_, old)) = rights.proved.insert(scope, (digest, rows)) {
+            rights.rows -= old.len();
+        }
+    }
+
+    /// A part as it was last seen here.
+    pub(in crate::store) fn part(&self, part: u8) -> Option<PartState> {
+        self.parts.lock().get(&part).copied()
+    }
+
+    /// Notes a part that is in the database, unless a later state of it is known.
+    pub(in crate::store) fn saw_part(&self, part: u8, state: PartState) {
+        let mut parts = self.parts.lock();
+        let known = parts.entry(part).or_insert(state);
+        if known.seq < state.seq {
+            *known = state;
+        }
+    }
+
+    /// Whether a secret may be served.
+    pub(in crate::store) fn is_quarantined(&self, secret: &SecretId) -> bool {
+        let quarantine = self.quarantine.read();
+        let part = part_of(secret);
+        quarantine.put_back.contains(&part) || quarantine.parts.contains(&part) || quarantine.secrets.contains(secret)
+    }
+
+    /// Says what a look at a part has found: whether none of it is believed, and which secrets are not.
+    pub(in crate::store) fn set_quarantine(&self, part: u8, all: bool, secrets: &[SecretId]) {
+        let mut quarantine = self.quarantine.write();
+        quarantine.secrets.retain(|secret| part_of(secret) != part);
+        quarantine.secrets.extend(secrets);
+        if all {
+            quarantine.parts.insert(part);
+        } else {
+            quarantine.parts.remove(&part);
+        }
+    }
+
+    /// Notes that a complete pass ended now.
+    pub(in crate::store) fn pass_done(&self) {
+        *self.passed.lock() = Instant::now();
+    }
+
+    /// How long ago that was last.
+    pub(in crate::store) fn pass_age(&self) -> Duration {
+        self.passed.lock().elapsed()
+    }
+
+    /// How many secrets, and whole parts, are not served.
+    pub(in crate::store) fn quarantined(&self) -> (usize, usize) {
+        let quarantine = self.quarantine.read();
+        (quarantine.secrets.len(), quarantine.parts.union(&quarantine.put_back).count())
+    }
+
+    /// Serves a part no more, which was put back under this node, until the node starts again.
+    pub(in crate::store) fn put_back(&self, part: u8) {
+        self.quarantine.write().put_back.insert(part);
+    }
+}

@@ -1,0 +1,231 @@
+//! The secrets, compared with their digests part by part, in a pass that never ends; and what is not served because of what it found.
+//!
+//! Owns: the comparison of a part, and the refusal of what did not fit. Must not know: when a part is due. Called by: jobs; tx, for every
+//! secret that is read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::prelude::*;
+
+use crate::base::ids::SecretId;
+use crate::store::engine::connection::per_backend;
+use crate::store::engine::digest::Digest;
+use crate::store::engine::known::{ExactPart, PartState};
+use crate::store::engine::part_sum::{Difference, PartSum};
+use crate::store::engine::row_mac::{RowMac, Sealed};
+use crate::store::engine::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
+use crate::store::engine::scope::{Child, Counted, part_of};
+use crate::store::engine::tx::Sums;
+use crate::store::ledger::head::is_after;
+use crate::store::shared::tags::TagRecord;
+use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, Tx, VersionHead};
+
+/// How many parts there are.
+pub const PARTS: u16 = 256;
+
+/// What a look at a part found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartFound {
+    /// Rows that were read.
+    pub rows: u64,
+    /// What does not fit, in words, by name where there is one; empty where all does.
+    pub strange: Vec<String>,
+    secrets: Vec<SecretId>,
+    all: bool,
+    /// The rows that are there, where they are remembered.
+    macs: HashMap<SecretId, RowMac>,
+}
+
+#[cfg(test)]
+impl PartFound {
+    /// Whether none of the part is believed.
+    pub(in crate::store) fn all(&self) -> bool {
+        self.all
+    }
+
+    /// The secrets that are not.
+    pub(in crate::store) fn secrets(&self) -> &[SecretId] {
+        &self.secrets
+    }
+}
+
+impl Store {
+    /// Compares a part of the secrets, and all that belongs to them, with its digest. What does not fit is not served from then on, until
+    /// it fits again.
+    ///
+    /// # Errors
+    /// As any read. What does not fit is in the answer.
+    pub fn part_check(&self, part: u8) -> Result<PartFound, StoreError> {
+        let known = self.seals.known().part(part);
+        let found = match self.read("part_check", |tx| Ok::<_, Abort<StoreError>>(tx.part_check(part, known.as_ref())?)) {
+            Err(StoreError::Corrupt { table, detail }) => {
+                let what = format!("all secrets whose ids begin with {part:02x}: a row of {table} does not verify: {detail}");
+                PartFound { strange: vec![what], all: true, ..PartFound::default() }
+            }
+            found => found?,
+        };
+        self.seals.known().set_quarantine(part, found.all, &found.secrets);
+        Ok(found)
+    }
+
+    /// Notes that every part was compared.
+    pub fn pass_done(&self) {
+        self.seals.known().pass_done();
+    }
+
+    /// How long ago the last complete pass over the secrets ended; since this store was opened where there was none yet.
+    pub fn pass_age(&self) -> Duration {
+        self.seals.known().pass_age()
+    }
+
+    /// How many secrets, and whole parts, are not served.
+    pub fn quarantined(&self) -> (usize, usize) {
+        self.seals.known().quarantined()
+    }
+}
+
+/// Loads the rows of a table that belong to secrets of a part, and adds what a content counts for them.
+macro_rules! children {
+    ($tx:ident, $found:ident, $sums:ident, $table:ident: $row:ty, $range:expr) => {{
+        let rows = $table::table.filter($range);
+        let load = per_backend!(|conn| rows.select((<$row>::as_select(), $table::mac)).load(conn));
+        let rows: Vec<($row, Vec<u8>)> = $tx.run(stringify!($table), load)?;
+        $found.rows += rows.len() as u64;
+        for (row, mac) in rows {
+            // A row that does not verify counts for nothing, so that its secret does not fit.
+            if let Counted::Child(secret, child) = row.counted()
+                && $tx.seals().verify(&row, &mac)
+            {
+                let sum = &mut $sums.entry(secret).or_default()[child as usize];
+                *sum = sum.plus($tx.child_element(&row, &mac));
+            }
+        }
+    }};
+}
+
+impl Tx<'_> {
+    /// Refuses a secret that was found not to be as it should; where reads are exact, also one that is not among those of now.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(in crate::store) fn served(&mut self, secret: &SecretId, mac: &RowMac) -> Result<(), StoreError> {
+        let known = self.seals().known();
+        // A write was preceded by a read, and serves nothing.
+        let is_one = !known.is_exact() || !self.reads_only() || self.is_of_now(secret, mac)?;
+        if is_one && !known.is_quarantined(secret) {
+            return Ok(());
+        }
+        Err(self
+            .corrupt(SecretRow::TABLE, format!("secret {secret}, or one beside it, was deleted or put back as it was earlier")))
+    }
+
+    /// Whether a secret's row is one that its part has in this snapshot.
+    fn is_of_now(&mut self, secret: &SecretId, mac: &RowMac) -> Result<bool, StoreError> {
+        self.in_snapshot()?;
+        let part = part_of(secret);
+        let digest = self.part_row(part)?.map(|stored| stored.mac);
+        if let Some(exact) = self.seals().known().exact_part(part).filter(|exact| exact.digest == digest) {
+            return Ok(exact.secrets.get(secret) == Some(mac));
+        }
+        let found = self.part_check(part, None)?;
+        if found.all || found.secrets.contains(secret) {
+            return Ok(false);
+        }
+        let is_one = found.macs.get(secret) == Some(mac);
+        if found.strange.is_empty() {
+            self.seals().known().set_exact_part(part, Arc::new(ExactPart { digest, secrets: found.macs }));
+        }
+        Ok(is_one)
+    }
+
+    /// What does not fit in a part.
+    pub(in crate::store) fn part_check(&mut self, part: u8, known: Option<&PartState>) -> Result<PartFound, StoreError> {
+        let mut found = PartFound::default();
+        let sums = self.children_of(part, &mut found)?;
+        let (from, to) = range(part);
+        let rows = secrets::table.filter(secrets::id.between(&from[..], &to[..]));
+        let load = per_backend!(|conn| rows.select((SecretRow::as_select(), secrets::mac)).load(conn));
+        let rows: Vec<(SecretRow, Vec<u8>)> = self.run(SecretRow::TABLE, load)?;
+        found.rows += rows.len() as u64;
+        let (mut sum, mut names) = (PartSum::default(), HashMap::new());
+        for (row, mac) in rows {
+            if self.seals().known().is_exact() {
+                found.macs.insert(row.id, RowMac::try_from(mac.as_slice()).unwrap_or_default());
+            }
+            names.insert(row.id, format!("secret {} of account {}", row.name, row.account_id));
+            if !self.seals().verify(&row, &mac) {
+                found.strange.push(format!("{}: its row was changed", names[&row.id]));
+                found.secrets.push(row.id);
+                continue;
+            }
+            sum = sum.plus(PartSum::of(&row.id, self.seals().element(SecretRow::TABLE, &[], &mac)));
+            let there = sums.get(&row.id).copied().unwrap_or_default();
+            let halves = |sums: Sums| sums.map(Digest::half);
+            if halves(self.sums_of(&row)?) != halves(there) {
+                found.strange.push(format!("{}: labels, versions, tags or its rotation were changed", names[&row.id]));
+                found.secrets.push(row.id);
+            }
+        }
+        for orphan in sums.keys().filter(|id| !names.contains_key(id)) {
+            found.strange.push(format!("secret {orphan}: its row was deleted"));
+            found.secrets.push(*orphan);
+        }
+        let stored = self.part_row(part)?;
+        let state = stored.as_ref().map(|stored| PartState { seq: stored.row.seq, sum: stored.sum, mac: stored.mac });
+        if known.is_some_and(|known| !is_after(state.as_ref(), known)) {
+            found.strange.push(format!("all secrets whose ids begin with {part:02x}: put back under this node"));
+            found.all = true;
+        }
+        let there: Vec<SecretId> = names.keys().copied().collect();
+        for difference in state.map_or_else(PartSum::default, |state| state.sum).differences(sum, &there) {
+            match difference {
+                Difference::Gone(id) if found.secrets.contains(&id) => {}
+                Difference::Strange(id) if found.secrets.contains(&id) => {}
+                Difference::Gone(id) => {
+                    found.strange.push(format!("secret {id}: deleted with all that belonged to it"));
+                    found.secrets.push(id);
+                }
+                Difference::Strange(id) => {
+                    found.strange.push(format!("{}: put back as it was earlier", names[&id]));
+                    found.secrets.push(id);
+                }
+                Difference::Many => {
+                    found.strange.push(format!("several secrets whose ids begin with {part:02x}: deleted, or put back"));
+                    found.all = true;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What belongs to the secrets of a part.
+    fn children_of(&mut self, part: u8, found: &mut PartFound) -> Result<HashMap<SecretId, Sums>, StoreError> {
+        let (from, to) = range(part);
+        let (from, to) = (&from[..], &to[..]);
+        let mut sums: HashMap<SecretId, Sums> = HashMap::new();
+        children!(self, found, sums, version_stages: StageRow, version_stages::secret_id.between(from, to));
+        children!(self, found, sums, rotations: RotationRow, rotations::secret_id.between(from, to));
+        children!(self, found, sums, rotation_accounts: RotationAccountRow, rotation_accounts::secret_id.between(from, to));
+        // Of secrets, not of keys, whose tags are in the same range.
+        children!(self, found, sums, tags: TagRecord, tags::resource_id.between(from, to));
+        let rows = secret_versions::table.filter(secret_versions::secret_id.between(from, to));
+        let load = per_backend!(|conn| rows.select(VersionHead::as_select()).load(conn));
+        let heads: Vec<VersionHead> = self.run("secret_versions", load)?;
+        found.rows += heads.len() as u64;
+        for head in heads {
+            let element = self.head_element(&head.secret_id, &head.version_id, &head.uuid, head.created_at);
+            let sum = &mut sums.entry(head.secret_id).or_default()[Child::Version as usize];
+            *sum = sum.plus(element);
+        }
+        Ok(sums)
+    }
+}
+
+/// The first and the last id of a part.
+fn range(part: u8) -> ([u8; 16], [u8; 16]) {
+    let (mut from, mut to) = ([0; 16], [0xff; 16]);
+    (from[0], to[0]) = (part, part);
+    (from, to)
+}
