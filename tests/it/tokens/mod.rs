@@ -4,6 +4,7 @@
 //! written by these tests (`BULLA_GOLDEN=write`) and compared by them wherever the token is of the version that the table names; a
 //! token that cannot be had is skipped, and says why.
 
+mod operators;
 mod rig;
 mod script;
 mod table;

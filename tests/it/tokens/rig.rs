@@ -11,7 +11,7 @@ use bulla_test_support::server::{bound_to_this_process, spawn};
 use crate::BULLA;
 
 /// Long enough for every token, short enough for those of openCryptoki.
-const PIN: &str = "12345678";
+pub(super) const PIN: &str = "12345678";
 
 /// SO PIN where it is ours to choose.
 const SO_PIN: &str = "87654321";
