@@ -7,6 +7,7 @@ pub mod crash_key_creation;
 pub mod crash_writes;
 pub mod disk;
 pub mod durable;
+pub mod everything;
 pub mod failover;
 pub mod load;
 pub mod network;
