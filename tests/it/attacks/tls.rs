@@ -118,8 +118,9 @@ fn serves_over_tls_and_takes_new_certificates_without_a_restart() {
     let config = authority.client(None, BOTH);
     let refused = exchange(&node.endpoint(), &config, b"rubbish\r\n\r\n").expect("an answer");
     assert!(refused.starts_with("HTTP/1.1 400") && refused.contains("\"RequestId\""), "{refused}");
-    // A plain client gets nothing.
-    assert!(node.client().request("ListSecrets", &[]).send().is_err());
+    // A plain client is told so, and nothing else.
+    let plain = node.client().request("ListSecrets", &[]).send().expect("an answer");
+    assert!(plain.status == 400 && plain.json.get("SecretList").is_none(), "{plain:?}");
 
     // Another authority's; of the two files, one changes first.
     let next = Authority::new();

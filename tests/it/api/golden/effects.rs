@@ -20,7 +20,7 @@ use crate::isolated::isolated;
 const MAY_HAVE_HAPPENED: [&str; 2] = ["ServiceUnavailableTemporary", "InternalFailure"];
 
 /// Tables that the service writes for itself, whatever is asked for.
-const OF_THE_SERVICE: [&str; 4] = ["nonces", "leases", "nodes", "rotation_calls"];
+const OF_THE_SERVICE: [&str; 8] = ["nonces", "leases", "nodes", "rotation_calls", "log_heads", "anchors", "scopes", "parts"];
 
 /// What is counted of refusals, so that they end some time: material that does not decrypt, in the row of the import token.
 const COUNTED: (&str, &str) = ("InvalidKeyMaterial", "import_parameters");
