@@ -187,6 +187,9 @@ fn no_power_cut_takes_what_was_acknowledged_or_breaks_the_log() {
         let rest = [Rest::Lost, Rest::Prefix, Rest::Sectors, Rest::Kept][random.usize(..4)];
         replay.to(at);
         replay.image(rest, &mut random).expect("an image");
+        // SoftHSM writes the flags of a token at each login and syncs nothing: what that loses is not ours to keep.
+        std::fs::remove_dir_all(data.join("tokens")).expect("its tokens");
+        power::copy(&before.join("tokens"), &data.join("tokens")).expect("a copy");
         // All of the last 0.4 s, and some of the older ones.
         let told: Vec<&Acknowledged> =
             acknowledged.iter().filter(|write| write.at <= at && (write.at + 400_000_000 > at || random.u8(..) < 10)).collect();
