@@ -82,6 +82,11 @@ impl Canonical {
         }
     }
 
+    /// Adds an integer that may be absent, as [`Canonical::optional`] does with its 8 bytes, big-endian.
+    pub fn optional_integer(self, value: Option<i64>) -> Self {
+        self.optional(value.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice))
+    }
+
     /// The encoding.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

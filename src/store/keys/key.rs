@@ -80,8 +80,8 @@ impl Sealed for KeyRow {
             .text(&self.description)
             .field(self.primary_version.as_bytes())
             .integer(self.created_at.0)
-            .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
-            .optional(self.material_expires_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+            .optional_integer(self.delete_at.map(|at| at.0))
+            .optional_integer(self.material_expires_at.map(|at| at.0))
             .optional(self.deletion_protection.as_ref().map(String::as_bytes))
             .optional(self.kms_instance.as_ref().map(|id| id.as_str().as_bytes()))
     }

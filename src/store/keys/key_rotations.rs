@@ -34,9 +34,7 @@ impl Sealed for KeyRotationRow {
     const TABLE: &'static str = "key_rotations";
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
-        row.field(self.key_id.as_bytes())
-            .optional(self.interval_s.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice))
-            .integer(self.due_at.0)
+        row.field(self.key_id.as_bytes()).optional_integer(self.interval_s).integer(self.due_at.0)
     }
 
     fn counted(&self) -> Counted {

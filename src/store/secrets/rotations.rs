@@ -56,21 +56,20 @@ impl Sealed for RotationRow {
     const TABLE: &'static str = "rotations";
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
-        let number =
-            |row: Canonical, value: Option<i64>| row.optional(value.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
-        let time = |row: Canonical, value: Option<Timestamp>| number(row, value.map(|at| at.0));
-        let row = row
-            .field(self.secret_id.as_bytes())
+        let ms = |time: Option<Timestamp>| time.map(|at| at.0);
+        row.field(self.secret_id.as_bytes())
             .text(self.sub_type.as_str())
             .text(self.instance.as_str())
-            .text(&self.custom_data);
-        let row = time(time(number(row, self.interval_ms), self.last_at), self.next_at)
+            .text(&self.custom_data)
+            .optional_integer(self.interval_ms)
+            .optional_integer(ms(self.last_at))
+            .optional_integer(ms(self.next_at))
             .optional(self.pending_id.as_ref().map(|id| id.as_str().as_bytes()))
-            .optional(self.pending_uuid.as_ref().map(|uuid| uuid.as_bytes().as_slice()));
-        let row = time(row, self.attempt_at)
+            .optional(self.pending_uuid.as_ref().map(|uuid| uuid.as_bytes().as_slice()))
+            .optional_integer(ms(self.attempt_at))
             .integer(self.failures)
-            .optional(self.holder.as_ref().map(|node| node.as_bytes().as_slice()));
-        time(row, self.held_until)
+            .optional(self.holder.as_ref().map(|node| node.as_bytes().as_slice()))
+            .optional_integer(ms(self.held_until))
     }
 
     fn counted(&self) -> Counted {

@@ -146,7 +146,7 @@ impl Sealed for SecretRow {
             .integer(self.user_key.into())
             .integer(self.created_at.0)
             .integer(self.updated_at.0)
-            .optional(self.delete_at.map(|at| at.0.to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice))
+            .optional_integer(self.delete_at.map(|at| at.0))
             .optional(self.kms_instance.as_ref().map(|id| id.as_str().as_bytes()))
             .field(self.content.as_bytes())
     }
