@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::admin::output::Output;
 use crate::admin::{signed, verify};
-use crate::app::{Base, Failure, context, open_token, system_keys};
+use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::base::words::Origin;
@@ -80,15 +80,14 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     let saved = Copy::open(&base, &file)?;
     let proof = saved.proof()?;
     if let Some(flaw) = proof.flaws.first() {
-        let reason = format!("{}: {}: {}; flaws: {}", flaw.table, flaw.row, flaw.what, proof.flaws.len());
+        let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
         return Err(Failure::new(reason).hint("the backup is there, and not signed; `bulla verify` says what the database has"));
     }
     let held = saved.held()?;
     drop(saved);
     let (bytes, sha256) = hash_of(&file)?;
     let row = &base.deployment;
-    let system = [("SYS", row.sys_key), ("INT", row.int_key), ("AUD", row.aud_key)];
-    let system = system.map(|(role, id)| Needed { id, role: role.to_owned(), key: None, secrets: 0 });
+    let system = system_keys(row).map(|(role, id, _)| Needed { id, role: role.to_owned(), key: None, secrets: 0 });
     let keys = held.iter().map(|held| Needed {
         id: held.version.id,
         role: "key".to_owned(),
@@ -97,7 +96,7 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     });
     let manifest = Manifest {
         kind: "bulla backup 1".to_owned(),
-        time: jiff::Timestamp::from_millisecond(time.0).map_or_else(|_| time.to_string(), |t| format!("{t:.3}")),
+        time: time.with_ms(),
         program: concat!("bulla ", env!("CARGO_PKG_VERSION")).to_owned(),
         deployment: row.id.to_string(),
         region: row.region.to_string(),
@@ -159,7 +158,7 @@ fn drill(config: &Config, folder: &Path, json: bool) -> Result<Output, Failure> 
             missing.push(saved.lacks(&held)?);
         }
     }
-    let flaws: Vec<String> = proof.flaws.iter().map(|flaw| format!("{}: {}: {}", flaw.table, flaw.row, flaw.what)).collect();
+    let flaws: Vec<String> = proof.flaws.iter().map(ToString::to_string).collect();
     let (count, lacking) = (flaws.len(), missing.len());
     let output = Output::one([
         ("Complete", (count + lacking == 0).into()),
@@ -206,9 +205,7 @@ impl Copy {
         let options = StoreOptions::new(format!("sqlite:{}", copy.display()));
         let row = deployment::read(&options.url).map_err(context("database"))?;
         let row = row.filter(|row| row.ready).ok_or_else(|| Failure::new("it holds no deployment"))?;
-        for (name, id, kind) in system_keys(&row) {
-            token.prove_system_key(&id, kind).map_err(context(format!("token: {name} ({id})")))?;
-        }
+        prove_system_keys(&token, &row)?;
         let key = crate::app::row_key(&token, &row)?;
         let store = Store::open(options.clone(), &row, key).map_err(context("database"))?;
         Ok(Self { _folder: folder, options, store, token })

@@ -12,7 +12,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::admin::output::Output;
 use crate::admin::{LOCK_WAIT_MS, init};
-use crate::app::{Base, Failure, context};
+use crate::app::{Base, Failure, context, system_keys};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::Clock;
 use crate::base::ids::{KeyVersionId, RequestId};
@@ -77,7 +77,7 @@ fn transcript(config: &Config, base: &Base) -> Result<String, Failure> {
     line("Firmware version", &format!("{}.{}", token.firmware.0, token.firmware.1));
     line("Suite", row.suite.name());
     line("Attributes left out", &if described.left_out.is_empty() { "none".to_owned() } else { described.left_out.join(", ") });
-    for (name, id) in [("SYS", row.sys_key), ("INT", row.int_key), ("AUD", row.aud_key)] {
+    for (name, id, _) in system_keys(row) {
         attributes(&mut text, base, name, &id)?;
     }
     let public = base.token.public_key(&row.aud_key).map_err(of_token())?;

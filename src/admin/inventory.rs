@@ -1,15 +1,15 @@
 //! `bulla inventory`: every key version, as database and token know it, signed for auditors.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::admin::output::{Output, Row};
 use crate::admin::signed;
-use crate::app::{Base, Failure, context};
+use crate::app::{Base, Failure, context, system_keys};
 use crate::audit;
-use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::cli::{Inventory, InventoryAction};
 use crate::config::Config;
@@ -41,10 +41,6 @@ pub(super) fn run(asked: &Inventory, json: bool) -> Result<Output, Failure> {
     }
 }
 
-fn time(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
-}
-
 /// Every version of every key, and the objects that the token shows for it.
 fn versions(config: &Config, base: &Base) -> Result<Vec<Value>, Failure> {
     let held: Vec<HeldVersion> =
@@ -65,7 +61,7 @@ fn told(base: &Base, held: &HeldVersion, stop: i64) -> Result<Value, Failure> {
         "Origin": key.origin.to_string(),
         "State": key.state_at(Clock::System.now()).to_string(),
         "Primary": key.primary_version == version.id,
-        "CreatedAt": time(version.created_at),
+        "CreatedAt": version.created_at.with_ms(),
         "Uses": version.uses,
         "UsesLeft": (stop - version.uses).max(0),
         "Aliases": aliases,
@@ -76,25 +72,22 @@ fn told(base: &Base, held: &HeldVersion, stop: i64) -> Result<Value, Failure> {
 }
 
 /// The attributes of an object, as the token shows them.
-pub(super) fn objects(base: &Base, id: &KeyVersionId) -> Result<Vec<HashMap<String, String>>, Failure> {
+fn objects(base: &Base, id: &KeyVersionId) -> Result<Vec<BTreeMap<String, String>>, Failure> {
     let objects = base.token.inspect(id).map_err(context(format!("token: {id}")))?;
-    Ok(objects
-        .into_iter()
-        .map(|object| object.attributes.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
-        .collect())
+    Ok(objects.into_iter().map(|object| object.attributes).collect())
 }
 
 /// The whole of it, on one line.
 fn document(base: &Base, versions: &[Value]) -> Result<String, Failure> {
     let token = base.token.description().map_err(context("token"))?.token;
     let row = &base.deployment;
-    let system: Result<Vec<Value>, Failure> = [("SYS", row.sys_key), ("INT", row.int_key), ("AUD", row.aud_key)]
+    let system: Result<Vec<Value>, Failure> = system_keys(row)
         .into_iter()
-        .map(|(role, id)| Ok(json!({"Role": role, "Id": id.to_string(), "Objects": objects(base, &id)?})))
+        .map(|(role, id, _)| Ok(json!({"Role": role, "Id": id.to_string(), "Objects": objects(base, &id)?})))
         .collect();
     Ok(serde_json::to_string(&json!({
         "Kind": "bulla inventory 1",
-        "Time": time(Clock::System.now()),
+        "Time": Clock::System.now().with_ms(),
         "Program": concat!("bulla ", env!("CARGO_PKG_VERSION")),
         "Deployment": row.id.to_string(),
         "Region": row.region.to_string(),

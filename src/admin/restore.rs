@@ -43,7 +43,7 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
     };
     let proof = base.store.prove(&verify::options(config)?, &mut |_, _| {}).map_err(context("database"))?;
     if let Some(flaw) = proof.flaws.first() {
-        let reason = format!("{}: {}: {}; flaws: {}", flaw.table, flaw.row, flaw.what, proof.flaws.len());
+        let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
         return Err(
             Failure::new(reason).hint("only a database that verifies is accepted; `bulla verify` lists all that does not hold")
         );
@@ -74,7 +74,7 @@ struct State {
 impl State {
     fn of(config: &Config, base: &Base, heads: &[LogHeadRow]) -> Result<Self, Failure> {
         let in_database = heads.iter().map(|head| head.written_at).max();
-        let since = in_database.map(time).unwrap_or_default();
+        let since = in_database.map(Timestamp::with_ms).unwrap_or_default();
         let mut state = Self { in_database, in_log: String::new(), lost: Vec::new(), lost_count: 0 };
         let keys = keys_of(base)?;
         for log in Proof::of_deployment(config, base)?.logs() {
@@ -104,17 +104,13 @@ impl State {
         Output::row([
             ("Accepted", accepted.into()),
             ("RowsVerified", rows.into()),
-            ("LastWriteInDatabase", self.in_database.map_or(Value::Null, |at| time(at).into())),
+            ("LastWriteInDatabase", self.in_database.map_or(Value::Null, |at| at.with_ms().into())),
             ("LastWriteInLog", if self.in_log.is_empty() { Value::Null } else { self.in_log.into() }),
             ("ChangesLost", self.lost_count.into()),
             ("Lost", self.lost.into()),
             ("Next", hint.into()),
         ])
     }
-}
-
-fn time(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
 }
 
 /// A change in a line: when, what, to what, by whom.
@@ -128,7 +124,7 @@ fn told(line: &ReadLine<'_>) -> String {
 fn take(config: &Config, base: &Base, old: &AnchorsRow, state: &State) -> Result<(), Failure> {
     let log = base.audit_of_a_restored(config, "admin", LOCK_WAIT_MS)?;
     let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
-    let of = state.in_database.map(time).unwrap_or_default();
+    let of = state.in_database.map(Timestamp::with_ms).unwrap_or_default();
     let resource = format!("deployment/{} database-of/{of} changes-lost/{}", base.deployment.id, state.lost_count);
     let record = Record {
         principal: Some(&principal),

@@ -71,8 +71,7 @@ pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
         }
     };
     let proof = base.store.prove(&options, &mut progress).map_err(context("database"))?;
-    let mut flaws: Vec<String> =
-        proof.flaws.iter().map(|flaw| format!("{}: {}: {}", flaw.table, flaw.row, flaw.what)).collect();
+    let mut flaws: Vec<String> = proof.flaws.iter().map(ToString::to_string).collect();
     let objects = mismatch(&base.token, &base.store, &base.deployment.system_keys())
         .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
     flaws.extend(objects.without_object.iter().map(|id| format!("token: key version {id} has no object")));

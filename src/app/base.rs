@@ -2,7 +2,7 @@
 //!
 //! Owns: opening each, and that they fit each other. Must not know: what is served. Called by: app::server, admin.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,9 @@ pub struct Base {
     pub store: Arc<Store>,
 }
 
+/// What to do about a database that is older than what knew it.
+const RESTORE: &str = "`bulla restore` shows what a database that was restored on purpose lacks, and accepts it";
+
 /// Opens the token of the configuration for a command, with its PIN.
 ///
 /// # Errors
@@ -52,7 +55,7 @@ impl Base {
 
     pub(super) fn build(config: &Config, token: Token, deployment: DeploymentRow, retry: StartRetry) -> Result<Self, Failure> {
         token.authenticate_with(deployment.int_key);
-        system_keys::prove(&token, &deployment)?;
+        system_keys::prove_system_keys(&token, &deployment)?;
         let store = open_store(config, &token, &deployment, retry)?;
         Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
     }
@@ -106,7 +109,7 @@ impl Base {
         heads.retain(|head| must_be_fresh && head.written_at > anchors.restored_at);
         if must_be_fresh && token_key::is_gone(&self.token, &anchors).map_err(context("token"))? {
             let why = "the database is older than the key on the token that is made anew: it names one that is gone";
-            return Err(hinted(Failure::new(why)));
+            return Err(Failure::new(why).hint(RESTORE));
         }
         let here = heads.iter().filter(|head| head.place == place).max_by_key(|head| head.written_at).map(|head| head.node);
         let node = retry.until("audit", || node_id(folder, here))?;
@@ -114,15 +117,20 @@ impl Base {
         let options =
             AuditConfig { max_file_bytes: config.audit.max_file_bytes, lock_wait_ms, known, ..AuditConfig::new(folder, name) };
         let key = system_keys::line_key(&self.token, &self.deployment, &node)?;
+        let is_older = Cell::new(false);
         let fresh = |log: &str, found: &Recovered, now: Timestamp| {
             let (heads, anchors) = anchors::read(&self.store)?;
             let head = heads.into_iter().find(|head| head.node == node && head.log == log);
             let older = anchors::older_than(&self.store, &node, head.as_ref(), &anchors, found, now)?;
             match older.filter(|_| must_be_fresh) {
                 None => Ok(head),
-                Some(why) => Err(NotOpened::Older(format!("the database is older than the log \"{log}\" of this node: {why}"))),
+                Some(why) => {
+                    is_older.set(true);
+                    Err(NotOpened::Older(format!("the database is older than the log \"{log}\" of this node: {why}")))
+                }
             }
         };
+        let hinted = |failure: Failure| if is_older.get() { failure.hint(RESTORE) } else { failure };
         // Both logs of a node are asked before either is written.
         for other in ["audit", "admin"].into_iter().filter(|other| *other != name) {
             let options = AuditConfig { name: other.to_owned(), ..options.clone() };
@@ -185,13 +193,6 @@ impl fmt::Display for NotOpened {
             NotOpened::Away(error) => error.fmt(f),
             NotOpened::Older(why) => f.write_str(why),
         }
-    }
-}
-
-fn hinted(failure: Failure) -> Failure {
-    match failure.reason.contains("the database is older") {
-        true => failure.hint("`bulla restore` shows what a database that was restored on purpose lacks, and accepts it"),
-        false => failure,
     }
 }
 

@@ -43,4 +43,4 @@ pub use base::{Base, OpenLog, open_token};
 pub use checks::{Finding, Verdict, check};
 pub use server::Server;
 pub use settings::servers;
-pub use system_keys::{line_key, row_key, system_keys};
+pub use system_keys::{line_key, prove_system_keys, row_key, system_keys};

@@ -14,7 +14,7 @@ use crate::token::{ObjectKind, Token};
 ///
 /// # Errors
 /// When one is missing, or is no system key.
-pub(super) fn prove(token: &Token, deployment: &DeploymentRow) -> Result<(), Failure> {
+pub fn prove_system_keys(token: &Token, deployment: &DeploymentRow) -> Result<(), Failure> {
     for (name, id, kind) in system_keys(deployment) {
         token.prove_system_key(&id, kind).map_err(context(format_args!("token: {name} ({id})")))?;
     }

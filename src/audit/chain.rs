@@ -6,7 +6,6 @@
 use aws_lc_rs::digest;
 
 use super::line_mac::{self, LineKey};
-use crate::base::clock::Timestamp;
 
 /// Version of the format, in every `file` line.
 pub(super) const FORMAT: u32 = 1;
@@ -83,11 +82,6 @@ pub(super) fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
     (!text.bytes().any(|b| b.is_ascii_uppercase())).then_some(bytes)
-}
-
-/// The text of a time: `2026-11-24T05:47:40.764Z`.
-pub(super) fn time_text(time: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(time.0).map_or_else(|_| time.to_string(), |t| format!("{t:.3}"))
 }
 
 /// That the line of this number has this hash: what a checkpoint states.

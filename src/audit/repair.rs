@@ -97,13 +97,7 @@ impl Writer {
         let (log, database) = (&self.config.name, anchor.as_deref());
         let own = Own::File { log, format: chain::FORMAT, reason, database, open: &open };
         self.lines.clear();
-        position.append(
-            &mut self.lines,
-            &self.key,
-            &chain::time_text(self.config.clock.now()),
-            &self.node,
-            &Line::own(&own).body,
-        );
+        position.append(&mut self.lines, &self.key, &self.config.clock.now().with_ms(), &self.node, &Line::own(&own).body);
         self.log = self.log.next(self.position.next_seq, &self.lines).map_err(|e| Trouble::Write(e.to_string()))?;
         self.moved_to(position);
         self.gauges.lines.fetch_add(1, Relaxed);

@@ -118,7 +118,7 @@ impl Writer {
                     database: recovered.anchor.as_deref(),
                     open: &recovered.open_intents,
                 };
-                position.append(&mut line, &key, &chain::time_text(config.clock.now()), &node, &Line::own(&own).body);
+                position.append(&mut line, &key, &config.clock.now().with_ms(), &node, &Line::own(&own).body);
                 let log = LogFile::begin(&config.dir, &config.name, aside.as_deref(), first_seq, &line);
                 let odd = aside.is_some() || reason != "first";
                 recovered.set_aside = odd.then_some(reason);
@@ -236,7 +236,7 @@ impl Writer {
     /// Makes lines durable, or leaves the state as if they had never been.
     pub(super) fn write(&mut self, lines: &[Line]) -> Result<(), Trouble> {
         let mut position = self.position;
-        let time = chain::time_text(self.config.clock.now());
+        let time = self.config.clock.now().with_ms();
         self.lines.clear();
         for line in lines {
             position.append(&mut self.lines, &self.key, &time, &self.node, &line.body);
@@ -299,7 +299,7 @@ impl Writer {
             at: self.position.next_seq - 1,
             hash: self.position.prev,
             anchor: self.gauges.anchor(),
-            time: chain::time_text(self.config.clock.now()),
+            time: self.config.clock.now().with_ms(),
         };
         self.sealing.covered = statement.at;
         self.sealing.asked = Instant::now();

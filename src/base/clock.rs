@@ -20,6 +20,11 @@ impl Timestamp {
         Some(Self(time.as_millisecond()))
     }
 
+    /// Its text with milliseconds: `2026-11-24T05:47:40.764Z`.
+    pub fn with_ms(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.to_string(), |time| format!("{time:.3}"))
+    }
+
     /// The last time that has a text form, 9999-12-30T22:00:00Z. No sum of a time and a duration goes beyond it, so whatever callers
     /// name can be written, stored, and put into a certificate.
     pub const LATEST: Self = Self(253_402_207_200_000);

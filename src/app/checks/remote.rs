@@ -99,7 +99,7 @@ pub(super) fn row_key(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn system_keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(deployment) = &opened.deployment else { return Ok(Found::Unseen("the deployment")) };
     let Some(token) = &opened.token else { return Ok(Found::Unseen("the token")) };
-    crate::app::system_keys::prove(token, deployment)
+    crate::app::system_keys::prove_system_keys(token, deployment)
         .map_err(|failure| failure.hint("the token is not the one of this database, or an older copy of it"))?;
     Ok(Found::Fine("SYS, INT and AUD are there".to_owned()))
 }

@@ -5,6 +5,7 @@
 //! All of it is read in one snapshot, row by row, beside a service that runs.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;
@@ -36,6 +37,12 @@ pub struct Flaw {
     pub row: String,
     /// What is wrong.
     pub what: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.table, self.row, self.what)
+    }
 }
 
 /// What a proof found.

@@ -8,15 +8,7 @@ on_both!(every_identity_change_raises_the_revision, what_is_needed_stays, compar
 fn every_identity_change_raises_the_revision(on: &Fixture) {
     let account = account("main");
     let user = user(&account.id, "ann");
-    let access_key = AccessKeyRow {
-        id: AccessKeyId::random(),
-        account_id: account.id.clone(),
-        user_id: Some(user.id),
-        enabled: true,
-        created_at: NOW,
-        suite: Suite::AesGcmCallerIv,
-        wrapped: vec![9; 60],
-    };
+    let access_key = access_key(&account.id, Some(user.id));
     let root_key = AccessKeyRow { id: AccessKeyId::random(), user_id: None, ..access_key.clone() };
     let name: PolicyName = "readers".parse().unwrap();
     let policy = PolicyRow { account_id: account.id.clone(), name: name.clone(), document: "{}".to_owned(), created_at: NOW };

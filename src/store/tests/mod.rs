@@ -23,7 +23,8 @@ use diesel::{ExpressionMethods, QueryableByName, RunQueryDsl, sql_query};
 use super::*;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{
-    AccountId, DeploymentId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId, VersionId,
+    AccessKeyId, AccountId, DeploymentId, KeyId, KeyVersionId, NodeId, SecretId, SecretName, SecretVersionUuid, Stage, UserId,
+    VersionId,
 };
 use crate::base::words::{
     DataType, ImportAlgorithm, KeySpec, KeyState, KeyUsage, MaterialState, Origin, ProtectionLevel, SecretSubType, SecretType,
@@ -191,6 +192,18 @@ pub(super) fn account(name: &str) -> AccountRow {
 
 pub(super) fn user(account: &AccountId, name: &str) -> UserRow {
     UserRow { id: UserId::new(), account_id: account.clone(), name: name.parse().unwrap(), enabled: true, created_at: NOW }
+}
+
+pub(super) fn access_key(account: &AccountId, user: Option<UserId>) -> AccessKeyRow {
+    AccessKeyRow {
+        id: AccessKeyId::random(),
+        account_id: account.clone(),
+        user_id: user,
+        enabled: true,
+        created_at: NOW,
+        suite: Suite::AesGcmCallerIv,
+        wrapped: vec![9; 60],
+    }
 }
 
 pub(super) fn key(account: &AccountId) -> KeyRow {

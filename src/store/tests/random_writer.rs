@@ -10,7 +10,7 @@ use std::time::Instant;
 use fastrand::Rng;
 
 use super::*;
-use crate::base::ids::{AccessKeyId, PolicyName};
+use crate::base::ids::PolicyName;
 use crate::store::engine::runner::{Mode, begin};
 use crate::store::engine::scope::part_of;
 
@@ -67,16 +67,7 @@ fn history(on: &Fixture) -> World {
     let (account, key, first, v1) = on.with_secret();
     let second_key = super::key(&account.id);
     let (ann, bob) = (user(&account.id, "ann"), user(&account.id, "bob"));
-    let access_key = |user: &UserRow| AccessKeyRow {
-        id: AccessKeyId::random(),
-        account_id: account.id.clone(),
-        user_id: Some(user.id),
-        enabled: true,
-        created_at: NOW,
-        suite: Suite::AesGcmCallerIv,
-        wrapped: vec![9; 60],
-    };
-    let access_keys = [access_key(&ann), access_key(&ann), access_key(&bob)];
+    let access_keys = [&ann, &ann, &bob].map(|user| access_key(&account.id, Some(user.id)));
     let policy = |name: &str| PolicyRow {
         account_id: account.id.clone(),
         name: name.parse::<PolicyName>().unwrap(),

@@ -1,7 +1,6 @@
 //! Rows deleted, put back and moved between, on a store that runs and on one that starts: what is refused at once, and what the pass names.
 
 use super::*;
-use crate::base::ids::AccessKeyId;
 use crate::store::engine::scope::part_of;
 
 on_both!(
@@ -66,15 +65,7 @@ fn a_deleted_deny_is_an_alarm(on: &Fixture) {
 
 fn an_old_access_key_is_an_alarm(on: &Fixture) {
     let account = account("main");
-    let key = AccessKeyRow {
-        id: AccessKeyId::random(),
-        account_id: account.id.clone(),
-        user_id: None,
-        enabled: true,
-        created_at: NOW,
-        suite: Suite::AesGcmCallerIv,
-        wrapped: vec![9; 60],
-    };
+    let key = access_key(&account.id, None);
     on.write(|tx| tx.account_insert(&account));
     on.write(|tx| tx.access_key_insert(&key));
     assert_eq!(ask(&on.store, |tx| tx.access_key_by_id(&key.id)), Ok(Some(key.clone())));
