@@ -25,11 +25,13 @@ pub(super) struct Pass {
     /// What was said since the last pass began.
     said: HashSet<String>,
     looked: Instant,
+    /// Whether the database as a whole was not believed at the last look.
+    doubted: bool,
 }
 
 impl Pass {
     pub(super) fn new(store: Arc<Store>, alarms: Arc<AtomicU64>, percent: u32) -> Self {
-        Self { store, alarms, percent: percent.clamp(1, 100), said: HashSet::new(), looked: Instant::now() }
+        Self { store, alarms, percent: percent.clamp(1, 100), said: HashSet::new(), looked: Instant::now(), doubted: false }
     }
 
     /// One pass, until it is over or all ends.
@@ -38,18 +40,21 @@ impl Pass {
         let mut whole = true;
         for part in 0..=u8::MAX {
             let begun = Instant::now();
-            match self.store.part_check(part) {
-                Ok(PartFound { strange, .. }) => strange.iter().for_each(|what| self.alarm(what)),
-                Err(error) => {
-                    log::debug!("pass: part {part:02x}: {error}");
-                    whole = false;
+            if self.store.is_believed() {
+                if std::mem::take(&mut self.doubted) {
+                    // What was found of another database says nothing of this one.
+                    for found in self.store.quarantined_parts() {
+                        whole &= self.compare(found);
+                    }
+                    self.look();
                 }
-            }
-            if self.looked.elapsed() >= HEAD_EVERY {
-                self.looked = Instant::now();
-                if let Err(error @ StoreError::Corrupt { .. }) = self.store.head() {
-                    self.alarm(&error.to_string());
+                whole &= self.compare(part);
+                if self.looked.elapsed() >= HEAD_EVERY {
+                    self.look();
                 }
+            } else {
+                self.doubted = true;
+                whole = false;
             }
             if stopped.recv_timeout(pause(begun.elapsed(), self.percent)) != Err(RecvTimeoutError::Timeout) {
                 return;
@@ -57,6 +62,28 @@ impl Pass {
         }
         if whole {
             self.store.pass_done();
+        }
+    }
+
+    /// Compares a part; whether that could be done.
+    fn compare(&mut self, part: u8) -> bool {
+        match self.store.part_check(part) {
+            Ok(PartFound { strange, .. }) => {
+                strange.iter().for_each(|what| self.alarm(what));
+                true
+            }
+            Err(error) => {
+                log::debug!("pass: part {part:02x}: {error}");
+                false
+            }
+        }
+    }
+
+    /// Looks whether a part stands earlier than it did.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        if let Err(error @ StoreError::Corrupt { .. }) = self.store.head() {
+            self.alarm(&error.to_string());
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! Nothing in here depends on how many secrets there are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -246,8 +246,15 @@ impl Known {
         (quarantine.secrets.len(), quarantine.parts.union(&quarantine.put_back).count())
     }
 
-    /// Serves a part no more, which was put back under this node, until the node starts again.
-    pub(in crate::store) fn put_back(&self, part: u8) {
-        self.quarantine.write().put_back.insert(part);
+    /// Says which parts stand earlier than this node has seen them; they are not served until a look finds that they do not.
+    pub(in crate::store) fn set_put_back(&self, parts: &[u8]) {
+        self.quarantine.write().put_back = parts.iter().copied().collect();
+    }
+
+    /// The parts in which a comparison has found something that is not served.
+    pub(in crate::store) fn quarantined_parts(&self) -> Vec<u8> {
+        let quarantine = self.quarantine.read();
+        let parts: BTreeSet<u8> = quarantine.parts.iter().copied().chain(quarantine.secrets.iter().map(part_of)).collect();
+        parts.into_iter().collect()
     }
 }

@@ -50,10 +50,10 @@ impl Store {
             let now = found.iter().find(|(found, _)| *found == part).map(|(_, state)| *state);
             if known.is_some_and(|known| !is_after(now.as_ref(), &known)) {
                 fallen.push(part);
-                self.seals.known().put_back(part);
             }
             now.into_iter().for_each(|state| self.seals.known().saw_part(part, state));
         }
+        self.seals.known().set_put_back(&fallen);
         if fallen.is_empty() {
             return Ok(head);
         }

@@ -70,6 +70,11 @@ impl Store {
         Ok(found)
     }
 
+    /// The parts in which a comparison has found something that is not served.
+    pub fn quarantined_parts(&self) -> Vec<u8> {
+        self.seals.known().quarantined_parts()
+    }
+
     /// Notes that every part was compared.
     pub fn pass_done(&self) {
         self.seals.known().pass_done();

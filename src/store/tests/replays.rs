@@ -182,11 +182,19 @@ fn the_pass_names_what_it_finds(on: &Fixture) {
     conn.batch_execute("CREATE TABLE kept AS SELECT * FROM parts; CREATE TABLE secrets3 AS SELECT * FROM secrets").unwrap();
     let now = SecretRow { description: "new".to_owned(), ..digests };
     on.write(|tx| tx.secret_update(&now, &SecretRow { description: "newer".to_owned(), ..now.clone() }));
+    conn.batch_execute("CREATE TABLE latest AS SELECT * FROM parts; CREATE TABLE secrets4 AS SELECT * FROM secrets").unwrap();
     let back = "DELETE FROM parts; INSERT INTO parts SELECT * FROM kept; DELETE FROM secrets; INSERT INTO secrets SELECT * FROM secrets3";
     conn.batch_execute(back).unwrap();
     assert!(found(&on.store)[0].contains("put back under this node"));
     refused(on.store.head(), "were put back as they were earlier");
     refused(is_served(&on.store), "put back");
+    assert_eq!(on.store.quarantined_parts(), [part]);
+    // Put right under the same node.
+    let right = "DELETE FROM parts; INSERT INTO parts SELECT * FROM latest; DELETE FROM secrets; INSERT INTO secrets SELECT * FROM secrets4";
+    conn.batch_execute(right).unwrap();
+    assert!(on.store.head().is_ok());
+    assert_eq!(found(&on.store), Vec::<String>::new());
+    assert!(is_served(&on.store).is_ok(), "what is put right is served again");
 }
 
 fn exact_reads_wait_for_no_pass(on: &Fixture) {
