@@ -261,6 +261,10 @@ impl From<TokenError> for Error {
         match error {
             TokenError::Busy => Error::Unavailable("token busy"),
             TokenError::Gone => Error::Unavailable("token"),
+            TokenError::KeepsNothing(_) => {
+                log::error!("token: {error}");
+                Error::Unavailable("token")
+            }
             TokenError::Tampered => Error::Integrity("wrapped bytes do not open on the token".into()),
             TokenError::NoSuchKey(_) | TokenError::Duplicate(_) => Error::Integrity(error.to_string()),
             TokenError::Full => {

@@ -98,6 +98,9 @@ pub(super) fn failure(error: &TokenError) -> Failure {
         TokenError::NoPin(_) => failure.class(Class::Local),
         TokenError::Busy | TokenError::Gone => failure.class(Class::Unavailable),
         TokenError::Absent(_) => failure.class(Class::Unavailable),
+        TokenError::KeepsNothing(_) => {
+            failure.class(Class::Unavailable).hint("look at the place where the token keeps its objects: folder, disk, file rights, daemon")
+        }
         TokenError::Full => failure.hint("destroy objects that nobody needs with the vendor's tools; `bulla check` lists those without a row"),
         TokenError::Unsupported(_) => failure.hint("docs/tokens.md says what a token needs, and which were tried"),
         TokenError::NoSuchKey(_) | TokenError::Tampered | TokenError::Duplicate(_) | TokenError::Fault(_) => failure,

@@ -93,7 +93,8 @@ impl Concessions {
     /// Makes objects, of the templates as they are or less what the token refuses.
     ///
     /// # Errors
-    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; else what the first attempt gave.
+    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `KeepsNothing`; else what the first attempt
+    /// gave.
     pub(super) fn make(&self, session: &Session, templates: &Templates, make: Make<'_>) -> Result<Vec<ObjectHandle>, Failure> {
         let known = self.known.lock().clone();
         let refused = match make(&reduced(templates, &known)) {
@@ -115,6 +116,10 @@ impl Concessions {
                 Err(Failure::Call(call)) if of_template(&call) != Suspicion::None => {}
                 Err(other) => return Err(other),
             }
+        }
+        // With a code that tokens have for their own faults too: where objects are kept may be at fault.
+        if of_template(&refused) == Suspicion::Some && lives_for_the_moment(session, templates, &known, make) {
+            return Err(TokenError::KeepsNothing(refused.describe()).into());
         }
         match blame(session, templates, &known, make) {
             Some(attribute) => Err(TokenError::Unsupported(Lacking::told(attribute, refused.describe())).into()),
@@ -195,6 +200,24 @@ fn reduced(templates: &Templates, conceded: &[Concession]) -> Vec<Vec<Attribute>
     templates.iter().map(less).collect()
 }
 
+/// Whether the token makes the objects if it need not keep them.
+fn lives_for_the_moment(session: &Session, templates: &Templates, known: &[Concession], make: Make<'_>) -> bool {
+    let mut of_session = reduced(templates, known);
+    if !of_session.iter().flatten().any(|a| *a == Attribute::Token(true)) {
+        return false;
+    }
+    of_session.iter_mut().for_each(|template| template.retain(|a| a.attribute_type() != AttributeType::Token));
+    make(&of_session).map(|made| discard(session, made)).is_ok()
+}
+
+fn discard(session: &Session, made: Vec<ObjectHandle>) {
+    for object in made {
+        if let Err(error) = session.destroy_object(object) {
+            log::error!("token: an object of a trial is left: {error:?}");
+        }
+    }
+}
+
 /// The attribute without which the token would make the objects, found by leaving out one at a time. What is made so is destroyed.
 fn blame(session: &Session, templates: &Templates, known: &[Concession], make: Make<'_>) -> Option<String> {
     let base = reduced(templates, known);
@@ -204,11 +227,7 @@ fn blame(session: &Session, templates: &Templates, known: &[Concession], make: M
             less[at].retain(|a| a.attribute_type() != attribute.attribute_type());
             match make(&less) {
                 Ok(made) => {
-                    for object in made {
-                        if let Err(error) = session.destroy_object(object) {
-                            log::error!("token: an object of a trial is left: {error:?}");
-                        }
-                    }
+                    discard(session, made);
                     return Some(format!("{} = {}", attribute.attribute_type(), text_of(attribute)));
                 }
                 Err(Failure::Call(call)) if matches!(call.class(), Class::Gone | Class::Session | Class::Login) => return None,

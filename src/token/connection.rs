@@ -21,6 +21,7 @@
 //! tokens leave the operation open when a call fails, and then the second time fails for that.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -110,7 +111,7 @@ impl Connection {
     /// again from its beginning, so what it does must bear that.
     ///
     /// An object that the token does not show is looked for once more, after a re-initialisation: some modules see what another
-    /// process has made only then.
+    /// process has made only then. So is a place for new objects that was away.
     ///
     /// # Errors
     /// As the table above says; `Busy` when no session came free in time; `Gone` also for an object that is missed and cannot be
@@ -136,6 +137,14 @@ impl Connection {
                 Look::Later => Err(TokenError::Gone),
                 Look::Never => Err(TokenError::NoSuchKey(id)),
             },
+            // The place may be there again, and the module not know it.
+            Err(TokenError::KeepsNothing(said)) => {
+                if self.epoch_number().is_some_and(|number| self.renew(number, format_args!("nothing is kept"))) {
+                    self.attempt(operation, access, key, &mut work)
+                } else {
+                    Err(TokenError::KeepsNothing(said))
+                }
+            }
             done => done,
         };
         if let (Ok(_), Some(id), true) = (&done, key, self.misses.load(Ordering::Relaxed)) {
@@ -300,6 +309,10 @@ impl Connection {
         renewing
     }
 
+    fn epoch_number(&self) -> Option<u64> {
+        self.epoch.try_read().and_then(|guard| guard.as_ref().map(|epoch| epoch.number))
+    }
+
     /// Why there is no epoch.
     fn absence(&self) -> TokenError {
         match &*self.state.lock() {
@@ -310,9 +323,7 @@ impl Connection {
 
     /// Ends the epoch so that an object may be found in the next, unless that was done for it and long ago, or was done just now.
     fn look_again(&self, id: &KeyVersionId) -> Look {
-        let Some(number) = self.epoch.try_read().and_then(|guard| guard.as_ref().map(|epoch| epoch.number)) else {
-            return Look::Later;
-        };
+        let Some(number) = self.epoch_number() else { return Look::Later };
         let mut unseen = self.unseen.lock();
         if unseen.since.len() >= MISSING {
             unseen.since.clear();
@@ -322,12 +333,20 @@ impl Connection {
         if first < number && at.elapsed() >= self.config.missed_for {
             return Look::Never;
         }
-        if unseen.renewed.is_some_and(|at| at.elapsed() < self.config.look_again) {
-            return Look::Later;
-        }
-        unseen.renewed = Some(Instant::now());
         drop(unseen);
-        log::warn!("token: no object {id}; initialising the module anew to look once more");
+        if self.renew(number, format_args!("no object {id}")) { Look::Now } else { Look::Later }
+    }
+
+    /// Ends the epoch of this number, for the next to see what this one does not, unless one was ended so just now.
+    fn renew(&self, number: u64, why: fmt::Arguments<'_>) -> bool {
+        {
+            let renewed = &mut self.unseen.lock().renewed;
+            if renewed.is_some_and(|at| at.elapsed() < self.config.look_again) {
+                return false;
+            }
+            *renewed = Some(Instant::now());
+        }
+        log::warn!("token: {why}; initialising the module anew to look once more");
         let begun = {
             let guard = self.epoch.try_read();
             let mut state = self.state.lock();
@@ -344,7 +363,7 @@ impl Connection {
         if begun {
             self.wait_for_renewal();
         }
-        Look::Now
+        true
     }
 
     fn lease<'a>(&self, epoch: &'a Epoch, access: Access) -> Result<Lease<'a>, TokenError> {

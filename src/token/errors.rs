@@ -18,6 +18,8 @@ pub enum TokenError {
     Busy,
     /// The token has no room for another object. It stays so until one is destroyed.
     Full,
+    /// The token makes objects, and does not keep them for the moment: function and code. Come back later.
+    KeepsNothing(String),
     /// The token is away; the link to it is being rebuilt. Come back later.
     Gone,
     /// No token fits the configured label or serial number; what was found instead.
@@ -48,6 +50,7 @@ impl fmt::Display for TokenError {
             TokenError::Full => f.write_str("the token is full: it has no room for another object (CKR_DEVICE_MEMORY)"),
             TokenError::Gone => f.write_str("the token is away"),
             TokenError::Absent(found) => write!(f, "the token was not found: {found}"),
+            TokenError::KeepsNothing(said) => write!(f, "the token does not keep what it makes ({said})"),
             TokenError::NoSuchKey(id) => write!(f, "no object {id} on the token"),
             TokenError::Tampered => f.write_str("the ciphertext does not verify"),
             TokenError::Unsupported(what) => write!(f, "the token does not support {what}"),

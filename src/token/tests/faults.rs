@@ -7,8 +7,9 @@ use std::time::Instant;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
-use super::tokens::on_every_softhsm;
+use super::tokens::{on_every_softhsm, on_softhsm};
 use super::*;
+use crate::token::material::{Curve, Pair};
 
 /// Work that fails with this code, the first time or always.
 fn fail(token: &Token, code: RvError, times: usize) -> Result<(), TokenError> {
@@ -290,5 +291,24 @@ fn a_panic_in_a_call_costs_its_session_only() {
         assert_eq!(token.status().sessions_open, 0, "closed, not lent again");
         assert_eq!(token.health(), Ok(()));
         assert_eq!((token.status().epoch, token.status().up), (1, true));
+    });
+}
+
+#[test]
+fn a_token_that_keeps_nothing_for_the_moment_is_not_one_that_cannot() {
+    on_softhsm(|folder| {
+        let token = new_token(2, 1_000);
+        let kinds = [Material::Aes(32), Material::Rsa(2048, Pair::Signs), Material::Ec(Curve::P256k)].map(ObjectKind::Cmk);
+        let (there, away) = (folder.join("tokens"), folder.join("away"));
+        std::fs::rename(&there, &away).expect("a folder of ours");
+        for kind in kinds {
+            let refused = token.create(&KeyVersionId::new(), kind).expect_err("there is nowhere to keep it");
+            assert!(matches!(refused, TokenError::KeepsNothing(_) | TokenError::Gone), "{kind:?}: {refused}");
+        }
+        std::fs::rename(&away, &there).expect("a folder of ours");
+        until_back(&token);
+        for kind in kinds {
+            assert_eq!(token.create(&KeyVersionId::new(), kind), Ok(()), "{kind:?}");
+        }
     });
 }
