@@ -20,7 +20,7 @@ use crate::base::ids::KeyVersionId;
 use crate::base::words::Origin;
 use crate::cli::{Backup, BackupAction};
 use crate::config::Config;
-use crate::store::{Abort, HeldVersion, Store, StoreError, StoreOptions, copy, deployment};
+use crate::store::{HeldVersion, Store, StoreOptions, copy, deployment};
 use crate::token::{ObjectKind, Token};
 
 /// What the signature names the manifest.
@@ -216,14 +216,14 @@ impl Copy {
     }
 
     fn held(&self) -> Result<Vec<HeldVersion>, Failure> {
-        self.store.read("held", |tx| Ok::<_, Abort<StoreError>>(tx.held_versions()?)).map_err(context("database"))
+        self.store.read_rows("held", |tx| tx.held_versions()).map_err(context("database"))
     }
 
     /// In words: which key version is gone, and what hangs on it.
     fn lacks(&self, held: &HeldVersion) -> Result<String, Failure> {
         let names = self
             .store
-            .read("held", |tx| Ok::<_, Abort<StoreError>>(tx.secrets_under_version(&held.version.id, NAMED)?))
+            .read_rows("held", |tx| tx.secrets_under_version(&held.version.id, NAMED))
             .map_err(context("database"))?;
         let more = if held.secrets > NAMED { format!(", and {} more", held.secrets - NAMED) } else { String::new() };
         let aliases = if held.aliases.is_empty() { String::new() } else { format!(" ({})", held.aliases.join(", ")) };

@@ -10,7 +10,7 @@ use crate::app::{Base, Failure, context, open_token, row_key, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
-use crate::store::{Abort, DeploymentRow, Levels, deployment, migrate};
+use crate::store::{DeploymentRow, Levels, deployment, migrate};
 use crate::token::{Token, TokenError};
 
 /// Runs the command.
@@ -38,7 +38,7 @@ pub fn begin(config: &Config) -> Result<Base, Failure> {
 pub fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result<Option<Output>, Failure> {
     let log = base.audit(config, "admin", LOCK_WAIT_MS)?;
     let session = Session { base: base.clone(), log, clock: Clock::System };
-    if session.read(|tx| Ok::<_, Abort<Failure>>(!tx.accounts()?.is_empty()))? {
+    if session.read(|tx| Ok(!tx.accounts()?.is_empty()))? {
         return Ok(None);
     }
     // The first line of this log binds the key that proves it to the deployment.

@@ -13,7 +13,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::cli::{Inventory, InventoryAction};
 use crate::config::Config;
-use crate::store::{Abort, HeldVersion, StoreError};
+use crate::store::HeldVersion;
 
 /// What the signature names the document.
 const KIND: &str = "inventory";
@@ -43,8 +43,7 @@ pub(super) fn run(asked: &Inventory, json: bool) -> Result<Output, Failure> {
 
 /// Every version of every key, and the objects that the token shows for it.
 fn versions(config: &Config, base: &Base) -> Result<Vec<Value>, Failure> {
-    let held: Vec<HeldVersion> =
-        base.store.read("inventory", |tx| Ok::<_, Abort<StoreError>>(tx.held_versions()?)).map_err(context("database"))?;
+    let held: Vec<HeldVersion> = base.store.read_rows("inventory", |tx| tx.held_versions()).map_err(context("database"))?;
     let stop = i64::from(config.keys.stop_after_uses);
     held.iter().map(|version| told(base, version, stop)).collect()
 }

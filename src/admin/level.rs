@@ -11,7 +11,7 @@ pub fn run(session: &Session, raise: bool) -> Result<Output, Failure> {
     if raise {
         session.change("RaiseLevel", "deployment", |tx| raise_in(tx, Levels::served(), session.now()))?;
     }
-    let (row, nodes) = session.read(|tx| Ok::<_, Abort<Failure>>((tx.deployment()?, tx.nodes()?)))?;
+    let (row, nodes) = session.read(|tx| Ok((tx.deployment()?, tx.nodes()?)))?;
     let nodes: Vec<_> = nodes.iter().filter(|node| node.runs(session.now())).map(|node| tell(node, session.now())).collect();
     Ok(Output::one([
         ("Level", row.level.0.into()),

@@ -12,7 +12,7 @@ use crate::audit::{self, Kind, ReadLine, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::config::Config;
-use crate::store::{Abort, AnchorsRow, LogHeadRow, StoreError, copy};
+use crate::store::{AnchorsRow, LogHeadRow, copy};
 
 /// What is told to whoever has not accepted yet.
 const NEXT: &str = "with --accept this database is the one that counts; it needs the PIN, and is recorded";
@@ -48,10 +48,8 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
             Failure::new(reason).hint("only a database that verifies is accepted; `bulla verify` lists all that does not hold")
         );
     }
-    let (heads, anchors) = base
-        .store
-        .read("anchors", |tx| Ok::<_, Abort<StoreError>>((tx.log_heads()?, tx.anchors()?)))
-        .map_err(context("database"))?;
+    let (heads, anchors) =
+        base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?, tx.anchors()?))).map_err(context("database"))?;
     let state = State::of(config, &base, &heads)?;
     if accept {
         take(config, &base, &anchors, &state)?;
@@ -137,7 +135,7 @@ fn take(config: &Config, base: &Base, old: &AnchorsRow, state: &State) -> Result
     let restored_at = Timestamp(Clock::System.now().0.max(old.restored_at.0 + 1));
     // The next key is made as soon as a node runs.
     let new = AnchorsRow { restored_at, key_id: None, previous_key: None, key_since: Timestamp(0), ..old.clone() };
-    let accepted = base.store.write("restore", |tx| Ok::<_, Abort<StoreError>>(tx.anchors_put(old, &new)?));
+    let accepted = base.store.write_rows("restore", |tx| tx.anchors_put(old, &new));
     let code = if accepted.is_ok() { "OK" } else { "Failed" };
     log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
     accepted.map_err(context("database"))

@@ -10,7 +10,7 @@ use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
 use crate::config::Config;
 use crate::keys::mismatch;
-use crate::store::{Abort, HeldVersion, StoreError, StoreOptions};
+use crate::store::{HeldVersion, StoreOptions};
 use crate::token::{Material, ObjectKind, TokenError};
 
 /// The most flaws that are listed; all are counted.
@@ -31,7 +31,7 @@ fn stranger(base: &Base, id: &KeyVersionId) -> Result<String, Failure> {
 
 /// The key versions whose object is not what it must be: made on the token, locked in, for its one use.
 fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
-    let held = base.store.read("held", |tx| Ok::<_, Abort<StoreError>>(tx.held_versions()?)).map_err(context("database"))?;
+    let held = base.store.read_rows("held", |tx| tx.held_versions()).map_err(context("database"))?;
     let mut flaws = Vec::new();
     for HeldVersion { key, version, .. } in held {
         if !version.ready || key.origin != Origin::Service || key.state == KeyState::Deleted {

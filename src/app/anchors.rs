@@ -88,7 +88,7 @@ pub fn place_of(folder: &Path) -> String {
 
 /// What the database says of logs.
 pub(super) fn read(store: &Store) -> Result<(Vec<LogHeadRow>, AnchorsRow), StoreError> {
-    store.read("anchors", |tx| Ok::<_, Abort<StoreError>>((tx.log_heads()?, tx.anchors()?)))
+    store.read_rows("anchors", |tx| Ok((tx.log_heads()?, tx.anchors()?)))
 }
 
 /// Whether a database is no older than a log that knew it; why it is. `now` is the last time at which the node of the log may have
@@ -135,7 +135,7 @@ fn missing_requests(store: &Store, node: &NodeId, log: &Recovered, now: Timestam
         return Ok(None);
     }
     let from = since.plus_ms(RETENTION_MS - LONGEST_REQUEST_MS);
-    let found = store.read_one("anchors", |tx| Ok::<_, Abort<StoreError>>(tx.nonces_of_requests(&last, node, from)?))?;
+    let found = store.read_row("anchors", |tx| tx.nonces_of_requests(&last, node, from))?;
     let missing = last.len().saturating_sub(found);
     Ok((missing > 0).then(|| format!("of the last {} changes that the log tells it lacks {missing}", last.len())))
 }

@@ -39,7 +39,7 @@ use crate::metrics::Metrics;
 use crate::process::{self, notify, signals};
 use crate::secrets::{SecretParts, Secrets};
 use crate::service_task::ServiceTasks;
-use crate::store::{Abort, Store, StoreError};
+use crate::store::Store;
 
 /// How long jobs under way may go on at the end, where token and database answer.
 const JOBS_END: Duration = Duration::from_secs(2);
@@ -205,7 +205,7 @@ impl Server {
         drop(token_key);
         running.stop(JOBS_END);
         resolver.stop(JOBS_END);
-        if let Err(error) = store.write("node_delete", |tx| Ok::<_, Abort<StoreError>>(tx.node_delete(&log.node)?)) {
+        if let Err(error) = store.write_rows("node_delete", |tx| tx.node_delete(&log.node)) {
             log::warn!("database: this node is not signed off: {error}");
         }
         let restored = watch.was_restored();

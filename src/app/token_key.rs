@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{KeyVersionId, NodeId};
-use crate::store::{Abort, AnchorsRow, Store, StoreError};
+use crate::store::{AnchorsRow, Store, StoreError};
 use crate::token::{ObjectKind, Token, TokenError};
 
 /// Between two looks whether it is time.
@@ -90,15 +90,13 @@ impl TokenKey {
     fn turn(&self) -> Result<(), String> {
         let now = self.clock.now();
         let store = |error: StoreError| error.to_string();
-        let old = self.store.read("token_key", |tx| Ok::<_, Abort<StoreError>>(tx.anchors()?)).map_err(store)?;
+        let old = self.store.read_rows("token_key", |tx| tx.anchors()).map_err(store)?;
         let over = old.key_since.max(self.since).plus_ms(self.lasts_ms) <= now;
         let left = old.previous_key.filter(|_| old.key_since.plus_ms(KEPT_MS) <= now);
         if left.is_none() && (!over || old.previous_key.is_some()) {
             return Ok(());
         }
-        let mine = self.store.write("token_key", |tx| {
-            Ok::<_, Abort<StoreError>>(tx.lease_take("token_key", &self.node, now, now.plus_ms(LEASE_MS))?)
-        });
+        let mine = self.store.write_rows("token_key", |tx| tx.lease_take("token_key", &self.node, now, now.plus_ms(LEASE_MS)));
         if !mine.map_err(store)? {
             return Ok(());
         }
@@ -113,7 +111,7 @@ impl TokenKey {
                 AnchorsRow { key_id: Some(id), previous_key: old.key_id, key_since: now, ..old.clone() }
             }
         };
-        let put = self.store.write("token_key", |tx| Ok::<_, Abort<StoreError>>(tx.anchors_put(&old, &new)?));
+        let put = self.store.write_rows("token_key", |tx| tx.anchors_put(&old, &new));
         // Nothing names what was just made, unless nobody knows whether it does.
         if let (Err(error), None, Some(id)) = (&put, left, &new.key_id)
             && !matches!(error, StoreError::Unknown(_))

@@ -7,7 +7,7 @@ use crate::audit::{Audit, AuditError, OpenIntent};
 use crate::base::clock::Timestamp;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::NodeId;
-use crate::store::{Abort, Store, StoreError};
+use crate::store::Store;
 
 /// Writes the outcomes that a crash kept from being written, from what the database says.
 pub(super) fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[OpenIntent]) -> Result<(), Failure> {
@@ -15,9 +15,8 @@ pub(super) fn complete(store: &Store, audit: &Audit, node: NodeId, intents: &[Op
     let from = Timestamp(0);
     for intent in intents {
         let request = intent.request_id;
-        let committed = StartRetry::Server.until("database", || {
-            store.read("intent", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(&request, &node, from)?))
-        })?;
+        let committed = StartRetry::Server
+            .until("database", || store.read_rows("intent", |tx| tx.nonce_of_request(&request, &node, from)))?;
         match audit.complete(intent, committed).wait() {
             // The log itself writes the outcome as soon as it can.
             Ok(()) | Err(AuditError::Write(_)) => {}

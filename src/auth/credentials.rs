@@ -152,9 +152,8 @@ impl Credentials {
         if let Some(known) = self.fresh(now, |cache| cache.have_own_policy.get(account).cloned()) {
             return Ok(known);
         }
-        let (revision, names) = self
-            .store
-            .read("have_own_policy", |tx| Ok::<_, Abort<Error>>((tx.rights_revision()?, tx.resources_with_policy(account)?)))?;
+        let (revision, names) =
+            self.store.read_rows("have_own_policy", |tx| Ok((tx.rights_revision()?, tx.resources_with_policy(account)?)))?;
         let names: HaveOwnPolicy = Arc::new(names.into_iter().collect());
         let mut cache = self.cache.write();
         if cache.revision == revision {
@@ -192,7 +191,7 @@ impl Credentials {
     fn load(&self, id: &AccessKeyId) -> Result<(i64, Option<Arc<Credential>>), Error> {
         let (revision, found) = self.store.read("credential", |tx| {
             let revision = tx.rights_revision()?;
-            Ok::<_, Abort<Error>>((revision, read_credential(tx, id)?))
+            Ok((revision, read_credential(tx, id)?))
         })?;
         let Some(found) = found else { return Ok((revision, None)) };
         let (account, valid, signing_key) = match found.key {

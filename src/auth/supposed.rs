@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, NodeId, Region, RequestId};
 use crate::effect::Effect;
 use crate::error::Error;
-use crate::store::{Abort, Store};
+use crate::store::Store;
 
 /// Who would ask, and how.
 pub struct Supposed {
@@ -50,7 +50,7 @@ impl Caller {
                     None => return Ok(None),
                 },
             };
-            Ok::<_, Abort<Error>>(Some((policies, tx.resources_with_policy(account)?)))
+            Ok(Some((policies, tx.resources_with_policy(account)?)))
         })?;
         let Some((policies, have_own_policy)) = found else { return Ok(None) };
         let request_id = RequestId::new();

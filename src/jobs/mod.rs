@@ -16,7 +16,7 @@ use crate::base::ids::{KeyVersionId, NodeId};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
-use crate::store::{Abort, Store};
+use crate::store::Store;
 use parking_lot::Mutex;
 
 use pass::Pass;
@@ -164,13 +164,14 @@ impl Jobs {
     fn sweep_nonces(&self) -> Result<usize, Error> {
         // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
         let now = self.parts.clock.now().plus_ms(-SILENCE_MS);
-        self.parts.store.write("nonces_sweep", |tx| Ok::<_, Abort<Error>>(tx.nonces_sweep(&self.parts.node, now, MAX_BATCH)?))
+        Ok(self.parts.store.write_rows("nonces_sweep", |tx| tx.nonces_sweep(&self.parts.node, now, MAX_BATCH))?)
     }
 
     fn holds(&self, lease: &str) -> Result<bool, Error> {
         let now = self.parts.clock.now();
-        self.parts.store.write("lease_take", |tx| {
-            Ok::<_, Abort<Error>>(tx.lease_take(lease, &self.parts.node, now, now.plus_ms(LEASE_MS))?)
-        })
+        Ok(self
+            .parts
+            .store
+            .write_rows("lease_take", |tx| tx.lease_take(lease, &self.parts.node, now, now.plus_ms(LEASE_MS)))?)
     }
 }

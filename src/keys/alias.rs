@@ -86,7 +86,7 @@ impl Keys {
     pub fn aliases(&self, account: &AccountId, offset: i64, limit: i64) -> Result<AliasPage, Error> {
         self.store.read("aliases_page", |tx| {
             let total = tx.alias_count(account)?;
-            Ok::<_, Abort<Error>>(AliasPage { total, aliases: tx.aliases_page(account, offset, limit)? })
+            Ok(AliasPage { total, aliases: tx.aliases_page(account, offset, limit)? })
         })
     }
 

@@ -15,7 +15,6 @@ use crate::base::words::{EncryptionAlgorithm, MacAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::keys::token_failure::token_failure;
 use crate::keys::{AdmittedKey, AdmittedVersion, Keys};
-use crate::store::Abort;
 use crate::token::TokenError;
 
 impl AdmittedVersion {
@@ -46,7 +45,7 @@ impl Keys {
     /// # Errors
     /// [`Error::KeyVersionNotFound`]; [`Error::Unavailable`].
     pub fn version_of(&self, key: AdmittedKey, version: &KeyVersionId) -> Result<AdmittedVersion, Error> {
-        let found = self.store.read_one("key_version", |tx| Ok::<_, Abort<Error>>(tx.key_version_by_id(version)?))?;
+        let found = self.store.read_row("key_version", |tx| tx.key_version_by_id(version))?;
         match found {
             Some(row) if row.key_id == *key.key() && row.ready => Ok(key.with_version(row.id)),
             _ => Err(Error::KeyVersionNotFound),

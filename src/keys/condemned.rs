@@ -62,7 +62,7 @@ impl Keys {
     /// Destroys what was condemned so long ago that its quarantine is over, and that nothing needs.
     fn condemned_sweep(&self) -> Result<(), Error> {
         let until = self.clock.now().plus_ms(-self.limits.quarantine_ms);
-        let due = self.store.read("condemned", |tx| Ok::<_, Abort<Error>>(tx.condemned_until(until, BATCH)?))?;
+        let due = self.store.read_rows("condemned", |tx| tx.condemned_until(until, BATCH))?;
         each(due, |row| {
             let (resource, id) = (resource(&row.key_id), row.id.to_string());
             let task = TaskRecord {
@@ -73,8 +73,7 @@ impl Keys {
                 reason: "it was condemned, and its quarantine is over",
             };
             self.service_tasks.run(task, |effect| {
-                let needed =
-                    self.store.read("key_version_is_needed", |tx| Ok::<_, Abort<Error>>(tx.key_version_is_needed(&row.id)?))?;
+                let needed = self.store.read_rows("key_version_is_needed", |tx| tx.key_version_is_needed(&row.id))?;
                 if needed {
                     return Err(Error::Integrity(format!("version {} is condemned and in use; it is not destroyed", row.id)));
                 }

@@ -53,7 +53,7 @@ impl Keys {
         self.store.write("key_begin", |tx| {
             self.check_quota(tx, &key.account_id)?;
             self.check_room(tx, key.spec.objects())?;
-            Ok::<_, Abort<Error>>(begin(tx, &key, &version)?)
+            Ok(begin(tx, &key, &version)?)
         })?;
         self.finish(&key, &version, new, &caller.effect)
     }

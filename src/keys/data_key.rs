@@ -11,7 +11,6 @@ use crate::base::words::{KeyState, Suite};
 use crate::error::Error;
 use crate::keys::data_key_cache::DataKeyCache;
 use crate::keys::{AdmittedVersion, CountedUse, Keys};
-use crate::store::Abort;
 use crate::token::TokenError;
 
 impl Keys {
@@ -74,7 +73,7 @@ impl Keys {
                     usable.insert(*id);
                 }
             }
-            Ok::<_, Abort<Error>>(usable)
+            Ok(usable)
         });
         let (usable, failure) = match usable {
             Ok(usable) => (usable, None),

@@ -12,7 +12,7 @@ use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::keys::{Keys, NewKey, create, schedule, versions};
 use crate::service_task::TaskRecord;
-use crate::store::{Abort, KeyRow, StoreError};
+use crate::store::{KeyRow, StoreError};
 
 /// How long a loser waits for the winner's key, ms; a token makes a key in far less.
 const WAIT_MS: i64 = 10_000;
@@ -63,9 +63,9 @@ impl Keys {
             kms_instance: None,
         };
         let (key, version) = create::new_rows(account, &new, true, self.clock.now());
-        let begun = self.store.write("default_key_begin", |tx| {
+        let begun = self.store.write_rows("default_key_begin", |tx| {
             create::begin(tx, &key, &version)?;
-            Ok::<_, Abort<StoreError>>(tx.default_key_insert(account, &key.id)?)
+            tx.default_key_insert(account, &key.id)
         });
         match begun {
             Ok(()) => {
@@ -100,11 +100,11 @@ impl Keys {
             if unfinished && versions::take_over(tx, &key.primary_version, now)? {
                 tx.default_key_delete(&key.account_id, &key.id)?;
             }
-            Ok::<_, Abort<Error>>(())
+            Ok(())
         })
     }
 
     fn read_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {
-        self.store.read_one("default_key", |tx| Ok::<_, Abort<Error>>(tx.default_key(account)?))
+        Ok(self.store.read_row("default_key", |tx| tx.default_key(account))?)
     }
 }

@@ -77,7 +77,7 @@ impl Keys {
     /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
     pub fn deletions_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
-        let due = self.store.read("keys_due", |tx| Ok::<_, Abort<Error>>(tx.keys_due(now, limit)?))?;
+        let due = self.store.read_rows("keys_due", |tx| tx.keys_due(now, limit))?;
         if !due.is_empty() {
             self.token.health()?;
         }

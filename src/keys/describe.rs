@@ -36,7 +36,7 @@ impl Keys {
     pub fn list(&self, account: &AccountId, conditions: &[KeyCondition], offset: i64, limit: i64) -> Result<KeyPage, Error> {
         self.store.read("keys_page", |tx| {
             let total = tx.key_count(account, conditions)?;
-            Ok::<_, Abort<Error>>(KeyPage { total, keys: tx.keys_page(account, conditions, offset, limit)? })
+            Ok(KeyPage { total, keys: tx.keys_page(account, conditions, offset, limit)? })
         })
     }
 

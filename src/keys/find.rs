@@ -17,7 +17,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Integrity`].
     pub fn named_by(&self, caller: &Caller, alias: &Alias) -> Result<Option<KeyId>, Error> {
-        let row = self.store.read_one("alias", |tx| Ok::<_, Abort<Error>>(tx.alias_by_name(&caller.account, alias)?))?;
+        let row = self.store.read_row("alias", |tx| tx.alias_by_name(&caller.account, alias))?;
         Ok(row.map(|row| row.key_id))
     }
 
@@ -28,12 +28,12 @@ impl Keys {
     /// [`Error::Unavailable`], [`Error::Integrity`] when it cannot be told what an alias names.
     pub fn look_up(&self, caller: &Caller, key: &KeyRef) -> Result<FoundKey, Error> {
         let (relative, row) = match &key.name {
-            KeyName::Alias(alias) if caller.at_home(key.home.as_ref()) => self.store.read("key", |tx| {
+            KeyName::Alias(alias) if caller.at_home(key.home.as_ref()) => self.store.read_rows("key", |tx| {
                 let Some(alias) = tx.alias_by_name(&caller.account, alias)? else {
                     return Ok((format!("key/{alias}"), Err(Error::AliasNotFound)));
                 };
                 let row = shown(tx.key_by_id(&alias.key_id)?, caller).ok_or(Error::KeyNotFound);
-                Ok::<_, Abort<Error>>((format!("key/{}", alias.key_id), row))
+                Ok((format!("key/{}", alias.key_id), row))
             })?,
             KeyName::Alias(_) => (format!("key/{}", key.name), Err(Error::AliasNotFound)),
             KeyName::Id(_) => (format!("key/{}", key.name), self.store.read_one("key", |tx| find(tx, caller, key))),

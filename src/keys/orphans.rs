@@ -9,7 +9,7 @@ use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::store::{Abort, Store};
+use crate::store::Store;
 use crate::token::Token;
 
 /// Where token and database do not fit.
@@ -40,12 +40,12 @@ impl Keys {
 /// [`Error::Unavailable`] when token or database are away.
 pub fn mismatch(token: &Token, store: &Store, system: &[KeyVersionId]) -> Result<Mismatch, Error> {
     let objects = token.ids()?;
-    let (rows, pairs, moving, heads) = store.read("key_version_ids", |tx| {
+    let (rows, pairs, moving, heads) = store.read_rows("key_version_ids", |tx| {
         let anchors = tx.anchors()?;
         let heads = anchors.key_id.into_iter().chain(anchors.previous_key);
         let moving = tx.key_materials_moving_ids()?.into_iter().chain(tx.condemned_ids()?);
         let moving: Vec<_> = moving.collect();
-        Ok::<_, Abort<Error>>((tx.key_version_ids()?, tx.import_parameters_ids()?, moving, heads.collect::<Vec<_>>()))
+        Ok((tx.key_version_ids()?, tx.import_parameters_ids()?, moving, heads.collect::<Vec<_>>()))
     })?;
     let condemned = moving.clone();
     let unready = pairs.iter().filter(|(_, ready)| !ready).map(|(id, _)| *id);

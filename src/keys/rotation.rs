@@ -21,7 +21,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn next_rotation(&self) -> Result<Option<Timestamp>, Error> {
-        self.store.read_one("next_key_rotation", |tx| Ok::<_, Abort<Error>>(tx.next_key_rotation()?))
+        Ok(self.store.read_row("next_key_rotation", |tx| tx.next_key_rotation())?)
     }
 
     /// Turns a key's automatic rotation on, with this interval in seconds, or off. The next version is due one interval after the
@@ -49,7 +49,7 @@ impl Keys {
     /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
     pub fn rotations_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
-        let due = self.store.read("keys_to_rotate", |tx| Ok::<_, Abort<Error>>(tx.keys_to_rotate(now, limit)?))?;
+        let due = self.store.read_rows("keys_to_rotate", |tx| tx.keys_to_rotate(now, limit))?;
         if !due.is_empty() {
             self.token.health()?;
         }
@@ -83,7 +83,7 @@ impl Keys {
                 return Ok(None);
             }
             let version = versions::begin(tx, &key, now)?;
-            Ok::<_, Abort<Error>>(Some((key, version)))
+            Ok(Some((key, version)))
         })
     }
 }

@@ -132,7 +132,7 @@ impl Keys {
                 }
                 tx.key_delete(&key.id)?;
             }
-            Ok::<_, Abort<Error>>(())
+            Ok(())
         })
     }
 }

@@ -70,7 +70,7 @@ impl Secrets {
     /// [`Error::Unavailable`]; what is left is due at the next sweep.
     pub fn deletions_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
-        let due = self.store.read("secrets_due", |tx| Ok::<_, Abort<Error>>(tx.secrets_due(now, limit)?))?;
+        let due = self.store.read_rows("secrets_due", |tx| tx.secrets_due(now, limit))?;
         each(due, |secret| {
             let resource = format!("secret/{}", secret.name);
             let task = TaskRecord {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use engine::content::Content;
 pub use engine::copy;
-pub use engine::error::{Abort, StoreError, held};
+pub use engine::error::{Abort, StoreError, expect_changed};
 pub use engine::level::{Level, Levels};
 pub use engine::migrate;
 pub use engine::row_mac::{RowKey, RowMac, Sealed};

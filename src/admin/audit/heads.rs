@@ -3,7 +3,7 @@
 use crate::app::{Base, Failure, context, place_of};
 use crate::audit::{Log, Report};
 use crate::config::Config;
-use crate::store::{Abort, LogHeadRow, StoreError};
+use crate::store::LogHeadRow;
 
 /// The heads of logs, read before the logs are.
 pub(super) struct Heads {
@@ -15,7 +15,7 @@ pub(super) struct Heads {
 impl Heads {
     /// Of the deployment.
     pub(super) fn of(config: &Config, base: &Base) -> Result<Self, Failure> {
-        let read = base.store.read("log_heads", |tx| Ok::<_, Abort<StoreError>>((tx.log_heads()?, tx.anchors()?.restored_at)));
+        let read = base.store.read_rows("log_heads", |tx| Ok((tx.log_heads()?, tx.anchors()?.restored_at)));
         let (mut rows, restored_at) = read.map_err(context("database"))?;
         // What a database says that was put back is about logs of before.
         rows.retain(|row| row.written_at > restored_at);

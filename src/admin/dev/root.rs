@@ -56,13 +56,13 @@ impl Root {
         let secret = read()?;
         let row = access_key::keep(&base.sys(), id.clone(), &secret, &account.id, None, Clock::System.now());
         let row = row.map_err(|e| Failure::unavailable(format!("token: {e:?}")))?;
-        base.store.write("root", |tx| {
+        base.store.write_rows("root", |tx| {
             tx.access_key_delete(id)?;
             let others = tx.access_keys_of(&account.id, None)?;
             for old in others.iter().take(others.len().saturating_sub(MOST - 1)) {
                 tx.access_key_delete(&old.id)?;
             }
-            Ok::<_, Abort<Failure>>(tx.access_key_insert(&row)?)
+            tx.access_key_insert(&row)
         })?;
         Ok(Self { account: account.id, access_key: id.clone(), secret })
     }

@@ -9,7 +9,7 @@ use crate::app::start_retry::StartRetry;
 use crate::app::token as tokens;
 use crate::base::failure::{Failure, context};
 use crate::keys;
-use crate::store::{Abort, deployment as deployments, migrate};
+use crate::store::{deployment as deployments, migrate};
 use crate::token::softhsm;
 
 /// What makes a database out of nothing.
@@ -120,8 +120,8 @@ pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         .map_err(|e| Failure::unavailable(format!("token and database cannot be compared: {e:?}")))?;
     let mut lost = Vec::new();
     for version in &found.without_object {
-        lost.push(base.store.read("lost", |tx| {
-            let Some(row) = tx.key_version_by_id(version)? else { return Ok::<_, Abort<Failure>>(version.to_string()) };
+        lost.push(base.store.read_rows("lost", |tx| {
+            let Some(row) = tx.key_version_by_id(version)? else { return Ok(version.to_string()) };
             let aliases: Vec<String> =
                 tx.aliases_of_key(&row.key_id, 0, 10)?.into_iter().map(|alias| alias.name.to_string()).collect();
             let secrets = tx.secret_count_under(&row.key_id)?;

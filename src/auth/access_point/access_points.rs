@@ -108,7 +108,7 @@ impl AccessPoints {
         self.store.read("access_points", |tx| {
             let rows = tx.access_points_page(&caller.account, offset, limit)?;
             let total = tx.access_point_count(&caller.account)?;
-            Ok::<_, Abort<Error>>(Page { items: rows.into_iter().map(|row| row.name).collect(), total })
+            Ok(Page { items: rows.into_iter().map(|row| row.name).collect(), total })
         })
     }
 }

@@ -115,7 +115,7 @@ impl AccessPoints {
                 find(tx, &caller.account, name)?;
             }
             let rows = tx.client_keys_of(&caller.account, access_point)?;
-            Ok::<_, Abort<Error>>(rows.into_iter().map(shown).collect())
+            Ok(rows.into_iter().map(shown).collect())
         })
     }
 }

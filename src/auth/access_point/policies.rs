@@ -132,7 +132,7 @@ impl AccessPoints {
         self.store.read("access_policies", |tx| {
             let rows = tx.access_policies_page(&caller.account, offset, limit)?;
             let total = tx.access_policy_count(&caller.account)?;
-            Ok::<_, Abort<Error>>(Page { items: rows.into_iter().map(|row| row.name).collect(), total })
+            Ok(Page { items: rows.into_iter().map(|row| row.name).collect(), total })
         })
     }
 }

@@ -102,7 +102,7 @@ impl AccessPoints {
         self.store.read("network_rules", |tx| {
             let rows = tx.network_rules_page(&caller.account, offset, limit)?;
             let total = tx.network_rule_count(&caller.account)?;
-            Ok::<_, Abort<Error>>(Page { items: rows.into_iter().map(|row| row.name).collect(), total })
+            Ok(Page { items: rows.into_iter().map(|row| row.name).collect(), total })
         })
     }
 }

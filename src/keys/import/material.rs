@@ -163,8 +163,7 @@ impl Keys {
     /// Undoes an import that failed, unless it came to its end after all.
     fn take_back(&self, row: &KeyMaterialRow) -> Result<(), Error> {
         let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: self.clock.now(), ..row.clone() };
-        let ours =
-            self.store.write("material_take_back", |tx| Ok::<_, Abort<Error>>(tx.key_material_update_if(row, &removing)?))?;
+        let ours = self.store.write_rows("material_take_back", |tx| tx.key_material_update_if(row, &removing))?;
         if ours { self.finish_removal(&removing) } else { Ok(()) }
     }
 
@@ -179,7 +178,7 @@ impl Keys {
                 // Nothing was ever in use: the key may get any material.
                 None => tx.key_material_delete(&row.key_version_id)?,
             };
-            Ok::<_, Abort<Error>>(())
+            Ok(())
         })
     }
 
@@ -189,13 +188,12 @@ impl Keys {
     /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
     pub fn materials_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
-        let expired = self.store.read("keys_expired", |tx| Ok::<_, Abort<Error>>(tx.keys_expired(now, limit)?))?;
+        let expired = self.store.read_rows("keys_expired", |tx| tx.keys_expired(now, limit))?;
         each(expired, |key| self.expire(&key, now))?;
         let before = now.plus_ms(-STALE_MS);
-        let left =
-            self.store.read("materials_moving", |tx| Ok::<_, Abort<Error>>(tx.key_materials_moving_before(before, limit)?))?;
+        let left = self.store.read_rows("materials_moving", |tx| tx.key_materials_moving_before(before, limit))?;
         each(left, |row| {
-            let key = self.store.read("key", |tx| Ok::<_, Abort<Error>>(tx.key_by_id(&row.key_id)?))?;
+            let key = self.store.read_rows("key", |tx| tx.key_by_id(&row.key_id))?;
             // The key is enabled with the material, and waits for it from the moment that it goes: both by one transaction.
             if key.is_some_and(|key| matches!(key.state, KeyState::Enabled | KeyState::Disabled)) {
                 let what = format!("material of key {} is said to be on its way, and the key is in use", row.key_id);

@@ -131,7 +131,7 @@ impl Keys {
         if row.wrapped.is_none() {
             self.token.destroy(&row.id)?;
         }
-        self.store.write("import_parameters_sweep", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_delete(&row.id)?)).map(drop)
+        Ok(self.store.write_rows("import_parameters_sweep", |tx| tx.import_parameters_delete(&row.id)).map(drop)?)
     }
 
     /// Makes a pair in this process and puts the private key, under SYS, into the row. Answers the public key.
@@ -162,7 +162,7 @@ impl Keys {
     pub(super) fn parameters_of(&self, key: &KeyRow, token: &str) -> Result<ImportParametersRow, Error> {
         let token = ImportToken::parse(token).ok_or(Error::ImportTokenInvalid)?;
         let now = self.clock.now();
-        let found = self.store.read("import_parameters", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_by_id(&token.id)?))?;
+        let found = self.store.read_rows("import_parameters", |tx| tx.import_parameters_by_id(&token.id))?;
         fitting(found, &token, key.id, now)
     }
 
@@ -172,7 +172,7 @@ impl Keys {
             let Some(row) = tx.import_parameters_by_id(&row.id)? else { return Ok(()) };
             let counted = ImportParametersRow { failures: row.failures + 1, ..row.clone() };
             tx.import_parameters_update(&row, &counted)?;
-            Ok::<_, Abort<Error>>(())
+            Ok(())
         })
     }
 
@@ -183,9 +183,7 @@ impl Keys {
     pub fn import_parameters_sweep(&self, limit: i64) -> Result<(), Error> {
         let now = self.clock.now();
         let unready = now.plus_ms(VALID_MS - STALE_MS);
-        let due = self
-            .store
-            .read("import_parameters_due", |tx| Ok::<_, Abort<Error>>(tx.import_parameters_due(now, unready, limit)?))?;
+        let due = self.store.read_rows("import_parameters_due", |tx| tx.import_parameters_due(now, unready, limit))?;
         each(due, |row| {
             if row.ready {
                 return self.pair_end(&row);

@@ -108,7 +108,7 @@ impl Secrets {
     /// [`Error::Unavailable`]; [`Error::Integrity`].
     pub fn rotations_due(&self, node: &NodeId, limit: i64) -> Result<Vec<Due>, Error> {
         let now = self.clock.now();
-        let due = self.store.read("rotations_due", |tx| Ok::<_, Abort<Error>>(tx.rotations_due(node, now, limit)?))?;
+        let due = self.store.read_rows("rotations_due", |tx| tx.rotations_due(node, now, limit))?;
         let named = due.into_iter().map(|(secret, rotation)| {
             let version = rotation.pending_id.clone().unwrap_or_else(VersionId::random);
             Due { secret, version, rotation }
@@ -151,6 +151,6 @@ impl Secrets {
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn rotations_failing(&self) -> Result<i64, Error> {
-        self.store.read_one("rotations_failing", |tx| Ok::<_, Abort<Error>>(tx.rotations_failing()?))
+        Ok(self.store.read_row("rotations_failing", |tx| tx.rotations_failing())?)
     }
 }

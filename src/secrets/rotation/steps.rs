@@ -77,9 +77,9 @@ impl Secrets {
     /// Refuses a rotation whose version is not the youngest, or is served already: its row was put back from the middle of a rotation that
     /// has ended, and to go on with it would make an old password valid again.
     fn is_still_pending(&self, secret: &SecretId, pending: &VersionId) -> Result<(), Error> {
-        let (versions, current) = self.store.read("rotation_pending", |tx| {
-            Ok::<_, Abort<Error>>((tx.versions_of(secret)?, tx.stage_by_name(secret, &Stage::current())?))
-        })?;
+        let (versions, current) = self
+            .store
+            .read_rows("rotation_pending", |tx| Ok((tx.versions_of(secret)?, tx.stage_by_name(secret, &Stage::current())?)))?;
         let youngest = versions.iter().max_by_key(|head| head.created_at).map(|head| &head.version_id);
         if youngest == Some(pending) && current.is_none_or(|current| current.version_id != *pending) {
             return Ok(());
@@ -100,7 +100,7 @@ impl Secrets {
                 unchanged(tx, &id, &rotation)?;
                 let mine = hold(&rotation, node, now)?;
                 tx.rotation_update(&rotation, &mine)?;
-                Ok::<_, Abort<Error>>(mine)
+                Ok(mine)
             })?;
             return Ok(HeldRotation { secret, key, rotation, pending: (pending, uuid) });
         }
@@ -108,7 +108,7 @@ impl Secrets {
         let name = self.target(&secret, &admitted, &rotation)?;
         let account = Account { name, password: self.account_password()? };
         let new = NewVersion { id: version.clone(), value: account.value(), data_type: DataType::Text };
-        let youngest = self.store.read_one("rotation_age", |tx| Ok::<_, Abort<Error>>(tx.versions_of(&id)?))?;
+        let youngest = self.store.read_row("rotation_age", |tx| tx.versions_of(&id))?;
         let youngest = youngest.last().map_or(secret.created_at, |head| head.created_at);
         let row = self.seal(&secret, &admitted, &new, self.clock.now().max(youngest.plus_ms(1)))?;
         let rotation = self.store.commit(effect, "rotation_prepare", |tx| {
@@ -228,7 +228,7 @@ impl Secrets {
 
     /// Remembers a failure, and lets the rotation go, if it still stands as this node left it.
     fn failed(&self, left: &RotationRow, longest_ms: i64) {
-        let done = self.store.write("rotation_failed", |tx| {
+        let done = self.store.write_rows("rotation_failed", |tx| {
             let Some(rotation) = tx.rotation_of(&left.secret_id)?.filter(|now| same_hold(now, left)) else { return Ok(()) };
             let wait = BACK_OFF_MS.saturating_mul(1 << rotation.failures.clamp(0, 20)).min(longest_ms);
             let failed = RotationRow {
@@ -238,7 +238,7 @@ impl Secrets {
                 held_until: None,
                 ..rotation.clone()
             };
-            Ok::<_, Abort<Error>>(tx.rotation_update(&rotation, &failed)?)
+            tx.rotation_update(&rotation, &failed)
         });
         if let Err(error) = done {
             // The hold runs out by itself.
@@ -248,8 +248,7 @@ impl Secrets {
 
     /// The account that gets the next password: the only one, or the one that is not served.
     fn target(&self, secret: &SecretRow, key: &AdmittedKey, rotation: &RotationRow) -> Result<AccountName, Error> {
-        let accounts =
-            self.store.read_one("rotation_accounts", |tx| Ok::<_, Abort<Error>>(tx.rotation_accounts_of(&secret.id)?))?;
+        let accounts = self.store.read_row("rotation_accounts", |tx| tx.rotation_accounts_of(&secret.id))?;
         let current = match rotation.sub_type {
             SecretSubType::SingleUser => None,
             SecretSubType::DoubleUsers => Some(self.current(secret, key)?.name),
@@ -267,9 +266,7 @@ impl Secrets {
 
     /// The account that is served.
     fn current(&self, secret: &SecretRow, key: &AdmittedKey) -> Result<Account, Error> {
-        let stage = self
-            .store
-            .read_one("rotation_current", |tx| Ok::<_, Abort<Error>>(tx.stage_by_name(&secret.id, &Stage::current())?))?;
+        let stage = self.store.read_row("rotation_current", |tx| tx.stage_by_name(&secret.id, &Stage::current()))?;
         let missing = || Error::Integrity(format!("secret {} has no current version", secret.name));
         let stage = stage.ok_or_else(missing)?;
         self.account(secret, key, &stage.version_id, &stage.version_uuid)
@@ -283,8 +280,7 @@ impl Secrets {
         version: &VersionId,
         uuid: &SecretVersionUuid,
     ) -> Result<Account, Error> {
-        let row =
-            self.store.read_one("rotation_version", |tx| Ok::<_, Abort<Error>>(tx.version_by_id(&secret.id, version)?))?;
+        let row = self.store.read_row("rotation_version", |tx| tx.version_by_id(&secret.id, version))?;
         let missing = || Error::Integrity(format!("version {version} of secret {} is not there", secret.name));
         let row = row.filter(|row| row.uuid == *uuid).ok_or_else(missing)?;
         Account::stored(&self.open(secret, key, &row)?)

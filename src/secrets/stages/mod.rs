@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use crate::base::ids::{SecretId, SecretVersionUuid, Stage, VersionId};
 use crate::error::Error;
 use crate::store::Sealed;
-use crate::store::{Abort, SecretRow, StageRow, StoreError, Tx, VersionHead, VersionRow, held};
+use crate::store::{Abort, SecretRow, StageRow, StoreError, Tx, VersionHead, VersionRow, expect_changed};
 
 /// Versions of one secret.
 pub const MOST_VERSIONS: usize = 10;
@@ -117,7 +117,7 @@ pub fn change(
     change(&mut labels).and_then(|()| labels.check()).map_err(Abort::App)?;
     for old in &before {
         match labels.0.get(&old.stage) {
-            None => held(tx.stage_delete(old)?, StageRow::TABLE)?,
+            None => expect_changed(tx.stage_delete(old)?, StageRow::TABLE)?,
             Some(place) => {
                 let new = row(secret, &old.stage, place);
                 if new != *old {
@@ -162,7 +162,7 @@ pub fn label_version(tx: &mut Tx<'_>, secret: &SecretId, place: &Place, stages: 
         Ok(())
     })?;
     for surplus in labels.surplus(&tx.versions_of(secret)?) {
-        held(tx.version_delete(secret, &surplus.version_id)?, "secret_versions")?;
+        expect_changed(tx.version_delete(secret, &surplus.version_id)?, "secret_versions")?;
     }
     Ok(labels.on(&place.version))
 }

@@ -50,7 +50,7 @@ impl std::error::Error for StoreError {}
 ///
 /// # Errors
 /// [`StoreError::Fault`].
-pub fn held(found: bool, table: &'static str) -> Result<(), StoreError> {
+pub fn expect_changed(found: bool, table: &'static str) -> Result<(), StoreError> {
     if found { Ok(()) } else { Err(StoreError::Fault(format!("a row of {table} changed inside a transaction"))) }
 }
 

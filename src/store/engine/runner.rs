@@ -97,6 +97,30 @@ impl Store {
         ended
     }
 
+    /// [`Store::read`] for closures that decide nothing.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn read_rows<T>(&self, name: &'static str, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.read(name, |tx| f(tx).map_err(Abort::Db))
+    }
+
+    /// [`Store::read_one`] for closures that decide nothing.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn read_row<T>(&self, name: &'static str, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.read_one(name, |tx| f(tx).map_err(Abort::Db))
+    }
+
+    /// [`Store::write`] for closures that decide nothing.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn write_rows<T>(&self, name: &'static str, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.write(name, |tx| f(tx).map_err(Abort::Db))
+    }
+
     /// How often a transaction of this process has changed what callers may do. Who remembers that asks again when it has moved.
     pub fn rights_changes(&self) -> u64 {
         self.rights_changes.load(Ordering::Acquire)

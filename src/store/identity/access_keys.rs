@@ -14,7 +14,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_keys;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// An access key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -106,7 +106,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn access_key_update(&mut self, old: &AccessKeyRow, new: &AccessKeyRow) -> Result<(), StoreError> {
-        held(replace!(self, access_keys, old => new, access_keys::id.eq(&old.id))?, AccessKeyRow::TABLE)
+        expect_changed(replace!(self, access_keys, old => new, access_keys::id.eq(&old.id))?, AccessKeyRow::TABLE)
     }
 
     /// Deletes an access key; false when there is none.

@@ -13,7 +13,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_points;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// An access point.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -101,7 +101,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more.
     pub fn access_point_update(&mut self, old: &AccessPointRow, new: &AccessPointRow) -> Result<(), StoreError> {
-        held(
+        expect_changed(
             replace!(self, access_points, old => new, access_points::account_id.eq(&old.account_id).and(access_points::name.eq(&old.name)))?,
             AccessPointRow::TABLE,
         )

@@ -13,7 +13,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::access_policies;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -110,7 +110,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more.
     pub fn access_policy_update(&mut self, old: &AccessPolicyRow, new: &AccessPolicyRow) -> Result<(), StoreError> {
-        held(
+        expect_changed(
             replace!(self, access_policies, old => new, access_policies::account_id.eq(&old.account_id).and(access_policies::name.eq(&old.name)))?,
             AccessPolicyRow::TABLE,
         )

@@ -14,7 +14,7 @@ use crate::store::engine::schema::accounts;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::engine::tx::every;
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -83,7 +83,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn account_update(&mut self, old: &AccountRow, new: &AccountRow) -> Result<(), StoreError> {
-        held(replace!(self, accounts, old => new, accounts::id.eq(&old.id))?, AccountRow::TABLE)
+        expect_changed(replace!(self, accounts, old => new, accounts::id.eq(&old.id))?, AccountRow::TABLE)
     }
 
     /// Deletes an account that owns nothing any more; false when there is none.

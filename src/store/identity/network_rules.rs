@@ -13,7 +13,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::network_rules;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A network rule.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -101,7 +101,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more.
     pub fn network_rule_update(&mut self, old: &NetworkRuleRow, new: &NetworkRuleRow) -> Result<(), StoreError> {
-        held(
+        expect_changed(
             replace!(self, network_rules, old => new, network_rules::account_id.eq(&old.account_id).and(network_rules::name.eq(&old.name)))?,
             NetworkRuleRow::TABLE,
         )

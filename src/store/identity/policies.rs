@@ -13,7 +13,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{policies, policy_attachments};
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -103,7 +103,7 @@ impl Tx<'_> {
     /// `Fault` when the row is not `old` any more.
     pub fn policy_update(&mut self, old: &PolicyRow, new: &PolicyRow) -> Result<(), StoreError> {
         let key = policies::account_id.eq(&old.account_id).and(policies::name.eq(&old.name));
-        held(replace!(self, policies, old => new, key)?, PolicyRow::TABLE)
+        expect_changed(replace!(self, policies, old => new, key)?, PolicyRow::TABLE)
     }
 
     /// Deletes a policy; false when there is none. The caller has seen to it that it is attached to nobody.

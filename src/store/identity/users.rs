@@ -13,7 +13,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::users;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -88,7 +88,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn user_update(&mut self, old: &UserRow, new: &UserRow) -> Result<(), StoreError> {
-        held(replace!(self, users, old => new, users::id.eq(&old.id))?, UserRow::TABLE)
+        expect_changed(replace!(self, users, old => new, users::id.eq(&old.id))?, UserRow::TABLE)
     }
 
     /// Deletes a user without access keys and policies; false when there is none.

@@ -13,7 +13,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::aliases;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// An alias.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -109,7 +109,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn alias_update(&mut self, old: &AliasRow, new: &AliasRow) -> Result<(), StoreError> {
-        held(
+        expect_changed(
             replace!(self, aliases, old => new, aliases::account_id.eq(&old.account_id).and(aliases::name.eq(&old.name)))?,
             AliasRow::TABLE,
         )

@@ -14,7 +14,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::import_parameters;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A wrapping pair.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -142,7 +142,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more.
     pub fn import_parameters_update(&mut self, old: &ImportParametersRow, new: &ImportParametersRow) -> Result<(), StoreError> {
-        held(self.import_parameters_update_if(old, new)?, ImportParametersRow::TABLE)
+        expect_changed(self.import_parameters_update_if(old, new)?, ImportParametersRow::TABLE)
     }
 
     /// Deletes a pair; false when there is none.

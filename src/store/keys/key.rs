@@ -14,7 +14,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{default_keys, keys};
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tagged, Tx, held};
+use crate::store::{StoreError, Tagged, Tx, expect_changed};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -155,7 +155,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn key_update(&mut self, old: &KeyRow, new: &KeyRow) -> Result<(), StoreError> {
-        held(replace!(self, keys, old => new, keys::id.eq(&old.id))?, KeyRow::TABLE)
+        expect_changed(replace!(self, keys, old => new, keys::id.eq(&old.id))?, KeyRow::TABLE)
     }
 
     /// Deletes a key that has no versions any more, with its tags and policy; false when there is none.

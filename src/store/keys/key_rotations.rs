@@ -14,7 +14,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_rotations, keys};
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{delete, insert, one, replace};
-use crate::store::{KeyRow, StoreError, Tx, held};
+use crate::store::{KeyRow, StoreError, Tx, expect_changed};
 
 /// The rotation of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -59,9 +59,10 @@ impl Tx<'_> {
     pub fn key_rotation_put(&mut self, row: &KeyRotationRow) -> Result<(), StoreError> {
         match self.key_rotation(&row.key_id)? {
             None => insert!(self, key_rotations, row),
-            Some(old) => {
-                held(replace!(self, key_rotations, &old => row, key_rotations::key_id.eq(&row.key_id))?, KeyRotationRow::TABLE)
-            }
+            Some(old) => expect_changed(
+                replace!(self, key_rotations, &old => row, key_rotations::key_id.eq(&row.key_id))?,
+                KeyRotationRow::TABLE,
+            ),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_versions, keys};
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -147,7 +147,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more.
     pub fn key_version_update(&mut self, old: &KeyVersionRow, new: &KeyVersionRow) -> Result<(), StoreError> {
-        held(self.key_version_update_if(old, new)?, KeyVersionRow::TABLE)
+        expect_changed(self.key_version_update_if(old, new)?, KeyVersionRow::TABLE)
     }
 
     /// Deletes a version; false when there is none.

@@ -17,7 +17,7 @@ use crate::store::engine::schema::secrets;
 use crate::store::engine::scope::{Child, Counted};
 use crate::store::engine::statements::replace;
 use crate::store::engine::tx::Sums;
-use crate::store::{SecretRow, StageRow, StoreError, Tx, VersionRow, held};
+use crate::store::{SecretRow, StageRow, StoreError, Tx, VersionRow, expect_changed};
 
 /// A change of a secret that was kept back.
 struct Kept {
@@ -193,6 +193,6 @@ impl Tx<'_> {
         let new = SecretRow { content, ..new.clone() };
         self.contents.insert(old.id, sums);
         let there = secrets::account_id.eq(&old.account_id).and(secrets::name.eq(&old.name));
-        held(replace!(self, secrets, old => &new, there)?, SecretRow::TABLE)
+        expect_changed(replace!(self, secrets, old => &new, there)?, SecretRow::TABLE)
     }
 }

@@ -19,7 +19,7 @@ use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::{parts, scopes};
 use crate::store::engine::scope::{Counted, ROOT, Scope};
 use crate::store::engine::statements::{insert, remove, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// The digest of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -132,10 +132,10 @@ impl Tx<'_> {
             let there = scopes::scope.eq(&row.scope);
             match &old {
                 Some(old) if new == Digest::default() => {
-                    held(remove!(self, scopes, &old.row, there)?, ScopeRow::TABLE)?;
+                    expect_changed(remove!(self, scopes, &old.row, there)?, ScopeRow::TABLE)?;
                     continue;
                 }
-                Some(old) => held(replace!(self, scopes, &old.row => &row, there)?, ScopeRow::TABLE)?,
+                Some(old) => expect_changed(replace!(self, scopes, &old.row => &row, there)?, ScopeRow::TABLE)?,
                 None => insert!(self, scopes, &row).map_err(again)?,
             }
             let mac = self.mac(&row);
@@ -144,7 +144,7 @@ impl Tx<'_> {
         let digest = self.seals().mask(&place_of_scope(ROOT), &sum.bytes());
         let new = ScopeRow { scope: ROOT.to_vec(), seq, digest };
         match &root {
-            Some(old) => held(replace!(self, scopes, &old.row => &new, scopes::scope.eq(ROOT))?, ScopeRow::TABLE)?,
+            Some(old) => expect_changed(replace!(self, scopes, &old.row => &new, scopes::scope.eq(ROOT))?, ScopeRow::TABLE)?,
             None => insert!(self, scopes, &new).map_err(again)?,
         }
         self.written.root = Some(seq);
@@ -168,7 +168,7 @@ impl Tx<'_> {
         let (seq, sum) = old.as_ref().map_or((0, PartSum::default()), |old| (old.row.seq, old.sum));
         let row = self.part_after(part, seq, sum.plus(by));
         match &old {
-            Some(old) => held(replace!(self, parts, &old.row => &row, parts::part.eq(row.part))?, PartRow::TABLE)?,
+            Some(old) => expect_changed(replace!(self, parts, &old.row => &row, parts::part.eq(row.part))?, PartRow::TABLE)?,
             None => insert!(self, parts, &row).map_err(again)?,
         }
         let mac = self.mac(&row);

@@ -7,7 +7,7 @@ use crate::store::engine::digest::WHOLE;
 use crate::store::engine::known::PartState;
 use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::ledger::digests::PartRow;
-use crate::store::{Abort, Store, StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 
 /// Where a database stands. Every number in it only rises.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Store {
     /// `Corrupt` when a digest does not verify, or a number is less than this node has seen: then the database, or a part of it, was put back.
     pub fn head(&self) -> Result<Head, StoreError> {
         let known: Vec<Option<PartState>> = (0..=u8::MAX).map(|part| self.seals.known().part(part)).collect();
-        let (head, found) = self.read("head", |tx| Ok::<_, Abort<StoreError>>(tx.head()?))?;
+        let (head, found) = self.read_rows("head", |tx| tx.head())?;
         let mut fallen = Vec::new();
         for (part, known) in (0..=u8::MAX).zip(known) {
             let now = found.iter().find(|(found, _)| *found == part).map(|(_, state)| *state);

@@ -20,7 +20,7 @@ use crate::store::engine::scope::{Child, Counted, part_of};
 use crate::store::engine::tx::Sums;
 use crate::store::ledger::head::is_after;
 use crate::store::shared::tags::TagRecord;
-use crate::store::{Abort, RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, Tx, VersionHead};
+use crate::store::{RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, Tx, VersionHead};
 
 /// How many parts there are.
 pub const PARTS: u16 = 256;
@@ -59,7 +59,7 @@ impl Store {
     /// As any read. What does not fit is in the answer.
     pub fn part_check(&self, part: u8) -> Result<PartFound, StoreError> {
         let known = self.seals.known().part(part);
-        let found = match self.read("part_check", |tx| Ok::<_, Abort<StoreError>>(tx.part_check(part, known.as_ref())?)) {
+        let found = match self.read_rows("part_check", |tx| tx.part_check(part, known.as_ref())) {
             Err(StoreError::Corrupt { table, detail }) => {
                 let what = format!("all secrets whose ids begin with {part:02x}: a row of {table} does not verify: {detail}");
                 PartFound { strange: vec![what], all: true, ..PartFound::default() }

@@ -16,7 +16,7 @@ use crate::store::engine::known::Scopes;
 use crate::store::engine::row_mac::RowMac;
 use crate::store::engine::scope::Scope;
 use crate::store::ledger::digests::{ScopeRow, Stored};
-use crate::store::{Abort, Store, StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 
 const TABLE: &str = "scopes";
 
@@ -27,7 +27,7 @@ impl Store {
     /// # Errors
     /// `Corrupt` when the digests do not verify or were put back; else as any read.
     pub fn rights_since(&self, since: i64) -> Result<(i64, Option<Vec<AccountId>>), StoreError> {
-        let now = self.read("rights", |tx| Ok::<_, Abort<StoreError>>(tx.rights()?.seq))?;
+        let now = self.read_rows("rights", |tx| Ok(tx.rights()?.seq))?;
         Ok((now, self.seals.known().changed_since(since)))
     }
 }

@@ -16,7 +16,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{rotation_accounts, rotation_calls, rotations, secrets};
 use crate::store::engine::scope::{Child, Counted};
 use crate::store::engine::statements::{delete, insert, one, replace};
-use crate::store::{SecretRow, StoreError, Tx, held};
+use crate::store::{SecretRow, StoreError, Tx, expect_changed};
 
 /// How a managed secret is rotated, and where it stands in that.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -173,7 +173,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more.
     pub fn rotation_update(&mut self, old: &RotationRow, new: &RotationRow) -> Result<(), StoreError> {
-        held(replace!(self, rotations, old => new, rotations::secret_id.eq(&old.secret_id))?, RotationRow::TABLE)
+        expect_changed(replace!(self, rotations, old => new, rotations::secret_id.eq(&old.secret_id))?, RotationRow::TABLE)
     }
 
     /// Gives an account to a secret.

@@ -12,7 +12,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::version_stages;
 use crate::store::engine::scope::{Child, Counted};
 use crate::store::engine::statements::{delete, insert, remove, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// A label on a version.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -79,7 +79,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn stage_update(&mut self, old: &StageRow, new: &StageRow) -> Result<(), StoreError> {
-        held(
+        expect_changed(
             replace!(self, version_stages, old => new, version_stages::secret_id.eq(&old.secret_id).and(version_stages::stage.eq(&old.stage)))?,
             StageRow::TABLE,
         )

@@ -22,7 +22,7 @@ use crate::store::engine::schema::{accounts, deployment, import_parameters, key_
 use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{one, replace};
 use crate::store::engine::tx::every;
-use crate::store::{StoreError, Tx, held, migrate};
+use crate::store::{StoreError, Tx, expect_changed, migrate};
 
 /// How long to wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(10);
@@ -164,7 +164,7 @@ impl Tx<'_> {
     pub fn deployment_raise(&mut self, level: Level) -> Result<(), StoreError> {
         let old = self.deployment()?;
         let new = DeploymentRow { level, ..old.clone() };
-        held(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
+        expect_changed(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
     }
 
     /// Whether one of these ids, which are system keys', stands among the rows of master keys: then somebody wrote it there, so that

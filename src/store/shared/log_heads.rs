@@ -18,7 +18,7 @@ use crate::store::engine::schema::{anchors, log_heads, nonces};
 use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{all, insert, one, replace};
 use crate::store::engine::tx::every;
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// How far one log of one node had come.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -124,7 +124,7 @@ impl Tx<'_> {
         let key = log_heads::node.eq(new.node).and(log_heads::log.eq(new.log.clone()));
         match old {
             None => insert!(self, log_heads, new),
-            Some(old) => held(replace!(self, log_heads, old => new, key.clone())?, LogHeadRow::TABLE),
+            Some(old) => expect_changed(replace!(self, log_heads, old => new, key.clone())?, LogHeadRow::TABLE),
         }
     }
 
@@ -146,7 +146,7 @@ impl Tx<'_> {
         if old.id == 0 {
             return insert!(self, anchors, new);
         }
-        held(replace!(self, anchors, old => new, anchors::id.eq(1))?, AnchorsRow::TABLE)
+        expect_changed(replace!(self, anchors, old => new, anchors::id.eq(1))?, AnchorsRow::TABLE)
     }
 
     /// Of these requests of a node, how many have left their mark among those that expire at `expires_from` or later.

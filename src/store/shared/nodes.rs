@@ -14,7 +14,7 @@ use crate::store::engine::schema::nodes;
 use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{all, delete, insert, one, replace};
 use crate::store::engine::tx::every;
-use crate::store::{Abort, Store, StoreError, Tx, held};
+use crate::store::{Store, StoreError, Tx, expect_changed};
 
 /// A node that has said nothing for so long, ms, does not run any more.
 const GONE_MS: i64 = 5 * 60_000;
@@ -77,7 +77,7 @@ impl Tx<'_> {
     fn node_put(&mut self, row: &NodeRow) -> Result<(), StoreError> {
         match one!(self, nodes: NodeRow, nodes::table.find(row.id), |found| found.id == row.id)? {
             None => insert!(self, nodes, row),
-            Some(old) => held(replace!(self, nodes, &old => row, nodes::id.eq(row.id))?, NodeRow::TABLE),
+            Some(old) => expect_changed(replace!(self, nodes, &old => row, nodes::id.eq(row.id))?, NodeRow::TABLE),
         }
     }
 }
@@ -91,10 +91,10 @@ impl Store {
     pub fn node_lives(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError> {
         let Levels { lowest, highest } = self.seals.levels();
         let row = NodeRow { id, lowest, highest, seen_at: now };
-        let level = self.write("node_lives", |tx| {
+        let level = self.write_rows("node_lives", |tx| {
             let level = tx.deployment()?.level;
             tx.node_put(&row)?;
-            Ok::<_, Abort<StoreError>>(level)
+            Ok(level)
         })?;
         if level != self.seals.level() {
             log::info!("the deployment is at level {level}");

@@ -12,7 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, RequestId};
 use crate::store::engine::connection::{Conn, per_backend};
 use crate::store::engine::schema::nonces;
-use crate::store::{Abort, Store, StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 
 const TABLE: &str = "nonces";
 
@@ -46,9 +46,9 @@ impl Store {
     pub fn request_settled(&self, request: &RequestId, node: &NodeId, lost: Duration) -> Result<Option<bool>, StoreError> {
         let lost = i64::try_from(lost.as_millis()).unwrap_or(i64::MAX);
         // Asked first: what ends meanwhile is seen by the question for the nonce.
-        let under_way = self.read_one("under_way", |tx| Ok::<_, Abort<StoreError>>(tx.transactions_since(lost)?))?;
+        let under_way = self.read_row("under_way", |tx| tx.transactions_since(lost))?;
         let from = Timestamp(0);
-        let had = self.read_one("settled", |tx| Ok::<_, Abort<StoreError>>(tx.nonce_of_request(request, node, from)?))?;
+        let had = self.read_row("settled", |tx| tx.nonce_of_request(request, node, from))?;
         Ok(if had { Some(true) } else { (under_way == 0).then_some(false) })
     }
 }

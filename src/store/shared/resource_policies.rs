@@ -14,7 +14,7 @@ use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::resource_policies;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{delete, insert, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// The policy of a secret or key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -58,7 +58,7 @@ impl Tx<'_> {
             Some(old) => {
                 let there =
                     resource_policies::account_id.eq(&row.account_id).and(resource_policies::resource.eq(&row.resource));
-                held(replace!(self, resource_policies, &old => row, there)?, ResourcePolicyRow::TABLE)
+                expect_changed(replace!(self, resource_policies, &old => row, there)?, ResourcePolicyRow::TABLE)
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::tags;
 use crate::store::engine::scope::{Child, Counted, Scope};
 use crate::store::engine::statements::{delete, insert, one, replace};
-use crate::store::{StoreError, Tx, held};
+use crate::store::{StoreError, Tx, expect_changed};
 
 /// What carries a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,7 +150,7 @@ impl Tx<'_> {
         let there = tags::resource_id.eq(on.bytes().as_slice()).and(tags::tag_key.eq(key));
         match one!(self, tags: TagRecord, query, |found| found.on() == Some(on) && found.tag_key == key)? {
             None => insert!(self, tags, &row),
-            Some(old) => held(replace!(self, tags, &old => &row, there)?, TagRecord::TABLE),
+            Some(old) => expect_changed(replace!(self, tags, &old => &row, there)?, TagRecord::TABLE),
         }
     }
 

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable};
 
 use crate::base::clock::Timestamp;
 use crate::store::engine::connection::Conn;
-use crate::store::{Abort, Store, StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 
 /// A row of each table that authentication, authorisation and a value need: it meets a lock on any of them, and a right that was
 /// lost. PostgreSQL also tells the time, which SQLite would have from the same clock as this process.
@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// As any read.
     pub fn health(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read_one("health", |tx| Ok::<_, Abort<StoreError>>(tx.vital()?))
+        self.read_row("health", |tx| tx.vital())
     }
 }
 

@@ -123,7 +123,7 @@ impl Tx<'_> {
     }
 
     fn next_update(&mut self, old: &NextSecretRow, new: &NextSecretRow) -> Result<(), StoreError> {
-        held(replace!(self, next_secrets, old => new, next_secrets::id.eq(&old.id))?, "secrets")
+        expect_changed(replace!(self, next_secrets, old => new, next_secrets::id.eq(&old.id))?, "secrets")
     }
 }
 

@@ -132,7 +132,7 @@ fn a_file_is_made_for_its_owner_only_and_only_when_asked() {
     assert_eq!(migrate::pending(url).unwrap().len(), migrate::run(url).unwrap().len());
     let row = initialise(url, up_to(1), Level(1));
     let store = Store::open(options(url), &row, row_key()).unwrap();
-    store.write("test", |tx| Ok::<_, Abort<StoreError>>(change(tx)?)).unwrap();
+    store.write_rows("test", change).unwrap();
     let files = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap());
     for file in files {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 
 fn bump(store: &Store) -> Result<(), StoreError> {
-    store.write("bump", |tx| Ok::<_, Abort<StoreError>>(change(tx)?))
+    store.write_rows("bump", change)
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn the_store_comes_back_with_the_server() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                let held = store.read("hold", |_| Ok::<_, Abort<StoreError>>(together.wait())).map(drop);
+                let held = store.read_rows("hold", |_| Ok(together.wait())).map(drop);
                 held.unwrap();
             });
         }
@@ -45,7 +45,7 @@ fn the_store_comes_back_with_the_server() {
         assert!(back.elapsed() < Duration::from_secs(10), "still away");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(store.read("r", |tx| Ok::<_, Abort<StoreError>>(tx.rights_revision()?)), Ok(21));
+    assert_eq!(store.read_rows("r", |tx| tx.rights_revision()), Ok(21));
 
     // A server that would lose acknowledged writes.
     drop(store);

@@ -107,12 +107,9 @@ fn an_old_label_is_an_alarm(on: &Fixture) {
     });
     conn.batch_execute(&copy(2)).unwrap();
     let name = secret.name.clone();
-    let current = |store: &Store| {
-        store.read_one("v", |tx| Ok::<_, Abort<StoreError>>(tx.value_by_stage(&account.id, &name, &Stage::current())?))
-    };
-    let by_name = |store: &Store, version: &VersionId| {
-        store.read_one("v", |tx| Ok::<_, Abort<StoreError>>(tx.value_by_version(&account.id, &name, version)?))
-    };
+    let current = |store: &Store| store.read_row("v", |tx| tx.value_by_stage(&account.id, &name, &Stage::current()));
+    let by_name =
+        |store: &Store, version: &VersionId| store.read_row("v", |tx| tx.value_by_version(&account.id, &name, version));
     assert_eq!(current(&on.store).unwrap().unwrap().version, Some(v2.clone()));
     conn.batch_execute(&put("version_stages", 1)).unwrap();
     on_each(on, &|store| {
@@ -200,9 +197,7 @@ fn the_pass_names_what_it_finds(on: &Fixture) {
 fn exact_reads_wait_for_no_pass(on: &Fixture) {
     let (account, key, secret, _) = on.with_secret();
     let store = on.open(StoreOptions { exact_secrets: true, ..on.options() }).unwrap();
-    let value = || {
-        store.read_one("v", |tx| Ok::<_, Abort<StoreError>>(tx.value_by_stage(&account.id, &secret.name, &Stage::current())?))
-    };
+    let value = || store.read_row("v", |tx| tx.value_by_stage(&account.id, &secret.name, &Stage::current()));
     let mut conn = on.intruder();
     conn.batch_execute("CREATE TABLE kept AS SELECT * FROM secrets").unwrap();
     assert!(value().unwrap().is_some());

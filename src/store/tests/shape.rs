@@ -71,7 +71,7 @@ fn a_schema_before_ours_is_not_looked_at() {
         )
         .unwrap();
     for store in [&on.store, &on.open(on.options()).unwrap()] {
-        let found = store.read("test", |tx| Ok::<_, Abort<StoreError>>(tx.resource_policy(&account.id, &row.resource)?));
+        let found = store.read_rows("test", |tx| tx.resource_policy(&account.id, &row.resource));
         assert_eq!(found, Ok(Some(row.clone())));
     }
 }

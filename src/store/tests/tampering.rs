@@ -221,7 +221,7 @@ fn every_column_counts(on: &Fixture) {
     let account = on.read(|tx| tx.accounts()).remove(0).id;
     assert!(on.read(|tx| tx.default_key(&account)).is_some());
     on.intruder().batch_execute("UPDATE default_keys SET key_id = (SELECT id FROM key_versions)").unwrap();
-    let read = on.store.read("test", |tx| Ok::<_, Abort<StoreError>>(tx.default_key(&account)?));
+    let read = on.store.read_rows("test", |tx| tx.default_key(&account));
     assert!(matches!(read, Err(StoreError::Corrupt { table: "default_keys", .. })), "{read:?}");
 }
 

@@ -139,8 +139,8 @@ fn a_read_is_one_snapshot(on: &Fixture) {
 
 fn reads_cannot_write(on: &Fixture) {
     let row = account("x");
-    let in_read = on.store.read("test", |tx| Ok::<_, Abort<StoreError>>(tx.account_insert(&row)?));
-    let in_one = on.store.read_one("test", |tx| Ok::<_, Abort<StoreError>>(tx.account_insert(&row)?));
+    let in_read = on.store.read_rows("test", |tx| tx.account_insert(&row));
+    let in_one = on.store.read_row("test", |tx| tx.account_insert(&row));
     assert!(in_read.is_err() && in_one.is_err());
     assert!(on.read(|tx| tx.accounts()).is_empty());
 }
@@ -153,9 +153,9 @@ fn busy_comes_back_in_bounded_time(on: &Fixture) {
     let busy_timeout = Duration::from_millis(50);
     let options = StoreOptions { busy_timeout, wait: Duration::from_millis(300), ..on.options() };
     let store = on.open(options).unwrap();
-    let ended = store.write("blocked", |tx| Ok::<_, Abort<StoreError>>(change(tx)?));
+    let ended = store.write_rows("blocked", change);
     assert_eq!(ended, Err(StoreError::Busy));
     store.health().unwrap();
     rival.batch_execute("ROLLBACK").unwrap();
-    store.write("free", |tx| Ok::<_, Abort<StoreError>>(change(tx)?)).unwrap();
+    store.write_rows("free", change).unwrap();
 }

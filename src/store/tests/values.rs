@@ -6,12 +6,12 @@ on_both!(the_cases_of_a_read, damage_is_told_apart);
 
 fn by_stage(on: &Fixture, account: &AccountId, name: &str, label: &str) -> Result<Option<ValueRow>, StoreError> {
     let (name, label) = (name.parse().unwrap(), label.parse().unwrap());
-    on.store.read_one("value", |tx| Ok::<_, Abort<StoreError>>(tx.value_by_stage(account, &name, &label)?))
+    on.store.read_row("value", |tx| tx.value_by_stage(account, &name, &label))
 }
 
 fn by_version(on: &Fixture, account: &AccountId, name: &str, version: &str) -> Result<Option<ValueRow>, StoreError> {
     let (name, version) = (name.parse().unwrap(), version.parse().unwrap());
-    on.store.read_one("value", |tx| Ok::<_, Abort<StoreError>>(tx.value_by_version(account, &name, &version)?))
+    on.store.read_row("value", |tx| tx.value_by_version(account, &name, &version))
 }
 
 fn the_cases_of_a_read(on: &Fixture) {
