@@ -8,9 +8,11 @@
 //! stop of its threads. They are heard only where $RUST_LOG names them.
 
 mod lines;
+mod repeats;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use env_filter::Filter;
 use log::kv::{self, VisitSource};
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use lines::{dropped, flush};
+use repeats::{Repeats, Untold};
 
 /// What a line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -32,6 +35,16 @@ pub enum Form {
     Json,
     /// `warning: message`; for commands, whose lines people read one by one.
     Brief,
+}
+
+impl Form {
+    fn line(self, record: &Record<'_>) -> String {
+        match self {
+            Form::Text => text(record),
+            Form::Json => json(record),
+            Form::Brief => brief(record),
+        }
+    }
 }
 
 /// What is logged, and how.
@@ -52,6 +65,7 @@ impl Default for Options {
 
 struct Logger {
     state: RwLock<State>,
+    repeats: Repeats,
 }
 
 struct State {
@@ -80,7 +94,8 @@ pub fn set(options: Options) {
     log::set_max_level(state.filter.filter());
     let misread = state.misread.clone();
     let mut first = Some(state);
-    let logger = LOGGER.get_or_init(|| Logger { state: RwLock::new(first.take().expect("taken here only")) });
+    let logger = LOGGER
+        .get_or_init(|| Logger { state: RwLock::new(first.take().expect("taken here only")), repeats: Repeats::default() });
     match first {
         Some(state) => *logger.state.write() = state,
         // Fails only where a test's harness logs already.
@@ -104,13 +119,18 @@ impl Log for Logger {
         if !state.filter.matches(record) {
             return;
         }
-        let line = match state.form {
-            Form::Text => text(record),
-            Form::Json => json(record),
-            Form::Brief => brief(record),
-        };
+        let form = state.form;
         drop(state);
-        lines::put(line.as_bytes());
+        // A command's lines are its answer.
+        let (passes, untold) =
+            if form == Form::Brief { (true, Vec::new()) } else { self.repeats.look_at(record, Instant::now()) };
+        for Untold { level, target, place: (file, line), lines } in untold {
+            let args = format_args!("{lines} more lines from {file}:{line} were not written");
+            lines::put(form.line(&Record::builder().args(args).level(level).target(&target).build()).as_bytes());
+        }
+        if passes {
+            lines::put(form.line(record).as_bytes());
+        }
     }
 
     fn flush(&self) {}
