@@ -64,11 +64,12 @@ impl Secrets {
         let secret = find_live(tx, caller, name, self.clock.now())?;
         only_generic(&secret)?;
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        let same = match tx.version_by_id(&secret.id, &new.id)? {
+        let versions = tx.versions_of(&secret.id)?;
+        let same = match versions.iter().find(|head| head.version_id == new.id) {
             None => None,
-            Some(version) => Some((version, Labels::of(&tx.stages_of(&secret.id)?).on(&new.id))),
+            Some(head) => Some((tx.version(head)?, Labels::of(&tx.stages_of(&secret.id)?).on(&new.id))),
         };
-        let youngest = tx.versions_of(&secret.id)?.last().map_or(secret.created_at, |head| head.created_at);
+        let youngest = versions.last().map_or(secret.created_at, |head| head.created_at);
         Ok(Before { secret, key, same, youngest })
     }
 
@@ -107,13 +108,14 @@ impl Secrets {
             // Deleted, and made again under the same name: the one that was meant is not there.
             return Err(Abort::App(Error::SecretNotFound));
         }
-        if tx.version_by_id(&secret.id, &version.version_id)?.is_some() {
+        let versions = tx.versions_of(&secret.id)?;
+        if versions.iter().any(|head| head.version_id == version.version_id) {
             return Err(Abort::App(Error::SecretExists));
         }
         // The key may have been disabled since it was admitted.
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
         admitted.still_usable(&key, now).map_err(Abort::App)?;
-        let stages = stages::store_version(tx, version, labels)?;
+        let stages = stages::store_version(tx, version, versions, labels)?;
         touch(tx, &secret, now)?;
         Ok(stages)
     }

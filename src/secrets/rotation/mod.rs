@@ -66,7 +66,7 @@ impl ManagedSecret {
     fn read(tx: &mut Tx<'_>, secret: SecretRow, version: &VersionId) -> Result<Self, Abort<Error>> {
         let rotation = rotation_of(tx, &secret)?;
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        let exists = tx.version_by_id(&secret.id, version)?.is_some();
+        let exists = tx.versions_of(&secret.id)?.iter().any(|head| head.version_id == *version);
         Ok(Self { secret, key, rotation, exists })
     }
 }

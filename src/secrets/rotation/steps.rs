@@ -189,7 +189,8 @@ impl Secrets {
                 return Ok(false);
             }
             let place = Place { version: pending.0.clone(), uuid: pending.1 };
-            stages::label_version(tx, &id, &place, &[Stage::current()])?;
+            let versions = tx.versions_of(&id)?;
+            stages::label_version(tx, &id, &place, &[Stage::current()], &versions)?;
             let next_at = rotation.interval_ms.map(|ms| now.plus_ms(ms));
             let done = RotationRow {
                 last_at: Some(now),

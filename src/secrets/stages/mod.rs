@@ -143,26 +143,42 @@ pub fn store_first(tx: &mut Tx<'_>, secret: &SecretRow, version: &VersionRow) ->
     tx.stage_insert(&label)
 }
 
-/// Stores a sealed version under these labels, and removes what is too many then. Gives the version's labels.
+/// Stores a sealed version beside `others`, all that the secret has, under these labels, and removes what is too many then. Gives the
+/// version's labels.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`].
-pub fn store_version(tx: &mut Tx<'_>, version: &VersionRow, stages: &[Stage]) -> Result<Vec<Stage>, Abort<Error>> {
+pub fn store_version(
+    tx: &mut Tx<'_>,
+    version: &VersionRow,
+    others: Vec<VersionHead>,
+    stages: &[Stage],
+) -> Result<Vec<Stage>, Abort<Error>> {
     tx.version_insert(version)?;
-    label_version(tx, &version.secret_id, &Place::from(version), stages)
+    let mut versions = others;
+    versions.push(version.head());
+    versions.sort_by(|a, b| (a.created_at, a.version_id.as_str()).cmp(&(b.created_at, b.version_id.as_str())));
+    label_version(tx, &version.secret_id, &Place::from(version), stages, &versions)
 }
 
-/// Puts labels on a stored version, and removes the versions that are too many then. Gives the version's labels.
+/// Puts labels on a stored version, and removes those of a secret's versions, oldest first, that are too many then. Gives the version's
+/// labels.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`].
-pub fn label_version(tx: &mut Tx<'_>, secret: &SecretId, place: &Place, stages: &[Stage]) -> Result<Vec<Stage>, Abort<Error>> {
+pub fn label_version(
+    tx: &mut Tx<'_>,
+    secret: &SecretId,
+    place: &Place,
+    stages: &[Stage],
+    versions: &[VersionHead],
+) -> Result<Vec<Stage>, Abort<Error>> {
     let labels = change(tx, secret, |labels| {
         labels.put_all(stages, place);
         Ok(())
     })?;
-    for surplus in labels.surplus(&tx.versions_of(secret)?) {
-        expect_changed(tx.version_delete(secret, &surplus.version_id)?, "secret_versions")?;
+    for surplus in labels.surplus(versions) {
+        expect_changed(tx.version_delete(surplus)?, "secret_versions")?;
     }
     Ok(labels.on(&place.version))
 }

@@ -15,6 +15,7 @@ use crate::base::ids::{AccountId, SecretId};
 use crate::store::engine::digest::{Digest, RowMac};
 use crate::store::engine::part_sum::PartSum;
 use crate::store::engine::scope::{Scope, part_of};
+use crate::store::engine::scope_digests::ScopeDigests;
 
 /// How long the digests are believed without asking whether anything changed.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -29,8 +30,8 @@ pub(in crate::store) struct Scopes {
     pub(in crate::store) seq: i64,
     /// The MAC of the row that counts the others; none while there was none.
     pub(in crate::store) root: Option<RowMac>,
-    /// The digest, and the element that the root counts, of each.
-    pub(in crate::store) digests: HashMap<Vec<u8>, (Digest, Digest)>,
+    /// The digest of each.
+    pub(in crate::store) digests: ScopeDigests,
 }
 
 /// A digest of a part of the secrets, as it was last read or written here.
@@ -150,8 +151,7 @@ impl Known {
             rights.first = Some(scopes.seq);
         } else if scopes.root != rights.scopes.root {
             let old = Arc::clone(&rights.scopes);
-            let differs = |key: &&Vec<u8>| old.digests.get(*key) != scopes.digests.get(*key);
-            for key in scopes.digests.keys().chain(old.digests.keys()).filter(differs) {
+            for key in old.digests.differing(&scopes.digests) {
                 if let Some(account) = Scope::of(key).as_ref().and_then(Scope::account) {
                     rights.changed.insert(account.clone(), scopes.seq);
                 }
@@ -179,7 +179,7 @@ impl Known {
             return false;
         }
         let Some((digest, rows)) = rights.proved.get(scope) else { return false };
-        rights.scopes.digests.get(scope).is_some_and(|(now, _)| now == digest)
+        rights.scopes.digests.of(scope) == *digest
             && macs.iter().all(|mac| rows.contains_key(mac))
             && all_of.is_none_or(|table| rows.values().filter(|found| **found == table).count() == macs.len())
     }

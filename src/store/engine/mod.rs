@@ -21,6 +21,7 @@ pub mod row_mac;
 pub mod runner;
 pub mod schema;
 pub mod scope;
+pub mod scope_digests;
 pub mod shape;
 pub mod shared_commit;
 pub mod statements;

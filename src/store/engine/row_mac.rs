@@ -153,10 +153,10 @@ impl Sealer {
     }
 
     /// What the column `mac` of a row that was read may be, the likeliest first.
-    pub(in crate::store) fn macs<R: Sealed>(&self, row: &R) -> Vec<RowMac> {
+    pub(in crate::store) fn macs<R: Sealed>(&self, row: &R) -> impl Iterator<Item = RowMac> {
         let now = self.level();
-        let others = self.levels.iter().filter(|level| *level != now && row.fits(*level));
-        std::iter::once(now).chain(others).map(|layout| self.key.seal(row, layout)).collect()
+        let others = self.levels.iter().filter(move |level| *level != now && row.fits(*level));
+        std::iter::once(now).chain(others).map(|layout| self.key.seal(row, layout))
     }
 
     /// Whether this is the column `mac` of the row; compared in constant time.

@@ -6,7 +6,6 @@
 //! A row is believed if it is among those that a digest has proved; which those are is remembered until the digest changes. So a request
 //! costs no query for it, and the first after a change proves the scope anew.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,7 +76,7 @@ impl Tx<'_> {
     /// Compares the rows of a scope, in the same snapshot, with its digest and what this write has changed.
     pub(in crate::store) fn prove_scope(&mut self, scope: &Scope, key: Vec<u8>, scopes: &Scopes) -> Result<(), StoreError> {
         let (found, rows) = self.family(scope)?;
-        let stored = scopes.digests.get(&key).map_or_else(Digest::default, |(digest, _)| *digest);
+        let stored = scopes.digests.of(&key);
         let pending = self.changes.scopes.get(&key).copied().unwrap_or_default();
         if found != stored.plus(pending) {
             return Err(self.put_back(scope));
@@ -122,13 +121,12 @@ impl Tx<'_> {
 
     /// What was known, with what was written since; none if that is not what the root counts.
     fn after(&mut self, known: &Scopes, root: Option<&Stored<ScopeRow>>) -> Result<Option<Scopes>, StoreError> {
-        let mut digests: HashMap<_, _> = known.digests.clone();
+        let mut digests = known.digests.clone();
         for found in self.scopes_after(known.seq)? {
             let element = self.scope_element(&found.mac);
-            digests.insert(found.row.scope, (found.sum, element));
+            digests.put(found.row.scope, found.sum, element);
         }
-        let sum = digests.values().fold(Digest::default(), |sum, (_, element)| sum.plus(*element));
         let (seq, counted) = root.map_or((0, Digest::default()), |root| (root.row.seq, root.sum));
-        Ok((sum == counted).then(|| Scopes { seq, root: root.map(|root| root.mac), digests }))
+        Ok((digests.sum() == counted).then(|| Scopes { seq, root: root.map(|root| root.mac), digests }))
     }
 }

@@ -22,7 +22,7 @@ impl Tx<'_> {
         let mut flaws = Vec::new();
         match self.rights() {
             Ok(rights) => {
-                let counted = rights.digests.keys().filter_map(|key| Scope::of(key));
+                let counted = rights.digests.scopes().filter_map(Scope::of);
                 let mut all: Vec<Scope> = found.into_iter().chain(counted).collect();
                 all.sort_by_key(Scope::key);
                 all.dedup();

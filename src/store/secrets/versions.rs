@@ -60,6 +60,18 @@ pub struct VersionHead {
     pub created_at: Timestamp,
 }
 
+impl VersionRow {
+    /// What lists tell of it.
+    pub fn head(&self) -> VersionHead {
+        VersionHead {
+            secret_id: self.secret_id,
+            version_id: self.version_id.clone(),
+            uuid: self.uuid,
+            created_at: self.created_at,
+        }
+    }
+}
+
 impl Tx<'_> {
     /// Inserts a version.
     ///
@@ -94,13 +106,20 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when the secret's versions are not those that it has had.
     pub fn version_by_id(&mut self, secret: &SecretId, version: &VersionId) -> Result<Option<VersionRow>, StoreError> {
-        let query = secret_versions::table.find((secret, version));
+        self.in_snapshot()?;
+        let head = self.versions_of(secret)?.into_iter().find(|head| head.version_id == *version);
+        head.map(|head| self.version(&head)).transpose()
+    }
+
+    /// The version of which [`Tx::versions_of`] has told in this transaction.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not there.
+    pub fn version(&mut self, head: &VersionHead) -> Result<VersionRow, StoreError> {
+        let query = secret_versions::table.find((head.secret_id, &head.version_id));
         let found = self.run(TABLE, per_backend!(|conn| query.select(VersionRow::as_select()).get_result(conn).optional()))?;
-        let found = found
-            .map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret && row.version_id == *version))
-            .transpose()?;
-        self.version_proved(secret, version, found.as_ref())?;
-        Ok(found)
+        let Some(found) = found else { return Err(self.corrupt(TABLE, "a version that is listed is not there")) };
+        self.fitting(TABLE, found, |row: &VersionRow| row.head() == *head)
     }
 
     /// Proves that a version is one that the secret has, or that it has none of this name.
@@ -141,17 +160,17 @@ impl Tx<'_> {
         Ok(rows)
     }
 
-    /// Deletes a version; false when there is none.
+    /// Deletes a version of which [`Tx::versions_of`] has told in this transaction; false when it is not there.
     ///
     /// # Errors
     /// `Conflict` while it carries a label.
-    pub fn version_delete(&mut self, secret: &SecretId, version: &VersionId) -> Result<bool, StoreError> {
-        let there = secret_versions::table.find((secret, version));
-        let head = self.run(TABLE, per_backend!(|conn| there.select(VersionHead::as_select()).get_result(conn).optional()))?;
-        let Some(head) = head else { return Ok(false) };
-        let head = self.fitting(TABLE, head, |row: &VersionHead| row.secret_id == *secret && row.version_id == *version)?;
-        let element = self.head_element(&head.secret_id, &head.version_id, &head.uuid, head.created_at);
-        self.count_child(*secret, Child::Version, element, false);
-        self.changed(TABLE, per_backend!(|conn| delete(secret_versions::table.find((secret, version))).execute(conn)))
+    pub fn version_delete(&mut self, head: &VersionHead) -> Result<bool, StoreError> {
+        let there = secret_versions::table.find((head.secret_id, &head.version_id)).filter(secret_versions::uuid.eq(head.uuid));
+        let deleted = self.changed(TABLE, per_backend!(|conn| delete(there).execute(conn)))?;
+        if deleted {
+            let element = self.head_element(&head.secret_id, &head.version_id, &head.uuid, head.created_at);
+            self.count_child(head.secret_id, Child::Version, element, false);
+        }
+        Ok(deleted)
     }
 }

@@ -154,7 +154,7 @@ fn history(on: &Fixture) -> World {
         tx.version_insert(&v3)?;
         tx.stage_update(&stage(&v2, "ACSCurrent"), &stage(&v3, "ACSCurrent"))?;
         tx.stage_delete(&stage(&v1, "blue"))?;
-        tx.version_delete(&first.id, &v1.version_id)?;
+        tx.version_delete(&v1.head())?;
         touch(tx, &first, 2)
     });
     kept(&|tx| tx.user_update(&bob, &UserRow { enabled: false, ..bob.clone() }));

@@ -127,7 +127,7 @@ fn an_old_label_is_an_alarm(on: &Fixture) {
     conn.batch_execute(&put("tags", 2)).unwrap();
     on.write(|tx| {
         tx.stage_delete(&stage(&v1, "blue"))?;
-        tx.version_delete(&secret.id, &v1.version_id).map(drop)
+        tx.version_delete(&v1.head()).map(drop)
     });
     // A version that its owner's limits have removed.
     conn.batch_execute("INSERT INTO secret_versions SELECT * FROM secret_versions1").unwrap();

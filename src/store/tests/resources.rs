@@ -235,9 +235,9 @@ fn versions_and_labels(on: &Fixture) {
     assert_eq!(on.read(|tx| tx.stage_by_name(&secret.id, &now.stage)), Some(now.clone()));
     assert_eq!(on.read(|tx| tx.stage_by_name(&secret.id, &now.stage)), Some(now.clone()));
     assert_eq!(on.read(|tx| tx.stages_of(&secret.id)), [now, stage(&v1, "blue")]);
-    assert_eq!(on.try_write(|tx| tx.version_delete(&secret.id, &v1.version_id)), Err(StoreError::Conflict));
+    assert_eq!(on.try_write(|tx| tx.version_delete(&v1.head())), Err(StoreError::Conflict));
     assert!(on.write(|tx| tx.stage_delete(&stage(&v1, "blue"))));
-    assert!(on.write(|tx| tx.version_delete(&secret.id, &v1.version_id)));
+    assert!(on.write(|tx| tx.version_delete(&v1.head())));
     assert!(on.try_write(|tx| tx.stage_insert(&stage(&v1, "blue"))).is_err(), "no label without a version");
 }
 
