@@ -6,6 +6,7 @@
 //! - The database's row of this node's log says what the log's last durable line was. A log that lacks it was cut.
 //! - The log's checkpoints say which such row was the last. A database without it, or with an earlier one, is an older copy. What the
 //!   log tells of requests behind that, the database must have as well.
+//! - Such a row also says how many changes the database had had. One whose digests count fewer was put back in part.
 //! - A node that runs remembers every node's row. Only it writes its own: one that is not as it left it was put back, whatever it says.
 //!
 //! `bulla restore` accepts a database that is older on purpose: it writes a time into the row `anchors`, and whoever finds a later
@@ -26,7 +27,7 @@ use crate::audit::{Audit, Recovered};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::NodeId;
 use crate::effect::RETENTION_MS;
-use crate::store::{Abort, AnchorsRow, LogHeadRow, Store, StoreError};
+use crate::store::{Abort, AnchorsRow, Head, LogHeadRow, Store, StoreError};
 
 /// Between two looks at the database.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -126,6 +127,33 @@ pub fn older_than(
     Ok(Some(reason))
 }
 
+/// Where the database stood when a row was written.
+fn head_of(row: &LogHeadRow) -> Option<Head> {
+    let digest = row.digest.as_slice().try_into().ok()?;
+    Some(Head { rights: row.rights, changes: row.changes, digest })
+}
+
+/// Why the digests of a database are older than its own rows of logs say, if they are: what they count was put back, and these were not.
+/// The rows were read before.
+///
+/// # Errors
+/// As any read.
+pub(super) fn digests_older_than(store: &Store, heads: &[LogHeadRow]) -> Result<Option<String>, StoreError> {
+    let now = match store.head() {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            // Nothing is served that depends on such a row, and the pass says so again.
+            log::error!(target: "bulla::integrity", "ALARM where the database stands cannot be told: {error}");
+            return Ok(None);
+        }
+        now => now?,
+    };
+    let contradiction = |row: &LogHeadRow| {
+        let why = head_of(row).map_or_else(|| Some("a digest of another length".to_owned()), |then| now.contradicts(&then));
+        why.map(|why| format!("the row of the log \"{}\" of node {} says so: {why}", row.log, row.node))
+    };
+    Ok(heads.iter().find_map(contradiction))
+}
+
 /// What the log tells and the database does not have.
 fn missing_requests(store: &Store, node: &NodeId, log: &Recovered, now: Timestamp) -> Result<Option<String>, StoreError> {
     let since = now.plus_ms(-UNSWEPT_MS);
@@ -184,22 +212,37 @@ impl LogAnchor {
         let written_at = self.clock.now();
         let token = uuid::Uuid::new_v4().into_bytes().to_vec();
         let next = std::cell::RefCell::new(None);
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let corrupt = |detail: &str| Abort::Db(StoreError::Corrupt { table: "log_heads", detail: detail.to_owned() });
+        // Before, so that it is committed: the database stands there at least.
+        let head = match self.store.head() {
+            Ok(head) => Some(head),
+            Err(StoreError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
         let written = self.store.write("anchors", |tx| {
             let old = tx.log_head(&self.node, &self.log)?;
             if !self.is_as_left(old.as_ref()) {
-                return Err(Abort::Db(StoreError::Corrupt {
-                    table: "log_heads",
-                    detail: "it is not as it was left".to_owned(),
-                }));
+                return Err(corrupt("it is not as it was left"));
             }
+            let head = match (&head, &old) {
+                (Some(head), _) => head.clone(),
+                // Part of it is not believed: what was known of it before stays.
+                (None, Some(old)) => head_of(old).ok_or_else(|| corrupt("a digest of another length"))?,
+                (None, None) => return Err(corrupt("nothing is known of where the database stood")),
+            };
             let new = LogHeadRow {
                 node: self.node,
                 log: self.log.clone(),
                 place: self.place.clone(),
                 generation: old.as_ref().map_or(0, |old| old.generation) + 1,
                 token: token.clone(),
-                seq: i64::try_from(end.seq).unwrap_or(i64::MAX),
+                seq: number(end.seq),
                 hash: end.hash.to_vec(),
+                open_from: number(end.open_from),
+                rights: head.rights,
+                changes: head.changes,
+                digest: head.digest.to_vec(),
                 written_at,
             };
             tx.log_head_put(old.as_ref(), &new)?;

@@ -111,6 +111,9 @@ impl Base {
             let why = "the database is older than the key on the token that is made anew: it names one that is gone";
             return Err(Failure::new(why).hint(RESTORE));
         }
+        if must_be_fresh && let Some(why) = retry.until("database", || anchors::digests_older_than(&self.store, &heads))? {
+            return Err(Failure::new(format!("rows of the database were put back to an earlier state: {why}")).hint(RESTORE));
+        }
         let here = heads.iter().filter(|head| head.place == place).max_by_key(|head| head.written_at).map(|head| head.node);
         let node = retry.until("audit", || node_id(folder, here))?;
         let known = heads.iter().find(|head| head.node == node && head.log == name).and_then(log_end);
@@ -198,7 +201,8 @@ impl fmt::Display for NotOpened {
 
 /// The end of a log as the database knows it.
 fn log_end(row: &LogHeadRow) -> Option<LogEnd> {
-    Some(LogEnd { seq: u64::try_from(row.seq).ok()?, hash: row.hash.as_slice().try_into().ok()? })
+    let number = |n: i64| u64::try_from(n).ok();
+    Some(LogEnd { seq: number(row.seq)?, hash: row.hash.as_slice().try_into().ok()?, open_from: number(row.open_from)? })
 }
 
 /// An audit log that is open. When it is dropped the log is closed, and the database told how far it has come.

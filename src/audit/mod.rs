@@ -11,6 +11,8 @@
 //! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
 //! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
 //!   why, and what was in a removed one is written out again from the open handle.
+//! - Of a long file whose end is as the caller knows it, the start reads the end; what stands before it, which no chain leads to once it
+//!   is changed, is proved while the log is in use already, and a file that does not hold is left as it is and another begun.
 //! - Lines that others wrote while nobody had the log open are put away at the next start, and lines that are missing, as far as the
 //!   caller knows of them ([`AuditConfig::known`]), leave a gap in the numbers that the proof finds for ever. No intent of others is
 //!   given an outcome, and none of their lines a checkpoint.
@@ -126,6 +128,8 @@ pub struct AuditConfig {
     pub lock_wait_ms: u64,
     /// The last line that is known elsewhere to be in it.
     pub known: Option<LogEnd>,
+    /// How much of a longer file is read before the log is open where that line is in it, bytes. The rest is proved behind it.
+    pub first_look_bytes: u64,
     /// Where times come from.
     pub clock: Clock,
 }
@@ -137,6 +141,8 @@ pub struct LogEnd {
     pub seq: u64,
     /// Its hash.
     pub hash: Hash,
+    /// The first line of which an intent is open; the one behind the last where none is.
+    pub open_from: u64,
 }
 
 impl AuditConfig {
@@ -151,6 +157,7 @@ impl AuditConfig {
             queue_limit: 8192,
             lock_wait_ms: 0,
             known: None,
+            first_look_bytes: recover::GLANCE,
             clock: Clock::System,
         }
     }
@@ -353,11 +360,21 @@ impl Audit {
         let (queue, jobs) = std::sync::mpsc::sync_channel(config.queue_limit);
         let thread = format!("audit-{}", config.name);
         let path = config.dir.clone();
-        let (writer, recovered) = Writer::open(config, node, key, signer, Arc::clone(&gauges), &allow)?;
-        let thread = std::thread::Builder::new()
-            .name(thread)
-            .spawn(move || writer.run(&jobs))
-            .map_err(|e| AuditError::Open(path, e.to_string()))?;
+        let (writer, recovered, unread) = Writer::open(config, node, key, signer, Arc::clone(&gauges), &allow)?;
+        let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name).spawn(run).map_err(|e| AuditError::Open(path.clone(), e.to_string()))
+        };
+        if let Some(unread) = unread {
+            let found = queue.clone();
+            let prove = move || {
+                if let Some(reason) = unread.broken() {
+                    // An error means that the log is closed; the next start finds it as well.
+                    let _ = found.send(Job::Broken(reason));
+                }
+            };
+            spawn(format!("{thread}-proof"), Box::new(prove))?;
+        }
+        let thread = spawn(thread, Box::new(move || writer.run(&jobs)))?;
         Ok((Self { queue, gauges, writer: Mutex::new(Some(Running { thread, _lock: lock })) }, recovered))
     }
 
@@ -366,7 +383,8 @@ impl Audit {
     /// # Errors
     /// `Open` when the file cannot be read.
     pub fn glance(config: &AuditConfig, node: NodeId, key: &LineKey) -> Result<Recovered, AuditError> {
-        let log = recover::Log { dir: &config.dir, name: &config.name, node: &node.to_string(), key, known: None };
+        let log =
+            recover::Log { dir: &config.dir, name: &config.name, node: &node.to_string(), key, known: None, first_look: 0 };
         let end = recover::glance(&log).map_err(|e| AuditError::of(&config.dir, &e))?;
         Ok(Recovered { anchor: end.anchor, done: end.done, last_time: end.last_time, ..Recovered::default() })
     }

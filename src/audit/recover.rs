@@ -22,7 +22,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 
 /// How much of a file's end is glanced at, bytes: some ten thousand lines, among them checkpoints.
-const GLANCE: u64 = 4 << 20;
+pub(super) const GLANCE: u64 = 4 << 20;
 
 /// More than one batch of lines can be, bytes.
 const MOST_TORN: u64 = 64 << 20;
@@ -38,6 +38,11 @@ impl OpenIntents {
 
     pub(super) fn close(&mut self, id: RequestId) {
         self.0.remove(&id);
+    }
+
+    /// The line of the oldest.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.0.values().map(|(seq, _)| *seq).min()
     }
 
     /// Oldest first.
@@ -59,6 +64,48 @@ pub(super) struct End {
     /// Requests whose effect is told behind that.
     pub(super) done: Vec<(Timestamp, RequestId)>,
     pub(super) place: Place,
+    /// What of the file was not read.
+    pub(super) unread: Option<Unread>,
+}
+
+/// The beginning of a file of which only the end was read.
+pub(super) struct Unread {
+    file: File,
+    len: u64,
+    /// Where the end goes on.
+    next: Position,
+    node: String,
+    key: LineKey,
+}
+
+impl Unread {
+    /// Reads it; why it is not what this service wrote, if it is not.
+    pub(super) fn broken(self) -> Option<String> {
+        let Self { mut file, len, next, node, key } = self;
+        let log = Log { dir: Path::new(""), name: "", node: &node, key: &key, known: None, first_look: 0 };
+        let mut found = Found::default();
+        let mut read = || -> io::Result<()> {
+            file.rewind()?;
+            let mut reader = BufReader::with_capacity(1 << 16, (&mut file).take(len));
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line)? > 0 && found.broken.is_none() {
+                line.pop_if(|last| *last == b'\n');
+                match found.own(&line, &log) {
+                    Ok(head) => found.line(&head, &line, None),
+                    Err(reason) => found.note(reason),
+                }
+                line.clear();
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            return Some(format!("it cannot be read: {error}"));
+        }
+        if found.position != next {
+            found.note(format!("line {} does not follow line {}", next.next_seq, found.position.next_seq - 1));
+        }
+        found.broken
+    }
 }
 
 /// In which file it goes on.
@@ -93,10 +140,15 @@ pub(super) struct Log<'a> {
     pub(super) key: &'a LineKey,
     /// The last line that was known elsewhere.
     pub(super) known: Option<LogEnd>,
+    /// How much of a longer file is read at first, bytes.
+    pub(super) first_look: u64,
 }
 
 /// Finds the end of the chain: in the present file, or, where that has no line, in the newest rotated one.
 pub(super) fn end(log: &Log<'_>) -> io::Result<End> {
+    if let Some(end) = known_end(log)? {
+        return Ok(end);
+    }
     let mut end = end_of_files(log)?;
     let Some(known) = &log.known else { return Ok(end) };
     let last = end.position.next_seq - 1;
@@ -118,6 +170,44 @@ pub(super) fn end(log: &Log<'_>) -> io::Result<End> {
     Ok(end)
 }
 
+/// The end of a long file where that is as somebody else knows it, by the end alone: the last line that is known there binds all before it, and
+/// no intent of before is open. None where anything in it is not as it should be; then all of the file is read.
+fn known_end(log: &Log<'_>) -> io::Result<Option<End>> {
+    let Some(known) = &log.known else { return Ok(None) };
+    let Ok(mut file) = File::open(file::present(log.dir, log.name)) else { return Ok(None) };
+    let len = file.metadata()?.len();
+    if len <= log.first_look {
+        return Ok(None);
+    }
+    let mut first = Vec::new();
+    BufReader::new((&mut file).take(MOST_TORN)).read_until(b'\n', &mut first)?;
+    first.pop_if(|last| *last == b'\n');
+    let mut found = Found::default();
+    let Ok(first_seq) = found.own(&first, log).map(|head| head.seq) else { return Ok(None) };
+    file.seek(SeekFrom::Start(len - log.first_look))?;
+    let mut bytes = Vec::new();
+    (&mut file).take(log.first_look).read_to_end(&mut bytes)?;
+    let Some(begin) = bytes.iter().position(|b| *b == b'\n').map(|at| at + 1) else { return Ok(None) };
+    let mut next = None;
+    for line in bytes[begin..].split_inclusive(|b| *b == b'\n') {
+        let Some(line) = line.strip_suffix(b"\n") else { return Ok(None) };
+        let Ok(head) = found.own(line, log) else { return Ok(None) };
+        next.get_or_insert(Position { next_seq: head.seq, prev: head.prev });
+        found.line(&head, line, Some(known));
+    }
+    let Some(next) = next else { return Ok(None) };
+    let last = found.position.next_seq - 1;
+    let reaches = next.next_seq <= known.open_from.min(known.seq) && known.seq <= last;
+    if !reaches || found.broken.is_some() || found.anchor.is_none() {
+        return Ok(None);
+    }
+    let unread =
+        Unread { file, len: len - log.first_look + begin as u64, next, node: log.node.to_owned(), key: log.key.clone() };
+    let Found { position, intents, last_time, anchor, done, .. } = found;
+    let place = Place::Sound { first_seq, len, tail: Tail::default() };
+    Ok(Some(End { position, intents, last_time, anchor, done: requests(done), place, unread: Some(unread) }))
+}
+
 fn end_of_files(log: &Log<'_>) -> io::Result<End> {
     let (dir, name) = (log.dir, log.name);
     let path = file::present(dir, name);
@@ -133,14 +223,15 @@ fn end_of_files(log: &Log<'_>) -> io::Result<End> {
             None => Place::Sound { first_seq, len, tail },
             Some(reason) => Place::Begin { aside: Some(file::rotated(dir, name, first_seq)), reason },
         };
-        return Ok(End { position, intents, last_time, anchor, done: requests(done), place });
+        return Ok(End { position, intents, last_time, anchor, done: requests(done), place, unread: None });
     }
     let last = file::all_rotated(dir, name)?.last().map(|last| read(last, log)).transpose()?;
     let missing = if last.is_some() { "the present file was missing" } else { "first" };
     let Found { position, intents, last_time, anchor, done, .. } = last.unwrap_or_default();
     let aside = exists.then(|| file::foreign(dir, name, position.next_seq));
     let reason = if exists { "the present file had no line" } else { missing }.to_owned();
-    Ok(End { position, intents, last_time, anchor, done: requests(done), place: Place::Begin { aside, reason } })
+    let place = Place::Begin { aside, reason };
+    Ok(End { position, intents, last_time, anchor, done: requests(done), place, unread: None })
 }
 
 fn requests(done: Vec<(u64, Timestamp, RequestId)>) -> Vec<(Timestamp, RequestId)> {
@@ -273,7 +364,7 @@ pub(super) fn glance(log: &Log<'_>) -> io::Result<End> {
     }
     let Found { position, intents, last_time, anchor, done, .. } = found;
     let place = Place::Begin { aside: None, reason: String::new() };
-    Ok(End { position, intents, last_time, anchor, done: requests(done), place })
+    Ok(End { position, intents, last_time, anchor, done: requests(done), place, unread: None })
 }
 
 /// What a file is in which something stands that this service did not write.

@@ -99,7 +99,8 @@ impl Writer {
         self.lines.clear();
         position.append(&mut self.lines, &self.key, &self.config.clock.now().with_ms(), &self.node, &Line::own(&own).body);
         self.log = self.log.next(self.position.next_seq, &self.lines).map_err(|e| Trouble::Write(e.to_string()))?;
-        self.moved_to(position);
+        self.position = position;
+        self.publish();
         self.gauges.lines.fetch_add(1, Relaxed);
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::chain::{self, Position, Statement};
 use super::file::{self, LogFile, Trouble};
 use super::line::{Change, Line, Own, RecoveredLine};
 use super::line_mac::LineKey;
-use super::recover::{self, End, OpenIntents, Place, Tail};
+use super::recover::{self, End, OpenIntents, Place, Tail, Unread};
 use super::seal::{Sealed, Sealer, Signer};
 use super::{AuditConfig, AuditError, Gauges, LogEnd, Recovered};
 use crate::base::ids::NodeId;
@@ -37,6 +37,8 @@ const HOLES: &str = "the last lines were not wholly on the disk";
 /// What is sent to the thread.
 pub(super) enum Job {
     Write(Line, oneshot::Sender<Result<(), AuditError>>),
+    /// The present file is not as this node wrote it: why.
+    Broken(String),
     Close,
 }
 
@@ -87,13 +89,20 @@ impl Writer {
         signer: Signer,
         gauges: Arc<Gauges>,
         allow: &dyn Fn(&Recovered) -> Result<(), AuditError>,
-    ) -> Result<(Self, Recovered), AuditError> {
+    ) -> Result<(Self, Recovered, Option<Unread>), AuditError> {
         let node = node.to_string();
         let path = file::present(&config.dir, &config.name);
         let failed = |e: std::io::Error| AuditError::of(&path, &e);
         let sealer = Sealer::start(&config.name, node.clone(), signer).map_err(failed)?;
-        let found = recover::Log { dir: &config.dir, name: &config.name, node: &node, key: &key, known: config.known };
-        let End { mut position, intents, last_time, anchor, done, place } = recover::end(&found).map_err(failed)?;
+        let found = recover::Log {
+            dir: &config.dir,
+            name: &config.name,
+            node: &node,
+            key: &key,
+            known: config.known,
+            first_look: config.first_look_bytes,
+        };
+        let End { mut position, intents, last_time, anchor, done, place, unread } = recover::end(&found).map_err(failed)?;
         gauges.set_anchor(anchor.clone());
         let mut recovered = Recovered { open_intents: intents.list(), cut_bytes: 0, set_aside: None, last_time, anchor, done };
         allow(&recovered)?;
@@ -157,7 +166,7 @@ impl Writer {
         }
         first.push(Line::own(&Own::Start));
         writer.write(&first).map_err(|trouble| AuditError::Write(trouble.reason().to_owned()))?;
-        Ok((writer, recovered))
+        Ok((writer, recovered, unread))
     }
 
     /// Works until told to close, or until every `Audit` is gone.
@@ -171,11 +180,13 @@ impl Writer {
                     while batch.len() < BATCH_LINES && !closing {
                         match jobs.try_recv() {
                             Ok(Job::Write(line, done)) => batch.push((line, done)),
+                            Ok(Job::Broken(reason)) => self.leave(&reason),
                             Ok(Job::Close) => closing = true,
                             Err(_) => break,
                         }
                     }
                 }
+                Ok(Job::Broken(reason)) => self.leave(&reason),
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => closing = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -251,6 +262,7 @@ impl Writer {
                 Change::Doubts(intent) => self.gauges.leave_open(intent),
             }
         }
+        self.publish();
         Ok(())
     }
 
@@ -258,17 +270,31 @@ impl Writer {
     fn commit(&mut self, end: Position) -> Result<(), Trouble> {
         let took = self.log.append(&self.lines)?;
         let count = end.next_seq - self.position.next_seq;
-        self.moved_to(end);
+        self.position = end;
         self.gauges.lines.fetch_add(count, Relaxed);
         self.gauges.syncs.fetch_add(1, Relaxed);
         self.gauges.last_sync_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
         Ok(())
     }
 
-    /// The last durable line is another one now.
-    pub(super) fn moved_to(&mut self, end: Position) {
-        self.position = end;
-        self.gauges.set_end(LogEnd { seq: end.next_seq - 1, hash: end.prev });
+    /// Lets others know of the last durable line.
+    pub(super) fn publish(&self) {
+        let Position { next_seq, prev } = self.position;
+        let open_from = self.intents.oldest().unwrap_or(next_seq);
+        self.gauges.set_end(LogEnd { seq: next_seq - 1, hash: prev, open_from });
+    }
+
+    /// Goes on in a new file: in the present one somebody else has written.
+    fn leave(&mut self, reason: &str) {
+        log::error!(
+            target: "bulla::integrity",
+            "ALARM audit: the log \"{}\" is not as this node left it: {reason}", self.config.name
+        );
+        if self.trouble.is_none()
+            && let Err(trouble) = self.begin_file(reason)
+        {
+            self.note(trouble);
+        }
     }
 
     fn write_or_note(&mut self, lines: &[Line]) -> Result<(), AuditError> {
@@ -326,6 +352,7 @@ impl Writer {
                 let adjoins = statement.at + 1 == self.position.next_seq;
                 match self.commit(position) {
                     Ok(()) => {
+                        self.publish();
                         self.gauges.checkpoints.fetch_add(1, Relaxed);
                         if adjoins {
                             // Nothing but the checkpoint itself is new, and it proves itself.

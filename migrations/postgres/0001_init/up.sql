@@ -36,6 +36,7 @@ CREATE TABLE nodes (
 );
 
 -- How far the audit log of each node had come: what its last durable line was when this was written. token: drawn anew each time.
+-- open_from: the first line of which an intent was open. rights, changes, digest: where the database itself stood at least (docs/formats.md).
 CREATE TABLE log_heads (
     node       BYTEA NOT NULL CHECK (length(node) = 16),
     log        TEXT NOT NULL,
@@ -44,6 +45,10 @@ CREATE TABLE log_heads (
     token      BYTEA NOT NULL CHECK (length(token) = 16),
     seq        BIGINT NOT NULL,
     hash       BYTEA NOT NULL,
+    open_from  BIGINT NOT NULL,
+    rights     BIGINT NOT NULL,
+    changes    BIGINT NOT NULL,
+    digest     BYTEA NOT NULL,
     written_at BIGINT NOT NULL,
     mac        BYTEA NOT NULL,
     PRIMARY KEY (node, log)

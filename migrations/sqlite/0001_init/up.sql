@@ -36,6 +36,7 @@ CREATE TABLE nodes (
 ) STRICT, WITHOUT ROWID;
 
 -- How far the audit log of each node had come: what its last durable line was when this was written. token: drawn anew each time.
+-- open_from: the first line of which an intent was open. rights, changes, digest: where the database itself stood at least (docs/formats.md).
 CREATE TABLE log_heads (
     node       BLOB NOT NULL CHECK (length(node) = 16),
     log        TEXT NOT NULL,
@@ -44,6 +45,10 @@ CREATE TABLE log_heads (
     token      BLOB NOT NULL CHECK (length(token) = 16),
     seq        INTEGER NOT NULL,
     hash       BLOB NOT NULL,
+    open_from  INTEGER NOT NULL,
+    rights     INTEGER NOT NULL,
+    changes    INTEGER NOT NULL,
+    digest     BLOB NOT NULL,
     written_at INTEGER NOT NULL,
     mac        BLOB NOT NULL,
     PRIMARY KEY (node, log)

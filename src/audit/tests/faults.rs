@@ -183,7 +183,7 @@ fn a_full_disk_refuses_and_service_returns_by_itself() {
 fn after_a_failed_sync_a_new_file_begins() {
     let home = Home::new();
     let gauges = Arc::new(Gauges::default());
-    let (mut writer, _) =
+    let (mut writer, ..) =
         Writer::open(home.config(), home.node, line_key(), home.aud.signer(), Arc::clone(&gauges), &|_| Ok(())).expect("opens");
     let open = RequestId::new();
     let serve = |writer: &mut Writer, record: &Record<'_>| {

@@ -139,3 +139,83 @@ fn a_sound_log_is_no_alarm() {
     assert_eq!((recovered.set_aside, recovered.anchor.as_deref()), (None, Some("1.2.ab")));
     audit.close();
 }
+
+/// A long file of which somebody knows the end: only that is read before the log is open, and the rest behind it.
+#[test]
+fn the_beginning_of_a_long_file_is_proved_behind_its_end() {
+    let quick = |home: &Home, known| AuditConfig { known: Some(known), first_look_bytes: 3_000, ..home.config() };
+    let long = |home: &Home| {
+        let (audit, _) = home.open_with(home.config());
+        audit.submit(&intent(RequestId::new())).wait().expect("durable");
+        audit.set_anchor("1.2.ab".into());
+        for _ in 0..40 {
+            audit.submit(&read_record(RequestId::new())).wait().expect("durable");
+        }
+        audit
+    };
+    let begins_anew = |home: &Home| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while log_files(home.dir.path(), "audit").expect("a folder").len() < 2 {
+            assert!(Instant::now() < until, "nobody noticed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+
+    // An intent is open from before: all is read.
+    let home = Home::new();
+    let audit = long(&home);
+    audit.close();
+    let known = audit.end().expect("lines");
+    assert_eq!(known.open_from, 3, "behind the line of the file and of the start");
+    let (audit, recovered) = home.open_with(quick(&home, known));
+    assert_eq!(recovered.open_intents.len(), 1);
+    let open = recovered.open_intents[0].clone();
+    audit.complete(&open, true).wait().expect("durable");
+    audit.close();
+
+    // None is: the end tells all that the whole does.
+    let known = audit.end().expect("lines");
+    assert_eq!(known.open_from, known.seq + 1);
+    let sound = std::fs::read(home.present()).expect("a file");
+    assert!(sound.len() > 10_000);
+    let (audit, of_the_end) = home.open_with(quick(&home, known));
+    audit.close();
+    std::fs::write(home.present(), &sound).expect("written");
+    let (audit, of_all) = home.open_with(AuditConfig { known: Some(known), ..home.config() });
+    audit.close();
+    assert_eq!(of_the_end, Recovered { done: of_the_end.done.clone(), ..of_all });
+    assert_eq!(log_files(home.dir.path(), "audit").expect("a folder").len(), 1, "it is sound, and goes on in its file");
+    home.verify().expect("sound");
+
+    // A line of the beginning is changed, taken away, or the file is cut there and patched.
+    type Change = fn(&mut Vec<String>);
+    let changes: [Change; 3] =
+        [|lines| lines[5] = lines[5].replace("user/app", "user/eve"), |lines| drop(lines.remove(5)), |lines| lines.swap(5, 6)];
+    for change in changes {
+        std::fs::write(home.present(), &sound).expect("written");
+        let mut lines = home.lines();
+        change(&mut lines);
+        write(&home, &lines);
+        let (audit, recovered) = home.open_with(quick(&home, known));
+        assert_eq!(recovered.set_aside, None, "the end is as it was");
+        begins_anew(&home);
+        audit.submit(&read_record(RequestId::new())).wait().expect("durable");
+        audit.close();
+        let rotated = file::all_rotated(home.dir.path(), "audit").expect("a folder");
+        assert!(read_lines(&rotated[0]).starts_with(&lines), "left as it is");
+        let first = home.lines().remove(0);
+        assert!(first.contains(r#""kind":"file""#) && first.contains(r#""reason":"line "#), "{first}");
+        home.verify().expect_err("and the proof finds it");
+        std::fs::remove_file(&rotated[0]).expect("removed");
+    }
+
+    // What is wrong in the end is found at once, as ever.
+    std::fs::write(home.present(), &sound).expect("written");
+    let mut lines = home.lines();
+    let last = lines.len() - 3;
+    lines[last] = lines[last].replace("user/app", "user/eve");
+    write(&home, &lines);
+    let (audit, recovered) = home.open_with(quick(&home, known));
+    audit.close();
+    assert!(recovered.set_aside.is_some());
+}

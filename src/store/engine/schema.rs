@@ -43,6 +43,10 @@ diesel::table! {
         token -> Binary,
         seq -> BigInt,
         hash -> Binary,
+        open_from -> BigInt,
+        rights -> BigInt,
+        changes -> BigInt,
+        digest -> Binary,
         written_at -> BigInt,
         mac -> Binary,
     }

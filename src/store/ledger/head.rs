@@ -1,7 +1,7 @@
 //! Where the database stands: what anchors outside of it remember, so that one that was put back as a whole is told from one that went on.
 //!
-//! Owns: the head, and that what this node has seen only rises. Must not know: who remembers heads (the audit log, other nodes). Called by:
-//! app, admin.
+//! Owns: the head, and that what this node has seen only rises. Must not know: who remembers heads (the rows of logs). Called by: app,
+//! jobs.
 
 use crate::store::engine::digest::WHOLE;
 use crate::store::engine::known::PartState;
@@ -14,26 +14,23 @@ use crate::store::{Store, StoreError, Tx};
 pub struct Head {
     /// Changes of who may do what.
     pub rights: i64,
-    /// Changes of each part of the secrets.
-    pub parts: Vec<i64>,
+    /// Changes of the secrets, of all parts together.
+    pub changes: i64,
     /// What of two databases with the same numbers tells which it is: a keyed hash over their digests.
     pub digest: [u8; WHOLE],
 }
 
 impl Head {
-    /// How many changes there have been in all.
-    pub fn generation(&self) -> i64 {
-        self.parts.iter().fold(self.rights, |sum, part| sum.saturating_add(*part))
-    }
-
-    /// Whether a database that stands here may have stood at `earlier` before: no number has fallen, and the same numbers mean the same
-    /// database.
-    pub fn follows(&self, earlier: &Head) -> bool {
-        let risen = self.rights >= earlier.rights
-            && self.parts.len() == earlier.parts.len()
-            && self.parts.iter().zip(&earlier.parts).all(|(now, then)| now >= then);
-        let same = self.rights == earlier.rights && self.parts == earlier.parts;
-        risen && (!same || self.digest == earlier.digest)
+    /// Why a database that stands here did not go on from `earlier`, if it did not: a number has fallen, or the same numbers are another
+    /// database's.
+    pub fn contradicts(&self, earlier: &Head) -> Option<String> {
+        let fallen = |what: &str, now: i64, then: i64| {
+            (now < then).then(|| format!("it knows {now} changes of {what}, and knew {then}"))
+        };
+        let rights = fallen("who may do what", self.rights, earlier.rights);
+        let risen = rights.or_else(|| fallen("secrets", self.changes, earlier.changes));
+        let same = (self.rights, self.changes) == (earlier.rights, earlier.changes) && self.digest != earlier.digest;
+        risen.or_else(|| same.then(|| format!("after {} changes it is another one", self.rights.saturating_add(self.changes))))
     }
 }
 
@@ -72,18 +69,18 @@ impl Tx<'_> {
     fn head(&mut self) -> Result<(Head, Vec<(u8, PartState)>), StoreError> {
         let root = self.root()?;
         let rows = self.part_rows()?;
-        let mut parts = vec![0; 256];
+        let mut changes = 0_i64;
         let mut bound: Vec<u8> = root.as_ref().map_or(RowMac::default(), |root| root.mac).to_vec();
         let mut states = Vec::with_capacity(rows.len());
         for found in rows {
             bound.extend([&found.row.part.to_be_bytes()[..], &found.mac].concat());
             // Verified: below 256.
             let part = found.row.part as u8;
-            parts[usize::from(part)] = found.row.seq;
+            changes = changes.saturating_add(found.row.seq);
             states.push((part, PartState { seq: found.row.seq, sum: found.sum, mac: found.mac }));
         }
         let digest = self.seals().element("head", &[], &bound).bytes();
-        Ok((Head { rights: root.map_or(0, |root| root.row.seq), parts, digest }, states))
+        Ok((Head { rights: root.map_or(0, |root| root.row.seq), changes, digest }, states))
     }
 }
 
@@ -92,19 +89,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_follows_where_nothing_has_fallen() {
-        let head = |rights, first, digest| Head { rights, parts: vec![first, 5], digest: [digest; WHOLE] };
-        let earlier = head(3, 4, 1);
-        for (now, follows) in [
-            (head(3, 4, 1), true),
-            (head(3, 4, 2), false),
-            (head(4, 4, 2), true),
-            (head(3, 5, 2), true),
-            (head(2, 9, 2), false),
-            (head(9, 3, 2), false),
+    fn a_database_goes_on_where_nothing_has_fallen() {
+        let head = |rights, changes, digest| Head { rights, changes, digest: [digest; WHOLE] };
+        let earlier = head(3, 9, 1);
+        for (now, contradiction) in [
+            (head(3, 9, 1), None),
+            (head(4, 9, 2), None),
+            (head(3, 10, 2), None),
+            (head(3, 9, 2), Some("after 12 changes it is another one")),
+            (head(2, 99, 2), Some("it knows 2 changes of who may do what, and knew 3")),
+            (head(9, 8, 2), Some("it knows 8 changes of secrets, and knew 9")),
         ] {
-            assert_eq!(now.follows(&earlier), follows, "{now:?}");
+            assert_eq!(now.contradicts(&earlier).as_deref(), contradiction, "{now:?}");
         }
-        assert_eq!(earlier.generation(), 12);
     }
 }

@@ -38,6 +38,14 @@ pub struct LogHeadRow {
     pub seq: i64,
     /// Its hash.
     pub hash: Vec<u8>,
+    /// The first line of which an intent was open; the one behind the last where none was.
+    pub open_from: i64,
+    /// Where the database itself stood before: changes of who may do what.
+    pub rights: i64,
+    /// Changes of the secrets.
+    pub changes: i64,
+    /// What of two databases with these numbers tells which it is.
+    pub digest: Vec<u8>,
     /// When.
     pub written_at: Timestamp,
 }
@@ -53,6 +61,10 @@ impl Sealed for LogHeadRow {
             .field(&self.token)
             .integer(self.seq)
             .field(&self.hash)
+            .integer(self.open_from)
+            .integer(self.rights)
+            .integer(self.changes)
+            .field(&self.digest)
             .integer(self.written_at.0)
     }
 

@@ -47,6 +47,10 @@ fn fill(on: &Fixture) -> AccountId {
         token: vec![1; 16],
         seq: 7,
         hash: vec![2; 32],
+        open_from: 8,
+        rights: 1,
+        changes: 2,
+        digest: vec![3; 32],
         written_at: NOW,
     };
     on.write(|tx| {

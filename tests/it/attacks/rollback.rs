@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bulla_test_support::node::Node;
+use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
 use bulla_test_support::sizes::size;
 use diesel::connection::SimpleConnection;
@@ -144,6 +145,90 @@ fn a_running_node_notices_within_a_second_and_serves_nothing() {
         assert!(begun.elapsed() < PATIENCE, "not noticed: another file");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A fresh server on a fresh database of PostgreSQL, and its URL.
+fn postgres() -> (tempfile::TempDir, Server, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = PostgresCluster::shared().database();
+    let server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
+    (folder, server, url)
+}
+
+/// A copy of every table, of a database of PostgreSQL that is in use.
+fn keep(url: &str) {
+    let each = "EXECUTE format('CREATE TABLE kept.%I AS TABLE public.%I', name, name)";
+    on_each_table(url, "DROP SCHEMA IF EXISTS kept CASCADE; CREATE SCHEMA kept;", each, &[]);
+}
+
+/// Puts the tables back to that copy, but for some.
+fn put_back_kept(url: &str, but: &[&str]) {
+    let each = "EXECUTE format('DELETE FROM public.%I', name); EXECUTE format('INSERT INTO public.%I SELECT * FROM kept.%I', name, name)";
+    // As an owner does who wants no foreign key in his way.
+    on_each_table(url, "SET LOCAL session_replication_role = replica;", each, but);
+}
+
+fn on_each_table(url: &str, first: &str, each: &str, but: &[&str]) {
+    let but: String = but.iter().map(|name| format!(" AND tablename <> '{name}'")).collect();
+    let names = format!("SELECT tablename FROM pg_tables WHERE schemaname = 'public'{but}");
+    let all = format!("DO $$ DECLARE name text; BEGIN FOR name IN {names} LOOP {each}; END LOOP; END $$");
+    PostgresCluster::shared().sql(url, &format!("BEGIN; {first} {all}; COMMIT"));
+}
+
+#[test]
+fn a_whole_database_of_postgres_is_refused_at_start_and_noticed_by_a_running_node() {
+    let (_folder, mut server, url) = postgres();
+    let client = server.client();
+    create(&client, "before", "value").ok();
+    keep(&url);
+    create(&client, "after", "value").ok();
+    client.call("DeleteSecret", &[("SecretName", "before"), ("ForceDeleteWithoutRecovery", "true")]).ok();
+    server.kill();
+    put_back_kept(&url, &[]);
+    let told = server.log().len();
+    assert!(server.try_restart().is_err(), "an earlier database was taken for that of now");
+    let said = server.log()[told..].to_owned();
+    assert!(said.contains("older") && said.contains("bulla restore"), "{said}");
+    assert_eq!(server.admin(&["restore", "--accept"])["Accepted"], true);
+    server.restart();
+    let node = Node::start(BULLA, &server, "second");
+    let reads = || node.client().call("GetSecretValue", &[("SecretName", "before")]).status;
+    assert_eq!(reads(), 200);
+    create(&server.client(), "after", "value").ok();
+    // Both nodes have written how far they are, and go on.
+    std::thread::sleep(Duration::from_millis(2500));
+    keep(&url);
+    create(&server.client(), "later", "value").ok();
+    std::thread::sleep(Duration::from_millis(2500));
+    put_back_kept(&url, &[]);
+    until(PATIENCE * 6, "the running node notices", || reads() == 500);
+    assert!(node.log().contains("ALARM the database was put back to an earlier state"), "{}", node.log());
+}
+
+/// Rows are put back with the digests that count them, while no node runs; what the logs know is as it was left.
+#[test]
+fn rows_that_are_put_back_with_their_digests_are_refused_at_start() {
+    let (_folder, mut server, url) = postgres();
+    let client = server.client();
+    create(&client, "s", "old").ok();
+    keep(&url);
+    let put = [("SecretName", "s"), ("VersionId", "v2"), ("SecretData", "new")];
+    client.call("PutSecretValue", &put).ok();
+    server.stop();
+    put_back_kept(&url, &["log_heads", "anchors", "nodes", "nonces", "leases"]);
+    let told = server.log().len();
+    assert!(server.try_restart().is_err(), "the old value was taken for that of now");
+    let said = server.log()[told..].to_owned();
+    assert!(
+        said.contains("rows of the database were put back to an earlier state") && said.contains("bulla restore"),
+        "{said}"
+    );
+    // Whoever puts the rows of the logs back as well meets the logs.
+    put_back_kept(&url, &[]);
+    assert!(server.try_restart().is_err());
+    assert_eq!(server.admin(&["restore", "--accept"])["Accepted"], true);
+    server.restart();
+    server.client().call("GetSecretValue", &[("SecretName", "s")]).ok();
 }
 
 /// Database and both logs are put back to one moment, and no node runs: the key on the token was made anew since.
