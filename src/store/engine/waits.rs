@@ -6,10 +6,11 @@
 //! libpq waits for an answer as long as the kernel holds the connection for good. A dead host ends that within seconds (keepalives,
 //! `location`); a server that is stopped, or a proxy that takes everything and passes nothing on, never does. So a thread looks at
 //! all waits and shuts the socket of one that has lasted too long: libpq then sees the end of the connection, and the pool opens
-//! another. Where one was silent for so long, the way to the server is no good, and others that have waited on it for a while are not
-//! left to wait as long. libpq does not tell its socket; it is found among this process's own, by its peer, right after it was opened.
+//! another. Where one was silent for so long, the way to the server is no good, and others that wait on it then are given up after a
+//! second. libpq does not tell its socket; it is found among this process's own, by its peer, right after it was opened.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,7 @@ use crate::store::engine::location;
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// How long others have waited that are given up with one that was silent for its whole limit: longer than most statements take.
+/// How long others wait that did so when one was found silent for its whole limit: longer than most statements take.
 const WITH_IT: Duration = Duration::from_secs(1);
 
 /// One connection's waits.
@@ -145,12 +146,17 @@ impl Drop for Wait {
 fn start_reaper() {
     static STARTED: Once = Once::new();
     let reap = || {
+        // When one of this limit was last found silent for all of it.
+        let mut silent: HashMap<Duration, u64> = HashMap::new();
         loop {
             std::thread::sleep(EVERY);
             let waiting: Vec<Arc<Watched>> = WATCHED.lock().iter().filter_map(Weak::upgrade).collect();
-            for silent in waiting.iter().filter(|one| one.end_if_waited(one.limit)) {
-                for beside in waiting.iter().filter(|other| other.limit == silent.limit) {
-                    beside.end_if_waited(WITH_IT);
+            for one in waiting.iter().filter(|one| one.end_if_waited(one.limit)) {
+                silent.insert(one.limit, now_ms());
+            }
+            for one in &waiting {
+                if silent.get(&one.limit).is_some_and(|at| one.since.load(Ordering::Relaxed) <= *at) {
+                    one.end_if_waited(WITH_IT);
                 }
             }
         }
@@ -209,5 +215,22 @@ mod tests {
         let idle = (&second).read(&mut [0]).map_err(|e| e.kind());
         assert_eq!(idle, Err(std::io::ErrorKind::WouldBlock), "who does not wait is left alone");
         drop((watch, other));
+    }
+
+    #[test]
+    fn who_began_to_wait_when_another_was_found_silent_is_not_left_to_wait_as_long() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let url = format!("postgres://h:{}/d", address.port());
+        let limit = Duration::from_secs(5);
+        let (_first, watch) = opening(&url, limit, || TcpStream::connect(address)).expect("it listens");
+        let (mut second, other) = opening(&url, limit, || TcpStream::connect(address)).expect("it listens");
+        let (watch, other) = (watch.expect("found"), other.expect("told apart from the first"));
+        watch.0.since.store(now_ms(), Ordering::Relaxed);
+        std::thread::sleep(limit - Duration::from_millis(500));
+        let begun = Instant::now();
+        let _wait = Watch::begin(Some(&other));
+        assert_eq!(second.read(&mut [0]).expect("an end, no error"), 0);
+        assert!((WITH_IT..limit).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }
 }

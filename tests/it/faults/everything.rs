@@ -1,4 +1,4 @@
-//! Faults of every kind but the token's at random, one on the heels of the other, on two nodes that share a token and a database: nothing acknowledged is
+//! Faults of every kind at random, one on the heels of the other, on two nodes that share a token and a database: nothing acknowledged is
 //! lost, nothing is served wrongly, and both serve soon after the last.
 
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ fn fault(random: &mut Rng, server: &Server, node: &Node, relay: &Relay, cluster:
         kill_process(pid, signal).expect("it runs");
     };
     let both = [server.pid().expect("it runs"), node.pid()];
-    match random.u8(..6) {
+    match random.u8(..7) {
         0 => {
             cluster.halt();
             std::thread::sleep(lasts);
@@ -61,6 +61,13 @@ fn fault(random: &mut Rng, server: &Server, node: &Node, relay: &Relay, cluster:
                 signal(pid, Signal::CONT);
             }
             "signals"
+        }
+        5 => {
+            let (there, away) = (server.data().join("tokens"), server.data().join("away"));
+            std::fs::rename(&there, &away).expect("on one disk");
+            std::thread::sleep(lasts);
+            std::fs::rename(&away, &there).expect("on one disk");
+            "token folder away"
         }
         _ => {
             let strangers: Vec<_> =
