@@ -9,6 +9,7 @@
 //! | base | | what an id, a word, a secret, a time, a list of fields is |
 //! | logging | | where the log's lines go |
 //! | process | base, logging | core dumps, locked memory, open files, signals, systemd |
+//! | output | base | what a command prints, for people and for programs |
 //! | audit | base | what the log records |
 //! | config | base, process, logging, audit | what can be set |
 //! | metrics | | what is counted |
@@ -30,8 +31,9 @@
 //! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
 //! | app | base, error, logging, process, config, metrics, audit, token, servers, store, effect, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
-//! | admin | base, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
-//! | main | base, process, logging, cli, admin | |
+//! | remote | base, output, cli | the commands that ask a server, from any host |
+//! | admin | base, output, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
+//! | main | base, process, logging, output, cli, admin, remote | |
 
 // Modules are the crate's own unless a test or benchmark outside needs them; the documentation is built with private items.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -54,7 +56,9 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub mod logging;
 pub(crate) mod metrics;
+pub mod output;
 pub mod process;
+pub mod remote;
 pub mod secrets;
 pub(crate) mod servers;
 pub(crate) mod service_task;

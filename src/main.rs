@@ -1,13 +1,15 @@
-//! The program: arguments, logger, then one call into `app` or `admin`.
+//! The program: arguments, logger, then one call into `admin` or `remote`.
 
 use std::alloc::System;
 use std::time::Duration;
 
 use bulla::admin;
 use bulla::base::failure::{Failure, context};
-use bulla::cli::{self, Cli, Words};
+use bulla::cli::{self, Cli, Command, Words};
 use bulla::logging::{self, Form};
+use bulla::output;
 use bulla::process::{self, signals};
+use bulla::remote;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Memory is wiped when it is given back, whoever used it: libraries hold secrets in buffers of their own.
@@ -20,13 +22,13 @@ const FLUSH: Duration = Duration::from_secs(1);
 fn main() {
     let (json, result) = match cli::parse(std::env::args_os()) {
         Words::Command(cli) => (cli.json, run(*cli)),
-        Words::Page(page) => (false, admin::print_line(page.trim_end())),
+        Words::Page(page) => (false, output::line(page.trim_end()).map(|()| 0)),
         Words::Wrong { failure, json } => (json, Err(failure)),
     };
     let status = match result {
-        Ok(()) => 0,
+        Ok(status) => status,
         Err(failure) => {
-            admin::print_failure(&failure, json);
+            output::print_failure(&failure, json);
             failure.class as i32
         }
     };
@@ -36,15 +38,24 @@ fn main() {
     signal_hook::low_level::exit(status)
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+/// Gives the exit code.
+fn run(cli: Cli) -> Result<i32, Failure> {
     // A server logs as it is configured once it has read its configuration.
     logging::set(match cli.command.serves() {
         true => logging::Options::default(),
         false => logging::Options { level: log::LevelFilter::Warn, format: Form::Brief },
     });
+    let command = match cli.command {
+        Command::Remote(command) => {
+            // A limit on core dumps would be the program's too that `bulla run` becomes.
+            process::forbid_traces().map_err(context("core dumps"))?;
+            return remote::run(command, cli.leading, cli.json);
+        }
+        command => command,
+    };
     process::forbid_dumps().map_err(context("core dumps"))?;
-    if cli.command.serves() {
+    if command.serves() {
         signals::answer().map_err(context("signals"))?;
     }
-    admin::run(cli)
+    admin::run(command, cli.json).map(|()| 0)
 }

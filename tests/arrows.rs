@@ -40,7 +40,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["http"]),
     ("actix_http", &["http"]),
     ("actix_server", &["http", "app"]),
-    ("tokio_rustls", &["http", "admin"]),
+    ("tokio_rustls", &["http"]),
+    ("bulla_client", &["remote", "admin"]), // admin: `bulla dev` and `bulla probe`
+    ("toml", &["remote"]),
+    ("toml_edit", &["remote"]),
     ("figment", &["config"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -67,6 +70,7 @@ const EXPOSING: &[(&str, &str)] = &[
     ("api/fields.rs", "the length limit of SecretData; SecretData and Plaintext in the answer"),
     ("api/crypto/fields.rs", "the length limits of Plaintext"),
     ("admin/", "a new access key's secret, shown once"),
+    ("remote/", "values on their way to standard output, a file, a program's environment, the server"),
 ];
 
 /// Lines; a longer file answers more than one question.

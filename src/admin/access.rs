@@ -2,7 +2,6 @@
 //!
 //! The decision is the service's own: the caller is built as a signed request would build it, and asked the same question.
 
-use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present};
 use crate::api::table;
 use crate::app::Failure;
@@ -12,6 +11,7 @@ use crate::base::failure::Class;
 use crate::base::ids::AccountId;
 use crate::cli::{Access, Question, Scope};
 use crate::error::Error;
+use crate::output::{Output, Row};
 use crate::store::Abort;
 
 /// Access points that are read at once.

@@ -1,12 +1,12 @@
 //! `bulla access-key`: access keys, two at most per user (and two of the account's root).
 
-use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, refuse, user};
 use crate::app::{Failure, context};
 use crate::auth::access_key;
 use crate::base::ids::{AccessKeyId, AccountId, UserId, UserName};
 use crate::base::secret::AccessKeySecret;
 use crate::cli::{AccessKey, Scope};
+use crate::output::{Output, Row};
 use crate::store::{Abort, AccessKeyRow, Tx};
 
 /// Access keys of one user, so that they can be exchanged one after the other.

@@ -1,10 +1,10 @@
 //! `bulla account`: tenants.
 
-use crate::admin::output::{Output, Row};
 use crate::admin::{Session, access_key, present, refuse, unless_needed, unless_taken};
 use crate::app::Failure;
 use crate::base::ids::{AccountId, UserName};
 use crate::cli::Account;
+use crate::output::{Output, Row};
 use crate::store::{Abort, AccountRow, Tx};
 
 /// Runs the command.

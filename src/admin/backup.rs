@@ -12,7 +12,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::admin::output::Output;
 use crate::admin::{signed, verify};
 use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys};
 use crate::base::clock::Clock;
@@ -20,6 +19,7 @@ use crate::base::ids::KeyVersionId;
 use crate::base::words::Origin;
 use crate::cli::{Backup, BackupAction};
 use crate::config::Config;
+use crate::output::Output;
 use crate::store::{HeldVersion, Store, StoreOptions, copy, deployment};
 use crate::token::{ObjectKind, Token};
 

@@ -10,13 +10,13 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::admin::output::Output;
 use crate::admin::{LOCK_WAIT_MS, init};
 use crate::app::{Base, Failure, context, system_keys};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::Clock;
 use crate::base::ids::{KeyVersionId, RequestId};
 use crate::config::Config;
+use crate::output::Output;
 
 /// Runs the command: makes the system keys unless that was done, and records them as they are.
 pub fn run(config: &Config) -> Result<Output, Failure> {

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::admin::output::{Output, Row};
 use crate::app::{Base, context};
 use crate::app::{Failure, Finding, Verdict, check};
 use crate::base::ids::KeyVersionId;
 use crate::config::Config;
 use crate::keys::Mismatch;
+use crate::output::{Output, Row};
 use crate::token::{CanaryKey, ObjectKind};
 
 /// Runs the command: takes every check, whatever the ones before found, and fails if any does.

@@ -4,12 +4,12 @@
 //! those ids; then it is sealed and marked ready. A run that was killed is taken up by the next one, which keeps what it can prove
 //! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing.
 
-use crate::admin::output::Output;
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
 use crate::app::{Base, Failure, context, open_token, row_key, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
+use crate::output::Output;
 use crate::store::{DeploymentRow, Levels, deployment, migrate};
 use crate::token::{Token, TokenError};
 

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::admin::output::{Output, Row};
 use crate::admin::signed;
 use crate::app::{Base, Failure, context, system_keys};
 use crate::audit;
@@ -13,6 +12,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::cli::{Inventory, InventoryAction};
 use crate::config::Config;
+use crate::output::{Output, Row};
 use crate::store::HeldVersion;
 
 /// What the signature names the document.

@@ -1,9 +1,9 @@
 //! `bulla level`: at which level the deployment is, which nodes serve which, and the raise.
 
-use crate::admin::output::Output;
 use crate::admin::{Session, refuse};
 use crate::app::Failure;
 use crate::base::clock::Timestamp;
+use crate::output::Output;
 use crate::store::{Abort, Level, Levels, NodeRow, Tx};
 
 /// Runs the command.

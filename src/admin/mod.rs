@@ -11,12 +11,10 @@ mod audit;
 mod backup;
 mod ceremony;
 mod check;
-mod client;
 pub mod dev;
 mod init;
 mod inventory;
 mod level;
-mod output;
 mod policy;
 mod probe;
 mod restore;
@@ -33,11 +31,10 @@ use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::base::ids::RequestId;
-use crate::cli::{self, Cli, Command, Place, Scope};
+use crate::cli::{self, Command, Place, Scope};
 use crate::config::Config;
+use crate::output::Output;
 use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
-use output::Output;
-pub use output::{line as print_line, print_failure};
 
 /// How long a command waits for another one to end, ms.
 const LOCK_WAIT_MS: u64 = 10_000;
@@ -49,13 +46,13 @@ const CONFIG_FILE: &str = "/etc/bulla/bulla.toml";
 ///
 /// # Errors
 /// Why it did not do what was asked.
-pub fn run(cli: Cli) -> Result<(), Failure> {
-    if let Some(folder) = cli.command.data_folder() {
+pub fn run(command: Command, json: bool) -> Result<(), Failure> {
+    if let Some(folder) = command.data_folder() {
         dev::enter(folder)?;
     }
-    let json = cli.json;
-    let output = match cli.command {
-        Command::Dev(dev) => return dev::run(&dev, cli.json),
+    let output = match command {
+        Command::Dev(dev) => return dev::run(&dev, json),
+        Command::Remote(_) => unreachable!("main hands these to `remote`"),
         Command::Probe { url } => return probe::run(&url),
         Command::Completion { shell } => Output::Text("Completion", cli::completion(shell)),
         Command::Man { folder } => {
@@ -67,7 +64,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check { place } => check::run(&load(&place)?, json)?,
         Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
-        Command::Verify { place } => return verify::run(&load(&place)?, cli.json),
+        Command::Verify { place } => return verify::run(&load(&place)?, json),
         Command::Backup(asked) => backup::run(&asked, json)?,
         Command::Inventory(asked) => inventory::run(&asked, json)?,
         Command::Restore { place, from, accept } => restore::run(&load(&place)?, from.as_deref(), accept)?,

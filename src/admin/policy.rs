@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, unless_taken, user};
 use crate::api::table;
 use crate::app::Failure;
 use crate::auth::policy::{self, SYSTEM_POLICIES};
 use crate::base::ids::{AccountId, PolicyName, UserName};
 use crate::cli::{Policy, Scope};
+use crate::output::{Output, Row};
 use crate::store::{Abort, AttachmentRow, PolicyRow, Tx};
 
 /// Runs the command.

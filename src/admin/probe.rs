@@ -1,15 +1,20 @@
 //! `bulla probe`: whether a page answers 200.
 
-use crate::admin::client::{Client, Target};
+use std::time::Duration;
+
+use bulla_client::client::page;
+
 use crate::app::Failure;
 use crate::base::failure::Class;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub fn run(url: &str) -> Result<(), Failure> {
     let wrong = || Failure::new(format!("{url:?} is no page to ask for")).class(Class::Usage).hint("http://HOST:PORT/readyz");
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
-    let target = Target { endpoint: host.to_owned(), authority: None };
-    match Client::page(&target, &format!("/{path}")) {
+    match page(&format!("http://{host}"), &format!("/{path}"), PATIENCE) {
         Ok((200, _)) => Ok(()),
         Ok((status, body)) => Err(Failure::unavailable(format!("{url} answered {status}: {}", body.trim()))),
         Err(error) => Err(Failure::unavailable(format!("{url}: {error}"))),

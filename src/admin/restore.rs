@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::admin::audit::{Proof, keys_of};
-use crate::admin::output::{Output, Row};
 use crate::admin::{LOCK_WAIT_MS, backup, verify};
 use crate::app::{Base, Failure, context};
 use crate::audit::{self, Kind, ReadLine, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::config::Config;
+use crate::output::{Output, Row};
 use crate::store::{AnchorsRow, LogHeadRow, copy};
 
 /// What is told to whoever has not accepted yet.

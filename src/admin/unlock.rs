@@ -4,10 +4,10 @@ use std::io::{BufRead, IsTerminal, stdin};
 
 use zeroize::Zeroizing;
 
-use crate::admin::output::Output;
 use crate::app::{Failure, unlock};
 use crate::base::secret::Pin;
 use crate::config::Config;
+use crate::output::Output;
 
 /// Runs the command: asks at the terminal, or takes the first line of standard input.
 pub fn run(config: &Config) -> Result<Output, Failure> {

@@ -1,11 +1,11 @@
 //! `bulla user`: users of an account.
 
-use crate::admin::output::{Output, Row};
 use crate::admin::{Session, present, refuse, unless_taken};
 use crate::app::Failure;
 use crate::auth::policy::ResourcePolicy;
 use crate::base::ids::{AccountId, UserId, UserName};
 use crate::cli::{Scope, User};
+use crate::output::{Output, Row};
 use crate::store::{Abort, Tx, UserRow};
 
 /// Runs the command.

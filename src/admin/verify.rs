@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use crate::admin::audit;
-use crate::admin::output::Output;
 use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
 use crate::config::Config;
 use crate::keys::mismatch;
+use crate::output::Output;
 use crate::store::{HeldVersion, StoreOptions};
 use crate::token::{Material, ObjectKind, TokenError};
 

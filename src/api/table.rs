@@ -47,6 +47,7 @@ macro_rules! for_each_operation {
             crate::api::crypto::generate_data_key::GenerateDataKey,
             crate::api::crypto::generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintext,
             crate::api::crypto::generate_mac::GenerateMac,
+            crate::api::cloud::get_caller_identity::GetCallerIdentity,
             crate::api::cloud::lacking::GetChallenge,
             crate::api::access_points::get_client_key::GetClientKey,
             crate::api::cloud::lacking::GetDefaultKmsInstance,

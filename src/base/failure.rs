@@ -25,11 +25,15 @@ pub enum Class {
     Local = 7,
     /// The token refuses the PIN, or may do: whoever starts again presents it again. A supervisor must not.
     Pin = 8,
+    /// `bulla run`: the program is there and cannot be run. As shells say it.
+    CannotRun = 126,
+    /// `bulla run`: there is no such program. As shells say it.
+    NoProgram = 127,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 8] = [
+    pub const ALL: [Class; 10] = [
         Class::Other,
         Class::Usage,
         Class::NotFound,
@@ -38,6 +42,8 @@ impl Class {
         Class::Unavailable,
         Class::Local,
         Class::Pin,
+        Class::CannotRun,
+        Class::NoProgram,
     ];
 
     /// Its name in JSON.
@@ -51,6 +57,8 @@ impl Class {
             Class::Unavailable => "unavailable",
             Class::Local => "local",
             Class::Pin => "pin",
+            Class::CannotRun => "cannot_run",
+            Class::NoProgram => "no_program",
         }
     }
 }
@@ -64,12 +72,25 @@ pub struct Failure {
     pub reason: String,
     /// What to do about it, where that is known.
     pub hint: Option<String>,
+    /// What a server answered, where that is the reason.
+    pub answer: Option<Box<Answered>>,
+}
+
+/// A server's error, for programs and for whoever searches its logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The API's code.
+    pub code: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What the server calls the request.
+    pub request_id: Option<String>,
 }
 
 impl Failure {
     /// A failure of no class in particular.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { class: Class::Other, reason: reason.into(), hint: None }
+        Self { class: Class::Other, reason: reason.into(), hint: None, answer: None }
     }
 
     /// What was named is not there.

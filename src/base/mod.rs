@@ -6,6 +6,7 @@ pub mod canonical;
 pub mod certificate;
 pub mod clock;
 pub mod clock_check;
+pub mod dotenv;
 pub mod failpoint;
 pub mod failure;
 pub mod field;

@@ -8,9 +8,14 @@ mod access_key;
 mod account;
 mod audit;
 mod backup;
+mod connection;
 mod dev;
+mod key;
 mod pages;
 mod policy;
+mod remote;
+mod run;
+mod secret;
 mod usage;
 mod user;
 
@@ -23,9 +28,14 @@ pub use access_key::AccessKey;
 pub use account::Account;
 pub use audit::{Audit, Form, Logs, Wanted};
 pub use backup::{Backup, BackupAction, Inventory, InventoryAction};
+pub use connection::{Connection, Leading};
 pub use dev::Dev;
+pub use key::{Input, Key, Pair as KeyPair, Usage as KeyUsage};
 pub use pages::{completion, man};
 pub use policy::Policy;
+pub use remote::Remote;
+pub use run::{Inject, Run, Watch};
+pub use secret::{Get, Put, Secret, Which};
 pub use usage::{Words, parse};
 pub use user::User;
 
@@ -40,8 +50,11 @@ use crate::base::ids::UserName;
 #[command(version)]
 pub struct Cli {
     /// Print JSON, reasons of failures included.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub json: bool,
+    /// Which server, where it stands before the command.
+    #[command(flatten)]
+    pub leading: Leading,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -206,6 +219,9 @@ pub enum Command {
         #[command(subcommand)]
         action: Audit,
     },
+    /// The commands that ask a server.
+    #[command(flatten)]
+    Remote(Remote),
     /// Ask a server for a page (http://HOST:PORT/readyz) and fail unless it answers 200; for health checks in images without curl.
     Probe {
         /// The page.
@@ -259,7 +275,9 @@ impl Command {
             Command::Backup(Backup { place, action: None, .. })
             | Command::Backup(Backup { action: Some(BackupAction::Verify { place, .. }), .. })
             | Command::Inventory(Inventory { place, .. }) => place,
-            Command::Dev(_) | Command::Probe { .. } | Command::Completion { .. } | Command::Man { .. } => return None,
+            Command::Dev(_) | Command::Remote(_) | Command::Probe { .. } | Command::Completion { .. } | Command::Man { .. } => {
+                return None;
+            }
         };
         place.data.as_deref()
     }

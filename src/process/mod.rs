@@ -35,6 +35,14 @@ pub enum LockMemory {
 /// Of the system.
 pub fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    forbid_traces()
+}
+
+/// The same for this program alone: another one that takes its place may dump and be traced as it likes.
+///
+/// # Errors
+/// Of the system.
+pub fn forbid_traces() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 

@@ -122,7 +122,7 @@ def test_refusals_say_what_to_do(dev, tmp_path):
         ("access", "simulate", "--action", "kms:GetSecretValu", "--resource", "secret/a", *data),
         ("access", "simulate", "--action", "kms:GetSecretValue", "--resource", "a", *data),
         ("access-key", "delete", "BLLAAAAAAAAAAAAAAAAAAAAA", *data),
-        ("secret", "get", "x"),
+        ("secrte", "get", "x"),
         ("policy",),
         ("user", "create", "a b", *data),
         ("user", "list"),

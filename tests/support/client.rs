@@ -1,6 +1,7 @@
-//! A small signed client of its own making, so that Bulla's signatures are checked by code that shares nothing with them.
+//! A small signed client, so that Bulla's signatures are checked by code that shares nothing with them: requests are signed by the
+//! client crate, and sent by a connection of the tests' own, since the crate sends nothing that is wrong and nothing twice the same.
 //!
-//! Owns: both signature schemes from the client's side, one HTTP/1.1 connection per thread at work, kept open. Speaks plain
+//! Owns: one HTTP/1.1 connection per thread at work, kept open. Speaks plain
 //! HTTP only. Whatever an SDK would never send can be sent: a fixed nonce or time, parameters in odd places, raw bytes.
 //!
 //! ```no_run

@@ -7,11 +7,11 @@ mod verify;
 use std::path::PathBuf;
 
 use crate::admin::load;
-use crate::admin::output::Output;
 use crate::app::{Base, Failure, context, line_key};
 use crate::audit::{self, Flaw, Keys, Log, Report};
 use crate::cli::{Audit, Form, Logs};
 use crate::config::Config;
+use crate::output::Output;
 use heads::Heads;
 
 /// Runs the command.

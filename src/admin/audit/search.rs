@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Proof;
 use super::verify::shown;
-use crate::admin::output::{Output, jsonl};
 use crate::app::Failure;
 use crate::audit::{self, ReadLine};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::cli::{Form, Wanted};
+use crate::output::{Output, jsonl};
 
 /// Rows of a table whose widths are measured together.
 const TABLE_ROWS: usize = 1000;

@@ -1,9 +1,9 @@
 //! `bulla audit verify`: what each log proves, from which line to which.
 
 use super::{Proof, fingerprint};
-use crate::admin::output::{Output, Row};
 use crate::app::Failure;
 use crate::audit::{Log, Report};
+use crate::output::{Output, Row};
 
 /// Runs the command: one report for each log, then the first thing that does not hold, if any.
 pub(super) fn run(proof: &Proof, json: bool) -> Result<Output, Failure> {

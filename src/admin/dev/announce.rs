@@ -1,20 +1,33 @@
 //! What `bulla dev` says once it serves: the first secret, how to call it, and the same for programs.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bulla_client::{AccessKey, Client, NewSecret, Selector, Value};
 
 use super::REGION;
 use super::folder::{private_file, toml_text};
 use super::root::Root;
 use super::seed::Seed;
-use crate::admin::client::{Client, Target};
-use crate::admin::output;
-use crate::app::Failure;
+use crate::app::{Failure, context};
+use crate::output;
 
 /// Name of the first secret.
 const NAME: &str = "bulla/first-secret";
 
 /// Its value.
 const VALUE: &str = "Sealed by the token. 你好";
+
+/// How long the server may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server of this process.
+pub(super) struct Target {
+    /// Address and port.
+    pub(super) endpoint: String,
+    /// The file of the authority that signed its certificate; none for plain HTTP.
+    pub(super) authority: Option<PathBuf>,
+}
 
 /// Everything that is to be said.
 pub(super) struct Announcement {
@@ -38,18 +51,28 @@ pub(super) fn running(folder: &Path) -> String {
 impl Announcement {
     /// Waits for the server, makes the secrets, writes the files for clients, and says so.
     pub(super) fn make(self) -> Result<(), Failure> {
-        self.target.wait_until_ready()?;
-        let client = Client::new(&self.target, &self.root.access_key, &self.root.secret);
+        let client = self.client()?;
+        wait_until_ready(&client)?;
         for (name, value) in &self.seed {
-            client.create_secret(name, value, "made by `bulla dev --seed`")?;
+            create(&client, name, value, "made by `bulla dev --seed`")?;
         }
         self.write_files()?;
         if self.json {
             return output::line(&self.for_programs());
         }
-        client.create_secret(NAME, VALUE, "made by `bulla dev`")?;
-        let value = client.secret_value(NAME)?;
-        output::line(&self.for_people(&value))
+        create(&client, NAME, VALUE, "made by `bulla dev`")?;
+        let value = client.secret_value(NAME, &Selector::Current).map_err(context(NAME))?;
+        output::line(&self.for_people(value.data.text().unwrap_or_default()))
+    }
+
+    fn client(&self) -> Result<Client, Failure> {
+        let key = AccessKey::new(self.root.access_key.as_str(), self.root.secret_text());
+        let builder = Client::builder(&format!("{}://{}", self.scheme(), self.target.endpoint)).access_key(key);
+        let builder = match &self.target.authority {
+            Some(file) => builder.ca_file(file),
+            None => builder,
+        };
+        builder.build().map_err(Failure::from)
     }
 
     fn scheme(&self) -> &'static str {
@@ -140,5 +163,30 @@ impl Announcement {
              Stop with Ctrl-C.",
             account = self.root.account,
         )
+    }
+}
+
+/// Waits until the server says that token, database and audit log all answer.
+fn wait_until_ready(client: &Client) -> Result<(), Failure> {
+    let begun = Instant::now();
+    loop {
+        let last = match client.readiness() {
+            Ok(look) if look.status == 200 => return Ok(()),
+            Ok(look) => format!("{} {}", look.status, look.text),
+            Err(e) => e.to_string(),
+        };
+        if begun.elapsed() > PATIENCE {
+            return Err(Failure::unavailable(format!("the server is not ready: {last}")));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Creates a secret, unless there is one of that name.
+fn create(client: &Client, name: &str, value: &str, description: &str) -> Result<(), Failure> {
+    let new = NewSecret { name, version: "v1", description: Some(description), ..NewSecret::default() };
+    match client.create_secret(&new, &Value::new(value.as_bytes().to_vec()), false) {
+        Err(error) if error.code() != "Rejected.ResourceExist" => Err(context(name)(error)),
+        _ => Ok(()),
     }
 }

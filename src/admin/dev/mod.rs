@@ -24,14 +24,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::admin::client::Target;
 use crate::admin::init;
 use crate::app::{Failure, Server, context};
 use crate::audit;
 use crate::base::failure::Class;
 use crate::cli;
 use crate::token::softhsm;
-use announce::Announcement;
+use announce::{Announcement, Target};
 use root::Root;
 
 /// Region that the deployment answers as.

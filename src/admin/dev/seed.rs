@@ -1,11 +1,11 @@
 //! `--seed`: the secrets of a file, as applications have them before they have a secret store.
 //!
-//! A JSON object of texts, or lines `NAME=VALUE` as in a .env file: empty lines and those that begin with `#` say nothing, `export `
-//! before the name is dropped, quotes around a value too; in double quotes `\\n`, `\\"` and `\\\\` are what they are in shells.
+//! A JSON object of texts, or lines `NAME=VALUE` as in a .env file.
 
 use std::path::Path;
 
 use crate::app::Failure;
+use crate::base::dotenv;
 use crate::base::ids::SecretName;
 
 /// Names and values, in order.
@@ -33,42 +33,7 @@ fn parse(text: &str) -> Result<Seed, String> {
         let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         return Ok(members.into_iter().map(|(name, value)| (name, text(value))).collect());
     }
-    let mut seed = Seed::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: no NAME=VALUE", number + 1))?;
-        let value = unquoted(value.trim()).ok_or_else(|| format!("line {}: a quote does not end", number + 1))?;
-        seed.push((name.trim().to_owned(), value));
-    }
-    Ok(seed)
-}
-
-fn unquoted(value: &str) -> Option<String> {
-    if let Some(rest) = value.strip_prefix('\'') {
-        return Some(rest.strip_suffix('\'')?.to_owned());
-    }
-    let Some(rest) = value.strip_prefix('"') else {
-        return Some(value.split(" #").next().unwrap_or(value).trim_end().to_owned());
-    };
-    let (mut out, mut escaped) = (String::new(), false);
-    for c in rest.chars() {
-        match (escaped, c) {
-            (true, 'n') => out.push('\n'),
-            (true, c) => out.push(c),
-            (false, '\\') => {
-                escaped = true;
-                continue;
-            }
-            (false, '"') => return Some(out),
-            (false, c) => out.push(c),
-        }
-        escaped = false;
-    }
-    None
+    dotenv::parse(text)
 }
 
 #[cfg(test)]

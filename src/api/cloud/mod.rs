@@ -4,6 +4,7 @@
 
 pub mod describe_account_kms_status;
 pub mod describe_regions;
+pub mod get_caller_identity;
 pub mod lacking;
 pub mod list_kms_instances;
 pub mod open_kms_service;

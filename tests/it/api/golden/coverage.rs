@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Operations that every caller may use. BatchGetSecretValue is refused entry by entry, which its transcript shows.
-pub const NEEDS_NO_PERMISSION: &[&str] = &["BatchGetSecretValue", "DescribeRegions"];
+pub const NEEDS_NO_PERMISSION: &[&str] = &["BatchGetSecretValue", "DescribeRegions", "GetCallerIdentity"];
 
 /// Operations whose success no transcript can show: a week must pass first; the service is always open; there is no such resource.
 const NO_SUCCESS: &[&str] = &[
@@ -21,7 +21,7 @@ const NO_SUCCESS: &[&str] = &[
 ];
 
 /// Operations that no request of their own can make fail.
-const NO_ERROR: &[&str] = &["DescribeRegions"];
+const NO_ERROR: &[&str] = &["DescribeRegions", "GetCallerIdentity"];
 
 #[test]
 fn every_operation_has_a_transcript_with_a_success_and_an_error() {

@@ -168,6 +168,7 @@ pub const NOT_ON_A_KEY: &[&str] = &[
     "DescribeNetworkRule",
     "DescribePolicy",
     "DescribeRegions",
+    "GetCallerIdentity",
     "GetChallenge",
     "GetClientKey",
     "GetDefaultKmsInstance",

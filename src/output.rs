@@ -1,6 +1,6 @@
 //! What a command prints: rows of named values, for people or as JSON; and why one did not do what was asked.
 //!
-//! Owns: both forms. Called by: the commands, main.
+//! Owns: both forms. Called by: admin, remote, main.
 
 use std::io::Write;
 
@@ -135,13 +135,19 @@ pub fn print_failure(failure: &Failure, json: bool) {
     let text = if json {
         let mut row = Output::row([("class", failure.class.name().into()), ("message", failure.reason.as_str().into())]);
         row.extend(failure.hint.as_deref().map(|hint| ("hint", hint.into())));
+        if let Some(answer) = &failure.answer {
+            row.extend([("code", answer.code.as_str().into()), ("status", answer.status.into())]);
+            row.extend(answer.request_id.as_deref().map(|id| ("request_id", id.into())));
+        }
         match serde_json::to_string(&Object(&row)) {
             Ok(error) => format!("{{\"error\":{error}}}"),
             Err(error) => error.to_string(),
         }
     } else {
         let hint = failure.hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        format!("error: {}{hint}", failure.reason)
+        let request = failure.answer.as_ref().and_then(|answer| answer.request_id.as_deref());
+        let request = request.map(|id| format!("\nrequest ID: {id}")).unwrap_or_default();
+        format!("error: {}{hint}{request}", failure.reason)
     };
     // Nobody is left to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");

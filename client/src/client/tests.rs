@@ -1,0 +1,139 @@
+//! Against a server of a few lines that answers what it is told to, and keeps what it was asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+
+use super::*;
+use crate::secrets::NewSecret;
+
+/// Answers one request each with these texts, in order, on new connections; an empty one closes without an answer. Gives the endpoint
+/// and, one by one, head and body of what was asked.
+fn serving(answers: Vec<String>) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let (asked, seen) = mpsc::channel();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (stream, _) = listener.accept().expect("a connection");
+            let mut stream = BufReader::new(stream);
+            let (mut text, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).expect("a line");
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a number");
+                }
+                text.push_str(&line);
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).expect("a body");
+            text.push_str(&String::from_utf8(body).expect("a form"));
+            let _ = asked.send(text);
+            stream.get_mut().write_all(answer.as_bytes()).expect("still open");
+        }
+    });
+    (endpoint, seen)
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn client(endpoint: &str, scheme: Scheme) -> Client {
+    Client::builder(endpoint).access_key(AccessKey::new("id", "s3cret")).scheme(scheme).build().expect("an endpoint")
+}
+
+/// What follows this word in a request, up to the next separator.
+fn after(text: &str, word: &str) -> String {
+    let rest = text.split(word).nth(1).unwrap_or_default();
+    rest.split(['&', '\r']).next().unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn each_attempt_has_a_nonce_of_its_own() {
+    for (scheme, nonce) in [(Scheme::Rpc, "SignatureNonce="), (Scheme::Acs3, "x-acs-signature-nonce:")] {
+        let busy = answer("503 Service Unavailable", "Retry-After: 0\r\n", r#"{"Code":"ServiceUnavailableTemporary"}"#);
+        let throttled = answer("429 Too Many Requests", "Retry-After: 0\r\n", r#"{"Code":"Rejected.Throttling"}"#);
+        let done = answer("200 OK", "", r#"{"RandomPassword":"p"}"#);
+        let (endpoint, asked) = serving(vec![busy, String::new(), throttled, done]);
+        let password = client(&endpoint, scheme).random_password(8).expect("in the end");
+        assert_eq!(password.expose(), b"p");
+        let nonces: std::collections::HashSet<String> = asked.iter().map(|text| after(&text, nonce)).collect();
+        assert_eq!(nonces.len(), 4, "{nonces:?}");
+        assert!(nonces.iter().all(|n| n.len() == 32));
+    }
+}
+
+#[test]
+fn what_must_not_happen_twice_is_not_tried_twice() {
+    let once = Request::new("CreateKey").once();
+    let (endpoint, asked) = serving(vec![String::new(), answer("200 OK", "", "{}")]);
+    let lost = client(&endpoint, Scheme::Acs3).run(&once);
+    assert!(matches!(lost, Err(Error::Lost { .. })), "{lost:?}");
+    assert_eq!(asked.try_iter().count(), 1);
+    // 503 may say that it was done; 429 says that it was not.
+    let busy = answer("503 Service Unavailable", "Retry-After: 0\r\n", r#"{"Code":"ServiceUnavailableTemporary"}"#);
+    let (endpoint, asked) = serving(vec![busy, answer("200 OK", "", "{}")]);
+    assert_eq!(client(&endpoint, Scheme::Acs3).run(&once).expect_err("refused").code(), "ServiceUnavailableTemporary");
+    assert_eq!(asked.try_iter().count(), 1);
+    let throttled = answer("429 Too Many Requests", "Retry-After: 0\r\n", r#"{"Code":"Rejected.Throttling"}"#);
+    let (endpoint, _asked) = serving(vec![throttled, answer("200 OK", "", "{}")]);
+    client(&endpoint, Scheme::Acs3).run(&once).expect("the second time");
+}
+
+#[test]
+fn a_secret_that_a_lost_attempt_made_is_made() {
+    let exists = answer("409 Conflict", "", r#"{"Code":"Rejected.ResourceExist","Message":"m","RequestId":"r"}"#);
+    let there = |value: &str| {
+        let body = format!(r#"{{"SecretName":"n","VersionId":"v","SecretData":"{value}","SecretDataType":"text"}}"#);
+        answer("200 OK", "", &body)
+    };
+    let new = NewSecret { name: "n", version: "v", ..NewSecret::default() };
+    let value = crate::secret::Value::new(b"mine".to_vec());
+    let (endpoint, _asked) = serving(vec![String::new(), exists.clone(), there("mine")]);
+    client(&endpoint, Scheme::Acs3).create_secret(&new, &value, false).expect("it is ours");
+    let (endpoint, _asked) = serving(vec![String::new(), exists.clone(), there("another's")]);
+    let error = client(&endpoint, Scheme::Acs3).create_secret(&new, &value, false).expect_err("another's");
+    assert_eq!(error.code(), "Rejected.ResourceExist");
+    let (endpoint, asked) = serving(vec![exists]);
+    client(&endpoint, Scheme::Acs3).create_secret(&new, &value, false).expect_err("it was there before");
+    assert_eq!(asked.iter().count(), 1);
+}
+
+#[test]
+fn errors_carry_what_the_server_said() {
+    let body = r#"{"HttpStatus":403,"Code":"Forbidden.NoPermission","Message":"No.","RequestId":"r1",
+        "AccessDeniedDetail":{"AuthAction":"kms:GetSecretValue","AuthPrincipalDisplayName":"billing"}}"#;
+    let (endpoint, _asked) = serving(vec![answer("403 Forbidden", "", body)]);
+    let error = client(&endpoint, Scheme::Acs3).region().expect_err("refused");
+    let refused = error.refused().expect("by the server");
+    assert_eq!((refused.status, refused.request_id.as_deref()), (403, Some("r1")));
+    let hint = error.hint().unwrap_or_default();
+    assert!(hint.contains("billing") && hint.contains("kms:GetSecretValue"), "{hint}");
+}
+
+#[test]
+fn nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    drop(listener);
+    let client = Client::builder(&endpoint).access_key(AccessKey::new("id", "s")).attempts(1).build().expect("an endpoint");
+    let error = client.region().expect_err("nobody");
+    assert!(matches!(&error, Error::Unreachable { reason, .. } if reason == "connection refused"), "{error:?}");
+}
+
+#[test]
+fn endpoints_are_looked_at_before_anything_is_sent() {
+    for wrong in ["", "host:1", "https://", "ftp://x", "http://a/b", "http://u@h"] {
+        let built = Client::builder(wrong).access_key(AccessKey::new("id", "s")).build();
+        assert!(matches!(built, Err(Error::Settings(_))), "{wrong}");
+    }
+    assert_eq!(host_header("https://h:443", "h:443"), "h");
+    assert_eq!(host_header("http://h:8080", "h:8080"), "h:8080");
+    let missing = Client::builder("https://h").access_key(AccessKey::new("id", "s")).ca_file("/nowhere").build();
+    assert!(matches!(missing, Err(Error::Settings(reason)) if reason.contains("/nowhere")));
+}

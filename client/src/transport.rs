@@ -1,0 +1,176 @@
+//! One request out, one answer in: connections, TLS, time limits, and which failure is which.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::CertificateError;
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::{Agent, Timeout};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, TlsFault};
+
+/// An answer is never longer: a batch of twenty values, or a page of a hundred secrets, is a few megabytes.
+const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// A kept connection that rested longer is not used again: servers close theirs after a while.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How TLS and time limits are.
+#[derive(Default)]
+pub(crate) struct Settings {
+    /// PEM of the authorities that are trusted; those of the system where there is none.
+    pub(crate) authorities: Option<Vec<u8>>,
+    /// PEM of certificate chain and key.
+    pub(crate) identity: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// A pool of connections to one server.
+pub(crate) struct Transport {
+    agent: Agent,
+    endpoint: String,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    /// Seconds.
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) date: Option<String>,
+}
+
+impl Transport {
+    pub(crate) fn new(endpoint: &str, settings: &Settings) -> Result<Self, Error> {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("bulla-client/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(settings.connect_timeout))
+            .timeout_global(Some(settings.timeout))
+            .max_idle_age(IDLE);
+        if endpoint.starts_with("https://") {
+            config = config.tls_config(tls(settings)?);
+        }
+        Ok(Self { agent: config.build().into(), endpoint: endpoint.to_owned() })
+    }
+
+    /// Posts a form, or gets a page where there is none.
+    pub(crate) fn exchange(
+        &self,
+        action: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: Option<&[u8]>,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.endpoint);
+        let sent = match form {
+            Some(body) => headers.iter().fold(self.agent.post(&url), |r, (n, v)| r.header(*n, *v)).send(body),
+            None => headers.iter().fold(self.agent.get(&url), |r, (n, v)| r.header(*n, *v)).call(),
+        };
+        let mut response = sent.map_err(|e| self.failure(action, &e))?;
+        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let (retry_after, date) = (header("retry-after").and_then(|v| v.parse().ok()), header("date"));
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        // Whatever ends the connection in the middle of an answer: the head of it was there, so the request ran.
+        let lost = |e: ureq::Error| Error::Lost { action: action.to_owned(), reason: e.to_string() };
+        Ok(Answer { status, body: Zeroizing::new(body.map_err(lost)?), retry_after, date })
+    }
+
+    fn failure(&self, action: &str, error: &ureq::Error) -> Error {
+        let endpoint = self.endpoint.clone();
+        let unreachable = |reason: &str| Error::Unreachable { endpoint: endpoint.clone(), reason: reason.to_owned() };
+        let tls = |e: &rustls::Error| Error::Tls { endpoint: endpoint.clone(), reason: e.to_string(), fault: fault(e) };
+        match error {
+            ureq::Error::HostNotFound => unreachable("no such host"),
+            ureq::Error::ConnectionFailed => unreachable("no connection"),
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => unreachable("no answer in time"),
+            ureq::Error::Rustls(e) => tls(e),
+            ureq::Error::Tls(reason) => {
+                Error::Tls { endpoint: endpoint.clone(), reason: (*reason).to_owned(), fault: TlsFault::Other }
+            }
+            ureq::Error::ConnectProxyFailed(reason) => unreachable(&format!("proxy: {reason}")),
+            ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(inner) => tls(inner),
+                None if never_sent(e) => unreachable(&words(e)),
+                None => Error::Lost { action: action.to_owned(), reason: words(e) },
+            },
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => {
+                Error::Settings(format!("{endpoint}: {error}"))
+            }
+            other => Error::Lost { action: action.to_owned(), reason: other.to_string() },
+        }
+    }
+}
+
+/// The system's words, without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or(&text);
+    plain[..1].to_lowercase() + &plain[1..]
+}
+
+fn never_sent(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable | Kind::NotFound
+    )
+}
+
+fn fault(error: &rustls::Error) -> TlsFault {
+    use rustls::{AlertDescription as Alert, Error as Tls};
+    match error {
+        Tls::InvalidMessage(_) => TlsFault::Plain,
+        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => TlsFault::UnknownAuthority,
+        Tls::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            TlsFault::OtherName
+        }
+        Tls::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateExpired
+            | Alert::AccessDenied,
+        ) => TlsFault::ClientCertificate,
+        _ => TlsFault::Other,
+    }
+}
+
+fn tls(settings: &Settings) -> Result<TlsConfig, Error> {
+    let authorities = match &settings.authorities {
+        Some(pem) => certificates(pem, "the authority's file")?,
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            found.certs.iter().map(|c| Certificate::from_der(c.as_ref()).to_owned()).collect()
+        }
+    };
+    let mut config = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&authorities));
+    if let Some((chain, key)) = &settings.identity {
+        let chain = certificates(chain, "the client certificate's file")?;
+        let key = PrivateKey::from_pem(key)
+            .map_err(|_| Error::Settings("the client key's file: no private key in PEM".to_owned()))?;
+        config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
+    }
+    Ok(config.build())
+}
+
+fn certificates(pem: &[u8], what: &str) -> Result<Vec<Certificate<'static>>, Error> {
+    let mut found = Vec::new();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(e) => return Err(Error::Settings(format!("{what}: {e}"))),
+        }
+    }
+    if found.is_empty() { Err(Error::Settings(format!("{what}: no certificate in PEM"))) } else { Ok(found) }
+}

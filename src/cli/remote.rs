@@ -1,0 +1,69 @@
+//! The table of the commands that ask a server.
+
+use clap::Subcommand;
+
+use super::{Connection, Inject, Key, Run, Secret};
+
+/// The commands that ask a server.
+#[derive(Subcommand)]
+pub enum Remote {
+    /// Keep a server and an access key as a profile, after trying them: asks for both halves of the key, and shows neither.
+    Login {
+        /// Which server, and what the profile is called (default).
+        #[command(flatten)]
+        connection: Connection,
+        /// The public half of the access key; asked for where it is not given.
+        #[arg(long, value_name = "ID")]
+        access_key_id: Option<String>,
+    },
+    /// Who asks, as the server sees it.
+    Whoami {
+        /// Which server.
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Whether the server is ready, and how far the two clocks are apart.
+    Status {
+        /// Which server.
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Secrets: read, write, list, and what becomes of them.
+    Secret {
+        /// Which server.
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do.
+        #[command(subcommand)]
+        action: Secret,
+    },
+    /// Keys on the token: make, list, rotate, and what is done with them.
+    Key {
+        /// Which server.
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do.
+        #[command(subcommand)]
+        action: Key,
+    },
+    /// Run a program with secrets in its environment: every variable whose value is `bulla://NAME[#FIELD][@VERSION]` gets that value, all
+    /// of them by one request. The program takes the place of this one; a secret that is missing stops it before it begins.
+    Run(Run),
+    /// Fill a template with secrets.
+    Inject(Inject),
+}
+
+impl Remote {
+    /// Which server it is for.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        match self {
+            Remote::Login { connection, .. }
+            | Remote::Whoami { connection }
+            | Remote::Status { connection }
+            | Remote::Secret { connection, .. }
+            | Remote::Key { connection, .. }
+            | Remote::Run(Run { connection, .. })
+            | Remote::Inject(Inject { connection, .. }) => connection,
+        }
+    }
+}

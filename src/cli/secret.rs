@@ -1,0 +1,203 @@
+//! The arguments of `bulla secret`. No value is among them: values come from standard input, a file, or a terminal that does not show
+//! them.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+/// `bulla secret`
+#[derive(Subcommand)]
+pub enum Secret {
+    /// Print a value: the bytes alone, with a line's end on a terminal only.
+    Get(Get),
+    /// Write a value: a new secret, or a new version of one that there is.
+    Put(Put),
+    /// Change fields of a value that is a JSON object, as a new version: FIELD=@FILE, FIELD=- (standard input, or asked for), FIELD! removes.
+    Patch {
+        /// The secret.
+        name: String,
+        /// The changes.
+        #[arg(required = true, value_name = "CHANGE")]
+        changes: Vec<String>,
+        /// The id of the new version; without it, one of the time.
+        #[arg(long, value_name = "ID")]
+        version_id: Option<String>,
+    },
+    /// The names of secrets.
+    List {
+        /// Only those that begin so.
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// One level: what follows the next slash is one line.
+        #[arg(short = 'd', long, overrides_with = "recursive")]
+        directories: bool,
+        /// All levels, as without --directories.
+        #[arg(short, long, overrides_with = "directories")]
+        recursive: bool,
+        /// More of each: type, times.
+        #[arg(short, long)]
+        long: bool,
+    },
+    /// The secrets with a word in their name or tags, in any letter case.
+    Find {
+        /// The word.
+        word: String,
+    },
+    /// What is known of a secret, without its value.
+    Show {
+        /// The secret.
+        name: String,
+    },
+    /// The versions of a secret, oldest first, without their values.
+    Versions {
+        /// The secret.
+        name: String,
+    },
+    /// Which fields differ between two versions; no values.
+    Diff {
+        /// The secret.
+        name: String,
+        /// One version: its id, or a label.
+        from: String,
+        /// The other; the current one where it is not named.
+        #[arg(default_value = "ACSCurrent")]
+        to: String,
+    },
+    /// Change a value in an editor ($VISUAL, $EDITOR, else vi), in memory; saved as a new version if it is another.
+    Edit {
+        /// The secret.
+        name: String,
+        /// The id of the new version; without it, one of the time.
+        #[arg(long, value_name = "ID")]
+        version_id: Option<String>,
+    },
+    /// Make an earlier version the current one again.
+    Rollback {
+        /// The secret.
+        name: String,
+        /// Which; without it, the one before the current one.
+        #[arg(long, value_name = "ID")]
+        version: Option<String>,
+    },
+    /// Let the server make a new password for a managed secret.
+    Rotate {
+        /// The secret.
+        name: String,
+        /// The id of the new version; without it, one of the time.
+        #[arg(long, value_name = "ID")]
+        version_id: Option<String>,
+    },
+    /// Delete a secret: after some days, in which it can be restored, or at once. Asks for its name, unless --yes.
+    Delete {
+        /// The secret.
+        name: String,
+        /// After so many days (7d to 30d); 30d where nothing is said.
+        #[arg(long = "in", value_name = "DAYS", value_parser = days, conflicts_with = "now")]
+        after: Option<u32>,
+        /// At once and for ever.
+        #[arg(long)]
+        now: bool,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Take a deletion back, while its days last.
+    Restore {
+        /// The secret.
+        name: String,
+    },
+    /// Show tags, set them (KEY=VALUE), take them away (KEY!).
+    Tag {
+        /// The secret.
+        name: String,
+        /// The changes.
+        #[arg(value_name = "CHANGE")]
+        changes: Vec<String>,
+    },
+    /// Show the policy of a secret itself, or set it.
+    Policy {
+        /// The secret.
+        name: String,
+        /// The file with the new one; - for standard input.
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+    },
+}
+
+/// Which version of a secret.
+#[derive(Args)]
+pub struct Which {
+    /// This version, by its id.
+    #[arg(long, value_name = "ID", conflicts_with = "stage")]
+    pub version: Option<String>,
+    /// The version with this label; ACSCurrent where nothing is said.
+    #[arg(long, value_name = "LABEL")]
+    pub stage: Option<String>,
+}
+
+/// `bulla secret get`
+#[derive(Args)]
+pub struct Get {
+    /// The secret.
+    pub name: String,
+    /// Which version.
+    #[command(flatten)]
+    pub which: Which,
+    /// One field of a value that is a JSON object; dots lead deeper.
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
+    /// Write the bytes into this file, which only its owner may read.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `bulla secret put`
+#[derive(Args)]
+#[command(group = ArgGroup::new("source").args(["stdin", "file", "generate"]))]
+pub struct Put {
+    /// The secret.
+    pub name: String,
+    /// A dash: the value is standard input, as it is where that is a pipe; a terminal asks for it and does not show it. The end of a single
+    /// line is no part of the value.
+    #[arg(value_name = "-", value_parser = ["-"])]
+    pub stdin: Option<String>,
+    /// The value is this file, byte for byte.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The value is a random password of so many characters (8 to 128), which the server makes.
+    #[arg(long, value_name = "LENGTH", value_parser = clap::value_parser!(u32).range(8..=128))]
+    pub generate: Option<u32>,
+    /// The value is binary, even where it could be text.
+    #[arg(long)]
+    pub binary: bool,
+    /// The id of the new version; without it, one of the time.
+    #[arg(long, value_name = "ID")]
+    pub version_id: Option<String>,
+    /// Only if this version is the current one.
+    #[arg(long, value_name = "ID", conflicts_with = "create")]
+    pub if_version: Option<String>,
+    /// Only if there is no such secret.
+    #[arg(long)]
+    pub create: bool,
+    /// A new secret's key: id, alias/NAME or ARN; without it, the account's default key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// A new secret's description.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// A tag, set on the secret.
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair)]
+    pub tags: Vec<(String, String)>,
+}
+
+/// `30d`, or `30`.
+fn days(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| (7..=30).contains(days));
+    number.ok_or_else(|| "7d to 30d; --now deletes at once".to_owned())
+}
+
+/// `KEY=VALUE`
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

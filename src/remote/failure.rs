@@ -1,0 +1,77 @@
+//! What a client's error is to the person who asked, and its exit code.
+
+use bulla_client::Error;
+
+use crate::base::failure::{Answered, Class, Failure};
+
+/// The failure, about this subject: a secret's name, a key, a file.
+pub fn failure(subject: &str) -> impl Fn(Error) -> Failure {
+    let subject = subject.to_owned();
+    move |error| {
+        let reason = match &error {
+            Error::Refused(refused) if !subject.is_empty() && refused.status != 503 => format!("{subject}: {error}"),
+            _ => error.to_string(),
+        };
+        let mut failure = Failure::new(reason).class(class(&error));
+        failure.hint = error.hint();
+        failure.answer = error.refused().map(|refused| {
+            Box::new(Answered { code: refused.code.clone(), status: refused.status, request_id: refused.request_id.clone() })
+        });
+        failure
+    }
+}
+
+/// The exit code of an error.
+fn class(error: &Error) -> Class {
+    match error {
+        Error::Refused(refused) => of_answer(refused.status, &refused.code),
+        Error::Unreachable { .. } | Error::Lost { .. } => Class::Unavailable,
+        Error::Tls { .. } | Error::Settings(_) => Class::Local,
+        Error::Answer { .. } => Class::Other,
+    }
+}
+
+/// The exit code of what a server answered.
+pub fn of_answer(status: u16, code: &str) -> Class {
+    match (status, code) {
+        (_, "InvalidAccessKeyId.NotFound" | "SignatureDoesNotMatch" | "IncompleteSignature" | "InvalidSignatureMethod") => {
+            Class::Denied
+        }
+        (_, code) if code.starts_with("InvalidTimeStamp") => Class::Denied,
+        (_, "AliasAlreadyExists") => Class::Conflict,
+        (400, "InvalidParameter" | "MissingParameter") => Class::Usage,
+        (404, "InvalidApi.NotFound") => Class::Other,
+        (404, _) => Class::NotFound,
+        (403, _) => Class::Denied,
+        (409, _) => Class::Conflict,
+        (429 | 502 | 503 | 504, _) => Class::Unavailable,
+        _ => Class::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_exit_codes() {
+        for (status, code, expected) in [
+            (404, "Forbidden.ResourceNotFound", 3),
+            (404, "Forbidden.KeyNotFound", 3),
+            (404, "InvalidAccessKeyId.NotFound", 4),
+            (403, "Forbidden.NoPermission", 4),
+            (400, "SignatureDoesNotMatch", 4),
+            (400, "InvalidTimeStamp.Expired", 4),
+            (409, "Rejected.ResourceExist", 5),
+            (409, "Rejected.ResourceInDeleteWindow", 5),
+            (400, "AliasAlreadyExists", 5),
+            (429, "Rejected.Throttling", 6),
+            (503, "ServiceUnavailableTemporary", 6),
+            (400, "InvalidParameter", 2),
+            (400, "UnsupportedOperation", 1),
+            (500, "InternalFailure", 1),
+        ] {
+            assert_eq!(of_answer(status, code) as u8, expected, "{code}");
+        }
+    }
+}

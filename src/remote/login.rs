@@ -1,0 +1,112 @@
+//! `bulla login`: a server and an access key become a profile.
+
+use std::fs;
+use std::io::{BufRead, IsTerminal};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use bulla_client::AccessKey;
+use toml_edit::{DocumentMut, Item, Table, value};
+use zeroize::Zeroizing;
+
+use super::profile::{self, Profile};
+use super::{failure, terminal, usage};
+use crate::base::failure::Failure;
+use crate::cli::Connection;
+use crate::output::Output;
+
+/// Runs the command.
+pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, Failure> {
+    let name = connection.profile.clone().unwrap_or_else(|| profile::DEFAULT.to_owned());
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Err(usage(format!("{name:?} is no name of a profile"), "letters, digits, - _ and ."));
+    }
+    let folder = profile::config_folder().ok_or_else(|| Failure::local("neither $XDG_CONFIG_HOME nor $HOME is set"))?;
+    let known = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
+    let endpoint = match connection.endpoint.clone().or_else(|| known("BULLA_ENDPOINT")) {
+        Some(endpoint) => endpoint,
+        None => terminal::ask("Endpoint (https://HOST:PORT)")?,
+    };
+    let ca = connection.ca.clone().or_else(|| known("BULLA_CA_FILE").map(Into::into));
+    let ca = ca.map(|file| fs::canonicalize(&file).map_err(|e| Failure::local(format!("{}: {e}", file.display()))));
+    let ca = ca.transpose()?;
+    let (id, secret) = credentials(id)?;
+    let new = Profile::new(&name, &endpoint, ca.clone(), AccessKey::new(&id, secret.as_str()));
+    let endpoint = new.endpoint.clone();
+    let client = new.client()?;
+    let region = client.region().map_err(failure(""))?;
+    let who = client.caller().ok();
+
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(named(&folder))?;
+    let secret_file = format!("{name}.secret");
+    terminal::write_private(&folder.join(&secret_file), format!("{}\n", secret.as_str()).as_bytes())?;
+    let file = folder.join("config.toml");
+    write_profile(&file, &name, |table| {
+        table.insert("endpoint", value(&endpoint));
+        match &ca {
+            Some(ca) => table.insert("ca_file", value(ca.to_string_lossy().as_ref())),
+            None => table.remove("ca_file"),
+        };
+        table.insert("region", value(&region));
+        table.insert("access_key_id", value(&id));
+        table.insert("secret_file", value(&secret_file));
+        table.remove("secret_command");
+    })?;
+    Ok(Output::one([
+        ("Profile", name.into()),
+        ("Endpoint", endpoint.into()),
+        ("AccessKeyId", id.into()),
+        ("Caller", who.map(|caller| caller.arn).into()),
+        ("File", file.display().to_string().into()),
+    ]))
+}
+
+/// Both halves of an access key: asked for, or the lines of standard input.
+fn credentials(id: Option<&str>) -> Result<(String, Zeroizing<String>), Failure> {
+    if std::io::stdin().is_terminal() {
+        let id = match id {
+            Some(id) => id.to_owned(),
+            None => terminal::ask("Access key ID")?,
+        };
+        let secret = terminal::ask_hidden("Access key secret")?;
+        return Ok((id, Zeroizing::new(secret.trim().to_owned())));
+    }
+    let mut lines = std::io::stdin().lock().lines();
+    let mut line = |what: &str| match lines.next() {
+        Some(Ok(line)) if !line.trim().is_empty() => Ok(Zeroizing::new(line.trim().to_owned())),
+        _ => Err(usage(
+            format!("standard input has no {what}"),
+            "two lines: the access key's id and its secret; with --access-key-id, its secret",
+        )),
+    };
+    let id = match id {
+        Some(id) => id.to_owned(),
+        None => line("access key ID")?.to_string(),
+    };
+    Ok((id, line("access key secret")?))
+}
+
+/// Changes one profile and leaves the rest of the file as it is.
+fn write_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Result<(), Failure> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "# Profiles of `bulla`; `bulla login` writes them.\n".to_owned(),
+        Err(e) => return Err(named(file)(e)),
+    };
+    let mut document: DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| Failure::local(format!("{}: {}", file.display(), e.message())))?;
+    let profiles = document.entry("profile").or_insert_with(|| {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    });
+    let wrong = || Failure::local(format!("{}: profile is no table", file.display()));
+    let profile = profiles.as_table_mut().ok_or_else(wrong)?.entry(name).or_insert_with(|| Item::Table(Table::new()));
+    change(profile.as_table_mut().ok_or_else(wrong)?);
+    terminal::write_private(file, document.to_string().as_bytes())
+}
+
+fn named(path: &Path) -> impl Fn(std::io::Error) -> Failure {
+    let path = path.display().to_string();
+    move |e| Failure::local(format!("{path}: {e}"))
+}

@@ -1,0 +1,355 @@
+//! Who asks, and where: from flags, the environment, a profile, the service manager, the `aliyun` CLI's file; in this order.
+//!
+//! A profile that is named on the command line goes before the environment. Both halves of an access key come from one place.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use bulla_client::{AccessKey, Client, Scheme};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::failure;
+use crate::base::failure::{Class, Failure};
+use crate::cli::Connection;
+
+/// The file of a folder that `bulla dev` wrote.
+const FOLDER_FILE: &str = "profile.toml";
+
+/// The profile where nobody names one.
+pub const DEFAULT: &str = "default";
+
+/// What a profile says. Paths begin in the folder of its file.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    endpoint: Option<String>,
+    ca_file: Option<PathBuf>,
+    region: Option<String>,
+    access_key_id: Option<String>,
+    secret_file: Option<PathBuf>,
+    secret_command: Option<String>,
+    client_certificate_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    /// `acs3` or `rpc`.
+    signature: Option<String>,
+}
+
+/// `config.toml`
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    profile: BTreeMap<String, Written>,
+}
+
+/// Everything that a client needs.
+pub struct Profile {
+    /// Where the access key comes from.
+    pub source: String,
+    /// http(s)://HOST:PORT
+    pub endpoint: String,
+    ca_file: Option<PathBuf>,
+    access_key: AccessKey,
+    identity: Option<(PathBuf, PathBuf)>,
+    scheme: Scheme,
+}
+
+impl Profile {
+    /// Finds out.
+    ///
+    /// # Errors
+    /// What is missing, and where it was looked for.
+    pub fn find(connection: &Connection) -> Result<Self, Failure> {
+        let asked = connection.profile.clone();
+        let named = asked.clone().or_else(|| variable("BULLA_PROFILE"));
+        let (written, folder, name) = match &named {
+            Some(name) => read_named(name)?,
+            None => read_default()?,
+        };
+        // A profile of the command line stands before the environment, any other behind it.
+        let first = |variable: Option<String>, written: Option<String>| match asked {
+            Some(_) => written.or(variable),
+            None => variable.or(written),
+        };
+        let at = |path: &PathBuf| folder.join(path);
+        let path = |path: &PathBuf| at(path).to_string_lossy().into_owned();
+        let endpoint = connection.endpoint.clone().or_else(|| first(variable("BULLA_ENDPOINT"), written.endpoint.clone()));
+        let endpoint = endpoint.ok_or_else(|| {
+            let failure = Failure::local("no server is known");
+            failure.hint(
+                "`bulla login --endpoint URL` keeps one; or --endpoint URL, $BULLA_ENDPOINT, --profile DIR of `bulla dev`",
+            )
+        })?;
+        let ca_file = first(variable("BULLA_CA_FILE"), written.ca_file.as_ref().map(path)).map(PathBuf::from);
+        let ca_file = connection.ca.clone().or(ca_file);
+        let identity = match (&written.client_certificate_file, &written.client_key_file) {
+            (Some(certificate), Some(key)) => Some((at(certificate), at(key))),
+            (None, None) => None,
+            _ => {
+                return Err(Failure::local(format!("profile {name}: client_certificate_file and client_key_file go together")));
+            }
+        };
+        let scheme = match written.signature.as_deref() {
+            None | Some("acs3") => Scheme::Acs3,
+            Some("rpc") => Scheme::Rpc,
+            Some(other) => {
+                return Err(Failure::local(format!("profile {name}: no signature is called {other:?}")).hint("acs3, or rpc"));
+            }
+        };
+        let (access_key, source) = access_key(&written, &folder, &name, asked.is_some())?;
+        Ok(Self { source, endpoint: with_scheme(&endpoint, ca_file.is_some()), ca_file, access_key, identity, scheme })
+    }
+
+    /// One that is not written yet.
+    pub fn new(name: &str, endpoint: &str, ca_file: Option<PathBuf>, access_key: AccessKey) -> Self {
+        let endpoint = with_scheme(endpoint, ca_file.is_some());
+        Self { source: format!("profile {name}"), endpoint, ca_file, access_key, identity: None, scheme: Scheme::default() }
+    }
+
+    /// A client of its server.
+    ///
+    /// # Errors
+    /// When a file or the endpoint is not as it should be.
+    pub fn client(self) -> Result<Client, Failure> {
+        let mut builder = Client::builder(&self.endpoint).access_key(self.access_key).scheme(self.scheme);
+        if let Some(file) = &self.ca_file {
+            builder = builder.ca_file(file);
+        }
+        if let Some((certificate, key)) = &self.identity {
+            builder = builder.client_certificate(certificate, key);
+        }
+        builder.build().map_err(failure(""))
+    }
+}
+
+/// HOST:PORT alone, as the SDKs take it, is https, but for a server of this machine without an authority: that one is `bulla dev`.
+fn with_scheme(endpoint: &str, authority: bool) -> String {
+    if endpoint.contains("://") {
+        return endpoint.to_owned();
+    }
+    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if here && !authority { format!("http://{endpoint}") } else { format!("https://{endpoint}") }
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where `bulla login` writes: $XDG_CONFIG_HOME/bulla, else ~/.config/bulla.
+pub fn config_folder() -> Option<PathBuf> {
+    let home = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".config")));
+    Some(home?.join("bulla"))
+}
+
+fn home() -> Option<PathBuf> {
+    variable("HOME").map(PathBuf::from)
+}
+
+type Found = (Written, PathBuf, String);
+
+fn read_named(name: &str) -> Result<Found, Failure> {
+    if let Some(folder) = config_folder()
+        && let Some(written) = read_config(&folder)?.profile.remove(name)
+    {
+        return Ok((written, folder, name.to_owned()));
+    }
+    let folder = Path::new(name);
+    let file = folder.join(FOLDER_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok((parse(&text, &file)?, folder.to_owned(), name.to_owned())),
+        Err(error) if folder.is_dir() || name.contains('/') => {
+            let failure = Failure::local(format!("{}: {error}", file.display()));
+            Err(failure.hint("`bulla dev --data DIR` writes it when it is ready"))
+        }
+        Err(_) => {
+            let config = config_folder().unwrap_or_default().join("config.toml");
+            let failure = Failure::local(format!("no profile {name:?} in {}, and no such folder", config.display()));
+            Err(failure.hint(format!("`bulla login --profile {name}` makes it")))
+        }
+    }
+}
+
+fn read_default() -> Result<Found, Failure> {
+    let Some(folder) = config_folder() else { return Ok((Written::default(), PathBuf::new(), DEFAULT.to_owned())) };
+    let written = read_config(&folder)?.profile.remove(DEFAULT);
+    Ok((written.unwrap_or_default(), folder, DEFAULT.to_owned()))
+}
+
+fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
+    let file = folder.join("config.toml");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => parse(&text, &file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(ConfigFile::default()),
+        Err(error) => Err(Failure::local(format!("{}: {error}", file.display()))),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T, Failure> {
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let line = e.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+        Failure::local(format!("{}{line}: {}", file.display(), e.message()))
+    })
+}
+
+/// Where an access key can be.
+type Place<'p> = &'p dyn Fn() -> Result<Option<AccessKey>, Failure>;
+
+/// The access key, from the first place that has one, and what that place is called.
+fn access_key(written: &Written, folder: &Path, name: &str, named: bool) -> Result<(AccessKey, String), Failure> {
+    let of_profile = || -> Result<Option<AccessKey>, Failure> {
+        let Some(id) = &written.access_key_id else { return Ok(None) };
+        Ok(Some(AccessKey::new(id, secret_of(written, folder, name)?)))
+    };
+    let places: [(Place<'_>, String); 4] = [
+        (&of_environment, "environment".to_owned()),
+        (&of_profile, format!("profile {name}")),
+        (&of_service_manager, "$CREDENTIALS_DIRECTORY/bulla-access-key".to_owned()),
+        (&of_aliyun, "~/.aliyun/config.json".to_owned()),
+    ];
+    // A profile of the command line goes before the environment, and what is behind it is not meant.
+    let order: &[usize] = if named { &[1, 0] } else { &[0, 1, 2, 3] };
+    for place in order {
+        let (find, source) = &places[*place];
+        if let Some(key) = find()? {
+            return Ok((key, source.clone()));
+        }
+    }
+    let failure = Failure::local(if named {
+        format!("profile {name} has no access_key_id")
+    } else {
+        "no access key is known".to_owned()
+    });
+    Err(failure.hint("`bulla login` keeps one; or $ALIBABA_CLOUD_ACCESS_KEY_ID and $ALIBABA_CLOUD_ACCESS_KEY_SECRET"))
+}
+
+fn of_environment() -> Result<Option<AccessKey>, Failure> {
+    let (id, secret) = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    let key = match (variable(id), variable(secret)) {
+        (Some(id), Some(secret)) => AccessKey::new(id, secret),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(Failure::local(format!("${id} is set, and ${secret} is not"))),
+        (None, Some(_)) => return Err(Failure::local(format!("${secret} is set, and ${id} is not"))),
+    };
+    if variable("ALIBABA_CLOUD_SECURITY_TOKEN").is_some() {
+        let failure = Failure::new("$ALIBABA_CLOUD_SECURITY_TOKEN is set: temporary credentials are another service's");
+        return Err(failure.class(Class::Denied).hint("unset it and use an access key of this deployment"));
+    }
+    Ok(Some(key))
+}
+
+/// The secret half that a profile names.
+fn secret_of(written: &Written, folder: &Path, name: &str) -> Result<String, Failure> {
+    match (&written.secret_file, &written.secret_command) {
+        (Some(file), None) => {
+            let file = folder.join(file);
+            let text = private_text(&file, true)?;
+            first_line(&text).ok_or_else(|| Failure::local(format!("{}: it is empty", file.display())))
+        }
+        (None, Some(command)) => secret_by_command(command, name),
+        (None, None) => Err(Failure::local(format!("profile {name} has an access_key_id and no secret"))
+            .hint("secret_file = \"FILE\", or secret_command = \"pass show bulla\"")),
+        (Some(_), Some(_)) => Err(Failure::local(format!("profile {name}: secret_file or secret_command, not both"))),
+    }
+}
+
+fn secret_by_command(command: &str, name: &str) -> Result<String, Failure> {
+    let failed = |reason: String| Failure::local(format!("profile {name}: secret_command: {reason}"));
+    let shell = Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    let ended = shell.map_err(|e| failed(e.to_string()))?;
+    let text = Zeroizing::new(ended.stdout);
+    if !ended.status.success() {
+        return Err(failed(ended.status.to_string()));
+    }
+    let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
+    first_line(&text).ok_or_else(|| failed("it prints nothing".to_owned()))
+}
+
+fn first_line(text: &str) -> Option<String> {
+    text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// A file with a secret in it; `strict` where nobody but its owner may be able to read it.
+fn private_text(file: &Path, strict: bool) -> Result<Zeroizing<String>, Failure> {
+    let named = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(named)?);
+    let mode = std::fs::metadata(file).map_err(named)?.permissions().mode();
+    if strict && mode & 0o077 != 0 {
+        let failure = Failure::local(format!("{}: others may read it (mode {:04o})", file.display(), mode & 0o7777));
+        return Err(
+            failure.hint(format!("chmod 600 {}; and if others could have read it, make a new access key", file.display()))
+        );
+    }
+    Ok(text)
+}
+
+/// What systemd's LoadCredential=bulla-access-key gives: id and secret, on two lines or with a colon between.
+fn of_service_manager() -> Result<Option<AccessKey>, Failure> {
+    let Some(folder) = variable("CREDENTIALS_DIRECTORY") else { return Ok(None) };
+    let file = Path::new(&folder).join("bulla-access-key");
+    if !file.exists() {
+        return Ok(None);
+    }
+    // The service manager made it for this service.
+    let text = private_text(&file, false)?;
+    let mut words = text.split([':', '\n', '\r', ' ', '\t']).filter(|word| !word.is_empty());
+    match (words.next(), words.next(), words.next()) {
+        (Some(id), Some(secret), None) => Ok(Some(AccessKey::new(id, secret))),
+        _ => Err(Failure::local(format!("{}: not ID:SECRET", file.display()))),
+    }
+}
+
+#[derive(Deserialize)]
+struct Aliyun {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    profiles: Vec<AliyunProfile>,
+}
+
+#[derive(Deserialize)]
+struct AliyunProfile {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    mode: String,
+    #[serde(default)]
+    access_key_id: String,
+    #[serde(default)]
+    access_key_secret: String,
+}
+
+/// The current profile of the `aliyun` CLI, where it is an access key.
+fn of_aliyun() -> Result<Option<AccessKey>, Failure> {
+    let Some(file) = home().map(|home| home.join(".aliyun/config.json")).filter(|file| file.exists()) else { return Ok(None) };
+    let text = private_text(&file, true)?;
+    let config: Aliyun = serde_json::from_str(&text)
+        .map_err(|e| Failure::local(format!("{}: line {}, column {}", file.display(), e.line(), e.column())))?;
+    let current = config.profiles.into_iter().find(|p| p.name == config.current && p.mode == "AK");
+    Ok(current.filter(|p| !p.access_key_id.is_empty()).map(|p| AccessKey::new(p.access_key_id, p.access_key_secret)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_without_a_scheme_is_plain_on_this_machine_only() {
+        for (given, authority, expected) in [
+            ("127.0.0.1:8080", false, "http://127.0.0.1:8080"),
+            ("localhost:8080", false, "http://localhost:8080"),
+            ("[::1]:8080", false, "http://[::1]:8080"),
+            ("127.0.0.1:8080", true, "https://127.0.0.1:8080"),
+            ("kms.example:8443", false, "https://kms.example:8443"),
+            ("127.example:8443", false, "https://127.example:8443"),
+            ("http://kms.example", true, "http://kms.example"),
+        ] {
+            assert_eq!(with_scheme(given, authority), expected, "{given}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A program under supervision: started again or told when a secret has a new version, its output masked.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bulla_client::Value;
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::iterator::Signals;
+
+use super::files::MemoryFile;
+use super::mask::Values;
+use super::not_started;
+use super::plan::Plan;
+use crate::base::failure::Failure;
+use crate::cli::{Run, Watch};
+use crate::remote::Session;
+use crate::remote::reference::Reference;
+use crate::remote::resolve::{Resolved, resolve};
+
+/// How long a program may take to end before it is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a signal handed on is, and those that a terminal sends to everybody in front of it.
+const PASSED_ON: [i32; 8] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
+const OF_TERMINALS: [i32; 4] = [SIGINT, SIGQUIT, SIGWINCH, SIGCONT];
+
+/// What happens around a program.
+enum Event {
+    /// The one that was started so many starts ago has ended.
+    Ended(u64, io::Result<ExitStatus>),
+    /// Somebody sent a signal.
+    Signal(i32),
+    /// The secrets have other values.
+    Changed(Resolved),
+}
+
+/// A program that runs.
+struct Running {
+    pid: Pid,
+    start: u64,
+    copies: Vec<JoinHandle<()>>,
+    files: Vec<MemoryFile>,
+}
+
+/// Runs a program until it ends by itself. Gives its exit code.
+pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Result<i32, Failure> {
+    let (events, seen) = mpsc::channel();
+    let mut signals = Signals::new(PASSED_ON)?;
+    let of_signals = events.clone();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if of_signals.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    });
+    let mut resolved = match session {
+        Some(session) => resolve(session, &plan.references)?,
+        None => Resolved { values: Vec::new(), versions: Vec::new() },
+    };
+    let watched = run.watch.and_then(|_| Watched::of(&plan.references, &resolved));
+    thread::scope(|scope| {
+        let (done, stop) = mpsc::channel::<()>();
+        if let (Some(session), Some(watched)) = (session, watched) {
+            let (events, interval) = (events.clone(), Duration::from_secs(run.interval));
+            scope.spawn(move || watched.watch(session, &plan.references, interval, &stop, &events));
+        }
+        let mut start = 0;
+        let mut running = begin(plan, &resolved.values, run, start, &events)?;
+        let ended = loop {
+            match seen.recv() {
+                Ok(Event::Ended(which, status)) if which == start => break status?,
+                Ok(Event::Ended(..)) => {}
+                Ok(Event::Signal(signal)) => pass_on(signal, running.pid),
+                Ok(Event::Changed(new)) => {
+                    resolved = new;
+                    if run.watch == Some(Watch::Hup) {
+                        for (file, value) in running.files.iter().zip(plan.of_files(&resolved.values)) {
+                            file.replace(value)?;
+                        }
+                        let _ = kill_process(running.pid, Signal::HUP);
+                        continue;
+                    }
+                    match end(&running, &seen)? {
+                        // It ended by itself, or somebody wanted all of it to end.
+                        Stop::Wanted(status) => break status,
+                        Stop::Ended => {}
+                    }
+                    join(running.copies);
+                    start += 1;
+                    running = begin(plan, &resolved.values, run, start, &events)?;
+                }
+                Err(_) => return Err(Failure::new("the watch over the program ended")),
+            }
+        };
+        join(running.copies);
+        drop(done);
+        Ok(code(ended))
+    })
+}
+
+/// As shells say it.
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+fn join(copies: Vec<JoinHandle<()>>) {
+    for copy in copies {
+        let _ = copy.join();
+    }
+}
+
+fn pass_on(signal: i32, pid: Pid) {
+    // A terminal has sent these to the program too.
+    if OF_TERMINALS.contains(&signal) && io::stdin().is_terminal() {
+        return;
+    }
+    if let Some(signal) = Signal::from_named_raw(signal) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn begin(plan: &Plan<'_>, values: &[Value], run: &Run, start: u64, events: &Sender<Event>) -> Result<Running, Failure> {
+    let files = plan.files(values, run.watch != Some(Watch::Hup))?;
+    let mut command = plan.command(values, &files)?;
+    if run.mask {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    let mut child = command.spawn().map_err(|e| not_started(command.get_program(), &e))?;
+    let pid = Pid::from_child(&child);
+    let copies = if run.mask { masked(&mut child, values) } else { Vec::new() };
+    let events = events.clone();
+    thread::spawn(move || {
+        let status = child.wait();
+        let _ = events.send(Event::Ended(start, status));
+    });
+    Ok(Running { pid, start, copies, files })
+}
+
+fn masked(child: &mut Child, values: &[Value]) -> Vec<JoinHandle<()>> {
+    let of = || Values::of(values.iter().map(Value::expose));
+    let mut copies = Vec::new();
+    if let Some(from) = child.stdout.take() {
+        let values = of();
+        copies.push(thread::spawn(move || drop(values.copy(from, io::stdout()))));
+    }
+    if let Some(from) = child.stderr.take() {
+        let values = of();
+        copies.push(thread::spawn(move || drop(values.copy(from, io::stderr()))));
+    }
+    copies
+}
+
+/// How the end of a program that is to be started again went.
+enum Stop {
+    /// As it should.
+    Ended,
+    /// Somebody asked for the end of it all meanwhile.
+    Wanted(ExitStatus),
+}
+
+/// Ends a program: TERM, and KILL where it takes too long.
+fn end(running: &Running, seen: &Receiver<Event>) -> Result<Stop, Failure> {
+    let _ = kill_process(running.pid, Signal::TERM);
+    let (begun, mut wanted) = (Instant::now(), false);
+    loop {
+        match seen.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+            Ok(Event::Ended(which, status)) if which == running.start => {
+                return Ok(if wanted { Stop::Wanted(status?) } else { Stop::Ended });
+            }
+            Ok(Event::Signal(signal)) => {
+                wanted |= matches!(signal, SIGTERM | SIGINT | SIGQUIT);
+                pass_on(signal, running.pid);
+            }
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = kill_process(running.pid, Signal::KILL);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(Failure::new("the watch over the program ended")),
+        }
+    }
+}
+
+/// The secrets whose versions can change, and what was last seen of each.
+struct Watched {
+    names: Vec<String>,
+    versions: Vec<(String, String)>,
+}
+
+impl Watched {
+    /// None where every reference names its version.
+    fn of(references: &[Reference], resolved: &Resolved) -> Option<Self> {
+        let moving = |r: &&Reference| !matches!(r.which, bulla_client::Selector::Version(_));
+        let mut names: Vec<String> = references.iter().filter(moving).map(|r| r.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        (!names.is_empty()).then(|| Self { names, versions: resolved.versions.clone() })
+    }
+
+    /// Looks for new versions until nobody wants to know.
+    ///
+    /// DescribeSecret tells when a secret was changed last, to the second. Two changes of one second look the same, so what has changed
+    /// is read, and at the next look, in another second, once more.
+    fn watch(
+        mut self,
+        session: &Session,
+        references: &[Reference],
+        interval: Duration,
+        stop: &Receiver<()>,
+        events: &Sender<Event>,
+    ) {
+        let mut known: HashMap<String, (String, bool)> = HashMap::new();
+        let mut away = false;
+        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(interval) {
+            let mut changed = false;
+            let looked = self.names.iter().try_for_each(|name| {
+                let time = session.client.describe_secret(name)?.update_time;
+                let settled = known.get(name).is_some_and(|(seen, settled)| *seen == time && *settled);
+                changed |= !settled;
+                let again = known.get(name).is_some_and(|(seen, _)| *seen == time);
+                known.insert(name.clone(), (time, again));
+                Ok::<_, bulla_client::Error>(())
+            });
+            let found = looked.map_err(super::super::failure("")).and_then(|()| match changed {
+                true => resolve(session, references).map(Some),
+                false => Ok(None),
+            });
+            match found {
+                Ok(Some(new)) if new.versions != self.versions => {
+                    self.versions = new.versions.clone();
+                    if events.send(Event::Changed(new)).is_err() {
+                        return;
+                    }
+                    away = false;
+                }
+                Ok(_) => away = false,
+                Err(error) => {
+                    // The program goes on with what it has; what was not read is looked at again.
+                    known.clear();
+                    if !away {
+                        log::warn!("the secrets cannot be watched: {error}");
+                    }
+                    away = true;
+                }
+            }
+        }
+    }
+}

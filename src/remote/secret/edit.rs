@@ -1,0 +1,180 @@
+//! What changes a value that is there: patch, edit; and the comparison of two versions.
+//!
+//! A change is written under a label of its own first, and ACSCurrent moves to it only from the version that was read: of two who change
+//! the same value at a time, one is told so, and nothing is overwritten unseen.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use bulla_client::secrets::CURRENT;
+use bulla_client::{SecretValue, Selector, Value};
+use rustix::fs::statfs;
+use serde_json::Value as Json;
+
+use super::super::{Session, failure, reference, terminal, usage, value, version_id};
+use super::written;
+use crate::base::failure::Failure;
+use crate::output::{Output, Row};
+
+/// The magic number of tmpfs (statfs(2)).
+const TMPFS: i64 = 0x0102_1994;
+
+/// Makes a version the current one, if another still is.
+pub(super) fn make_current(session: &Session, name: &str, to: &str, from: &str) -> Result<(), Failure> {
+    let error = match session.client.move_stage(name, CURRENT, Some(to), Some(from)) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    if error.code() != "InvalidParameter" {
+        return Err(failure(name)(error));
+    }
+    let versions = session.client.list_secret_versions(name).map_err(failure(name))?;
+    match versions.iter().find(|version| version.is_current()) {
+        // The answer to an earlier attempt got lost.
+        Some(current) if current.id == to => Ok(()),
+        Some(current) if current.id != from => {
+            let failure = Failure::conflict(format!("{name}: the current version is {}, not {from}", current.id));
+            Err(failure.hint("read it again, and decide again"))
+        }
+        _ => Err(failure(name)(error)),
+    }
+}
+
+/// Writes a version that becomes the current one only if this one still is.
+pub(super) fn put_after(
+    session: &Session,
+    name: &str,
+    current: &str,
+    version: &str,
+    value: &Value,
+    binary: bool,
+) -> Result<(), Failure> {
+    let client = &session.client;
+    let label = format!("pending-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    client.put_secret_value(name, version, value, binary, &[&label]).map_err(failure(name))?;
+    let moved = make_current(session, name, version, current);
+    // Without a label it is the first to go, if it did not become the current one.
+    let cleared = client.move_stage(name, &label, None, Some(version));
+    moved?;
+    match cleared {
+        Err(error) if error.code() != "InvalidParameter" => Err(failure(name)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The current value, to be changed.
+fn read(session: &Session, name: &str) -> Result<SecretValue, Failure> {
+    session.client.secret_value(name, &Selector::Current).map_err(failure(name))
+}
+
+/// `bulla secret patch`
+pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Option<String>) -> Result<Output, Failure> {
+    let wrong =
+        |change: &str| usage(format!("{change:?} is no change"), "FIELD=@FILE, FIELD=- for standard input, FIELD! to remove");
+    let mut parsed: Vec<(&str, Option<&str>)> = Vec::new();
+    for change in changes {
+        match (change.split_once('='), change.strip_suffix('!')) {
+            // The words of a change that carries its value are not repeated.
+            (Some((field, from)), _) if from == "-" || from.starts_with('@') => parsed.push((field, Some(from))),
+            (Some((field, _)), _) => return Err(wrong(&format!("{field}=…"))),
+            (None, Some(field)) => parsed.push((field, None)),
+            (None, None) => return Err(wrong(change)),
+        }
+    }
+    if parsed.iter().filter(|(_, from)| *from == Some("-")).count() > 1 && !std::io::IsTerminal::is_terminal(&std::io::stdin())
+    {
+        return Err(usage("standard input can be one field only".to_owned(), "FIELD=@FILE for the others"));
+    }
+    let found = read(session, name)?;
+    let mut members = value::object(name, &found.data)?;
+    for (field, from) in parsed {
+        let Some(from) = from else {
+            members.remove(field);
+            continue;
+        };
+        let new = match from.strip_prefix('@') {
+            Some(file) => terminal::value_of_file(file.as_ref())?,
+            None => terminal::value_of_stdin(&format!("{field} of {name}"))?,
+        };
+        let text = new.text().ok_or_else(|| Failure::local(format!("{field}: no text")))?;
+        // A file's text with the end of its last line, as editors leave it.
+        let text = text.strip_suffix('\n').filter(|t| !t.contains('\n')).unwrap_or(text);
+        members.insert(field.to_owned(), text.into());
+    }
+    let changed = Value::new(Json::Object(members).to_string().into_bytes());
+    let id = id.unwrap_or_else(version_id);
+    put_after(session, name, &found.version, &id, &changed, false)?;
+    Ok(written(name, &id))
+}
+
+/// `bulla secret edit`
+pub(super) fn edit(session: &Session, name: &str, id: Option<String>) -> Result<Output, Failure> {
+    let found = read(session, name)?;
+    if found.binary {
+        return Err(usage(
+            format!("{name}: the value is binary"),
+            "`bulla secret get --out FILE`, then `bulla secret put --file FILE`",
+        ));
+    }
+    let changed = edited(&found.data)?;
+    if changed.expose() == found.data.expose() {
+        return Err(Failure::new(format!("{name}: nothing was changed")));
+    }
+    if changed.text().is_none_or(str::is_empty) {
+        return Err(usage(format!("{name}: the new value is empty, or no text"), "nothing was written"));
+    }
+    let id = id.unwrap_or_else(version_id);
+    put_after(session, name, &found.version, &id, &changed, false)?;
+    Ok(written(name, &id))
+}
+
+/// What an editor makes of a text, in a folder that is memory.
+fn edited(value: &Value) -> Result<Value, Failure> {
+    let candidates = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().chain([PathBuf::from("/dev/shm")]);
+    let in_memory = |folder: &PathBuf| statfs(folder).is_ok_and(|found| found.f_type == TMPFS);
+    let memory = candidates.into_iter().find(in_memory).ok_or_else(|| {
+        Failure::local("neither $XDG_RUNTIME_DIR nor /dev/shm is memory: an editor would write the value to a disk")
+    })?;
+    // The folder goes with all that the editor leaves beside the file.
+    let folder = tempfile::Builder::new().prefix("bulla-edit-").tempdir_in(memory)?;
+    let file = folder.path().join("value");
+    terminal::create_private(&file)?.write_all(value.expose())?;
+    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let editor = editor.unwrap_or_else(|| "vi".to_owned());
+    // Through a shell, since the variable can hold arguments; the file is its first.
+    let ended = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).status()?;
+    if !ended.success() {
+        return Err(Failure::local(format!("the editor ({editor}): {ended}; nothing was written")));
+    }
+    let mut text = zeroize::Zeroizing::new(fs::read(&file)?);
+    // Editors end the last line; the value had no such end.
+    if !value.expose().ends_with(b"\n") && text.ends_with(b"\n") {
+        text.pop();
+    }
+    Ok(Value::new(std::mem::take(&mut *text)))
+}
+
+/// `bulla secret diff`: which fields differ, and how; of values that are no objects, whether they do.
+pub(super) fn diff(session: &Session, name: &str, from: &str, to: &str) -> Result<Output, Failure> {
+    let get = |version: &str| {
+        session.client.secret_value(name, &reference::selector(version)).map_err(failure(&format!("{name}@{version}")))
+    };
+    let (old, new) = (get(from)?, get(to)?);
+    let row = |field: &str, change: &str| -> Row { Output::row([("Field", field.into()), ("Change", change.into())]) };
+    let (before, after) = match (value::object(name, &old.data), value::object(name, &new.data)) {
+        (Ok(before), Ok(after)) => (before, after),
+        _ if old.data.expose() == new.data.expose() => return Ok(Output::List(Vec::new())),
+        _ => return Ok(Output::List(vec![row("(the whole value)", "changed")])),
+    };
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let rows = names.into_iter().filter_map(|field| match (before.get(field), after.get(field)) {
+        (Some(_), None) => Some(row(field, "removed")),
+        (None, Some(_)) => Some(row(field, "added")),
+        (old, new) if old != new => Some(row(field, "changed")),
+        _ => None,
+    });
+    Ok(Output::List(rows.collect()))
+}

@@ -1,0 +1,43 @@
+//! `bulla whoami` and `bulla status`.
+
+use super::{Session, failure};
+use crate::base::failure::Failure;
+use crate::output::Output;
+
+/// Who asks, as the server sees it.
+pub(super) fn whoami(session: &Session) -> Result<Output, Failure> {
+    let caller = session.client.caller().map_err(failure(""))?;
+    Ok(Output::one([
+        ("Arn", caller.arn.into()),
+        ("AccountId", caller.account_id.into()),
+        ("IdentityType", caller.identity_type.into()),
+        ("AccessKeyId", session.client.access_key_id().into()),
+        ("Endpoint", session.client.endpoint().into()),
+        ("RegionId", session.client.region().map_err(failure(""))?.into()),
+        ("Source", session.source.as_str().into()),
+    ]))
+}
+
+/// Whether the server is ready.
+pub(super) fn status(session: &Session) -> Result<Output, Failure> {
+    let client = &session.client;
+    let look = client.readiness().map_err(failure(""))?;
+    let ready = look.status == 200;
+    // The listener of probes can be another one.
+    let said = if look.status == 404 {
+        "ready (it answers; its page of reasons is on another listener)".to_owned()
+    } else {
+        look.text
+    };
+    if !ready && look.status != 404 {
+        return Err(Failure::unavailable(format!("{} is not ready: {}", client.endpoint(), said.trim())));
+    }
+    Ok(Output::one([
+        ("Endpoint", client.endpoint().into()),
+        ("RegionId", client.region().map_err(failure(""))?.into()),
+        ("Status", said.trim().into()),
+        ("ClockAheadSeconds", look.clock_ahead.into()),
+        ("RoundTripMs", look.round_trip_ms.into()),
+        ("AccessKey", "accepted".into()),
+    ]))
+}

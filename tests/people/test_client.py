@@ -1,0 +1,507 @@
+"""A shell and its secrets: the commands that ask a server, as persons, scripts and programs use them.
+
+One server for nearly all of it, `bulla dev`; its folder is the profile.
+"""
+
+import base64
+import json
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pexpect
+import pytest
+from conftest import BULLA, CLEAN, done, typed
+
+CANARY = "c4nary-Zx7-value-that-must-not-leak"
+BINARY = bytes(range(256))
+
+
+@pytest.fixture(scope="module")
+def home(dev, tmp_path_factory):
+    """A home folder without a profile, and the server's."""
+    folder = tmp_path_factory.mktemp("home")
+    until = time.monotonic() + 60
+    while not (dev["data"] / "profile.toml").is_file():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def env(home):
+    kept = {k: v for k, v in CLEAN.items() if not k.startswith(("ALIBABA_CLOUD_", "XDG_", "CREDENTIALS_"))}
+    return kept | {"HOME": str(home), "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture(scope="module")
+def asks(dev, env):
+    """Runs a command as who has the dev folder as a profile."""
+
+    def run(*arguments, stdin=b"", more=None, timeout=120, profile=dev["data"]):
+        leading = ("--profile", str(profile)) if profile else ()
+        return subprocess.run(
+            [BULLA, *leading, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            env={**env, **(more or {})},
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def gives(asks):
+    """Runs a command that must succeed without a word on standard error; gives its output."""
+
+    def run(*arguments, **more):
+        ended = asks(*arguments, **more)
+        assert (ended.returncode, ended.stderr) == (0, b""), f"{arguments}: {ended}"
+        return ended.stdout
+
+    return run
+
+
+def refused(ended, code, *words):
+    text = ended.stderr.decode()
+    assert (ended.returncode, ended.stdout) == (code, b""), ended
+    assert text.startswith("error: "), text
+    for word in words:
+        assert word in text, f"{word!r} is not in {text}"
+    return text
+
+
+def test_a_value_goes_in_and_comes_out(gives, asks, tmp_path):
+    gives("secret", "put", "io/pipe", "-", stdin=b"s3cret")
+    assert gives("secret", "get", "io/pipe") == b"s3cret"
+    # What `echo` adds is no part of it; what a text of several lines has is.
+    gives("secret", "put", "io/pipe", stdin=b"echoed\n")
+    assert gives("secret", "get", "io/pipe") == b"echoed"
+    gives("secret", "put", "io/lines", "-", stdin=b"one\ntwo\n")
+    assert gives("secret", "get", "io/lines") == b"one\ntwo\n"
+    gives("secret", "put", "io/binary", "-", stdin=BINARY)
+    assert gives("secret", "get", "io/binary") == BINARY
+    file = tmp_path / "value"
+    file.write_bytes(b"exactly\n")
+    gives("secret", "put", "io/file", "--file", file)
+    assert gives("secret", "get", "io/file") == b"exactly\n"
+    out = tmp_path / "out"
+    assert gives("secret", "get", "io/binary", "--out", out) == b""
+    assert out.read_bytes() == BINARY and out.stat().st_mode & 0o777 == 0o600
+    answer = json.loads(gives("secret", "get", "io/binary", "--json"))
+    assert answer["SecretDataType"] == "binary" and answer["VersionStages"] == ["ACSCurrent"]
+    made = json.loads(gives("secret", "put", "io/made", "--generate", "40", "--json"))
+    assert set(made) == {"SecretName", "VersionId"}
+    assert len(gives("secret", "get", "io/made")) == 40
+    refused(asks("secret", "put", "io/empty", stdin=b""), 2, "no value")
+    refused(asks("secret", "put", "io/absent", "--file", tmp_path / "absent"), 7, "absent")
+    refused(asks("secret", "put", "io/pipe", "s3cret"), 2)
+
+
+def test_versions_and_what_changes_them(gives, asks):
+    gives("secret", "put", "v/a", "--version-id", "one", "--create", stdin=b'{"user":"u","password":"p1"}')
+    refused(asks("secret", "put", "v/a", "--create", stdin=b"x"), 5, "request ID: ")
+    gives("secret", "put", "v/a", "--version-id", "two", "--if-version", "one", stdin=b'{"user":"u","password":"p2"}')
+    refused(asks("secret", "put", "v/a", "--version-id", "late", "--if-version", "one", stdin=b"{}"), 5, "two")
+    refused(asks("secret", "put", "v/a", "--version-id", "two", stdin=b"another"), 5)
+    assert gives("secret", "get", "v/a", "--field", "password") == b"p2"
+    assert gives("secret", "get", "v/a", "--field", "password", "--version", "one") == b"p1"
+    assert gives("secret", "get", "v/a", "--field", "password", "--stage", "ACSPrevious") == b"p1"
+    text = refused(asks("secret", "get", "v/a", "--field", "pasword"), 3, "password, user")
+    assert "p2" not in text
+    versions = json.loads(gives("secret", "versions", "v/a", "--json"))
+    assert {v["VersionId"]: v["VersionStages"] for v in versions} == {
+        "one": ["ACSPrevious"],
+        "two": ["ACSCurrent"],
+        "late": [],
+    }
+    diff = json.loads(gives("secret", "diff", "v/a", "one", "two", "--json"))
+    assert diff == [{"Field": "password", "Change": "changed"}]
+    gives("secret", "patch", "v/a", "password=-", "user!", stdin=b"p3\n")
+    assert json.loads(gives("secret", "get", "v/a")) == {"password": "p3"}
+    refused(asks("secret", "patch", "v/a", "password=p4"), 2, "FIELD=@FILE")
+    gives("secret", "rollback", "v/a")
+    assert gives("secret", "get", "v/a", "--field", "password") == b"p2"
+    gives("secret", "rollback", "v/a", "--version", "one")
+    assert gives("secret", "get", "v/a", "--field", "password") == b"p1"
+    refused(asks("secret", "rollback", "v/a", "--version", "one"), 5)
+    refused(asks("secret", "rotate", "v/a"), 1, "UnsupportedOperation")
+
+
+def test_what_there_is(gives, asks):
+    for name in ("tree/a", "tree/b/c", "tree/b/d"):
+        gives("secret", "put", name, "--tag", "team=Billing", stdin=b"x")
+    assert gives("secret", "list", "tree/").decode().split() == ["tree/a", "tree/b/c", "tree/b/d"]
+    assert gives("secret", "list", "tree/", "-r").decode().split() == ["tree/a", "tree/b/c", "tree/b/d"]
+    assert gives("secret", "list", "tree/", "-d").decode().split() == ["tree/a", "tree/b/"]
+    assert gives("secret", "list", "none/") == b""
+    assert json.loads(gives("secret", "list", "none/", "--json")) == []
+    listed = json.loads(gives("secret", "list", "tree/", "--json"))
+    assert [s["SecretName"] for s in listed] == ["tree/a", "tree/b/c", "tree/b/d"]
+    assert gives("secret", "find", "bILLing").decode().split() == ["tree/a", "tree/b/c", "tree/b/d"]
+    gives("secret", "tag", "tree/a", "team!", "owner=me")
+    shown = json.loads(gives("secret", "show", "tree/a", "--json"))
+    assert shown["Tags"] == ["owner=me"] and shown["Versions"] == 1 and shown["PlannedDeleteTime"] is None
+    gives("secret", "delete", "tree/a", "--in", "7d", "--yes")
+    refused(asks("secret", "get", "tree/a"), 5, "restore")
+    gives("secret", "restore", "tree/a")
+    assert gives("secret", "get", "tree/a") == b"x"
+    refused(asks("secret", "delete", "tree/a"), 2, "--yes")
+    refused(asks("secret", "delete", "tree/a", "--in", "3d", "--yes"), 2)
+    gives("secret", "delete", "tree/a", "--now", "--yes")
+    refused(asks("secret", "get", "tree/a"), 3, "tree/a")
+    policy = gives("secret", "policy", "tree/b/c")
+    gives("secret", "policy", "tree/b/c", "--set", "-", stdin=policy)
+
+
+def test_every_exit_code_by_its_cause(gives, asks, dev, env, tmp_path):
+    gives("secret", "put", "code/x", stdin=b"v")
+    refused(asks("secret", "get", "code/none"), 3, "request ID: ")
+    error = json.loads(asks("--json", "secret", "get", "code/none").stderr)["error"]
+    assert error["class"] == "not_found" and error["code"] == "Forbidden.ResourceNotFound" and error["status"] == 404
+    assert re.fullmatch(r"[0-9a-f-]{36}", error["request_id"]) and error["message"]
+    data = ("--data", dev["data"])
+    done("user", "create", "outsider", *data)
+    key = typed("access-key", "create", "--user", "outsider", *data)
+    of = lambda key: {  # noqa: E731
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": key["AccessKeyId"],
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key["AccessKeySecret"],
+        "BULLA_ENDPOINT": dev["Endpoint"],
+    }
+    refused(asks("secret", "get", "code/x", more=of(key), profile=None), 4, "outsider", "kms:GetSecretValue")
+    who = json.loads(asks("whoami", "--json", more=of(key), profile=None).stdout)
+    assert who["Arn"].endswith(":user/outsider") and who["IdentityType"] == "RAMUser" and who["Source"] == "environment"
+    wrong = of(key) | {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"}
+    refused(asks("whoami", more=wrong, profile=None), 4, "the access key's secret is wrong")
+    refused(asks("whoami", more=of(key) | {"ALIBABA_CLOUD_ACCESS_KEY_ID": "BLLAnobody"}, profile=None), 4, "BLLAnobody")
+    refused(asks("whoami", more=of(key) | {"BULLA_ENDPOINT": "127.0.0.1:1"}, profile=None), 6, "cannot be reached")
+    refused(asks("whoami", more=of(key) | {"BULLA_ENDPOINT": f"https://{dev['Endpoint']}"}, profile=None), 7, "http://")
+    refused(asks("whoami", profile=None), 7, "bulla login")
+    refused(asks("whoami", profile="nosuch"), 7, "nosuch")
+    refused(asks("secret", "get", "bad name"), 2, "InvalidParameter")
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    (loose / "secret").write_text("s")
+    (loose / "secret").chmod(0o644)
+    (loose / "profile.toml").write_text('endpoint = "127.0.0.1:1"\naccess_key_id = "i"\nsecret_file = "secret"\n')
+    refused(asks("whoami", profile=loose), 7, "others may read it", "chmod 600")
+    (loose / "profile.toml").write_text('endpoint = "127.0.0.1:1"\nacces_key_id = "i"\n')
+    refused(asks("whoami", profile=loose), 7, "line 2", "acces_key_id")
+
+
+def test_where_credentials_come_from(gives, asks, dev, env, home, tmp_path):
+    endpoint, id, secret = dev["Endpoint"], dev["AccessKeyId"], dev["AccessKeySecret"]
+    key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret}
+    source = lambda **more: json.loads(gives("whoami", "--json", **more))["Source"]  # noqa: E731
+    assert source(profile=None, more={"BULLA_ENDPOINT": endpoint, **key}) == "environment"
+    assert source(more={**key, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"}) == f"profile {dev['data']}"
+    assert source(profile=None, more={"BULLA_PROFILE": str(dev["data"])}) == f"profile {dev['data']}"
+    given = tmp_path / "credentials"
+    given.mkdir()
+    (given / "bulla-access-key").write_text(f"{id}:{secret}\n")
+    of_systemd = {"BULLA_ENDPOINT": endpoint, "CREDENTIALS_DIRECTORY": str(given)}
+    assert source(profile=None, more=of_systemd) == "$CREDENTIALS_DIRECTORY/bulla-access-key"
+    aliyun = tmp_path / "home/.aliyun"
+    aliyun.mkdir(parents=True)
+    profile = {"name": "default", "mode": "AK", "access_key_id": id, "access_key_secret": secret}
+    (aliyun / "config.json").write_text(json.dumps({"current": "default", "profiles": [profile]}))
+    (aliyun / "config.json").chmod(0o600)
+    of_aliyun = {"BULLA_ENDPOINT": endpoint, "HOME": str(tmp_path / "home")}
+    assert source(profile=None, more=of_aliyun) == "~/.aliyun/config.json"
+    config = tmp_path / "home/.config/bulla"
+    config.mkdir(parents=True)
+    (config / "config.toml").write_text(
+        f'[profile.ci]\nendpoint = "http://{endpoint}"\naccess_key_id = "{id}"\nsecret_command = "cat secret"\nsignature = "rpc"\n'
+    )
+    ended = asks("whoami", profile="ci", more=of_aliyun)
+    assert ended.returncode == 7 and b"error: profile ci: secret_command: " in ended.stderr
+    (tmp_path / "key").write_text(secret)
+    (config / "config.toml").write_text((config / "config.toml").read_text().replace("cat secret", f"cat {tmp_path}/key"))
+    assert source(profile="ci", more=of_aliyun) == "profile ci"
+    half = {"BULLA_ENDPOINT": endpoint, "ALIBABA_CLOUD_ACCESS_KEY_ID": id}
+    refused(asks("whoami", profile=None, more=half), 7, "ALIBABA_CLOUD_ACCESS_KEY_SECRET is not")
+
+
+def terminal(arguments, env, **more):
+    return pexpect.spawn(BULLA, [str(a) for a in arguments], env=env, timeout=60, encoding="utf-8", **more)
+
+
+def test_a_person_at_a_terminal(gives, dev, env, home):
+    child = terminal(["login", "--endpoint", f"http://{dev['Endpoint']}"], env)
+    child.expect("Access key ID: ")
+    child.sendline(dev["AccessKeyId"])
+    child.expect(re.escape("Access key secret (not shown): "))
+    child.sendline(dev["AccessKeySecret"])
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0 and dev["AccessKeySecret"] not in child.before, child.before
+    kept = home / ".config/bulla"
+    assert (kept / "default.secret").stat().st_mode & 0o777 == 0o600
+    assert dev["AccessKeySecret"] not in (kept / "config.toml").read_text()
+    assert json.loads(gives("whoami", "--json", profile=None))["Source"] == "profile default"
+
+    child = terminal(["secret", "put", "tty/x"], env)
+    child.expect(re.escape("Value of tty/x (not shown): "))
+    child.sendline(CANARY)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0 and CANARY not in child.before
+    # With a line's end on a terminal only.
+    assert gives("secret", "get", "tty/x", profile=None) == CANARY.encode()
+    child = terminal(["secret", "get", "tty/x"], env)
+    child.expect(pexpect.EOF)
+    assert child.before == f"{CANARY}\r\n"
+    gives("secret", "put", "tty/binary", profile=None, stdin=BINARY)
+    child = terminal(["secret", "get", "tty/binary"], env)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2 and "binary" in child.before and "--out" in child.before
+
+    child = terminal(["secret", "delete", "tty/x"], env)
+    child.expect("Type tty/x")
+    child.sendline("tty/y")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2 and gives("secret", "get", "tty/x", profile=None) == CANARY.encode()
+    child = terminal(["secret", "delete", "tty/x"], env)
+    child.expect("Type tty/x")
+    child.sendline("tty/x")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    (home / ".config/bulla/config.toml").unlink()
+
+
+def test_an_editor_works_in_memory(gives, asks, dev, env, tmp_path):
+    gives("secret", "put", "ed/x", stdin=b"old value")
+    seen = tmp_path / "seen"
+    editor = tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\nstat -f -c %T "$1" > {seen}\nstat -c %a "$1" >> {seen}\nsed -i s/old/new/ "$1"\n')
+    editor.chmod(0o755)
+    gives("secret", "edit", "ed/x", more={"EDITOR": str(editor), "VISUAL": ""})
+    assert gives("secret", "get", "ed/x") == b"new value"
+    assert seen.read_text().split() == ["tmpfs", "600"]
+    refused(asks("secret", "edit", "ed/x", more={"EDITOR": "true", "VISUAL": ""}), 1, "nothing was changed")
+    refused(asks("secret", "edit", "ed/x", more={"EDITOR": "false", "VISUAL": ""}), 7, "nothing was written")
+
+
+SHOW = [sys.executable, "-c", "import json,os,sys; json.dump(dict(os.environ), sys.stdout)"]
+
+
+def test_run_gives_values_to_a_program(gives, asks, tmp_path):
+    gives("secret", "put", "run/db", "--version-id", "1", stdin=b'{"user":"u","password":"p\'w $x"}')
+    gives("secret", "put", "run/db", "--version-id", "2", stdin=b'{"user":"u2","password":"p2"}')
+    gives("secret", "put", "run/plain", stdin=b"two\nlines\n")
+    gives("secret", "put", "run/binary", stdin=BINARY)
+    file = tmp_path / ".env"
+    file.write_text("# c\nFROM_FILE=bulla://run/plain\nLITERAL='a b'\nTAKEN=bulla://run/none\n")
+    more = {"DB": "bulla://run/db#password", "OLD": "bulla://run/db#password@1", "PREV": "bulla://run/db#user@ACSPrevious"}
+    out = gives("run", "-e", "TAKEN=run/db#user", "--env-file", file, "--", *SHOW, more=more)
+    seen = json.loads(out)
+    assert seen["DB"] == "p2" and seen["OLD"] == "p'w $x" and seen["PREV"] == "u"
+    assert seen["FROM_FILE"] == "two\nlines\n" and seen["LITERAL"] == "a b" and seen["TAKEN"] == "u2"
+    # A missing one stops it before it begins; every one that is missing is named.
+    began = tmp_path / "began"
+    ended = asks("run", "-e", "A=run/none", "-e", "B=run/plain", "-e", "C=run/nil", "--", "touch", began)
+    refused(ended, 3, "run/none", "run/nil", "request ID: ")
+    refused(asks("run", "-e", "A=run/db#nofield", "--", "touch", began), 3, "nofield")
+    refused(asks("run", "-e", "A=run/binary", "--", "touch", began), 2, "--file A=run/binary")
+    refused(asks("run", "-e", "A", "--", "touch", began), 2)
+    assert not began.exists()
+    refused(asks("run", "-e", "A=run/plain", "--", "/no/such/program"), 127)
+    refused(asks("run", "-e", "A=run/plain", "--", "/etc/passwd"), 126)
+    # Files are memory, sealed, and inherited.
+    script = 'set -e; case "$F" in /proc/self/fd/*) ;; *) exit 9;; esac; cmp "$F" {0} && ! echo x 2>/dev/null > "$F"'
+    (tmp_path / "binary").write_bytes(BINARY)
+    gives("run", "--file", "F=run/binary", "--", "sh", "-c", script.format(tmp_path / "binary"))
+    link = tmp_path / "link"
+    assert gives("run", "--file", f"{link}=run/plain", "--", "cat", link) == b"two\nlines\n"
+    assert gives("run", "--file", f"{link}=run/db#user", "--", "cat", link) == b"u2"
+    # Nothing to ask for: no server is needed.
+    assert gives("run", "--", "echo", "x", profile=None) == b"x\n"
+
+
+def test_what_runs_is_the_program_itself(gives, asks, dev, env, tmp_path):
+    gives("secret", "put", "self/x", stdin=CANARY.encode())
+    ended = asks("run", "-e", "X=self/x", "--", "sh", "-c", "read line; echo \"$line\" >&2; exit 3", stdin=b"typed\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, b"", b"typed\n")
+    program = "import os,signal,sys,time\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+    child = subprocess.Popen(
+        [BULLA, "--profile", dev["data"], "run", "-e", "X=self/x", "--", sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        env=env,
+        text=True,
+    )
+    assert int(child.stdout.readline()) == child.pid
+    assert CANARY.encode() not in pathlib.Path(f"/proc/{child.pid}/cmdline").read_bytes()
+    limits = pathlib.Path(f"/proc/{child.pid}/limits").read_text()
+    mine = pathlib.Path("/proc/self/limits").read_text()
+    core = lambda text: re.search("Max core.*", text)[0].split()  # noqa: E731
+    assert core(limits) == core(mine), "the program has the limits that it would have had"
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(30) == -signal.SIGTERM
+
+
+def test_values_are_on_no_command_line_and_no_disk(gives, dev, env, home, tmp_path):
+    """While commands run, no other process's command line shows the value; afterwards no file does."""
+    seen, stop = set(), threading.Event()
+
+    def look():
+        while not stop.is_set():
+            for entry in pathlib.Path("/proc").iterdir():
+                if entry.name.isdigit():
+                    try:
+                        if CANARY.encode() in (entry / "cmdline").read_bytes():
+                            seen.add(entry.name)
+                    except OSError:
+                        pass
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        gives("secret", "put", "leak/x", stdin=f'{{"f":"{CANARY}"}}'.encode())
+        gives("secret", "patch", "leak/x", "g=-", stdin=CANARY.encode())
+        gives("secret", "edit", "leak/x", more={"EDITOR": "sed -i s/c4nary/C4nary/", "VISUAL": ""})
+        gives("secret", "rollback", "leak/x")
+        gives("run", "-e", "X=leak/x#f", "--file", "F=leak/x", "--", "sh", "-c", 'cat "$F" >/dev/null')
+        gives("inject", stdin=b"{{ bulla://leak/x#f }}")
+    finally:
+        stop.set()
+        watcher.join()
+    assert seen == set()
+    for place in (dev["data"], home, pathlib.Path("/dev/shm")):
+        for file in place.rglob("*"):
+            if file.is_file():
+                data = file.read_bytes()
+                assert CANARY.encode() not in data and b"C4nary-Zx7" not in data, file
+
+
+def test_inject_fills_a_template(gives, asks, tmp_path):
+    gives("secret", "put", "in/db", stdin=b'{"password":"p&w"}')
+    template, out = tmp_path / "t", tmp_path / "out"
+    template.write_text("pw={{ bulla://in/db#password }}\nother={{ .Values.x }}\n")
+    assert gives("inject", "-i", template, "-o", out) == b""
+    assert out.read_text() == "pw=p&w\nother={{ .Values.x }}\n" and out.stat().st_mode & 0o777 == 0o600
+    template.write_text("{{ bulla://in/db#password }}{{ bulla://in/none }}")
+    refused(asks("inject", "-i", template, "-o", out), 3, "in/none")
+    assert out.read_text().startswith("pw=")
+    refused(asks("inject", stdin=b"\n{{ bulla://in/db"), 2, "line 2")
+
+
+WATCHED = """
+import os, signal, sys, time
+path = os.environ.get("F")
+read = lambda: open(path).read() if path else os.environ["X"]
+def hup(*_): print("hup", read(), flush=True)
+signal.signal(signal.SIGHUP, hup)
+def term(*_):
+    print("term", flush=True); sys.exit(0)
+signal.signal(signal.SIGTERM, term)
+print("begin", read(), flush=True)
+while True: time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("how", ["restart", "hup"])
+def test_a_new_version_reaches_a_running_program(gives, dev, env, how):
+    name = f"watch/{how}"
+    gives("secret", "put", name, stdin=b"first")
+    source = ("-e", f"X={name}") if how == "restart" else ("--file", f"F={name}")
+    child = subprocess.Popen(
+        [BULLA, "--profile", dev["data"], "run", f"--watch={how}", *source, "--", sys.executable, "-c", WATCHED],
+        stdout=subprocess.PIPE,
+        env=env,
+        text=True,
+    )
+    lines = child.stdout
+    assert lines.readline() == "begin first\n"
+    for value in ("second", "third"):
+        gives("secret", "put", name, stdin=value.encode())
+        if how == "restart":
+            assert lines.readline() == "term\n" and lines.readline() == f"begin {value}\n"
+        else:
+            assert lines.readline() == f"hup {value}\n"
+    child.send_signal(signal.SIGTERM)
+    assert lines.readline() == "term\n"
+    assert child.wait(60) == 0
+
+
+def test_supervised_programs_keep_their_exit_codes_and_hide_values(gives, asks):
+    gives("secret", "put", "mask/x", stdin=CANARY.encode())
+    script = 'echo "a $X b"; echo "$X" >&2; exit 5'
+    ended = asks("run", "--mask", "-e", "X=mask/x", "--", "sh", "-c", script)
+    hidden = b"<concealed by bulla>"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (5, b"a " + hidden + b" b\n", hidden + b"\n")
+    assert asks("run", "--mask", "-e", "X=mask/x", "--", "sh", "-c", "kill -9 $$").returncode == 137
+    refused(asks("run", "--watch", "-e", "X=mask/x", "--", "/no/such/program"), 127)
+
+
+def test_keys_do_their_work(gives, asks, tmp_path):
+    key = json.loads(gives("key", "create", "--alias", "cli/aes", "--description", "d", "--tag", "a=b", "--json"))["KeyId"]
+    shown = json.loads(gives("key", "show", "alias/cli/aes", "--json"))
+    assert (shown["KeyId"], shown["KeyState"], shown["Aliases"]) == (key, "Enabled", ["alias/cli/aes"])
+    assert key in gives("key", "list", "-q").decode().split()
+    assert key in [k["KeyId"] for k in json.loads(gives("key", "list", "--json"))]
+    assert len(json.loads(gives("key", "versions", "alias/cli/aes", "--json"))) == 1
+    refused(asks("key", "rotate", "alias/cli/aes"), 1, "7 days")
+    blob = gives("key", "encrypt", "alias/cli/aes", "--context", "for=test", stdin=BINARY)
+    assert gives("key", "decrypt", "--context", "for=test", stdin=blob) == BINARY
+    refused(asks("key", "decrypt", stdin=blob), 2)
+    gives("key", "disable", key)
+    refused(asks("key", "encrypt", key, stdin=b"x"), 5, "Rejected.Disabled")
+    gives("key", "enable", key)
+    refused(asks("key", "delete", "alias/cli/aes"), 2, "--yes")
+    gone = json.loads(gives("key", "delete", "alias/cli/aes", "--in", "7d", "--yes", "--json"))
+    assert gone["KeyState"] == "PendingDeletion" and gone["DeleteDate"]
+    assert json.loads(gives("key", "delete", key, "--cancel", "--json"))["KeyState"] == "Enabled"
+    gives("key", "alias", "cli/two", key)
+    assert json.loads(gives("key", "alias", "cli/two", "--json")) == [{"AliasName": "alias/cli/two", "KeyId": key}]
+    gives("key", "alias", "cli/two", "--delete")
+    refused(asks("key", "alias", "cli/two"), 3)
+    refused(asks("key", "show", "alias/none"), 3)
+
+    message = tmp_path / "message"
+    message.write_bytes(b"m" * 100_000)
+    pair = json.loads(gives("key", "create", "--spec", "EC_P256", "--json"))["KeyId"]
+    signature = gives("key", "sign", pair, "--in-file", message).decode().strip()
+    verify = ("key", "verify", pair, "--signature", signature)
+    assert json.loads(gives(*verify, "--in-file", message, "--json"))["Valid"] is True
+    refused(asks(*verify, stdin=b"another"), 1, "not of these bytes")
+    (tmp_path / "public.pem").write_bytes(gives("key", "public-key", pair))
+    openssl = ["openssl", "dgst", "-sha256", "-verify", tmp_path / "public.pem", "-signature", tmp_path / "signature", message]
+    (tmp_path / "signature").write_bytes(base64.b64decode(signature))
+    assert b"Verified OK" in subprocess.run(openssl, capture_output=True, check=True).stdout
+    mac = json.loads(gives("key", "create", "--spec", "HMAC_SHA_256", "--usage", "mac", "--json"))["KeyId"]
+    made = gives("key", "mac", mac, stdin=b"message").decode().strip()
+    gives("key", "verify", mac, "--signature", made, stdin=b"message")
+    refused(asks("key", "verify", mac, "--signature", made, stdin=b"massage"), 1)
+    rsa = json.loads(gives("key", "create", "--spec", "RSA_2048", "--usage", "encrypt", "--json"))["KeyId"]
+    blob = gives("key", "encrypt", rsa, stdin=b"to a pair")
+    assert gives("key", "decrypt", rsa, stdin=blob) == b"to a pair"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_load_the_completion(shell, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"not on this machine: {shell}")
+    script = tmp_path / f"_bulla.{shell}"
+    script.write_text(done("completion", shell))
+    asked = {
+        "bash": f"source {script}; COMP_WORDS=(bulla secret ro); COMP_CWORD=2; _bulla bulla ro secret; echo ${{COMPREPLY[@]}}",
+        "zsh": f"autoload -U compinit; compinit -D; source {script}; [[ $_comps[bulla] == _bulla ]] && whence -f _bulla",
+        "fish": f"source {script}; complete -C 'bulla secret ro'",
+    }[shell]
+    ended = subprocess.run([shell, "-c", asked], capture_output=True, text=True, env=CLEAN | {"HOME": str(tmp_path)}, timeout=60)
+    assert ended.returncode == 0 and "rollback" in ended.stdout and "rotate" in ended.stdout, ended
+
+
+def test_status(gives, dev):
+    said = json.loads(gives("status", "--json"))
+    assert said["Endpoint"] == f"http://{dev['Endpoint']}" and abs(said["ClockAheadSeconds"]) <= 1
+    assert said["AccessKey"] == "accepted"
