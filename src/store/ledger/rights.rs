@@ -6,6 +6,7 @@
 //! A row is believed if it is among those that a digest has proved; which those are is remembered until the digest changes. So a request
 //! costs no query for it, and the first after a change proves the scope anew.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,8 +46,11 @@ impl Tx<'_> {
         self.believed(scope, std::slice::from_ref(mac), None)
     }
 
-    /// Proves that these are all rows that a table has of a scope.
+    /// Proves that these are all rows that a table has of a scope, each once: a view may give one twice in the place of another.
     pub(in crate::store) fn whole(&mut self, scope: &Scope, table: &'static str, macs: &[RowMac]) -> Result<(), StoreError> {
+        if macs.iter().collect::<HashSet<_>>().len() < macs.len() {
+            return Err(self.put_back(scope));
+        }
         self.believed(scope, macs, Some(table))
     }
 

@@ -2,6 +2,9 @@
 //! it, and given each other's MACs. Nobody is then answered anything but the truth, an alarm, or, where nothing can be gained by it, that
 //! there is no such thing; and what the secrets lost, or got back, the pass reports, and serves no more.
 //!
+//! Views in the place of tables answer with rows of earlier times, or now with these and now with those; triggers undo what the service
+//! writes. New connections refuse both (`shape`); here they come while one is in use.
+//!
 //! Each tampering is a transaction of the intruder's that is rolled back, in which the service's code reads. 20,000 in all, on both
 //! databases; a million with `BULLA_SOAK=1`. `BULLA_SEED` repeats a run.
 
@@ -35,6 +38,10 @@ const SECRETS: &[(&str, &str)] = &[
     ("parts", "part"),
 ];
 
+/// The tables that the writes under triggers change.
+const UNDONE: &[&str] =
+    &["users", "policy_attachments", "access_keys", "resource_policies", "scopes", "secrets", "version_stages", "parts"];
+
 type Ask = Box<dyn Fn(&mut Tx<'_>) -> Result<String, StoreError>>;
 
 /// What is asked, whether an answer that there is no such thing gains nothing, and the secret that it is about.
@@ -47,7 +54,16 @@ struct Question {
 
 struct World {
     questions: Vec<Question>,
+    writes: Vec<Written>,
     snapshots: i64,
+}
+
+type Write = Box<dyn Fn(&mut Tx<'_>) -> Result<(), StoreError>>;
+
+/// What the service writes, and the question that tells whether it has.
+struct Written {
+    write: Write,
+    ask: Ask,
 }
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
@@ -209,7 +225,43 @@ fn history(on: &Fixture) -> World {
         ask(false, Some(id), Box::new(move |tx| Ok(format!("{:?}", tx.versions_of(&id)?))));
         ask(false, Some(id), Box::new(move |tx| Ok(format!("{:?}", tx.tags_of(Tagged::Secret(id))?))));
     }
-    World { questions, snapshots }
+    let mut writes: Vec<Written> = Vec::new();
+    let mut write = |write: Write, ask: Ask| writes.push(Written { write, ask });
+    let (old, id) = (ann.clone(), ann.id);
+    write(
+        Box::new(move |tx| tx.user_update(&old, &UserRow { enabled: false, ..old.clone() })),
+        Box::new(move |tx| Ok(format!("{:?}", tx.user_by_id(&id)?))),
+    );
+    let (denied, of, id) = (attached(&bob, &deny), account.id.clone(), bob.id);
+    write(
+        Box::new(move |tx| tx.attachment_insert(&denied)),
+        Box::new(move |tx| Ok(format!("{:?}", tx.attachments_of(&of, &id)?))),
+    );
+    let (old, id) = (access_keys[0].clone(), access_keys[0].id.clone());
+    let asked = id.clone();
+    write(
+        Box::new(move |tx| tx.access_key_update(&old, &AccessKeyRow { enabled: false, ..old.clone() })),
+        Box::new(move |tx| Ok(format!("{:?}", tx.access_key_by_id(&id)?))),
+    );
+    let gone = asked.clone();
+    write(
+        Box::new(move |tx| tx.access_key_delete(&gone).map(drop)),
+        Box::new(move |tx| Ok(format!("{:?}", tx.access_key_by_id(&asked)?))),
+    );
+    let (policy, id) = (of_resource("{\"c\":1}"), account.id.clone());
+    write(
+        Box::new(move |tx| tx.resource_policy_put(&policy)),
+        Box::new(move |tx| Ok(format!("{:?}", tx.resource_policy(&id, "secret/app/db")?))),
+    );
+    let id = first.id;
+    write(
+        Box::new(move |tx| {
+            let label = tx.stage_by_name(&id, &Stage::current())?.unwrap();
+            tx.stage_update(&label, &stage(&v2, "ACSCurrent"))
+        }),
+        Box::new(move |tx| Ok(format!("{:?}", tx.stages_of(&id)?))),
+    );
+    World { questions, writes, snapshots }
 }
 
 /// The rows of a table now, and those that it had: in words of SQL.
@@ -259,13 +311,80 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// A view in the place of the table: of the rows that it had at one time; or of those without one; or, where it may change its mind, of
+    /// each of now or of then as it happens.
+    fn view(&self, random: &mut Rng, snapshot: i64, sqlite: bool) -> String {
+        let Self { table, columns, .. } = self;
+        let then = format!("SELECT {columns} FROM kept_{table} WHERE snap = {snapshot}");
+        let often = if sqlite { "abs(random()) % 2 = 0" } else { "random() < 0.5" };
+        let rows = match (random.usize(0..3), pick(random, &self.now)) {
+            (0, Some(row)) => format!("SELECT {columns} FROM hidden_{table} WHERE {} <> {row}", handle(table)),
+            (1, _) if RIGHTS.iter().any(|(name, _)| name == table) => {
+                format!("SELECT {columns} FROM hidden_{table} WHERE {often} UNION ALL {then} AND {often}")
+            }
+            _ => then,
+        };
+        format!("ALTER TABLE {table} RENAME TO hidden_{table}; CREATE VIEW {table} AS {rows};")
+    }
+
+    /// A trigger that puts the table back to what it was at one time, whenever it is written so.
+    fn trigger(&self, event: &str, snapshot: i64, sqlite: bool) -> String {
+        let (table, then) = (self.table, self.whole(snapshot));
+        if sqlite {
+            return format!("CREATE TRIGGER lie AFTER {event} ON {table} BEGIN {then} END;");
+        }
+        format!(
+            "CREATE FUNCTION lie() RETURNS trigger LANGUAGE plpgsql AS $lie$ BEGIN IF pg_trigger_depth() < 2 THEN {then} END IF; \
+             RETURN NULL; END $lie$; \
+             CREATE TRIGGER lie AFTER {event} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION lie(); \
+             ALTER TABLE {table} ENABLE ALWAYS TRIGGER lie"
+        )
+    }
+}
+
+/// Writes of the service's own while a trigger undoes what is written: they fail, or are seen, or whoever looks hears an alarm.
+fn undo(on: &Fixture) {
+    let world = history(on);
+    let all: Vec<Rows> = tables().map(|(table, key)| rows(on, table, key)).collect();
+    let mut refused = 0;
+    for Written { write, ask } in &world.writes {
+        let answer_under = |sql: &str| {
+            let (store, mut conn) = (on.open(on.options()).unwrap(), on.intruder());
+            begin(&mut conn, Mode::Write).unwrap();
+            conn.batch_execute(sql).unwrap();
+            let written = {
+                let mut tx = Tx::new(&mut conn, &store.seals, Mode::Write);
+                write(&mut tx).and_then(|()| tx.end_of_write())
+            };
+            // By a node that knows nothing yet, as the next one to ask.
+            let other = on.open(on.options()).unwrap();
+            let answer = written.and_then(|()| ask(&mut Tx::new(&mut conn, &other.seals, Mode::Snapshot)));
+            conn.batch_execute("ROLLBACK").unwrap();
+            forget_transaction(&mut conn);
+            answer
+        };
+        let truth = answer_under("SELECT 1").unwrap();
+        for rows in all.iter().filter(|rows| UNDONE.contains(&rows.table)) {
+            for event in ["INSERT", "UPDATE", "DELETE"] {
+                let sql = rows.trigger(event, world.snapshots - 1, on.is_sqlite());
+                match answer_under(&sql) {
+                    Ok(said) => assert_eq!(said, truth, "{sql}"),
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+    }
+    assert!(refused >= world.writes.len(), "triggers undid nothing: {refused}");
+}
+
 /// One to three tamperings, in SQL.
-fn tampering(random: &mut Rng, all: &[Rows], snapshots: i64) -> String {
+fn tampering(random: &mut Rng, all: &[Rows], snapshots: i64, sqlite: bool) -> String {
     let mut sql = String::new();
     for _ in 0..random.usize(1..=3) {
         let rows = &all[random.usize(0..all.len())];
         let column = handle(rows.table);
-        sql += &match random.usize(0..6) {
+        sql += &match random.usize(0..7) {
             0 => pick(random, &rows.now)
                 .map(|row| format!("DELETE FROM {} WHERE {column} = {row};", rows.table))
                 .unwrap_or_default(),
@@ -275,6 +394,10 @@ fn tampering(random: &mut Rng, all: &[Rows], snapshots: i64) -> String {
                 _ => String::new(),
             },
             4 => rows.whole(random.i64(0..snapshots)),
+            5 => {
+                let snapshot = random.i64(0..snapshots);
+                rows.view(random, snapshot, sqlite)
+            }
             _ => {
                 // Everything of one kind, digests included, as it was.
                 let snapshot = random.i64(0..snapshots);
@@ -287,9 +410,14 @@ fn tampering(random: &mut Rng, all: &[Rows], snapshots: i64) -> String {
 }
 
 #[allow(clippy::print_stdout, reason = "the seed of a failure")]
-fn attack(on: &Fixture, times: u64) {
+fn seed(on: &Fixture) -> u64 {
     let seed = std::env::var("BULLA_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("BULLA_SEED={seed} on {}", if on.is_sqlite() { "SQLite" } else { "PostgreSQL" });
+    seed
+}
+
+fn attack(on: &Fixture, times: u64) {
+    let seed = seed(on);
     let mut random = Rng::with_seed(seed);
     let world = history(on);
     let all: Vec<Rows> = tables().map(|(table, key)| rows(on, table, key)).collect();
@@ -301,7 +429,7 @@ fn attack(on: &Fixture, times: u64) {
             // A connection to look at something ends after a minute.
             (conn, opened) = (on.intruder(), Instant::now());
         }
-        let sql = tampering(&mut random, &all, world.snapshots);
+        let sql = tampering(&mut random, &all, world.snapshots, on.is_sqlite());
         begin(&mut conn, Mode::Write).unwrap();
         let done = conn.batch_execute(&sql).is_ok();
         for _ in 0..if done { 4 } else { 0 } {
@@ -313,6 +441,11 @@ fn attack(on: &Fixture, times: u64) {
                 Err(StoreError::Corrupt { .. }) => {
                     refused += 1;
                     continue;
+                }
+                // A statement that was prepared for a table, as PostgreSQL says of one that is a view now.
+                Err(_) if sql.contains(" VIEW ") => {
+                    refused += 1;
+                    break;
                 }
                 Ok(said) if said == "None" && question.absent && question.secret.is_none() => continue,
                 _ => {}
@@ -366,4 +499,14 @@ fn gains_nothing_on_sqlite() {
 #[test]
 fn gains_nothing_on_postgres() {
     attack(&Fixture::postgres(1), times(1));
+}
+
+#[test]
+fn triggers_undo_nothing_unseen_on_sqlite() {
+    undo(&Fixture::sqlite(1));
+}
+
+#[test]
+fn triggers_undo_nothing_unseen_on_postgres() {
+    undo(&Fixture::postgres(1));
 }
