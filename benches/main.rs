@@ -63,7 +63,7 @@ fn main() -> Result<(), Failure> {
             bench(&Plan { stored: [200, 1_000], time, short, runs: 3, keys: 20 })
         }
         [] => bench(&Plan::full()),
-        _ => Err("usage: bulla-bench [--quick | latency | audit RECORDS | profile read|create CONNECTIONS SECONDS]".into()),
+        _ => Err("usage: bulla-bench [--quick | latency | audit RECORDS | profile read|create|put CONNECTIONS SECONDS]".into()),
     }
 }
 
@@ -147,7 +147,11 @@ fn profile(what: &str, connections: usize, time: Duration) -> Result<(), Failure
     let mut bulla = Side::new(Program::bulla(&folder.path().join("bulla")));
     bulla.fill(1_000)?;
     print(&format!("process {}", bulla.program.pid()?))?;
-    let what = if what == "read" { What::Read { among: 1_000 } } else { What::Create };
+    let what = match what {
+        "read" => What::Read { among: 1_000 },
+        "put" => What::Put { among: 1_000 },
+        _ => What::Create,
+    };
     let outcome = bulla.run(what, connections, time)?;
     print(&cell(&outcome))
 }
