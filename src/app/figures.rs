@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use crate::app::base::Base;
 use crate::app::host_figures::{Host, HostFigures};
@@ -26,6 +29,7 @@ pub(super) struct Sources {
     audit: Arc<Audit>,
     alarms: Arc<AtomicU64>,
     clocks: Arc<ClockCheck>,
+    swept: Arc<Mutex<Instant>>,
     host: Host,
 }
 
@@ -45,10 +49,12 @@ struct Readings {
     clock_offsets: Offsets,
     host: HostFigures,
     integrity_alarms: u64,
+    sweep_age_s: u64,
     log_lines_dropped: u64,
 }
 
 impl Sources {
+    #[allow(clippy::too_many_arguments, reason = "one for each part that counts")]
     pub(super) fn new(
         base: &Base,
         keys: &Arc<Keys>,
@@ -56,6 +62,7 @@ impl Sources {
         audit: &Arc<Audit>,
         alarms: &Arc<AtomicU64>,
         clocks: &Arc<ClockCheck>,
+        swept: &Arc<Mutex<Instant>>,
         host: Host,
     ) -> Self {
         Self {
@@ -66,6 +73,7 @@ impl Sources {
             audit: Arc::clone(audit),
             alarms: Arc::clone(alarms),
             clocks: Arc::clone(clocks),
+            swept: Arc::clone(swept),
             host,
         }
     }
@@ -77,10 +85,11 @@ impl Sources {
 
     fn read(&self) -> Readings {
         let (rotations_done, rotations_failed) = self.secrets.rotation_counts();
+        let audit = self.audit.stats();
         Readings {
             token: self.token.status(),
             store: self.store.status(),
-            audit: self.audit.stats(),
+            audit,
             uses: self.keys.use_figures(),
             data_key_cache_hits: self.keys.data_key_cache_hits(),
             rotations_done,
@@ -90,7 +99,8 @@ impl Sources {
             clock_trusted: self.clocks.proved().is_ok(),
             clock_offsets: self.clocks.offsets(),
             host: self.host.figures(),
-            integrity_alarms: self.alarms.load(Ordering::Relaxed),
+            integrity_alarms: self.alarms.load(Ordering::Relaxed) + audit.broken,
+            sweep_age_s: self.swept.lock().elapsed().as_secs(),
             log_lines_dropped: logging::dropped(),
         }
     }
@@ -128,6 +138,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauge("bulla_integrity_pass_age_seconds", "how long ago every secret had been compared with its digest; since the start where none of it is complete", store.pass_age_s),
         Figure::gauge("bulla_integrity_secrets_quarantined", "secrets that are not served: they were deleted or put back behind the service", store.secrets_quarantined),
         Figure::gauge("bulla_integrity_parts_quarantined", "parts of the secrets, of 256, of which none is served, as more was changed than can be told apart", store.parts_quarantined),
+        Figure::gauge("bulla_jobs_sweep_age_seconds", "how long ago this node, or since its start, ended what one node does for all: over all nodes the least is below a minute or two", now.sweep_age_s),
         Figure::gauge("bulla_audit_queue_length", "records not yet on disk", audit.queued),
         Figure::counter("bulla_audit_lines_total", "lines written to the audit file", audit.lines),
         Figure::counter("bulla_audit_syncs_total", "syncs of the audit file that succeeded; lines to syncs is the group size", audit.syncs),

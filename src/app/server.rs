@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::api::Service;
 use crate::app::anchors::Watch;
@@ -69,6 +71,8 @@ impl Server {
     /// # Errors
     /// When anything that it needs is missing or does not fit.
     pub fn open(config: &Config) -> Result<Self, Failure> {
+        // At its first use the random generator of the library gathers entropy for some hundredths of a second: beside the token's opening.
+        std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0; 1]).is_ok());
         Self::on(config, checks::start(config)?)
     }
 
@@ -120,7 +124,8 @@ impl Server {
         let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(u64::from(recovered.set_aside.is_some())));
-        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, Host::new(config));
+        let swept = Arc::new(Mutex::new(Instant::now()));
+        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, &swept, Host::new(config));
         metrics.set_source(move || sources.figures());
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),
@@ -131,6 +136,7 @@ impl Server {
             clock: clock.clone(),
             clocks: Arc::clone(&clocks),
             alarms: Arc::clone(&alarms),
+            swept,
             check_percent: config.database.check_percent.get(),
         });
         let limits = settings::limits(config);

@@ -253,6 +253,8 @@ pub struct Stats {
     pub checkpoints: u64,
     /// Signatures that the token did not give.
     pub checkpoint_failures: u64,
+    /// Files that were left because somebody else had written in them.
+    pub broken: u64,
     /// For how long the oldest record that is being written has waited for the disk.
     pub oldest_wait: Duration,
 }
@@ -269,6 +271,7 @@ struct Gauges {
     failures: AtomicU64,
     checkpoints: AtomicU64,
     checkpoint_failures: AtomicU64,
+    broken: AtomicU64,
     trouble: Mutex<Option<String>>,
     unresolved: Mutex<Vec<(Instant, OpenIntent)>>,
     end: Mutex<Option<LogEnd>>,
@@ -287,6 +290,7 @@ impl Default for Gauges {
             failures: AtomicU64::default(),
             checkpoints: AtomicU64::default(),
             checkpoint_failures: AtomicU64::default(),
+            broken: AtomicU64::default(),
             trouble: Mutex::default(),
             unresolved: Mutex::default(),
             end: Mutex::default(),
@@ -450,12 +454,12 @@ impl Audit {
     /// The numbers now.
     pub fn stats(&self) -> Stats {
         let g = &self.gauges;
-        let [lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures] =
-            [&g.lines, &g.syncs, &g.last_sync_us, &g.failures, &g.checkpoints, &g.checkpoint_failures]
+        let [lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, broken] =
+            [&g.lines, &g.syncs, &g.last_sync_us, &g.failures, &g.checkpoints, &g.checkpoint_failures, &g.broken]
                 .map(|n| n.load(Ordering::Relaxed));
         let queued = g.queued.load(Ordering::Relaxed);
         let oldest_wait = g.wait();
-        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, oldest_wait }
+        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, broken, oldest_wait }
     }
 
     /// Writes what waits, the `stop` line and a last checkpoint (the token has two seconds for it). Records that come later are

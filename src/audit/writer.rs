@@ -286,6 +286,7 @@ impl Writer {
 
     /// Goes on in a new file: in the present one somebody else has written.
     fn leave(&mut self, reason: &str) {
+        self.gauges.broken.fetch_add(1, Relaxed);
         log::error!(
             target: "bulla::integrity",
             "ALARM audit: the log \"{}\" is not as this node left it: {reason}", self.config.name

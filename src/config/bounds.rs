@@ -25,11 +25,11 @@ impl Default for Limits {
     }
 }
 
-/// `[quotas]`, per account but for `token_objects`; without limit where nothing is said.
-#[derive(Debug, Default, Deserialize)]
+/// `[quotas]`, per account but for `token_objects`; without limit where nothing is said here.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
-    /// Master keys.
+    /// Master keys; 1,000 by default, as each takes room on the token that all share.
     pub keys: Option<u32>,
     /// Aliases.
     pub aliases: Option<u32>,
@@ -37,6 +37,12 @@ pub struct Quotas {
     pub secrets: Option<u32>,
     /// Of the whole deployment: objects on the token, a pair counting as two.
     pub token_objects: Option<u32>,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { keys: Some(1_000), aliases: None, secrets: None, token_objects: None }
+    }
 }
 
 /// `[keys]`; the defaults are the highest values that are safe, and lower ones rotate keys more often.

@@ -8,7 +8,7 @@ mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
 use crate::base::clock_check::{ClockCheck, SILENCE_MS};
@@ -59,6 +59,8 @@ pub struct JobParts {
     pub clocks: Arc<ClockCheck>,
     /// Counts what did not verify.
     pub alarms: Arc<AtomicU64>,
+    /// When this node last did what one node does for all.
+    pub swept: Arc<Mutex<Instant>>,
     /// The share of a core that the pass over the secrets may take, per cent.
     pub check_percent: u32,
 }
@@ -124,6 +126,7 @@ impl Jobs {
         self.attempt("what one node does for all", || {
             if self.holds("sweep")? {
                 self.sweep();
+                *self.parts.swept.lock() = Instant::now();
             }
             Ok(())
         });

@@ -99,6 +99,13 @@ pub(in crate::store) fn part_of(secret: &SecretId) -> u8 {
     secret.as_bytes()[0]
 }
 
+/// The first and the last id of a part.
+pub(in crate::store) fn range(part: u8) -> ([u8; 16], [u8; 16]) {
+    let (mut from, mut to) = ([0; 16], [0xff; 16]);
+    (from[0], to[0]) = (part, part);
+    (from, to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
-use crate::base::ids::SecretId;
+use crate::base::ids::{AccountId, SecretId};
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::known::{ExactPart, PartState};
 use crate::store::engine::part_sum::{Difference, PartSum};
 use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
-use crate::store::engine::scope::{Child, Counted, part_of};
+use crate::store::engine::scope::{Child, Counted, part_of, range};
 use crate::store::engine::tx::Sums;
 use crate::store::ledger::head::is_after;
 use crate::store::shared::tags::TagRecord;
@@ -34,6 +34,8 @@ pub struct PartFound {
     pub strange: Vec<String>,
     secrets: Vec<SecretId>,
     all: bool,
+    /// Accounts of which `secret_counts` says another number than there are.
+    miscounted: Vec<AccountId>,
     /// The rows that are there, where they are remembered.
     macs: HashMap<SecretId, RowMac>,
 }
@@ -67,6 +69,9 @@ impl Store {
             found => found?,
         };
         self.seals.known().set_quarantine(part, found.all, &found.secrets);
+        for account in &found.miscounted {
+            self.write_rows("secrets_recount", |tx| tx.secrets_recount(account, part))?;
+        }
         Ok(found)
     }
 
@@ -155,7 +160,9 @@ impl Tx<'_> {
         let rows: Vec<(SecretRow, Vec<u8>)> = self.run(SecretRow::TABLE, load)?;
         found.rows += rows.len() as u64;
         let (mut sum, mut names) = (PartSum::default(), HashMap::new());
+        let mut counts: HashMap<AccountId, i64> = HashMap::new();
         for (row, mac) in rows {
+            *counts.entry(row.account_id.clone()).or_default() += 1;
             if self.seals().known().is_exact() {
                 found.macs.insert(row.id, RowMac::try_from(mac.as_slice()).unwrap_or_default());
             }
@@ -202,7 +209,28 @@ impl Tx<'_> {
                 }
             }
         }
+        if found.strange.is_empty() {
+            self.counts_check(part, counts, &mut found)?;
+        }
         Ok(found)
+    }
+
+    /// Compares what `secret_counts` says of a part whose secrets are as they should be; it has no MAC.
+    fn counts_check(&mut self, part: u8, mut there: HashMap<AccountId, i64>, found: &mut PartFound) -> Result<(), StoreError> {
+        let mut told = |account: AccountId, said: i64, there: i64| {
+            if said != there {
+                found.strange.push(format!(
+                    "account {account}: by its count it had {said} secrets whose ids begin with {part:02x}, and it has {there}"
+                ));
+                found.miscounted.push(account);
+            }
+        };
+        for (account, said) in self.secrets_counted_in(part)? {
+            let there = there.remove(&account).unwrap_or_default();
+            told(account, said, there);
+        }
+        there.into_iter().for_each(|(account, there)| told(account, 0, there));
+        Ok(())
     }
 
     /// What belongs to the secrets of a part.
@@ -226,11 +254,4 @@ impl Tx<'_> {
         }
         Ok(sums)
     }
-}
-
-/// The first and the last id of a part.
-fn range(part: u8) -> ([u8; 16], [u8; 16]) {
-    let (mut from, mut to) = ([0; 16], [0xff; 16]);
-    (from[0], to[0]) = (part, part);
-    (from, to)
 }

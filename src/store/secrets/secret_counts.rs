@@ -8,7 +8,8 @@ use diesel::{insert_into, update};
 
 use crate::base::ids::{AccountId, SecretId};
 use crate::store::engine::connection::per_backend;
-use crate::store::engine::schema::secret_counts;
+use crate::store::engine::schema::{secret_counts, secrets};
+use crate::store::engine::scope::range;
 use crate::store::{StoreError, Tx};
 
 const TABLE: &str = "secret_counts";
@@ -25,9 +26,10 @@ impl Tx<'_> {
         by: i64,
     ) -> Result<(), StoreError> {
         let part = i16::from(secret.as_bytes()[0]);
-        let row = secret_counts::table.find((account, part));
+        // No MAC keeps it from having been set to less than there are: it does not fall below nothing, and the pass puts it right.
+        let row = secret_counts::table.find((account, part)).filter(secret_counts::secrets.ge(-by));
         let new = secret_counts::secrets.eq(secret_counts::secrets + by);
-        if self.changed(TABLE, per_backend!(|conn| update(row).set(new).execute(conn)))? {
+        if self.changed(TABLE, per_backend!(|conn| update(row).set(new).execute(conn)))? || by < 0 {
             return Ok(());
         }
         let first = (secret_counts::account_id.eq(account), secret_counts::part.eq(part), secret_counts::secrets.eq(by));
@@ -37,6 +39,31 @@ impl Tx<'_> {
             Err(StoreError::Conflict) => Err(StoreError::Busy),
             Err(error) => Err(error),
         }
+    }
+
+    /// How many secrets each account has in a part, by the rows of this table.
+    ///
+    /// # Errors
+    /// As any read.
+    pub(in crate::store) fn secrets_counted_in(&mut self, part: u8) -> Result<Vec<(AccountId, i64)>, StoreError> {
+        let rows = secret_counts::table.filter(secret_counts::part.eq(i16::from(part)));
+        let rows = rows.select((secret_counts::account_id, secret_counts::secrets));
+        self.run(TABLE, per_backend!(|conn| rows.load(conn)))
+    }
+
+    /// Counts the secrets that an account has in a part anew, by their own rows.
+    ///
+    /// # Errors
+    /// As any write.
+    pub(in crate::store) fn secrets_recount(&mut self, account: &AccountId, part: u8) -> Result<(), StoreError> {
+        let (from, to) = range(part);
+        let there = secrets::table.filter(secrets::account_id.eq(account)).filter(secrets::id.between(&from[..], &to[..]));
+        let there: i64 = self.run("secrets", per_backend!(|conn| there.count().get_result(conn)))?;
+        let row = secret_counts::table.find((account, i16::from(part)));
+        self.run(TABLE, per_backend!(|conn| diesel::delete(row).execute(conn)))?;
+        let new =
+            (secret_counts::account_id.eq(account), secret_counts::part.eq(i16::from(part)), secret_counts::secrets.eq(there));
+        self.run(TABLE, per_backend!(|conn| insert_into(secret_counts::table).values(new).execute(conn))).map(drop)
     }
 
     /// How many rows of secrets an account has.

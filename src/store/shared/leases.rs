@@ -18,7 +18,8 @@ const SKEW_MS: i64 = 60_000;
 
 impl Tx<'_> {
     /// Takes a lease that is free, has run out, or is the holder's own (which prolongs it); false while another holds it. One that
-    /// runs for longer than this one would, and [`SKEW_MS`], was written by a clock that was ahead, and is not believed.
+    /// runs for longer than this one would, and [`SKEW_MS`], was written by a clock that was ahead, and is not believed; nor is one of a
+    /// node that has not said of late that it runs: the lease has no MAC, and that word has.
     ///
     /// # Errors
     /// As any write.
@@ -28,7 +29,11 @@ impl Tx<'_> {
         let held: Option<(NodeId, Timestamp)> = self.run(TABLE, per_backend!(|conn| query.get_result(conn).optional()))?;
         let values = (leases::holder.eq(holder), leases::until.eq(until));
         match held {
-            Some((other, end)) if other != *holder && end > now && end <= until.plus_ms(SKEW_MS) => Ok(false),
+            Some((other, end))
+                if other != *holder && end > now && end <= until.plus_ms(SKEW_MS) && self.node_runs(&other, now)? =>
+            {
+                Ok(false)
+            }
             Some(_) => self.changed(TABLE, per_backend!(|conn| update(row).set(values).execute(conn))),
             None => {
                 let values = (leases::name.eq(name), values.0, values.1);

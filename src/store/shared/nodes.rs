@@ -74,6 +74,15 @@ impl Tx<'_> {
         Ok(delete!(self, nodes: NodeRow, nodes::id.eq(id), |row| row.id == *id)? > 0)
     }
 
+    /// Whether a node may still run.
+    ///
+    /// # Errors
+    /// `Corrupt` when its row does not verify.
+    pub(in crate::store) fn node_runs(&mut self, id: &NodeId, now: Timestamp) -> Result<bool, StoreError> {
+        let found = one!(self, nodes: NodeRow, nodes::table.find(id), |found| found.id == *id)?;
+        Ok(found.is_some_and(|node| node.runs(now)))
+    }
+
     fn node_put(&mut self, row: &NodeRow) -> Result<(), StoreError> {
         match one!(self, nodes: NodeRow, nodes::table.find(row.id), |found| found.id == row.id)? {
             None => insert!(self, nodes, row),

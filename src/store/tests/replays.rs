@@ -9,6 +9,8 @@ on_both!(
     an_old_label_is_an_alarm,
     the_pass_names_what_it_finds,
     exact_reads_wait_for_no_pass,
+    an_old_rotation_sets_no_password_back,
+    a_false_count_stops_nothing,
 );
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, says: &str) {
@@ -192,6 +194,46 @@ fn the_pass_names_what_it_finds(on: &Fixture) {
     assert!(on.store.head().is_ok());
     assert_eq!(found(&on.store), Vec::<String>::new());
     assert!(is_served(&on.store).is_ok(), "what is put right is served again");
+}
+
+/// From the middle of a rotation: whoever goes on with it would set the server's password back to that of the version that was pending.
+fn an_old_rotation_sets_no_password_back(on: &Fixture) {
+    let (_, _, secret, _) = on.with_secret();
+    let row = rotation(&secret.id);
+    on.write(|tx| tx.rotation_insert(&row));
+    let mut conn = on.intruder();
+    conn.batch_execute("CREATE TABLE kept AS SELECT * FROM rotations").unwrap();
+    let done = RotationRow { pending_id: None, pending_uuid: None, holder: None, held_until: None, ..row.clone() };
+    on.write(|tx| tx.rotation_update(&row, &done));
+    conn.batch_execute("DELETE FROM rotations; INSERT INTO rotations SELECT * FROM kept").unwrap();
+    on_each(on, &|store| {
+        refused(ask(store, |tx| tx.rotation_of(&secret.id)), "rotation of secret app/db");
+        refused(ask(store, |tx| tx.rotations_due(&NodeId::new(), Timestamp(30), 10)), "rotation of secret app/db");
+    });
+}
+
+fn a_false_count_stops_nothing(on: &Fixture) {
+    let (account, key, secret, _) = on.with_secret();
+    let part = part_of(&secret.id);
+    let counted = || ask(&on.store, |tx| tx.secret_count(&account.id, NOW, &SecretFilter::default())).unwrap();
+    let mut conn = on.intruder();
+    for count in [0, 7] {
+        conn.batch_execute(&format!("UPDATE secret_counts SET secrets = {count}")).unwrap();
+        assert_eq!(counted(), count);
+        let found = on.store.part_check(part).unwrap().strange;
+        let ids = format!("secrets whose ids begin with {part:02x}");
+        assert_eq!(found, [format!("account {}: by its count it had {count} {ids}, and it has 1", account.id)]);
+        assert_eq!((counted(), on.store.quarantined()), (1, (0, 0)), "put right, and nothing is kept from anybody");
+        assert_eq!(on.store.part_check(part).unwrap().strange, Vec::<String>::new());
+    }
+    conn.batch_execute("DELETE FROM secret_counts").unwrap();
+    assert_eq!(on.store.part_check(part).unwrap().strange.len(), 1);
+    conn.batch_execute("UPDATE secret_counts SET secrets = 0").unwrap();
+    let row = on.as_it_is(&secret);
+    assert!(on.write(|tx| tx.secret_delete(&row)));
+    assert_eq!(counted(), 0);
+    on.write(|tx| tx.secret_insert(&super::secret(&account.id, &key.id, "another")));
+    assert_eq!(counted(), 1);
 }
 
 fn exact_reads_wait_for_no_pass(on: &Fixture) {

@@ -395,13 +395,25 @@ fn a_nonce_works_once(on: &Fixture) {
 fn one_holds_a_lease(on: &Fixture) {
     let (a, b) = (NodeId::new(), NodeId::new());
     let take = |node: &NodeId, now, until| on.write(|tx| tx.lease_take("sweep", node, Timestamp(now), Timestamp(until)));
+    let lives = |node: &NodeId| on.store.node_lives(*node, Timestamp(0)).unwrap();
+    lives(&a);
+    lives(&b);
     assert!(take(&a, 0, 10));
     assert!(!take(&b, 9, 20));
     assert!(take(&a, 9, 20), "its own");
     assert!(!take(&b, 19, 30));
     assert!(take(&b, 20, 30), "run out");
     assert!(!take(&a, 21, 30));
+    // Whoever writes the database names a node that there never was, or one that is gone.
+    for (holder, now) in [(NodeId::new(), 40_000), (a, 5 * 60_000)] {
+        let hex = hex::encode(holder.as_bytes());
+        let quoted = if on.is_sqlite() { format!("x'{hex}'") } else { format!("'\\x{hex}'") };
+        let frozen = format!("UPDATE leases SET holder = {quoted}, until = {}", now + 100_000);
+        on.intruder().batch_execute(&frozen).unwrap();
+        assert!(take(&b, now, now + 60_000), "{holder}");
+    }
     let nodes: Vec<NodeId> = (0..8).map(|_| NodeId::new()).collect();
+    nodes.iter().for_each(lives);
     let winners: u32 = std::thread::scope(|scope| {
         let race = |node| scope.spawn(move || on.write(|tx| tx.lease_take("race", node, Timestamp(0), Timestamp(9))));
         let racers: Vec<_> = nodes.iter().map(race).collect();
