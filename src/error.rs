@@ -1,7 +1,7 @@
-//! Everything the API can answer besides success. `wire::fault` gives each its code, status and message.
+//! Everything that a request can be answered with besides success. `code` gives each its code; dialects spell status and message.
 //!
 //! Owns: `Error` and the conversions into it from the token's and the store's own errors. Must not know: HTTP.
-//! Used by: api, keys, secrets, auth, wire.
+//! Used by: api, keys, secrets, auth, http, dialects.
 
 use std::borrow::Cow;
 
@@ -25,9 +25,9 @@ pub enum Error {
     TlsToPlain,
     /// Plain HTTP where TLS is served.
     PlainToTls,
-    /// A path other than `/`.
+    /// A path that no dialect serves.
     PathNotFound,
-    /// A method other than GET and POST.
+    /// A method that the path does not have.
     MethodNotSupported,
     /// The request line or the head is too long.
     HeadTooLarge,
@@ -37,7 +37,7 @@ pub enum Error {
     RequestTimeout,
     /// No operation of that name.
     ActionNotFound,
-    /// A Version other than 2016-01-20.
+    /// A version of the API that is not served.
     VersionNotSupported,
     /// A part that every request needs is absent.
     MissingCommon(Field),

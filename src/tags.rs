@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::store::{Abort, TagRow, Tagged, Tx};
 
 /// Tags on one resource.
-pub const MOST: i64 = 20;
+pub const MAX_TAGS: i64 = 20;
 
 /// Tags on one page of ListTagResources.
 const PAGE: usize = 200;
@@ -58,14 +58,14 @@ pub struct TaggedPage {
 /// Changes the tags of a resource.
 ///
 /// # Errors
-/// [`Error::LimitExceeded`] when it would have more than [`MOST`].
+/// [`Error::LimitExceeded`] when it would have more than [`MAX_TAGS`].
 pub fn apply(tx: &mut Tx<'_>, account: &AccountId, on: Tagged, change: &Change) -> Result<(), Abort<Error>> {
     match change {
         Change::Set(tags) => {
             for (key, value) in tags {
                 tx.tag_put(account, on, key, value)?;
             }
-            if tx.tags_count(on)? > MOST {
+            if tx.tags_count(on)? > MAX_TAGS {
                 return Err(Abort::App(Error::LimitExceeded));
             }
         }

@@ -33,13 +33,14 @@ fn words(cell: &str) -> Vec<String> {
 /// Libraries that only one part of the program may know, so that it can be replaced there.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("cryptoki", &["token"]),
+    ("bulla_pkcs11", &["token"]),
     ("diesel", &["store", "servers"]), // servers: libpq, with TLS
     ("mysql", &["servers"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("actix_web", &["http"]),
     ("actix_http", &["http"]),
-    ("actix_server", &["http", "app"]),
+    ("actix_server", &["http"]),
     ("tokio_rustls", &["http"]),
     ("bulla_client", &["remote", "admin"]), // admin: `bulla dev` and `bulla probe`
     ("toml", &["remote"]),

@@ -10,7 +10,7 @@ use crate::output::{Output, Row};
 use crate::store::{Abort, AccessKeyRow, Tx};
 
 /// Access keys of one user, so that they can be exchanged one after the other.
-const MOST: usize = 2;
+const MAX_ACCESS_KEYS: usize = 2;
 
 /// Runs the command.
 pub fn run(session: &Session, scope: &Scope, action: AccessKey) -> Result<Output, Failure> {
@@ -46,8 +46,8 @@ fn create(session: &Session, account: &AccountId, user: Option<&UserName>) -> Re
     let owner_id = session.read(|tx| owner(tx, account, user))?;
     let (key, secret) = issue(session, account, owner_id)?;
     session.change("CreateAccessKey", key.id.as_str(), |tx| {
-        if tx.access_keys_of(account, owner_id.as_ref())?.len() >= MOST {
-            return Err(refuse(format!("there are {MOST} access keys already; delete one first")));
+        if tx.access_keys_of(account, owner_id.as_ref())?.len() >= MAX_ACCESS_KEYS {
+            return Err(refuse(format!("there are {MAX_ACCESS_KEYS} access keys already; delete one first")));
         }
         Ok(tx.access_key_insert(&key)?)
     })?;

@@ -11,7 +11,7 @@ use crate::base::public_key::PublicKey;
 use crate::token::Token;
 
 /// The longest document that is read, bytes.
-const LONGEST: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 fn text(kind: &str, document: &str) -> Vec<u8> {
     format!("bulla {kind} 1\n{document}").into_bytes()
@@ -36,7 +36,7 @@ struct SignatureLine {
 /// Reads a document of a kind from a file; nothing of it is proved.
 pub(super) fn read(file: &std::path::Path) -> Result<String, Failure> {
     let local = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
-    if std::fs::metadata(file).map_err(|e| local(&e))?.len() > LONGEST {
+    if std::fs::metadata(file).map_err(|e| local(&e))?.len() > MAX_BYTES {
         return Err(local(&"it is too long for what it should be"));
     }
     std::fs::read_to_string(file).map_err(|e| local(&e))

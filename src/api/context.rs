@@ -14,7 +14,7 @@ use crate::secrets::Secrets;
 /// Whether a request is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is.
+    /// A request that is to have its effect.
     Real,
     /// DryRun: everything is checked, and the answer says only what would have been.
     Rehearsal,

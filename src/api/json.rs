@@ -29,7 +29,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
 }
 
 /// Characters of what is said of a text.
-const LONGEST: usize = 240;
+const MAX_SHOWN_BYTES: usize = 240;
 
 /// Reads JSON that is no secret; `what` it is to be, in words. The error tells place and reason, perhaps with a value of the caller's.
 ///
@@ -37,7 +37,7 @@ const LONGEST: usize = 240;
 /// Where it is no such JSON.
 pub fn from_text<T: DeserializeOwned, E: de::Error>(what: &str, text: &str) -> Result<T, E> {
     serde_json::from_str(text).map_err(|fault| {
-        let told: String = fault.to_string().chars().take(LONGEST).collect();
+        let told: String = fault.to_string().chars().take(MAX_SHOWN_BYTES).collect();
         E::custom(format_args!("{what} ({told})"))
     })
 }

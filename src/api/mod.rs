@@ -30,7 +30,7 @@ pub use context::{Context, Mode};
 pub use effect::Effect;
 pub use fields::plaintext;
 pub use json::Json;
-pub use operation::{Input, Operation};
+pub use operation::{Done, Input, Operation};
 pub use pipeline::{Exchange, Outcome, Request, Service};
 pub use rates::Limits;
 pub use secrets::EntryError;

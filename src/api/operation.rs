@@ -35,6 +35,10 @@ pub trait Operation {
     fn run(cx: &Context<'_>, input: Self::Input) -> Result<Self::Response, Error>;
 }
 
+/// The answer of an operation that has nothing to tell.
+#[derive(Serialize)]
+pub struct Done {}
+
 /// What an operation works on, with the rules over several parameters applied and their values read.
 pub trait Input: Sized {
     /// The parameters as a dialect decodes them; each a type that has parsed its own grammar.

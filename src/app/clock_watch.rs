@@ -13,7 +13,7 @@ use crate::base::clock::Clock;
 use crate::base::clock_check::ClockCheck;
 
 /// Between two looks.
-const EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// An operator's word counts only while the clock shows the time that it was said of, ms.
 const FRESH_MS: i64 = 60_000;
@@ -56,7 +56,7 @@ pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) 
             // A doubt that arises is logged there.
             let _ = check.proved();
             drop(check);
-            std::thread::sleep(EVERY);
+            std::thread::sleep(LOOK_EVERY);
         }
     };
     std::thread::Builder::new().name("bulla-clock".into()).spawn(watch).map(drop)

@@ -11,11 +11,11 @@ use crate::http::Service;
 use crate::process::notify;
 
 /// Between two words where no watchdog asks for more.
-const EVERY: Duration = Duration::from_secs(10);
+const RESTART_EVERY: Duration = Duration::from_secs(10);
 
 /// Says that it serves, and goes on saying how it is until the front is gone.
 pub(super) fn start(front: Weak<Front>) -> std::io::Result<()> {
-    let every = notify::watchdog().map_or(EVERY, |asked| asked.min(EVERY));
+    let every = notify::watchdog().map_or(RESTART_EVERY, |asked| asked.min(RESTART_EVERY));
     notify::ready();
     let tell = move || {
         while let Some(front) = front.upgrade() {

@@ -25,7 +25,7 @@ use crate::base::secret::Pin;
 use crate::token::Pins;
 
 /// Longest line, bytes.
-const LONGEST: u64 = 1024;
+const MAX_PIN_BYTES: u64 = 1024;
 
 /// How long a client may take to say its line, and the server to log in with it.
 const WAIT: Duration = Duration::from_secs(10);
@@ -96,8 +96,8 @@ pub fn give(path: &Path, pin: &Pin) -> Result<(), Failure> {
 }
 
 fn read_line(stream: &UnixStream) -> io::Result<Zeroizing<String>> {
-    let mut line = Zeroizing::new(String::with_capacity(LONGEST as usize));
-    BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
+    let mut line = Zeroizing::new(String::with_capacity(MAX_PIN_BYTES as usize));
+    BufReader::new(stream.take(MAX_PIN_BYTES)).read_line(&mut line)?;
     let length = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(length);
     Ok(line)

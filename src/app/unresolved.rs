@@ -12,7 +12,7 @@ use crate::base::ids::NodeId;
 use crate::store::Store;
 
 /// Between two questions.
-const EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The thread that asks.
 pub(super) struct Resolver {
@@ -27,7 +27,7 @@ impl Resolver {
         let run = move || {
             let mut open: Vec<(Instant, OpenIntent)> = Vec::new();
             loop {
-                let over = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
+                let over = stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout);
                 open.extend(audit.take_unresolved());
                 open.retain(|(since, intent)| !resolve(&store, &audit, &node, *since, intent));
                 if over {

@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::token::TokenError;
 
 /// Between two attempts.
-const EVERY: Duration = Duration::from_millis(500);
+const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// An attempt that takes longer says that the part does not answer.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -46,7 +46,7 @@ impl Vital {
                 state.begun = None;
                 state.last = last;
                 drop(state);
-                thread::sleep(EVERY);
+                thread::sleep(PROBE_EVERY);
             }
         })?;
         Ok(Self(state))

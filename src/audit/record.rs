@@ -34,9 +34,9 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It was.
+    /// By a policy, or as the account's root.
     Allowed,
-    /// It was not.
+    /// For want of one, or by one that denies.
     Refused,
 }
 

@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The longest that a receiver may keep a line waiting.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Lines between two notes of how far it is.
 const NOTE_EVERY: u64 = 1000;
@@ -211,12 +211,12 @@ impl Shipment {
             Receiver::Syslog => {
                 let socket = UnixDatagram::unbound()?;
                 socket.connect("/dev/log")?;
-                socket.set_write_timeout(Some(PATIENCE))?;
+                socket.set_write_timeout(Some(SEND_TIMEOUT))?;
                 Line::Datagrams(socket)
             }
             Receiver::Socket(path) => {
                 let socket = UnixStream::connect(path)?;
-                socket.set_write_timeout(Some(PATIENCE))?;
+                socket.set_write_timeout(Some(SEND_TIMEOUT))?;
                 Line::Stream(socket)
             }
         })

@@ -241,9 +241,9 @@ words! {
     }
     /// Whether a managed secret is rotated by itself (GetSecretValue).
     AutomaticRotation {
-        /// It is.
+        /// On its schedule.
         Enabled = "Enabled",
-        /// It is not.
+        /// Only when it is asked for.
         Disabled = "Disabled",
         /// The last attempt failed.
         Invalid = "Invalid",

@@ -71,17 +71,17 @@ struct Foreign<'a>(&'a str);
 
 impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 64;
+        const MAX_CHARACTERS: usize = 64;
         if self.0.is_empty() {
             return f.write_str("-");
         }
-        for c in self.0.chars().take(MOST) {
+        for c in self.0.chars().take(MAX_CHARACTERS) {
             match c {
                 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' | '.' => write!(f, "{c}")?,
                 _ => f.write_str("?")?,
             }
         }
-        if self.0.chars().nth(MOST).is_some() { f.write_str("...") } else { Ok(()) }
+        if self.0.chars().nth(MAX_CHARACTERS).is_some() { f.write_str("...") } else { Ok(()) }
     }
 }
 

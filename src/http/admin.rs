@@ -18,7 +18,7 @@ use super::handler::Handler;
 use super::{Readiness, Received, Service, Side};
 use crate::base::ids::RequestId;
 
-/// The id of an answer, as the API's have it.
+/// The id of a probe's answer, under the name that operators know from the API.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

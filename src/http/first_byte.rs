@@ -5,10 +5,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::rt::net::TcpStream;
+use parking_lot::Mutex;
 
 use crate::error::Error;
 
@@ -45,7 +45,7 @@ impl Told {
             _ => return,
         };
         // A panic leaves one time or the other.
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if last.is_some_and(|at| at.elapsed() < TELL_EVERY) {
             return;
         }

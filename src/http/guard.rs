@@ -8,8 +8,7 @@
 //! - After a refusal it closes at once. With bytes unread that makes the kernel reset the connection, and the client may lose
 //!   the answer. Here the rest is read and thrown away, for [`LINGER`] at most.
 //!
-//! Owns: recognising refusals, deadlines of heads and writes, the end of a connection. Must not know: what answers look like
-//! beyond their first line and `x-acs-request-id`. Called by: actix-http.
+//! Owns: deadlines of heads and writes, the end of a connection. Must not know: what answers look like. Called by: actix-http.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,16 +22,13 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection::{Connection, Phase};
 use super::first_byte;
+use super::parser_refusals::{error_of, refusal};
 use super::room::Place;
 use super::stream::Stream;
 use crate::error::Error;
 
 /// How long a connection that was refused is read from, so that the client gets the answer.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
-
-/// The longest request target served, in bytes. Old clients put a whole secret, percent-encoded, into it; the parser's own limit
-/// is 65,534.
-pub(super) const MAX_TARGET: usize = 65_000;
 
 /// Makes the whole answer (head and body, ending the connection) to a refused request, and counts it.
 pub(super) type Refuse = Rc<dyn Fn(&Error, Option<SocketAddr>) -> Vec<u8>>;
@@ -266,58 +262,5 @@ impl AsyncWrite for Guard {
         let this = self.get_mut();
         ready!(this.poll_ending(cx))?;
         Pin::new(&mut this.io).poll_shutdown(cx)
-    }
-}
-
-/// Finds an answer of the parser's own at the end of what is to be sent: where it begins, and its status. Such an answer has no
-/// body, a status of 400 or more and no `x-acs-request-id`, which every answer of the service has. An answer of the service
-/// cannot be mistaken for one: no body of ours has a CR LF in it (JSON and XML escape CR), so a buffer that ends in an empty line
-/// ends in a head, and that head begins at the last `HTTP/1.`.
-fn refusal(out: &[u8]) -> Option<(usize, u16)> {
-    const VERSION: &[u8] = b"HTTP/1.";
-    const OWN: &[u8] = b"\r\nx-acs-request-id:";
-    if !out.ends_with(b"\r\n\r\n") {
-        return None;
-    }
-    let at = out.windows(VERSION.len()).rposition(|w| w == VERSION)?;
-    let head = &out[at..];
-    let status: u16 = str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
-    let ours = head.windows(OWN.len()).any(|w| w == OWN);
-    (status >= 400 && !ours).then_some((at, status))
-}
-
-/// What the parser meant by a status. It says 400 also to a request target longer than it can hold.
-fn error_of(status: u16, line_length: usize) -> Error {
-    match status {
-        408 => Error::RequestTimeout,
-        413 => Error::BodyTooLarge,
-        414 | 431 => Error::HeadTooLarge,
-        400 if line_length > MAX_TARGET => Error::HeadTooLarge,
-        400..=499 => Error::MalformedRequest,
-        _ => Error::Internal(format!("the HTTP parser answered {status}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_parsers_own_answers_and_nothing_else() {
-        let refused = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\ndate: x\r\n\r\n";
-        assert_eq!(refusal(refused.as_bytes()), Some((0, 400)));
-        let ours = "HTTP/1.1 200 OK\r\nx-acs-request-id: 1\r\ncontent-length: 29\r\n\r\n{\"a\":\"HTTP/1.1 400 B\\r\\n\\r\\n\"}";
-        assert_eq!(refusal(format!("{ours}{refused}").as_bytes()), Some((ours.len(), 400)));
-        for other in [
-            "",
-            "\r\n\r\n",
-            ours,
-            "HTTP/1.1 100 Continue\r\n\r\n",
-            &format!("{ours}HTTP/1.1 100 Continue\r\n\r\n"),
-            "HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 99\r\nx-acs-request-id: 1\r\n\r\n",
-            "HTTP/1.1",
-        ] {
-            assert_eq!(refusal(other.as_bytes()), None, "{other:?}");
-        }
     }
 }

@@ -20,7 +20,7 @@ use super::access::{Action, Line};
 use super::body::{Bodies, Length};
 use super::connection::Connection;
 use super::first_byte::Told;
-use super::guard::MAX_TARGET;
+use super::parser_refusals::MAX_TARGET;
 use super::peer::{self, Client};
 use super::{Answer, Call, Config, Method, Received, Reply, Service, Side};
 use crate::base::failpoint::{Step, reach};

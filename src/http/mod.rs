@@ -8,7 +8,7 @@
 //!              <------------------- answer <----------------- audit record durable <-----------------------------------|
 //! ```
 //!
-//! Every answer, whatever went wrong, has `x-acs-request-id` and, but for health and figures, the API's error form.
+//! Every answer is `cache-control: no-store`, and, but for health and figures, in the form of a dialect, whatever went wrong.
 
 mod access;
 mod admin;
@@ -19,6 +19,7 @@ mod connection;
 mod first_byte;
 mod guard;
 mod handler;
+mod parser_refusals;
 mod peer;
 mod room;
 mod stream;
@@ -115,8 +116,11 @@ pub struct Readiness {
 /// Which requests a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
+    /// The API, and whether the service lives and is ready.
     Api,
+    /// The API alone: somebody else listens for the administrator.
     ApiOnly,
+    /// Health, readiness with its reasons, figures.
     Admin,
 }
 

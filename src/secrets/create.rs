@@ -10,7 +10,7 @@ use crate::keys::{self, AdmittedKey, Use};
 use crate::secrets::find::{Life, life};
 use crate::secrets::managed::ManagedRows;
 use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
-use crate::store::{Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow};
+use crate::store::{Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow, expect_changed};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -95,7 +95,7 @@ impl Secrets {
             match life(&existing, now) {
                 Life::Live => return Err(Abort::App(Error::SecretExists)),
                 Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),
-                Life::Gone => drop(tx.secret_delete(&existing)?),
+                Life::Gone => expect_changed(tx.secret_delete(&existing)?, "secrets")?,
             }
         }
         if let Some(most) = self.quota

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::secrets::Secrets;
 use crate::secrets::find::{Life, find, life};
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, SecretRow, Tx};
+use crate::store::{Abort, SecretRow, Tx, expect_changed};
 
 /// How a secret is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Secrets {
             let found = find(tx, caller, secret, now)?;
             match (deletion, life(&found, now)) {
                 (Deletion::Now, _) => {
-                    tx.secret_delete(&found)?;
+                    expect_changed(tx.secret_delete(&found)?, "secrets")?;
                     Ok(now)
                 }
                 (Deletion::AfterDays(days), Life::Live) => {
@@ -88,7 +88,7 @@ impl Secrets {
 
 fn purge(tx: &mut Tx<'_>, secret: &SecretRow) -> Result<(), Abort<Error>> {
     if tx.secret_by_name(&secret.account_id, &secret.name)?.is_some_and(|s| s == *secret) {
-        tx.secret_delete(secret)?;
+        expect_changed(tx.secret_delete(secret)?, "secrets")?;
     }
     Ok(())
 }

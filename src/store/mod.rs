@@ -6,6 +6,9 @@
 //! Work is a closure over [`Tx`], whose methods are the rows' (resource first, then verb: `secret_insert`). It may run more than
 //! once and must have no other effect. Rows that decide who may do what, or which value is served, carry a MAC: it is made and
 //! checked in here, and callers never see one.
+//!
+//! *As any read*: `Corrupt` for a row whose MAC or digest is wrong, `Unavailable` when the database is away, `Fault` for anything else. *As
+//! any write*: those, `Busy` when other writers were in the way for too long, and `Conflict` for a row that is there already.
 
 mod engine;
 mod identity;

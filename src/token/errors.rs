@@ -20,7 +20,7 @@ pub enum TokenError {
     Full,
     /// The token makes objects, and does not keep them for the moment: function and code. Come back later.
     KeepsNothing(String),
-    /// The token is away; the link to it is being rebuilt. Come back later.
+    /// The token is away; the connection to it is being rebuilt. Come back later.
     Gone,
     /// No token fits the configured label or serial number; what was found instead.
     Absent(String),

@@ -327,7 +327,7 @@ impl Token {
     /// A cheap proof that the token answers: a session and one random byte.
     ///
     /// # Errors
-    /// `Busy`, `Gone`, `Pin` if the link could not be rebuilt because the PIN was refused.
+    /// `Busy`, `Gone`, `Pin` if the connection could not be rebuilt because the PIN was refused.
     pub fn health(&self) -> Result<(), TokenError> {
         self.connection.run(Operation::Health, Access::ReadOnly, None, |_, session| suites::random(session, &mut [0]))
     }

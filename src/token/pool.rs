@@ -1,7 +1,7 @@
 //! Sessions, opened once and lent out: a bounded pool.
 //!
 //! Owns: how many sessions there are, who has one, how long a caller waits. Must not know: what is done with a session.
-//! Called by: `epoch`, `link`.
+//! Called by: `epoch`, `connection`.
 //!
 //! A session that comes back without [`Lease::keep`] is closed: whoever left early, by error or panic, may have left an operation
 //! open on it. When all sessions are lent and none comes back for a while, the token hangs: then nobody waits any more, so that callers'

@@ -65,7 +65,7 @@ pub type Counts = Vec<(&'static str, u64)>;
 /// The state of the token layer at a moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenStatus {
-    /// Whether the link is up, as far as the last call knew.
+    /// Whether the connection is up, as far as the last call knew.
     pub up: bool,
     /// Whether the last login failed and the PIN is not presented again by itself.
     pub refused: bool,

@@ -19,7 +19,7 @@ const NAME: &str = "bulla/first-secret";
 const VALUE: &str = "Sealed by the token. 你好";
 
 /// How long the server may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The server of this process.
 pub(super) struct Target {
@@ -175,7 +175,7 @@ fn wait_until_ready(client: &Client) -> Result<(), Failure> {
             Ok(look) => format!("{} {}", look.status, look.text),
             Err(e) => e.to_string(),
         };
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > READY_WITHIN {
             return Err(Failure::unavailable(format!("the server is not ready: {last}")));
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -10,7 +10,7 @@ use crate::base::secret::AccessKeySecret;
 use crate::store::Abort;
 
 /// Access keys of a root, at most.
-const MOST: usize = 2;
+const MAX_ACCESS_KEYS: usize = 2;
 
 /// The account's root, with its access key.
 pub(super) struct Root {
@@ -59,7 +59,7 @@ impl Root {
         base.store.write_rows("root", |tx| {
             tx.access_key_delete(id)?;
             let others = tx.access_keys_of(&account.id, None)?;
-            for old in others.iter().take(others.len().saturating_sub(MOST - 1)) {
+            for old in others.iter().take(others.len().saturating_sub(MAX_ACCESS_KEYS - 1)) {
                 tx.access_key_delete(&old.id)?;
             }
             tx.access_key_insert(&row)

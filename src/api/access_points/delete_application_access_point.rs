@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{ACCESS_POINT, Done, one};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::access_points::{ACCESS_POINT, one};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::base::ids::AccessPointName;
 use crate::error::Error;
 

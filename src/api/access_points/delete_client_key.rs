@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{CLIENT_KEY, Done, one};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::access_points::{CLIENT_KEY, one};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::base::ids::AccessKeyId;
 use crate::error::Error;
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{Done, NETWORK_RULE, one};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::access_points::{NETWORK_RULE, one};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{Done, POLICY, one};
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::access_points::{POLICY, one};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::base::ids::AccessPolicyName;
 use crate::error::Error;
 

@@ -48,10 +48,6 @@ fn one<'a>(kind: &'static str, name: &'a str) -> Resource<'a> {
     Resource::Other(kind, Some(name))
 }
 
-/// An answer without fields of its own.
-#[derive(Serialize)]
-pub struct Done {}
-
 /// A list in one parameter: JSON, each member of its grammar, none twice.
 struct List<T, const MIN: usize, const MAX: usize>(Vec<T>);
 

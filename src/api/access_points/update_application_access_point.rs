@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{ACCESS_POINT, Done, List, one};
+use crate::api::access_points::{ACCESS_POINT, List, one};
 use crate::api::fields::Description;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::auth::access_point::PointChange;
 use crate::base::ids::{AccessPointName, AccessPolicyName};
 use crate::error::Error;

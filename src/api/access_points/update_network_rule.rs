@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{Done, List, NETWORK_RULE, one};
+use crate::api::access_points::{List, NETWORK_RULE, one};
 use crate::api::fields::Description;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::auth::access_point::{RuleChange, SourceNet};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;

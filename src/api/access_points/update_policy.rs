@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::api::access_points::{Done, List, POLICY, Rules, one};
+use crate::api::access_points::{List, POLICY, Rules, one};
 use crate::api::fields::Description;
-use crate::api::{Context, Effect, Operation, Target};
+use crate::api::{Context, Done, Effect, Operation, Target};
 use crate::auth::access_point::{AccessResource, PolicyChange};
 use crate::base::ids::AccessPolicyName;
 use crate::base::words::AccessPermission;

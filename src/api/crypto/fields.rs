@@ -76,14 +76,14 @@ pub struct PlainText(pub Plaintext);
 
 impl PlainText {
     /// Bytes, after Base64 is undone where the text is Base64 (Encrypt: 6 KB).
-    const LONGEST: usize = 6144;
+    const MAX_BYTES: usize = 6144;
 }
 
 impl<'de> Deserialize<'de> for PlainText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = Plaintext::deserialize(d)?;
-        let decoded = || text.from_base64().is_some_and(|bytes| bytes.expose().len() <= Self::LONGEST);
-        let fits = |length| length <= Self::LONGEST || (length <= Self::LONGEST / 3 * 4 && decoded());
+        let decoded = || text.from_base64().is_some_and(|bytes| bytes.expose().len() <= Self::MAX_BYTES);
+        let fits = |length| length <= Self::MAX_BYTES || (length <= Self::MAX_BYTES / 3 * 4 && decoded());
         match text.expose().len() {
             1.. if fits(text.expose().len()) => Ok(Self(text)),
             _ => Err(de::Error::custom("1 to 6144 bytes")),

@@ -12,7 +12,7 @@ use crate::base::ids::{Alias, KeyId};
 use crate::store::KeyCondition;
 
 /// Entries at most, and values of an entry.
-const MOST: usize = 10;
+const MAX_FILTERS: usize = 10;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for KeyFilters {
             return Ok(Self::default());
         }
         let entries: Vec<Entry> = from_text("a JSON list of filters", &text)?;
-        if entries.len() > MOST || entries.iter().any(|entry| entry.values.len() > MOST) {
+        if entries.len() > MAX_FILTERS || entries.iter().any(|entry| entry.values.len() > MAX_FILTERS) {
             return Err(D::Error::custom("at most 10 filters of at most 10 values"));
         }
         Ok(Self(entries))

@@ -4,8 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api::keys::Done;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Done, Effect, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
 use crate::base::ids::KeyRef;
 use crate::error::Error;

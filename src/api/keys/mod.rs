@@ -38,10 +38,6 @@ use crate::store::{AliasRow, KeyVersionRow};
 /// Who made the keys that the service made for itself (KeyMetadata, Creator).
 const SERVICE_CREATOR: &str = "SecretsManager";
 
-/// An answer without fields of its own.
-#[derive(Serialize)]
-pub struct Done {}
-
 /// What CreateKey and DescribeKey say of a key. Primary version and rotation are told of symmetric keys: of a pair, callers name the
 /// version themselves.
 #[derive(Serialize)]

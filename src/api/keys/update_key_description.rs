@@ -3,8 +3,7 @@
 use serde::Deserialize;
 
 use crate::api::fields::Description;
-use crate::api::keys::Done;
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Done, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::keys::{Done, RotationInterval, interval};
-use crate::api::{Context, Effect, Input, Operation, Resource, Target};
+use crate::api::keys::{RotationInterval, interval};
+use crate::api::{Context, Done, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 

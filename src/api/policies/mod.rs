@@ -18,7 +18,7 @@ impl<'de> Deserialize<'de> for PolicyText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let told = |fault: PolicyError| {
-            let told: String = fault.to_string().chars().take(LONGEST).collect();
+            let told: String = fault.to_string().chars().take(MAX_NAME_BYTES).collect();
             D::Error::custom(format_args!("a policy that is understood ({told})"))
         };
         ResourcePolicy::parse(&text).map(|_| Self(text)).map_err(told)
@@ -26,7 +26,7 @@ impl<'de> Deserialize<'de> for PolicyText {
 }
 
 /// Characters of what is said of a document.
-const LONGEST: usize = 400;
+const MAX_NAME_BYTES: usize = 400;
 
 /// PolicyName: every secret and key has one policy, named `default`.
 #[derive(Deserialize)]

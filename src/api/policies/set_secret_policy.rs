@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::keys::Done;
 use crate::api::policies::{PolicyName, PolicyText, only_default};
-use crate::api::{Context, Effect, Operation, Resource, Target};
+use crate::api::{Context, Done, Effect, Operation, Resource, Target};
 use crate::base::ids::SecretRef;
 use crate::error::Error;
 

@@ -76,7 +76,7 @@ pub struct Response {
     errors: Vec<EntryError>,
 }
 
-/// An entry that was refused; each dialect spells the error.
+/// An entry that was refused (`dialects::rpc` tells how; adr/0012).
 pub struct EntryError {
     /// The entry's secret, as the entry names it where it is not understood.
     pub secret_name: String,

@@ -12,10 +12,10 @@ use crate::base::words::SecretType;
 use crate::store::SecretFilter;
 
 /// Keys, and values of each.
-const MOST: usize = 10;
+const MAX_FILTERS: usize = 10;
 
 /// Characters of a description, a tag's key or a tag's value.
-const LONGEST: usize = 256;
+const MAX_VALUE_CHARACTERS: usize = 256;
 
 /// What a list is limited to.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Filters {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let pairs: Vec<Pair> = from_text("a JSON list of filters", &text)?;
-        if pairs.len() > MOST {
+        if pairs.len() > MAX_FILTERS {
             return Err(D::Error::custom("at most 10 filters"));
         }
         let mut filter = SecretFilter::default();
@@ -66,7 +66,7 @@ impl Pair {
     /// Limits `filter` further; none when a value does not fit its key.
     fn add_to(self, filter: &mut SecretFilter) -> Option<()> {
         let values = self.values;
-        if values.len() > MOST {
+        if values.len() > MAX_FILTERS {
             return None;
         }
         if values.is_empty() {
@@ -97,7 +97,7 @@ impl Pair {
 }
 
 fn texts(values: Vec<String>) -> Option<Vec<String>> {
-    values.iter().all(|text| (1..=LONGEST).contains(&text.chars().count())).then_some(values)
+    values.iter().all(|text| (1..=MAX_VALUE_CHARACTERS).contains(&text.chars().count())).then_some(values)
 }
 
 fn secret_type(text: &str) -> Option<SecretType> {

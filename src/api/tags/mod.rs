@@ -9,8 +9,7 @@ pub mod untag_resource;
 pub mod untag_resources;
 
 use crate::api::fields::Text;
-use crate::api::keys::Done;
-use crate::api::{Context, Resource, Target};
+use crate::api::{Context, Done, Resource, Target};
 use crate::base::field::Field;
 use crate::base::ids::{KeyRef, SecretRef};
 use crate::base::words::ResourceType;

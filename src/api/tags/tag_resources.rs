@@ -2,10 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::api::keys::Done;
 use crate::api::tags::fields::{Few, ResourceId, TagFlat, all_different};
 use crate::api::tags::{Changed, On};
-use crate::api::{Context, Effect, Input, Operation, Target};
+use crate::api::{Context, Done, Effect, Input, Operation, Target};
 use crate::base::field::Field;
 use crate::base::words::ResourceType;
 use crate::error::Error;

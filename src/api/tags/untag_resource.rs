@@ -3,10 +3,9 @@
 use serde::Deserialize;
 
 use crate::api::fields::Text;
-use crate::api::keys::Done;
 use crate::api::tags::fields::TagKeysText;
 use crate::api::tags::{Changed, On};
-use crate::api::{Context, Effect, Input, Operation, Target};
+use crate::api::{Context, Done, Effect, Input, Operation, Target};
 use crate::base::ids::{KeyRef, SecretRef};
 use crate::error::Error;
 use crate::tags::Change;

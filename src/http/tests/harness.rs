@@ -4,12 +4,13 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::base::ids::RequestId;
@@ -66,7 +67,7 @@ impl Service for Echo {
     }
 
     fn readiness(&self) -> Readiness {
-        self.readiness.lock().unwrap().clone()
+        self.readiness.lock().clone()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::remote::reference::Reference;
 use crate::remote::resolve::{Resolved, resolve};
 
 /// How long a program may take to end before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a signal handed on is, and those that a terminal sends to everybody in front of it.
 const PASSED_ON: [i32; 8] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
@@ -170,7 +170,7 @@ fn end(running: &Running, seen: &Receiver<Event>) -> Result<Stop, Failure> {
     let _ = kill_process(running.pid, Signal::TERM);
     let (begun, mut wanted) = (Instant::now(), false);
     loop {
-        match seen.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+        match seen.recv_timeout(STOP_WITHIN.saturating_sub(begun.elapsed())) {
             Ok(Event::Ended(which, status)) if which == running.start => {
                 return Ok(if wanted { Stop::Wanted(status?) } else { Stop::Ended });
             }

@@ -20,7 +20,7 @@ use crate::store::engine::runner::{Failure, Mode, Transactions, begin, run};
 use crate::store::{Abort, StoreError, Tx};
 
 /// The most transactions in one commit: the first waits for the last.
-const MOST: usize = 32;
+const MAX_MEMBERS: usize = 32;
 
 /// How long a member waits for another to commit before it looks whether anybody will.
 const COMMIT_POLL: Duration = Duration::from_millis(20);
@@ -95,7 +95,7 @@ impl Writer {
                 resume_unwind(panic);
             }
         };
-        if (open.members >= MOST || self.waiting.load(Ordering::SeqCst) == 0)
+        if (open.members >= MAX_MEMBERS || self.waiting.load(Ordering::SeqCst) == 0)
             && let Some(open) = shared.take()
         {
             open.commit();

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use crate::store::engine::location;
 
 /// Between two looks.
-const EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long others wait that did so when one was found silent for its whole limit: longer than most statements take.
 const WITH_IT: Duration = Duration::from_secs(1);
@@ -149,7 +149,7 @@ fn start_reaper() {
         // When one of this limit was last found silent for all of it.
         let mut silent: HashMap<Duration, u64> = HashMap::new();
         loop {
-            std::thread::sleep(EVERY);
+            std::thread::sleep(LOOK_EVERY);
             let waiting: Vec<Arc<Watched>> = WATCHED.lock().iter().filter_map(Weak::upgrade).collect();
             for one in waiting.iter().filter(|one| one.end_if_waited(one.limit)) {
                 silent.insert(one.limit, now_ms());

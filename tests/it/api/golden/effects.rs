@@ -1,6 +1,7 @@
 //! An error answer means that nothing has changed, or its code says that it may have: for every operation, in both forms of answer and
 //! under both signatures, with parameters that are right, left out, unreadable, or not to be written in the form asked for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bulla::token::softhsm;
@@ -126,8 +127,11 @@ fn code_of(answer: &Answer) -> String {
     field_of(&text, "Code").unwrap_or_default().to_owned()
 }
 
+/// In which of [`WAYS`] each operation was asked.
+type Ways = BTreeMap<String, BTreeSet<usize>>;
+
 /// Goes through a transcript; what an error answer left behind.
-fn left_behind(watch: &mut Watch, client: &Client, names: &mut Names, path: &Path) -> Vec<String> {
+fn left_behind(watch: &mut Watch, client: &Client, names: &mut Names, path: &Path, gone: &mut Ways) -> Vec<String> {
     let mut problems = Vec::new();
     // The account's default key is made when it is first needed, by the service, whatever becomes of the request.
     crate::create(client, "first", "value").ok();
@@ -136,11 +140,15 @@ fn left_behind(watch: &mut Watch, client: &Client, names: &mut Names, path: &Pat
         let asked = variants(block, names);
         // What a transcript needs before its cases happens once, as it stands there.
         let asked = if block.is_case { &asked[..] } else { &asked[asked.len() - 1..] };
-        for (i, parameters) in asked.iter().enumerate() {
-            let way = if block.is_case { WAYS[(n + i) % WAYS.len()] } else { WAYS[0] };
+        // Where there is nothing to vary, the same is asked in each way.
+        let times = if block.is_case && block.parameters.is_empty() { WAYS.len() } else { 1 };
+        for (i, parameters) in asked.iter().flat_map(|parameters| std::iter::repeat_n(parameters, times)).enumerate() {
+            let way = if block.is_case { (n + i) % WAYS.len() } else { 0 };
             // What XML cannot hold is asked for in XML.
             let unwritable = parameters.iter().any(|(_, value)| value.contains(['\u{1}', '\u{fffe}']));
-            let way = if unwritable { WAYS[1] } else { way };
+            let way = if unwritable { 1 } else { way };
+            gone.entry(block.action.clone()).or_default().insert(way);
+            let way = WAYS[way];
             watch.changes();
             let answer = send(client, &block.action, parameters, way);
             let code = code_of(&answer);
@@ -174,11 +182,14 @@ fn an_error_answer_leaves_everything_as_it_was() {
             drop(maker);
             let mut watch = Watch::new(&server);
             let mut problems = Vec::new();
+            let mut gone = Ways::new();
             for (account, path) in accounts {
                 let (client, mut names) = account.into_parts();
-                problems.extend(left_behind(&mut watch, &client, &mut names, &path));
+                problems.extend(left_behind(&mut watch, &client, &mut names, &path, &mut gone));
             }
             assert!(problems.is_empty(), "{}", problems.join("\n"));
+            let one_sided = gone.iter().filter(|(_, ways)| ways.len() < WAYS.len());
+            assert_eq!(one_sided.collect::<Vec<_>>(), [], "operations that were not asked in each way");
         },
     );
 }
