@@ -4,6 +4,7 @@
 #   make test    everything that CI runs
 #   make clients the aliyun CLI and Terraform against Bulla, where they are or can be built: longer than CI has time for
 #   make deb     a Debian package of the release build, target/bulla.deb
+#   make client  the commands that ask a server alone, target/client/bulla: small, without libpq and PKCS#11 (docs/cli.md)
 #   make image   an OCI image of it, target/bulla-oci.tar, pulled from nowhere (needs buildah)
 #   make bench   Bulla beside a program that does only what cannot be left out: rates, ratios, memory (docs/performance.md)
 #   make soak    the tests of reliability at their full size: hours; ARGS="…" go to cargo test (docs/reliability.md)
@@ -14,7 +15,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients deb image bench soak
+.PHONY: help run test clients deb client image bench soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +47,10 @@ deb:
 	@scripts/setup.sh run
 	@cargo build --release --locked --bin bulla
 	@packaging/build-deb.sh target/release/bulla target/bulla.deb
+
+client:
+	@scripts/setup.sh run
+	@cargo build --profile client --no-default-features --features client --locked --bin bulla
 
 image:
 	@scripts/setup.sh run

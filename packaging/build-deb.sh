@@ -23,7 +23,7 @@ install -D -m 0644 packaging/debian/default "$tree/etc/default/bulla"
 doc=$tree/usr/share/doc/bulla
 install -D -m 0644 packaging/debian/copyright "$doc/copyright"
 install -D -m 0644 packaging/debian/lintian-overrides "$tree/usr/share/lintian/overrides/bulla"
-install -m 0644 docs/operations.md docs/security.md docs/formats.md docs/api.md "$doc/"
+install -m 0644 docs/operations.md docs/security.md docs/formats.md docs/api.md docs/cli.md "$doc/"
 install -D -m 0644 packaging/prometheus/bulla.rules.yml "$doc/examples/bulla.rules.yml"
 install -D -m 0644 packaging/grafana/bulla.json "$doc/examples/grafana.json"
 date=$(LC_ALL=C date -R -u -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")

@@ -45,6 +45,7 @@ has_lintian() { command -v lintian >/dev/null && command -v dpkg-shlibdeps >/dev
 has_promtool() { command -v promtool >/dev/null; }
 has_buildah() { command -v buildah >/dev/null; }
 has_openssl() { command -v openssl >/dev/null && command -v curl >/dev/null; }
+has_shells() { command -v zsh >/dev/null && command -v fish >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
@@ -82,6 +83,7 @@ has_openssl_headers | headers of OpenSSL and SQLite, for kryoptic | libssl-dev l
 has_lintian    | lintian, which judges the Debian package | lintian dpkg-dev
 has_promtool   | promtool, which judges the alert rules   | prometheus
 has_buildah    | buildah, which builds the OCI image       | buildah
+has_shells     | zsh and fish, which load the completion   | zsh fish
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

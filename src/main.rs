@@ -3,12 +3,17 @@
 use std::alloc::System;
 use std::time::Duration;
 
+#[cfg(feature = "server")]
 use bulla::admin;
 use bulla::base::failure::{Failure, context};
-use bulla::cli::{self, Cli, Command, Words};
+#[cfg(feature = "server")]
+use bulla::cli::Host;
+use bulla::cli::{self, Cli, Command, Pages, Words};
 use bulla::logging::{self, Form};
-use bulla::output;
-use bulla::process::{self, signals};
+use bulla::output::{self, Output};
+use bulla::process;
+#[cfg(feature = "server")]
+use bulla::process::signals;
 use bulla::remote;
 use zeroizing_alloc::ZeroAlloc;
 
@@ -40,22 +45,36 @@ fn main() {
 
 /// Gives the exit code.
 fn run(cli: Cli) -> Result<i32, Failure> {
-    // A server logs as it is configured once it has read its configuration.
-    logging::set(match cli.command.serves() {
-        true => logging::Options::default(),
-        false => logging::Options { level: log::LevelFilter::Warn, format: Form::Brief },
-    });
-    let command = match cli.command {
+    match cli.command {
+        #[cfg(feature = "server")]
+        Command::Host(command) => host(command, cli.json).map(|()| 0),
         Command::Remote(command) => {
+            logging::set(BRIEF);
             // A limit on core dumps would be the program's too that `bulla run` becomes.
             process::forbid_traces().map_err(context("core dumps"))?;
-            return remote::run(command, cli.leading, cli.json);
+            remote::run(command, cli.leading, cli.json)
         }
-        command => command,
-    };
+        Command::Pages(Pages::Completion { shell }) => {
+            Output::Text("Completion", cli::completion(shell)).print(cli.json).map(|()| 0)
+        }
+        Command::Pages(Pages::Man { folder }) => {
+            cli::man(&folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;
+            Output::Text("Folder", folder.display().to_string()).print(cli.json).map(|()| 0)
+        }
+    }
+}
+
+/// What a command logs that ends by itself.
+const BRIEF: logging::Options = logging::Options { level: log::LevelFilter::Warn, format: Form::Brief };
+
+/// The server, and the commands beside it.
+#[cfg(feature = "server")]
+fn host(command: Host, json: bool) -> Result<(), Failure> {
+    // A server logs as it is configured once it has read its configuration.
+    logging::set(if command.serves() { logging::Options::default() } else { BRIEF });
     process::forbid_dumps().map_err(context("core dumps"))?;
     if command.serves() {
         signals::answer().map_err(context("signals"))?;
     }
-    admin::run(command, cli.json).map(|()| 0)
+    admin::run(command, json)
 }

@@ -45,6 +45,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("bulla_client", &["remote", "admin"]), // admin: `bulla dev` and `bulla probe`
     ("toml", &["remote"]),
     ("toml_edit", &["remote"]),
+    ("yaml_rust2", &["remote"]),
     ("figment", &["config"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

@@ -31,7 +31,7 @@ use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::base::ids::RequestId;
-use crate::cli::{self, Command, Place, Scope};
+use crate::cli::{self, Host, Place, Scope};
 use crate::config::Config;
 use crate::output::Output;
 use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
@@ -46,37 +46,31 @@ const CONFIG_FILE: &str = "/etc/bulla/bulla.toml";
 ///
 /// # Errors
 /// Why it did not do what was asked.
-pub fn run(command: Command, json: bool) -> Result<(), Failure> {
+pub fn run(command: Host, json: bool) -> Result<(), Failure> {
     if let Some(folder) = command.data_folder() {
         dev::enter(folder)?;
     }
     let output = match command {
-        Command::Dev(dev) => return dev::run(&dev, json),
-        Command::Remote(_) => unreachable!("main hands these to `remote`"),
-        Command::Probe { url } => return probe::run(&url),
-        Command::Completion { shell } => Output::Text("Completion", cli::completion(shell)),
-        Command::Man { folder } => {
-            cli::man(&folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;
-            Output::Text("Folder", folder.display().to_string())
-        }
-        Command::Serve { place } => return serve::run(&load(&place)?),
-        Command::Init { place, account } => init::run(&load(&place)?, &account)?,
-        Command::Check { place } => check::run(&load(&place)?, json)?,
-        Command::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
-        Command::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
-        Command::Verify { place } => return verify::run(&load(&place)?, json),
-        Command::Backup(asked) => backup::run(&asked, json)?,
-        Command::Inventory(asked) => inventory::run(&asked, json)?,
-        Command::Restore { place, from, accept } => restore::run(&load(&place)?, from.as_deref(), accept)?,
-        Command::Ceremony { place } => ceremony::run(&load(&place)?)?,
-        Command::Unlock { place } => unlock::run(&load(&place)?)?,
-        Command::Migrate { place } => migrate(&load(&place)?)?,
-        Command::Account { place, action } => account::run(&Session::open(&place)?, action)?,
-        Command::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,
-        Command::AccessKey { scope, action } => access_key::run(&Session::open(&scope.place)?, &scope, action)?,
-        Command::Policy { scope, action } => policy::run(&Session::open(&scope.place)?, &scope, action)?,
-        Command::Access { scope, action } => access::run(&Session::open(&scope.place)?, &scope, action)?,
-        Command::Audit { action } => audit::run(action, json)?,
+        Host::Dev(dev) => return dev::run(&dev, json),
+        Host::Probe { url } => return probe::run(&url),
+        Host::Serve { place } => return serve::run(&load(&place)?),
+        Host::Init { place, account } => init::run(&load(&place)?, &account)?,
+        Host::Check { place } => check::run(&load(&place)?, json)?,
+        Host::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
+        Host::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
+        Host::Verify { place } => return verify::run(&load(&place)?, json),
+        Host::Backup(asked) => backup::run(&asked, json)?,
+        Host::Inventory(asked) => inventory::run(&asked, json)?,
+        Host::Restore { place, from, accept } => restore::run(&load(&place)?, from.as_deref(), accept)?,
+        Host::Ceremony { place } => ceremony::run(&load(&place)?)?,
+        Host::Unlock { place } => unlock::run(&load(&place)?)?,
+        Host::Migrate { place } => migrate(&load(&place)?)?,
+        Host::Account { place, action } => account::run(&Session::open(&place)?, action)?,
+        Host::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,
+        Host::AccessKey { scope, action } => access_key::run(&Session::open(&scope.place)?, &scope, action)?,
+        Host::Policy { scope, action } => policy::run(&Session::open(&scope.place)?, &scope, action)?,
+        Host::Access { scope, action } => access::run(&Session::open(&scope.place)?, &scope, action)?,
+        Host::Audit { action } => audit::run(action, json)?,
     };
     output.print(json)
 }

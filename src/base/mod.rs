@@ -3,6 +3,7 @@
 //! Owns: types that parse their own grammar. Must not know: anything else of this program. Called by: all.
 
 pub mod canonical;
+#[cfg(feature = "server")]
 pub mod certificate;
 pub mod clock;
 pub mod clock_check;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::secret::pair;
+use super::words::{self, pair};
 
 /// `bulla key`. KEY is an id, alias/NAME or an ARN.
 #[derive(Subcommand)]
@@ -197,10 +197,9 @@ pub enum Usage {
     Mac,
 }
 
-/// `30d`, or `30`.
+/// The window in which a deletion can be taken back.
 fn days(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| (7..=366).contains(days));
-    number.ok_or_else(|| "7d to 366d".to_owned())
+    words::days(text, 7..=366)
 }
 
 /// With its prefix.

@@ -1,12 +1,28 @@
 //! What is made of the table of commands: completions for shells, and man pages.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
 
 use super::Cli;
+
+/// What is made of the table of commands.
+#[derive(Subcommand)]
+pub enum Pages {
+    /// Print the completion of a shell, to be sourced or installed.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the man pages into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
 
 /// The completion of a shell, as a script.
 pub fn completion(shell: Shell) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Connection;
-use super::secret::pair;
+use super::words::pair;
 
 /// `bulla run`
 #[derive(Args)]

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::words::{self, pair};
+use super::{Export, Import};
+
 /// `bulla secret`
 #[derive(Subcommand)]
 pub enum Secret {
@@ -114,6 +117,10 @@ pub enum Secret {
         #[arg(value_name = "CHANGE")]
         changes: Vec<String>,
     },
+    /// Write the secrets of a file: .env, JSON, or a manifest of Kubernetes. Killed and started again it goes on, and writes nothing twice.
+    Import(Import),
+    /// Write secrets as .env, JSON, or a manifest of Kubernetes.
+    Export(Export),
     /// Show the policy of a secret itself, or set it.
     Policy {
         /// The secret.
@@ -190,14 +197,7 @@ pub struct Put {
     pub tags: Vec<(String, String)>,
 }
 
-/// `30d`, or `30`.
+/// The window in which a deletion can be taken back.
 fn days(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| (7..=30).contains(days));
-    number.ok_or_else(|| "7d to 30d; --now deletes at once".to_owned())
-}
-
-/// `KEY=VALUE`
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
+    words::days(text, 7..=30).map_err(|range| format!("{range}; --now deletes at once"))
 }

@@ -6,6 +6,7 @@
 pub mod open_files;
 pub mod signals;
 
+#[cfg(feature = "server")]
 pub mod notify;
 
 use std::io;

@@ -24,6 +24,8 @@ pub fn failure(subject: &str) -> impl Fn(Error) -> Failure {
 /// The exit code of an error.
 fn class(error: &Error) -> Class {
     match error {
+        // The endpoint's scheme is a setting of this side.
+        Error::Refused(refused) if refused.message.contains("Use https.") => Class::Local,
         Error::Refused(refused) => of_answer(refused.status, &refused.code),
         Error::Unreachable { .. } | Error::Lost { .. } => Class::Unavailable,
         Error::Tls { .. } | Error::Settings(_) => Class::Local,

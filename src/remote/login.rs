@@ -33,7 +33,7 @@ pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, F
     let (id, secret) = credentials(id)?;
     let new = Profile::new(&name, &endpoint, ca.clone(), AccessKey::new(&id, secret.as_str()));
     let endpoint = new.endpoint.clone();
-    let client = new.client()?;
+    let client = new.client(super::ATTEMPTS)?;
     let region = client.region().map_err(failure(""))?;
     let who = client.caller().ok();
 

@@ -11,6 +11,7 @@ mod inject;
 mod key;
 mod login;
 mod profile;
+mod progress;
 mod reference;
 mod resolve;
 mod run;
@@ -22,9 +23,15 @@ mod value;
 use bulla_client::Client;
 
 use crate::base::failure::{Class, Failure};
-use crate::cli::{Connection, Leading, Remote};
+use crate::cli::{Connection, Leading, Remote, Secret};
 use failure::failure;
 use profile::Profile;
+
+/// How often a call is tried.
+const ATTEMPTS: u32 = 4;
+
+/// The same where there are thousands of them: for about a minute.
+const PATIENT: u32 = 10;
 
 /// Runs a command, and prints what it has to say. Gives the exit code: of `run` under supervision, the program's.
 ///
@@ -38,7 +45,11 @@ pub fn run(mut command: Remote, leading: Leading, json: bool) -> Result<i32, Fai
         Remote::Login { access_key_id, .. } => login::run(&connection, access_key_id.as_deref())?.print(json)?,
         Remote::Whoami { .. } => status::whoami(&Session::open(&connection)?)?.print(json)?,
         Remote::Status { .. } => status::status(&Session::open(&connection)?)?.print(json)?,
-        Remote::Secret { action, .. } => secret::run(&Session::open(&connection)?, action, json)?,
+        Remote::Secret { action, .. } => {
+            // What writes thousands of secrets waits until it is let.
+            let attempts = if matches!(action, Secret::Import(_)) { PATIENT } else { ATTEMPTS };
+            secret::run(&Session::with(&connection, attempts)?, action, json)?;
+        }
         Remote::Key { action, .. } => key::run(&Session::open(&connection)?, action, json)?,
         Remote::Run(asked) => return run::run(&asked),
         Remote::Inject(asked) => inject::run(&Session::open(&connection)?, &asked)?,
@@ -55,9 +66,14 @@ struct Session {
 
 impl Session {
     fn open(connection: &Connection) -> Result<Self, Failure> {
+        Self::with(connection, ATTEMPTS)
+    }
+
+    /// One that tries each call so often.
+    fn with(connection: &Connection, attempts: u32) -> Result<Self, Failure> {
         let profile = Profile::find(connection)?;
         let source = profile.source.clone();
-        Ok(Self { client: profile.client()?, source })
+        Ok(Self { client: profile.client(attempts)?, source })
     }
 }
 

@@ -108,12 +108,12 @@ impl Profile {
         Self { source: format!("profile {name}"), endpoint, ca_file, access_key, identity: None, scheme: Scheme::default() }
     }
 
-    /// A client of its server.
+    /// A client of its server, which tries each call so often.
     ///
     /// # Errors
     /// When a file or the endpoint is not as it should be.
-    pub fn client(self) -> Result<Client, Failure> {
-        let mut builder = Client::builder(&self.endpoint).access_key(self.access_key).scheme(self.scheme);
+    pub fn client(self, attempts: u32) -> Result<Client, Failure> {
+        let mut builder = Client::builder(&self.endpoint).access_key(self.access_key).scheme(self.scheme).attempts(attempts);
         if let Some(file) = &self.ca_file {
             builder = builder.ca_file(file);
         }

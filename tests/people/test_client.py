@@ -6,6 +6,7 @@ One server for nearly all of it, `bulla dev`; its folder is the profile.
 import base64
 import json
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -16,7 +17,10 @@ import time
 
 import pexpect
 import pytest
-from conftest import BULLA, CLEAN, done, typed
+from conftest import BULLA, CLEAN, ROOT, done, typed
+
+sys.path.insert(0, str(ROOT / "tests/sdk"))
+from run import postgresql  # noqa: E402
 
 CANARY = "c4nary-Zx7-value-that-must-not-leak"
 BINARY = bytes(range(256))
@@ -499,6 +503,89 @@ def test_shells_load_the_completion(shell, tmp_path):
     }[shell]
     ended = subprocess.run([shell, "-c", asked], capture_output=True, text=True, env=CLEAN | {"HOME": str(tmp_path)}, timeout=60)
     assert ended.returncode == 0 and "rollback" in ended.stdout and "rotate" in ended.stdout, ended
+
+
+def test_many_go_in_and_out(gives, asks, tmp_path):
+    env = tmp_path / "app.env"
+    env.write_text("# c\nexport DB_URL='postgres://u:p@h/d'\nTOKEN=\"a\\nb\"\n")
+    count = lambda out: {k: v for k, v in json.loads(out).items() if v and k != "DryRun"}  # noqa: E731
+    command = ("secret", "import", env, "--prefix", "many/", "--tag", "from=env", "--json")
+    assert count(gives(*command, "--dry-run")) == {"Created": 2}
+    assert gives("secret", "list", "many/") == b""
+    assert count(gives(*command)) == {"Created": 2}
+    assert count(gives(*command)) == {"Unchanged": 2}
+    assert gives("secret", "get", "many/TOKEN") == b"a\nb"
+    env.write_text(env.read_text().replace("u:p", "u:q"))
+    refused(asks(*command[:-1]), 5, "1 of 2", "many/DB_URL", "--overwrite")
+    assert count(gives(*command, "--overwrite")) == {"Updated": 1, "Unchanged": 1}
+    assert len(json.loads(gives("secret", "versions", "many/DB_URL", "--json"))) == 2
+    gives("secret", "put", "many/bytes", stdin=BINARY)
+    for format in ("json", "k8s"):
+        out = tmp_path / f"out.{format}"
+        gives("secret", "export", "--prefix", "many/", "--format", format, "--out", out)
+        assert out.stat().st_mode & 0o777 == 0o600
+        gives("secret", "import", out, "--prefix", f"{format}/")
+        inner = "" if format == "json" else "bulla/"
+        assert gives("secret", "get", f"{format}/{inner}bytes") == BINARY
+        assert gives("secret", "get", f"{format}/{inner}DB_URL") == b"postgres://u:q@h/d"
+    refused(asks("secret", "export", "--prefix", "many/", "--format", "env"), 2, "bytes")
+    shown = gives("secret", "export", "many/TOKEN", "many/DB_URL", "--format", "env").decode()
+    read = subprocess.run(["bash", "-c", f"{shown}\nprintf %s \"$many_DB_URL\""], capture_output=True, text=True)
+    assert read.stdout == "postgres://u:q@h/d", shown
+    refused(asks("secret", "export", "many/none"), 3, "many/none")
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('{"a": "s3cret')
+    assert "s3cret" not in refused(asks("secret", "import", wrong), 2, "line 1")
+
+
+def test_an_import_that_is_killed_goes_on(gives, dev, env, tmp_path):
+    """Killed again and again, and started again: all of it is there, and nothing twice."""
+    total = 300
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps({f"n{i:04}": f"value {i}" for i in range(total)}))
+    command = [BULLA, "--profile", dev["data"], "secret", "import", file, "--prefix", "killed/"]
+    ends = random.Random(7)
+    kills = 0
+    for _ in range(12):
+        running = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            running.wait(ends.uniform(0.05, 0.4))
+            break
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+            kills += 1
+    assert kills > 0
+    gives("secret", "import", file, "--prefix", "killed/", timeout=300)
+    last = json.loads(gives("secret", "import", file, "--prefix", "killed/", "--json"))
+    assert (last["Created"], last["Updated"], last["Unchanged"]) == (0, 0, total)
+    out = json.loads(gives("secret", "export", "--prefix", "killed/"))
+    assert out == json.loads(file.read_text())
+    for i in ends.sample(range(total), 5):
+        assert len(json.loads(gives("secret", "versions", f"killed/n{i:04}", "--json"))) == 1
+
+
+def test_tls_with_an_authority_of_its_own_and_postgresql(serving, asks, tmp_path):
+    """The same commands over TLS, on PostgreSQL; and what they say where the authority is not named."""
+    with postgresql() as url:
+        data = tmp_path / "d"
+        server = serving("dev", "--data", data, "--listen", "0", "--tls", "--database", url, "--json")
+        ready = json.loads(server.first_line())
+        endpoint = f"https://{ready['Endpoint']}"
+        put = asks("secret", "put", "tls/x", stdin=b"over tls", profile=data)
+        assert (put.returncode, put.stderr) == (0, b""), put
+        assert asks("run", "-e", "X=tls/x", "--", "printenv", "X", profile=data).stdout == b"over tls\n"
+        key = {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": ready["AccessKeyId"],
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ready["AccessKeySecret"],
+        }
+        named = asks("--endpoint", endpoint, "--ca", ready["CaFile"], "secret", "get", "tls/x", more=key, profile=None)
+        assert (named.returncode, named.stdout) == (0, b"over tls")
+        refused(asks("whoami", "--endpoint", endpoint, more=key, profile=None), 7, "TLS", "--ca FILE")
+        plain = endpoint.replace("https", "http")
+        refused(asks("whoami", "--endpoint", plain, more=key, profile=None), 7, "https://")
+        assert server.stop() == 0
+        refused(asks("secret", "get", "tls/x", profile=data), 6, "cannot be reached")
 
 
 def test_status(gives, dev):

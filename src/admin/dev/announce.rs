@@ -146,7 +146,8 @@ impl Announcement {
              \x20 Data folder      {folder}\n\n\
              {seeded}\
              First secret: {NAME} was created and read back through the API: {value}\n\n\
-             From a shell, the variables that official SDKs read:  . {folder}/env.sh\n\n\
+             From a shell:  bulla --profile {folder} secret get {NAME}\n\
+             The variables that official SDKs read:  . {folder}/env.sh\n\n\
              From Python (pip install alibabacloud-kms20160120), unmodified:\n\n\
              \x20 from alibabacloud_kms20160120.client import Client\n\
              \x20 from alibabacloud_kms20160120 import models as m\n\

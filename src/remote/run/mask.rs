@@ -58,8 +58,8 @@ impl Values {
             let Some((offset, length)) = first.min_by_key(|(offset, length)| (*offset, std::cmp::Reverse(*length))) else {
                 break;
             };
-            // A longer one may begin before, whose end is not there yet.
-            if !last && self.may_begin(&text[at..]).is_some_and(|begin| begin < offset) {
+            // A longer one may begin there or before, whose end is not there yet.
+            if !last && self.may_begin(&text[at..]).is_some_and(|begin| begin <= offset) {
                 break;
             }
             to.write_all(&text[at..at + offset])?;

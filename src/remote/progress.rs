@@ -1,0 +1,72 @@
+//! How far long work is: on a terminal a line that changes, else a line now and then. On standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a terminal's line changes, and how often another line comes where there is no terminal.
+const TERMINAL: Duration = Duration::from_millis(200);
+const ELSEWHERE: Duration = Duration::from_secs(30);
+
+/// Work of so many steps.
+pub struct Progress {
+    what: &'static str,
+    total: usize,
+    done: AtomicUsize,
+    begun: Instant,
+    said: Mutex<Instant>,
+    terminal: bool,
+}
+
+impl Progress {
+    /// Begins. `what` is the work's past participle.
+    pub fn new(what: &'static str, total: usize) -> Self {
+        let begun = Instant::now();
+        let terminal = io::stderr().is_terminal();
+        Self { what, total, done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
+    }
+
+    /// One step is done.
+    pub fn one_more(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let every = if self.terminal { TERMINAL } else { ELSEWHERE };
+        // Whoever finds it taken has nothing new to say.
+        let Ok(mut said) = self.said.try_lock() else { return };
+        if said.elapsed() < every {
+            return;
+        }
+        *said = Instant::now();
+        let line = line(self.what, done, self.total, self.begun.elapsed());
+        let (before, after) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+        let _ = write!(io::stderr().lock(), "{before}{line}{after}");
+    }
+
+    /// It has ended: takes a terminal's line away, and gives how many were done.
+    pub fn end(&self) -> usize {
+        if self.terminal {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+/// `imported 120 of 10000, 40 a second, 4 min 7 s left`
+fn line(what: &str, done: usize, total: usize, spent: Duration) -> String {
+    let rate = done as f64 / spent.as_secs_f64().max(0.001);
+    let left = (total.saturating_sub(done) as f64 / rate.max(0.001)).round();
+    let (minutes, seconds) = ((left / 60.0).floor(), left % 60.0);
+    let left = if minutes > 0.0 { format!("{minutes} min {seconds} s") } else { format!("{seconds} s") };
+    format!("{what} {done} of {total}, {rate:.0} a second, {left} left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        assert_eq!(line("imported", 120, 10_000, Duration::from_secs(3)), "imported 120 of 10000, 40 a second, 4 min 7 s left");
+        assert_eq!(line("imported", 9, 10, Duration::from_secs(9)), "imported 9 of 10, 1 a second, 1 s left");
+    }
+}

@@ -1,0 +1,239 @@
+//! Many secrets in one text: .env, JSON, a manifest of Kubernetes. Pure: texts and values in, texts and values out.
+
+use std::collections::BTreeMap;
+
+use bulla_client::Value;
+use serde_json::{Map, Value as Json};
+use yaml_rust2::{Yaml, YamlLoader};
+use zeroize::Zeroizing;
+
+use crate::base::dotenv;
+use crate::cli::Format;
+
+/// The member of an object that stands for bytes.
+const BINARY: &str = "$binary";
+
+/// A secret: its name, its value, whether that is binary.
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) value: Value,
+    pub(super) binary: bool,
+}
+
+impl Entry {
+    fn new(name: String, bytes: Vec<u8>) -> Self {
+        let binary = std::str::from_utf8(&bytes).is_err();
+        Self { name, value: Value::new(bytes), binary }
+    }
+}
+
+/// What a text is, by its file's name and its first words.
+pub(super) fn guess(file: &str, text: &str) -> Format {
+    let begins = text.trim_start();
+    let lower = file.to_lowercase();
+    let yaml = lower.ends_with(".yaml") || lower.ends_with(".yml");
+    if yaml || begins.lines().take(200).any(|line| line.starts_with("apiVersion:") || line.starts_with("kind:")) {
+        return Format::K8s;
+    }
+    if !begins.starts_with('{') {
+        return Format::Env;
+    }
+    let kind = serde_json::from_str::<Map<String, Json>>(begins).ok().map(|members| members.contains_key("apiVersion"));
+    if kind == Some(true) { Format::K8s } else { Format::Json }
+}
+
+/// Reads a text. Of two entries of one name the later counts, as where such files are used.
+///
+/// # Errors
+/// What is wrong with it, and where; never a value.
+pub(super) fn read(format: Format, text: &str) -> Result<Vec<Entry>, String> {
+    let entries = match format {
+        Format::Env => dotenv::parse(text)?.into_iter().map(|(name, value)| Entry::new(name, value.into_bytes())).collect(),
+        Format::Json => read_json(text)?,
+        Format::K8s => read_manifest(text)?,
+    };
+    let mut last = BTreeMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        last.insert(entry.name.clone(), i);
+    }
+    Ok(entries.into_iter().enumerate().filter(|(i, entry)| last[&entry.name] == *i).map(|(_, entry)| entry).collect())
+}
+
+fn read_json(text: &str) -> Result<Vec<Entry>, String> {
+    let members: Map<String, Json> =
+        serde_json::from_str(text).map_err(|e| format!("no JSON object, line {}, column {}", e.line(), e.column()))?;
+    let entry = |(name, value): (String, Json)| match value {
+        Json::String(text) => Ok(Entry::new(name, text.into_bytes())),
+        Json::Object(members) if members.len() == 1 && members.contains_key(BINARY) => {
+            let bytes = members[BINARY].as_str().and_then(|text| Value::new(text.as_bytes().to_vec()).from_base64());
+            let value = bytes.ok_or_else(|| format!("{name}: {BINARY} is no Base64"))?;
+            Ok(Entry { name, value, binary: true })
+        }
+        other => Ok(Entry::new(name, other.to_string().into_bytes())),
+    };
+    members.into_iter().map(entry).collect()
+}
+
+/// The Secrets of a manifest: NAME/KEY for each of their members. Documents of other kinds are none of ours.
+fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
+    let documents = YamlLoader::load_from_str(text).map_err(|e| format!("no YAML, line {}", e.marker().line()))?;
+    let mut entries = Vec::new();
+    let mut secrets = 0;
+    for document in &documents {
+        let items = match document["kind"].as_str() {
+            Some("Secret") => std::slice::from_ref(document),
+            Some("List") => document["items"].as_vec().map_or(&[][..], Vec::as_slice),
+            _ => &[],
+        };
+        for item in items.iter().filter(|item| item["kind"].as_str() == Some("Secret")) {
+            secrets += 1;
+            let name = item["metadata"]["name"].as_str().ok_or("a Secret without metadata.name")?;
+            for member in ["data", "stringData"] {
+                let Some(pairs) = item[member].as_hash() else { continue };
+                for (key, value) in pairs {
+                    let (Some(key), Yaml::String(text)) = (key.as_str(), value) else {
+                        return Err(format!("{name}: a member of {member} is no text"));
+                    };
+                    let value = Value::new(text.as_bytes().to_vec());
+                    let bytes = match member {
+                        "data" => {
+                            // Long ones are folded into lines.
+                            let text: String = text.split_whitespace().collect();
+                            let value = Value::new(text.into_bytes()).from_base64();
+                            value.ok_or_else(|| format!("{name}: data.{key} is no Base64"))?
+                        }
+                        _ => value,
+                    };
+                    entries.push(Entry::new(format!("{name}/{key}"), bytes.expose().to_vec()));
+                }
+            }
+        }
+    }
+    if secrets == 0 { Err("no document of the kind Secret".to_owned()) } else { Ok(entries) }
+}
+
+/// Writes a text.
+///
+/// # Errors
+/// Two secrets that would have one name there, and bytes where only texts can stand.
+pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result<Zeroizing<String>, String> {
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    for entry in entries {
+        let name = name_in(format, &entry.name);
+        if let Some(other) = names.insert(name.clone(), &entry.name) {
+            return Err(format!("{} and {other} would both be {name}", entry.name));
+        }
+    }
+    let mut out =
+        Zeroizing::new(String::with_capacity(entries.iter().map(|e| 2 * e.value.expose().len() + 256).sum::<usize>() + 256));
+    match format {
+        Format::Env => {
+            for entry in entries {
+                let text = entry.value.text().filter(|_| !entry.binary);
+                let text = text.ok_or_else(|| format!("{}: bytes cannot stand in a .env file; --format json", entry.name))?;
+                out.push_str(&dotenv::line(&name_in(format, &entry.name), text));
+            }
+        }
+        Format::Json => {
+            let members = entries.iter().map(|entry| {
+                let value = match entry.value.text().filter(|_| !entry.binary) {
+                    Some(text) => Json::from(text),
+                    None => serde_json::json!({ BINARY: entry.value.to_base64().text().unwrap_or_default() }),
+                };
+                (entry.name.clone(), value)
+            });
+            let object = Json::Object(members.collect());
+            out.push_str(&serde_json::to_string_pretty(&object).map_err(|e| e.to_string())?);
+            out.push('\n');
+        }
+        Format::K8s => {
+            out.push_str(&format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: {manifest}\ntype: Opaque\ndata:"));
+            out.push_str(if entries.is_empty() { " {}\n" } else { "\n" });
+            for entry in entries {
+                let value = entry.value.to_base64();
+                // A key could be read as a number, or as true.
+                out.push_str(&format!("  {:?}: {}\n", name_in(format, &entry.name), value.text().unwrap_or_default()));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// What a secret is called there: variables have letters, digits and _, keys of manifests . and - too.
+fn name_in(format: Format, name: &str) -> String {
+    match format {
+        Format::Json => name.to_owned(),
+        Format::Env => {
+            let mapped: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            if mapped.starts_with(|c: char| c.is_ascii_digit()) { format!("_{mapped}") } else { mapped }
+        }
+        Format::K8s => {
+            let key = |c: char| match c {
+                c if c.is_ascii_alphanumeric() || "-._".contains(c) => c,
+                '/' => '.',
+                _ => '_',
+            };
+            name.chars().map(key).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(entries: &[Entry]) -> Vec<(String, Vec<u8>, bool)> {
+        entries.iter().map(|e| (e.name.clone(), e.value.expose().to_vec(), e.binary)).collect()
+    }
+
+    #[test]
+    fn every_format_is_read_back() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let entries = [
+            Entry::new("a_b".into(), b"plain".to_vec()),
+            Entry::new("quote".into(), b"it's \"x\" $HOME\nline".to_vec()),
+            Entry::new("json".into(), br#"{"user":"u"}"#.to_vec()),
+        ];
+        for format in [Format::Env, Format::Json, Format::K8s] {
+            let text = write(format, "m", &entries).expect("writable");
+            let read = read(format, &text).expect("readable");
+            let prefix = if format == Format::K8s { "m/" } else { "" };
+            let expected: Vec<_> = shown(&entries).into_iter().map(|(n, v, b)| (format!("{prefix}{n}"), v, b)).collect();
+            let mut found = shown(&read);
+            found.sort();
+            let mut sorted = expected.clone();
+            sorted.sort();
+            assert_eq!(found, sorted, "{format:?}\n{}", *text);
+            assert_eq!(guess("x", &text), format);
+        }
+        let binary = [Entry::new("b".into(), bytes)];
+        for format in [Format::Json, Format::K8s] {
+            let text = write(format, "m", &binary).expect("writable");
+            assert_eq!(read(format, &text).expect("readable")[0].value.expose(), binary[0].value.expose());
+        }
+        assert!(write(Format::Env, "m", &binary).is_err_and(|reason| reason.contains("b: bytes")));
+    }
+
+    #[test]
+    fn manifests_as_people_write_them() {
+        let text = "apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: app\n\
+                    data:\n  user: dQ==\nstringData:\n  password: \"p w\"\n";
+        let found = shown(&read(Format::K8s, text).expect("sound"));
+        let expected = [("app/user", b"u".to_vec()), ("app/password", b"p w".to_vec())];
+        assert_eq!(found, expected.map(|(n, v)| (n.to_owned(), v, false)));
+        for (wrong, reason) in [
+            ("kind: ConfigMap\n", "no document of the kind Secret"),
+            ("kind: Secret\nmetadata: {name: a}\ndata: {k: '%s3cret'}\n", "a: data.k is no Base64"),
+            ("kind: Secret\nmetadata: {name: a}\nstringData: {k: 1}\n", "a: a member of stringData is no text"),
+        ] {
+            assert_eq!(read(Format::K8s, wrong).map(|_| ()), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn names_that_fall_together() {
+        let entries = [Entry::new("a/b".into(), b"1".to_vec()), Entry::new("a-b".into(), b"2".to_vec())];
+        assert_eq!(write(Format::Env, "m", &entries).map(drop), Err("a-b and a/b would both be a_b".to_owned()));
+        assert_eq!(read(Format::Env, "A=1\nB=2\nA=3\n").map(|e| shown(&e).len()), Ok(2));
+    }
+}
