@@ -75,6 +75,10 @@ pub enum Error {
     AccessKeyNotFound,
     /// The access key, its user or its account is disabled.
     AccessKeyInactive,
+    /// A bearer token that is none, or has ended with its time, its user or its access key.
+    BearerTokenInvalid,
+    /// A compare-and-set on a version that is not the current one.
+    CheckAndSet,
     /// No policy allows it, or one denies it.
     NoPermission(Box<Denied>),
     /// The operation does not fit the kind of key or secret.

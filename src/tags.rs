@@ -28,6 +28,9 @@ pub enum Change {
     RemoveAll,
 }
 
+/// Keys and values.
+pub type Pairs = Vec<(String, String)>;
+
 /// A key, and its value where that counts too.
 pub type Filter = (String, Option<String>);
 

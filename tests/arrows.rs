@@ -71,6 +71,9 @@ const EXPOSING: &[(&str, &str)] = &[
     ("servers/", "passwords of accounts on their way to the servers"),
     ("api/fields.rs", "the length limit of SecretData; SecretData and Plaintext in the answer"),
     ("api/crypto/fields.rs", "the length limits of Plaintext"),
+    ("auth/bearer.rs", "a bearer token on its way to its bearer"),
+    ("secrets/numbered.rs", "a value that is made of another, and once more for each attempt"),
+    ("dialects/vault/", "values and tokens in answers; the value that a patch changes"),
     ("admin/", "a new access key's secret, shown once"),
     ("remote/", "values on their way to standard output, a file, a program's environment, the server"),
 ];

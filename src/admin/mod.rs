@@ -9,6 +9,7 @@ mod access_key;
 mod account;
 mod audit;
 mod backup;
+mod bearer_token;
 mod ceremony;
 mod check;
 pub mod dev;
@@ -68,6 +69,7 @@ pub fn run(command: Host, json: bool) -> Result<(), Failure> {
         Host::Account { place, action } => account::run(&Session::open(&place)?, action)?,
         Host::User { scope, action } => user::run(&Session::open(&scope.place)?, &scope, action)?,
         Host::AccessKey { scope, action } => access_key::run(&Session::open(&scope.place)?, &scope, action)?,
+        Host::Token { scope, action } => bearer_token::run(&Session::open(&scope.place)?, &scope, action)?,
         Host::Policy { scope, action } => policy::run(&Session::open(&scope.place)?, &scope, action)?,
         Host::Access { scope, action } => access::run(&Session::open(&scope.place)?, &scope, action)?,
         Host::Audit { action } => audit::run(action, json)?,

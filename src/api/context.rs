@@ -41,6 +41,11 @@ impl Context<'_> {
         self.recording.event.borrow_mut().version_id = Some(version.to_string());
     }
 
+    /// Notes, for the record, the accessor of a token that is given.
+    pub fn shows(&self, accessor: &str) {
+        self.recording.event.borrow_mut().token = Some(accessor.to_owned());
+    }
+
     /// Ends a rehearsal that has come so far: everything that can be checked without an effect has been.
     ///
     /// # Errors

@@ -4,8 +4,8 @@
 
 use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
-use crate::auth::proof::{Claim, Origin};
-use crate::base::ids::RequestId;
+use crate::auth::proof::Origin;
+use crate::base::ids::{AccessKeyId, RequestId};
 use crate::error::{Error, UNKNOWN};
 
 /// A request on its way, as the audit log will tell it.
@@ -24,6 +24,10 @@ pub(super) struct Event {
     pub version: Option<String>,
     /// The version that was served.
     pub version_id: Option<String>,
+    /// The accessor of the token that was shown or given.
+    pub token: Option<String>,
+    /// The door it came through; none for the first.
+    pub via: Option<&'static str>,
     /// By what it was allowed.
     pub grant: Option<String>,
     /// Whether stored bytes did not verify.
@@ -43,15 +47,17 @@ impl Event {
             resource: None,
             version: None,
             version_id: None,
+            token: None,
+            via: None,
             grant: None,
             alarm: false,
         }
     }
 
     /// What it asks for, and in whose name.
-    pub fn asks(&mut self, action: &str, claim: &Claim) {
+    pub fn asks(&mut self, action: &str, access_key: Option<&AccessKeyId>) {
         action.clone_into(&mut self.action);
-        self.access_key = Some(claim.access_key.to_string());
+        self.access_key = access_key.map(AccessKeyId::to_string);
     }
 
     /// Of the same request, the part about another resource.
@@ -66,6 +72,8 @@ impl Event {
             resource: None,
             version: None,
             version_id: None,
+            token: self.token.clone(),
+            via: self.via,
             grant: None,
             alarm: false,
         }
@@ -90,9 +98,13 @@ impl Event {
         }
     }
 
-    /// Who it is, once the signature is verified.
+    /// Who it is, once that is proved.
     pub fn identified(&mut self, caller: &Caller) {
         self.caller = Some((caller.account.to_string(), caller.principal.to_string()));
+        if let Some(bearer) = &caller.bearer {
+            self.token = Some(bearer.row.accessor.clone());
+            self.access_key = caller.access_key.as_ref().map(AccessKeyId::to_string);
+        }
     }
 
     /// From now on the request runs.
@@ -117,6 +129,8 @@ impl Event {
             account: self.caller.as_ref().map(|(account, _)| account.as_str()),
             principal: self.caller.as_ref().map(|(_, principal)| principal.as_str()),
             access_key: self.access_key.as_deref(),
+            token: self.token.as_deref(),
+            via: self.via,
             source_ip: Some(self.source_ip),
             resource: self.resource.as_deref(),
             version: self.version.as_deref(),

@@ -15,6 +15,7 @@ mod event;
 mod fields;
 mod json;
 pub(crate) mod keys;
+pub(crate) mod numbered_keys;
 mod operation;
 mod pipeline;
 pub(crate) mod policies;
@@ -25,6 +26,8 @@ mod strangers;
 pub mod table;
 pub(crate) mod tags;
 mod target;
+pub(crate) mod tokens;
+pub(crate) mod versions;
 
 pub use context::{Context, Mode};
 pub use effect::Effect;

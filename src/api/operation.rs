@@ -13,8 +13,10 @@ use crate::error::Error;
 
 /// One operation of the API.
 pub trait Operation {
-    /// Its name, the `Action` of a request; `kms:` and this name is the permission it needs.
+    /// Its name, the `Action` of a request, and what records call it.
     const NAME: &'static str;
+    /// The permission that it needs, behind `kms:`; its own name, unless it is what another does in another way.
+    const PERMISSION: &'static str = Self::NAME;
     /// Whether it writes.
     const EFFECT: Effect;
     /// Whether callers may rehearse it (DryRun). Such an operation is a read: what it does before [`Context::rehearse`] is done in a
@@ -23,7 +25,7 @@ pub trait Operation {
     /// What it works on, read once from the parameters; its request struct where there is nothing more to read.
     type Input: Input;
     /// Its answer, without RequestId.
-    type Response: Serialize;
+    type Response;
 
     /// What it acts on; the caller needs the permission on each.
     fn target(input: &Self::Input) -> Target<'_>;
@@ -42,7 +44,7 @@ pub struct Done {}
 /// What an operation works on, with the rules over several parameters applied and their values read.
 pub trait Input: Sized {
     /// The parameters as a dialect decodes them; each a type that has parsed its own grammar.
-    type Request: DeserializeOwned;
+    type Request;
 
     /// Reads the parameters together.
     ///

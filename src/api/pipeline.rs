@@ -26,10 +26,11 @@ use crate::api::recording::Recording;
 use crate::api::strangers::Strangers;
 use crate::api::target::Target;
 use crate::audit::{Audit, Ticket};
+use crate::auth::bearer::BearerToken;
 use crate::auth::proof::{Claim, Origin};
 use crate::auth::{Auth, Caller};
 use crate::base::clock::Clock;
-use crate::base::ids::RequestId;
+use crate::base::ids::{AccessKeyId, RequestId};
 use crate::code::Code;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -58,6 +59,14 @@ pub struct Outcome<T> {
     pub asked: String,
     /// Whether stored bytes did not verify.
     pub alarm: bool,
+}
+
+impl Outcome<()> {
+    /// Of a request that nothing is recorded of: it asks whether the service is there.
+    pub fn unrecorded(result: Result<(), Error>) -> Self {
+        let code = Code::of_result(&result);
+        Self { result, code, durable: Ticket::for_nothing(), asked: String::new(), alarm: false }
+    }
 }
 
 /// A request that has arrived and proved nothing.
@@ -111,7 +120,30 @@ impl Service {
 impl<'a> Exchange<'a> {
     /// Notes what is asked for, and in whose name; nothing of it is proved.
     pub fn asks(&self, action: &str, claim: &Claim) {
-        self.event.borrow_mut().asks(action, claim);
+        self.event.borrow_mut().asks(action, Some(&claim.access_key));
+    }
+
+    /// The same where nothing is signed; `via` is the door.
+    pub fn asks_via(&self, via: &'static str, action: &str, access_key: Option<&AccessKeyId>) {
+        let mut event = self.event.borrow_mut();
+        event.asks(action, access_key);
+        event.via = Some(via);
+    }
+
+    /// Finds out who shows a token, and whether the account may go on at this rate. `work` is what the dialect does then.
+    ///
+    /// # Errors
+    /// Those of [`Auth::authenticate_bearer`], [`Error::Throttled`], and those of `work`.
+    pub fn identify_bearer<T>(
+        &'a self,
+        token: &BearerToken,
+        work: impl FnOnce(&Request<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let service = self.service;
+        let caller = service.auth.authenticate_bearer(&self.origin, token, service.clock.now())?;
+        self.event.borrow_mut().identified(&caller);
+        let request = Request { exchange: self, caller };
+        service.rates.take(&request.caller.account).and_then(|()| work(&request))
     }
 
     /// Finds out who asks, and whether the account may go on at this rate. `work` is what the dialect does then.
@@ -135,6 +167,11 @@ impl<'a> Exchange<'a> {
 }
 
 impl Request<'_> {
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Its id.
     pub fn id(&self) -> &RequestId {
         &self.exchange.origin.request_id
@@ -172,7 +209,7 @@ fn execute<O: Operation>(
 ) -> Result<O::Response, Error> {
     const { assert!(!O::DRY_RUN || matches!(O::EFFECT, Effect::Read), "what can be rehearsed is a read") };
     let input = O::Input::read(request?)?;
-    cx.authorised = authorise(&cx, &format!("kms:{}", O::NAME), O::target(&input))?;
+    cx.authorised = authorise(&cx, &format!("kms:{}", O::PERMISSION), O::target(&input))?;
     cx.recording.begin(O::EFFECT)?;
     let response = O::run(&cx, input);
     cx.recording.settle()?;

@@ -20,6 +20,8 @@ pub struct Target<'a> {
 pub(super) enum Wanted<'a> {
     /// The operation's own, on a resource.
     On(Resource<'a>),
+    /// The operation's own on the first, or another action on the second: what is needed shows when it runs, and it asks again.
+    Either(Resource<'a>, &'static str, Resource<'a>),
     /// That to use a key in a way.
     ToUse(Use, UsedKey<'a>),
 }
@@ -46,6 +48,13 @@ impl<'a> Target<'a> {
         let wanted: Vec<_> = resources.map(Wanted::On).collect();
         assert!(!wanted.is_empty(), "a target has a resource");
         Self { wanted, version: None }
+    }
+
+    /// One of two: the operation's own on a resource, or another action on another. The operation asks for that which it needs.
+    pub fn either(first: Resource<'a>, (action, second): (&'static str, Resource<'a>)) -> Self {
+        let mut target = Self::nothing();
+        target.wanted.push(Wanted::Either(first, action, second));
+        target
     }
 
     /// Another resource, on which the permission is needed as well.
@@ -108,6 +117,15 @@ impl Wanted<'_> {
     pub(super) fn authorise(&self, cx: &Context<'_>, action: &str, kept: &mut Authorised) -> (String, Result<Grant, Error>) {
         match self {
             Wanted::On(resource) => resource.authorise(cx, action, kept),
+            Wanted::Either(first, other, second) => {
+                let (arn, granted) = first.authorise(cx, action, kept);
+                match granted {
+                    Err(Error::NoPermission(denied)) => {
+                        (arn, second.authorise(cx, other, kept).1.map_err(|_| Error::NoPermission(denied)))
+                    }
+                    granted => (arn, granted),
+                }
+            }
             Wanted::ToUse(purpose, UsedKey::Named(key)) => match cx.keys.look_up(cx.caller, key) {
                 Ok(found) => {
                     let arn = cx.caller.arn(key.home.as_ref(), found.relative());

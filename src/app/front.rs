@@ -17,7 +17,7 @@ use crate::http;
 pub(super) struct Front {
     pub(super) doors: Doors,
     pub(super) audit: Arc<Audit>,
-    pub(super) token: Vital,
+    pub(super) token: Arc<Vital>,
     pub(super) database: Vital,
     pub(super) clocks: Arc<ClockCheck>,
     pub(super) alarms: Arc<AtomicU64>,

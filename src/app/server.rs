@@ -140,10 +140,12 @@ impl Server {
             check_percent: config.database.check_percent.get(),
         });
         let limits = settings::limits(config);
-        let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits));
         let resolver = Resolver::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
         let token = watch_token(&base)?;
         let database = watch_database(&base.store, &clocks)?;
+        let token = Arc::new(token);
+        let vault = settings::vault(config, &token);
+        let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits), vault);
         let token_key = match config.keys.anchor_minutes {
             0 => None,
             minutes => {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Limits;
+use crate::app::vitals::Vital;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::InstanceId;
 use crate::config::{Config, Instance, Quotas};
+use crate::dialects::vault;
 use crate::http;
 use crate::keys::{DataKeyLimits, KeyLimits, UseLimits};
 use crate::process::open_files;
@@ -25,6 +27,17 @@ pub(super) fn key_limits(config: &Config) -> KeyLimits {
     };
     let Quotas { keys, aliases, token_objects, .. } = config.quotas;
     KeyLimits { keys, aliases, token_objects, uses, data_keys, quarantine_ms }
+}
+
+/// The second door, where it is open. It calls itself sealed while the token is away.
+pub(super) fn vault(config: &Config, token: &Arc<Vital>) -> Option<vault::Settings> {
+    let settings = &config.vault;
+    let token = Arc::clone(token);
+    settings.enabled.then(|| vault::Settings {
+        kv_mount: settings.kv_mount.clone(),
+        transit_mount: settings.transit_mount.clone(),
+        sealed: Arc::new(move || token.now().is_err()),
+    })
 }
 
 /// The servers whose accounts are rotated.

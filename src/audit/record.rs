@@ -56,6 +56,12 @@ pub struct Record<'a> {
     /// The access key id, as given; it need not exist.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub access_key: Option<&'a str>,
+    /// The accessor of the bearer token, where one was shown or given.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub token: Option<&'a str>,
+    /// The door, where it was not the first: `vault`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<&'a str>,
     /// The client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<IpAddr>,
@@ -91,6 +97,8 @@ impl<'a> Record<'a> {
             account: None,
             principal: None,
             access_key: None,
+            token: None,
+            via: None,
             source_ip: None,
             action,
             resource: None,

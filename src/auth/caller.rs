@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::auth::bearer::Bearer;
 use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, Home, Region, RequestId};
@@ -18,8 +19,10 @@ pub struct Caller {
     pub account: AccountId,
     /// Root, user or access point.
     pub principal: Principal,
-    /// The access key that signed.
-    pub access_key: AccessKeyId,
+    /// The access key that signed, or logged in; none where another login gave the token.
+    pub access_key: Option<AccessKeyId>,
+    /// The token that was shown, where nothing is signed.
+    pub bearer: Option<Arc<Bearer>>,
     /// The region this deployment answers as.
     pub region: Region,
     /// From where.
@@ -48,6 +51,14 @@ impl Caller {
         }
     }
 
+    /// The names of the policies that bind it; `root` where none does.
+    pub fn policy_names(&self) -> Vec<String> {
+        match self.principal {
+            Principal::Root => vec!["root".to_owned()],
+            Principal::User(_) | Principal::AccessPoint(_) => self.policies.iter().map(|p| p.name.to_string()).collect(),
+        }
+    }
+
     /// Whether a resource named with this home is one of the caller's account in this region.
     pub fn at_home(&self, home: Option<&Home>) -> bool {
         home.is_none_or(|h| h.account == self.account.as_str() && h.region == self.region.as_str())
@@ -62,7 +73,8 @@ impl Caller {
         Self {
             account: account.clone(),
             principal: Principal::Root,
-            access_key: AccessKeyId::random(),
+            access_key: Some(AccessKeyId::random()),
+            bearer: None,
             region: "cn-test".parse().expect("a region"),
             source_ip: IpAddr::from([127, 0, 0, 1]),
             secure: false,

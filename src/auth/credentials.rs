@@ -1,6 +1,6 @@
 //! What a request needs to know of the key that signed it: from the database and the token once, then from memory.
 //!
-//! Owns: the cache of credentials of access keys and client keys, and which resources have a policy of their own.
+//! Owns: the cache of credentials of access keys, client keys and bearer tokens, and which resources have a policy of their own.
 //! Must not know: HTTP, how a request was signed. Called by: auth.
 //!
 //! Every change of who may do what raises one number in the database, and the store tells which accounts changes were about. The cache
@@ -8,22 +8,20 @@
 //! revocation works on every node within a second, and what one account changes costs no other a look-up. What is read then is proved with
 //! its digest: a Deny that was deleted, or an access key that was put back, is an alarm.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use crate::auth::policy::{self, Policy};
-use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal};
+use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal, policies_of};
 use crate::auth::proof::SigningKey;
 use crate::auth::system_key::SysKey;
-use crate::auth::{access_key, access_point};
+use crate::auth::{access_key, access_point, bearer::Bearer};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccessKeyId, AccountId, UserId};
+use crate::base::ids::{AccessKeyId, AccountId};
 use crate::error::Error;
-use crate::store::{Abort, AccessKeyRow, AttachmentRow, ClientKeyRow, Store, Tx};
+use crate::store::{Abort, AccessKeyRow, Changed, ClientKeyRow, Store, TokenDigest, Tx};
 
 /// How old a credential in memory may be without asking whether anything changed, ms.
 pub const CHECK_EVERY_MS: i64 = 500;
@@ -66,6 +64,10 @@ struct Cache {
     credentials: HashMap<AccessKeyId, Arc<Credential>>,
     /// Ids that do not exist, so that asking for one again costs no look-up either. Apart, so that guesses drive out guesses only.
     unknown: HashSet<AccessKeyId>,
+    /// Bearer tokens, by their digests.
+    tokens: HashMap<TokenDigest, Arc<Bearer>>,
+    /// Digests of what is no token, apart as well.
+    unknown_tokens: HashSet<TokenDigest>,
     /// The resources of an account that have a policy of their own.
     have_own_policy: HashMap<AccountId, HaveOwnPolicy>,
 }
@@ -96,16 +98,47 @@ impl Cache {
         }
     }
 
+    /// What is known of a token; none if nothing is.
+    fn known_token(&self, digest: &TokenDigest) -> Option<Option<Arc<Bearer>>> {
+        match self.tokens.get(digest) {
+            Some(bearer) => Some(Some(Arc::clone(bearer))),
+            None => self.unknown_tokens.contains(digest).then_some(None),
+        }
+    }
+
+    fn keep_token(&mut self, digest: &TokenDigest, found: Option<&Arc<Bearer>>) {
+        match found {
+            Some(bearer) => {
+                if self.tokens.len() >= MAX_CACHED {
+                    self.tokens.clear();
+                }
+                self.tokens.insert(*digest, Arc::clone(bearer));
+            }
+            None => {
+                if self.unknown_tokens.len() >= MAX_UNKNOWN {
+                    self.unknown_tokens.clear();
+                }
+                self.unknown_tokens.insert(*digest);
+            }
+        }
+    }
+
     /// Forgets what is of these accounts, or everything. An id that was unknown may be anybody's now.
-    fn forget(&mut self, changed: Option<&[AccountId]>) {
+    fn forget(&mut self, changed: Option<&Changed>) {
         self.unknown.clear();
+        self.unknown_tokens.clear();
         match changed {
-            Some(accounts) => {
+            Some(Changed { accounts, tokens }) => {
+                self.tokens.retain(|digest, token| {
+                    let part = (token.account().clone(), digest.as_bytes()[0]);
+                    !accounts.contains(token.account()) && !tokens.contains(&part)
+                });
                 self.credentials.retain(|_, credential| !accounts.contains(&credential.account));
                 self.have_own_policy.retain(|account, _| !accounts.contains(account));
             }
             None => {
                 self.credentials.clear();
+                self.tokens.clear();
                 self.have_own_policy.clear();
             }
         }
@@ -121,6 +154,11 @@ impl Credentials {
     /// Where they are kept.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// What wraps their secrets, and makes random numbers.
+    pub(super) fn sys(&self) -> &SysKey {
+        &self.sys
     }
 
     /// The credential of an access key; none if there is no such access key.
@@ -139,6 +177,27 @@ impl Credentials {
         let mut cache = self.cache.write();
         if cache.revision == revision {
             cache.keep(id, loaded.as_ref());
+        }
+        Ok(loaded)
+    }
+
+    /// Who shows the token of this digest; none if there is no such token.
+    ///
+    /// # Errors
+    /// As [`Credentials::find`].
+    pub fn bearer(&self, digest: &TokenDigest, now: Timestamp) -> Result<Option<Arc<Bearer>>, Error> {
+        if let Some(known) = self.fresh(now, |cache| cache.known_token(digest)) {
+            return Ok(known);
+        }
+        self.revalidate(now)?;
+        if let Some(known) = self.fresh(now, |cache| cache.known_token(digest)) {
+            return Ok(known);
+        }
+        let (revision, loaded) =
+            self.store.read("bearer", |tx| Ok((tx.rights_revision()?, Bearer::read(tx, digest)?.map(Arc::new))))?;
+        let mut cache = self.cache.write();
+        if cache.revision == revision {
+            cache.keep_token(digest, loaded.as_ref());
         }
         Ok(loaded)
     }
@@ -182,7 +241,7 @@ impl Credentials {
         if revision < since || cache.revision < since {
             cache.forget(None);
         } else if revision != cache.revision {
-            cache.forget(changed.as_deref());
+            cache.forget(changed.as_ref());
         }
         (cache.revision, cache.own_changes, cache.checked_at) = (revision, own_changes, Some(now));
         Ok(())
@@ -251,22 +310,4 @@ fn read_credential(tx: &mut Tx<'_>, id: &AccessKeyId) -> Result<Option<StoredCre
     enabled &= user.enabled;
     let policies = policies_of(tx, &access_key.account_id, &user_id)?;
     Ok(Some(StoredCredential { key: SignedWith::Access(access_key), principal: Principal::User(user.name), enabled, policies }))
-}
-
-/// What a user is allowed and denied by policies that are attached to it.
-pub(super) fn policies_of(tx: &mut Tx<'_>, account: &AccountId, user: &UserId) -> Result<Vec<AttachedPolicy>, Abort<Error>> {
-    tx.attachments_of(account, user)?.into_iter().map(|attachment| attached(tx, account, attachment)).collect()
-}
-
-/// The policy of an attachment. One that is gone or does not parse is an alarm, not a policy less: it may have been a Deny.
-fn attached(tx: &mut Tx<'_>, account: &AccountId, attachment: AttachmentRow) -> Result<AttachedPolicy, Abort<Error>> {
-    let name = attachment.policy_name;
-    let broken = |what: &str| Abort::App(Error::Integrity(format!("policy {name} of account {account} {what}")));
-    let policy = if attachment.system {
-        Cow::Borrowed(policy::system_policy(name.as_str()).ok_or_else(|| broken("is no system policy"))?)
-    } else {
-        let row = tx.policy_by_name(account, &name)?.ok_or_else(|| broken("is attached and does not exist"))?;
-        Cow::Owned(Policy::parse(&row.document).map_err(|_| broken("does not parse"))?)
-    };
-    Ok(AttachedPolicy { name, policy })
 }

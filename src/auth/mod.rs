@@ -10,6 +10,7 @@
 //! | `credentials.rs` | what is known of the key that signed, from memory where possible |
 //! | `authorise.rs` | what a caller may do |
 //! | `access_key.rs`, `system_key.rs` | making access keys; SYS, which keeps their secrets |
+//! | `bearer.rs`, `tokens.rs` | tokens that are shown instead of a signature; getting, renewing, ending one |
 //! | `proof.rs` | what a request proves itself by |
 //! | `nonce.rs` | which requests this node has seen |
 //! | `policy/` | documents, and what they decide |
@@ -18,6 +19,7 @@
 pub mod access_key;
 pub mod access_point;
 mod authorise;
+pub mod bearer;
 mod caller;
 mod credentials;
 pub mod nonce;
@@ -28,6 +30,7 @@ mod supposed;
 mod system_key;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -37,12 +40,14 @@ pub use credentials::Credentials;
 pub use principal::Principal;
 pub use supposed::Supposed;
 pub use system_key::SysKey;
+pub use tokens::ChildToken;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, Region};
 use crate::effect::Effect;
 use crate::error::Error;
 use access_point::AccessPoints;
+use bearer::BearerToken;
 use nonce::SeenNonces;
 use proof::{Claim, Origin};
 
@@ -91,7 +96,8 @@ impl Auth {
         Ok(Caller {
             account: credential.account.clone(),
             principal: credential.principal.clone(),
-            access_key: claim.access_key.clone(),
+            access_key: Some(claim.access_key.clone()),
+            bearer: None,
             region: self.region.clone(),
             source_ip: origin.source_ip,
             secure: origin.secure,
@@ -101,6 +107,33 @@ impl Auth {
             have_own_policy,
             store: Arc::clone(self.credentials.store()),
             effect: Effect::of_request(nonce, origin.request_id, self.node, origin.received_at),
+        })
+    }
+
+    /// Finds out who shows a token. Each request with one is a request of its own: nothing tells a replay.
+    ///
+    /// # Errors
+    /// [`Error::BearerTokenInvalid`]; [`Error::Unavailable`] when the token cannot be looked up.
+    pub fn authenticate_bearer(&self, origin: &Origin, token: &BearerToken, now: Timestamp) -> Result<Caller, Error> {
+        let digest = token.digest(self.credentials.store());
+        let found = self.credentials.bearer(&digest, now)?;
+        let bearer = found.filter(|bearer| bearer.is_valid(now)).ok_or(Error::BearerTokenInvalid)?;
+        let have_own_policy = self.credentials.have_own_policy(bearer.account(), now)?;
+        let (request_id, received_at) = (origin.request_id, origin.received_at);
+        Ok(Caller {
+            account: bearer.account().clone(),
+            principal: bearer.principal.clone(),
+            access_key: bearer.row.access_key.clone(),
+            region: self.region.clone(),
+            source_ip: origin.source_ip,
+            secure: origin.secure,
+            received_at,
+            request_id,
+            policies: Arc::clone(&bearer.policies),
+            have_own_policy,
+            store: Arc::clone(self.credentials.store()),
+            effect: Effect::of_request(*request_id.as_bytes(), request_id, self.node, received_at),
+            bearer: Some(bearer),
         })
     }
 

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use crate::auth::access_point::grants;
 use crate::auth::caller::Caller;
-use crate::auth::credentials::policies_of;
-use crate::auth::principal::Principal;
+use crate::auth::principal::{Principal, policies_of};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccessKeyId, AccountId, NodeId, Region, RequestId};
+use crate::base::ids::{AccountId, NodeId, Region, RequestId};
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::store::Store;
@@ -57,7 +56,8 @@ impl Caller {
         Ok(Some(Self {
             account: who.account,
             principal: who.principal,
-            access_key: AccessKeyId::random(),
+            access_key: None,
+            bearer: None,
             region: who.region,
             source_ip: who.source_ip,
             secure: who.secure,

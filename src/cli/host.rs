@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Access, AccessKey, Account, Audit, Backup, BackupAction, Dev, Inventory, Logs, Place, Policy, Scope, User};
+use super::{
+    Access, AccessKey, Account, Audit, Backup, BackupAction, BearerToken, Dev, Inventory, Logs, Place, Policy, Scope, User,
+};
 use crate::base::ids::UserName;
 
 /// The commands of the server's own host, and the server.
@@ -120,6 +122,15 @@ pub enum Host {
         #[command(subcommand)]
         action: AccessKey,
     },
+    /// Bearer tokens of Vault's API (docs/vault.md).
+    Token {
+        /// Whose.
+        #[command(flatten)]
+        scope: Scope,
+        /// What to do.
+        #[command(subcommand)]
+        action: BearerToken,
+    },
     /// Policies, and who has them.
     Policy {
         /// Whose.
@@ -175,6 +186,7 @@ impl Host {
             | Host::Account { place, .. }
             | Host::User { scope: Scope { place, .. }, .. }
             | Host::AccessKey { scope: Scope { place, .. }, .. }
+            | Host::Token { scope: Scope { place, .. }, .. }
             | Host::Policy { scope: Scope { place, .. }, .. }
             | Host::Access { scope: Scope { place, .. }, .. }
             | Host::Audit {

@@ -13,6 +13,8 @@ mod account;
 mod audit;
 #[cfg(feature = "server")]
 mod backup;
+#[cfg(feature = "server")]
+mod bearer_token;
 mod connection;
 #[cfg(feature = "server")]
 mod dev;
@@ -48,6 +50,8 @@ pub use account::Account;
 pub use audit::{Audit, Form, Logs, Wanted};
 #[cfg(feature = "server")]
 pub use backup::{Backup, BackupAction, Inventory, InventoryAction};
+#[cfg(feature = "server")]
+pub use bearer_token::BearerToken;
 pub use connection::{Connection, Leading};
 #[cfg(feature = "server")]
 pub use dev::Dev;

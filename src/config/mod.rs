@@ -13,6 +13,7 @@ mod files;
 mod rotation;
 mod server;
 mod token;
+mod vault;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ use files::anchor;
 pub use rotation::{Instance, Rotation};
 pub use server::{Server, Tls};
 pub use token::Token;
+pub use vault::Vault;
 
 use crate::base::ids::Region;
 use crate::base::listen::Listen;
@@ -64,6 +66,9 @@ pub struct Config {
     /// The servers whose accounts are rotated.
     #[serde(default)]
     pub rotation: Rotation,
+    /// The second door.
+    #[serde(default)]
+    pub vault: Vault,
     /// The log on standard error.
     #[serde(default)]
     pub log: logging::Options,
@@ -143,6 +148,7 @@ impl Config {
         if server.max_concurrent == 0 || self.token.sessions == 0 || self.database.connections == 0 {
             return wrong("server.max_concurrent, token.sessions and database.connections are at least 1".into());
         }
+        self.vault.check().map_err(ConfigError)?;
         self.rotation.check()
     }
 }

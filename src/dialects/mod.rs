@@ -6,6 +6,7 @@
 //! A new one is a folder and a line in [`Doors::new`].
 
 pub mod rpc;
+pub mod vault;
 
 use crate::api::{Limits, Outcome, Service};
 use crate::base::ids::RequestId;
@@ -49,9 +50,14 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// The doors that are served.
-    pub fn new(service: Service) -> Self {
-        Self { service, doors: vec![Box::new(rpc::Rpc)] }
+    /// The doors that are served: the first always, Vault's with its settings.
+    pub fn new(service: Service, vault: Option<vault::Settings>) -> Self {
+        let mut doors: Vec<Box<dyn Dialect>> = Vec::new();
+        if let Some(settings) = vault {
+            doors.push(Box::new(vault::Vault::new(settings)));
+        }
+        doors.push(Box::new(rpc::Rpc));
+        Self { service, doors }
     }
 
     /// Bounds callers otherwise from now on.

@@ -140,6 +140,10 @@ impl Jobs {
         self.attempt("due rotations", || self.parts.keys.rotations_sweep(MAX_BATCH));
         self.attempt("ended deletion windows of keys", || self.parts.keys.deletions_sweep(MAX_BATCH));
         self.attempt("ended deletion windows of secrets", || self.parts.secrets.deletions_sweep(MAX_BATCH));
+        self.attempt("ended tokens", || {
+            while self.sweep_tokens()? == MAX_BATCH as usize {}
+            Ok(())
+        });
     }
 
     /// Runs a job that cannot be undone, or that one node does for all, unless the clock is in doubt.
@@ -168,6 +172,11 @@ impl Jobs {
         // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
         let now = self.parts.clock.now().plus_ms(-SILENCE_MS);
         Ok(self.parts.store.write_rows("nonces_sweep", |tx| tx.nonces_sweep(&self.parts.node, now, MAX_BATCH))?)
+    }
+
+    fn sweep_tokens(&self) -> Result<usize, Error> {
+        let now = self.parts.clock.now();
+        Ok(self.parts.store.write_rows("tokens_sweep", |tx| tx.bearer_tokens_sweep(now, MAX_BATCH))?)
     }
 
     fn holds(&self, lease: &str) -> Result<bool, Error> {

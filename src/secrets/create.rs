@@ -3,14 +3,16 @@
 //! Owns: the order of the steps. Must not know: HTTP, PKCS#11, SQL. Called by: api::secrets::create_secret.
 
 use crate::auth::Caller;
-use crate::base::ids::{KmsInstanceId, SecretId, SecretName};
+use crate::base::ids::{KmsInstanceId, SecretId, SecretName, SecretVersionUuid};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
 use crate::secrets::find::{Life, life};
 use crate::secrets::managed::ManagedRows;
 use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
-use crate::store::{Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionRow, expect_changed};
+use crate::store::{
+    Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionHead, VersionRow, expect_changed,
+};
 
 /// What a secret is to be.
 pub struct NewSecret {
@@ -48,6 +50,16 @@ impl Secrets {
     /// meanwhile, [`Error::KeyState`], [`Error::Unavailable`]; for a managed one also
     /// [`Error::AccountManaged`], and [`Error::Invalid`] for accounts that the server does not know so.
     pub fn create(&self, caller: &Caller, new: NewSecret, key: Option<AdmittedKey>) -> Result<Option<Rotation>, Error> {
+        self.create_first(caller, new, key).map(|(rotation, _)| rotation)
+    }
+
+    /// The same; gives the first version as well.
+    pub(super) fn create_first(
+        &self,
+        caller: &Caller,
+        new: NewSecret,
+        key: Option<AdmittedKey>,
+    ) -> Result<(Option<Rotation>, VersionHead), Error> {
         let user_key = key.is_some();
         let admitted = match key {
             Some(admitted) => admitted,
@@ -55,25 +67,55 @@ impl Secrets {
         };
         let rows = self.rows(caller, new, &admitted, user_key)?;
         self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &admitted))?;
-        rows.managed.as_ref().map(ManagedRows::rotation).transpose()
+        let rotation = rows.managed.as_ref().map(ManagedRows::rotation).transpose()?;
+        Ok((rotation, rows.version.head()))
     }
 
-    fn rows(&self, caller: &Caller, new: NewSecret, key: &AdmittedKey, user_key: bool) -> Result<Rows, Error> {
+    /// A secret that is not managed, whose first version, number 0, never had a value: all that is there is its name and its tags.
+    pub(super) fn create_without_value(&self, caller: &Caller, new: NewSecret) -> Result<(), Error> {
+        let key = self.keys.default_key(&caller.account)?;
+        let admitted = keys::admit(caller, &key, Use::GenerateDataKey)?;
+        let secret = self.secret_row(caller, &new, &admitted, false);
+        let version = VersionRow {
+            secret_id: secret.id,
+            version_id: new.version.id,
+            uuid: SecretVersionUuid::new(),
+            number: 0,
+            deleted_at: None,
+            destroyed: true,
+            data_type: new.version.data_type,
+            created_at: secret.created_at,
+            key_version_id: key.primary_version,
+            suite: self.keys.suite(),
+            wrapped: Vec::new(),
+            commitment: Vec::new(),
+            nonce: Vec::new(),
+            ciphertext: Vec::new(),
+        };
+        let rows = Rows { secret, version, tags: new.tags, policy: None, managed: None };
+        self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &admitted))
+    }
+
+    fn secret_row(&self, caller: &Caller, new: &NewSecret, key: &AdmittedKey, user_key: bool) -> SecretRow {
         let now = self.clock.now();
-        let secret = SecretRow {
+        SecretRow {
             id: SecretId::new(),
             account_id: caller.account.clone(),
-            name: new.name,
+            name: new.name.clone(),
             secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },
-            description: new.description,
+            description: new.description.clone(),
             key_id: *key.key(),
             user_key,
             created_at: now,
             updated_at: now,
             delete_at: None,
-            kms_instance: new.kms_instance,
+            kms_instance: new.kms_instance.clone(),
             content: Content::default(),
-        };
+        }
+    }
+
+    fn rows(&self, caller: &Caller, new: NewSecret, key: &AdmittedKey, user_key: bool) -> Result<Rows, Error> {
+        let secret = self.secret_row(caller, &new, key, user_key);
         let (first, managed) = match new.managed {
             None => (new.version, None),
             Some(managed) => {
@@ -81,7 +123,7 @@ impl Secrets {
                 (NewVersion { value, ..new.version }, Some(rows))
             }
         };
-        let version = self.seal(&secret, key, &first, now)?;
+        let version = self.seal(&secret, key, &first, secret.created_at)?;
         let policy = new.policy.map(|document| ResourcePolicyRow { document, ..policy::row(&secret) });
         Ok(Rows { secret, version, tags: new.tags, policy, managed })
     }

@@ -43,6 +43,9 @@ impl Secrets {
             let before = self.store.read("secret_put_begin", |tx| self.before(tx, caller, secret, new))?;
             let admitted = keys::admit(caller, &before.key, Use::GenerateDataKey)?;
             if let Some((stored, stages)) = before.same {
+                if stored.head().is_withheld() {
+                    return Err(Error::SecretExists);
+                }
                 self.repeat(caller, &before.secret, &admitted, &stored, new)?;
                 return Ok(stages);
             }

@@ -114,6 +114,8 @@ fn select(
         (Selector::Version(_, Some(stage)), Some(_)) if !row.stages.contains(stage) => {
             Err(Abort::App(Error::SecretStageNotFound))
         }
+        (_, Some(version)) if version.destroyed => Err(Abort::App(Error::SecretVersionNotFound)),
+        (_, Some(version)) if version.deleted_at.is_some() => Err(Abort::App(Error::SecretInDeleteWindow)),
         (_, Some(_)) => Ok(row),
     }
 }

@@ -40,6 +40,10 @@ impl Secrets {
             secret_id: secret.id,
             version_id: new.id.clone(),
             uuid: SecretVersionUuid::new(),
+            // The first's; others are numbered as they are stored.
+            number: 1,
+            deleted_at: None,
+            destroyed: false,
             data_type: new.data_type,
             created_at,
             key_version_id: *counted.version(),

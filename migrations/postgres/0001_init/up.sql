@@ -113,6 +113,26 @@ CREATE TABLE access_keys (
 CREATE INDEX access_keys_by_owner ON access_keys (account_id, user_id);
 CREATE INDEX access_keys_by_user ON access_keys (user_id);
 
+CREATE TABLE bearer_tokens (
+    digest      BYTEA NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+    account_id  TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+    user_id     BYTEA,
+    access_key  TEXT COLLATE "C",
+    accessor    TEXT COLLATE "C" NOT NULL UNIQUE,
+    login       TEXT COLLATE "C" NOT NULL,
+    label       TEXT COLLATE "C" NOT NULL,
+    parent      BYTEA,
+    issued_at   BIGINT NOT NULL,
+    ttl_ms      BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL,
+    max_at      BIGINT NOT NULL,
+    renewable   BOOLEAN NOT NULL,
+    mac         BYTEA NOT NULL
+);
+CREATE INDEX bearer_tokens_by_owner ON bearer_tokens (account_id, digest);
+CREATE INDEX bearer_tokens_by_parent ON bearer_tokens (parent) WHERE parent IS NOT NULL;
+CREATE INDEX bearer_tokens_due ON bearer_tokens (expires_at);
+
 CREATE TABLE policies (
     account_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
     name       TEXT COLLATE "C" NOT NULL,
@@ -318,6 +338,9 @@ CREATE TABLE secret_versions (
     secret_id      BYTEA NOT NULL REFERENCES secrets (id),
     version_id     TEXT COLLATE "C" NOT NULL,
     uuid           BYTEA NOT NULL CHECK (length(uuid) = 16),
+    number         BIGINT NOT NULL,
+    deleted_at     BIGINT,
+    destroyed      BOOLEAN NOT NULL,
     data_type      TEXT COLLATE "C" NOT NULL,
     created_at     BIGINT NOT NULL,
     key_version_id BYTEA NOT NULL CHECK (length(key_version_id) = 16),
@@ -337,6 +360,8 @@ CREATE TABLE version_stages (
     stage        TEXT COLLATE "C" NOT NULL,
     version_id   TEXT COLLATE "C" NOT NULL,
     version_uuid BYTEA NOT NULL CHECK (length(version_uuid) = 16),
+    number       BIGINT NOT NULL,
+    withheld     BOOLEAN NOT NULL,
     mac          BYTEA NOT NULL,
     PRIMARY KEY (secret_id, stage),
     FOREIGN KEY (secret_id, version_id) REFERENCES secret_versions (secret_id, version_id)

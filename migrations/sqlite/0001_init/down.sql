@@ -23,6 +23,7 @@ DROP TABLE access_policies;
 DROP TABLE access_points;
 DROP TABLE policy_attachments;
 DROP TABLE policies;
+DROP TABLE bearer_tokens;
 DROP TABLE access_keys;
 DROP TABLE users;
 DROP TABLE accounts;

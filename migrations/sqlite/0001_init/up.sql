@@ -113,6 +113,28 @@ CREATE TABLE access_keys (
 CREATE INDEX access_keys_by_owner ON access_keys (account_id, user_id);
 CREATE INDEX access_keys_by_user ON access_keys (user_id);
 
+-- Bearer tokens. digest: a keyed hash of the token, which stands nowhere. user_id is null for the account's root. access_key: what it
+-- was issued for; its end is the token's. parent: the token with which it was made, whose end is its own.
+CREATE TABLE bearer_tokens (
+    digest      BLOB    NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+    account_id  TEXT    NOT NULL REFERENCES accounts (id),
+    user_id     BLOB,
+    access_key  TEXT,
+    accessor    TEXT    NOT NULL UNIQUE,
+    login       TEXT    NOT NULL,
+    label       TEXT    NOT NULL,
+    parent      BLOB,
+    issued_at   INTEGER NOT NULL,
+    ttl_ms      INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    max_at      INTEGER NOT NULL,
+    renewable   INTEGER NOT NULL CHECK (renewable IN (0, 1)),
+    mac         BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX bearer_tokens_by_owner ON bearer_tokens (account_id, digest);
+CREATE INDEX bearer_tokens_by_parent ON bearer_tokens (parent) WHERE parent IS NOT NULL;
+CREATE INDEX bearer_tokens_due ON bearer_tokens (expires_at);
+
 CREATE TABLE policies (
     account_id TEXT    NOT NULL REFERENCES accounts (id),
     name       TEXT    NOT NULL,
@@ -313,11 +335,16 @@ CREATE TABLE secret_counts (
     PRIMARY KEY (account_id, part)
 ) STRICT, WITHOUT ROWID;
 
--- No mac: the associated data of the encryption binds the columns (docs/formats.md).
+-- No mac: the associated data of the encryption binds the columns, and the secret's content number, deleted_at and destroyed
+-- (docs/formats.md). number: 1 for the first, never used again. deleted_at: since when it is not served, until it is undeleted.
+-- destroyed: its wrapped data key and all that was encrypted is gone; the row says that it was there.
 CREATE TABLE secret_versions (
     secret_id      BLOB    NOT NULL REFERENCES secrets (id),
     version_id     TEXT    NOT NULL,
     uuid           BLOB    NOT NULL CHECK (length(uuid) = 16),
+    number         INTEGER NOT NULL,
+    deleted_at     INTEGER,
+    destroyed      INTEGER NOT NULL CHECK (destroyed IN (0, 1)),
     data_type      TEXT    NOT NULL,
     created_at     INTEGER NOT NULL,
     key_version_id BLOB    NOT NULL CHECK (length(key_version_id) = 16),
@@ -329,11 +356,14 @@ CREATE TABLE secret_versions (
     PRIMARY KEY (secret_id, version_id)
 ) STRICT, WITHOUT ROWID;
 
+-- number, withheld: of the version, so that a read by label proves them: whether it is deleted or destroyed.
 CREATE TABLE version_stages (
     secret_id    BLOB NOT NULL,
     stage        TEXT NOT NULL,
     version_id   TEXT NOT NULL,
     version_uuid BLOB NOT NULL CHECK (length(version_uuid) = 16),
+    number       INTEGER NOT NULL,
+    withheld     INTEGER NOT NULL CHECK (withheld IN (0, 1)),
     mac          BLOB NOT NULL,
     PRIMARY KEY (secret_id, stage),
     FOREIGN KEY (secret_id, version_id) REFERENCES secret_versions (secret_id, version_id)

@@ -41,7 +41,8 @@ fn configuration(module: &Path, database: &str) -> String {
          region = \"{REGION}\"\n\n\
          [token]\nmodule = {}\nlabel = \"{LABEL}\"\npin_file = \"pin\"\n\n\
          [database]\nurl = {}\nmigrate_at_start = true\n\n\
-         [audit]\ndirectory = \"audit\"\n",
+         [audit]\ndirectory = \"audit\"\n\n\
+         [vault]\nenabled = true\n",
         toml_text(&module.to_string_lossy()),
         toml_text(database),
     )

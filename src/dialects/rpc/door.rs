@@ -3,6 +3,9 @@
 //! Owns: how an operation is named, its parameters read and its answer written. Must not know: what operations do, who may.
 //! Called by: app, for http.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::api::table::for_each_operation;
 use crate::api::{self, Effect, Exchange, Input, Mode, Operation, Request};
 use crate::auth::proof::Origin;
@@ -75,7 +78,11 @@ fn answer(exchange: &Exchange<'_>, call: &Call, action: &mut Option<&'static str
 }
 
 /// One operation. What could make its answer unwritable is refused before anything happens.
-fn handle<O: Operation>(request: &Request<'_>, params: &Params, form: Form) -> Result<Body, Error> {
+fn handle<O>(request: &Request<'_>, params: &Params, form: Form) -> Result<Body, Error>
+where
+    O: Operation<Response: Serialize>,
+    <O::Input as Input>::Request: DeserializeOwned,
+{
     let mode = if O::DRY_RUN && params.flag("DryRun")? { Mode::Rehearsal } else { Mode::Real };
     let parameters = form.can_answer(O::EFFECT, params).and_then(|()| params.decode::<<O::Input as Input>::Request>());
     let response = request.execute::<O>(parameters, mode)?;

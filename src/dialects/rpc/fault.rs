@@ -118,7 +118,7 @@ fn status(code: Code) -> u16 {
         | Code::ImportTokenExpired
         | Code::DryRunSucceeded
         | Code::DryRunInvalid => 400,
-        Code::AccessKeyInactive | Code::NoPermission | Code::DryRunDenied => 403,
+        Code::AccessKeyInactive | Code::BearerTokenInvalid | Code::NoPermission | Code::DryRunDenied => 403,
         Code::NotFoundApi
         | Code::AccessKeyNotFound
         | Code::ResourceNotFound
@@ -127,7 +127,8 @@ fn status(code: Code) -> u16 {
         | Code::AliasNotFound => 404,
         Code::MethodNotSupported => 405,
         Code::RequestTimeout => 408,
-        Code::ResourceExists
+        Code::CheckAndSet
+        | Code::ResourceExists
         | Code::ResourceInDeleteWindow
         | Code::ResourceInUse
         | Code::KeyUnavailable
@@ -190,6 +191,8 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::SignatureMethodNotSupported => "Specified signature method is not valid.",
         Error::SignatureIncomplete => "The request signature does not conform to Alibaba Cloud standards.",
         Error::AccessKeyNotFound => "The Access Key ID provided does not exist in our records.",
+        Error::BearerTokenInvalid => "The token does not exist or has ended.",
+        Error::CheckAndSet => "The current version is not the one that was named.",
         Error::AccessKeyInactive => "This AccessKey is not enabled.",
         Error::UnsupportedOperation => "This action is not supported.",
         Error::ServiceOpened => "The service is open already.",

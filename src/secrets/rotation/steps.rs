@@ -121,6 +121,7 @@ impl Secrets {
             if !effect.is_service() {
                 count_call(tx, &secret.account_id, &row.uuid, now)?;
             }
+            let row = stages::numbered(&row, &tx.versions_of(&id)?);
             tx.version_insert(&row)?;
             let pending = RotationRow {
                 pending_id: Some(row.version_id.clone()),
@@ -188,8 +189,9 @@ impl Secrets {
             if !same_hold(&rotation, &mine.rotation) {
                 return Ok(false);
             }
-            let place = Place { version: pending.0.clone(), uuid: pending.1 };
             let versions = tx.versions_of(&id)?;
+            let pending = versions.iter().find(|head| head.version_id == pending.0 && head.uuid == pending.1);
+            let place = pending.map(Place::from).ok_or(Abort::App(Error::SecretVersionNotFound))?;
             stages::label_version(tx, &id, &place, &[Stage::current()], &versions)?;
             let next_at = rotation.interval_ms.map(|ms| now.plus_ms(ms));
             let done = RotationRow {

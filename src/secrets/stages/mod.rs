@@ -30,17 +30,21 @@ pub struct Place {
     pub version: VersionId,
     /// Its id, so that another version made later under the same name is not meant.
     pub uuid: SecretVersionUuid,
+    /// Its number.
+    pub number: i64,
+    /// Whether it is not to be served.
+    pub withheld: bool,
 }
 
 impl From<&VersionHead> for Place {
     fn from(head: &VersionHead) -> Self {
-        Self { version: head.version_id.clone(), uuid: head.uuid }
+        Self { version: head.version_id.clone(), uuid: head.uuid, number: head.number, withheld: head.is_withheld() }
     }
 }
 
 impl From<&VersionRow> for Place {
     fn from(row: &VersionRow) -> Self {
-        Self { version: row.version_id.clone(), uuid: row.uuid }
+        Self::from(&row.head())
     }
 }
 
@@ -51,7 +55,12 @@ pub struct Labels(BTreeMap<Stage, Place>);
 impl Labels {
     /// The labels that these rows are.
     pub fn of(rows: &[StageRow]) -> Self {
-        let place = |row: &StageRow| Place { version: row.version_id.clone(), uuid: row.version_uuid };
+        let place = |row: &StageRow| Place {
+            version: row.version_id.clone(),
+            uuid: row.version_uuid,
+            number: row.number,
+            withheld: row.withheld,
+        };
         Self(rows.iter().map(|row| (row.stage.clone(), place(row))).collect())
     }
 
@@ -154,11 +163,31 @@ pub fn store_version(
     others: Vec<VersionHead>,
     stages: &[Stage],
 ) -> Result<Vec<Stage>, Abort<Error>> {
+    let version = &numbered(version, &others);
     tx.version_insert(version)?;
     let mut versions = others;
     versions.push(version.head());
     versions.sort_by(|a, b| (a.created_at, a.version_id.as_str()).cmp(&(b.created_at, b.version_id.as_str())));
     label_version(tx, &version.secret_id, &Place::from(version), stages, &versions)
+}
+
+/// A sealed version with the number after all others of its secret. The youngest is never removed as one too many, so that no number
+/// comes again.
+pub fn numbered(version: &VersionRow, others: &[VersionHead]) -> VersionRow {
+    let last = others.iter().map(|head| head.number).max().unwrap_or(0);
+    VersionRow { number: last + 1, ..version.clone() }
+}
+
+/// Says on the labels of a version what has become of it.
+///
+/// # Errors
+/// As any write.
+pub fn follow(tx: &mut Tx<'_>, secret: &SecretId, place: &Place) -> Result<(), Abort<Error>> {
+    change(tx, secret, |labels| {
+        labels.0.values_mut().filter(|stands| stands.uuid == place.uuid).for_each(|stands| *stands = place.clone());
+        Ok(())
+    })
+    .map(drop)
 }
 
 /// Puts labels on a stored version, and removes those of a secret's versions, oldest first, that are too many then. Gives the version's
@@ -184,7 +213,14 @@ pub fn label_version(
 }
 
 fn row(secret: &SecretId, stage: &Stage, place: &Place) -> StageRow {
-    StageRow { secret_id: *secret, stage: stage.clone(), version_id: place.version.clone(), version_uuid: place.uuid }
+    StageRow {
+        secret_id: *secret,
+        stage: stage.clone(),
+        version_id: place.version.clone(),
+        version_uuid: place.uuid,
+        number: place.number,
+        withheld: place.withheld,
+    }
 }
 
 #[cfg(test)]

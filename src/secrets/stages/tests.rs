@@ -10,7 +10,13 @@ fn stage(name: &str) -> Stage {
 }
 
 fn place(version: &str) -> Place {
-    Place { version: version.parse().unwrap(), uuid: SecretVersionUuid::from_bytes([version.as_bytes()[1]; 16]) }
+    let number = i64::from(version.as_bytes()[1] - b'0');
+    Place {
+        version: version.parse().unwrap(),
+        uuid: SecretVersionUuid::from_bytes([version.as_bytes()[1]; 16]),
+        number,
+        withheld: false,
+    }
 }
 
 /// `label@version label@version`, by label.
@@ -65,7 +71,15 @@ fn the_oldest_bare_version_goes() {
     let secret_id = SecretId::new();
     let head = |n: u8| {
         let at = place(&format!("v{}", char::from(b'0' + n)));
-        VersionHead { secret_id, version_id: at.version, uuid: at.uuid, created_at: Timestamp(n.into()) }
+        VersionHead {
+            secret_id,
+            version_id: at.version,
+            uuid: at.uuid,
+            number: at.number,
+            deleted_at: None,
+            destroyed: false,
+            created_at: Timestamp(n.into()),
+        }
     };
     let versions: Vec<_> = (0..=10).map(head).collect();
     let gone = |labels: &Labels, versions: &[VersionHead]| -> Vec<String> {

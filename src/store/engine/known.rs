@@ -45,6 +45,15 @@ pub(in crate::store) struct PartState {
     pub(in crate::store) mac: RowMac,
 }
 
+/// What is different since a number of changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Accounts, about whose callers something is.
+    pub accounts: Vec<AccountId>,
+    /// Bearer tokens: their accounts, and the first byte of their digests.
+    pub tokens: Vec<(AccountId, u8)>,
+}
+
 #[derive(Default)]
 struct Rights {
     scopes: Arc<Scopes>,
@@ -53,6 +62,8 @@ struct Rights {
     first: Option<i64>,
     /// After which change something was last different about an account.
     changed: HashMap<AccountId, i64>,
+    /// The same of parts of its bearer tokens.
+    changed_tokens: HashMap<(AccountId, u8), i64>,
     /// Rows that were proved, with the digest that proved them and their table.
     proved: HashMap<Vec<u8>, (Digest, HashMap<RowMac, &'static str>)>,
     rows: usize,
@@ -152,8 +163,12 @@ impl Known {
         } else if scopes.root != rights.scopes.root {
             let old = Arc::clone(&rights.scopes);
             for key in old.digests.differing(&scopes.digests) {
-                if let Some(account) = Scope::of(key).as_ref().and_then(Scope::account) {
-                    rights.changed.insert(account.clone(), scopes.seq);
+                match Scope::of(key) {
+                    Some(Scope::Tokens(account, part)) => drop(rights.changed_tokens.insert((account, part), scopes.seq)),
+                    Some(Scope::Key(_)) | None => {}
+                    Some(Scope::Account(account) | Scope::Policies(account) | Scope::User(account, _)) => {
+                        rights.changed.insert(account, scopes.seq);
+                    }
                 }
             }
         }
@@ -162,13 +177,15 @@ impl Known {
         rights.scopes = scopes;
     }
 
-    /// The accounts about which something is different since a number of changes; none where that is not known.
-    pub(in crate::store) fn changed_since(&self, seq: i64) -> Option<Vec<AccountId>> {
+    /// What is different since a number of changes; none where that is not known.
+    pub(in crate::store) fn changed_since(&self, seq: i64) -> Option<Changed> {
         let rights = self.rights.read();
         if rights.first.is_none_or(|first| first > seq) {
             return None;
         }
-        Some(rights.changed.iter().filter(|(_, at)| **at > seq).map(|(account, _)| account.clone()).collect())
+        let accounts = rights.changed.iter().filter(|(_, at)| **at > seq).map(|(account, _)| account.clone());
+        let tokens = rights.changed_tokens.iter().filter(|(_, at)| **at > seq).map(|(part, _)| part.clone());
+        Some(Changed { accounts: accounts.collect(), tokens: tokens.collect() })
     }
 
     /// Whether these are rows of a scope that were proved, and it is young enough; with a table, whether they are all of it there.

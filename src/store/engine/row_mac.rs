@@ -74,6 +74,7 @@ pub(in crate::store) struct Sealer {
     key: RowKey,
     elements: hmac::Key,
     masks: hmac::Key,
+    tokens: hmac::Key,
     levels: Levels,
     level: AtomicU8,
     known: Known,
@@ -82,8 +83,13 @@ pub(in crate::store) struct Sealer {
 impl Sealer {
     /// For a deployment at this level, which is among those served; `exact` where every read of a secret is.
     pub(in crate::store) fn new(key: RowKey, levels: Levels, level: Level, exact: bool) -> Self {
-        let (elements, masks) = (key.derive("element"), key.derive("mask"));
-        Self { key, elements, masks, levels, level: AtomicU8::new(level.0), known: Known::new(exact) }
+        let (elements, masks, tokens) = (key.derive("element"), key.derive("mask"), key.derive("bearer token"));
+        Self { key, elements, masks, tokens, levels, level: AtomicU8::new(level.0), known: Known::new(exact) }
+    }
+
+    /// With which bearer tokens are hashed.
+    pub(in crate::store) fn tokens(&self) -> &hmac::Key {
+        &self.tokens
     }
 
     /// What this node remembers of the digests.

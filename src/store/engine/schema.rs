@@ -116,6 +116,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    bearer_tokens (digest) {
+        digest -> Binary,
+        account_id -> Text,
+        user_id -> Nullable<Binary>,
+        access_key -> Nullable<Text>,
+        accessor -> Text,
+        login -> Text,
+        label -> Text,
+        parent -> Nullable<Binary>,
+        issued_at -> BigInt,
+        ttl_ms -> BigInt,
+        expires_at -> BigInt,
+        max_at -> BigInt,
+        renewable -> Bool,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     policies (account_id, name) {
         account_id -> Text,
         name -> Text,
@@ -310,6 +329,9 @@ diesel::table! {
         secret_id -> Binary,
         version_id -> Text,
         uuid -> Binary,
+        number -> BigInt,
+        deleted_at -> Nullable<BigInt>,
+        destroyed -> Bool,
         data_type -> Text,
         created_at -> BigInt,
         key_version_id -> Binary,
@@ -327,6 +349,8 @@ diesel::table! {
         stage -> Text,
         version_id -> Text,
         version_uuid -> Binary,
+        number -> BigInt,
+        withheld -> Bool,
         mac -> Binary,
     }
 }

@@ -28,6 +28,8 @@ pub enum Scope {
     Policies(AccountId),
     /// A user, its access keys and attachments.
     User(AccountId, UserId),
+    /// Bearer tokens of an account: those whose digest begins with this byte.
+    Tokens(AccountId, u8),
     /// A key and all that belongs to it.
     Key(KeyId),
 }
@@ -55,6 +57,7 @@ impl Scope {
             Scope::Account(id) => [b"a", id.as_str().as_bytes()].concat(),
             Scope::Policies(id) => [b"p", id.as_str().as_bytes()].concat(),
             Scope::User(account, id) => [b"u".as_slice(), id.as_bytes(), account.as_str().as_bytes()].concat(),
+            Scope::Tokens(account, part) => [&[b't', *part], account.as_str().as_bytes()].concat(),
             Scope::Key(id) => [b"k".as_slice(), id.as_bytes()].concat(),
         }
     }
@@ -69,17 +72,18 @@ impl Scope {
                 let (id, rest) = rest.split_first_chunk::<16>()?;
                 Some(Scope::User(account(rest)?, UserId::from_bytes(*id)))
             }
+            (b't', rest) => {
+                let (part, rest) = rest.split_first()?;
+                Some(Scope::Tokens(account(rest)?, *part))
+            }
             (b'k', rest) => Some(Scope::Key(KeyId::from_bytes(rest.try_into().ok()?))),
             _ => None,
         }
     }
 
-    /// The account whose callers it is about; none for a key.
-    pub(in crate::store) fn account(&self) -> Option<&AccountId> {
-        match self {
-            Scope::Account(id) | Scope::Policies(id) | Scope::User(id, _) => Some(id),
-            Scope::Key(_) => None,
-        }
+    /// Whether it is about callers.
+    pub(in crate::store) fn is_of_callers(&self) -> bool {
+        !matches!(self, Scope::Key(_))
     }
 }
 
@@ -89,6 +93,7 @@ impl fmt::Display for Scope {
             Scope::Account(id) => write!(f, "account {id}"),
             Scope::Policies(id) => write!(f, "the policies of single keys and secrets of account {id}"),
             Scope::User(account, id) => write!(f, "user {id} of account {account}"),
+            Scope::Tokens(id, part) => write!(f, "tokens {part:02x}… of account {id}"),
             Scope::Key(id) => write!(f, "key {id}"),
         }
     }
@@ -113,8 +118,8 @@ mod tests {
     #[test]
     fn keys_come_back() {
         let account = AccountId::random();
-        let user = Scope::User(account.clone(), UserId::new());
-        for scope in [Scope::Account(account.clone()), Scope::Policies(account), user, Scope::Key(KeyId::new())] {
+        let (user, tokens) = (Scope::User(account.clone(), UserId::new()), Scope::Tokens(account.clone(), 0xfe));
+        for scope in [Scope::Account(account.clone()), Scope::Policies(account), user, tokens, Scope::Key(KeyId::new())] {
             assert_eq!(Scope::of(&scope.key()), Some(scope));
         }
         for strange in [ROOT, b"", b"a", b"k123", b"u", b"x"] {

@@ -187,7 +187,7 @@ impl<'a> Tx<'a> {
         let sum = match counted {
             Counted::Nowhere => return,
             Counted::In(scope) => {
-                self.written.rights |= scope.account().is_some();
+                self.written.rights |= scope.is_of_callers();
                 self.changes.scopes.entry(scope.key()).or_default()
             }
             Counted::Part(secret) => {

@@ -97,8 +97,9 @@ impl Tx<'_> {
     /// # Errors
     /// As any read.
     pub fn key_version_wraps(&mut self, id: &KeyVersionId) -> Result<bool, StoreError> {
-        let wrapped =
-            secret_versions::table.filter(secret_versions::key_version_id.eq(id)).select(secret_versions::uuid).limit(1);
+        let under =
+            secret_versions::table.filter(secret_versions::key_version_id.eq(id)).filter(secret_versions::destroyed.eq(false));
+        let wrapped = under.select(secret_versions::uuid).limit(1);
         let wrapped: Vec<Vec<u8>> = self.run("secret_versions", per_backend!(|conn| wrapped.load(conn)))?;
         Ok(!wrapped.is_empty())
     }

@@ -62,6 +62,14 @@ impl Tx<'_> {
         Ok(sums)
     }
 
+    /// Whether a secret has tags, by what its row says.
+    ///
+    /// # Errors
+    /// `Corrupt` when that cannot be read.
+    pub fn has_tags(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
+        Ok(self.sums_of(row)?[Child::Tag as usize].half() != Digest::default())
+    }
+
     /// Takes note of what a secret that was read says.
     pub(in crate::store) fn noted(&mut self, row: SecretRow) -> Result<SecretRow, StoreError> {
         let sums = self.sums_of(&row)?;

@@ -11,17 +11,17 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::{
-    access_keys, access_points, access_policies, accounts, aliases, client_keys, condemned, default_keys, import_parameters,
-    key_materials, key_rotations, key_versions, keys, network_rules, policies, policy_attachments, resource_policies, tags,
-    users,
+    access_keys, access_points, access_policies, accounts, aliases, bearer_tokens, client_keys, condemned, default_keys,
+    import_parameters, key_materials, key_rotations, key_versions, keys, network_rules, policies, policy_attachments,
+    resource_policies, tags, users,
 };
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::keys::key::DefaultKeyRow;
 use crate::store::shared::tags::TagRecord;
 use crate::store::{
-    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AttachmentRow, ClientKeyRow, CondemnedRow,
-    ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, NetworkRuleRow, PolicyRow, ResourcePolicyRow,
-    StoreError, Tx, UserRow,
+    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AttachmentRow, BearerTokenRow, ClientKeyRow,
+    CondemnedRow, ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, NetworkRuleRow, PolicyRow,
+    ResourcePolicyRow, StoreError, Tx, UserRow,
 };
 
 /// The sum of the rows of a scope, and which they are.
@@ -59,6 +59,17 @@ impl Tx<'_> {
                 rows!(self, family, scope, users: UserRow, users::id.eq(id).and(users::account_id.eq(account)));
                 rows!(self, family, scope, access_keys: AccessKeyRow, access_keys::user_id.eq(id));
                 rows!(self, family, scope, policy_attachments: AttachmentRow, policy_attachments::user_id.eq(id));
+            }
+            Scope::Tokens(account, part) => {
+                let first = bearer_tokens::digest.ge(vec![*part]);
+                let theirs = bearer_tokens::account_id.eq(account).and(first);
+                match part.checked_add(1) {
+                    Some(next) => {
+                        let part = theirs.and(bearer_tokens::digest.lt(vec![next]));
+                        rows!(self, family, scope, bearer_tokens: BearerTokenRow, part);
+                    }
+                    None => rows!(self, family, scope, bearer_tokens: BearerTokenRow, theirs),
+                }
             }
             Scope::Policies(account) => {
                 // Without the documents, of which there may be many: the digest binds the resource beside the MAC.

@@ -248,7 +248,7 @@ impl Tx<'_> {
         let heads: Vec<VersionHead> = self.run("secret_versions", load)?;
         found.rows += heads.len() as u64;
         for head in heads {
-            let element = self.head_element(&head.secret_id, &head.version_id, &head.uuid, head.created_at);
+            let element = self.head_element(&head);
             let sum = &mut sums.entry(head.secret_id).or_default()[Child::Version as usize];
             *sum = sum.plus(element);
         }

@@ -10,9 +10,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::base::ids::AccountId;
 use crate::store::engine::digest::Digest;
-use crate::store::engine::known::Scopes;
+use crate::store::engine::known::{Changed, Scopes};
 use crate::store::engine::row_mac::RowMac;
 use crate::store::engine::scope::Scope;
 use crate::store::ledger::digests::{ScopeRow, Stored};
@@ -21,12 +20,12 @@ use crate::store::{Store, StoreError, Tx};
 const TABLE: &str = "scopes";
 
 impl Store {
-    /// How many changes of who may do what there have been, and the accounts that those after the first `since` were about; none where
+    /// How many changes of who may do what there have been, and what those after the first `since` were about; none where
     /// they may have been about any.
     ///
     /// # Errors
     /// `Corrupt` when the digests do not verify or were put back; else as any read.
-    pub fn rights_since(&self, since: i64) -> Result<(i64, Option<Vec<AccountId>>), StoreError> {
+    pub fn rights_since(&self, since: i64) -> Result<(i64, Option<Changed>), StoreError> {
         let now = self.read_rows("rights", |tx| Ok(tx.rights()?.seq))?;
         Ok((now, self.seals.known().changed_since(since)))
     }

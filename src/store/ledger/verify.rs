@@ -23,9 +23,10 @@ use crate::store::keys::key::DefaultKeyRow;
 use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
 use crate::store::{
-    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AnchorsRow, ClientKeyRow, CondemnedRow, DeploymentRow,
-    ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, LogHeadRow, NetworkRuleRow, NodeRow, PolicyRow,
-    ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, StoreOptions, Tx, UserRow,
+    AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AnchorsRow, BearerTokenRow, ClientKeyRow,
+    CondemnedRow, DeploymentRow, ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, LogHeadRow,
+    NetworkRuleRow, NodeRow, PolicyRow, ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow, Store,
+    StoreError, StoreOptions, Tx, UserRow,
 };
 
 /// A row that does not hold, and why. No values.
@@ -129,13 +130,14 @@ macro_rules! table {
 }
 
 /// The sealed tables; a test compares the list with the database.
-pub(in crate::store) const TABLES: [&str; 29] = [
+pub(in crate::store) const TABLES: [&str; 30] = [
     "access_keys",
     "access_points",
     "access_policies",
     "accounts",
     "aliases",
     "anchors",
+    "bearer_tokens",
     "client_keys",
     "condemned",
     "default_keys",
@@ -205,6 +207,7 @@ impl Tx<'_> {
         table!(self, course, accounts: AccountRow, |row| row.id.to_string());
         table!(self, course, users: UserRow, |row| format!("{} of {}", row.name, row.account_id));
         table!(self, course, access_keys: AccessKeyRow, |row| row.id.to_string());
+        table!(self, course, bearer_tokens: BearerTokenRow, |row| row.accessor.clone());
         table!(self, course, policies: PolicyRow, |row| format!("{} of {}", row.name, row.account_id));
         table!(self, course, policy_attachments: AttachmentRow, |row| format!("{} on user {}", row.policy_name, row.user_id));
         table!(self, course, access_points: AccessPointRow, |row| format!("{} of {}", row.name, row.account_id));

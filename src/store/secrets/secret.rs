@@ -218,6 +218,33 @@ impl Tx<'_> {
         found.into_iter().map(|row| self.noted(row)).collect()
     }
 
+    /// Up to `limit` names of an account's secrets in their order: those from `from` on that begin with a prefix.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn secret_names_from(
+        &mut self,
+        account: &AccountId,
+        now: Timestamp,
+        from: &str,
+        prefix: &str,
+        limit: i64,
+    ) -> Result<Vec<SecretName>, StoreError> {
+        let every = SecretFilter::default();
+        let mut query = listed(account, now, &every).filter(secrets::name.ge(from.to_owned()));
+        if !prefix.is_empty() {
+            query = query.filter(secrets::name.lt(format!("{prefix}\u{7f}")));
+        }
+        let query = query.order(secrets::name).limit(limit);
+        self.secrets_flush()?;
+        let asked = |row: &SecretRow| {
+            let name = row.name.as_str();
+            row.account_id == *account && name >= from && name.starts_with(prefix) && row.delete_at.is_none_or(|at| at > now)
+        };
+        let found = self.all(asked, |conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn))?;
+        Ok(found.into_iter().map(|row| row.name).collect())
+    }
+
     /// How many secrets [`Tx::secrets_page`] goes through.
     ///
     /// # Errors

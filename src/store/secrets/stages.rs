@@ -27,6 +27,10 @@ pub struct StageRow {
     pub version_id: VersionId,
     /// The version, so that another one made later under the same name is not meant.
     pub version_uuid: SecretVersionUuid,
+    /// The version's number.
+    pub number: i64,
+    /// Whether the version is not to be served: deleted or destroyed.
+    pub withheld: bool,
 }
 
 impl Sealed for StageRow {
@@ -37,6 +41,8 @@ impl Sealed for StageRow {
             .text(self.stage.as_str())
             .text(self.version_id.as_str())
             .field(self.version_uuid.as_bytes())
+            .integer(self.number)
+            .integer(self.withheld.into())
     }
 
     fn counted(&self) -> Counted {

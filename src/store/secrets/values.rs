@@ -57,6 +57,13 @@ macro_rules! joined {
     };
 }
 
+/// Whether a label says of a version what the version says of itself.
+fn carries(label: &StageRow, row: &VersionRow) -> bool {
+    let head = row.head();
+    (&label.version_id, label.version_uuid, label.number, label.withheld)
+        == (&head.version_id, head.uuid, head.number, head.is_withheld())
+}
+
 impl Tx<'_> {
     /// A secret with the version that carries a label; none when there is no such secret. Fit for [`crate::store::Store::read_one`].
     ///
@@ -135,7 +142,7 @@ impl Tx<'_> {
         };
         match (place, &version, asked) {
             // The labels are those of now, and each names its version.
-            (Some(label), Some(row), _) if row.version_id == label.version_id && row.uuid == label.version_uuid => {}
+            (Some(label), Some(row), _) if carries(label, row) => {}
             (Some(_), ..) => return Err(self.corrupt(StageRow::TABLE, "a label on a version that is not there")),
             (None, None, Asked::Stage(_)) => {}
             (None, Some(_), Asked::Stage(_)) => {

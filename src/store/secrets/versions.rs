@@ -1,10 +1,10 @@
 //! Versions of secrets: the encrypted values.
 //!
-//! Owns: the rows of secret_versions; they carry no MAC, as their encryption binds the columns. Must not know: how to open them.
-//! Called by: secrets.
+//! Owns: the rows of secret_versions; they carry no MAC, as their encryption binds the columns, and the content of the secret what the
+//! encryption does not: number, deletion, destruction. Must not know: how to open them, when a version is withheld. Called by: secrets.
 
 use diesel::prelude::*;
-use diesel::{delete, insert_into};
+use diesel::{delete, insert_into, update};
 
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::Timestamp;
@@ -14,7 +14,7 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::schema::secret_versions;
 use crate::store::engine::scope::Child;
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, expect_changed};
 
 pub(in crate::store) const TABLE: &str = "secret_versions";
 
@@ -28,6 +28,12 @@ pub struct VersionRow {
     pub version_id: VersionId,
     /// Its id; never recurs.
     pub uuid: SecretVersionUuid,
+    /// Its number: 1 for the first of the secret, and never used again.
+    pub number: i64,
+    /// Since when it is not served, until it is undeleted.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether its data key and its value are gone.
+    pub destroyed: bool,
     /// What the value is.
     pub data_type: DataType,
     /// When it was made.
@@ -56,8 +62,21 @@ pub struct VersionHead {
     pub version_id: VersionId,
     /// Its id; never recurs.
     pub uuid: SecretVersionUuid,
+    /// Its number.
+    pub number: i64,
+    /// Since when it is not served.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether its data key and its value are gone.
+    pub destroyed: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl VersionHead {
+    /// Whether its value is not to be served.
+    pub fn is_withheld(&self) -> bool {
+        self.deleted_at.is_some() || self.destroyed
+    }
 }
 
 impl VersionRow {
@@ -67,6 +86,9 @@ impl VersionRow {
             secret_id: self.secret_id,
             version_id: self.version_id.clone(),
             uuid: self.uuid,
+            number: self.number,
+            deleted_at: self.deleted_at,
+            destroyed: self.destroyed,
             created_at: self.created_at,
         }
     }
@@ -86,19 +108,20 @@ impl Tx<'_> {
 
     /// What a secret's content counts for a version.
     pub(in crate::store) fn version_element(&self, row: &VersionRow) -> Digest {
-        self.head_element(&row.secret_id, &row.version_id, &row.uuid, row.created_at)
+        self.head_element(&row.head())
     }
 
     /// The same of what lists tell: the encryption of the value binds the rest to the uuid, which never recurs.
-    pub(in crate::store) fn head_element(
-        &self,
-        secret: &SecretId,
-        version: &VersionId,
-        uuid: &SecretVersionUuid,
-        created_at: Timestamp,
-    ) -> Digest {
-        let bound = Canonical::new(Purpose::Row).field(secret.as_bytes()).text(version.as_str()).field(uuid.as_bytes());
-        self.seals().element(TABLE, bound.integer(created_at.0).as_bytes(), &[])
+    pub(in crate::store) fn head_element(&self, head: &VersionHead) -> Digest {
+        let bound = Canonical::new(Purpose::Row)
+            .field(head.secret_id.as_bytes())
+            .text(head.version_id.as_str())
+            .field(head.uuid.as_bytes())
+            .integer(head.created_at.0)
+            .integer(head.number)
+            .optional_integer(head.deleted_at.map(|at| at.0))
+            .integer(head.destroyed.into());
+        self.seals().element(TABLE, bound.as_bytes(), &[])
     }
 
     /// The version of a secret with this name.
@@ -135,7 +158,7 @@ impl Tx<'_> {
         self.in_snapshot()?;
         let heads = self.versions_of(secret)?;
         let head = heads.iter().find(|head| head.version_id == *version);
-        if head.map(|head| (head.uuid, head.created_at)) == found.map(|row| (row.uuid, row.created_at)) {
+        if head.cloned() == found.map(VersionRow::head) {
             return Ok(());
         }
         Err(self.corrupt(TABLE, "the database gave it as the answer to another question"))
@@ -151,8 +174,7 @@ impl Tx<'_> {
             .order((secret_versions::created_at, secret_versions::version_id));
         let found: Vec<VersionHead> =
             self.run(TABLE, per_backend!(|conn| query.select(VersionHead::as_select()).load(conn)))?;
-        let element = |row: &VersionHead| self.head_element(&row.secret_id, &row.version_id, &row.uuid, row.created_at);
-        let sum = found.iter().fold(Digest::default(), |sum, row| sum.plus(element(row)));
+        let sum = found.iter().fold(Digest::default(), |sum, row| sum.plus(self.head_element(row)));
         let rows: Result<Vec<_>, _> =
             found.into_iter().map(|row| self.fitting(TABLE, row, |row| row.secret_id == *secret)).collect();
         let rows = rows?;
@@ -168,9 +190,45 @@ impl Tx<'_> {
         let there = secret_versions::table.find((head.secret_id, &head.version_id)).filter(secret_versions::uuid.eq(head.uuid));
         let deleted = self.changed(TABLE, per_backend!(|conn| delete(there).execute(conn)))?;
         if deleted {
-            let element = self.head_element(&head.secret_id, &head.version_id, &head.uuid, head.created_at);
+            let element = self.head_element(head);
             self.count_child(head.secret_id, Child::Version, element, false);
         }
         Ok(deleted)
+    }
+
+    /// Withholds a version that was read in this transaction, or serves it again. One that is destroyed loses its wrapped data key and all
+    /// that was encrypted under that, for ever.
+    ///
+    /// # Errors
+    /// `Fault` when the row is not `old` any more.
+    pub fn version_withhold(
+        &mut self,
+        old: &VersionHead,
+        deleted_at: Option<Timestamp>,
+        destroyed: bool,
+    ) -> Result<VersionHead, StoreError> {
+        let new = VersionHead { deleted_at, destroyed, ..old.clone() };
+        let there = secret_versions::table
+            .find((&old.secret_id, &old.version_id))
+            .filter(secret_versions::uuid.eq(&old.uuid))
+            .filter(secret_versions::destroyed.eq(old.destroyed));
+        let heads = (secret_versions::deleted_at.eq(deleted_at), secret_versions::destroyed.eq(destroyed));
+        let shredded = (
+            secret_versions::wrapped.eq(Vec::new()),
+            secret_versions::commitment.eq(Vec::new()),
+            secret_versions::nonce.eq(Vec::new()),
+            secret_versions::ciphertext.eq(Vec::new()),
+        );
+        let changed = if destroyed {
+            self.changed(TABLE, per_backend!(|conn| update(there).set((heads, shredded)).execute(conn)))?
+        } else {
+            self.changed(TABLE, per_backend!(|conn| update(there).set(heads).execute(conn)))?
+        };
+        expect_changed(changed, TABLE)?;
+        for (head, came) in [(old, false), (&new, true)] {
+            let element = self.head_element(head);
+            self.count_child(old.secret_id, Child::Version, element, came);
+        }
+        Ok(new)
     }
 }

@@ -3,7 +3,65 @@
 use super::*;
 use crate::base::ids::{AccessKeyId, DeploymentId, PolicyName};
 
-on_both!(every_identity_change_raises_the_revision, what_is_needed_stays, compare_and_set, the_deployment_is_one);
+on_both!(
+    every_identity_change_raises_the_revision,
+    tokens_end_with_their_parents_and_their_time,
+    a_token_that_was_put_back_is_not_believed,
+    what_is_needed_stays,
+    compare_and_set,
+    the_deployment_is_one
+);
+
+fn digest_of(row: &BearerTokenRow) -> TokenDigest {
+    row.token().unwrap()
+}
+
+fn tokens_end_with_their_parents_and_their_time(on: &Fixture) {
+    let account = account("main");
+    let row = |first: u8, parent: Option<&BearerTokenRow>| BearerTokenRow {
+        parent: parent.map(|row| row.digest.clone()),
+        ..bearer_token(&account.id, first)
+    };
+    let first = row(1, None);
+    let (child, other) = (row(2, Some(&first)), row(255, None));
+    let grandchild = row(3, Some(&child));
+    on.write(|tx| {
+        tx.account_insert(&account)?;
+        [&first, &child, &grandchild, &other].into_iter().try_for_each(|row| tx.bearer_token_insert(row))
+    });
+    let before = on.read(|tx| tx.rights_revision());
+    let renewed = BearerTokenRow { expires_at: NOW.plus_ms(2000), ..other.clone() };
+    on.write(|tx| tx.bearer_token_update(&other, &renewed));
+    assert_eq!(on.read(|tx| tx.bearer_token(&digest_of(&other))), Some(renewed.clone()));
+    assert_eq!(on.read(|tx| tx.bearer_tokens_of(&account.id, 9)).len(), 4);
+    on.write(|tx| tx.bearer_token_end(&first));
+    for ended in [&first, &child, &grandchild] {
+        assert_eq!(on.read(|tx| tx.bearer_token(&digest_of(ended))), None);
+    }
+    let (now, changed) = on.store.rights_since(before).unwrap();
+    assert_eq!(now, before + 2);
+    let changed = changed.unwrap();
+    assert_eq!(changed.accounts, [], "a token is no change of its account");
+    assert!([1, 2, 3, 255].iter().all(|part| changed.tokens.contains(&(account.id.clone(), *part))));
+    assert_eq!(on.write(|tx| tx.bearer_tokens_sweep(NOW.plus_ms(2000), 9)), 0);
+    assert_eq!(on.write(|tx| tx.bearer_tokens_sweep(NOW.plus_ms(2001), 9)), 1);
+    assert_eq!(on.read(|tx| tx.bearer_tokens_of(&account.id, 9)), []);
+}
+
+fn a_token_that_was_put_back_is_not_believed(on: &Fixture) {
+    let account = account("main");
+    let row = bearer_token(&account.id, 0);
+    on.write(|tx| {
+        tx.account_insert(&account)?;
+        tx.bearer_token_insert(&row)
+    });
+    on.intruder().batch_execute("CREATE TABLE kept AS SELECT * FROM bearer_tokens").unwrap();
+    on.write(|tx| tx.bearer_token_end(&row));
+    assert_eq!(on.read(|tx| tx.bearer_token(&digest_of(&row))), None);
+    on.intruder().batch_execute("INSERT INTO bearer_tokens SELECT * FROM kept; DROP TABLE kept").unwrap();
+    let found = on.store.read("test", |tx| tx.bearer_token(&digest_of(&row)).map_err(Abort::<StoreError>::Db));
+    assert!(matches!(found, Err(StoreError::Corrupt { .. })), "{found:?}");
+}
 
 fn every_identity_change_raises_the_revision(on: &Fixture) {
     let account = account("main");

@@ -251,6 +251,25 @@ pub(super) fn parameters(key: &KeyId) -> ImportParametersRow {
 }
 
 /// The first version of a key.
+/// A token with every column set; `first` is the first byte of its digest.
+pub(super) fn bearer_token(account: &AccountId, first: u8) -> BearerTokenRow {
+    BearerTokenRow {
+        digest: [vec![first], vec![7; 31]].concat(),
+        account_id: account.clone(),
+        user_id: Some(UserId::new()),
+        access_key: Some(AccessKeyId::random()),
+        accessor: format!("accessor{first}"),
+        login: "auth/approle/login".to_owned(),
+        label: "user/ann".to_owned(),
+        parent: Some(vec![first.wrapping_sub(1); 32]),
+        issued_at: NOW,
+        ttl_ms: 1000,
+        expires_at: NOW.plus_ms(1000),
+        max_at: NOW.plus_ms(5000),
+        renewable: true,
+    }
+}
+
 pub(super) fn key_version(key: &KeyRow) -> KeyVersionRow {
     KeyVersionRow { id: key.primary_version, key_id: key.id, created_at: NOW, ready: true, uses: 0 }
 }
@@ -277,6 +296,9 @@ pub(super) fn version(secret: &SecretId, key_version: &KeyVersionId, name: &str)
         secret_id: *secret,
         version_id: name.parse::<VersionId>().unwrap(),
         uuid: SecretVersionUuid::new(),
+        number: name.strip_prefix('v').and_then(|n| n.parse().ok()).unwrap_or(1),
+        deleted_at: None,
+        destroyed: false,
         data_type: DataType::Text,
         created_at: NOW,
         key_version_id: *key_version,
@@ -294,6 +316,8 @@ pub(super) fn stage(version: &VersionRow, label: &str) -> StageRow {
         stage: label.parse::<Stage>().unwrap(),
         version_id: version.version_id.clone(),
         version_uuid: version.uuid,
+        number: version.number,
+        withheld: version.head().is_withheld(),
     }
 }
 

@@ -26,7 +26,7 @@ macro_rules! sealed {
 }
 
 const TABLES: &[(&str, Reader)] = &sealed!(
-    accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, policies: PolicyRow, policy_attachments: AttachmentRow,
+    accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, bearer_tokens: BearerTokenRow, policies: PolicyRow, policy_attachments: AttachmentRow,
     deployment: DeploymentRow, nodes: NodeRow, log_heads: LogHeadRow, anchors: AnchorsRow, default_keys: DefaultKeyRow, keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
     version_stages: StageRow,
     condemned: CondemnedRow, key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
@@ -78,6 +78,7 @@ fn fill(on: &Fixture) -> AccountId {
             suite: Suite::AesGcmCallerIv,
             wrapped: vec![9; 60],
         })?;
+        tx.bearer_token_insert(&BearerTokenRow { user_id: Some(user.id), ..bearer_token(&account_id, 1) })?;
         let (account_id, document) = (account_id.clone(), "{}".to_owned());
         tx.policy_insert(&PolicyRow { account_id: account_id.clone(), name: policy_name.clone(), document, created_at })?;
         let policy_name = policy_name.clone();
@@ -150,6 +151,7 @@ fn other(table: &str, column: &str, kind: &str, sqlite: bool) -> String {
         ("state", _) if table == "key_materials" => "'Absent'".to_owned(),
         ("state", _) => "'Disabled'".to_owned(),
         ("algorithm", _) => "'RSAES_OAEP_SHA_1'".to_owned(),
+        ("digest", _) if table == "bearer_tokens" => other(table, "token_digest", kind, sqlite),
         ("token_digest", _) if sqlite => "randomblob(32)".to_owned(),
         ("token_digest", _) => "sha256('x'::bytea)".to_owned(),
         ("wrapped_suite", _) => "1".to_owned(),

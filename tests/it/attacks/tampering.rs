@@ -69,7 +69,10 @@ fn every_column_that_a_value_depends_on_is_bound() {
     for column in ["version_uuid", "mac"] {
         refuses(&server, &mut conn, "version_stages", column, &blob(column));
     }
-    for (column, changed) in [("version_id", "'w1'"), ("stage", "'ACSPrevious'")] {
+    for (column, changed) in [("number", "number + 1"), ("deleted_at", "1"), ("destroyed", "1")] {
+        refuses(&server, &mut conn, "secret_versions", column, changed);
+    }
+    for (column, changed) in [("version_id", "'w1'"), ("stage", "'ACSPrevious'"), ("number", "2"), ("withheld", "1")] {
         refuses(&server, &mut conn, "version_stages", column, changed);
     }
     for (column, changed) in [("name", "'sealee'"), ("description", "'x'"), ("user_key", "1 - user_key"), ("created_at", "1")] {

@@ -1,0 +1,159 @@
+//! What is encrypted and decrypted under a key, several at once; all of them or none.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use crate::api::numbered_keys::number;
+use crate::api::versions::ready;
+use crate::api::{Context, Effect, Operation, Target, UsedKey};
+use crate::base::field::Field;
+use crate::base::ids::KeyRef;
+use crate::base::secret::Plaintext;
+use crate::error::Error;
+use crate::keys::{A_BLOB, Blob, Use};
+
+/// What an item is bound to.
+type Bound = BTreeMap<String, String>;
+
+/// What is to be encrypted.
+pub struct Encrypting {
+    /// The key.
+    pub key: KeyRef,
+    /// Each, and what it is bound to.
+    pub items: Vec<(Plaintext, Bound)>,
+}
+
+/// What is to be decrypted.
+pub struct Decrypting {
+    /// The key.
+    pub key: KeyRef,
+    /// The bytes of each blob, and what it is bound to.
+    pub items: Vec<(Vec<u8>, Bound)>,
+}
+
+/// A data key that is to be made.
+pub struct NewKeyBytes {
+    /// The key.
+    pub key: KeyRef,
+    /// How many bytes.
+    pub length: usize,
+    /// What it is bound to.
+    pub bound: Bound,
+    /// Whether it is given out.
+    pub shown: bool,
+}
+
+/// A blob, and the number of the version that made it.
+pub struct Sealed {
+    /// Its bytes.
+    pub blob: Vec<u8>,
+    /// The version's number.
+    pub version: usize,
+}
+
+ready!(Encrypting, Decrypting, NewKeyBytes);
+
+fn encrypt(cx: &Context<'_>, purpose: Use, plaintext: &Plaintext, bound: &Bound) -> Result<Sealed, Error> {
+    let made = cx.keys.encrypt(cx.caller, &cx.key_for(purpose)?, plaintext, bound)?;
+    Ok(Sealed { version: number(cx, &made.key, &made.key_version)?, blob: made.blob })
+}
+
+fn decrypt(cx: &Context<'_>, purpose: Use, bytes: &[u8], bound: &Bound) -> Result<Plaintext, Error> {
+    let wrong = || Error::invalid_since(Field::CiphertextBlob, format!("It must be {A_BLOB}."));
+    let blob = Blob::parse(bytes).ok_or_else(wrong)?;
+    // Of this key, before the token is asked: of another it has the same answer as one that was changed.
+    let version = cx.key_version_for(purpose, &blob.key_version).map_err(|error| match error {
+        Error::KeyVersionNotFound => wrong(),
+        error => error,
+    })?;
+    debug_assert_eq!(*version.version(), blob.key_version);
+    Ok(cx.keys.decrypt(cx.caller, &cx.key_for(purpose)?, &blob, bound)?.plaintext)
+}
+
+/// Encrypt.
+pub struct NumberedEncrypt;
+
+impl Operation for NumberedEncrypt {
+    const NAME: &'static str = "Encrypt";
+    const EFFECT: Effect = Effect::Read;
+    type Input = Encrypting;
+    type Response = Vec<Sealed>;
+
+    fn target(asked: &Encrypting) -> Target<'_> {
+        Target::using(Use::Encrypt, UsedKey::Named(&asked.key))
+    }
+
+    fn run(cx: &Context<'_>, asked: Encrypting) -> Result<Vec<Sealed>, Error> {
+        asked.items.iter().map(|(plaintext, bound)| encrypt(cx, Use::Encrypt, plaintext, bound)).collect()
+    }
+}
+
+/// Decrypt.
+pub struct NumberedDecrypt;
+
+impl Operation for NumberedDecrypt {
+    const NAME: &'static str = "Decrypt";
+    const EFFECT: Effect = Effect::Read;
+    type Input = Decrypting;
+    type Response = Vec<Plaintext>;
+
+    fn target(asked: &Decrypting) -> Target<'_> {
+        Target::using(Use::Decrypt, UsedKey::Named(&asked.key))
+    }
+
+    fn run(cx: &Context<'_>, asked: Decrypting) -> Result<Vec<Plaintext>, Error> {
+        asked.items.iter().map(|(bytes, bound)| decrypt(cx, Use::Decrypt, bytes, bound)).collect()
+    }
+}
+
+/// ReEncrypt under the newest version of the same key.
+pub struct NumberedReEncrypt;
+
+impl Operation for NumberedReEncrypt {
+    const NAME: &'static str = "ReEncrypt";
+    const EFFECT: Effect = Effect::Read;
+    type Input = Decrypting;
+    type Response = Vec<Sealed>;
+
+    fn target(asked: &Decrypting) -> Target<'_> {
+        let target = Target::using(Use::ReEncryptFrom, UsedKey::Named(&asked.key));
+        target.and_using(Use::ReEncryptTo, UsedKey::Named(&asked.key))
+    }
+
+    fn run(cx: &Context<'_>, asked: Decrypting) -> Result<Vec<Sealed>, Error> {
+        let anew = |(bytes, bound): &(Vec<u8>, Bound)| {
+            let plaintext = decrypt(cx, Use::ReEncryptFrom, bytes, bound)?;
+            encrypt(cx, Use::ReEncryptTo, &plaintext, bound)
+        };
+        asked.items.iter().map(anew).collect()
+    }
+}
+
+/// GenerateDataKey, whose blob holds the bytes themselves.
+pub struct NumberedDataKey;
+
+impl Operation for NumberedDataKey {
+    const NAME: &'static str = "GenerateDataKey";
+    const EFFECT: Effect = Effect::Read;
+    type Input = NewKeyBytes;
+    type Response = (Plaintext, Sealed);
+
+    fn target(asked: &NewKeyBytes) -> Target<'_> {
+        Target::using(asked.purpose(), UsedKey::Named(&asked.key))
+    }
+
+    fn run(cx: &Context<'_>, asked: NewKeyBytes) -> Result<(Plaintext, Sealed), Error> {
+        let mut bytes = Zeroizing::new(vec![0; asked.length]);
+        cx.keys.random(&mut bytes)?;
+        let key = Plaintext::new(std::mem::take(&mut *bytes));
+        let sealed = encrypt(cx, asked.purpose(), &key, &asked.bound)?;
+        Ok((key, sealed))
+    }
+}
+
+impl NewKeyBytes {
+    fn purpose(&self) -> Use {
+        if self.shown { Use::GenerateDataKey } else { Use::GenerateDataKeyWithoutPlaintext }
+    }
+}

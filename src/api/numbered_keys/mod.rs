@@ -1,0 +1,42 @@
+//! Keys by an alias, and their versions by numbers: 1 for the oldest. Operations of doors that speak so.
+//!
+//! They are the same operations with the same permissions as those of `api::crypto`, asked for in another way.
+
+mod blobs;
+mod describe;
+mod signatures;
+
+pub use blobs::{
+    Decrypting, Encrypting, NewKeyBytes, NumberedDataKey, NumberedDecrypt, NumberedEncrypt, NumberedReEncrypt, Sealed,
+};
+pub use describe::{DescribeNumbered, NumberedKey};
+pub use signatures::{NumberedMac, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Signing};
+
+use crate::api::Context;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{KeyId, KeyName, KeyRef, KeyVersionId};
+use crate::error::Error;
+
+/// Versions of one key at most; the API allows fewer.
+const MOST_VERSIONS: i64 = 1000;
+
+/// The versions of a key that there are, oldest first: the number of one is its place in the list.
+fn versions(cx: &Context<'_>, key: &KeyId) -> Result<Vec<(KeyVersionId, Timestamp)>, Error> {
+    let by_id = KeyRef { home: None, name: KeyName::Id(key.to_string()) };
+    let page = cx.keys.versions(cx.caller, &by_id, 0, MOST_VERSIONS)?;
+    Ok(page.versions.into_iter().map(|version| (version.id, version.created_at)).collect())
+}
+
+/// The number of a version of a key.
+fn number(cx: &Context<'_>, key: &KeyId, version: &KeyVersionId) -> Result<usize, Error> {
+    let place = versions(cx, key)?.iter().position(|(id, _)| id == version);
+    place.map(|place| place + 1).ok_or(Error::KeyVersionNotFound)
+}
+
+/// The version of a number, or the newest.
+fn version(cx: &Context<'_>, key: &KeyId, number: Option<usize>) -> Result<(KeyVersionId, usize), Error> {
+    let versions = versions(cx, key)?;
+    let number = number.unwrap_or(versions.len());
+    let found = number.checked_sub(1).and_then(|place| versions.get(place));
+    found.map(|(id, _)| (*id, number)).ok_or(Error::KeyVersionNotFound)
+}

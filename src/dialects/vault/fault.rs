@@ -1,0 +1,78 @@
+//! Errors as Vault words them: a status and a list of texts.
+//!
+//! Owns: the table. Must not know: what led to an error. Called by: door.
+//!
+//! Where clients act on a text it is Vault's; where Vault has none, it says what would be right. None tells what is stored.
+
+use serde_json::json;
+
+use crate::base::field::Field;
+use crate::code::Code;
+use crate::dialects::vault::reply::reply;
+use crate::error::{Error, RejectedState};
+use crate::http::Reply;
+
+/// Seconds after which a request that was turned away may come again.
+const RETRY_AFTER_S: u32 = 1;
+
+/// What an endpoint says of an error of its own.
+pub struct Told {
+    /// The HTTP status.
+    pub status: u16,
+    /// The texts.
+    pub errors: Vec<String>,
+}
+
+/// The answer to an error; `told` is what the endpoint said of it.
+pub fn answer(error: &Error, told: Option<Told>) -> Reply {
+    let Told { status, errors } = told.unwrap_or_else(|| of(error));
+    let mut body = json!({ "errors": errors }).to_string().into_bytes();
+    body.push(b'\n');
+    let again = matches!(Code::of(error), Code::Throttled | Code::Unavailable);
+    Reply { retry_after_s: again.then_some(RETRY_AFTER_S), ..reply(status, body) }
+}
+
+fn of(error: &Error) -> Told {
+    let nothing = |status| Told { status, errors: Vec::new() };
+    let one = |status, text: &str| Told { status, errors: vec![text.to_owned()] };
+    let wrapped = |status, text: &str| Told { status, errors: vec![format!("1 error occurred:\n\t* {text}\n\n")] };
+    match error {
+        Error::BearerTokenInvalid => one(403, "permission denied"),
+        Error::NoPermission(_) => wrapped(403, "permission denied"),
+        Error::AccessKeyNotFound | Error::AccessKeyInactive | Error::SignatureMismatch { .. } => {
+            one(400, "invalid role or secret ID")
+        }
+        Error::SecretNotFound | Error::SecretVersionNotFound | Error::SecretStageNotFound | Error::SecretInDeleteWindow => {
+            nothing(404)
+        }
+        Error::CheckAndSet => one(400, "check-and-set parameter did not match the current version"),
+        Error::PathNotFound | Error::ActionNotFound => nothing(404),
+        Error::MethodNotSupported => wrapped(405, "unsupported operation"),
+        Error::Unreadable(unreadable) => one(400, &unreadable.why),
+        Error::Missing(field) => one(400, &format!("missing {}", field.name())),
+        Error::Invalid { field, why } => one(400, &invalid(*field, why)),
+        Error::LimitExceeded => one(400, "a limit on secrets, versions, labels or tags is reached"),
+        Error::UnsupportedOperation => {
+            one(400, "unsupported operation: the service manages this secret, or the token is not renewable")
+        }
+        Error::Lacking(what) => one(400, &format!("unsupported operation: there is no {what}")),
+        Error::KeyNotFound | Error::AliasNotFound => one(400, "encryption key not found"),
+        Error::KeyVersionNotFound => one(400, "encryption key version not found"),
+        Error::KeyState(RejectedState::Disabled) => one(400, "the encryption key is disabled"),
+        Error::KeyState(_) => one(400, "the encryption key cannot be used in its present state"),
+        Error::KeyUsesExhausted => one(400, "the encryption key has encrypted as often as it may; it needs a new version"),
+        Error::BodyTooLarge => one(413, "http: request body too large"),
+        Error::HeadTooLarge => one(414, "the request line or the headers are too long"),
+        Error::RequestTimeout => one(408, "the request did not arrive in time"),
+        Error::TlsToPlain => one(400, "Client sent an HTTPS request to an HTTP server."),
+        Error::PlainToTls => one(400, "Client sent an HTTP request to an HTTPS server."),
+        Error::Throttled => one(429, "request path \"/v1/\": rate limit quota exceeded"),
+        Error::Unavailable(_) => one(503, "temporarily unavailable, try again"),
+        Error::Integrity(_) | Error::Internal(_) => one(500, "internal error"),
+        other => one(400, Code::of(other).as_str()),
+    }
+}
+
+fn invalid(field: Field, why: &str) -> String {
+    format!("invalid {}. {why}", field.name()).trim_end().to_owned()
+}

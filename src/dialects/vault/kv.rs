@@ -1,0 +1,305 @@
+//! KV version 2: values and their versions.
+//!
+//! Owns: the endpoints under `data`, `delete`, `undelete`, `destroy`, `subkeys` and `config`. Must not know: how versions are kept.
+//! Called by: door.
+//!
+//! A value of this API is an object; the service keeps its JSON text. A value that came through another door and is none reads as
+//! `{"value": …}`, its bytes in Base64 if they are no text.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use crate::api::versions::{
+    DeleteVersions, DestroyVersions, Numbered, NumberedValue, PatchVersion, Patched, ReadVersion, UndeleteVersions,
+    VersionFacts, Versions, Which, WriteVersion, Written,
+};
+use crate::api::{Exchange, Mode, Operation, Request};
+use crate::base::clock::Timestamp;
+use crate::base::ids::SecretRef;
+use crate::base::secret::Plaintext;
+use crate::base::words::DataType;
+use crate::dialects::vault::asked::Asked;
+use crate::dialects::vault::body::{Body, converting};
+use crate::dialects::vault::json;
+use crate::dialects::vault::path::secret;
+use crate::dialects::vault::reply::{Content, time, time_or_empty};
+use crate::error::Error;
+use crate::http::Method;
+
+/// Bytes of a value at most, as through every door.
+const LARGEST: usize = 30_720;
+
+/// Versions of a secret that are kept.
+pub const MAX_VERSIONS: u64 = 10;
+
+/// What Vault says of other paths of the mount, and of reading its root.
+const NO_SUCH_PATH: &str =
+    "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use.";
+const NO_ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
+
+/// An endpoint of the mount but for metadata.
+pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, path: &str) -> Result<Content, Error> {
+    let method = asked.call.method;
+    let writes = matches!(method, Method::Post | Method::Put);
+    let at_root = path.is_empty() && !asked.path.ends_with('/');
+    match kind {
+        "data" | "delete" | "undelete" | "destroy" | "subkeys" if at_root && method != Method::List => {
+            nowhere(asked, exchange, NO_ROOT)
+        }
+        "data" => match method {
+            Method::Get | Method::Head => read(asked, exchange, path),
+            Method::Post | Method::Put => write(asked, exchange, path),
+            Method::Patch => patch(asked, exchange, path),
+            Method::Delete => withhold::<DeleteVersions>(asked, exchange, path, Some(Which::Current)),
+            Method::List => unsupported(asked, exchange),
+        },
+        "delete" if writes => withhold::<DeleteVersions>(asked, exchange, path, None),
+        "undelete" if writes => withhold::<UndeleteVersions>(asked, exchange, path, None),
+        "destroy" if writes => withhold::<DestroyVersions>(asked, exchange, path, None),
+        "subkeys" if method == Method::Get => subkeys(asked, exchange, path),
+        "config" if path.is_empty() => config(asked, exchange),
+        "delete" | "undelete" | "destroy" | "subkeys" => unsupported(asked, exchange),
+        _ => nowhere(asked, exchange, NO_SUCH_PATH),
+    }
+}
+
+/// The refusal of a method.
+pub fn unsupported(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.for_bearer(exchange, "NoRoute", || Err(Error::MethodNotSupported))
+}
+
+/// The answer to a path that the mount does not have.
+fn nowhere(asked: &Asked<'_>, exchange: &Exchange<'_>, warning: &str) -> Result<Content, Error> {
+    asked.for_bearer(exchange, "NoRoute", || {
+        let nothing = Content::secret_data(404, Zeroizing::new(b"null".to_vec()));
+        Ok(nothing.warned(Some(warning.to_owned())))
+    })
+}
+
+/// What is told of a version.
+pub fn facts(version: &VersionFacts, tags: &Value, gone_at: Option<Timestamp>) -> Value {
+    json!({
+        "created_time": time(version.created_at),
+        "custom_metadata": tags,
+        "deletion_time": time_or_empty(version.deleted_at.or(gone_at)),
+        "destroyed": version.destroyed,
+        "version": version.number,
+    })
+}
+
+/// Tags as custom metadata: null where there is none.
+pub fn custom(tags: impl IntoIterator<Item = (String, String)>) -> Value {
+    let tags: Map<String, Value> = tags.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
+    if tags.is_empty() { Value::Null } else { Value::Object(tags) }
+}
+
+/// The secret that is read, and which version: that of the query, the current one where it says none.
+fn numbered(asked: &Asked<'_>, path: &str) -> Result<Numbered, Error> {
+    let number = match asked.query("version").as_deref() {
+        None | Some("") => None,
+        Some(text) => {
+            let number = text.parse::<i64>();
+            let wrong = |_| {
+                asked.bad(
+                    "Field validation failed: error converting input for field \"version\": '' cannot parse value as 'int': \
+                     strconv.ParseInt: invalid syntax",
+                )
+            };
+            Some(number.map_err(wrong)?).filter(|number| *number > 0)
+        }
+    };
+    Ok(Numbered { secret: secret(asked, path)?, number })
+}
+
+fn find(request: &Request<'_>, numbered: Numbered) -> Result<NumberedValue, Error> {
+    let found = request.execute::<ReadVersion>(Ok(numbered), Mode::Real)?;
+    // A secret that only has a name yet.
+    if found.version.number == 0 { Err(Error::SecretNotFound) } else { Ok(found) }
+}
+
+/// The value as JSON of an object.
+fn as_object(value: &Plaintext, data_type: DataType) -> Zeroizing<Vec<u8>> {
+    let text = match data_type {
+        DataType::Text => std::str::from_utf8(value.expose()).ok(),
+        DataType::Binary => None,
+    };
+    match text {
+        Some(text) if text.trim_ascii_start().starts_with('{') && json::members(text).is_some() => {
+            Zeroizing::new(text.trim_ascii().as_bytes().to_vec())
+        }
+        Some(text) => around(b"{\"value\":", &json::quoted(text), b"}"),
+        None => {
+            let encoded = Zeroizing::new(STANDARD.encode(value.expose()));
+            around(b"{\"value\":\"", encoded.as_bytes(), b"\"}")
+        }
+    }
+}
+
+fn around(before: &[u8], middle: &[u8], behind: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(before.len() + middle.len() + behind.len()));
+    for part in [before, middle, behind] {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+fn read(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "GetSecretValue", |request| {
+        let found = find(request, numbered(asked, path)?)?;
+        let metadata = facts(&found.version, &custom(found.tags), found.gone_at).to_string();
+        let (status, data) = match &found.value {
+            Some(value) => (200, as_object(value, found.data_type)),
+            None => (404, Zeroizing::new(b"null".to_vec())),
+        };
+        let behind = format!(",\"metadata\":{metadata}}}");
+        Ok(Content::secret_data(status, around(b"{\"data\":", &data, behind.as_bytes())))
+    })
+}
+
+fn subkeys(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "GetSecretValue", |request| {
+        let depth = asked.query("depth").unwrap_or_default();
+        let depth = if depth.is_empty() { Ok(0) } else { depth.parse::<u64>() };
+        let depth = depth.map_err(|_| asked.bad("depth must be a whole number"))?;
+        let found = find(request, numbered(asked, path)?)?;
+        let metadata = facts(&found.version, &custom(found.tags), found.gone_at).to_string();
+        let (status, keys) = match &found.value {
+            Some(value) => {
+                let object = as_object(value, found.data_type);
+                let text = std::str::from_utf8(&object).map_err(|_| Error::Internal("JSON that is no text".to_owned()))?;
+                (200, json::subkeys(text, depth).map_err(|_| too_deep(asked))?)
+            }
+            None => (404, Zeroizing::new(b"null".to_vec())),
+        };
+        let before = format!("{{\"metadata\":{metadata},\"subkeys\":");
+        Ok(Content::secret_data(status, around(before.as_bytes(), &keys, b"}")))
+    })
+}
+
+fn too_deep(asked: &Asked<'_>) -> Error {
+    asked.bad("the value is nested too deep")
+}
+
+/// The member `data` of a body, an object, and the compare-and-set beside it.
+fn sent<'a>(asked: &Asked<'a>, body: &Body<'a>) -> Result<(&'a str, Option<i64>), Error> {
+    let data = body.get("data").ok_or_else(|| asked.bad("no data provided"))?;
+    if !data.starts_with('{') {
+        return Err(converting(asked, "data", "map[string]interface {}", data));
+    }
+    let options = body.object(asked, "options")?.unwrap_or_default();
+    let cas = options.get("cas").map(|value| value.get()).filter(|text| *text != "null");
+    let cas = cas.map(|text| text.trim_matches('"').parse::<i64>()).transpose();
+    Ok((data, cas.map_err(|_| asked.bad("error parsing check-and-set parameter"))?))
+}
+
+fn sized(asked: &Asked<'_>, value: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if value.len() <= LARGEST {
+        Ok(value)
+    } else {
+        Err(asked.bad(format!("the data is {} bytes of JSON; at most {LARGEST} are stored", value.len())))
+    }
+}
+
+/// The path of what is written.
+fn written(asked: &Asked<'_>, path: &str) -> Result<SecretRef, Error> {
+    if path.is_empty() || path.ends_with('/') {
+        return Err(asked.bad("cannot write to a path ending in '/'"));
+    }
+    secret(asked, path)
+}
+
+fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "PutSecretValue", |request| {
+        let (secret, body) = (written(asked, path)?, Body::of(asked)?);
+        let (data, expected) = sent(asked, &body)?;
+        let value = sized(asked, json::normal(data).map_err(|_| too_deep(asked))?)?;
+        let value = Box::new(move || Plaintext::new(value.to_vec()));
+        let added = request.execute::<WriteVersion>(Ok(Written { secret, value, expected }), Mode::Real)?;
+        let told = facts(&added.version, &custom(added.tags), None);
+        Ok(Content::data(&told).warned(body.ignored(&["data", "options", "version"])))
+    })
+}
+
+fn patch(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "PutSecretValue", |request| {
+        merge_patch(asked)?;
+        let (secret, body) = (written(asked, path)?, Body::of(asked)?);
+        let (changes, expected) = sent(asked, &body)?;
+        let changes = Zeroizing::new(changes.to_owned());
+        let change = move |value: &Plaintext| {
+            let present = as_object(value, DataType::Text);
+            let text = std::str::from_utf8(&present).map_err(|_| Error::UnsupportedOperation)?;
+            let next = json::merged(text, &changes).map_err(|_| Error::LimitExceeded)?;
+            if next.len() > LARGEST { Err(Error::LimitExceeded) } else { Ok(Plaintext::new(next.to_vec())) }
+        };
+        let patched = Patched { secret, change: Box::new(change), expected };
+        let added = request.execute::<PatchVersion>(Ok(patched), Mode::Real)?;
+        Ok(Content::data(&facts(&added.version, &custom(added.tags), None)))
+    })
+}
+
+/// Refuses a patch in another form than the one that is served.
+pub fn merge_patch(asked: &Asked<'_>) -> Result<(), Error> {
+    const FORM: &str = "application/merge-patch+json";
+    let given = asked.call.header("content-type").unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim();
+    match media {
+        "" => Err(asked.bad("mime: no media type")),
+        media if media.eq_ignore_ascii_case(FORM) => Ok(()),
+        media => {
+            let text = format!("PATCH requires Content-Type of {FORM}, provided {media}");
+            Err(asked.say(415, text.clone(), asked.bad(text)))
+        }
+    }
+}
+
+fn withhold<O>(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, which: Option<Which>) -> Result<Content, Error>
+where
+    O: Operation<Input = Versions, Response = ()>,
+{
+    asked.as_bearer(exchange, O::NAME, |request| {
+        let which = match which {
+            Some(which) => which,
+            None => {
+                let numbers = Body::of(asked)?.numbers(asked, "versions")?;
+                if numbers.is_empty() {
+                    return Err(asked.bad("no version number provided"));
+                }
+                Which::Numbers(numbers)
+            }
+        };
+        let versions = Versions { secret: secret(asked, path)?, which };
+        request.execute::<O>(Ok(versions), Mode::Real)?;
+        Ok(Content::Nothing)
+    })
+}
+
+fn config(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    match asked.call.method {
+        Method::Get => asked.for_bearer(exchange, "DescribeMount", || {
+            Ok(Content::data(&json!({"cas_required": false, "delete_version_after": "0s", "max_versions": MAX_VERSIONS})))
+        }),
+        Method::Post | Method::Put => asked.for_bearer(exchange, "ConfigureMount", || {
+            unchanged(asked, &Body::of(asked)?)?;
+            Ok(Content::Nothing)
+        }),
+        _ => unsupported(asked, exchange),
+    }
+}
+
+/// Refuses to set what cannot be set, unless it is set to what it is.
+pub fn unchanged(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
+    if body.flag(asked, "cas_required")? == Some(true) || body.flag(asked, "metadata_cas_required")? == Some(true) {
+        return Err(asked.bad("check-and-set cannot be required here; give cas with each write that needs it"));
+    }
+    if body.duration_ms(asked, "delete_version_after")?.is_some_and(|ms| ms != 0) {
+        return Err(asked.bad("versions are not deleted after a time here"));
+    }
+    let most = body.numbers(asked, "max_versions")?;
+    if most.first().is_some_and(|most| *most != 0 && *most != MAX_VERSIONS as i64) {
+        return Err(asked.bad(format!("{MAX_VERSIONS} versions of a secret are kept; another number cannot be set")));
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! KV version 2: what is known of a secret without its value, and lists of names.
+//!
+//! Owns: the endpoints under `metadata`. Must not know: how tags are kept. Called by: door.
+//!
+//! Custom metadata are the tags of a secret: at most 20, keys and values of at most 128 characters.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::versions::{DescribeVersions, Level, ListLevel, NumberedVersions, RemoveSecret, Retag, Retagged};
+use crate::api::{Exchange, Mode};
+use crate::dialects::vault::asked::Asked;
+use crate::dialects::vault::body::{Body, converting};
+use crate::dialects::vault::json::Members;
+use crate::dialects::vault::kv::{custom, merge_patch, unchanged};
+use crate::dialects::vault::path::secret;
+use crate::dialects::vault::reply::{Content, time, time_or_empty};
+use crate::error::Error;
+use crate::http::Method;
+
+/// Characters of a key or a value at most.
+const LONGEST: usize = 128;
+
+/// An endpoint under `metadata`.
+pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    match asked.call.method {
+        Method::List => list(asked, exchange, path),
+        Method::Get | Method::Head => match asked.query("list").as_deref() {
+            None | Some("") => read(asked, exchange, path),
+            Some("true" | "TRUE" | "True" | "t" | "T" | "1") => list(asked, exchange, path),
+            Some("false" | "FALSE" | "False" | "f" | "F" | "0") => read(asked, exchange, path),
+            Some(_) => Err(asked.bad("list must be true or false")),
+        },
+        Method::Post | Method::Put => write(asked, exchange, path, false),
+        Method::Patch => write(asked, exchange, path, true),
+        Method::Delete => asked.as_bearer(exchange, "DeleteSecret", |request| {
+            request.execute::<RemoveSecret>(secret(asked, path), Mode::Real)?;
+            Ok(Content::Nothing)
+        }),
+    }
+}
+
+fn list(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "ListSecrets", |request| {
+        let mut prefix = path.to_owned();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        // Names are ASCII; under anything else there is nothing.
+        if !prefix.is_ascii() {
+            prefix = "\u{1}".to_owned();
+        }
+        let keys = request.execute::<ListLevel>(Ok(Level(prefix)), Mode::Real)?;
+        if keys.is_empty() { Err(Error::SecretNotFound) } else { Ok(Content::data(&json!({ "keys": keys }))) }
+    })
+}
+
+fn read(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "DescribeSecret", |request| {
+        if path.is_empty() || path.ends_with('/') {
+            return Err(Error::SecretNotFound);
+        }
+        let found = request.execute::<DescribeVersions>(secret(asked, path), Mode::Real)?;
+        Ok(Content::data(&told(found)))
+    })
+}
+
+fn told(found: NumberedVersions) -> Value {
+    let NumberedVersions { versions, current, gone_at, tags, created_at, updated_at } = found;
+    let numbered: Vec<_> = versions.iter().filter(|version| version.number > 0).collect();
+    let oldest = numbered.iter().map(|version| version.number).min().filter(|number| *number > 1).unwrap_or(0);
+    let mut each = Map::new();
+    for version in numbered {
+        let deleted_at = version.deleted_at.or(gone_at.filter(|_| version.number == current));
+        let facts = json!({
+            "created_time": time(version.created_at),
+            "deletion_time": time_or_empty(deleted_at),
+            "destroyed": version.destroyed,
+        });
+        each.insert(version.number.to_string(), facts);
+    }
+    json!({
+        "cas_required": false,
+        "created_time": time(created_at),
+        "current_metadata_version": 0,
+        "current_version": current,
+        "custom_metadata": custom(tags),
+        "delete_version_after": "0s",
+        "max_versions": 0,
+        "metadata_cas_required": false,
+        "oldest_version": oldest,
+        "updated_time": time(updated_at),
+        "versions": each,
+    })
+}
+
+/// The tags that custom metadata stand for; those without a value are to go.
+fn tags(asked: &Asked<'_>, given: &Members<'_>) -> Result<Vec<(String, Option<String>)>, Error> {
+    let pair = |(key, value): (&std::borrow::Cow<'_, str>, &&serde_json::value::RawValue)| {
+        let value = match serde_json::from_str(value.get()) {
+            Ok(Value::Null) => None,
+            Ok(Value::String(text)) => Some(text),
+            // A number or a boolean stands for its text.
+            Ok(Value::Number(_) | Value::Bool(_)) => Some(value.get().to_owned()),
+            _ => return Err(converting(asked, "custom_metadata", "string", value.get())),
+        };
+        let fits = |text: &str| text.chars().count() <= LONGEST && !text.contains(char::is_control);
+        if key.is_empty() || !fits(key) || value.as_deref().is_some_and(|value| !fits(value)) {
+            return Err(asked.bad(format!(
+                "custom_metadata must have keys of 1 to {LONGEST} and values of at most {LONGEST} printable characters"
+            )));
+        }
+        Ok((key.to_string(), value))
+    };
+    given.iter().map(pair).collect()
+}
+
+fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "TagResource", |request| {
+        if patch {
+            merge_patch(asked)?;
+        }
+        if path.is_empty() || path.ends_with('/') {
+            return Err(asked.bad("cannot write to a path ending in '/'"));
+        }
+        let (secret, body) = (secret(asked, path)?, Body::of(asked)?);
+        unchanged(asked, &body)?;
+        let given = match body.object(asked, "custom_metadata")? {
+            Some(given) => Some(tags(asked, &given)?),
+            None if body.has("custom_metadata") => Some(Vec::new()),
+            None => None,
+        };
+        let replaces = !patch || body.get("custom_metadata").is_none();
+        let change = move |had: Vec<(String, String)>| {
+            let Some(given) = given.clone() else { return had };
+            let mut tags = if replaces { Vec::new() } else { had };
+            for (key, value) in given {
+                tags.retain(|(name, _)| *name != key);
+                tags.extend(value.map(|value| (key, value)));
+            }
+            tags
+        };
+        let retagged = Retagged { secret, change: Box::new(change), create: !patch };
+        request.execute::<Retag>(Ok(retagged), Mode::Real)?;
+        Ok(Content::Nothing)
+    })
+}

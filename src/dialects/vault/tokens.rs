@@ -1,0 +1,171 @@
+//! Logins, and what a caller does with its own token.
+//!
+//! Owns: the endpoints under `auth`. Must not know: how tokens are kept. Called by: door.
+//!
+//! AppRole: role_id is an access key id, secret_id its secret. The secret proves itself as it does in a signed request: a text of this
+//! request is signed with it, and the signature verified.
+
+use aws_lc_rs::hmac;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::api::tokens::{
+    CreateToken, IssueToken, Issued, Login, LookUpToken, Own, RenewToken, Renewal, RevokeToken, TokenFacts,
+};
+use crate::api::{Exchange, Mode};
+use crate::auth::ChildToken;
+use crate::auth::proof::{Claim, Scheme};
+use crate::base::clock::Timestamp;
+use crate::base::ids::AccessKeyId;
+use crate::dialects::vault::asked::Asked;
+use crate::dialects::vault::body::Body;
+use crate::dialects::vault::reply::{Content, time};
+use crate::error::Error;
+use crate::http::Method;
+
+/// What a wrong role_id and a wrong secret_id are both told.
+const WRONG: &str = "invalid role or secret ID";
+
+/// An endpoint under `auth`.
+pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
+    let writes = matches!(asked.call.method, Method::Post | Method::Put);
+    match (path.trim_end_matches('/'), writes) {
+        ("approle/login", true) => approle(asked, exchange),
+        ("token/lookup-self", true) => look_up(asked, exchange),
+        ("token/lookup-self", false) if asked.call.method == Method::Get => look_up(asked, exchange),
+        ("token/renew-self", true) => renew(asked, exchange),
+        ("token/revoke-self", true) => asked.as_bearer(exchange, "RevokeToken", |request| {
+            request.execute::<RevokeToken>(Ok(Own), Mode::Real)?;
+            Ok(Content::Nothing)
+        }),
+        ("token/create", true) => create(asked, exchange),
+        ("approle/login" | "token/lookup-self" | "token/renew-self" | "token/revoke-self" | "token/create", _) => {
+            asked.names(exchange, "NoRoute", None);
+            Err(Error::MethodNotSupported)
+        }
+        _ => {
+            asked.names(exchange, "NoRoute", None);
+            Err(asked.no_route())
+        }
+    }
+}
+
+fn approle(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.names(exchange, "IssueToken", None);
+    let body = Body::of(asked)?;
+    let wrong = || asked.say(400, WRONG, Error::AccessKeyNotFound);
+    let given = |name: &str| Ok::<_, Error>(Zeroizing::new(body.text(asked, name)?.unwrap_or_default()));
+    let (role, secret) = (given("role_id")?, given("secret_id")?);
+    if role.is_empty() {
+        return Err(asked.bad("missing role_id"));
+    }
+    if secret.is_empty() {
+        return Err(asked.bad("missing secret_id"));
+    }
+    let access_key: AccessKeyId = role.parse().map_err(|_| wrong())?;
+    asked.names(exchange, "IssueToken", Some(&access_key));
+    // A key of HMAC is filled with zeros; a secret has none.
+    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong());
+    }
+    let nonce = asked.call.request_id.to_string();
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), nonce.as_bytes()).as_ref().to_vec();
+    let claim = Claim {
+        scheme: Scheme::HmacSha256,
+        access_key,
+        timestamp: asked.call.received_at,
+        string_to_sign: Zeroizing::new(nonce.clone()),
+        nonce,
+        signature,
+    };
+    exchange.identify(&claim, |request| {
+        let issued = request.execute::<IssueToken>(Ok(Login("auth/approle/login")), Mode::Real)?;
+        Ok(Content::auth(auth(&issued.facts, issued.token.expose())))
+    })
+}
+
+fn look_up(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "LookUpToken", |request| {
+        let TokenFacts { row, principal, policies, now } = request.execute::<LookUpToken>(Ok(Own), Mode::Real)?;
+        let told = json!({
+            "accessor": row.accessor,
+            "creation_time": row.issued_at.0.div_euclid(1000),
+            "creation_ttl": row.ttl_ms / 1000,
+            "display_name": if row.label.is_empty() { &principal } else { &row.label },
+            "entity_id": "",
+            "expire_time": time(row.expires_at),
+            "explicit_max_ttl": 0,
+            "id": asked.token(),
+            "issue_time": time(row.issued_at),
+            "meta": { "role_name": principal },
+            "num_uses": 0,
+            "orphan": row.parent.is_none(),
+            "path": row.login,
+            "policies": policies,
+            "renewable": row.renewable,
+            "ttl": left_s(row.expires_at, now),
+            "type": "service",
+        });
+        Ok(Content::secret_data(200, Zeroizing::new(told.to_string().into_bytes())))
+    })
+}
+
+fn renew(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "RenewToken", |request| {
+        let by_ms = Body::of(asked)?.duration_ms(asked, "increment")?;
+        let renewed = request.execute::<RenewToken>(Ok(Renewal(by_ms)), Mode::Real).map_err(|error| match error {
+            Error::UnsupportedOperation => asked.say(400, "lease is not renewable", error),
+            error => error,
+        })?;
+        Ok(Content::auth(auth(&renewed, asked.token().unwrap_or_default())))
+    })
+}
+
+fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.as_bearer(exchange, "CreateToken", |request| {
+        let body = Body::of(asked)?;
+        let positive = |name: &str| Ok::<_, Error>(body.duration_ms(asked, name)?.filter(|ms| *ms > 0));
+        let child = ChildToken {
+            ttl_ms: positive("ttl")?,
+            max_ttl_ms: positive("explicit_max_ttl")?,
+            renewable: body.flag(asked, "renewable")?,
+            label: body.text(asked, "display_name")?.filter(|name| name.len() <= 128).unwrap_or_default(),
+        };
+        if body.get("policies").is_some_and(|policies| policies != "[]") {
+            return Err(asked.bad("a token has the policies of its user; others cannot be given"));
+        }
+        let Issued { token, facts } = request.execute::<CreateToken>(Ok(child), Mode::Real)?;
+        Ok(Content::auth(auth(&facts, token.expose())))
+    })
+}
+
+fn left_s(until: Timestamp, now: Timestamp) -> i64 {
+    ((until.0 - now.0).max(0) + 999) / 1000
+}
+
+/// The member `auth` of an answer that gives or renews a token.
+fn auth(facts: &TokenFacts, token: &str) -> Zeroizing<Vec<u8>> {
+    let TokenFacts { row, principal, policies, now } = facts;
+    let told: Value = json!({
+        "client_token": "",
+        "accessor": row.accessor,
+        "policies": policies,
+        "token_policies": policies,
+        "metadata": { "role_name": principal },
+        "lease_duration": left_s(row.expires_at, *now),
+        "renewable": row.renewable,
+        "entity_id": "",
+        "token_type": "service",
+        "orphan": row.parent.is_none(),
+        "mfa_requirement": null,
+        "num_uses": 0,
+    });
+    // The token is put in last, into a buffer that is wiped.
+    let text = told.to_string();
+    let (before, behind) = text.split_once("\"client_token\":\"").unwrap_or((&text, ""));
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len() + token.len() + 16));
+    for part in [before, "\"client_token\":\"", token, behind] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out
+}

@@ -1,0 +1,57 @@
+//! The names of secrets as a tree: one level of it at a time.
+//!
+//! Owns: what a level is. Must not know: HTTP, SQL. Called by: api::versions.
+//!
+//! Names are one flat list in order; a level is found by steps over its index, each of which passes all that lies under one name. So a
+//! level costs what it shows, however many secrets there are below it or beside it.
+
+use std::collections::BTreeSet;
+
+use crate::base::ids::AccountId;
+use crate::error::Error;
+use crate::secrets::Secrets;
+
+/// How many names one step reads.
+const STEP: i64 = 100;
+
+/// Entries of a level at most.
+const MOST: usize = 100_000;
+
+impl Secrets {
+    /// What stands directly under a prefix, which is empty or ends with `/`: names behind it, and with a `/` at the end those under which
+    /// there is more. In order.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] for a level of more than 100,000; [`Error::Unavailable`].
+    pub fn level(&self, account: &AccountId, prefix: &str) -> Result<Vec<String>, Error> {
+        let (now, mut found) = (self.clock.now(), BTreeSet::new());
+        // The first name that may come; with the mark that what begins with it is left out as a whole.
+        let mut from = prefix.to_owned();
+        loop {
+            let names = self.store.read_rows("secrets_level", |tx| tx.secret_names_from(account, now, &from, prefix, STEP))?;
+            let Some(last) = names.last() else { break };
+            // Names are ASCII: the next one behind a name is that with the lowest character added.
+            let mut next = format!("{last}!");
+            for name in &names {
+                let rest = &name.as_str()[prefix.len()..];
+                match rest.find('/') {
+                    None => drop(found.insert(rest.to_owned())),
+                    Some(end) => {
+                        found.insert(rest[..=end].to_owned());
+                        // '0' follows '/'.
+                        next = next.max(format!("{prefix}{}0", &rest[..end]));
+                    }
+                }
+            }
+            if found.len() > MOST {
+                return Err(Error::LimitExceeded);
+            }
+            if (names.len() as i64) < STEP {
+                break;
+            }
+            from = next;
+        }
+        found.remove("");
+        Ok(found.into_iter().collect())
+    }
+}

@@ -1,0 +1,266 @@
+"""The second door: Vault's API, with its own clients, and beside the first."""
+
+import json
+import os
+import pathlib
+import re
+import time
+import uuid
+
+import hvac
+import hvac.exceptions
+import pytest
+
+from vault import Api, bao
+
+
+@pytest.fixture(scope="module")
+def address(target):
+    return f"http://{target.endpoint}"
+
+
+@pytest.fixture(scope="module")
+def api(target, address):
+    return Api(address).login(target.access_key_id, target.access_key_secret)
+
+
+@pytest.fixture
+def user_may(new_user, address):
+    """Makes a user who may do one thing, and logs it in; gives its name, access key id and API."""
+
+    def make(action, resource):
+        statement = {"Effect": "Allow", "Action": action, "Resource": f"acs:kms:*:*:{resource}" if resource != "*" else "*"}
+        user, key = new_user({"Version": "1", "Statement": [statement]})
+        return user, key.access_key_id, Api(address).login(key.access_key_id, key.access_key_secret)
+
+    return make
+
+
+@pytest.fixture
+def audit_lines():
+    flag, _, data = os.environ.get("BULLA_ADMIN_ARGS", "").partition(" ")
+    if flag != "--data":
+        pytest.skip("BULLA_ADMIN_ARGS names no data folder")
+    return lambda: (pathlib.Path(data) / "audit/audit.jsonl").read_text()
+
+
+@pytest.fixture
+def path():
+    return f"vault/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def client(target, address):
+    client = hvac.Client(url=address)
+    client.auth.approle.login(target.access_key_id, target.access_key_secret)
+    return client
+
+
+def test_hvac(client, path):
+    kv = client.secrets.kv.v2
+    assert client.is_authenticated()
+    assert client.sys.read_health_status(method="GET")["sealed"] is False
+    assert client.sys.read_health_status().status_code == 200, "HEAD"
+    for n in range(1, 4):
+        made = kv.create_or_update_secret(path, {"n": n, "text": "schön"}, cas=n - 1)
+        assert made["data"]["version"] == n
+    with pytest.raises(hvac.exceptions.InvalidRequest, match="check-and-set parameter did not match the current version"):
+        kv.create_or_update_secret(path, {"n": 9}, cas=1)
+    read = kv.read_secret_version(path, raise_on_deleted_version=True)["data"]
+    assert read["data"] == {"n": 3, "text": "schön"} and read["metadata"]["version"] == 3
+    assert kv.read_secret_version(path, version=1, raise_on_deleted_version=True)["data"]["data"]["n"] == 1
+    assert kv.patch(path, {"more": [1, None, {"x": True}]})["data"]["version"] == 4
+    assert kv.read_secret_version(path, raise_on_deleted_version=True)["data"]["data"] == {
+        "n": 3, "text": "schön", "more": [1, None, {"x": True}],
+    }  # fmt: skip
+    folder, leaf = path.split("/")
+    assert leaf in kv.list_secrets(folder)["data"]["keys"]
+    kv.update_metadata(path, custom_metadata={"team": "blue"})
+    metadata = kv.read_secret_metadata(path)["data"]
+    assert metadata["custom_metadata"] == {"team": "blue"} and metadata["current_version"] == 4
+    kv.delete_latest_version_of_secret(path)
+    with pytest.raises(hvac.exceptions.InvalidPath):
+        kv.read_secret_version(path, raise_on_deleted_version=True)
+    assert kv.read_secret_version(path, version=3, raise_on_deleted_version=True)["data"]["data"]["n"] == 3, "the others stay"
+    kv.undelete_secret_versions(path, [4])
+    assert kv.read_secret_version(path, raise_on_deleted_version=True)["data"]["metadata"]["version"] == 4
+    kv.destroy_secret_versions(path, [4, 1])
+    with pytest.raises(hvac.exceptions.InvalidPath, match='"destroyed":true'):
+        kv.read_secret_version(path, raise_on_deleted_version=True)
+    kv.delete_secret_versions(path, [3])
+    gone = kv.read_secret_version(path, version=3, raise_on_deleted_version=False)
+    assert gone["data"]["data"] is None and gone["data"]["metadata"]["deletion_time"]
+    assert kv.create_or_update_secret(path, {"again": True})["data"]["version"] == 5
+    kv.delete_metadata_and_all_versions(path)
+    with pytest.raises(hvac.exceptions.InvalidPath):
+        kv.read_secret_metadata(path)
+    client.auth.token.renew_self()
+    client.auth.token.revoke_self()
+    assert not client.is_authenticated()
+
+
+def test_bao(api, address, path):
+    token = api.token
+    assert "Sealed" in bao(address, "status")
+    assert "token" in bao(address, "login", "-no-store", token)
+    bao(address, "kv", "put", f"secret/{path}", "user=root", "password=-", token=token, stdin="hunter 2")
+    assert bao(address, "kv", "get", "-field=password", f"secret/{path}", token=token) == "hunter 2"
+    bao(address, "kv", "patch", f"secret/{path}", "user=admin", token=token)
+    bao(address, "kv", "patch", "-method=rw", f"secret/{path}", "more=1", token=token)
+    told = json.loads(bao(address, "kv", "get", "-format=json", "-mount=secret", path, token=token))
+    assert told["data"]["data"] == {"user": "admin", "password": "hunter 2", "more": "1"}
+    bao(address, "kv", "put", "-cas=1", f"secret/{path}", "a=b", token=token, expected=2)
+    assert path.split("/")[1] in bao(address, "kv", "list", "secret/vault", token=token)
+    bao(address, "kv", "metadata", "put", "-custom-metadata=team=blue", f"secret/{path}", token=token)
+    assert "blue" in bao(address, "kv", "metadata", "get", f"secret/{path}", token=token)
+    bao(address, "kv", "rollback", "-version=1", f"secret/{path}", token=token)
+    assert bao(address, "kv", "get", "-field=user", f"secret/{path}", token=token) == "root"
+    bao(address, "kv", "delete", f"secret/{path}", token=token)
+    bao(address, "kv", "undelete", "-versions=4", f"secret/{path}", token=token)
+    bao(address, "kv", "destroy", "-versions=1,2", f"secret/{path}", token=token)
+    assert re.search(r"destroyed\s+true", bao(address, "kv", "get", "-version=1", f"secret/{path}", token=token))
+    bao(address, "kv", "metadata", "delete", f"secret/{path}", token=token)
+    assert "preflight" in bao(address, "kv", "get", "nope/x", token=token, expected=2)
+    assert "secret/" in bao(address, "secrets", "list", token=token)
+    assert "root" in bao(address, "token", "capabilities", f"secret/data/{path}", token=token)
+    child = json.loads(bao(address, "token", "create", "-ttl=10m", "-format=json", token=token))["auth"]["client_token"]
+    assert "auth/token/create" in bao(address, "token", "lookup", token=child)
+    bao(address, "token", "renew", token=child)
+    bao(address, "token", "revoke", "-self", token=child)
+    bao(address, "token", "lookup", token=child, expected=2)
+    assert api.ask("GET", "auth/token/lookup-self")[0] == 200, "the parent lives"
+
+
+def test_both_doors_see_one_history(api, witness, path):
+    name = path
+    witness.call("CreateSecret", SecretName=name, VersionId="v1", SecretData='{"a":1}')
+    assert api.ask("GET", f"secret/data/{name}")[2]["data"]["data"] == {"a": 1}
+    assert api.ask("POST", f"secret/data/{name}", {"data": {"b": 2}})[2]["data"]["version"] == 2
+    assert json.loads(witness.call("GetSecretValue", SecretName=name)["SecretData"]) == {"b": 2}
+    witness.call("PutSecretValue", SecretName=name, VersionId="plain", SecretData="no \"object\"")
+    assert api.ask("GET", f"secret/data/{name}")[2]["data"]["data"] == {"value": "no \"object\""}
+    assert api.ask("GET", f"secret/metadata/{name}")[2]["data"]["current_version"] == 3
+    witness.call("DeleteSecret", SecretName=name, RecoveryWindowInDays="7")
+    status, _, answer = api.ask("GET", f"secret/data/{name}")
+    assert status == 404 and answer["data"]["data"] is None and answer["data"]["metadata"]["deletion_time"]
+    assert api.ask("POST", f"secret/data/{name}", {"data": {"c": 3}, "options": {"cas": 3}})[0] == 200
+    assert json.loads(witness.call("GetSecretValue", SecretName=name)["SecretData"]) == {"c": 3}, "restored and put"
+    assert api.ask("POST", f"secret/destroy/{name}", {"versions": [4]})[0] == 204
+    with pytest.raises(Exception, match="ResourceNotFound"):
+        witness.call("GetSecretValue", SecretName=name)
+    assert api.ask("DELETE", f"secret/metadata/{name}")[0] == 204
+
+
+def test_what_is_refused(api, address, path):
+    status, headers, answer = Api(address).ask("GET", f"secret/data/{path}")
+    assert (status, answer) == (403, {"errors": ["permission denied"]})
+    assert headers["cache-control"] == "no-store" and headers["content-type"] == "application/json"
+    assert Api(address, "s.nope").ask("GET", f"secret/data/{path}")[0] == 403
+    wrong = Api(address).ask("POST", "auth/approle/login", {"role_id": "BLLAX", "secret_id": "y"})
+    assert (wrong[0], wrong[2]) == (400, {"errors": ["invalid role or secret ID"]})
+    assert api.ask("GET", "nope/x")[2] == {"errors": ['no handler for route "nope/x". route entry not found.']}
+    assert api.ask("GET", f"secret/data/{path}", headers={"X-Vault-Wrap-TTL": "60"})[0] == 400
+    for odd in ("m%C3%BCnchen", "with%20space", "x" * 193, "acs/x"):
+        status, _, answer = api.ask("POST", f"secret/data/{odd}", {"data": {"a": 1}})
+        assert status == 400 and "letters, digits" in answer["errors"][0], odd
+    status, _, answer = api.ask("POST", f"secret/data/{path}", {"data": {"a": "x" * 40_000}})
+    assert status == 400 and "30720" in answer["errors"][0]
+    status, _, answer = api.ask("POST", f"secret/data/{path}", raw=b'{"data": {"password": "hunter2"')
+    assert status == 400 and answer["errors"] == ["failed to decode JSON input: unexpected EOF"]
+
+
+def test_metadata_first(api, path):
+    """As External Secrets' PushSecret does: metadata before there is a value."""
+    assert api.ask("GET", f"secret/data/{path}")[0] == 404
+    assert api.ask("PUT", f"secret/metadata/{path}", {"custom_metadata": {"managed-by": "external-secrets"}})[0] == 204
+    metadata = api.ask("GET", f"secret/metadata/{path}")[2]["data"]
+    assert metadata["current_version"] == 0 and metadata["versions"] == {}
+    assert api.ask("GET", f"secret/data/{path}")[0] == 404
+    assert api.ask("PUT", f"secret/data/{path}", {"data": {"a": 1}, "options": {"cas": 0}})[2]["data"]["version"] == 1
+    read = api.ask("GET", f"secret/data/{path}")[2]["data"]
+    assert read["data"] == {"a": 1} and read["metadata"]["custom_metadata"] == {"managed-by": "external-secrets"}
+
+
+def test_a_user_has_what_its_policies_give(user_may, path):
+    """A user may read under vault/ and nothing else."""
+    _, _, user = user_may("kms:GetSecretValue", "secret/vault/*")
+    assert user.ask("GET", f"secret/data/{path}")[0] == 404
+    denied = (403, {"errors": ["1 error occurred:\n\t* permission denied\n\n"]})
+    for method, where, body in (
+        ("GET", "secret/data/other/x", None),
+        ("POST", f"secret/data/{path}", {"data": {"a": 1}}),
+        ("PATCH", f"secret/data/{path}", {"data": {"a": 1}}),
+        ("DELETE", f"secret/data/{path}", None),
+        ("GET", f"secret/metadata/{path}", None),
+        ("GET", "secret/metadata/?list=true", None),
+        ("PUT", f"secret/metadata/{path}", {"custom_metadata": {"a": "b"}}),
+        ("DELETE", f"secret/metadata/{path}", None),
+        ("PUT", f"secret/delete/{path}", {"versions": [1]}),
+        ("PUT", f"secret/undelete/{path}", {"versions": [1]}),
+        ("PUT", f"secret/destroy/{path}", {"versions": [1]}),
+    ):
+        headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else None
+        status, _, answer = user.ask(method, where, body, headers)
+        assert (status, answer) == denied, (method, where)
+    may = user.ask("POST", "sys/capabilities-self", {"paths": [f"secret/data/{path}", "secret/data/other/x"]})[2]
+    assert may["data"] == {f"secret/data/{path}": ["read"], "secret/data/other/x": ["deny"]}
+
+
+@pytest.mark.parametrize("of", ["access-key", "user"])
+def test_a_token_ends_with_its_access_key_and_its_user(user_may, admin, of):
+    name, key_id, user = user_may("kms:*", "*")
+    assert user.ask("GET", "auth/token/lookup-self")[0] == 200
+    admin(of, "disable", key_id if of == "access-key" else name)
+    deadline = time.monotonic() + 30
+    while user.ask("GET", "auth/token/lookup-self")[0] != 403:
+        assert time.monotonic() < deadline, "still believed"
+        time.sleep(0.1)
+
+
+def test_pages_of_names(api):
+    base = f"tree{uuid.uuid4().hex[:8]}"
+    for name in ("a", "a-b", "a/x", "a/y/z", "b", *(f"many/n{n:03}" for n in range(120))):
+        assert api.ask("POST", f"secret/data/{base}/{name}", {"data": {"a": 1}})[0] == 200
+    keys = lambda where: api.ask("LIST", f"secret/metadata/{where}")[2]["data"]["keys"]  # noqa: E731
+    assert keys(base) == ["a", "a-b", "a/", "b", "many/"]
+    assert keys(f"{base}/a/") == ["x", "y/"]
+    assert len(keys(f"{base}/many")) == 120
+    assert f"{base}/" in keys("")
+
+
+def test_the_log_tells_no_effect_that_there_was_none_of(api, admin, path):
+    """What is done to what is not there leaves its mark too: commands compare the audit log with the database."""
+    for method, where, body in (
+        ("DELETE", f"secret/data/{path}", None),
+        ("DELETE", f"secret/metadata/{path}", None),
+        ("PUT", f"secret/delete/{path}", {"versions": [1]}),
+        ("PUT", f"secret/undelete/{path}", {"versions": [1]}),
+        ("PUT", f"secret/destroy/{path}", {"versions": [1]}),
+    ):
+        assert api.ask(method, where, body)[0] == 204, (method, where)
+    admin("account", "list")
+
+
+def test_tokens_of_the_host(admin, address, new_user):
+    user, _ = new_user({"Version": "1", "Statement": [{"Effect": "Allow", "Action": "kms:ListSecrets", "Resource": "*"}]})
+    made = admin("token", "create", "--user", user, "--ttl", "30d")
+    shown = Api(address, made["Token"])
+    told = shown.ask("GET", "auth/token/lookup-self")[2]["data"]
+    assert told["display_name"] == f"user/{user}" and told["ttl"] > 29 * 86_400 and told["renewable"] is False
+    assert made["Accessor"] in [token["Accessor"] for token in admin("token", "list")]
+    assert shown.ask("POST", "auth/token/renew-self", {})[2] == {"errors": ["lease is not renewable"]}
+    admin("token", "revoke", made["Accessor"])
+    deadline = time.monotonic() + 30
+    while shown.ask("GET", "auth/token/lookup-self")[0] != 403:
+        assert time.monotonic() < deadline, "still believed"
+        time.sleep(0.1)
+
+
+def test_the_audit_log_has_no_token(api, audit_lines, path):
+    api.ask("POST", f"secret/data/{path}", {"data": {"password": "correct horse"}})
+    api.ask("GET", f"secret/data/{path}")
+    text = audit_lines()
+    assert api.token not in text and "correct horse" not in text
+    lines = [json.loads(line) for line in text.splitlines() if f"secret/{path}" in line]
+    read = [line for line in lines if line.get("action") == "GetSecretValue" and line.get("code") == "OK"]
+    assert read and read[-1]["via"] == "vault" and re.fullmatch(r"[\w-]{24}", read[-1]["token"])
