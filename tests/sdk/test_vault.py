@@ -10,7 +10,9 @@ import uuid
 import hvac
 import hvac.exceptions
 import pytest
+import requests
 
+from tls import Authority
 from vault import Api, bao
 
 
@@ -264,3 +266,29 @@ def test_the_audit_log_has_no_token(api, audit_lines, path):
     lines = [json.loads(line) for line in text.splitlines() if f"secret/{path}" in line]
     read = [line for line in lines if line.get("action") == "GetSecretValue" and line.get("code") == "OK"]
     assert read and read[-1]["via"] == "vault" and re.fullmatch(r"[\w-]{24}", read[-1]["token"])
+
+
+def test_two_nodes_one_of_them_under_tls(secure, target, address, path):
+    """Own authority, one deployment behind both, and a token that ends on both."""
+    client = hvac.Client(url=f"https://{secure.endpoint}", verify=secure.ca)
+    client.auth.approle.login(target.access_key_id, target.access_key_secret)
+    client.secrets.kv.v2.create_or_update_secret(path, {"user": "root"}, cas=0)
+    here = Api(address, client.token)
+    status, _, answer = here.ask("GET", f"secret/data/{path}")
+    assert (status, answer["data"]["data"]) == (200, {"user": "root"})
+    status, _, answer = here.ask("POST", f"secret/data/{path}", {"data": {"user": "app"}, "options": {"cas": 1}})
+    assert (status, answer["data"]["version"]) == (200, 2)
+    read = client.secrets.kv.v2.read_secret_version(path, raise_on_deleted_version=True)
+    assert read["data"]["data"] == {"user": "app"}
+    assert here.ask("POST", "auth/token/revoke-self")[0] == 204
+    assert here.ask("GET", f"secret/data/{path}")[0] == 403
+    deadline = time.monotonic() + 30
+    while client.is_authenticated():
+        assert time.monotonic() < deadline, "the other node does not hear of it"
+        time.sleep(0.05)
+
+
+def test_a_server_of_another_authority_gets_no_secret_id(secure, target, tmp_path):
+    client = hvac.Client(url=f"https://{secure.endpoint}", verify=str(Authority(tmp_path).file))
+    with pytest.raises(requests.exceptions.SSLError):
+        client.auth.approle.login(target.access_key_id, target.access_key_secret)
