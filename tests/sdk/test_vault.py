@@ -1,9 +1,12 @@
 """The second door: Vault's API, with its own clients, and beside the first."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+import socket
+import subprocess
 import time
 import uuid
 
@@ -13,7 +16,7 @@ import pytest
 import requests
 
 from tls import Authority
-from vault import Api, bao
+from vault import Api, bao, free_port
 
 
 @pytest.fixture(scope="module")
@@ -292,3 +295,42 @@ def test_a_server_of_another_authority_gets_no_secret_id(secure, target, tmp_pat
     client = hvac.Client(url=f"https://{secure.endpoint}", verify=str(Authority(tmp_path).file))
     with pytest.raises(requests.exceptions.SSLError):
         client.auth.approle.login(target.access_key_id, target.access_key_secret)
+
+
+def test_plain_http_beyond_loopback_gets_no_token(tmp_path):
+    """Whatever the listener allows: a token that was seen could be shown again."""
+    if "BULLA_PROGRAM" not in os.environ:
+        pytest.skip("BULLA_PROGRAM is not set")
+    host = "127.0.0.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("198.51.100.1", 9))
+        host = probe.getsockname()[0]
+    if host.startswith(("127.", "0.")):
+        pytest.skip("no address of this machine but loopback")
+    port = free_port()
+    command = [os.environ["BULLA_PROGRAM"], "dev", "--data", tmp_path / "d", "--listen", f"0.0.0.0:{port}", "--listen-to-everyone"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BULLA_")}
+    with open(tmp_path / "log", "wb") as log:
+        server = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+        )
+    try:
+        near, far = Api(f"http://127.0.0.1:{port}"), Api(f"http://{host}:{port}")
+        deadline = time.monotonic() + 60
+        while True:
+            assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+            with contextlib.suppress(OSError):
+                if near.ask("GET", "sys/health")[0] == 200 and (tmp_path / "d/access-key-secret").exists():
+                    break
+            time.sleep(0.1)
+        variables = dict(re.findall(r"(?m)^export (\w+)='(.*)'$", (tmp_path / "d/env.sh").read_text()))
+        credentials = [variables["ALIBABA_CLOUD_ACCESS_KEY_ID"], variables["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]]
+        token = near.login(*credentials).token
+        login = {"role_id": credentials[0], "secret_id": credentials[1]}
+        shown = {"X-Vault-Token": token}
+        for method, path, body in [("POST", "auth/approle/login", login), ("GET", "secret/data/x", None), ("GET", "sys/health", None)]:
+            status, _, answer = far.ask(method, path, body, headers=shown)
+            assert status == 400 and "TLS" in answer["errors"][0], (path, status, answer)
+    finally:
+        server.kill()
+        server.wait(timeout=60)
