@@ -9,6 +9,7 @@
 //! its digest: a Deny that was deleted, or an access key that was put back, is an alarm.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,10 +27,10 @@ use crate::store::{Abort, AccessKeyRow, Changed, ClientKeyRow, Store, TokenDiges
 /// How old a credential in memory may be without asking whether anything changed, ms.
 pub const CHECK_EVERY_MS: i64 = 500;
 
-/// How many credentials are kept; past it the cache starts anew.
+/// How many credentials, and how many tokens, are kept; past it the cache starts anew.
 const MAX_CACHED: usize = 100_000;
 
-/// How many access key ids are kept that do not exist; past it they are asked for again.
+/// How many access key ids, and tokens, are kept that do not exist; past it they are asked for again.
 const MAX_UNKNOWN: usize = 10_000;
 
 /// What a request needs to know of the access key that signed it.
@@ -55,90 +56,76 @@ pub struct Credentials {
     cache: RwLock<Cache>,
 }
 
+/// What the database said when it was asked.
+struct Asked<K, V> {
+    there: HashMap<K, Arc<V>>,
+    /// What does not exist, so that asking for it again costs no look-up either. Apart, so that guesses drive out guesses only.
+    absent: HashSet<K>,
+}
+
+impl<K, V> Default for Asked<K, V> {
+    fn default() -> Self {
+        Self { there: HashMap::new(), absent: HashSet::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Asked<K, V> {
+    /// What is known of it; none if nothing is.
+    fn known(&self, key: &K) -> Option<Option<Arc<V>>> {
+        match self.there.get(key) {
+            Some(found) => Some(Some(Arc::clone(found))),
+            None => self.absent.contains(key).then_some(None),
+        }
+    }
+
+    fn keep(&mut self, key: &K, found: Option<&Arc<V>>) {
+        match found {
+            Some(found) => {
+                if self.there.len() >= MAX_CACHED {
+                    self.there.clear();
+                }
+                self.there.insert(key.clone(), Arc::clone(found));
+            }
+            None => {
+                if self.absent.len() >= MAX_UNKNOWN {
+                    self.absent.clear();
+                }
+                self.absent.insert(key.clone());
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Cache {
     revision: i64,
     checked_at: Option<Timestamp>,
     /// What this process had changed itself when it was checked; see [`Store::rights_changes`].
     own_changes: u64,
-    credentials: HashMap<AccessKeyId, Arc<Credential>>,
-    /// Ids that do not exist, so that asking for one again costs no look-up either. Apart, so that guesses drive out guesses only.
-    unknown: HashSet<AccessKeyId>,
+    credentials: Asked<AccessKeyId, Credential>,
     /// Bearer tokens, by their digests.
-    tokens: HashMap<TokenDigest, Arc<Bearer>>,
-    /// Digests of what is no token, apart as well.
-    unknown_tokens: HashSet<TokenDigest>,
+    tokens: Asked<TokenDigest, Bearer>,
     /// The resources of an account that have a policy of their own.
     have_own_policy: HashMap<AccountId, HaveOwnPolicy>,
 }
 
 impl Cache {
-    /// What is known of an id; none if nothing is.
-    fn known(&self, id: &AccessKeyId) -> Option<Option<Arc<Credential>>> {
-        match self.credentials.get(id) {
-            Some(credential) => Some(Some(Arc::clone(credential))),
-            None => self.unknown.contains(id).then_some(None),
-        }
-    }
-
-    fn keep(&mut self, id: &AccessKeyId, found: Option<&Arc<Credential>>) {
-        match found {
-            Some(credential) => {
-                if self.credentials.len() >= MAX_CACHED {
-                    self.credentials.clear();
-                }
-                self.credentials.insert(id.clone(), Arc::clone(credential));
-            }
-            None => {
-                if self.unknown.len() >= MAX_UNKNOWN {
-                    self.unknown.clear();
-                }
-                self.unknown.insert(id.clone());
-            }
-        }
-    }
-
-    /// What is known of a token; none if nothing is.
-    fn known_token(&self, digest: &TokenDigest) -> Option<Option<Arc<Bearer>>> {
-        match self.tokens.get(digest) {
-            Some(bearer) => Some(Some(Arc::clone(bearer))),
-            None => self.unknown_tokens.contains(digest).then_some(None),
-        }
-    }
-
-    fn keep_token(&mut self, digest: &TokenDigest, found: Option<&Arc<Bearer>>) {
-        match found {
-            Some(bearer) => {
-                if self.tokens.len() >= MAX_CACHED {
-                    self.tokens.clear();
-                }
-                self.tokens.insert(*digest, Arc::clone(bearer));
-            }
-            None => {
-                if self.unknown_tokens.len() >= MAX_UNKNOWN {
-                    self.unknown_tokens.clear();
-                }
-                self.unknown_tokens.insert(*digest);
-            }
-        }
-    }
-
     /// Forgets what is of these accounts, or everything. An id that was unknown may be anybody's now.
     fn forget(&mut self, changed: Option<&Changed>) {
-        self.unknown.clear();
-        self.unknown_tokens.clear();
+        self.credentials.absent.clear();
+        self.tokens.absent.clear();
         match changed {
             Some(Changed { accounts, tokens }) => {
-                self.tokens.retain(|digest, token| {
+                self.tokens.there.retain(|digest, token| {
                     let part = (token.account().clone(), digest.as_bytes()[0]);
                     !accounts.contains(token.account()) && !tokens.contains(&part)
                 });
-                self.credentials.retain(|_, credential| !accounts.contains(&credential.account));
+                self.credentials.there.retain(|_, credential| !accounts.contains(&credential.account));
                 self.have_own_policy.retain(|account, _| !accounts.contains(account));
             }
             None => {
-                self.credentials.clear();
-                self.tokens.clear();
+                self.credentials.there.clear();
+                self.tokens.there.clear();
                 self.have_own_policy.clear();
             }
         }
@@ -166,17 +153,17 @@ impl Credentials {
     /// # Errors
     /// [`Error::Unavailable`] when database or token are away: nobody is let in on an old credential.
     pub fn find(&self, id: &AccessKeyId, now: Timestamp) -> Result<Option<Arc<Credential>>, Error> {
-        if let Some(known) = self.fresh(now, |cache| cache.known(id)) {
+        if let Some(known) = self.fresh(now, |cache| cache.credentials.known(id)) {
             return Ok(known);
         }
         self.revalidate(now)?;
-        if let Some(known) = self.fresh(now, |cache| cache.known(id)) {
+        if let Some(known) = self.fresh(now, |cache| cache.credentials.known(id)) {
             return Ok(known);
         }
         let (revision, loaded) = self.load(id)?;
         let mut cache = self.cache.write();
         if cache.revision == revision {
-            cache.keep(id, loaded.as_ref());
+            cache.credentials.keep(id, loaded.as_ref());
         }
         Ok(loaded)
     }
@@ -186,18 +173,18 @@ impl Credentials {
     /// # Errors
     /// As [`Credentials::find`].
     pub fn bearer(&self, digest: &TokenDigest, now: Timestamp) -> Result<Option<Arc<Bearer>>, Error> {
-        if let Some(known) = self.fresh(now, |cache| cache.known_token(digest)) {
+        if let Some(known) = self.fresh(now, |cache| cache.tokens.known(digest)) {
             return Ok(known);
         }
         self.revalidate(now)?;
-        if let Some(known) = self.fresh(now, |cache| cache.known_token(digest)) {
+        if let Some(known) = self.fresh(now, |cache| cache.tokens.known(digest)) {
             return Ok(known);
         }
         let (revision, loaded) =
             self.store.read("bearer", |tx| Ok((tx.rights_revision()?, Bearer::read(tx, digest)?.map(Arc::new))))?;
         let mut cache = self.cache.write();
         if cache.revision == revision {
-            cache.keep_token(digest, loaded.as_ref());
+            cache.tokens.keep(digest, loaded.as_ref());
         }
         Ok(loaded)
     }
