@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use crate::api::numbered_keys::number;
+use crate::api::numbered_keys::{number, versions};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::field::Field;
 use crate::base::ids::KeyRef;
 use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::keys::{A_BLOB, Blob, Use};
+use crate::keys::{A_BLOB, Blob, Encrypted, Use};
 
 /// What an item is bound to.
 type Bound = BTreeMap<String, String>;
@@ -54,9 +54,16 @@ pub struct Sealed {
 
 ready!(Encrypting, Decrypting, NewKeyBytes);
 
-fn encrypt(cx: &Context<'_>, purpose: Use, plaintext: &Plaintext, bound: &Bound) -> Result<Sealed, Error> {
-    let made = cx.keys.encrypt(cx.caller, &cx.key_for(purpose)?, plaintext, bound)?;
-    Ok(Sealed { version: number(cx, &made.key, &made.key_version)?, blob: made.blob })
+/// The key's versions are looked up once, behind the last item: the list then has each that made one.
+fn numbered(cx: &Context<'_>, purpose: Use, made: Vec<Encrypted>) -> Result<Vec<Sealed>, Error> {
+    let versions = versions(cx, cx.key_for(purpose)?.key())?;
+    made.into_iter()
+        .map(|Encrypted { key_version, blob, .. }| Ok(Sealed { version: number(&versions, &key_version)?, blob }))
+        .collect()
+}
+
+fn encrypt(cx: &Context<'_>, purpose: Use, plaintext: &Plaintext, bound: &Bound) -> Result<Encrypted, Error> {
+    cx.keys.encrypt(cx.caller, &cx.key_for(purpose)?, plaintext, bound)
 }
 
 fn decrypt(cx: &Context<'_>, purpose: Use, bytes: &[u8], bound: &Bound) -> Result<Plaintext, Error> {
@@ -85,7 +92,8 @@ impl Operation for NumberedEncrypt {
     }
 
     fn run(cx: &Context<'_>, asked: Encrypting) -> Result<Vec<Sealed>, Error> {
-        asked.items.iter().map(|(plaintext, bound)| encrypt(cx, Use::Encrypt, plaintext, bound)).collect()
+        let made = asked.items.iter().map(|(plaintext, bound)| encrypt(cx, Use::Encrypt, plaintext, bound));
+        numbered(cx, Use::Encrypt, made.collect::<Result<_, _>>()?)
     }
 }
 
@@ -126,7 +134,7 @@ impl Operation for NumberedReEncrypt {
             let plaintext = decrypt(cx, Use::ReEncryptFrom, bytes, bound)?;
             encrypt(cx, Use::ReEncryptTo, &plaintext, bound)
         };
-        asked.items.iter().map(anew).collect()
+        numbered(cx, Use::ReEncryptTo, asked.items.iter().map(anew).collect::<Result<_, _>>()?)
     }
 }
 
@@ -147,8 +155,9 @@ impl Operation for NumberedDataKey {
         let mut bytes = Zeroizing::new(vec![0; asked.length]);
         cx.keys.random(&mut bytes)?;
         let key = Plaintext::new(std::mem::take(&mut *bytes));
-        let sealed = encrypt(cx, asked.purpose(), &key, &asked.bound)?;
-        Ok((key, sealed))
+        let made = encrypt(cx, asked.purpose(), &key, &asked.bound)?;
+        let version = number(&versions(cx, &made.key)?, &made.key_version)?;
+        Ok((key, Sealed { version, blob: made.blob }))
     }
 }
 

@@ -27,9 +27,9 @@ fn versions(cx: &Context<'_>, key: &KeyId) -> Result<Vec<(KeyVersionId, Timestam
     Ok(page.versions.into_iter().map(|version| (version.id, version.created_at)).collect())
 }
 
-/// The number of a version of a key.
-fn number(cx: &Context<'_>, key: &KeyId, version: &KeyVersionId) -> Result<usize, Error> {
-    let place = versions(cx, key)?.iter().position(|(id, _)| id == version);
+/// The number of a version among those of its key.
+fn number(versions: &[(KeyVersionId, Timestamp)], version: &KeyVersionId) -> Result<usize, Error> {
+    let place = versions.iter().position(|(id, _)| id == version);
     place.map(|place| place + 1).ok_or(Error::KeyVersionNotFound)
 }
 

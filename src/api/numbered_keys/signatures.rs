@@ -128,7 +128,7 @@ impl Operation for NumberedVerifyMac {
 
     fn run(cx: &Context<'_>, asked: Proof) -> Result<bool, Error> {
         let key = cx.key_for(Use::VerifyMac)?;
-        let mac = cx.keys.mac(&key, MacAlgorithm::HmacSha256, &asked.of.message)?;
-        Ok(asked.version == 1 && aws_lc_rs::constant_time::verify_slices_are_equal(&mac, &asked.signature).is_ok())
+        let verifies = cx.keys.mac_verifies(&key, MacAlgorithm::HmacSha256, &asked.of.message, &asked.signature)?;
+        Ok(asked.version == 1 && verifies)
     }
 }
