@@ -97,6 +97,15 @@ impl Error {
         self.refused().map_or("", |r| &r.code)
     }
 
+    /// Whether the reason may pass by itself: the server is away, busy, or not well. False where it said no, and where this side is wrong.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Error::Refused(refused) => refused.is_temporary(),
+            Error::Unreachable { .. } | Error::Lost { .. } | Error::Tls { .. } | Error::Answer { .. } => true,
+            Error::Settings(_) => false,
+        }
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -128,6 +137,13 @@ impl TlsFault {
 }
 
 impl Refused {
+    /// Whether the reason may pass by itself. A clock that is wrong is among these: it says nothing about what the caller may.
+    pub fn is_temporary(&self) -> bool {
+        // Where the status is missing, as in the answers of a batch, the code says it; no code: somebody in between answered.
+        let passing = ["", "InternalFailure", "Rejected.Throttling", "ServiceUnavailableTemporary"];
+        self.status == 429 || self.status >= 500 || passing.contains(&&*self.code) || self.code.starts_with("InvalidTimeStamp")
+    }
+
     fn hint(&self) -> Option<String> {
         let id = &self.access_key_id;
         let hint = match self.code.as_str() {
@@ -218,6 +234,26 @@ mod tests {
         assert_eq!(refused("Rejected.LimitExceeded", None), "");
         let plain = TlsFault::Plain.hint("https://localhost:8080");
         assert_eq!(plain.as_deref(), Some("the server speaks plain HTTP here: use http://localhost:8080"));
+    }
+
+    #[test]
+    fn what_passes_by_itself() {
+        for (status, code, expected) in [
+            (404, "Forbidden.ResourceNotFound", false),
+            (403, "Forbidden.NoPermission", false),
+            (404, "InvalidAccessKeyId.NotFound", false),
+            (0, "Forbidden.ResourceNotFound", false),
+            (400, "InvalidTimeStamp.Expired", true),
+            (429, "Rejected.Throttling", true),
+            (503, "ServiceUnavailableTemporary", true),
+            (0, "InternalFailure", true),
+            (502, "", true),
+            (404, "", true),
+        ] {
+            let refused = Refused { status, code: code.to_owned(), ..Refused::default() };
+            assert_eq!(Error::Refused(Box::new(refused)).is_temporary(), expected, "{status} {code}");
+        }
+        assert!(!Error::Settings(String::new()).is_temporary());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | [`error`] | what can go wrong, and what to do about it |
 //! | [`client`] | one call: sign, send, try again |
 //! | [`secrets`], [`keys`], [`service`] | the operations, typed |
+//! | [`cache`] | values kept for a while, read again before they are old, served while the server is away |
 //!
 //! Every attempt is signed anew, with a nonce of its own. Answers 429 and 503 and lost connections are tried again after the server's
 //! `Retry-After`, where doing the operation twice does no harm; the few where it would (they make keys) say that the outcome is unknown.
@@ -29,6 +30,7 @@
 //! # fn connect_with(_: &[u8]) {}
 //! ```
 
+pub mod cache;
 pub mod client;
 pub mod error;
 pub mod keys;
@@ -36,8 +38,11 @@ pub mod secret;
 pub mod secrets;
 pub mod service;
 pub mod sign;
+#[cfg(test)]
+mod testing;
 mod transport;
 
+pub use cache::Cache;
 pub use client::{Builder, Client, Request};
 pub use error::{Error, Refused};
 pub use secret::{AccessKey, Value};

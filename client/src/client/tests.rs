@@ -1,47 +1,10 @@
 //! Against a server of a few lines that answers what it is told to, and keeps what it was asked.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc;
 
 use super::*;
 use crate::secrets::NewSecret;
-
-/// Answers one request each with these texts, in order, on new connections; an empty one closes without an answer. Gives the endpoint
-/// and, one by one, head and body of what was asked.
-fn serving(answers: Vec<String>) -> (String, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    let (asked, seen) = mpsc::channel();
-    std::thread::spawn(move || {
-        for answer in answers {
-            let (stream, _) = listener.accept().expect("a connection");
-            let mut stream = BufReader::new(stream);
-            let (mut text, mut length) = (String::new(), 0);
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).expect("a line");
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().expect("a number");
-                }
-                text.push_str(&line);
-                if line == "\r\n" {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).expect("a body");
-            text.push_str(&String::from_utf8(body).expect("a form"));
-            let _ = asked.send(text);
-            stream.get_mut().write_all(answer.as_bytes()).expect("still open");
-        }
-    });
-    (endpoint, seen)
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
-}
+use crate::testing::{answer, serving};
 
 fn client(endpoint: &str, scheme: Scheme) -> Client {
     Client::builder(endpoint).access_key(AccessKey::new("id", "s3cret")).scheme(scheme).build().expect("an endpoint")
