@@ -17,6 +17,7 @@ tree=$root/tree
 install -D -m 0755 "$program" "$tree/usr/bin/bulla"
 strip --strip-unneeded "$tree/usr/bin/bulla"
 install -D -m 0644 packaging/systemd/bulla.service "$tree/lib/systemd/system/bulla.service"
+install -D -m 0644 packaging/systemd/bulla-agent.service "$tree/lib/systemd/system/bulla-agent.service"
 install -D -m 0640 packaging/debian/bulla.toml "$tree/etc/bulla/bulla.toml"
 install -D -m 0644 packaging/debian/default "$tree/etc/default/bulla"
 
@@ -25,6 +26,7 @@ install -D -m 0644 packaging/debian/copyright "$doc/copyright"
 install -D -m 0644 packaging/debian/lintian-overrides "$tree/usr/share/lintian/overrides/bulla"
 install -m 0644 docs/operations.md docs/security.md docs/formats.md docs/api.md docs/cli.md "$doc/"
 install -D -m 0644 packaging/prometheus/bulla.rules.yml "$doc/examples/bulla.rules.yml"
+install -D -m 0644 packaging/agent/agent.toml "$doc/examples/agent.toml"
 install -D -m 0644 packaging/grafana/bulla.json "$doc/examples/grafana.json"
 date=$(LC_ALL=C date -R -u -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")
 printf 'bulla (%s) stable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- Bulla maintainers <maintainers@bulla.invalid>  %s\n' \

@@ -31,7 +31,7 @@
 //! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
 //! | app | base, error, logging, process, config, metrics, audit, token, servers, store, effect, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
-//! | remote | base, output, cli | the commands that ask a server, from any host |
+//! | remote | base, process, output, cli | the commands that ask a server, from any host |
 //! | admin | base, output, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
 //! | main | base, process, logging, output, cli, admin, remote | |
 

@@ -12,7 +12,6 @@ use bulla::cli::{self, Cli, Command, Pages, Words};
 use bulla::logging::{self, Form};
 use bulla::output::{self, Output};
 use bulla::process;
-#[cfg(feature = "server")]
 use bulla::process::signals;
 use bulla::remote;
 use zeroizing_alloc::ZeroAlloc;
@@ -49,7 +48,10 @@ fn run(cli: Cli) -> Result<i32, Failure> {
         #[cfg(feature = "server")]
         Command::Host(command) => host(command, cli.json).map(|()| 0),
         Command::Remote(command) => {
-            logging::set(BRIEF);
+            logging::set(if command.serves() { logging::Options::default() } else { BRIEF });
+            if command.serves() {
+                signals::answer().map_err(context("signals"))?;
+            }
             // A limit on core dumps would be the program's too that `bulla run` becomes.
             process::forbid_traces().map_err(context("core dumps"))?;
             remote::run(command, cli.leading, cli.json)

@@ -50,6 +50,12 @@ fn unquoted(value: &str) -> Option<String> {
     None
 }
 
+/// A name that variables can have: letters, digits and _, what is none of these as _.
+pub fn name(text: &str) -> String {
+    let mapped: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if mapped.starts_with(|c: char| c.is_ascii_digit()) { format!("_{mapped}") } else { mapped }
+}
+
 /// A line that [`parse`] reads back, and a shell too.
 pub fn line(name: &str, value: &str) -> String {
     let mut out = format!("{name}=");

@@ -9,6 +9,7 @@ mod access;
 mod access_key;
 #[cfg(feature = "server")]
 mod account;
+mod agent;
 #[cfg(feature = "server")]
 mod audit;
 #[cfg(feature = "server")]
@@ -46,6 +47,7 @@ pub use access::{Access, Question};
 pub use access_key::AccessKey;
 #[cfg(feature = "server")]
 pub use account::Account;
+pub use agent::Agent;
 #[cfg(feature = "server")]
 pub use audit::{Audit, Form, Logs, Wanted};
 #[cfg(feature = "server")]

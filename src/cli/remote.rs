@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Connection, Inject, Key, Run, Secret};
+use super::{Agent, Connection, Inject, Key, Run, Secret};
 
 /// The commands that ask a server.
 #[derive(Subcommand)]
@@ -51,9 +51,16 @@ pub enum Remote {
     Run(Run),
     /// Fill a template with secrets.
     Inject(Inject),
+    /// Keep secrets in files, fresh, for programs that can only read files; tell these when there is another version.
+    Agent(Agent),
 }
 
 impl Remote {
+    /// Whether it stays until it is told to end.
+    pub fn serves(&self) -> bool {
+        matches!(self, Remote::Agent(Agent { once: false, .. }))
+    }
+
     /// Which server it is for.
     pub fn connection_mut(&mut self) -> &mut Connection {
         match self {
@@ -63,7 +70,8 @@ impl Remote {
             | Remote::Secret { connection, .. }
             | Remote::Key { connection, .. }
             | Remote::Run(Run { connection, .. })
-            | Remote::Inject(Inject { connection, .. }) => connection,
+            | Remote::Inject(Inject { connection, .. })
+            | Remote::Agent(Agent { connection, .. }) => connection,
         }
     }
 }

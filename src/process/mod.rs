@@ -3,11 +3,9 @@
 //! Owns: core dumps, tracing, locked memory, and, each in a file of its own, open files, signals and the log's way out. Must not
 //! know: configuration files, secrets. Called by: main (every command), app (what the server is configured to).
 
+pub mod notify;
 pub mod open_files;
 pub mod signals;
-
-#[cfg(feature = "server")]
-pub mod notify;
 
 use std::io;
 

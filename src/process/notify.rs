@@ -1,6 +1,6 @@
 //! What systemd is told of this process, where systemd started it (sd_notify(3)).
 //!
-//! Owns: the words. Must not know: what they are about. Called by: app. Nothing happens where no $NOTIFY_SOCKET is set.
+//! Owns: the words. Must not know: what they are about. Called by: app, remote (the agent). Nothing happens where no $NOTIFY_SOCKET is set.
 
 use std::time::Duration;
 
@@ -28,6 +28,11 @@ pub fn waiting(reason: &str) {
 /// It lives, and this is how it is.
 pub fn alive(status: &str) {
     say(&[NotifyState::Watchdog, NotifyState::Status(status)]);
+}
+
+/// How it is, where no watchdog waits for that.
+pub fn status(status: &str) {
+    say(&[NotifyState::Status(status)]);
 }
 
 /// It ends.

@@ -1,12 +1,12 @@
 //! Signals, each answered on purpose.
 //!
 //! Owns: what each signal means to a server. Must not know: how it stops or what it reads again. Called by: main (from the start
-//! on), app (which says who hears).
+//! on), app and remote (which say who hears).
 //!
 //! | signal | means |
 //! |---|---|
 //! | TERM, INT, QUIT, PWR | end in good order; during a start, end at once |
-//! | HUP | read again what can change: certificates, limits, servers whose accounts are rotated, the log's level |
+//! | HUP | read again what can change: certificates, limits, servers whose accounts are rotated, the log's level; the agent's configuration |
 //! | USR1, USR2, ALRM, VTALRM, PROF, IO, STKFLT, XCPU, XFSZ, the real-time signals | nothing; the log says that it came |
 //! | PIPE | nothing |
 //! | TSTP, TTIN, TTOU, CONT, CHLD, URG, WINCH | as the system has it: job control, or nothing |

@@ -6,6 +6,7 @@
 //! Standard output is the result and nothing else. Values are read without echo, from standard input or from a file; they are on no
 //! command line, in no error and in no file that nobody asked for.
 
+mod agent;
 mod failure;
 mod inject;
 mod key;
@@ -17,13 +18,14 @@ mod resolve;
 mod run;
 mod secret;
 mod status;
+mod template;
 mod terminal;
 mod value;
 
 use bulla_client::Client;
 
 use crate::base::failure::{Class, Failure};
-use crate::cli::{Connection, Leading, Remote, Secret};
+use crate::cli::{Agent, Connection, Leading, Remote, Secret};
 use failure::failure;
 use profile::Profile;
 
@@ -52,6 +54,7 @@ pub fn run(mut command: Remote, leading: Leading, json: bool) -> Result<i32, Fai
         }
         Remote::Key { action, .. } => key::run(&Session::open(&connection)?, action, json)?,
         Remote::Run(asked) => return run::run(&asked),
+        Remote::Agent(asked) => agent::run(&Agent { connection, ..asked })?,
         Remote::Inject(asked) => inject::run(&Session::open(&connection)?, &asked)?,
     }
     Ok(0)

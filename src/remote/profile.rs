@@ -189,7 +189,11 @@ fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T, Failure> {
+/// Reads a TOML text.
+///
+/// # Errors
+/// In which line something is wrong, and what.
+pub fn parse<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T, Failure> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let line = e.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();

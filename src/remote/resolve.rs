@@ -1,4 +1,4 @@
-//! The values of references, all by one request of many.
+//! The values of references, all by one request of many: BatchGetSecretValue.
 
 use bulla_client::{Error, Selector, Value};
 
@@ -14,11 +14,45 @@ pub struct Resolved {
     pub versions: Vec<(String, String)>,
 }
 
-/// Gets the values.
+/// One value, and which version of which secret it came from.
+pub struct Got {
+    /// The value.
+    pub value: Value,
+    /// The secret.
+    pub name: String,
+    /// The version's id.
+    pub version: String,
+}
+
+/// Gets all values.
 ///
 /// # Errors
 /// Where one of them is not to be had; all of these are named.
 pub fn resolve(session: &Session, references: &[Reference]) -> Result<Resolved, Failure> {
+    let mut missing: Option<Failure> = None;
+    let mut resolved = Resolved { values: Vec::new(), versions: Vec::new() };
+    for got in each(session, references)? {
+        match (got, &mut missing) {
+            (Ok(got), _) => {
+                resolved.values.push(got.value);
+                resolved.versions.push((got.name, got.version));
+            }
+            // A secret that is named in several places is missing once.
+            (Err(next), Some(first)) if !first.reason.split("; ").any(|known| known == next.reason) => {
+                first.reason = format!("{}; {}", first.reason, next.reason);
+            }
+            (Err(_), Some(_)) => {}
+            (Err(first), None) => missing = Some(first),
+        }
+    }
+    missing.map_or(Ok(resolved), Err)
+}
+
+/// Gets the values, each by itself, in the order of the references.
+///
+/// # Errors
+/// Where there is no answer to the request as a whole.
+pub fn each(session: &Session, references: &[Reference]) -> Result<Vec<Result<Got, Failure>>, Failure> {
     let mut wanted: Vec<(String, Selector)> = Vec::new();
     let places: Vec<usize> = references
         .iter()
@@ -31,29 +65,17 @@ pub fn resolve(session: &Session, references: &[Reference]) -> Result<Resolved, 
         })
         .collect();
     let found = session.client.secret_values(&wanted).map_err(failure(""))?;
-    let mut missing: Option<Failure> = None;
-    for ((name, which), result) in wanted.iter().zip(&found) {
-        if let Err(refused) = result {
+    let got = |(reference, place): (&Reference, &usize)| {
+        let (name, which) = &wanted[*place];
+        let found = found[*place].as_ref().map_err(|refused| {
             let whole = Reference { name: name.clone(), field: None, which: which.clone() };
-            let next = failure(&whole.to_string())(Error::Refused(Box::new(refused.clone())));
-            match &mut missing {
-                Some(first) => first.reason = format!("{}; {}", first.reason, next.reason),
-                None => missing = Some(next),
-            }
-        }
-    }
-    if let Some(missing) = missing {
-        return Err(missing);
-    }
-    let found: Vec<_> = found.into_iter().flatten().collect();
-    let mut values = Vec::new();
-    for (reference, place) in references.iter().zip(&places) {
-        let whole = &found[*place].data;
-        values.push(match &reference.field {
-            Some(field) => value::field(&reference.name, whole, field)?,
-            None => Value::new(whole.expose().to_vec()),
-        });
-    }
-    let versions = places.iter().map(|place| (found[*place].name.clone(), found[*place].version.clone())).collect();
-    Ok(Resolved { values, versions })
+            failure(&whole.to_string())(Error::Refused(Box::new(refused.clone())))
+        })?;
+        let value = match &reference.field {
+            Some(field) => value::field(name, &found.data, field)?,
+            None => Value::new(found.data.expose().to_vec()),
+        };
+        Ok(Got { value, name: found.name.clone(), version: found.version.clone() })
+    };
+    Ok(references.iter().zip(&places).map(got).collect())
 }

@@ -16,7 +16,7 @@ pub fn object(subject: &str, value: &Value) -> Result<Map<String, Json>, Failure
     }
 }
 
-/// One field: the member of that name, else, at each dot, a member of a member. Texts as they are, all else as JSON.
+/// One field: the member of that name, else, at each dot, a member of a member.
 ///
 /// # Errors
 /// Where there is none; the names that there are.
@@ -32,14 +32,21 @@ pub fn field(subject: &str, value: &Value, name: &str) -> Result<Value, Failure>
         })
     });
     match found {
-        Some(Json::String(text)) => Ok(Value::new(text.clone().into_bytes())),
-        Some(other) => Ok(Value::new(other.to_string().into_bytes())),
+        Some(member) => Ok(Value::new(text(member).into_bytes())),
         None => {
             let mut names: Vec<&str> = members.keys().map(String::as_str).collect();
             names.sort_unstable();
             let failure = Failure::not_found(format!("{subject}: no field {name:?}"));
             Err(failure.hint(format!("there are: {}", names.join(", "))))
         }
+    }
+}
+
+/// A member as a value: texts as they are, all else as JSON.
+pub fn text(member: &Json) -> String {
+    match member {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

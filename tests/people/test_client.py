@@ -17,68 +17,13 @@ import time
 
 import pexpect
 import pytest
-from conftest import BULLA, CLEAN, ROOT, done, typed
+from conftest import BULLA, CLEAN, ROOT, done, refused, typed
 
 sys.path.insert(0, str(ROOT / "tests/sdk"))
 from run import postgresql  # noqa: E402
 
 CANARY = "c4nary-Zx7-value-that-must-not-leak"
 BINARY = bytes(range(256))
-
-
-@pytest.fixture(scope="module")
-def home(dev, tmp_path_factory):
-    """A home folder without a profile, and the server's."""
-    folder = tmp_path_factory.mktemp("home")
-    until = time.monotonic() + 60
-    while not (dev["data"] / "profile.toml").is_file():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def env(home):
-    kept = {k: v for k, v in CLEAN.items() if not k.startswith(("ALIBABA_CLOUD_", "XDG_", "CREDENTIALS_"))}
-    return kept | {"HOME": str(home), "LC_ALL": "C.UTF-8"}
-
-
-@pytest.fixture(scope="module")
-def asks(dev, env):
-    """Runs a command as who has the dev folder as a profile."""
-
-    def run(*arguments, stdin=b"", more=None, timeout=120, profile=dev["data"]):
-        leading = ("--profile", str(profile)) if profile else ()
-        return subprocess.run(
-            [BULLA, *leading, *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            env={**env, **(more or {})},
-            timeout=timeout,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def gives(asks):
-    """Runs a command that must succeed without a word on standard error; gives its output."""
-
-    def run(*arguments, **more):
-        ended = asks(*arguments, **more)
-        assert (ended.returncode, ended.stderr) == (0, b""), f"{arguments}: {ended}"
-        return ended.stdout
-
-    return run
-
-
-def refused(ended, code, *words):
-    text = ended.stderr.decode()
-    assert (ended.returncode, ended.stdout) == (code, b""), ended
-    assert text.startswith("error: "), text
-    for word in words:
-        assert word in text, f"{word!r} is not in {text}"
-    return text
 
 
 def test_a_value_goes_in_and_comes_out(gives, asks, tmp_path):

@@ -36,19 +36,24 @@ def package(tmp_path_factory):
     return out
 
 
+UNITS = pytest.mark.parametrize("name", ["bulla.service", "bulla-agent.service"])
+
+
 @needs("systemd-analyze")
-def test_the_unit_is_hardened():
-    unit = PACKAGING / "systemd/bulla.service"
+@UNITS
+def test_the_unit_is_hardened(name):
+    unit = PACKAGING / "systemd" / name
     said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
     assert "Overall exposure level" in said
 
 
 @needs("systemd-analyze")
-def test_the_unit_is_sound(tmp_path):
-    unit = tmp_path / "bulla.service"
-    unit.write_text((PACKAGING / "systemd/bulla.service").read_text().replace("/usr/bin/bulla", BULLA))
+@UNITS
+def test_the_unit_is_sound(name, tmp_path):
+    unit = tmp_path / name
+    unit.write_text((PACKAGING / "systemd" / name).read_text().replace("/usr/bin/bulla", BULLA))
     ended = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
-    ours = [line for line in ended.stderr.splitlines() if "bulla.service" in line and "not exist" not in line]
+    ours = [line for line in ended.stderr.splitlines() if name in line and "not exist" not in line]
     assert ours == []
 
 
@@ -154,10 +159,11 @@ def free_port():
 
 def test_a_supervisor_starts_nothing_again_that_a_person_must_mend():
     """Usage, a wrong setting, and above all a refused PIN: the third try would lock the token."""
-    unit = (PACKAGING / "systemd/bulla.service").read_text()
     codes = dict(re.findall(r"(\w+) = (\d),", (ROOT / "src/base/failure.rs").read_text()))
-    wanted = {codes["Usage"], codes["Local"], codes["Pin"]}
-    assert set(re.search(r"(?m)^RestartPreventExitStatus=(.*)$", unit)[1].split()) == wanted
+    wanted = {codes["Usage"], codes["Local"]}
+    for name, more in (("bulla.service", {codes["Pin"]}), ("bulla-agent.service", set())):
+        unit = (PACKAGING / "systemd" / name).read_text()
+        assert set(re.search(r"(?m)^RestartPreventExitStatus=(.*)$", unit)[1].split()) == wanted | more
 
 
 RELEASE = ROOT / "target/release/bulla"

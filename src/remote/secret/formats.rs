@@ -163,10 +163,7 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
 fn name_in(format: Format, name: &str) -> String {
     match format {
         Format::Json => name.to_owned(),
-        Format::Env => {
-            let mapped: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            if mapped.starts_with(|c: char| c.is_ascii_digit()) { format!("_{mapped}") } else { mapped }
-        }
+        Format::Env => dotenv::name(name),
         Format::K8s => {
             let key = |c: char| match c {
                 c if c.is_ascii_alphanumeric() || "-._".contains(c) => c,

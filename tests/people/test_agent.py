@@ -1,0 +1,280 @@
+"""`bulla agent`: files that are kept fresh, as their readers, an operator and the service manager see it."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from conftest import BULLA, ROOT, refused
+from test_client import BINARY, CANARY
+
+WAIT_S = 60
+
+
+def until(condition, what, agent=None):
+    end = time.monotonic() + WAIT_S
+    while not (found := condition()):
+        assert agent is None or agent.process.poll() is None, f"ended with {agent.process.returncode}\n{agent.said()}"
+        assert time.monotonic() < end, f"{what}\n{agent.said() if agent else ''}"
+        time.sleep(0.02)
+    return found
+
+
+class Agent:
+    """An agent that runs, and what it tells the service manager."""
+
+    def __init__(self, config, env, tmp_path, profile, prefix=(), more=None):
+        self.log = tmp_path / f"agent-{time.monotonic_ns()}.log"
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = str(tmp_path / f"notify-{time.monotonic_ns()}")
+        self.manager.bind(address)
+        self.manager.setblocking(False)
+        self.told = []
+        command = [*prefix, BULLA, "--profile", profile, "agent", "--config", config]
+        self.process = subprocess.Popen(
+            [str(word) for word in command], env=env | {"NOTIFY_SOCKET": address} | (more or {}), stderr=open(self.log, "ab"), stdin=subprocess.DEVNULL
+        )
+
+    def said(self):
+        return self.log.read_text(errors="replace")
+
+    def heard(self, word):
+        while True:
+            try:
+                self.told += self.manager.recv(65536).decode().split("\n")
+            except BlockingIOError:
+                return [line for line in self.told if line.startswith(word)]
+
+    def ready(self):
+        until(lambda: self.heard("READY=1"), "it is not ready", self)
+        return self
+
+    def waits_for(self, text):
+        until(lambda: text in self.said(), f"it does not say {text!r}", self)
+
+    def end(self):
+        begun = time.monotonic()
+        self.process.terminate()
+        assert self.process.wait(WAIT_S) == 0, self.said()
+        return time.monotonic() - begun
+
+
+@pytest.fixture
+def agent(dev, env, tmp_path):
+    running = []
+
+    def start(config, profile=dev["data"], **more):
+        running.append(Agent(config, env, tmp_path, profile, **more))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+        one.manager.close()
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Writes a configuration of these files; each is a table."""
+    folder = tmp_path / "agent"
+    folder.mkdir()
+
+    def write(*files, interval=1):
+        text = f"interval_seconds = {interval}\n"
+        for file in files:
+            text += "[[file]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in file.items())
+        (folder / "agent.toml").write_text(text)
+        return folder / "agent.toml"
+
+    return write
+
+
+def test_files_are_written_once(gives, asks, settings, tmp_path):
+    gives("secret", "put", "ag/db", stdin=b'{"user":"u","pass word":"it\'s \\"x\\"","port":5432}')
+    gives("secret", "put", "ag/bytes", stdin=BINARY)
+    (tmp_path / "agent/app.tmpl").write_text("url=db://{{ bulla://ag/db#user }}@h {{ other }}\n")
+    at = lambda name: tmp_path / name  # noqa: E731
+    sound = [
+        {"secret": "ag/db#user", "path": str(at("user"))},
+        {"secret": "bulla://ag/bytes", "path": str(at("bytes")), "mode": "0640"},
+        {"secret": "ag/db", "format": "env", "path": str(at("env"))},
+        {"template": "app.tmpl", "path": str(at("conf"))},
+    ]
+    assert gives("agent", "--once", "--config", settings(*sound)) == b""
+    assert at("user").read_bytes() == b"u" and at("user").stat().st_mode & 0o7777 == 0o400
+    assert at("bytes").read_bytes() == BINARY and at("bytes").stat().st_mode & 0o7777 == 0o640
+    assert at("conf").read_text() == "url=db://u@h {{ other }}\n"
+    shell = subprocess.run(["sh", "-c", f'. {at("env")}; printf %s "$pass_word $port"'], capture_output=True, text=True)
+    assert shell.stdout == 'it\'s "x" 5432', at("env").read_text()
+    # The same again writes nothing.
+    before = {file: file.stat().st_ino for file in map(at, ("user", "bytes", "env", "conf"))}
+    gives("agent", "--once", "--config", settings(*sound))
+    assert before == {file: file.stat().st_ino for file in before}
+
+    # One that is missing keeps no other from being written.
+    missing = {"secret": "ag/none", "path": str(at("none"))}
+    nofield = {"secret": "ag/db#nofield", "path": str(at("nofield"))}
+    at("user").unlink()
+    ended = asks("agent", "--once", "--config", settings(missing, *sound, nofield))
+    assert (ended.returncode, ended.stdout) == (3, b"") and b"ag/none" in ended.stderr and b"nofield" in ended.stderr, ended
+    assert at("user").read_bytes() == b"u" and not at("none").exists()
+    nowhere = {"secret": "ag/db", "path": str(at("no/such/folder"))}
+    assert asks("agent", "--once", "--config", settings(nowhere)).returncode == 7
+    refused(asks("agent", "--once", "--config", tmp_path / "absent"), 7, "absent")
+    wrong = {"secret": "ag/db", "path": str(at("x")), "mode": "0644"}
+    refused(asks("agent", "--once", "--config", settings(wrong)), 7, "everybody on this host")
+
+
+def test_the_example_is_sound(asks, tmp_path):
+    """As it is shipped, but for users that are not on this machine."""
+    text = (ROOT / "packaging/agent/agent.toml").read_text()
+    (tmp_path / "pgbouncer-users.tmpl").write_text("")
+    for user in ("app", "postgres"):
+        text = text.replace(f'owner = "{user}"', "owner = 1").replace(f'group = "{user}"', "group = 1")
+    (tmp_path / "agent.toml").write_text(text.replace("/run/bulla-agent", str(tmp_path)))
+    ended = asks("agent", "--once", "--config", tmp_path / "agent.toml")
+    assert ended.returncode == 3 and b"app/db" in ended.stderr and b"app/env" in ended.stderr, ended
+    assert {"app/db", "app/env"} <= set(ended.stderr.decode().replace(":", " ").split())
+
+
+READER = """
+import signal, sys, time
+path, pid_file = sys.argv[1:]
+def hup(*_): print("hup", open(path).read(), flush=True)
+signal.signal(signal.SIGHUP, hup)
+import os
+open(pid_file, "w").write(str(os.getpid()))
+print("begin", open(path).read(), flush=True)
+while True: time.sleep(0.1)
+"""
+
+
+def test_a_new_version_reaches_files_and_their_readers(gives, agent, settings, tmp_path):
+    gives("secret", "put", "ag/told", stdin=b"first")
+    file, other, mark, pid_file = (tmp_path / name for name in ("told", "other", "mark", "pid"))
+    hook = ["sh", "-c", f'echo told >> {mark}; test -z "$ALIBABA_CLOUD_ACCESS_KEY_SECRET$NOTIFY_SOCKET"']
+    by_command = {"secret": "ag/told", "path": str(other), "on_change": hook}
+    by_signal = {"secret": "ag/told", "path": str(file), "mode": "0440", "signal": "HUP", "pid_file": str(pid_file)}
+    config = settings(by_signal, by_command)
+    running = agent(config).ready()
+    assert file.read_bytes() == b"first" and not mark.exists(), "a file that is made is no change"
+    reader = subprocess.Popen([sys.executable, "-c", READER, file, pid_file], stdout=subprocess.PIPE, text=True)
+    try:
+        assert reader.stdout.readline() == "begin first\n"
+        open_still = open(file)
+        gives("secret", "put", "ag/told", stdin=b"second")
+        assert reader.stdout.readline() == "hup second\n"
+        assert open_still.read() == "first", "who has it open reads on"
+        until(mark.exists, "the command was not run", running)
+        assert file.stat().st_mode & 0o7777 == 0o440
+        assert not [left for left in tmp_path.iterdir() if left.name.endswith(".bulla-new")]
+    finally:
+        reader.kill()
+        reader.wait()
+
+    # What others did to a file does not last.
+    other.unlink()
+    until(other.exists, "a file that was removed is not there again", running)
+    file.chmod(0o444)
+    until(lambda: file.stat().st_mode & 0o7777 == 0o440, "its mode is not what it should be", running)
+
+    # HUP: another file; then a configuration that is wrong, which changes nothing.
+    third = tmp_path / "third"
+    settings(by_signal, by_command, {"secret": "ag/told", "path": str(third)})
+    running.process.send_signal(signal.SIGHUP)
+    until(third.exists, "the new configuration is not followed", running)
+    config.write_text("[[file]]\nsecrt = 1\n")
+    running.process.send_signal(signal.SIGHUP)
+    running.waits_for("the configuration stays as it was")
+    third.unlink()
+    until(third.exists, "it does not go on", running)
+    assert running.end() < WAIT_S
+    assert running.heard("STOPPING=1") and third.exists(), "the files stay"
+    assert "second" not in running.said()
+
+
+def test_hooks_that_fail_are_tried_again(gives, agent, settings, tmp_path):
+    gives("secret", "put", "ag/again", stdin=b"1")
+    file, mark = tmp_path / "again", tmp_path / "mark"
+    hook = ["sh", "-c", f"test -e {mark} || {{ touch {mark}; exit 3; }}; echo done >> {mark}"]
+    running = agent(settings({"secret": "ag/again", "path": str(file), "on_change": hook})).ready()
+    gives("secret", "put", "ag/again", stdin=b"2")
+    until(lambda: mark.exists() and mark.read_text() == "done\n", "it is not tried again", running)
+    running.waits_for("exit status: 3")
+
+
+def test_files_outlive_the_server(serving, asks, agent, settings, env, tmp_path):
+    data = tmp_path / "d"
+    first = serving("dev", "--data", data, "--listen", "0", "--json")
+    endpoint = json.loads(first.first_line())["Endpoint"]
+    assert asks("secret", "put", "a", profile=data, stdin=CANARY.encode()).returncode == 0
+    file = tmp_path / "kept"
+    config = settings({"secret": "a", "path": str(file)})
+    running = agent(config, profile=data).ready()
+    assert file.read_text() == CANARY
+    assert first.stop() == 0
+    running.waits_for("the files stay as they are")
+    until(lambda: running.heard("STATUS=without the server since"), "the service manager is not told", running)
+    # One that begins now is ready too: every file is there.
+    later = agent(config, profile=data).ready()
+    assert later.end() < WAIT_S and file.read_text() == CANARY
+    again = serving("dev", "--data", data, "--listen", endpoint, "--json")
+    again.first_line()
+    assert asks("secret", "put", "a", profile=data, stdin=b"new").returncode == 0
+    until(lambda: file.read_text() == "new", "it does not come back", running)
+    running.waits_for("the server answers again")
+    # What the server refuses stays as well, and is named.
+    assert asks("secret", "delete", "a", "--now", "--yes", profile=data).returncode == 0
+    running.waits_for("Forbidden.ResourceNotFound")
+    assert file.read_text() == "new"
+    until(lambda: any("1 of 1 files" in line for line in running.heard("STATUS=")), "the service manager is not told", running)
+    assert CANARY not in running.said() + later.said()
+
+
+@pytest.fixture
+def others():
+    """A folder that other users reach."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users: needs root")
+def test_files_are_given_to_their_readers_with_one_capability(gives, dev, agent, settings, others):
+    """As the unit runs it: a user of its own with CAP_CHOWN alone, in a folder of its own."""
+    gives("secret", "put", "ag/given", stdin=b"1")
+    user, caps = 65534, "-all,+chown"
+    prefix = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs")
+    prefix += (f"--inh-caps={caps}", f"--ambient-caps={caps}", f"--bounding-set={caps}", "--")
+    if subprocess.run([*prefix, BULLA, "--version"], capture_output=True).returncode != 0:
+        pytest.skip("other users cannot run this program here")
+    own, profile = others / "own", others / "profile"
+    own.mkdir(0o755)
+    profile.mkdir(0o700)
+    (profile / "secret").write_text(dev["AccessKeySecret"])
+    (profile / "profile.toml").write_text(
+        f'endpoint = "{dev["Endpoint"]}"\naccess_key_id = "{dev["AccessKeyId"]}"\nsecret_file = "secret"\n'
+    )
+    (profile / "secret").chmod(0o600)
+    file = own / "given"
+    config = shutil.copy(settings({"secret": "ag/given", "path": str(file), "owner": 1, "group": 2, "mode": "0440"}), profile)
+    for path in (own, profile, *profile.iterdir()):
+        os.chown(path, user, user)
+    running = agent(config, profile=profile, prefix=prefix, more={"HOME": "/nonexistent"})
+    until(file.exists, "the file is not there", running)
+    look = lambda: (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o7777)  # noqa: E731
+    assert look() == (1, 2, 0o440)
+    gives("secret", "put", "ag/given", stdin=b"2")
+    until(lambda: file.read_bytes() == b"2", "it is not replaced", running)
+    assert look() == (1, 2, 0o440)
+    assert running.end() < WAIT_S
