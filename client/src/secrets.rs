@@ -8,12 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, Request};
 use crate::error::{Error, Refused};
 use crate::secret::Value;
+use crate::transport::ABREAST;
 
 /// Entries of one BatchGetSecretValue.
 const BATCH: usize = 20;
-
-/// Batches that are on their way at a time.
-const ABREAST: usize = 8;
 
 /// Secrets, or versions, of one page.
 pub(crate) const PAGE: usize = 100;
@@ -262,6 +260,21 @@ struct Text {
 /// An answer of a batch, and where it belongs.
 type Placed = (usize, Result<SecretValue, Refused>);
 
+/// Asks about each of these, several at a time.
+fn abreast<T: Sync, R: Send>(all: &[T], ask: impl Fn(&T) -> Result<R, Error> + Sync) -> Result<Vec<R>, Error> {
+    let mut answers = Vec::with_capacity(all.len());
+    for some in all.chunks(ABREAST) {
+        let found: Vec<_> = thread::scope(|scope| {
+            let running: Vec<_> = some.iter().map(|one| scope.spawn(|| ask(one))).collect();
+            running.into_iter().map(|thread| thread.join()).collect()
+        });
+        for answer in found {
+            answers.push(answer.map_err(|_| Error::Settings("a thread failed".to_owned()))??);
+        }
+    }
+    Ok(answers)
+}
+
 /// Text or Base64, and the name of the type.
 fn data(value: &Value, binary: bool) -> (String, &'static str) {
     let (encoded, kind) = if binary { (Some(value.to_base64()), "binary") } else { (None, "text") };
@@ -298,17 +311,8 @@ impl Client {
             }
         }
         let mut found: Vec<Option<Result<SecretValue, Refused>>> = (0..wanted.len()).map(|_| None).collect();
-        for some in batches.chunks(ABREAST) {
-            let answers: Vec<_> = thread::scope(|scope| {
-                let running: Vec<_> = some.iter().map(|(_, places)| scope.spawn(|| self.batch(wanted, places))).collect();
-                running.into_iter().map(|thread| thread.join()).collect()
-            });
-            for answer in answers {
-                let answer = answer.map_err(|_| Error::Settings("a thread failed".to_owned()))?;
-                for (place, result) in answer? {
-                    found[place] = Some(result);
-                }
-            }
+        for (place, result) in abreast(&batches, |(_, places)| self.batch(wanted, places))?.into_iter().flatten() {
+            found[place] = Some(result);
         }
         let missing = || Error::Answer { action: "BatchGetSecretValue".to_owned(), reason: "an entry is missing".to_owned() };
         found.into_iter().map(|result| result.ok_or_else(missing)).collect()
@@ -395,6 +399,14 @@ impl Client {
     /// As [`Client::call`].
     pub fn describe_secret(&self, name: &str) -> Result<Secret, Error> {
         self.call(&Request::new("DescribeSecret").with("SecretName", name).with("FetchTags", "true"))
+    }
+
+    /// The same of many, several at a time, in their order.
+    ///
+    /// # Errors
+    /// As [`Client::call`], of the first that is refused.
+    pub fn describe_secrets(&self, names: &[String]) -> Result<Vec<Secret>, Error> {
+        abreast(names, |name| self.describe_secret(name))
     }
 
     /// ListSecrets: all whose names begin so, by name.

@@ -17,6 +17,9 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 /// A kept connection that rested longer is not used again: servers close theirs after a while.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// Calls that are on their way at a time where there are many, and so connections that are kept between them.
+pub(crate) const ABREAST: usize = 8;
+
 /// How TLS and time limits are.
 #[derive(Default)]
 pub(crate) struct Settings {
@@ -52,6 +55,7 @@ impl Transport {
             .user_agent(concat!("bulla-client/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(settings.connect_timeout))
             .timeout_global(Some(settings.timeout))
+            .max_idle_connections_per_host(ABREAST)
             .max_idle_age(IDLE);
         if endpoint.starts_with("https://") {
             config = config.tls_config(tls(settings)?);

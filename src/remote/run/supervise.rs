@@ -216,20 +216,21 @@ impl Watched {
         events: &Sender<Event>,
     ) {
         let mut known: HashMap<String, (String, bool)> = HashMap::new();
-        let mut away = false;
-        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(interval) {
-            let mut changed = false;
-            let looked = self.names.iter().try_for_each(|name| {
-                let time = session.client.describe_secret(name)?.update_time;
-                let settled = known.get(name).is_some_and(|(seen, settled)| *seen == time && *settled);
-                changed |= !settled;
-                let again = known.get(name).is_some_and(|(seen, _)| *seen == time);
-                known.insert(name.clone(), (time, again));
-                Ok::<_, bulla_client::Error>(())
-            });
-            let found = looked.map_err(super::super::failure("")).and_then(|()| match changed {
-                true => resolve(session, references).map(Some),
-                false => Ok(None),
+        let (mut away, mut begun) = (false, Instant::now());
+        // From one look's beginning to the next one's, but a server that takes long to answer is left alone for a moment.
+        let pause = |begun: Instant| interval.saturating_sub(begun.elapsed()).max(interval / 10);
+        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(pause(begun)) {
+            begun = Instant::now();
+            let looked = session.client.describe_secrets(&self.names).map_err(super::super::failure(""));
+            let found = looked.and_then(|secrets| {
+                let mut changed = false;
+                for (name, secret) in self.names.iter().zip(secrets) {
+                    let (seen, settled) = known.remove(name).unwrap_or_default();
+                    let again = seen == secret.update_time;
+                    changed |= !(again && settled);
+                    known.insert(name.clone(), (secret.update_time, again));
+                }
+                if changed { resolve(session, references).map(Some) } else { Ok(None) }
             });
             match found {
                 Ok(Some(new)) if new.versions != self.versions => {
