@@ -42,6 +42,8 @@ bench:
 soak:
 	@scripts/setup.sh test
 	@BULLA_SOAK=1 cargo test --locked --lib --test it $(ARGS) -- --nocapture
+	@cargo build --locked --bin bulla
+	@BULLA_SOAK=1 tests/people/run.sh -k import_that_is_killed
 
 deb:
 	@scripts/setup.sh run

@@ -2,6 +2,8 @@
 //!
 //! Owns: both forms. Called by: admin, remote, main.
 
+pub mod progress;
+
 use std::io::Write;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};

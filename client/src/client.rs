@@ -333,7 +333,7 @@ struct Denied {
 }
 
 /// The wait after this many attempts: doubled each time, and a random quarter more, so that many clients do not come back at once.
-fn backoff(tried: u32) -> Duration {
+pub(crate) fn backoff(tried: u32) -> Duration {
     let base = FIRST_WAIT * 2u32.saturating_pow(tried.saturating_sub(1).min(6));
     base + base / 4 * u32::from(Uuid::new_v4().as_bytes()[0]) / 255
 }

@@ -7,6 +7,7 @@
 //! | [`error`] | what can go wrong, and what to do about it |
 //! | [`client`] | one call: sign, send, try again |
 //! | [`secrets`], [`keys`], [`service`] | the operations, typed |
+//! | [`vault`] | secrets read from a server of Vault's API, for who moves |
 //! | [`cache`] | values kept for a while, read again before they are old, served while the server is away |
 //!
 //! Every attempt is signed anew, with a nonce of its own. Answers 429 and 503 and lost connections are tried again after the server's
@@ -41,6 +42,7 @@ pub mod sign;
 #[cfg(test)]
 mod testing;
 mod transport;
+pub mod vault;
 
 pub use cache::Cache;
 pub use client::{Builder, Client, Request};

@@ -117,7 +117,8 @@ pub enum Secret {
         #[arg(value_name = "CHANGE")]
         changes: Vec<String>,
     },
-    /// Write the secrets of a file: .env, JSON, or a manifest of Kubernetes. Killed and started again it goes on, and writes nothing twice.
+    /// Write the secrets of a file (.env, JSON, a manifest of Kubernetes), of a Vault, or of another server of this API. Killed and started
+    /// again it goes on, and writes nothing twice.
     Import(Import),
     /// Write secrets as .env, JSON, or a manifest of Kubernetes.
     Export(Export),

@@ -2,19 +2,39 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::words::pair;
 
 /// `bulla secret import`
 #[derive(Args)]
+#[command(group = ArgGroup::new("source").args(["file", "from_vault", "from_alibaba"]).required(true))]
 pub struct Import {
-    /// The file; - is standard input.
-    pub file: PathBuf,
-    /// What it is; by its name and its first words where nothing is said.
-    #[arg(long)]
+    /// A file; - is standard input.
+    pub file: Option<PathBuf>,
+    /// The current versions of a mount of KV version 2 on a server of Vault's API. The token is $VAULT_TOKEN, else it is asked for;
+    /// $VAULT_NAMESPACE and $VAULT_CACERT count as with `vault`.
+    #[arg(long, value_name = "URL")]
+    pub from_vault: Option<String>,
+    /// With --from-vault: which mount; secret where nothing is said.
+    #[arg(long, value_name = "NAME", requires = "from_vault")]
+    pub mount: Option<String>,
+    /// The current versions on a server of this API: Alibaba Cloud's, or another Bulla. The access key is that of --from-profile.
+    #[arg(long, value_name = "URL", requires = "from_profile")]
+    pub from_alibaba: Option<String>,
+    /// With --from-alibaba: the profile that reads there.
+    #[arg(long, value_name = "NAME", requires = "from_alibaba")]
+    pub from_profile: Option<String>,
+    /// With --from-vault and --from-alibaba: the file of the authority that signed the certificate there.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub from_ca: Option<PathBuf>,
+    /// With --from-vault and --from-alibaba: only those whose names begin so there.
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true, conflicts_with = "file")]
+    pub from_prefix: String,
+    /// What the file is; by its name and its first words where nothing is said.
+    #[arg(long, requires = "file")]
     pub format: Option<Format>,
-    /// What all names begin with, before those of the file.
+    /// What all names begin with here, before those of the source.
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
     pub prefix: String,
     /// Write secrets that have another value as new versions; without it they stay, are named, and the exit code is 5.

@@ -4,7 +4,9 @@ One server for nearly all of it, `bulla dev`; its folder is the profile.
 """
 
 import base64
+import contextlib
 import json
+import os
 import pathlib
 import random
 import re
@@ -17,10 +19,11 @@ import time
 
 import pexpect
 import pytest
-from conftest import BULLA, CLEAN, ROOT, done, refused, typed
+from conftest import BULLA, CLEAN, ROOT, Serving, done, refused, typed
 
 sys.path.insert(0, str(ROOT / "tests/sdk"))
 from run import postgresql  # noqa: E402
+from vault import BAO, Api, bao_server  # noqa: E402
 
 CANARY = "c4nary-Zx7-value-that-must-not-leak"
 BINARY = bytes(range(256))
@@ -490,31 +493,148 @@ def test_many_go_in_and_out(gives, asks, tmp_path):
     assert "s3cret" not in refused(asks("secret", "import", wrong), 2, "line 1")
 
 
-def test_an_import_that_is_killed_goes_on(gives, dev, env, tmp_path):
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Another deployment, from which secrets come: its folder, its address, a token of its second door."""
+    data = tmp_path_factory.mktemp("other") / "d"
+    server = Serving("dev", "--data", data, "--listen", "0", "--json", log=data.parent / "dev.log")
+    ready = json.loads(server.first_line())
+    address = f"http://{ready['Endpoint']}"
+    token = Api(address).login(ready["AccessKeyId"], ready["AccessKeySecret"]).token
+    yield {"data": data, "address": address, "token": token}
+    assert server.stop() == 0
+
+
+def test_secrets_come_from_another_server_of_this_api(gives, asks, other, env, tmp_path):
+    there = lambda *words, **more: gives(*words, profile=other["data"], **more)  # noqa: E731
+    there("secret", "put", "mv/text", "--description", "what it is", "--tag", "team=blue", stdin=b"v1")
+    there("secret", "put", "mv/text", stdin=b"v2")
+    there("secret", "put", "mv/bytes", stdin=BINARY)
+    there("secret", "put", "mv/going", stdin=b"x")
+    there("secret", "delete", "mv/going", "--in", "7d", "--yes")
+    there("secret", "put", "not/this", stdin=b"x")
+    command = ("secret", "import", "--from-alibaba", other["address"], "--from-profile", other["data"], "--from-prefix", "mv/")
+    count = lambda out: {k: v for k, v in json.loads(out).items() if v and k != "DryRun"}  # noqa: E731
+    assert count(gives(*command, "--prefix", "in/", "--dry-run", "--json")) == {"Created": 2}
+    assert gives("secret", "list", "in/") == b""
+    assert count(gives(*command, "--prefix", "in/", "--tag", "team=red", "--tag", "from=there", "--json")) == {"Created": 2}
+    assert gives("secret", "get", "in/mv/text") == b"v2" and gives("secret", "get", "in/mv/bytes") == BINARY
+    shown = json.loads(gives("secret", "show", "in/mv/text", "--json"))
+    assert shown["Description"] == "what it is" and sorted(shown["Tags"]) == ["from=there", "team=red"]
+    assert count(gives(*command, "--prefix", "in/", "--json")) == {"Unchanged": 2}
+    gives("secret", "put", "in/mv/text", stdin=b"other")
+    refused(asks(*command, "--prefix", "in/"), 5, "in/mv/text", "--overwrite")
+    refused(asks(*command[:-1], "none/"), 3, "at the source")
+    refused(asks("secret", "import", "--from-alibaba", "http://127.0.0.1:1", "--from-profile", "nosuch"), 7, "nosuch")
+    refused(asks("secret", "import", "--from-alibaba", other["address"]), 2, "--from-profile")
+    refused(asks("secret", "import"), 2)
+
+
+def vault_import(address, *more):
+    return ("secret", "import", "--from-vault", address, *more)
+
+
+def test_secrets_come_from_a_vault(gives, asks, other, env, tmp_path):
+    """From Bulla's own second door, and from OpenBao where that is on this machine: both with the same secrets in them."""
+    with contextlib.ExitStack() as stack:
+        sources = {"door": (other["address"], other["token"])}
+        if BAO.is_file():
+            arguments = ("-dev", "-dev-root-token-id=root", "-dev-no-store-token")
+            address, _ = stack.enter_context(bao_server(tmp_path, *arguments))
+            sources["openbao"] = (address, "root")
+        for source, (address, token) in sources.items():
+            api = Api(address, token)
+            for name, data in {"kv/a": {"user": "u", "n": 1.5}, "kv/deep/b/c": {"x": ["y", None]}, "kv/gone": {"z": 1}}.items():
+                for value in ({"before": 1}, data):
+                    assert api.ask("POST", f"secret/data/{name}", {"data": value})[0] == 200
+            assert api.ask("POST", "secret/metadata/kv/a", {"custom_metadata": {"team": "blue"}})[0] in (200, 204)
+            assert api.ask("DELETE", "secret/data/kv/gone")[0] in (200, 204)
+            assert api.ask("POST", "secret/data/elsewhere", {"data": {"x": 1}})[0] == 200
+            more = {"VAULT_TOKEN": token}
+            command = vault_import(address, "--from-prefix", "kv/", "--prefix", f"{source}/", "--json")
+            made = json.loads(gives(*command, more=more))
+            assert (made["Created"], made["Skipped"]) == (2, 1), made
+            assert json.loads(gives("secret", "get", f"{source}/kv/a")) == {"user": "u", "n": 1.5}
+            assert json.loads(gives("secret", "get", f"{source}/kv/deep/b/c")) == {"x": ["y", None]}
+            assert json.loads(gives("secret", "show", f"{source}/kv/a", "--json"))["Tags"] == ["team=blue"]
+            again = json.loads(gives(*command, more=more))
+            assert (again["Created"], again["Unchanged"]) == (0, 2), again
+            assert gives("secret", "list", f"{source}/elsewhere") == b""
+            # A part of a name, and a folder of which nothing is.
+            assert json.loads(gives(*vault_import(address, "--from-prefix", "kv/deep/b", "--dry-run", "--json"), more=more))["Created"] == 1
+            refused(asks(*vault_import(address, "--from-prefix", "kv/none/"), more=more), 3, "at the source")
+            text = refused(asks(*vault_import(address), more={"VAULT_TOKEN": "s.wrong"}), 4, "at the source")
+            assert "s.wrong" not in text
+        if "openbao" in sources:
+            api = Api(*sources["openbao"])
+            # Names that are none here are said before anything is written; so is a mount of another kind.
+            assert api.ask("POST", "secret/data/odd/with%20space", {"data": {"x": 1}})[0] == 200
+            assert api.ask("POST", "secret/data/odd/well", {"data": {"x": 1}})[0] == 200
+            refused(asks(*vault_import(api.address, "--from-prefix", "odd/"), more={"VAULT_TOKEN": "root"}), 2, "odd/with space")
+            assert gives("secret", "list", "odd/") == b""
+            assert api.ask("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})[0] in (200, 204)
+            refused(asks(*vault_import(api.address, "--mount", "old"), more={"VAULT_TOKEN": "root"}), 2, "version 2")
+    refused(asks(*vault_import("127.0.0.1:8200"), more={"VAULT_TOKEN": "x"}), 7, "https://HOST:PORT")
+    child = terminal(["--profile", other["data"], *vault_import(other["address"], "--from-prefix", "kv/a", "--dry-run")], env)
+    child.expect(re.escape("Token of the Vault (not shown): "))
+    child.sendline(other["token"])
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0 and other["token"] not in child.before and "Unchanged" in child.before, child.before
+
+
+def test_what_one_secret_cannot_be_keeps_no_other_away(gives, asks, tmp_path):
+    file = tmp_path / "mixed.json"
+    file.write_text(json.dumps({"a": "1", "big": "x" * 40_000, "z": "2"}))
+    text = refused(asks("secret", "import", file, "--prefix", "mixed/"), 2, "1 of 3 are refused: mixed/big", "all others are done")
+    assert "xxxx" not in text
+    assert gives("secret", "list", "mixed/").decode().split() == ["mixed/a", "mixed/z"]
+
+
+# At its full size (`make soak`): 10,000 secrets and 50 kills.
+SOAK = bool(os.environ.get("BULLA_SOAK"))
+
+
+@pytest.mark.parametrize("source", ["file", "vault", "alibaba"])
+def test_an_import_that_is_killed_goes_on(gives, dev, env, other, source, tmp_path, capsys):
     """Killed again and again, and started again: all of it is there, and nothing twice."""
-    total = 300
+    total, kills_wanted, longest = (10_000, 50, 20) if SOAK else (200, 8, 0.4)
+    prefix = f"killed-{source}/"
+    expected = {f"n{i:05}": json.dumps({"value": f"{source} {i}"}) for i in range(total)}
     file = tmp_path / "many.json"
-    file.write_text(json.dumps({f"n{i:04}": f"value {i}" for i in range(total)}))
-    command = [BULLA, "--profile", dev["data"], "secret", "import", file, "--prefix", "killed/"]
+    file.write_text(json.dumps(expected))
+    where = [file, "--prefix", prefix]
+    if source != "file":
+        gives("secret", "import", file, "--prefix", prefix, profile=other["data"], timeout=3600)
+        server = ["--from-vault"] if source == "vault" else ["--from-profile", other["data"], "--from-alibaba"]
+        where = [*server, other["address"], "--from-prefix", prefix]
+    command = [BULLA, "--profile", dev["data"], "secret", "import", *map(str, where)]
+    env = env | {"VAULT_TOKEN": other["token"]}
     ends = random.Random(7)
-    kills = 0
-    for _ in range(12):
+    kills, begun = 0, time.monotonic()
+    while kills < kills_wanted:
         running = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            running.wait(ends.uniform(0.05, 0.4))
-            break
+            running.wait(ends.uniform(0.02, longest))
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
             kills += 1
-    assert kills > 0
-    gives("secret", "import", file, "--prefix", "killed/", timeout=300)
-    last = json.loads(gives("secret", "import", file, "--prefix", "killed/", "--json"))
+        else:
+            # It was done before it could be killed: a part of it is to be done again.
+            assert running.returncode == 0
+            for name in ends.sample(sorted(expected), total // 10):
+                gives("secret", "delete", prefix + name, "--now", "--yes")
+    gives(*command[3:], more=env, timeout=3600)
+    last = json.loads(gives(*command[3:], "--json", more=env, timeout=3600))
     assert (last["Created"], last["Updated"], last["Unchanged"]) == (0, 0, total)
-    out = json.loads(gives("secret", "export", "--prefix", "killed/"))
-    assert out == json.loads(file.read_text())
-    for i in ends.sample(range(total), 5):
-        assert len(json.loads(gives("secret", "versions", f"killed/n{i:04}", "--json"))) == 1
+    out = json.loads(gives("secret", "export", "--prefix", prefix, timeout=3600))
+    assert out == expected
+    for name in ends.sample(sorted(expected), 200 if SOAK else 5):
+        assert len(json.loads(gives("secret", "versions", prefix + name, "--json"))) == 1
+    if SOAK:
+        with capsys.disabled():
+            print(f" {total} from {source}, {kills} kills, {time.monotonic() - begun:.0f} s", end="")
 
 
 def test_tls_with_an_authority_of_its_own_and_postgresql(serving, asks, tmp_path):

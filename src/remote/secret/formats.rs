@@ -18,12 +18,19 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) value: Value,
     pub(super) binary: bool,
+    /// Names and values.
+    pub(super) tags: Vec<(String, String)>,
 }
 
 impl Entry {
+    /// One of which no more is known.
+    pub(super) fn of(name: String, value: Value, binary: bool) -> Self {
+        Self { name, value, binary, tags: Vec::new() }
+    }
+
     fn new(name: String, bytes: Vec<u8>) -> Self {
         let binary = std::str::from_utf8(&bytes).is_err();
-        Self { name, value: Value::new(bytes), binary }
+        Self::of(name, Value::new(bytes), binary)
     }
 }
 
@@ -67,7 +74,7 @@ fn read_json(text: &str) -> Result<Vec<Entry>, String> {
         Json::Object(members) if members.len() == 1 && members.contains_key(BINARY) => {
             let bytes = members[BINARY].as_str().and_then(|text| Value::new(text.as_bytes().to_vec()).from_base64());
             let value = bytes.ok_or_else(|| format!("{name}: {BINARY} is no Base64"))?;
-            Ok(Entry { name, value, binary: true })
+            Ok(Entry::of(name, value, true))
         }
         other => Ok(Entry::new(name, other.to_string().into_bytes())),
     };

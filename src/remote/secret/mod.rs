@@ -1,10 +1,12 @@
 //! `bulla secret`: one function for each action, the longer ones in files of their own.
 
 mod edit;
+mod export;
 mod formats;
+mod import;
 mod list;
 mod put;
-mod transfer;
+mod source;
 
 use bulla_client::secrets::{CURRENT, PREVIOUS};
 use bulla_client::{SecretValue, Selector};
@@ -38,8 +40,8 @@ pub(super) fn run(session: &Session, action: Secret, json: bool) -> Result<(), F
             session.client.restore_secret(&name).map_err(failure(&name))?;
             Output::one([("SecretName", name.into()), ("Restored", true.into())])
         }
-        Secret::Import(asked) => transfer::import(session, &asked)?,
-        Secret::Export(asked) => return transfer::export(session, &asked),
+        Secret::Import(asked) => import::run(session, &asked)?,
+        Secret::Export(asked) => return export::run(session, &asked),
         Secret::Tag { name, changes } => tag(session, &name, &changes)?,
         Secret::Policy { name, set } => match set {
             Some(file) => {

@@ -27,9 +27,9 @@ impl Progress {
         Self { what, total, done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
     }
 
-    /// One step is done.
-    pub fn one_more(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+    /// So many more steps are done.
+    pub fn more(&self, steps: usize) {
+        let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
         let every = if self.terminal { TERMINAL } else { ELSEWHERE };
         // Whoever finds it taken has nothing new to say.
         let Ok(mut said) = self.said.try_lock() else { return };

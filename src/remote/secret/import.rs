@@ -1,0 +1,194 @@
+//! `bulla secret import`.
+//!
+//! An import looks at what is there, and each step is one write of the server: killed at any place and started again it goes on, and
+//! writes nothing twice. A secret that has the value already is done.
+
+use std::collections::HashSet;
+use std::str::FromStr;
+
+use bulla_client::{Error, NewSecret, Selector};
+
+use super::super::abreast::abreast;
+use super::super::{Session, failure, usage, version_id};
+use super::formats::Entry;
+use super::source::Source;
+use crate::base::failure::{Class, Failure};
+use crate::base::ids::SecretName;
+use crate::cli::Import;
+use crate::output::Output;
+use crate::output::progress::Progress;
+
+/// Values that are looked at at a time: so much memory, and no more.
+const PART: usize = 160;
+
+/// Names that are told of those of which the same is to be said.
+const TOLD: usize = 10;
+
+/// What becomes of a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Create,
+    Update,
+    Nothing,
+    /// It has another value, and nobody said that it may be changed.
+    Keep,
+    /// It has no value at the source.
+    Skip,
+}
+
+/// What became of them.
+#[derive(Default)]
+struct Done {
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    skipped: usize,
+    kept: Vec<String>,
+    /// What the server does not take, and why.
+    refused: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> {
+    let mut source = Source::open(asked)?;
+    let names: Vec<String> = source.names().iter().map(|name| format!("{}{name}", asked.prefix)).collect();
+    if names.is_empty() {
+        return Err(Failure::not_found("at the source there is no secret of such a name"));
+    }
+    check(&names)?;
+    let there = session.client.list_secrets(&asked.prefix).map_err(failure(""))?;
+    let there: HashSet<String> = there.into_iter().map(|secret| secret.secret_name).collect();
+    let mut done = Done::default();
+    let progress = Progress::new("imported", names.len());
+    let worked = all_parts(session, asked, &mut source, &names, &there, &mut done, &progress);
+    let finished = progress.end();
+    worked.map_err(|mut failure| {
+        failure.reason = format!("{} ({finished} of {} are done)", failure.reason, names.len());
+        let hint = failure.hint.take().map(|hint| format!("{hint}; ")).unwrap_or_default();
+        failure.hint(format!("{hint}the same command goes on where this one ended"))
+    })?;
+    outcome(&done, names.len(), asked)
+}
+
+/// Names that no secret can have, before anything is written.
+fn check(names: &[String]) -> Result<(), Failure> {
+    let wrong: Vec<&str> = names.iter().map(String::as_str).filter(|name| SecretName::from_str(name).is_err()).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("{} of {} names are none of secrets: {}", wrong.len(), names.len(), some(&wrong));
+    Err(usage(reason, "1 to 192 ASCII letters, digits and _/+=.@-, not beginning acs/; --from-prefix leaves others out"))
+}
+
+fn all_parts(
+    session: &Session,
+    asked: &Import,
+    source: &mut Source,
+    names: &[String],
+    there: &HashSet<String>,
+    done: &mut Done,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    for begin in (0..names.len()).step_by(PART) {
+        let part = begin..names.len().min(begin + PART);
+        let entries = source.read(part.clone())?;
+        let (source, names) = (&*source, &names[part]);
+        let steps = steps(session, names, &entries, there, asked)?;
+        let mut work = Vec::new();
+        for (place, ((name, entry), step)) in names.iter().zip(&entries).zip(&steps).enumerate() {
+            match (step, entry) {
+                (Step::Create | Step::Update, Some(entry)) => work.push((begin + place, name, entry, *step)),
+                (Step::Keep, _) => done.kept.push(name.clone()),
+                (Step::Nothing, _) => done.unchanged += 1,
+                _ => done.skipped += 1,
+            }
+        }
+        progress.more(names.len() - work.len());
+        for result in abreast(&work, |(place, name, entry, step)| {
+            let written = match *step {
+                _ if asked.dry_run => Ok(()),
+                Step::Create => create(session, name, entry, source.description(*place)?.as_deref(), asked),
+                _ => session.client.put_secret_value(name, &version_id(), &entry.value, entry.binary, &[]),
+            };
+            let refused = match written.map_err(failure(name)) {
+                Ok(()) => None,
+                // What is wrong with one secret keeps no other from its place.
+                Err(failure) if failure.class == Class::Usage => Some(failure.reason),
+                Err(failure) => return Err(failure),
+            };
+            progress.more(1);
+            Ok((*step, refused))
+        })? {
+            match result {
+                (_, Some(reason)) => done.refused.push(reason),
+                (Step::Create, None) => done.created += 1,
+                (_, None) => done.updated += 1,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is to be done, from what is there.
+fn steps(
+    session: &Session,
+    names: &[String],
+    entries: &[Option<Entry>],
+    there: &HashSet<String>,
+    asked: &Import,
+) -> Result<Vec<Step>, Failure> {
+    let new = |entry: &Option<Entry>| if entry.is_some() { Step::Create } else { Step::Skip };
+    let mut steps: Vec<Step> = entries.iter().map(new).collect();
+    let known: Vec<(usize, &Entry)> = entries
+        .iter()
+        .enumerate()
+        .filter_map(|(i, entry)| entry.as_ref().filter(|_| there.contains(&names[i])).map(|e| (i, e)))
+        .collect();
+    let wanted: Vec<_> = known.iter().map(|(i, _)| (names[*i].clone(), Selector::Current)).collect();
+    let found = if wanted.is_empty() { Vec::new() } else { session.client.secret_values(&wanted).map_err(failure(""))? };
+    for ((i, entry), found) in known.into_iter().zip(found) {
+        steps[i] = match found {
+            Ok(value) if value.data.expose() == entry.value.expose() => Step::Nothing,
+            Ok(_) if asked.overwrite => Step::Update,
+            Ok(_) => Step::Keep,
+            // Gone since the list was made.
+            Err(refused) if refused.code == "Forbidden.ResourceNotFound" => Step::Create,
+            Err(refused) => return Err(failure(&names[i])(Error::Refused(Box::new(refused)))),
+        };
+    }
+    Ok(steps)
+}
+
+fn create(session: &Session, name: &str, entry: &Entry, description: Option<&str>, asked: &Import) -> Result<(), Error> {
+    let own = entry.tags.iter().filter(|(key, _)| !asked.tags.iter().any(|(asked, _)| asked == key));
+    let tags: Vec<_> = own.chain(&asked.tags).cloned().collect();
+    let version = version_id();
+    let new = NewSecret { name, version: &version, key: asked.key.as_deref(), tags: &tags, description };
+    session.client.create_secret(&new, &entry.value, entry.binary)
+}
+
+fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
+    let rest = if asked.dry_run { "" } else { "; all others are done" };
+    if !done.refused.is_empty() {
+        let reason = format!("{} of {all} are refused: {}{rest}", done.refused.len(), some(&done.refused));
+        return Err(usage(reason, "the values, descriptions and tags that the server takes are in docs/api.md"));
+    }
+    if !done.kept.is_empty() {
+        let reason = format!("{} of {all} have another value: {}{rest}", done.kept.len(), some(&done.kept));
+        return Err(Failure::conflict(reason).hint("--overwrite writes these as new versions"));
+    }
+    Ok(Output::one([
+        ("Created", done.created.into()),
+        ("Updated", done.updated.into()),
+        ("Unchanged", done.unchanged.into()),
+        ("Skipped", done.skipped.into()),
+        ("DryRun", asked.dry_run.into()),
+    ]))
+}
+
+/// The first of them, and how many there are more.
+fn some<T: AsRef<str>>(all: &[T]) -> String {
+    let first: Vec<&str> = all.iter().take(TOLD).map(AsRef::as_ref).collect();
+    let more = if all.len() > TOLD { format!(" and {} more", all.len() - TOLD) } else { String::new() };
+    format!("{}{more}", first.join(", "))
+}
