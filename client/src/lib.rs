@@ -35,6 +35,7 @@ pub mod cache;
 pub mod client;
 pub mod error;
 pub mod keys;
+mod last_words;
 pub mod secret;
 pub mod secrets;
 pub mod service;

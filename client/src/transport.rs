@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Timeout};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, TlsFault};
+use crate::last_words::LastWords;
 
 /// An answer is never longer: a batch of twenty values, or a page of a hundred secrets, is a few megabytes.
 const LONGEST_ANSWER: u64 = 64 << 20;
@@ -60,7 +63,13 @@ impl Transport {
         if endpoint.starts_with("https://") {
             config = config.tls_config(tls(settings)?);
         }
-        Ok(Self { agent: config.build().into(), endpoint: endpoint.to_owned() })
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(LastWords)
+                .chain(RustlsConnector::default());
+        let agent = Agent::with_parts(config.build(), connector, DefaultResolver::default());
+        Ok(Self { agent, endpoint: endpoint.to_owned() })
     }
 
     /// Posts a form, or gets a page where there is none.

@@ -23,6 +23,7 @@ from conftest import BULLA, CLEAN, ROOT, Serving, done, refused, typed
 
 sys.path.insert(0, str(ROOT / "tests/sdk"))
 from run import postgresql  # noqa: E402
+from tls import Authority  # noqa: E402
 from vault import BAO, Api, bao_server  # noqa: E402
 
 CANARY = "c4nary-Zx7-value-that-must-not-leak"
@@ -515,15 +516,15 @@ def test_secrets_come_from_another_server_of_this_api(gives, asks, other, env, t
     there("secret", "put", "not/this", stdin=b"x")
     command = ("secret", "import", "--from-alibaba", other["address"], "--from-profile", other["data"], "--from-prefix", "mv/")
     count = lambda out: {k: v for k, v in json.loads(out).items() if v and k != "DryRun"}  # noqa: E731
-    assert count(gives(*command, "--prefix", "in/", "--dry-run", "--json")) == {"Created": 2}
-    assert gives("secret", "list", "in/") == b""
-    assert count(gives(*command, "--prefix", "in/", "--tag", "team=red", "--tag", "from=there", "--json")) == {"Created": 2}
-    assert gives("secret", "get", "in/mv/text") == b"v2" and gives("secret", "get", "in/mv/bytes") == BINARY
-    shown = json.loads(gives("secret", "show", "in/mv/text", "--json"))
+    assert count(gives(*command, "--prefix", "moved/", "--dry-run", "--json")) == {"Created": 2}
+    assert gives("secret", "list", "moved/") == b""
+    assert count(gives(*command, "--prefix", "moved/", "--tag", "team=red", "--tag", "from=there", "--json")) == {"Created": 2}
+    assert gives("secret", "get", "moved/mv/text") == b"v2" and gives("secret", "get", "moved/mv/bytes") == BINARY
+    shown = json.loads(gives("secret", "show", "moved/mv/text", "--json"))
     assert shown["Description"] == "what it is" and sorted(shown["Tags"]) == ["from=there", "team=red"]
-    assert count(gives(*command, "--prefix", "in/", "--json")) == {"Unchanged": 2}
-    gives("secret", "put", "in/mv/text", stdin=b"other")
-    refused(asks(*command, "--prefix", "in/"), 5, "in/mv/text", "--overwrite")
+    assert count(gives(*command, "--prefix", "moved/", "--json")) == {"Unchanged": 2}
+    gives("secret", "put", "moved/mv/text", stdin=b"other")
+    refused(asks(*command, "--prefix", "moved/"), 5, "moved/mv/text", "--overwrite")
     refused(asks(*command[:-1], "none/"), 3, "at the source")
     refused(asks("secret", "import", "--from-alibaba", "http://127.0.0.1:1", "--from-profile", "nosuch"), 7, "nosuch")
     refused(asks("secret", "import", "--from-alibaba", other["address"]), 2, "--from-profile")
@@ -658,6 +659,58 @@ def test_tls_with_an_authority_of_its_own_and_postgresql(serving, asks, tmp_path
         refused(asks("whoami", "--endpoint", plain, more=key, profile=None), 7, "https://")
         assert server.stop() == 0
         refused(asks("secret", "get", "tls/x", profile=data), 6, "cannot be reached")
+
+
+def test_a_client_certificate_is_shown_where_the_server_asks_for_one(serving, asks, tmp_path):
+    """End to end: an own authority for the server, another for its clients, and the certificate in the profile."""
+    data = tmp_path / "d"
+    first = serving("dev", "--data", data, "--listen", "0", "--json")
+    ready = json.loads(first.first_line())
+    assert first.stop() == 0
+    folders = {name: tmp_path / name for name in ("server", "clients", "foreign", "profile")}
+    for folder in folders.values():
+        folder.mkdir()
+    authorities = {name: Authority(folders[name]) for name in ("server", "clients", "foreign")}
+    certificate, key = authorities["server"].issue(folders["server"])
+    config = data / "bulla.toml"
+    config.write_text(
+        f'{config.read_text()}\n[server]\nlisten = "127.0.0.1:0"\n\n[server.tls]\ncertificate_file = "{certificate}"\nkey_file = "{key}"\n'
+        f'client_ca_file = "{authorities["clients"].file}"\n'
+    )
+    server = serving("serve", "--data", data)
+    server.waits_for("serving on ")
+    endpoint = re.search(r"serving on (\S+)", server.log())[1]
+    profile = folders["profile"]
+    (profile / "secret").write_text(ready["AccessKeySecret"])
+    (profile / "secret").chmod(0o600)
+
+    def shows(signed_by):
+        """Writes the profile, with a certificate of this authority."""
+        lines = [f'endpoint = "https://{endpoint}"', f'ca_file = "{authorities["server"].file}"', 'secret_file = "secret"']
+        lines.append(f'access_key_id = "{ready["AccessKeyId"]}"')
+        if signed_by:
+            authorities[signed_by].issue(profile)
+            lines += ['client_certificate_file = "tls.crt"', 'client_key_file = "tls.key"']
+        (profile / "profile.toml").write_text("\n".join(lines))
+
+    shows("clients")
+    put = asks("secret", "put", "mtls/x", stdin=b"shown", profile=profile)
+    assert (put.returncode, put.stderr) == (0, b""), put
+    assert asks("run", "-e", "X=mtls/x", "--", "printenv", "X", profile=profile).stdout == b"shown\n"
+    kept = tmp_path / "kept"
+    (tmp_path / "agent.toml").write_text(f'[[file]]\nsecret = "mtls/x"\npath = "{kept}"\n')
+    assert asks("agent", "--once", "--config", tmp_path / "agent.toml", profile=profile).returncode == 0
+    assert kept.read_bytes() == b"shown"
+    moved = ("secret", "import", "--from-alibaba", f"https://{endpoint}", "--from-profile", profile, "--dry-run", "--json")
+    assert json.loads(asks(*moved, profile=profile).stdout)["Unchanged"] == 1
+    for signed_by in (None, "foreign"):
+        shows(signed_by)
+        refused(asks("secret", "get", "mtls/x", profile=profile), 7, "TLS", "client_certificate_file")
+    (profile / "profile.toml").write_text((profile / "profile.toml").read_text().replace("client_key_file", "# "))
+    refused(asks("secret", "get", "mtls/x", profile=profile), 7, "go together")
+    shows("clients")
+    (profile / "tls.key").write_text("no key")
+    refused(asks("secret", "get", "mtls/x", profile=profile), 7, "no private key in PEM")
 
 
 def test_status(gives, dev):
