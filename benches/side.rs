@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bulla::output::progress::Progress;
 use bulla_test_support::client::Client;
 
 use crate::floor::Failure;
@@ -12,6 +13,9 @@ use crate::programs::Program;
 
 /// The most requests that are made beforehand for one run.
 const MOST: usize = 400_000;
+
+/// Secrets that are stored at a time, before it is told how many there are.
+const PART: usize = 2_000;
 
 /// A program with the secrets it has.
 pub struct Side {
@@ -50,9 +54,15 @@ impl Side {
     /// When the program does not.
     pub fn fill(&mut self, wanted: usize) -> Result<(), Failure> {
         let client = self.program.client();
-        let requests: Vec<_> = (self.filled..wanted).map(|n| self.program.create(client.as_ref(), &name(n))).collect();
-        self.filled = wanted;
-        self.stored += load::run(self.program.address(), 32, Duration::from_secs(3600), requests)?.answers;
+        let progress = Progress::new("filled", wanted.saturating_sub(self.filled));
+        while self.filled < wanted {
+            let part = self.filled..wanted.min(self.filled + PART);
+            let requests: Vec<_> = part.clone().map(|n| self.program.create(client.as_ref(), &name(n))).collect();
+            self.stored += load::run(self.program.address(), 32, Duration::from_secs(3600), requests)?.answers;
+            progress.more(part.len());
+            self.filled = part.end;
+        }
+        progress.end();
         Ok(())
     }
 

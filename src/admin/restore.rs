@@ -41,7 +41,7 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
             (Base::of_token(config, proved.token)?, row)
         }
     };
-    let proof = base.store.prove(&verify::options(config)?, &mut |_, _| {}).map_err(context("database"))?;
+    let proof = verify::proof(&base.store, &verify::options(config)?)?;
     if let Some(flaw) = proof.flaws.first() {
         let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
         return Err(

@@ -1,7 +1,6 @@
 //! `bulla verify`: proof of the whole store, beside a running service or on a copy.
 
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::admin::audit;
 use crate::app::{Base, Failure, context};
@@ -10,7 +9,8 @@ use crate::base::words::{KeyState, Origin};
 use crate::config::Config;
 use crate::keys::mismatch;
 use crate::output::Output;
-use crate::store::{HeldVersion, StoreOptions};
+use crate::output::progress::Progress;
+use crate::store::{HeldVersion, Proof, Store, StoreOptions};
 use crate::token::{Material, ObjectKind, TokenError};
 
 /// The most flaws that are listed; all are counted.
@@ -56,21 +56,21 @@ pub(super) fn options(config: &Config) -> Result<StoreOptions, Failure> {
     Ok(StoreOptions::new(config.database.location()?))
 }
 
+/// Proves all rows, and says on the way how far it is.
+pub(super) fn proof(store: &Store, options: &StoreOptions) -> Result<Proof, Failure> {
+    let progress = Progress::new("proved", 0);
+    let proof = store.prove(options, &mut |rows, all| progress.at(rows, all)).map_err(context("database"));
+    progress.end();
+    proof
+}
+
 /// Runs the command, and prints what it found. Every flaw is found, not the first.
 pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
     // Opening proves the system keys by attributes and label, and the deployment's row.
     let base = Base::open(config)?;
     let begun = Instant::now();
     let options = options(config)?;
-    let mut told = Instant::now();
-    let mut progress = |rows: u64, all: u64| {
-        if told.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
-            told = Instant::now();
-            let left = begun.elapsed().as_secs_f64() / rows.max(1) as f64 * all.saturating_sub(rows) as f64;
-            eprintln!("{rows} of {all} rows, {left:.0} s left");
-        }
-    };
-    let proof = base.store.prove(&options, &mut progress).map_err(context("database"))?;
+    let proof = proof(&base.store, &options)?;
     let mut flaws: Vec<String> = proof.flaws.iter().map(ToString::to_string).collect();
     let objects = mismatch(&base.token, &base.store, &base.deployment.system_keys())
         .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;

@@ -12,7 +12,7 @@ const ELSEWHERE: Duration = Duration::from_secs(30);
 /// Work of so many steps.
 pub struct Progress {
     what: &'static str,
-    total: usize,
+    total: AtomicUsize,
     done: AtomicUsize,
     begun: Instant,
     said: Mutex<Instant>,
@@ -24,12 +24,23 @@ impl Progress {
     pub fn new(what: &'static str, total: usize) -> Self {
         let begun = Instant::now();
         let terminal = io::stderr().is_terminal();
-        Self { what, total, done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
+        Self { what, total: total.into(), done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
     }
 
     /// So many more steps are done.
     pub fn more(&self, steps: usize) {
-        let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
+        self.done.fetch_add(steps, Ordering::Relaxed);
+        self.tell();
+    }
+
+    /// So many steps are done, of so many: for whoever learns the whole on the way.
+    pub fn at(&self, done: u64, total: u64) {
+        self.total.store(usize::try_from(total).unwrap_or(usize::MAX), Ordering::Relaxed);
+        self.done.store(usize::try_from(done).unwrap_or(usize::MAX), Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
         let every = if self.terminal { TERMINAL } else { ELSEWHERE };
         // Whoever finds it taken has nothing new to say.
         let Ok(mut said) = self.said.try_lock() else { return };
@@ -37,7 +48,8 @@ impl Progress {
             return;
         }
         *said = Instant::now();
-        let line = line(self.what, done, self.total, self.begun.elapsed());
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        let line = line(self.what, done, total, self.begun.elapsed());
         let (before, after) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
         let _ = write!(io::stderr().lock(), "{before}{line}{after}");
     }
