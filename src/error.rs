@@ -77,6 +77,8 @@ pub enum Error {
     AccessKeyInactive,
     /// A bearer token that is none, or has ended with its time, its user or its access key.
     BearerTokenInvalid,
+    /// A login with somebody else's proof, a JWT or a certificate, that is none; the text has nothing of the proof.
+    LoginRefused(String),
     /// A compare-and-set on a version that is not the current one.
     CheckAndSet,
     /// No policy allows it, or one denies it.

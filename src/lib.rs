@@ -16,11 +16,12 @@
 //! | envelope | base | how a value is sealed |
 //! | token | base | what the hardware does |
 //! | store | base | what the database holds; never a secret in the clear |
+//! | logins | base | whom the proofs of others let in: JWTs of issuers; nothing else asks issuers |
 //! | servers | base | the database servers of others, whose accounts are rotated; nothing else connects to them |
 //! | error | base, audit, token, store | what can go wrong |
 //! | code | base, error | the outcome of anything as one word |
 //! | effect | base, error, store | whose effect a transaction is |
-//! | auth | base, error, token, store, effect | who calls and what they may |
+//! | auth | base, logins, error, token, store, effect | who calls and what they may |
 //! | service_task | base, error, code, audit, effect | how what nobody asked for is recorded |
 //! | tags | base, error, store | what may stand on keys and secrets |
 //! | keys | base, error, envelope, token, store, effect, auth, service_task, tags | master keys |
@@ -29,7 +30,7 @@
 //! | api | base, error, code, audit, auth, store, tags, keys, secrets | the operations, and the pipeline that every request takes |
 //! | http | base, error, metrics | sockets, TLS, limits, deadlines; no protocol |
 //! | dialects | base, error, code, auth, http, api | the doors: each a protocol over the operations |
-//! | app | base, error, logging, process, config, metrics, audit, token, servers, store, effect, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
+//! | app | base, error, logging, process, config, metrics, audit, token, logins, servers, store, effect, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
 //! | remote | base, process, output, cli | the commands that ask a server, from any host |
 //! | admin | base, output, error, logging, config, audit, token, store, auth, keys, api, app, cli | the commands |
@@ -69,6 +70,8 @@ pub(crate) mod jobs;
 #[cfg(feature = "server")]
 pub(crate) mod keys;
 pub mod logging;
+#[cfg(feature = "server")]
+pub(crate) mod logins;
 #[cfg(feature = "server")]
 pub(crate) mod metrics;
 pub mod output;

@@ -42,7 +42,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_http", &["http"]),
     ("actix_server", &["http"]),
     ("tokio_rustls", &["http"]),
-    ("bulla_client", &["remote", "admin"]), // admin: `bulla dev` and `bulla probe`
+    ("bulla_client", &["remote", "admin", "logins"]), // admin: `bulla dev` and `bulla probe`; logins: the keys of issuers
+    ("jsonwebtoken", &["logins"]),
     ("toml", &["remote"]),
     ("toml_edit", &["remote"]),
     ("yaml_rust2", &["remote"]),

@@ -162,14 +162,12 @@ fn host_header(endpoint: &str, host: &str) -> String {
 impl Client {
     /// A client of this server, in the making: `https://HOST:PORT`, or `http://HOST:PORT`.
     pub fn builder(endpoint: &str) -> Builder {
-        let settings =
-            Settings { connect_timeout: Duration::from_secs(5), timeout: Duration::from_secs(30), ..Settings::default() };
         Builder {
             endpoint: endpoint.to_owned(),
             access_key: None,
             scheme: Scheme::default(),
             attempts: 4,
-            settings,
+            settings: Settings::default(),
             fault: None,
         }
     }

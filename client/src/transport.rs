@@ -24,7 +24,6 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) const ABREAST: usize = 8;
 
 /// How TLS and time limits are.
-#[derive(Default)]
 pub(crate) struct Settings {
     /// PEM of the authorities that are trusted; those of the system where there is none.
     pub(crate) authorities: Option<Vec<u8>>,
@@ -32,12 +31,22 @@ pub(crate) struct Settings {
     pub(crate) identity: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
+    /// An answer is never longer, bytes.
+    pub(crate) longest: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (connect_timeout, timeout) = (Duration::from_secs(5), Duration::from_secs(30));
+        Self { authorities: None, identity: None, connect_timeout, timeout, longest: LONGEST_ANSWER }
+    }
 }
 
 /// A pool of connections to one server.
 pub(crate) struct Transport {
     agent: Agent,
     endpoint: String,
+    longest: u64,
 }
 
 /// What came back.
@@ -69,7 +78,7 @@ impl Transport {
                 .chain(LastWords)
                 .chain(RustlsConnector::default());
         let agent = Agent::with_parts(config.build(), connector, DefaultResolver::default());
-        Ok(Self { agent, endpoint: endpoint.to_owned() })
+        Ok(Self { agent, endpoint: endpoint.to_owned(), longest: settings.longest })
     }
 
     /// Posts a form, or gets a page where there is none.
@@ -89,7 +98,7 @@ impl Transport {
         let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let (retry_after, date) = (header("retry-after").and_then(|v| v.parse().ok()), header("date"));
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        let body = response.body_mut().with_config().limit(self.longest).read_to_vec();
         // Whatever ends the connection in the middle of an answer: the head of it was there, so the request ran.
         let lost = |e: ureq::Error| Error::Lost { action: action.to_owned(), reason: e.to_string() };
         Ok(Answer { status, body: Zeroizing::new(body.map_err(lost)?), retry_after, date })

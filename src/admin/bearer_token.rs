@@ -49,7 +49,7 @@ fn create(
         account,
         user,
         access_key: None,
-        login: "auth/token/create",
+        login: "auth/token/create".to_owned(),
         label,
         parent: None,
         ttl_ms,

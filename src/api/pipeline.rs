@@ -27,7 +27,7 @@ use crate::api::strangers::Strangers;
 use crate::api::target::Target;
 use crate::audit::{Audit, Ticket};
 use crate::auth::bearer::BearerToken;
-use crate::auth::proof::{Claim, Origin};
+use crate::auth::proof::{Claim, Origin, Shown};
 use crate::auth::{Auth, Caller};
 use crate::base::clock::Clock;
 use crate::base::ids::{AccessKeyId, RequestId};
@@ -144,6 +144,27 @@ impl<'a> Exchange<'a> {
         self.event.borrow_mut().identified(&caller);
         let request = Request { exchange: self, caller };
         service.rates.take(&request.caller.account).and_then(|()| work(&request))
+    }
+
+    /// Finds out for whom somebody else's proof speaks, and whether the account may go on at this rate. `work` is what the dialect does then.
+    ///
+    /// # Errors
+    /// Those of [`Auth::authenticate_login`], [`Error::Throttled`], and those of `work`.
+    pub fn identify_shown<T>(
+        &'a self,
+        shown: &Shown<'_>,
+        work: impl FnOnce(&Request<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let service = self.service;
+        let caller = service.auth.authenticate_login(&self.origin, shown, service.clock.now())?;
+        self.event.borrow_mut().identified(&caller);
+        let request = Request { exchange: self, caller };
+        service.rates.take(&request.caller.account).and_then(|()| work(&request))
+    }
+
+    /// Whether logins with a JWT are served under this mount.
+    pub fn takes_jwt(&self, mount: &str) -> bool {
+        self.service.auth.logins().takes_jwt(mount)
     }
 
     /// Finds out who asks, and whether the account may go on at this rate. `work` is what the dialect does then.

@@ -121,7 +121,8 @@ impl Server {
         }));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
         let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone(), config.client_keys.cipher);
-        let auth = Auth::new(credentials, access_points, row.region.clone(), node, config.limits.nonces);
+        let logins = settings::logins(config)?;
+        let auth = Auth::new(credentials, access_points, logins.clone(), row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(u64::from(recovered.set_aside.is_some())));
         let swept = Arc::new(Mutex::new(Instant::now()));
@@ -160,13 +161,17 @@ impl Server {
         let file = config.file.clone();
         let again = move || Config::load(&file).map_err(|e| Failure::new(e.to_string()));
         let (limited, rotated) = (Arc::downgrade(&front), again.clone());
-        let logged = again.clone();
+        let (logged, let_in) = (again.clone(), again.clone());
         let reload = Reload::default()
             .with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()))
             .with("log", move || logged().map(|config| logging::set(config.log)))
             .with("rotation servers", move || {
                 servers.replace(settings::server_options(&rotated()?)?);
                 Ok::<_, Failure>(())
+            })
+            .with("logins", move || {
+                let options = settings::login_options(&let_in()?)?;
+                logins.replace(options).map_err(|reason| Failure::local(format!("vault.jwt: {reason}")))
             })
             .with("limits", move || {
                 let limits = settings::limits(&again()?);

@@ -10,10 +10,11 @@ use crate::api::Limits;
 use crate::app::vitals::Vital;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::InstanceId;
-use crate::config::{Config, Instance, Quotas};
+use crate::config::{Config, Instance, JwtLogin, Quotas};
 use crate::dialects::vault;
 use crate::http;
 use crate::keys::{DataKeyLimits, KeyLimits, UseLimits};
+use crate::logins::{self, Logins};
 use crate::process::open_files;
 use crate::servers::{ServerOptions, Servers, Tls};
 
@@ -37,6 +38,54 @@ pub(super) fn vault(config: &Config, token: &Arc<Vital>) -> Option<vault::Settin
         kv_mount: settings.kv_mount.clone(),
         transit_mount: settings.transit_mount.clone(),
         sealed: Arc::new(move || token.now().is_err()),
+    })
+}
+
+/// Logins with the proofs of others, where the second door is open.
+///
+/// # Errors
+/// When an algorithm is none for public keys, or a file of keys cannot be read.
+pub(super) fn logins(config: &Config) -> Result<Logins, Failure> {
+    Logins::new(login_options(config)?).map_err(|reason| Failure::local(format!("vault.jwt: {reason}")))
+}
+
+/// The same, as the service learns of them while it runs.
+///
+/// # Errors
+/// When an algorithm is none for public keys.
+pub(super) fn login_options(config: &Config) -> Result<logins::Options, Failure> {
+    if !config.vault.enabled {
+        return Ok(logins::Options::default());
+    }
+    Ok(logins::Options { issuers: config.vault.jwt.iter().map(issuer).collect::<Result<_, _>>()? })
+}
+
+fn issuer(login: &JwtLogin) -> Result<logins::Issuer, Failure> {
+    let algorithm = |name: &String| {
+        logins::Algorithm::named_as(name).ok_or_else(|| {
+            let known = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA";
+            Failure::local(format!("vault.jwt {:?}: algorithms are {known}; {name:?} is none of them", login.mount))
+        })
+    };
+    let roles = login.role.iter().map(|role| logins::JwtRole {
+        name: role.name.clone(),
+        speaks: logins::Speaks { account: role.account.clone(), user: role.user.clone() },
+        bound_claims: role.bound_claims.iter().map(|(name, values)| (name.clone(), values.to_vec())).collect(),
+    });
+    let keys = match (&login.jwks_url, &login.jwks_file, &login.public_keys_file) {
+        (Some(url), ..) => logins::KeysFrom::Url { url: url.clone(), authorities: login.jwks_ca_file.clone() },
+        (None, Some(file), _) => logins::KeysFrom::File(file.clone()),
+        (None, None, Some(file)) => logins::KeysFrom::Pem(file.clone()),
+        (None, None, None) => return Err(Failure::local(format!("vault.jwt {:?}: name its keys", login.mount))),
+    };
+    Ok(logins::Issuer {
+        mount: login.mount.clone(),
+        issuer: login.issuer.clone(),
+        audience: login.audience.clone(),
+        keys,
+        algorithms: login.algorithms.iter().map(algorithm).collect::<Result<_, _>>()?,
+        leeway_s: login.leeway_seconds,
+        roles: roles.collect(),
     })
 }
 

@@ -119,7 +119,7 @@ pub struct NewToken {
     /// The access key that it ends with.
     pub access_key: Option<AccessKeyId>,
     /// The login, as it is told: `auth/approle/login`.
-    pub login: &'static str,
+    pub login: String,
     /// What its maker calls it.
     pub label: String,
     /// The token with which it is made.
@@ -144,7 +144,7 @@ pub fn make(store: &Store, sys: &SysKey, new: NewToken, now: Timestamp) -> Resul
         user_id: new.user,
         access_key: new.access_key,
         accessor: letters(sys, ACCESSOR_LENGTH)?.to_string(),
-        login: new.login.to_owned(),
+        login: new.login,
         label: new.label,
         parent: new.parent.map(|digest| digest.as_bytes().to_vec()),
         issued_at: now,

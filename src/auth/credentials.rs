@@ -20,7 +20,7 @@ use crate::auth::proof::SigningKey;
 use crate::auth::system_key::SysKey;
 use crate::auth::{access_key, access_point, bearer::Bearer};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccessKeyId, AccountId};
+use crate::base::ids::{AccessKeyId, AccountId, UserName};
 use crate::error::Error;
 use crate::store::{Abort, AccessKeyRow, Changed, ClientKeyRow, Store, TokenDigest, Tx};
 
@@ -187,6 +187,22 @@ impl Credentials {
             cache.tokens.keep(digest, loaded.as_ref());
         }
         Ok(loaded)
+    }
+
+    /// The policies of a user; none where it is not there, or it or its account is disabled.
+    ///
+    /// # Errors
+    /// As [`Credentials::find`].
+    pub fn of_user(&self, account: &AccountId, name: &UserName) -> Result<Option<Arc<[AttachedPolicy]>>, Error> {
+        self.store.read("login_user", |tx| {
+            if !tx.account_by_id(account)?.is_some_and(|account| account.enabled) {
+                return Ok(None);
+            }
+            match tx.user_by_name(account, name)?.filter(|user| user.enabled) {
+                Some(user) => Ok(Some(policies_of(tx, account, &user.id)?.into())),
+                None => Ok(None),
+            }
+        })
     }
 
     /// The resources of an account that have a policy of their own. As old as credentials may be, so that most requests need no

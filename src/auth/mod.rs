@@ -46,15 +46,17 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, Region};
 use crate::effect::Effect;
 use crate::error::Error;
+use crate::logins::{LoginError, Logins};
 use access_point::AccessPoints;
 use bearer::BearerToken;
 use nonce::SeenNonces;
-use proof::{Claim, Origin};
+use proof::{Claim, Origin, Shown};
 
 /// Authentication of requests.
 pub struct Auth {
     credentials: Credentials,
     access_points: AccessPoints,
+    logins: Logins,
     seen: SeenNonces,
     region: Region,
     node: NodeId,
@@ -65,11 +67,12 @@ impl Auth {
     pub fn new(
         credentials: Credentials,
         access_points: AccessPoints,
+        logins: Logins,
         region: Region,
         node: NodeId,
         nonce_capacity: usize,
     ) -> Self {
-        Self { credentials, access_points, seen: SeenNonces::new(nonce_capacity), region, node }
+        Self { credentials, access_points, logins, seen: SeenNonces::new(nonce_capacity), region, node }
     }
 
     /// Finds out who signed a request: signature, then time, then nonce.
@@ -135,6 +138,49 @@ impl Auth {
             effect: Effect::of_request(*request_id.as_bytes(), request_id, self.node, received_at),
             bearer: Some(bearer),
         })
+    }
+
+    /// Finds out for whom somebody else's proof speaks.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`]; [`Error::Unavailable`] when the issuer's keys cannot be had, or the user cannot be looked up.
+    pub fn authenticate_login(&self, origin: &Origin, shown: &Shown<'_>, now: Timestamp) -> Result<Caller, Error> {
+        let speaks = match shown {
+            Shown::Jwt { mount, role, token } => self.logins.by_jwt(mount, role, token, now),
+        };
+        let speaks = speaks.map_err(|error| match error {
+            LoginError::Refused(why) => Error::LoginRefused(why),
+            LoginError::Unavailable(why) => {
+                log::error!("keys of an issuer: {why}");
+                Error::Unavailable("keys of an issuer")
+            }
+        })?;
+        let policies = self.credentials.of_user(&speaks.account, &speaks.user)?.ok_or_else(|| {
+            log::warn!("a login for user {} of account {}, which is not there or disabled", speaks.user, speaks.account);
+            Error::LoginRefused("the user of this login is not there, or disabled".to_owned())
+        })?;
+        let have_own_policy = self.credentials.have_own_policy(&speaks.account, now)?;
+        let (request_id, received_at) = (origin.request_id, origin.received_at);
+        Ok(Caller {
+            account: speaks.account,
+            principal: Principal::User(speaks.user),
+            access_key: None,
+            bearer: None,
+            region: self.region.clone(),
+            source_ip: origin.source_ip,
+            secure: origin.secure,
+            received_at,
+            request_id,
+            policies,
+            have_own_policy,
+            store: Arc::clone(self.credentials.store()),
+            effect: Effect::of_request(*request_id.as_bytes(), request_id, self.node, received_at),
+        })
+    }
+
+    /// The logins with somebody else's proof.
+    pub fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     /// The principals that client keys belong to.

@@ -33,6 +33,19 @@ pub struct Origin {
     pub secure: bool,
 }
 
+/// What somebody else says of a caller, who shows it to log in; nothing of it is proved.
+pub enum Shown<'a> {
+    /// A JWT, at the login of this mount, in a role.
+    Jwt {
+        /// The mount.
+        mount: &'a str,
+        /// The role.
+        role: &'a str,
+        /// The token.
+        token: &'a str,
+    },
+}
+
 /// What a signature is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {

@@ -23,16 +23,11 @@ pub struct ChildToken {
 }
 
 impl Auth {
-    /// Gives a caller who has proved who it is a token, bound to the access key that signed.
+    /// Gives a caller who has proved who it is a token, bound to the access key that signed, where one did.
     ///
     /// # Errors
     /// [`Error::UnsupportedOperation`] for a caller who is no user and not root; [`Error::Unavailable`].
-    pub fn token_issue(
-        &self,
-        caller: &Caller,
-        login: &'static str,
-        now: Timestamp,
-    ) -> Result<(BearerToken, BearerTokenRow), Error> {
+    pub fn token_issue(&self, caller: &Caller, login: String, now: Timestamp) -> Result<(BearerToken, BearerTokenRow), Error> {
         let (store, sys) = (self.credentials.store(), self.credentials.sys());
         let account = &caller.account;
         let user = match &caller.principal {
@@ -77,7 +72,7 @@ impl Auth {
             account: own.account_id.clone(),
             user: own.user_id,
             access_key: own.access_key.clone(),
-            login: "auth/token/create",
+            login: "auth/token/create".to_owned(),
             label: child.label,
             parent: Some(digest),
             ttl_ms: ttl_ms.min(max_at.0 - now.0),

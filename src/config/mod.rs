@@ -30,7 +30,7 @@ use files::anchor;
 pub use rotation::{Instance, Rotation};
 pub use server::{Server, Tls};
 pub use token::Token;
-pub use vault::Vault;
+pub use vault::{JwtLogin, Vault};
 
 use crate::base::ids::Region;
 use crate::base::listen::Listen;
@@ -111,6 +111,7 @@ impl Config {
         self.database.anchor(folder);
         anchor(&mut self.audit.directory, folder);
         self.rotation.anchor(folder);
+        self.vault.anchor(folder);
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -213,6 +214,33 @@ mod tests {
         assert!(load(&without_tls).is_err(), "the API stays where it was");
     }
 
+    /// What would let in more than was meant, or nobody.
+    #[test]
+    fn logins_say_whom_they_let_in() {
+        let role =
+            "[[vault.jwt.role]]\nname = \"r\"\naccount = \"1234567890123456\"\nuser = \"u\"\nbound_claims = { sub = \"a\" }";
+        let jwt = format!("[[vault.jwt]]\nissuer = \"i\"\naudience = [\"a\"]\njwks_file = \"/k\"\n{role}");
+        let config = load(&format!("{LEAST}\n{jwt}")).expect("logins");
+        let login = &config.vault.jwt[0];
+        assert_eq!((login.mount.as_str(), login.leeway_seconds, login.algorithms.len()), ("jwt", 60, 2));
+        for (from, to) in [
+            ("audience = [\"a\"]", "audience = []"),
+            ("issuer = \"i\"", "issuer = \"\""),
+            ("jwks_file = \"/k\"", ""),
+            ("jwks_file = \"/k\"", "jwks_file = \"/k\"\npublic_keys_file = \"/p\""),
+            ("jwks_file = \"/k\"", "jwks_file = \"/k\"\njwks_ca_file = \"/p\""),
+            ("{ sub = \"a\" }", "{}"),
+            ("{ sub = \"a\" }", "{ sub = [] }"),
+            ("issuer =", "mount = \"approle\"\nissuer ="),
+            ("issuer =", "mount = \"a/b\"\nissuer ="),
+            ("user = \"u\"", ""),
+        ] {
+            assert!(jwt.contains(from), "{from}");
+            assert!(load(&format!("{LEAST}\n{}", jwt.replace(from, to))).is_err(), "{from} -> {to}");
+        }
+        assert!(load(&format!("{LEAST}\n{jwt}\n{jwt}")).is_err(), "one mount twice");
+    }
+
     #[test]
     fn paths_begin_in_the_folder_of_the_file() {
         let folder = tempfile::tempdir().expect("folder");
@@ -234,12 +262,16 @@ mod tests {
     /// The samples that people copy.
     #[test]
     fn samples_in_the_documentation_parse() {
-        let text = include_str!("../../docs/operations.md");
-        let samples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert!(!samples.is_empty());
-        for sample in samples {
-            if let Err(error) = load(sample) {
-                panic!("{error}\n{sample}");
+        let tls = "[server.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"\nclient_ca_file = \"/a\"";
+        let part = format!("{LEAST}\n{tls}\n");
+        let pages = [(include_str!("../../docs/operations.md"), ""), (include_str!("../../docs/vault.md"), part.as_str())];
+        for (text, before) in pages {
+            let samples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+            assert!(!samples.is_empty());
+            for sample in samples {
+                if let Err(error) = load(&format!("{before}{sample}")) {
+                    panic!("{error}\n{sample}");
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ BULLA_PROGRAM             the program, for tests that need the administrator's c
 BULLA_ADMIN_ARGS          what these commands need to find the data, e.g. "--data DIR" or "--config FILE"
 BULLA_NODE_MODULES        where the Node SDK is (its tests are skipped without it)
 BULLA_CACHE_PYTHON        the Python that has the caching clients (their tests are skipped without it)
+BULLA_GO_VAULT            the command of the program in go-vault/, likewise
 BULLA_JAVA, BULLA_GO      the commands of the programs in java/ and go/, as JSON lists; where one is missing its tests are skipped,
                           with the reason from BULLA_JAVA_MISSING or BULLA_GO_MISSING
 """
@@ -19,6 +20,7 @@ import uuid
 import pytest
 
 from clients import SDKS, Elsewhere, Target, Tea
+from logins import Logins
 from tls import Authority, Node
 
 
@@ -83,9 +85,9 @@ def new_node(authority, tmp_path_factory):
     """Makes nodes under TLS, not started; they end with the suite."""
     nodes = []
 
-    def make():
+    def make(**settings):
         folder = tmp_path_factory.mktemp("node")
-        nodes.append(Node(folder, *authority.issue(folder)))
+        nodes.append(Node(folder, *authority.issue(folder), **settings))
         return nodes[-1]
 
     yield make
@@ -118,6 +120,13 @@ def admin():
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     return run
+
+
+@pytest.fixture(scope="session")
+def logins(admin, target, authority, tmp_path_factory, new_node):
+    """A node under TLS where JWTs log in."""
+    with Logins(admin, target.account, authority, tmp_path_factory.mktemp("logins")).served(new_node) as served:
+        yield served
 
 
 @pytest.fixture

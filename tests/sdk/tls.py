@@ -40,11 +40,19 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, folder):
-        """Files of a certificate and its key."""
+        """Files of a server's certificate and its key."""
+        return self.write(folder, "tls", "bulla", [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+
+    def client(self, folder, name, dns=(), uris=()):
+        """Files of a client's certificate and its key."""
+        names = [*map(x509.DNSName, dns), *map(x509.UniformResourceIdentifier, uris)]
+        return self.write(folder, name, name, names or [x509.DNSName("nobody.example")])
+
+    def write(self, folder, file, common_name, names):
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bulla")])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        certificate, private = folder / "tls.crt", folder / "tls.key"
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        names = x509.SubjectAlternativeName(names)
+        certificate, private = folder / f"{file}.crt", folder / f"{file}.key"
         certificate.write_bytes(self.sign(subject, key.public_key(), names).public_bytes(serialization.Encoding.PEM))
         private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, NONE))
         return certificate, private
@@ -53,22 +61,28 @@ class Authority:
 class Node:
     """`bulla serve` under TLS beside the Bulla of the suite, on the same token and database; may be stopped and started again."""
 
-    def __init__(self, folder, certificate, key):
+    def __init__(self, folder, certificate, key, tls="", more=""):
         flag, _, data = os.environ.get("BULLA_ADMIN_ARGS", "").partition(" ")
         if "BULLA_PROGRAM" not in os.environ or flag != "--data":
             pytest.skip("BULLA_PROGRAM is not set, or BULLA_ADMIN_ARGS names no data folder")
         self.data, self.folder, self.files = pathlib.Path(data), folder, (certificate, key)
         self.listen, self.process = "127.0.0.1:0", None
+        self.tls, self.more = tls, more  # lines of [server.tls], and sections
 
-    def start(self):
-        """Gives host:port, the same each time."""
+    def configure(self):
+        """Writes the configuration; gives its file."""
         # Beside the first one's, since its paths are relative.
-        config, log = self.data / f"{self.folder.name}.toml", self.folder / "log"
+        config = self.data / f"{self.folder.name}.toml"
         first = (self.data / "bulla.toml").read_text()
         own = re.sub(r'(?m)^(directory = )".*"$', rf'\1"{self.folder / "audit"}"', first)
         assert own != first, first
         tls = 'certificate_file = "{}"\nkey_file = "{}"'.format(*self.files)
-        config.write_text(f'{own}\n[server]\nlisten = "{self.listen}"\n\n[server.tls]\n{tls}\n')
+        config.write_text(f'{own}\n[server]\nlisten = "{self.listen}"\n\n[server.tls]\n{tls}\n{self.tls}\n{self.more}\n')
+        return config
+
+    def start(self):
+        """Gives host:port, the same each time."""
+        config, log = self.configure(), self.folder / "log"
         environment = {**os.environ, "SOFTHSM2_CONF": str(self.data / "softhsm2.conf")}
         command = ["setpriv", "--pdeathsig", "KILL", "--", os.environ["BULLA_PROGRAM"], "serve", "--config", config]
         with open(log, "wb") as out:

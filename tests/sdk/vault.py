@@ -43,14 +43,15 @@ class Api:
         return Api(self.address, answer["auth"]["client_token"])
 
 
-def bao(address, *arguments, token=None, stdin=None, expected=0):
+def bao(address, *arguments, token=None, stdin=None, expected=0, environment=None):
     """Runs the `bao` program; its standard output."""
     with tempfile.TemporaryDirectory() as home:
-        environment = {"PATH": os.environ["PATH"], "HOME": home, "VAULT_ADDR": address, "BAO_ADDR": address, "NO_COLOR": "1"}
+        given = environment or {}
+        own = {"PATH": os.environ["PATH"], "HOME": home, "VAULT_ADDR": address, "BAO_ADDR": address, "NO_COLOR": "1", **given}
         if token:
-            environment |= {"VAULT_TOKEN": token, "BAO_TOKEN": token}
+            own |= {"VAULT_TOKEN": token, "BAO_TOKEN": token}
         done = subprocess.run(
-            [BAO, *arguments], env=environment, input=stdin, stdin=None if stdin else subprocess.DEVNULL,
+            [BAO, *arguments], env=own, input=stdin, stdin=None if stdin else subprocess.DEVNULL,
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
     assert done.returncode == expected, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"

@@ -31,7 +31,7 @@ pub struct Issued {
 }
 
 /// The login, as it is told.
-pub struct Login(pub &'static str);
+pub struct Login(pub String);
 
 /// By how much a token is renewed, ms; none as long as it was given at first.
 pub struct Renewal(pub Option<i64>);

@@ -143,6 +143,18 @@ pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure>
     Ok(Found::Fine(count.to_string()))
 }
 
+pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let vault = &opened.config.vault;
+    settings::logins(opened.config)?;
+    match (vault.enabled, vault.jwt.len()) {
+        (false, 0) => Ok(Found::Fine("Vault's API is not served".to_owned())),
+        (false, ..) => {
+            Ok(Found::Odd("Vault's API is not served, and has logins".to_owned(), "set vault.enabled = true".to_owned()))
+        }
+        (true, jwt) => Ok(Found::Fine(format!("AppRole; {jwt} issuers of JWTs"))),
+    }
+}
+
 pub(super) fn permissions(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let config = opened.config;
     let files = config.rotation.instance.iter().filter_map(|instance| instance.password_file.as_deref());

@@ -71,6 +71,7 @@ const HOST: &[(&str, Check)] = &[
     ("audit folder", local::audit_folder),
     ("memory", local::memory),
     ("managed servers", local::managed_servers),
+    ("logins", local::logins),
 ];
 
 /// What commands need too: each opens what the next stands on.
@@ -87,6 +88,7 @@ const DEEP: &[(&str, Check)] = &[
     ("suite", remote::suite),
     ("keys", remote::keys),
     ("logins at managed servers", remote::logins),
+    ("issuers", remote::issuers),
     ("permissions", local::permissions),
     ("open files", local::open_files),
 ];

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::{Found, Opened};
 use crate::app::base::{Base, url_of};
-use crate::app::settings::servers;
+use crate::app::settings::{self, servers};
 use crate::app::start_retry::StartRetry;
 use crate::app::token as tokens;
 use crate::base::failure::{Failure, context};
 use crate::keys;
+use crate::logins::Speaks;
 use crate::store::{deployment as deployments, migrate};
 use crate::token::softhsm;
 
@@ -150,4 +151,27 @@ pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         server.health().map_err(|e| Failure::unavailable(format!("rotation.instance {id}: {e}")))?;
     }
     Ok(Found::Fine(format!("{} let their administrators in", servers.len())))
+}
+
+/// That issuers give their keys, and that the users of logins are there.
+pub(super) fn issuers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Ok(logins) = settings::logins(opened.config) else { return Ok(Found::Unseen("the logins")) };
+    let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    for (login, Speaks { account, user }) in logins.speaks() {
+        let there = base.store.read_rows("login_user", |tx| Ok(tx.user_by_name(&account, &user)?.is_some()))?;
+        if !there {
+            return Ok(Found::Odd(
+                format!("{login} speaks for user {user} of account {account}, which is not there"),
+                "`bulla user create` makes it; `bulla user list` shows which there are".to_owned(),
+            ));
+        }
+    }
+    let mut told = Vec::new();
+    for (mount, keys) in logins.health() {
+        match keys {
+            Ok(count) => told.push(format!("auth/{mount}: {count} keys")),
+            Err(reason) => return Err(Failure::unavailable(format!("auth/{mount}: {reason}"))),
+        }
+    }
+    Ok(Found::Fine(if told.is_empty() { "none".to_owned() } else { told.join("; ") }))
 }

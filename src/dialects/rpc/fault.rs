@@ -118,7 +118,9 @@ fn status(code: Code) -> u16 {
         | Code::ImportTokenExpired
         | Code::DryRunSucceeded
         | Code::DryRunInvalid => 400,
-        Code::AccessKeyInactive | Code::BearerTokenInvalid | Code::NoPermission | Code::DryRunDenied => 403,
+        Code::AccessKeyInactive | Code::BearerTokenInvalid | Code::LoginRefused | Code::NoPermission | Code::DryRunDenied => {
+            403
+        }
         Code::NotFoundApi
         | Code::AccessKeyNotFound
         | Code::ResourceNotFound
@@ -191,6 +193,7 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::SignatureMethodNotSupported => "Specified signature method is not valid.",
         Error::SignatureIncomplete => "The request signature does not conform to Alibaba Cloud standards.",
         Error::AccessKeyNotFound => "The Access Key ID provided does not exist in our records.",
+        Error::LoginRefused(_) => "The login is refused.",
         Error::BearerTokenInvalid => "The token does not exist or has ended.",
         Error::CheckAndSet => "The current version is not the one that was named.",
         Error::AccessKeyInactive => "This AccessKey is not enabled.",

@@ -45,6 +45,7 @@ fn of(error: &Error) -> Told {
         Error::SecretNotFound | Error::SecretVersionNotFound | Error::SecretStageNotFound | Error::SecretInDeleteWindow => {
             nothing(404)
         }
+        Error::LoginRefused(why) => one(400, why),
         Error::CheckAndSet => one(400, "check-and-set parameter did not match the current version"),
         Error::PathNotFound | Error::ActionNotFound => nothing(404),
         Error::MethodNotSupported => wrapped(405, "unsupported operation"),

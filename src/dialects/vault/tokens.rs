@@ -2,6 +2,8 @@
 //!
 //! Owns: the endpoints under `auth`. Must not know: how tokens are kept. Called by: door.
 //!
+//! JWT, Kubernetes: role and jwt, under the mounts that the configuration names.
+//!
 //! AppRole: role_id is an access key id, secret_id its secret. The secret proves itself as it does in a signed request: a text of this
 //! request is signed with it, and the signature verified.
 
@@ -14,7 +16,7 @@ use crate::api::tokens::{
 };
 use crate::api::{Exchange, Mode};
 use crate::auth::ChildToken;
-use crate::auth::proof::{Claim, Scheme};
+use crate::auth::proof::{Claim, Scheme, Shown};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccessKeyId;
 use crate::dialects::vault::asked::Asked;
@@ -29,7 +31,8 @@ const WRONG: &str = "invalid role or secret ID";
 /// An endpoint under `auth`.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
     let writes = matches!(asked.call.method, Method::Post | Method::Put);
-    match (path.trim_end_matches('/'), writes) {
+    let path = path.trim_end_matches('/');
+    match (path, writes) {
         ("approle/login", true) => approle(asked, exchange),
         ("token/lookup-self", true) => look_up(asked, exchange),
         ("token/lookup-self", false) if asked.call.method == Method::Get => look_up(asked, exchange),
@@ -43,11 +46,34 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
             asked.names(exchange, "NoRoute", None);
             Err(Error::MethodNotSupported)
         }
-        _ => {
-            asked.names(exchange, "NoRoute", None);
-            Err(asked.no_route())
-        }
+        _ => match path.strip_suffix("/login").filter(|mount| exchange.takes_jwt(mount)) {
+            Some(mount) if writes => jwt(asked, exchange, mount),
+            login => {
+                asked.names(exchange, "NoRoute", None);
+                Err(if login.is_some() { Error::MethodNotSupported } else { asked.no_route() })
+            }
+        },
     }
+}
+
+fn jwt(asked: &Asked<'_>, exchange: &Exchange<'_>, mount: &str) -> Result<Content, Error> {
+    asked.names(exchange, "IssueToken", None);
+    let body = Body::of(asked)?;
+    let role = body.text(asked, "role")?.unwrap_or_default();
+    let token = Zeroizing::new(body.text(asked, "jwt")?.unwrap_or_default());
+    if role.is_empty() {
+        return Err(asked.bad("missing role"));
+    }
+    if token.is_empty() {
+        return Err(asked.bad("missing token"));
+    }
+    issue(exchange, &Shown::Jwt { mount, role: &role, token: &token }, format!("auth/{mount}/login"))
+}
+
+/// A token for whom a proof speaks.
+fn issue(exchange: &Exchange<'_>, shown: &Shown<'_>, login: String) -> Result<Content, Error> {
+    let issued = exchange.identify_shown(shown, |request| request.execute::<IssueToken>(Ok(Login(login)), Mode::Real))?;
+    Ok(Content::auth(auth(&issued.facts, issued.token.expose())))
 }
 
 fn approle(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
@@ -79,7 +105,7 @@ fn approle(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error>
         signature,
     };
     exchange.identify(&claim, |request| {
-        let issued = request.execute::<IssueToken>(Ok(Login("auth/approle/login")), Mode::Real)?;
+        let issued = request.execute::<IssueToken>(Ok(Login("auth/approle/login".to_owned())), Mode::Real)?;
         Ok(Content::auth(auth(&issued.facts, issued.token.expose())))
     })
 }

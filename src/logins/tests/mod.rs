@@ -1,0 +1,5 @@
+//! Logins with proofs that are made here: what lets in, and everything beside it that must not.
+
+mod issuer;
+mod keys;
+mod tokens;
