@@ -3,6 +3,7 @@
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
 #   make clients the aliyun CLI and Terraform against Bulla, where they are or can be built: longer than CI has time for
+#   make vault-clients  clients of Vault's API that take long to install or build: Ansible, vaultrs, an OpenBao server that unseals 20 times
 #   make deb     a Debian package of the release build, target/bulla.deb
 #   make client  the commands that ask a server alone, target/client/bulla: small, without libpq and PKCS#11 (docs/cli.md)
 #   make image   an OCI image of it, target/bulla-oci.tar, pulled from nowhere (needs buildah)
@@ -15,7 +16,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients deb client image bench soak
+.PHONY: help run test clients vault-clients deb client image bench soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,11 @@ clients:
 	@scripts/setup.sh test
 	@cargo build --locked --bin bulla
 	@tests/sdk/run.py --tools $(ARGS)
+
+vault-clients:
+	@scripts/setup.sh test
+	@cargo build --locked --bin bulla
+	@tests/sdk/run.py --vault-tools $(ARGS)
 
 bench:
 	@scripts/setup.sh run

@@ -3,6 +3,7 @@
 
     tests/sdk/run.py [--bulla PROGRAM] [--only sqlite|postgresql] [-- PYTEST ARGUMENTS]
     tests/sdk/run.py --tools         runs tools.py instead: the aliyun CLI and Terraform, as far as they can be had here
+    tests/sdk/run.py --vault-tools   runs vault_tools.py instead: clients of Vault's API that take long to install or build
     tests/sdk/run.py --prepare       only installs the SDKs (and the tools of scripts/test.sh) under target/sdk
 
 The SDKs go into virtual environments and a node_modules folder under target/sdk; they are installed again only when the
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -102,7 +104,7 @@ def prepare():
 
 
 # What mvn and go say of a registry that does not answer or does not serve.
-UNREACHABLE = ("Could not resolve", "Could not transfer", "no such host", "connection refused", "i/o timeout", "403 Forbidden")
+UNREACHABLE = ("Could not resolve", "Could not transfer", "failed to download", "failed to get", "no such host", "connection refused", "i/o timeout", "403 Forbidden")
 
 
 class Missing(Exception):
@@ -145,10 +147,17 @@ def go():
     return [str(GO / "clients")]
 
 
+def go_vault():
+    """The command of go-vault/, built."""
+    sources, folder = sorted((HERE / "go-vault").iterdir()), PLACE / "go-vault"
+    unless_done(folder, sources, lambda: build("Go", ["go"], ["go", "build", "-o", folder / "vault", "."], cwd=HERE / "go-vault"))
+    return [str(folder / "vault")]
+
+
 def elsewhere():
     """What the suite is told of the SDKs of other languages: their commands, or why they are not here."""
     told = {}
-    for variable, make in {"BULLA_JAVA": java, "BULLA_GO": go}.items():
+    for variable, make in {"BULLA_JAVA": java, "BULLA_GO": go, "BULLA_GO_VAULT": go_vault}.items():
         try:
             told[variable] = json.dumps(make())
         except Missing as reason:
@@ -182,6 +191,34 @@ def tools():
                 told[f"{variable}_MISSING"] = str(reason)
                 continue
         told[variable] = str(found)
+    return told
+
+
+def vault_tools():
+    """What vault_tools.py is told: Ansible with its collection, and the program in rust/; or why one is not here."""
+    told, wanted = {}, HERE / "requirements-vault.txt"
+
+    def ansible():
+        print("tests/sdk: installing Ansible into", PLACE / "ansible", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", PLACE / "ansible"], check=True)
+        pip = [PLACE / "ansible/bin/pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
+        attempt("pip install", [*pip, "-r", wanted])
+        # Of 54 MB one collection is wanted.
+        with tempfile.TemporaryDirectory() as folder:
+            attempt("pip download", [pip[0], "download", "-q", "--no-deps", "-d", folder, "ansible==12.3.0"])
+            with zipfile.ZipFile(next(pathlib.Path(folder).iterdir())) as wheel:
+                names = [name for name in wheel.namelist() if name.startswith("ansible_collections/community/hashi_vault/")]
+                wheel.extractall(PLACE / "ansible/collections", names)
+
+    unless_done(PLACE / "ansible", [wanted], ansible)
+    told["BULLA_ANSIBLE"] = str(PLACE / "ansible")
+    try:
+        sources, folder = sorted((HERE / "rust").rglob("*.*")), PLACE / "rust"
+        command = ["cargo", "build", "-q", "--locked", "--manifest-path", HERE / "rust/Cargo.toml", "--target-dir", folder]
+        unless_done(folder, [source for source in sources if source.is_file()], lambda: build("Rust", ["cargo"], command))
+        told["BULLA_VAULTRS"] = json.dumps([str(folder / "debug/bulla-vaultrs-test")])
+    except Missing as reason:
+        told["BULLA_VAULTRS_MISSING"] = str(reason)
     return told
 
 
@@ -309,6 +346,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--tools", action="store_true")
+    parser.add_argument("--vault-tools", action="store_true")
     parser.add_argument("--bulla", type=pathlib.Path, default=PLACE.parent / "debug/bulla")
     parser.add_argument("--only", choices=DATABASES)
     parser.add_argument("pytest", nargs="*", help="passed on to pytest")
@@ -323,7 +361,9 @@ def main():
 
     if options.tools:
         others |= tools()
-    suite = HERE / "tools.py" if options.tools else HERE
+    if options.vault_tools:
+        others |= vault_tools()
+    suite = HERE / "tools.py" if options.tools else HERE / "vault_tools.py" if options.vault_tools else HERE
     failed = []
     for name in [options.only] if options.only else DATABASES:
         print(f"--- {name}", flush=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pathlib
 import time
 import urllib.request
 import uuid
@@ -11,6 +12,9 @@ import hvac.exceptions
 import pytest
 
 from vault import Api, bao_server, free_port
+
+
+RECIPES = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/vault"
 
 
 def text(data):
@@ -98,13 +102,15 @@ def test_openbao_unseals_itself(target, make_key, tmp_path):
     name, _ = make_key()
     api = Api(f"http://{target.endpoint}").login(target.access_key_id, target.access_key_secret)
     address = f"127.0.0.1:{free_port()}"
+    seal = (RECIPES / "openbao.hcl").read_text().replace("https://bulla:8443", api.address).replace('"openbao"', f'"{name}"')
+    seal = seal.replace('tls_ca_cert     = "/etc/bulla/ca.crt"', f'token = "{api.token}"')
     config = tmp_path / "bao.hcl"
     (tmp_path / "data").mkdir()
     config.write_text(
         f'storage "raft" {{ path = "{tmp_path}/data"\n node_id = "one" }}\n'
         f'listener "tcp" {{ address = "{address}"\n tls_disable = true }}\n'
         f'api_addr = "http://{address}"\ncluster_addr = "http://127.0.0.1:{free_port()}"\ndisable_mlock = true\n'
-        f'seal "transit" {{ address = "{api.address}"\n token = "{api.token}"\n key_name = "{name}"\n mount_path = "transit/" }}\n'
+        + seal
     )
 
     def status():
