@@ -56,8 +56,8 @@ fn run(cli: Cli) -> Result<i32, Failure> {
             process::forbid_traces().map_err(context("core dumps"))?;
             remote::run(command, cli.leading, cli.json)
         }
-        Command::Pages(Pages::Completion { shell }) => {
-            Output::Text("Completion", cli::completion(shell)).print(cli.json).map(|()| 0)
+        Command::Pages(Pages::Completion { shell, names }) => {
+            Output::Text("Completion", cli::completion(shell, names)?).print(cli.json).map(|()| 0)
         }
         Command::Pages(Pages::Man { folder }) => {
             cli::man(&folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;

@@ -22,6 +22,7 @@ mod dev;
 #[cfg(feature = "server")]
 mod host;
 mod key;
+mod names;
 mod pages;
 #[cfg(feature = "server")]
 mod policy;
@@ -60,6 +61,7 @@ pub use dev::Dev;
 #[cfg(feature = "server")]
 pub use host::{Clock, Host};
 pub use key::{Input, Key, Pair as KeyPair, Usage as KeyUsage};
+pub use names::{Names, names};
 pub use pages::{Pages, completion, man};
 #[cfg(feature = "server")]
 pub use policy::Policy;

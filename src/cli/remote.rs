@@ -51,6 +51,16 @@ pub enum Remote {
     Run(Run),
     /// Fill a template with secrets.
     Inject(Inject),
+    /// Print what a shell can complete the last of these words to.
+    #[command(hide = true)]
+    CompleteNames {
+        /// Which server: what the words say.
+        #[arg(skip)]
+        connection: Connection,
+        /// The words up to the cursor, without the program's name.
+        #[arg(last = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Keep secrets in files, fresh, for programs that can only read files; tell these when there is another version.
     Agent(Agent),
 }
@@ -67,6 +77,7 @@ impl Remote {
             Remote::Login { connection, .. }
             | Remote::Whoami { connection }
             | Remote::Status { connection }
+            | Remote::CompleteNames { connection, .. }
             | Remote::Secret { connection, .. }
             | Remote::Key { connection, .. }
             | Remote::Run(Run { connection, .. })

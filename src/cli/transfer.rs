@@ -76,7 +76,7 @@ pub struct Export {
 pub enum Format {
     /// Lines NAME=VALUE.
     Env,
-    /// An object: texts by name, what is no text as JSON, bytes as {"$binary": BASE64}.
+    /// An object: texts by name, what is no text as JSON, bytes as an object with their Base64.
     Json,
     /// A manifest of Kubernetes: Secrets, in YAML or JSON.
     K8s,

@@ -12,6 +12,7 @@ mod failure;
 mod inject;
 mod key;
 mod login;
+mod names;
 mod profile;
 mod reference;
 mod resolve;
@@ -54,6 +55,7 @@ pub fn run(mut command: Remote, leading: Leading, json: bool) -> Result<i32, Fai
         }
         Remote::Key { action, .. } => key::run(&Session::open(&connection)?, action, json)?,
         Remote::Run(asked) => return run::run(&asked),
+        Remote::CompleteNames { words, .. } => names::run(&words)?,
         Remote::Agent(asked) => agent::run(&Agent { connection, ..asked })?,
         Remote::Inject(asked) => inject::run(&Session::open(&connection)?, &asked)?,
     }

@@ -459,6 +459,47 @@ def test_shells_load_the_completion(shell, tmp_path):
     }[shell]
     ended = subprocess.run([shell, "-c", asked], capture_output=True, text=True, env=CLEAN | {"HOME": str(tmp_path)}, timeout=60)
     assert ended.returncode == 0 and "rollback" in ended.stdout and "rotate" in ended.stdout, ended
+    assert ended.stderr == "", "the script is sound"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_names_where_that_is_asked_for(gives, dev, env, shell, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"not on this machine: {shell}")
+    for name in ("tab/one", "tab/two", "tab/deep/x", "tabbed"):
+        gives("secret", "put", name, stdin=b"x")
+    gives("key", "create", "--alias", "tab/key")
+    script = tmp_path / f"_bulla.{shell}"
+    script.write_bytes(gives("completion", shell, "--names", profile=None))
+    # The program as it is called: by its path here, which the scripts keep.
+    (tmp_path / "bulla").symlink_to(BULLA)
+
+    def completed(*words):
+        said = {
+            "bash": f"source {script}; COMP_WORDS=({' '.join(words)}); [[ '{words[-1]}' ]] || COMP_WORDS+=(''); "
+            f"COMP_CWORD=$(({len(words)} - 1)); _bulla_names {words[0]} '{words[-1]}' {words[-2]}; printf '%s\\n' ${{COMPREPLY[@]}}",
+            "zsh": f"autoload -U compinit; compinit -D; source {script}; [[ $_comps[bulla] == _bulla_names ]] || exit 9; "
+            # Both are of the editor, which is not there.
+            "_bulla() { print rollback }; "
+            f"compadd() {{ while [[ $1 != -- ]]; do shift; done; shift; print -l -- $@ }}; "
+            f"words=({' '.join(word or chr(39) * 2 for word in words)}); CURRENT={len(words)}; _bulla_names",
+            "fish": f"source {script}; complete -C '{' '.join(words)}' | string replace -r '\\t.*' ''; true",
+        }[shell]
+        ended = subprocess.run(
+            [shell, "-c", said], capture_output=True, text=True, cwd=tmp_path, timeout=60,
+            env=env | {"PATH": f"{tmp_path}:{env['PATH']}", "HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, ""), ended
+        return ended.stdout.split()
+
+    profile = ("bulla", "--profile", str(dev["data"]))
+    assert sorted(completed(*profile, "secret", "get", "tab/")) == ["tab/deep/", "tab/one", "tab/two"]
+    assert sorted(completed(*profile, "secret", "get", "tab")) == ["tab/", "tabbed"]
+    assert "tab/" in completed(*profile, "secret", "get", "")
+    assert completed(*profile, "key", "show", "alias/tab") == ["alias/tab/key"]
+    # Elsewhere, and where nobody answers, it is as without names.
+    assert "rollback" in completed(*profile, "secret", "ro")
+    assert not {"tab/", "tabbed"} & set(completed("bulla", "--endpoint", "127.0.0.1:1", "secret", "get", "tab"))
 
 
 def test_many_go_in_and_out(gives, asks, tmp_path):

@@ -17,6 +17,11 @@ use crate::base::failure::Failure;
 use crate::cli::{Get, Secret, Which};
 use crate::output::{Output, Row};
 
+/// The names of one level that begin so.
+pub(super) fn one_level(session: &Session, prefix: &str) -> Result<Output, Failure> {
+    list::names(session, prefix, true, false)
+}
+
 /// Runs an action.
 pub(super) fn run(session: &Session, action: Secret, json: bool) -> Result<(), Failure> {
     let output = match action {
