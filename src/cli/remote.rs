@@ -61,7 +61,8 @@ pub enum Remote {
         #[arg(last = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// Keep secrets in files, fresh, for programs that can only read files; tell these when there is another version.
+    /// Keep secrets in files, fresh, and answer reads at a local socket, for programs that ask no server; tell these when there is another
+    /// version.
     Agent(Agent),
 }
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 from conftest import BULLA, ROOT, refused
-from test_client import BINARY, CANARY
+from test_client import BAO, BINARY, CANARY
 
 WAIT_S = 60
 
@@ -277,4 +277,88 @@ def test_files_are_given_to_their_readers_with_one_capability(gives, dev, agent,
     gives("secret", "put", "ag/given", stdin=b"2")
     until(lambda: file.read_bytes() == b"2", "it is not replaced", running)
     assert look() == (1, 2, 0o440)
+    assert running.end() < WAIT_S
+
+
+def at_socket(path, target, method="GET", user=None):
+    """Status and answer of a request at a local socket; as another user where one is named."""
+    command = ["curl", "-sS", "--unix-socket", path, "-X", method, "-w", "\n%{http_code}", f"http://localhost{target}"]
+    if method == "HEAD":
+        command[4:6] = ["-I"]
+    prefix = ["setpriv", f"--reuid={user}", "--regid=65534", "--clear-groups", "--"] if user else []
+    ended = subprocess.run([*prefix, *map(str, command)], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended
+    body, _, status = ended.stdout.rpartition("\n")
+    return int(status), json.loads(body) if body.startswith("{") else body
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")
+def test_a_socket_answers_reads_of_vaults_api(gives, agent, others, tmp_path):
+    gives("secret", "put", "sock/obj", "--version-id", "v1", stdin=b'{"user":"u","n":1.50}')
+    gives("secret", "put", "sock/text", stdin=b"plain")
+    gives("secret", "put", "sock/bytes", stdin=b"\x00\xff")
+    gives("secret", "put", "hidden", stdin=b"x")
+    path, config = others / "api.sock", tmp_path / "agent.toml"
+    config.write_text(f'interval_seconds = 1\n[socket]\npath = "{path}"\nmode = "0666"\nusers = [65534]\nsecrets = ["sock/*"]\n')
+    running = agent(config).ready()
+    status, told = at_socket(path, "/v1/secret/data/sock/obj")
+    assert status == 200 and told["data"]["data"] == {"user": "u", "n": 1.5} and told["data"]["metadata"]["version_id"] == "v1", told
+    assert at_socket(path, "/v1/secret/data/sock/text")[1]["data"]["data"] == {"value": "plain"}
+    assert at_socket(path, "/v1/secret/data/sock/bytes")[1]["data"]["data"] == {"value": "AP8="}
+    assert at_socket(path, "/v1/secret/data/sock%2Ftext")[0] == 200
+    for target, method, expected in [
+        ("/v1/secret/data/sock/none", "GET", 404),
+        ("/v1/secret/data/hidden", "GET", 403),
+        ("/v1/secret/data/sock/obj?version=1", "GET", 400),
+        ("/v1/secret/data/sock/obj", "POST", 405),
+        ("/v1/secret/metadata/sock/obj", "GET", 404),
+        ("/v1/sys/health", "GET", 200),
+        ("/v1/sys/health", "HEAD", 200),
+        ("/elsewhere", "GET", 404),
+    ]:
+        assert at_socket(path, target, method)[0] == expected, (method, target)
+    if BAO.is_file():
+        ended = subprocess.run(
+            [BAO, "kv", "get", "-field=user", "secret/sock/obj"], capture_output=True, text=True, timeout=60,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BAO_ADDR": f"unix://{path}", "VAULT_ADDR": f"unix://{path}"},
+        )  # fmt: skip
+        assert ended.stdout == "u", ended
+    if os.geteuid() == 0:
+        assert at_socket(path, "/v1/secret/data/sock/text", user=65534)[0] == 200
+        assert at_socket(path, "/v1/secret/data/sock/text", user=65533) == (403, {"errors": ["permission denied"]})
+        running.waits_for("user 65533")
+    # A new version is there soon, and nothing is written down.
+    gives("secret", "put", "sock/text", stdin=b"newer")
+    until(lambda: at_socket(path, "/v1/secret/data/sock/text")[1]["data"]["data"] == {"value": "newer"}, "it stays old", running)
+    # HUP: other names. An agent that was killed leaves a file, which the next one takes over; two at one place are one too many.
+    config.write_text(config.read_text().replace("sock/*", "hidden"))
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: at_socket(path, "/v1/secret/data/hidden")[0] == 200, "the new configuration is not followed", running)
+    assert at_socket(path, "/v1/secret/data/sock/text")[0] == 403
+    second = agent(config)
+    assert second.process.wait(WAIT_S) == 5 and "another agent serves there" in second.said()
+    assert path.exists()
+    running.process.kill()
+    running.process.wait()
+    third = agent(config).ready()
+    assert at_socket(path, "/v1/secret/data/hidden")[0] == 200
+    assert third.end() < WAIT_S and not path.exists()
+    assert "plain" not in running.said() and "newer" not in running.said()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")
+def test_a_socket_serves_the_last_value_while_the_server_is_away(serving, asks, agent, tmp_path):
+    data, path, config = tmp_path / "d", tmp_path / "api.sock", tmp_path / "agent.toml"
+    server = serving("dev", "--data", data, "--listen", "0", "--json")
+    server.first_line()
+    assert asks("secret", "put", "a", profile=data, stdin=b"kept").returncode == 0
+    config.write_text(f'interval_seconds = 1\n[socket]\npath = "{path}"\nsecrets = ["a", "b"]\n')
+    running = agent(config, profile=data).ready()
+    assert at_socket(path, "/v1/secret/data/a")[1]["data"]["data"] == {"value": "kept"}
+    assert server.stop() == 0
+    # Beyond its second: the answer is the old value.
+    time.sleep(1.5)
+    assert at_socket(path, "/v1/secret/data/a")[1]["data"]["data"] == {"value": "kept"}
+    status, told = at_socket(path, "/v1/secret/data/b")
+    assert status == 503 and "cannot be reached" in told["errors"][0], told
     assert running.end() < WAIT_S

@@ -24,6 +24,7 @@ struct Written {
     interval_seconds: u64,
     #[serde(default)]
     file: Vec<WrittenFile>,
+    socket: Option<WrittenSocket>,
 }
 
 fn usual_interval() -> u64 {
@@ -52,6 +53,23 @@ fn usual_mode() -> String {
     "0400".to_owned()
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSocket {
+    path: PathBuf,
+    #[serde(default = "usual_socket_mode")]
+    mode: String,
+    owner: Option<Account>,
+    group: Option<Account>,
+    #[serde(default)]
+    users: Vec<Account>,
+    secrets: Vec<String>,
+}
+
+fn usual_socket_mode() -> String {
+    "0600".to_owned()
+}
+
 /// A user or a group.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -77,6 +95,23 @@ pub(super) struct Config {
     pub(super) interval: Duration,
     /// The files, in order.
     pub(super) files: Vec<Kept>,
+    /// The socket, where there is to be one.
+    pub(super) door: Option<Door>,
+}
+
+/// A socket at which values can be read.
+pub(super) struct Door {
+    pub(super) path: PathBuf,
+    /// Permissions, as in `chmod`.
+    pub(super) mode: u32,
+    /// Another than the agent's own.
+    pub(super) owner: Option<u32>,
+    /// Another than the agent's own.
+    pub(super) group: Option<u32>,
+    /// Who may ask, beside root and the agent's own user.
+    pub(super) users: Vec<u32>,
+    /// What they may read: names, and beginnings with * behind them.
+    pub(super) secrets: Vec<String>,
 }
 
 /// A file that is kept fresh.
@@ -133,10 +168,27 @@ impl Config {
             }
             files.push(kept);
         }
-        if files.is_empty() {
-            return Err(wrong("no [[file]], so nothing to keep".to_owned()));
+        let door = written.socket.map(WrittenSocket::door).transpose().map_err(|reason| wrong(format!("socket: {reason}")))?;
+        if files.is_empty() && door.is_none() {
+            return Err(wrong("no [[file]] and no [socket], so nothing to do".to_owned()));
         }
-        Ok(Self { interval: Duration::from_secs(written.interval_seconds), files })
+        Ok(Self { interval: Duration::from_secs(written.interval_seconds), files, door })
+    }
+}
+
+impl WrittenSocket {
+    fn door(self) -> Result<Door, String> {
+        if !self.path.is_absolute() || self.path.file_name().is_none() {
+            return Err("path is no file's, from / on".to_owned());
+        }
+        let mode = u32::from_str_radix(&self.mode, 8).ok().filter(|mode| *mode <= 0o777);
+        let mode = mode.ok_or_else(|| format!("mode = {:?} is none: \"0600\", \"0660\", …", self.mode))?;
+        if self.secrets.is_empty() {
+            return Err("secrets = [\"NAME\", \"BEGINNING*\"] says what can be read".to_owned());
+        }
+        let users = self.users.into_iter().map(user).collect::<Result<_, _>>()?;
+        let (owner, group) = (self.owner.map(user).transpose()?, self.group.map(group).transpose()?);
+        Ok(Door { path: self.path, mode, owner, group, users, secrets: self.secrets })
     }
 }
 
@@ -182,8 +234,8 @@ fn user(account: Account) -> Result<u32, String> {
         Account::Number(number) => Ok(number),
         Account::Name(name) => match User::from_name(&name) {
             Ok(Some(user)) => Ok(user.uid.as_raw()),
-            Ok(None) => Err(format!("owner: no user {name:?} on this host")),
-            Err(e) => Err(format!("owner {name:?}: {e}")),
+            Ok(None) => Err(format!("no user {name:?} on this host")),
+            Err(e) => Err(format!("user {name:?}: {e}")),
         },
     }
 }
@@ -193,7 +245,7 @@ fn group(account: Account) -> Result<u32, String> {
         Account::Number(number) => Ok(number),
         Account::Name(name) => match Group::from_name(&name) {
             Ok(Some(group)) => Ok(group.gid.as_raw()),
-            Ok(None) => Err(format!("group: no group {name:?} on this host")),
+            Ok(None) => Err(format!("no group {name:?} on this host")),
             Err(e) => Err(format!("group {name:?}: {e}")),
         },
     }
@@ -246,7 +298,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (text, reason) in [
-            ("", "agent.toml: no [[file]], so nothing to keep"),
+            ("", "agent.toml: no [[file]] and no [socket], so nothing to do"),
+            (
+                "[socket]\npath = \"/a\"\nsecrets = []",
+                "agent.toml: socket: secrets = [\"NAME\", \"BEGINNING*\"] says what can be read",
+            ),
+            ("[socket]\npath = \"a\"\nsecrets = [\"x\"]", "agent.toml: socket: path is no file's, from / on"),
             ("interval_seconds = 0", "agent.toml: interval_seconds is from 1 to 3600"),
             ("[[file]]\npath = \"/a\"", "agent.toml: /a: secret = \"NAME[#FIELD][@VERSION]\", or template = \"FILE\""),
             ("[[file]]\nsecret = \"a\"\npath = \"a\"", "agent.toml: a: path is no file's, from / on"),
@@ -260,7 +317,7 @@ mod tests {
             ),
             (
                 "[[file]]\nsecret = \"a\"\npath = \"/a\"\nowner = \"no such user\"",
-                "agent.toml: /a: owner: no user \"no such user\" on this host",
+                "agent.toml: /a: no user \"no such user\" on this host",
             ),
             ("[[file]]\nsecret = \"a\"\npath = \"/a\"\n[[file]]\nsecret = \"b\"\npath = \"/a\"", "agent.toml: /a: named twice"),
             ("[[file]]\nsecret = \"a\"\npath = \"/a\"\nsignal = \"HUP\"", "agent.toml: /a: signal and pid_file go together"),

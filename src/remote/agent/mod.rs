@@ -1,18 +1,20 @@
-//! `bulla agent`: files that are kept fresh, for programs that can only read files.
+//! `bulla agent`: files that are kept fresh, for programs that can only read files; and a socket, for those that read from a Vault.
 //!
 //! Each pass reads all values by one request of many (`resolve`), writes what has changed (`file`) and tells who reads it (`hook`). While
-//! the server is away, and where it refuses a value, files stay as they are. Between two passes no value is held.
+//! the server is away, and where it refuses a value, files stay as they are. Between two passes no value of a file is held. The socket (`socket`)
+//! has a client and a cache of its own.
 
 mod config;
 mod file;
 mod hook;
+mod socket;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use bulla_client::Value;
+use bulla_client::{Cache, Value};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -24,9 +26,10 @@ use crate::base::failure::Failure;
 use crate::cli;
 use crate::process::notify;
 use crate::process::signals::{self, Asked};
-use config::{Config, Content, Form, Kept};
+use config::{Config, Content, Door, Form, Kept};
 use file::{Change, Left};
 use hook::Hook;
+use socket::{Served, Socket};
 
 /// How often a call is tried within a pass: the next pass is soon.
 const ATTEMPTS: u32 = 2;
@@ -45,7 +48,8 @@ pub(super) fn run(asked: &cli::Agent) -> Result<(), Failure> {
         agent.pass();
         return agent.outcome();
     }
-    log::info!("keeping {} files, read every {} s", agent.files.len(), agent.interval.as_secs());
+    agent.open(asked)?;
+    agent.say();
     let (tell, told) = mpsc::channel();
     signals::hear(move |asked| {
         // Nobody is left who could be told: it ends.
@@ -75,6 +79,9 @@ struct Agent {
     session: Session,
     interval: Duration,
     files: Vec<Watched>,
+    /// A socket that is to be opened.
+    door: Option<Door>,
+    socket: Option<Socket>,
     /// What is to be told still.
     hooks: Vec<Hook>,
     away: Option<Away>,
@@ -101,7 +108,31 @@ impl Agent {
         let config = Config::read(&asked.config)?;
         let session = Session::with(&asked.connection, attempts)?;
         let files = config.files.into_iter().map(|kept| Watched { kept, left: None, problem: None }).collect();
-        Ok(Self { session, interval: config.interval, files, hooks: Vec::new(), away: None, ready: false })
+        let (interval, door) = (config.interval, config.door);
+        Ok(Self { session, interval, files, door, socket: None, hooks: Vec::new(), away: None, ready: false })
+    }
+
+    /// Opens the socket, where there is to be one.
+    fn open(&mut self, asked: &cli::Agent) -> Result<(), Failure> {
+        if let Some(door) = self.door.take() {
+            let served = self.served(&door, asked)?;
+            self.socket = Some(Socket::open(door, served)?);
+        }
+        Ok(())
+    }
+
+    /// What the socket serves: by a client of its own, from values that are as old as those of files.
+    fn served(&self, door: &Door, asked: &cli::Agent) -> Result<Served, Failure> {
+        let client = Session::with(&asked.connection, ATTEMPTS)?.client;
+        let cache = Cache::builder(client).ttl(self.interval).build();
+        Ok(Served { cache, users: door.users.clone(), names: door.secrets.clone() })
+    }
+
+    fn say(&self) {
+        log::info!("keeping {} files, read every {} s", self.files.len(), self.interval.as_secs());
+        if let Some(socket) = &self.socket {
+            log::info!("values can be read at {}", socket.path().display());
+        }
     }
 
     /// Passes, until nobody wants more of them. A word on the way reads the configuration anew.
@@ -127,10 +158,28 @@ impl Agent {
                 }
                 new.hooks = std::mem::take(&mut self.hooks);
                 new.ready = self.ready;
+                if let Err(failure) = new.take_over(self.socket.take(), asked) {
+                    log::error!("the socket is closed: {failure}");
+                }
                 *self = new;
-                log::info!("keeping {} files, read every {} s", self.files.len(), self.interval.as_secs());
+                self.say();
             }
             Err(failure) => log::error!("the configuration stays as it was: {failure}"),
+        }
+    }
+
+    /// Goes on with a socket that is open; one at another place, or for others, is opened anew.
+    fn take_over(&mut self, open: Option<Socket>, asked: &cli::Agent) -> Result<(), Failure> {
+        match (open, &self.door) {
+            (Some(open), Some(door)) if open.is_as(door) => {
+                open.serve(self.served(door, asked)?);
+                self.socket = Some(open);
+                Ok(())
+            }
+            (open, _) => {
+                drop(open);
+                self.open(asked)
+            }
         }
     }
 
