@@ -625,6 +625,19 @@ def test_secrets_come_from_a_vault(gives, asks, other, env, tmp_path):
     assert child.exitstatus == 0 and other["token"] not in child.before and "Unchanged" in child.before, child.before
 
 
+def test_a_long_import_says_on_a_terminal_how_far_it_is(dev, env, tmp_path):
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps({f"n{i}": "x" for i in range(2000)}))
+    child = terminal(["--profile", dev["data"], "secret", "import", file, "--prefix", "long/"], env, dimensions=(24, 200))
+    child.timeout = 300
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert re.search(r"\x1b\[Kimported \d+ of 2000, \d+ a second, (\d+ min )?\d+ s left\r", child.before), child.before
+    # The line is gone before the result comes.
+    assert re.search(r"\x1b\[KCreated +2000\r\n", child.before), child.before
+
+
 def test_what_one_secret_cannot_be_keeps_no_other_away(gives, asks, tmp_path):
     file = tmp_path / "mixed.json"
     file.write_text(json.dumps({"a": "1", "big": "x" * 40_000, "z": "2"}))
