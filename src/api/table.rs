@@ -39,6 +39,7 @@ macro_rules! for_each_operation {
             crate::api::access_points::describe_policy::DescribePolicy,
             crate::api::cloud::describe_regions::DescribeRegions,
             crate::api::secrets::describe_secret::DescribeSecret,
+            crate::api::secrets::destroy_secret_version::DestroySecretVersion,
             crate::api::keys::disable_key::DisableKey,
             crate::api::keys::enable_key::EnableKey,
             crate::api::crypto::encrypt::Encrypt,

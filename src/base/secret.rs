@@ -172,4 +172,11 @@ impl<'de> serde::Deserialize<'de> for AccountPassword {
     }
 }
 
+/// Overwrites what calls that have returned left on the stack: those that the caller made last, as far down as they will have gone.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut below = [0u8; 16 * 1024];
+    zeroize::Zeroize::zeroize(std::hint::black_box(&mut below));
+}
+
 redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, AccountPassword, Password, Pin);

@@ -392,6 +392,26 @@ impl Secrets {
         })
     }
 
+    /// Takes the data key and the value of a version out of the database for ever; one that is destroyed already stays so.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`]; [`Error::UnsupportedOperation`] for a managed secret.
+    pub fn destroy_version(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.store.commit(&caller.effect, "secret_version_destroy", |tx| {
+            let found = find(tx, caller, secret, now)?;
+            only_generic(&found)?;
+            let head = tx.versions_of(&found.id)?.into_iter().find(|head| head.version_id == *version);
+            let head = head.ok_or(Abort::App(Error::SecretVersionNotFound))?;
+            if head.destroyed {
+                return Ok(());
+            }
+            let new = tx.version_withhold(&head, head.deleted_at, true)?;
+            stages::follow(tx, &found.id, &Place::from(&new))?;
+            touch(tx, &found, now)
+        })
+    }
+
     /// Deletes a secret at once, if it is there.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod faults;
 mod isolated;
 mod state;
 mod tokens;
+mod vault;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

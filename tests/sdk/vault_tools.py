@@ -20,7 +20,7 @@ def test_ansible(logins, target, tmp_path):
     playbook.write_text(text)
     environment = {
         "ANSIBLE_COLLECTIONS_PATH": str(place / "collections"), "ANSIBLE_LOCALHOST_WARNING": "false", "LC_ALL": "C.UTF-8",
-        "ANSIBLE_HASHI_VAULT_ROLE_ID": target.access_key_id, "ANSIBLE_HASHI_VAULT_SECRET_ID": target.access_key_secret,
+        "BULLA_ID": target.access_key_id, "BULLA_SECRET": target.access_key_secret,
     }  # fmt: skip
     command = [place / "bin/ansible-playbook", "-e", f"out={out}", "-e", f"ansible_python_interpreter={place}/bin/python", playbook]
     for version in (1, 2):

@@ -4,6 +4,7 @@ pub mod batch_get_secret_value;
 pub mod create_secret;
 pub mod delete_secret;
 pub mod describe_secret;
+pub mod destroy_secret_version;
 mod filters;
 pub mod get_random_password;
 pub mod get_secret_value;

@@ -43,7 +43,7 @@ fn health(asked: &Asked<'_>, sealed: bool) -> Content {
     };
     let status = if sealed { code("sealedcode", 503) } else { code("activecode", 200) };
     let told = json!({
-        "initialized": true, "sealed": sealed, "standby": false,
+        "initialized": true, "sealed": sealed, "standby": false, "performance_standby": false,
         "replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
         "server_time_utc": asked.call.received_at.0.div_euclid(1000),
         "version": VERSION, "cluster_name": "", "cluster_id": "",

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccountId, UserId};
+use crate::base::secret::wipe_stack;
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
@@ -102,10 +103,18 @@ impl Sealed for BearerTokenRow {
 impl Store {
     /// The hash by which a token is found; who has the database alone can neither make it nor guess a token by it.
     pub fn token_digest(&self, token: &[u8]) -> TokenDigest {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hmac::sign(self.seals.tokens(), token).as_ref());
+        let digest = keyed_hash(self.seals.tokens(), token);
+        // The library moves its state, with the block that a token fits into, and leaves a copy where it was.
+        wipe_stack();
         TokenDigest(digest)
     }
+}
+
+#[inline(never)]
+fn keyed_hash(key: &hmac::Key, token: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hmac::sign(key, token).as_ref());
+    digest
 }
 
 impl Tx<'_> {

@@ -2,11 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bulla_test_support::client::Scheme;
 use bulla_test_support::memory;
+use bulla_test_support::server::Server;
 use bulla_test_support::sizes::size;
+use serde_json::{Value, json};
 
 use crate::on_sqlite;
+use crate::vault::{Bearer, send};
 
 /// How all values of this test begin.
 const CANARY: &str = "canary7d1f0c52x";
@@ -52,6 +59,79 @@ fn no_value_stays_in_memory_after_its_requests() {
     assert!(left(pin.trim()).len() <= 1, "more than one copy of the PIN");
     let metrics = server.client().metrics();
     assert!(metrics.contains("bulla_") && !metrics.contains(CANARY));
+}
+
+/// What opens the second door: a token, the secret_id and the JWT that gave one, and values on their way through it.
+#[test]
+fn no_token_and_no_login_stays_in_memory() {
+    let (_folder, mut server) = on_sqlite();
+    let jwts = jwt_issuer(&mut server);
+    let key = server.admin(&["access-key", "create", "--user", "app"]);
+    let text = |name: &str| key[name].as_str().expect("shown once").to_owned();
+    let secret_id = text("AccessKeySecret");
+    let client = server.client_as(&text("AccessKeyId"), &secret_id);
+    let mut shown = vec![secret_id];
+    for n in 0..size(40, 1_000) {
+        let door = if n % 2 == 0 {
+            Bearer::login(&client)
+        } else {
+            let jwt = &jwts[n % jwts.len()];
+            let body = json!({ "role": "app", "jwt": jwt });
+            let answer = send(&client, "", "POST", "auth/jwt/login", &body, "").expect("an answer").ok();
+            Bearer::with(&client, answer.json["auth"]["client_token"].as_str().expect("a token"))
+        };
+        let value = format!("{CANARY}{n:08}{}", "v".repeat(n * 7 % 3_000));
+        let path = format!("secret/data/canary/{n}");
+        door.ask("POST", &path, &json!({ "data": { "password": value } })).ok();
+        door.ask("PATCH", &path, &json!({ "data": { "more": format!("{CANARY}{n}") } })).ok();
+        assert_eq!(door.ask("GET", &path, &Value::Null).ok().json["data"]["data"]["password"], value);
+        let made = door.ask("POST", "auth/token/create", &json!({})).ok();
+        shown.push(made.json["auth"]["client_token"].as_str().expect("a token").to_owned());
+        assert_eq!(door.ask("GET", "auth/token/lookup-self", &Value::Null).status, 200);
+        shown.push(door.token.clone());
+    }
+    shown.extend(jwts);
+    drop(client);
+    let pid = server.pid().expect("it runs");
+    std::thread::sleep(PATIENCE);
+    let left = |needle: &str| memory::find(pid, needle.as_bytes()).expect("root may read it");
+    assert!(left(CANARY).is_empty(), "{:#?}", left(CANARY));
+    for secret in &shown {
+        // Of a JWT its signature: the rest says who somebody is.
+        let needle = secret.rsplit('.').next().expect("a part");
+        let found = left(needle);
+        assert!(found.is_empty(), "one of {}: {found:#?}", shown.len());
+    }
+}
+
+/// Lets JWTs log in for a new user `app`; some of them.
+fn jwt_issuer(server: &mut Server) -> Vec<String> {
+    let random = SystemRandom::new();
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+    let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let point = pair.public_key().as_ref();
+    let jwk = json!({ "kty": "EC", "crv": "P-256", "x": encoded(&point[1..33]), "y": encoded(&point[33..]) });
+    let config = server.data().join("bulla.toml");
+    std::fs::write(server.data().join("jwks.json"), json!({ "keys": [jwk] }).to_string()).expect("written");
+    server.admin(&["user", "create", "app"]);
+    server.admin(&["policy", "attach", "AliyunKMSFullAccess", "--user", "app"]);
+    let role = format!(
+        "\n[[vault.jwt]]\nissuer = \"i\"\naudience = [\"a\"]\njwks_file = \"jwks.json\"\nalgorithms = [\"ES256\"]\n[[vault.jwt.role]]\n\
+         name = \"app\"\naccount = \"{}\"\nuser = \"app\"\nbound_claims = {{ sub = \"app\" }}\n",
+        server.ready.account_id
+    );
+    let text = std::fs::read_to_string(&config).expect("written by dev");
+    server.stop();
+    std::fs::write(&config, text + &role).expect("written");
+    server.restart();
+    let exp = jiff::Timestamp::now().as_second() + 3_000;
+    let sign = |n: usize| {
+        let claims = json!({ "iss": "i", "aud": "a", "sub": "app", "exp": exp, "jti": n });
+        let message = format!("{}.{}", encoded(br#"{"alg":"ES256"}"#), encoded(claims.to_string().as_bytes()));
+        let signature = pair.sign(&random, message.as_bytes()).expect("signed");
+        format!("{message}.{}", encoded(signature.as_ref()))
+    };
+    (0..5).map(sign).collect()
 }
 
 #[test]

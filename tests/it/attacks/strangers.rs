@@ -1,8 +1,13 @@
 //! Requests whose caller nobody knows: they are answered, and cannot fill the disk that the audit log is on.
 
+use std::collections::BTreeMap;
+
 use bulla_test_support::client::Client;
 use bulla_test_support::server::Server;
+use bulla_test_support::sizes::size;
+use serde_json::{Value, json};
 
+use crate::vault::{Bearer, send};
 use crate::{audit_lines, create, on_sqlite, verify_audit};
 
 /// Requests without a valid signature, as many as a stranger likes to send.
@@ -59,4 +64,46 @@ fn refusals_of_strangers_cost_a_bounded_number_of_lines() {
     assert!(log.contains("requests beyond the limit for refusals"), "their number is recorded");
     assert!(!log.contains("\\u0001"));
     verify_audit(&server);
+}
+
+/// Whoever guesses tokens, roles and JWTs at the second door is refused and counted like others, and finds nothing.
+#[test]
+fn guesses_at_the_second_door_cost_refusals_within_the_limit() {
+    let (_folder, server) = behind_a_proxy();
+    let client = server.client();
+    let door = Bearer::login(&client);
+    door.ask("POST", "secret/data/kept", &json!({ "data": { "a": 1 } })).ok();
+    let (before, guesses) = (audit_lines(&server).len(), size(4_000, 1_000_000));
+    let begun = std::time::Instant::now();
+    let statuses: BTreeMap<u16, usize> = std::thread::scope(|scope| {
+        let guess = |n: usize| {
+            let client = server.client();
+            let mut found = BTreeMap::new();
+            for m in 0..guesses / 4 {
+                let forwarded = "X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-Proto: https\r\n";
+                let token = format!("s.{:043}", n * guesses + m);
+                let (method, path, body) = match m % 4 {
+                    0 | 1 => ("GET", "secret/data/kept", Value::Null),
+                    2 => ("POST", "auth/approle/login", json!({ "role_id": client.access_key_id, "secret_id": token })),
+                    _ => ("POST", "auth/token/create", json!({})),
+                };
+                let answer = send(&client, &token, method, path, &body, forwarded).expect("an answer");
+                *found.entry(answer.status).or_insert(0) += 1;
+            }
+            found
+        };
+        let threads: Vec<_> = (0..4).map(|n| scope.spawn(move || guess(n))).collect();
+        let all = threads.into_iter().flat_map(|thread| thread.join().expect("no panic"));
+        all.fold(BTreeMap::new(), |mut sum, (status, count)| {
+            *sum.entry(status).or_insert(0) += count;
+            sum
+        })
+    });
+    eprintln!("{guesses} guesses in {:?}: {statuses:?}", begun.elapsed());
+    assert!(statuses.keys().all(|status| [400, 403, 429].contains(status)) && statuses.contains_key(&429), "{statuses:?}");
+    assert_eq!(door.ask("GET", "secret/data/kept", &Value::Null).ok().json["data"]["data"], json!({ "a": 1 }));
+    let seconds = begun.elapsed().as_secs() as usize + 1;
+    let most = (10 * PER_SECOND + seconds * (PER_SECOND + 1) + 20) * LINE_BYTES;
+    let grown = audit_lines(&server).len() - before;
+    assert!(grown < most, "{grown} bytes in {seconds} s, {most} are allowed");
 }

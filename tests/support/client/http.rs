@@ -75,6 +75,7 @@ impl Connection {
         };
         let body = match length {
             Some(length) => self.exactly(length)?,
+            None if status == 204 => Vec::new(),
             None if header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) => self.chunks()?,
             None => {
                 let mut rest = Vec::new();
