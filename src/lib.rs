@@ -16,7 +16,7 @@
 //! | envelope | base | how a value is sealed |
 //! | token | base | what the hardware does |
 //! | store | base | what the database holds; never a secret in the clear |
-//! | logins | base | whom the proofs of others let in: JWTs of issuers; nothing else asks issuers |
+//! | logins | base | whom the proofs of others let in: JWTs of issuers, client certificates; nothing else asks issuers |
 //! | servers | base | the database servers of others, whose accounts are rotated; nothing else connects to them |
 //! | error | base, audit, token, store | what can go wrong |
 //! | code | base, error | the outcome of anything as one word |

@@ -167,6 +167,11 @@ impl<'a> Exchange<'a> {
         self.service.auth.logins().takes_jwt(mount)
     }
 
+    /// Whether logins with a client certificate are served.
+    pub fn takes_certificates(&self) -> bool {
+        self.service.auth.logins().takes_certificates()
+    }
+
     /// Finds out who asks, and whether the account may go on at this rate. `work` is what the dialect does then.
     ///
     /// # Errors

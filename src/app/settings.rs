@@ -10,7 +10,7 @@ use crate::api::Limits;
 use crate::app::vitals::Vital;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::InstanceId;
-use crate::config::{Config, Instance, JwtLogin, Quotas};
+use crate::config::{CertificateLogin, Config, Instance, JwtLogin, Quotas};
 use crate::dialects::vault;
 use crate::http;
 use crate::keys::{DataKeyLimits, KeyLimits, UseLimits};
@@ -57,7 +57,17 @@ pub(super) fn login_options(config: &Config) -> Result<logins::Options, Failure>
     if !config.vault.enabled {
         return Ok(logins::Options::default());
     }
-    Ok(logins::Options { issuers: config.vault.jwt.iter().map(issuer).collect::<Result<_, _>>()? })
+    let certificate = |login: &CertificateLogin| logins::CertificateRole {
+        name: login.name.clone(),
+        speaks: logins::Speaks { account: login.account.clone(), user: login.user.clone() },
+        common_names: login.common_names.clone(),
+        dns_names: login.dns_names.clone(),
+        uris: login.uris.clone(),
+    };
+    Ok(logins::Options {
+        issuers: config.vault.jwt.iter().map(issuer).collect::<Result<_, _>>()?,
+        certificates: config.vault.certificate.iter().map(certificate).collect(),
+    })
 }
 
 fn issuer(login: &JwtLogin) -> Result<logins::Issuer, Failure> {

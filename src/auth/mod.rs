@@ -147,6 +147,7 @@ impl Auth {
     pub fn authenticate_login(&self, origin: &Origin, shown: &Shown<'_>, now: Timestamp) -> Result<Caller, Error> {
         let speaks = match shown {
             Shown::Jwt { mount, role, token } => self.logins.by_jwt(mount, role, token, now),
+            Shown::Certificate { role, der } => self.logins.by_certificate(*role, der, now),
         };
         let speaks = speaks.map_err(|error| match error {
             LoginError::Refused(why) => Error::LoginRefused(why),

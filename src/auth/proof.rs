@@ -44,6 +44,13 @@ pub enum Shown<'a> {
         /// The token.
         token: &'a str,
     },
+    /// The client's certificate, whose chain and key the handshake has proved.
+    Certificate {
+        /// The role, where one is named.
+        role: Option<&'a str>,
+        /// In DER.
+        der: &'a [u8],
+    },
 }
 
 /// What a signature is made with.

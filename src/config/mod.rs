@@ -30,7 +30,7 @@ use files::anchor;
 pub use rotation::{Instance, Rotation};
 pub use server::{Server, Tls};
 pub use token::Token;
-pub use vault::{JwtLogin, Vault};
+pub use vault::{CertificateLogin, JwtLogin, Vault};
 
 use crate::base::ids::Region;
 use crate::base::listen::Listen;
@@ -150,6 +150,11 @@ impl Config {
             return wrong("server.max_concurrent, token.sessions and database.connections are at least 1".into());
         }
         self.vault.check().map_err(ConfigError)?;
+        if !self.vault.certificate.is_empty() && server.tls.as_ref().is_none_or(|tls| tls.client_ca_file.is_none()) {
+            return wrong(
+                "vault.certificate: set server.tls.client_ca_file, the roots that clients' certificates must lead to".into(),
+            );
+        }
         self.rotation.check()
     }
 }
@@ -220,7 +225,10 @@ mod tests {
         let role =
             "[[vault.jwt.role]]\nname = \"r\"\naccount = \"1234567890123456\"\nuser = \"u\"\nbound_claims = { sub = \"a\" }";
         let jwt = format!("[[vault.jwt]]\nissuer = \"i\"\naudience = [\"a\"]\njwks_file = \"/k\"\n{role}");
-        let config = load(&format!("{LEAST}\n{jwt}")).expect("logins");
+        let certificate =
+            "[[vault.certificate]]\nname = \"c\"\naccount = \"1234567890123456\"\nuser = \"u\"\ndns_names = [\"d\"]";
+        let tls = "[server.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"\nclient_ca_file = \"/a\"";
+        let config = load(&format!("{LEAST}\n{tls}\n{jwt}\n{certificate}")).expect("logins");
         let login = &config.vault.jwt[0];
         assert_eq!((login.mount.as_str(), login.leeway_seconds, login.algorithms.len()), ("jwt", 60, 2));
         for (from, to) in [
@@ -239,6 +247,9 @@ mod tests {
             assert!(load(&format!("{LEAST}\n{}", jwt.replace(from, to))).is_err(), "{from} -> {to}");
         }
         assert!(load(&format!("{LEAST}\n{jwt}\n{jwt}")).is_err(), "one mount twice");
+        assert!(load(&format!("{LEAST}\n{certificate}")).is_err(), "nobody asks clients for certificates");
+        let all = certificate.replace("dns_names = [\"d\"]", "");
+        assert!(load(&format!("{LEAST}\n{tls}\n{all}")).is_err(), "every certificate");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Vault {
     pub transit_mount: String,
     /// Issuers whose JWTs log in.
     pub jwt: Vec<JwtLogin>,
+    /// Client certificates that log in.
+    pub certificate: Vec<CertificateLogin>,
 }
 
 /// `[[vault.jwt]]`: an issuer of JWTs; one of the three places of its keys.
@@ -63,6 +65,27 @@ pub struct JwtRole {
     pub user: UserName,
     /// Claims, by name or JSON pointer, and the value or values of which each has to have one.
     pub bound_claims: BTreeMap<String, OneOrMore>,
+}
+
+/// `[[vault.certificate]]`: of each list that is given the certificate has to have one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateLogin {
+    /// The role that clients may name.
+    pub name: String,
+    /// The account for whose user it speaks.
+    pub account: AccountId,
+    /// The user.
+    pub user: UserName,
+    /// Common names of the subject.
+    #[serde(default)]
+    pub common_names: Vec<String>,
+    /// DNS names among its alternative names.
+    #[serde(default)]
+    pub dns_names: Vec<String>,
+    /// URIs among them.
+    #[serde(default)]
+    pub uris: Vec<String>,
 }
 
 /// A text, or several.
@@ -136,7 +159,13 @@ fn is_mount(name: &str) -> bool {
 
 impl Default for Vault {
     fn default() -> Self {
-        Self { enabled: false, kv_mount: "secret".to_owned(), transit_mount: "transit".to_owned(), jwt: Vec::new() }
+        Self {
+            enabled: false,
+            kv_mount: "secret".to_owned(),
+            transit_mount: "transit".to_owned(),
+            jwt: Vec::new(),
+            certificate: Vec::new(),
+        }
     }
 }
 
@@ -159,6 +188,16 @@ impl Vault {
             login.check()?;
             if !mounts.insert(&login.mount) {
                 return Err(format!("vault.jwt {:?}: each issuer has a mount of its own", login.mount));
+            }
+        }
+        let mut names = BTreeSet::new();
+        for login in &self.certificate {
+            let wrong = |text: &str| Err(format!("vault.certificate {:?}: {text}", login.name));
+            if login.name.is_empty() || !names.insert(&login.name) {
+                return wrong("each has a name of its own");
+            }
+            if login.common_names.is_empty() && login.dns_names.is_empty() && login.uris.is_empty() {
+                return wrong("it needs common_names, dns_names or uris: else every certificate has it");
             }
         }
         if [&self.kv_mount, &self.transit_mount].into_iter().all(|name| fits(name)) && self.kv_mount != self.transit_mount {

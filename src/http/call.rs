@@ -3,6 +3,7 @@
 //! Owns: the two structs. Must not know: what is in them. Called by: handler; the dialects.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use zeroize::Zeroize;
 
@@ -19,6 +20,8 @@ pub struct Call {
     pub peer: IpAddr,
     /// Whether it came over TLS.
     pub secure: bool,
+    /// The client's certificate in DER, whose chain the handshake has proved; none behind a proxy, whose own it would be.
+    pub client_certificate: Option<Arc<[u8]>>,
     /// The method.
     pub method: Method,
     /// The path, as received.

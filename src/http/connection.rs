@@ -4,6 +4,7 @@
 //! Called by: guard (bytes come) and front (a request starts, an answer is ready). One thread only, hence cells.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -28,6 +29,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Connection {
     secure: bool,
+    certificate: Option<Arc<[u8]>>,
     place: Place,
     phase: Cell<Phase>,
     line: Cell<Line>,
@@ -41,14 +43,19 @@ enum Line {
 }
 
 impl Connection {
-    /// A connection accepted now; whether it is under TLS.
-    pub fn new(secure: bool, place: Place) -> Self {
-        Self { secure, place, phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
+    /// A connection accepted now; whether it is under TLS, and the client's certificate in DER.
+    pub fn new(secure: bool, certificate: Option<Arc<[u8]>>, place: Place) -> Self {
+        Self { secure, certificate, place, phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
     }
 
     /// Whether it is under TLS.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The client's certificate in DER, where it has shown one.
+    pub fn certificate(&self) -> Option<&Arc<[u8]>> {
+        self.certificate.as_ref()
     }
 
     /// Its place among all.

@@ -87,7 +87,7 @@ impl Guard {
     pub fn new(io: Stream, place: Place, limits: Limits, refuse: Refuse) -> Self {
         Self {
             peer: io.peer(),
-            connection: Rc::new(Connection::new(io.is_secure(), place)),
+            connection: Rc::new(Connection::new(io.is_secure(), io.client_certificate(), place)),
             io,
             limits,
             refuse,

@@ -133,10 +133,14 @@ impl<S: Service> Handler<S> {
     ) -> (HttpResponse, bool) {
         let arrived = Instant::now();
         let request_id = RequestId::new();
-        let tls = request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_secure());
+        let connection = request.conn_data::<Rc<Connection>>();
+        let tls = connection.is_some_and(|connection| connection.is_secure());
+        let certificate = connection.and_then(|connection| connection.certificate().cloned());
         let client = |peer: SocketAddr| peer::client(peer.ip(), tls, &received.headers, &self.config.trusted_proxies);
         let client = request.peer_addr().map(client);
-        let mut outcome = match self.answer(received, payload, side, request_id, client, arrived).await {
+        let certificate = certificate.filter(|_| client.is_some_and(|client| !client.proxied));
+        let sender = client.map(|client| (client, certificate));
+        let mut outcome = match self.answer(received, payload, side, request_id, sender, arrived).await {
             Ok(outcome) => outcome,
             Err(Refused { error, last }) => {
                 self.note(request_id, &error);
@@ -168,7 +172,7 @@ impl<S: Service> Handler<S> {
         payload: Payload,
         side: Side,
         request_id: RequestId,
-        client: Option<Client>,
+        sender: Option<(Client, Option<Arc<[u8]>>)>,
         arrived: Instant,
     ) -> Result<Outcome, Refused> {
         let received_at = self.config.clock.now();
@@ -189,13 +193,14 @@ impl<S: Service> Handler<S> {
             return Err(turn_away(Error::PathNotFound));
         }
         // A client that has gone before it could be asked for its address.
-        let client = client.ok_or(Refused::last(Error::MalformedRequest))?;
+        let (client, client_certificate) = sender.ok_or(Refused::last(Error::MalformedRequest))?;
         let mut body = self.bodies.read(length, payload).await.map_err(Refused::last)?;
         let call = Call {
             request_id,
             received_at,
             peer: client.address,
             secure: client.secure,
+            client_certificate,
             method,
             path: path.to_owned(),
             query: query.to_owned(),

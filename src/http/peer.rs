@@ -15,6 +15,8 @@ pub(super) struct Client {
     pub address: IpAddr,
     /// Whether it spoke TLS (acs:SecureTransport).
     pub secure: bool,
+    /// Whether a trusted proxy speaks for it, so that the connection's certificate is not its own.
+    pub proxied: bool,
 }
 
 /// The client of a request that came from `peer`, over TLS or not. Forwarding headers count only when the peer is a trusted proxy:
@@ -24,7 +26,7 @@ pub(super) fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[Ip
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut address = peer.to_canonical();
     if !is_trusted(&address) {
-        return Client { address, secure: tls };
+        return Client { address, secure: tls, proxied: false };
     }
     let secure = list(headers, "x-forwarded-proto").last().map_or(tls, |proto| proto.eq_ignore_ascii_case("https"));
     for hop in list(headers, "x-forwarded-for").rev() {
@@ -35,7 +37,7 @@ pub(super) fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[Ip
             break;
         }
     }
-    Client { address, secure }
+    Client { address, secure, proxied: true }
 }
 
 /// The members of a list header, over all its lines.

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::rt::net::TcpStream;
@@ -21,6 +22,14 @@ impl Stream {
     /// Whether nobody between can read it.
     pub fn is_secure(&self) -> bool {
         matches!(self, Stream::Tls(_))
+    }
+
+    /// The client's certificate in DER, where it has shown one.
+    pub fn client_certificate(&self) -> Option<Arc<[u8]>> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.get_ref().1.peer_certificates()?.first().map(|leaf| leaf.as_ref().into()),
+        }
     }
 
     /// The other end.

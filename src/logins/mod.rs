@@ -1,4 +1,4 @@
-//! Proofs of others that let a caller in: tokens that an issuer has signed (JWT).
+//! Proofs of others that let a caller in: tokens that an issuer has signed (JWT), and client certificates.
 //!
 //! Owns: which proof speaks for which user, and asking issuers for their keys; nothing else asks them. Must not know: users' rows, what
 //! a login gives. Called by: auth; app builds it.
@@ -8,7 +8,9 @@
 //! | `options.rs` | what can be set, and why a login fails |
 //! | `jwt.rs`, `claims.rs` | whether a JWT is an issuer's and meant for us; whether it has what a role asks for |
 //! | `keys.rs`, `source.rs` | an issuer's keys: kept, and asked for again in time; where they come from |
+//! | `certificate.rs` | whom a client certificate names |
 
+mod certificate;
 mod claims;
 mod jwt;
 mod keys;
@@ -22,10 +24,13 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-pub use options::{Algorithm, Issuer, JwtRole, KeysFrom, LoginError, Options, Speaks};
+pub use options::{Algorithm, CertificateRole, Issuer, JwtRole, KeysFrom, LoginError, Options, Speaks};
 
 use crate::base::clock::Timestamp;
 use jwt::Jwts;
+
+/// The mount of logins by client certificate.
+pub const CERTIFICATES: &str = "cert";
 
 /// All logins that are configured. Clones are of one list.
 #[derive(Clone, Default)]
@@ -35,6 +40,7 @@ pub struct Logins(Arc<RwLock<Arc<List>>>);
 struct List {
     /// By mount.
     issuers: BTreeMap<String, Arc<Jwts>>,
+    certificates: Vec<CertificateRole>,
 }
 
 impl Logins {
@@ -63,13 +69,18 @@ impl Logins {
             };
             issuers.insert(jwts.mount().to_owned(), jwts);
         }
-        *self.0.write() = Arc::new(List { issuers });
+        *self.0.write() = Arc::new(List { issuers, certificates: options.certificates });
         Ok(())
     }
 
     /// Whether logins with a JWT are served under this mount.
     pub fn takes_jwt(&self, mount: &str) -> bool {
         self.0.read().issuers.contains_key(mount)
+    }
+
+    /// Whether logins with a client certificate are served.
+    pub fn takes_certificates(&self) -> bool {
+        !self.0.read().certificates.is_empty()
     }
 
     /// For whom a JWT speaks in a role of a mount.
@@ -82,13 +93,25 @@ impl Logins {
         issuer.speaks(role, jwt, now)
     }
 
+    /// For whom a client certificate speaks, in DER, which the handshake has proved to lead to a root of ours; in the role of this name, or
+    /// the first that it fits.
+    ///
+    /// # Errors
+    /// [`LoginError::Refused`].
+    pub fn by_certificate(&self, role: Option<&str>, certificate: &[u8], now: Timestamp) -> Result<Speaks, LoginError> {
+        let list = Arc::clone(&self.0.read());
+        certificate::speaks(&list.certificates, role, certificate, now)
+    }
+
     /// Every user that a login gives a token of, with the login's name.
     pub fn speaks(&self) -> Vec<(String, Speaks)> {
         let list = Arc::clone(&self.0.read());
-        let of = list.issuers.values().flat_map(|issuer| {
+        let by_jwt = list.issuers.values().flat_map(|issuer| {
             issuer.roles().iter().map(|role| (format!("auth/{} role {:?}", issuer.mount(), role.name), role.speaks.clone()))
         });
-        of.collect()
+        let by_certificate =
+            list.certificates.iter().map(|role| (format!("auth/{CERTIFICATES} role {:?}", role.name), role.speaks.clone()));
+        by_jwt.chain(by_certificate).collect()
     }
 
     /// Asks every issuer for its keys: how many it has, or why they cannot be had, by mount.

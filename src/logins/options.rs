@@ -12,6 +12,8 @@ use crate::base::ids::{AccountId, UserName};
 pub struct Options {
     /// Whose JWTs are believed, each under a mount of its own.
     pub issuers: Vec<Issuer>,
+    /// Whom client certificates speak for.
+    pub certificates: Vec<CertificateRole>,
 }
 
 /// The user of an account.
@@ -107,6 +109,21 @@ pub struct JwtRole {
     pub speaks: Speaks,
     /// Claims, each with the values of which it has to have one. A name that begins with `/` is a JSON pointer (RFC 6901).
     pub bound_claims: BTreeMap<String, Vec<String>>,
+}
+
+/// What a client certificate has to say, and in whose name it logs in then. Of each list that is not empty it has to have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRole {
+    /// The role that clients may name.
+    pub name: String,
+    /// For whom.
+    pub speaks: Speaks,
+    /// Common names of the subject.
+    pub common_names: Vec<String>,
+    /// DNS names among the subject's alternative names.
+    pub dns_names: Vec<String>,
+    /// URIs among them.
+    pub uris: Vec<String>,
 }
 
 /// Why a login fails.

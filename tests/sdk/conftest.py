@@ -124,7 +124,7 @@ def admin():
 
 @pytest.fixture(scope="session")
 def logins(admin, target, authority, tmp_path_factory, new_node):
-    """A node under TLS where JWTs log in."""
+    """A node under TLS where JWTs and client certificates log in."""
     with Logins(admin, target.account, authority, tmp_path_factory.mktemp("logins")).served(new_node) as served:
         yield served
 

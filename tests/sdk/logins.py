@@ -22,6 +22,8 @@ class Logins:
         self.may("kms:*Secret*", "secret")  # to list, and to create
         (folder / "gitlab.pem").write_text(self.pipeline.pem())
         self.account = account
+        self.certificate = authority.client(folder, "web", dns=["web.example"], uris=["spiffe://bank/web"])
+        self.roots = f'client_ca_file = "{authority.file}"\nclient_certificate_required = false'
 
     def may(self, action, *resources):
         policy, file = f"login-{uuid.uuid4()}", self.folder / "policy.json"
@@ -51,6 +53,12 @@ algorithms = ["ES256"]
 name = "deploy"
 {of}
 bound_claims = {{ project_path = "bank/app", ref_protected = "true" }}
+
+[[vault.certificate]]
+name = "web"
+{of}
+dns_names = ["web.example"]
+uris = ["spiffe://bank/web", "spiffe://bank/web2"]
 """
 
     def service_account(self, **claims):
@@ -61,7 +69,7 @@ bound_claims = {{ project_path = "bank/app", ref_protected = "true" }}
     def served(self, new_node):
         """Starts the node, and the issuer whose keys it asks for."""
         with self.cluster.served(*self.authority.issue(self.folder)) as self.url:
-            self.node = new_node(more=self.sections(self.url))
+            self.node = new_node(tls=self.roots, more=self.sections(self.url))
             self.address = f"https://{self.node.start()}"
             try:
                 yield self

@@ -1,4 +1,4 @@
-"""Logins of the second door with the proofs of others: JWTs as Kubernetes and GitLab sign them."""
+"""Logins of the second door with the proofs of others: JWTs as Kubernetes and GitLab sign them, client certificates."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import hvac.exceptions
 import pytest
 
 from issuer import Issuer
+from tls import Authority
 from vault import Api, bao, bao_server
 
 
@@ -26,9 +27,11 @@ def path(witness):
     return name
 
 
-def ask(logins, path, body):
-    """Status and body of a POST."""
+def ask(logins, path, body, certificate=None):
+    """Status and body of a POST, with a client certificate where one is given."""
     context = ssl.create_default_context(cafile=logins.authority.file)
+    if certificate:
+        context.load_cert_chain(*certificate)
     request = urllib.request.Request(f"{logins.address}/v1/{path}", data=json.dumps(body).encode(), method="POST")
     try:
         with urllib.request.urlopen(request, timeout=60, context=context) as answer:
@@ -62,6 +65,30 @@ def test_a_pipeline_through_the_program_bao(logins, path):
     ca = {"BAO_CACERT": str(logins.authority.file), "VAULT_CACERT": str(logins.authority.file)}
     token = bao(logins.address, "write", "-field=token", "auth/jwt/login", "role=deploy", "jwt=-", stdin=jwt, environment=ca)
     assert bao(logins.address, "kv", "get", "-field=password", f"secret/{path}", token=token, environment=ca) == "correct horse"
+
+
+def test_a_client_certificate(logins, path, tmp_path):
+    certificate, key = logins.certificate
+    ca = {"BAO_CACERT": str(logins.authority.file), "VAULT_CACERT": str(logins.authority.file)}
+    told = bao(
+        logins.address, "login", "-method=cert", "-no-store", "-format=json", f"-client-cert={certificate}", f"-client-key={key}",
+        environment=ca,
+    )  # fmt: skip
+    auth = json.loads(told)["auth"]
+    assert reads(logins, auth["client_token"], path) == {"password": "correct horse"}
+    status, answer = ask(logins, "auth/cert/login", {"name": "web"}, logins.certificate)
+    assert status == 200 and answer["auth"]["metadata"]["role_name"] == f"user/{logins.user}"
+    other = logins.authority.client(tmp_path, "other", dns=["web.example"])
+    invalid = "invalid certificate or no client certificate supplied"
+    for body, shown, why in (
+        ({}, None, "no client certificate found"),
+        ({}, other, "no chain matching all constraints could be found for this login certificate"),
+        ({"name": "api"}, logins.certificate, invalid),
+    ):
+        assert ask(logins, "auth/cert/login", body, shown) == (400, {"errors": [why]})
+    stranger = Authority(tmp_path).client(tmp_path, "web", dns=["web.example"], uris=["spiffe://bank/web"])
+    with pytest.raises((OSError, ssl.SSLError)):
+        ask(logins, "auth/cert/login", {}, stranger)
 
 
 def test_an_issuer_has_a_new_key(logins, path):

@@ -98,8 +98,11 @@ def test_hmac(client, make_key):
 
 
 def test_openbao_unseals_itself(target, make_key, tmp_path):
+    unseals(target, make_key()[0], tmp_path, 3)
+
+
+def unseals(target, name, tmp_path, times):
     """A server of its own, on disk: it initialises, and after each restart unseals itself with a key of Bulla's token."""
-    name, _ = make_key()
     api = Api(f"http://{target.endpoint}").login(target.access_key_id, target.access_key_secret)
     address = f"127.0.0.1:{free_port()}"
     seal = (RECIPES / "openbao.hcl").read_text().replace("https://bulla:8443", api.address).replace('"openbao"', f'"{name}"')
@@ -128,7 +131,7 @@ def test_openbao_unseals_itself(target, make_key, tmp_path):
         code, _, made = bao.ask("PUT", "sys/init", {"recovery_shares": 1, "recovery_threshold": 1})
         assert code == 200, made
         unsealed()
-    for _ in range(3):
+    for _ in range(times):
         with bao_server(tmp_path, f"-config={config}", address=address):
             unsealed()
             assert status()["type"] == "transit"

@@ -1,14 +1,13 @@
 """Clients of the second door that take long to install, to build or to run. `make vault-clients` runs this; CI does not."""
 
-import base64
 import json
 import os
 import pathlib
-import subprocess
 import uuid
 
 from conftest import need
 from test_vault_clients import recipe, run
+from test_vault_transit import make_key, unseals  # noqa: F401 (a fixture)
 from vault import Api
 
 
@@ -27,6 +26,10 @@ def test_ansible(logins, target, tmp_path):
         run(command, logins, **environment)
         assert out.read_text().startswith("password=") and out.read_text().endswith(f"\nversion={version}\n")
     assert Api(f"http://{target.endpoint}").login(target.access_key_id, target.access_key_secret).ask("DELETE", "secret/metadata/app/ansible")[0] == 204
+
+
+def test_openbao_unseals_itself_twenty_times(target, make_key, tmp_path):
+    unseals(target, make_key()[0], tmp_path, 20)
 
 
 def test_vaultrs(logins, target, witness):

@@ -146,12 +146,14 @@ pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure>
 pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let vault = &opened.config.vault;
     settings::logins(opened.config)?;
-    match (vault.enabled, vault.jwt.len()) {
-        (false, 0) => Ok(Found::Fine("Vault's API is not served".to_owned())),
+    match (vault.enabled, vault.jwt.len(), vault.certificate.len()) {
+        (false, 0, 0) => Ok(Found::Fine("Vault's API is not served".to_owned())),
         (false, ..) => {
             Ok(Found::Odd("Vault's API is not served, and has logins".to_owned(), "set vault.enabled = true".to_owned()))
         }
-        (true, jwt) => Ok(Found::Fine(format!("AppRole; {jwt} issuers of JWTs"))),
+        (true, jwt, certificate) => {
+            Ok(Found::Fine(format!("AppRole; {jwt} issuers of JWTs, {certificate} roles of certificates")))
+        }
     }
 }
 

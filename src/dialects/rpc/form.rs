@@ -71,6 +71,7 @@ mod tests {
 
     fn requested(query: &str, body: &str, headers: &[(&str, &str)]) -> Form {
         let call = Call {
+            client_certificate: None,
             request_id: RequestId::new(),
             received_at: Timestamp(0),
             peer: [127, 0, 0, 1].into(),

@@ -2,7 +2,7 @@
 //!
 //! Owns: the endpoints under `auth`. Must not know: how tokens are kept. Called by: door.
 //!
-//! JWT, Kubernetes: role and jwt, under the mounts that the configuration names.
+//! JWT, Kubernetes: role and jwt, under the mounts that the configuration names. Certificates: that of the connection.
 //!
 //! AppRole: role_id is an access key id, secret_id its secret. The secret proves itself as it does in a signed request: a text of this
 //! request is signed with it, and the signature verified.
@@ -34,6 +34,7 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
     let path = path.trim_end_matches('/');
     match (path, writes) {
         ("approle/login", true) => approle(asked, exchange),
+        ("cert/login", true) if exchange.takes_certificates() => certificate(asked, exchange),
         ("token/lookup-self", true) => look_up(asked, exchange),
         ("token/lookup-self", false) if asked.call.method == Method::Get => look_up(asked, exchange),
         ("token/renew-self", true) => renew(asked, exchange),
@@ -68,6 +69,13 @@ fn jwt(asked: &Asked<'_>, exchange: &Exchange<'_>, mount: &str) -> Result<Conten
         return Err(asked.bad("missing token"));
     }
     issue(exchange, &Shown::Jwt { mount, role: &role, token: &token }, format!("auth/{mount}/login"))
+}
+
+fn certificate(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.names(exchange, "IssueToken", None);
+    let role = Body::of(asked)?.text(asked, "name")?.filter(|name| !name.is_empty());
+    let Some(der) = &asked.call.client_certificate else { return Err(asked.bad("no client certificate found")) };
+    issue(exchange, &Shown::Certificate { role: role.as_deref(), der }, "auth/cert/login".to_owned())
 }
 
 /// A token for whom a proof speaks.

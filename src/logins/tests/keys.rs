@@ -96,7 +96,7 @@ fn what_is_configured_anew_holds_at_once_and_what_is_not_keeps_its_keys() {
     let served = Served::new(Duration::ZERO);
     let pair = Pair::new(Algorithm::ES256);
     served.gives(&[pair.jwk(json!({ "kid": "a" }))]);
-    let of = |issuer: Issuer| Options { issuers: vec![issuer] };
+    let of = |issuer: Issuer| Options { issuers: vec![issuer], certificates: Vec::new() };
     let logins = Logins::new(of(from(&served))).expect("logins");
     let by = |role: &str| logins.by_jwt("jwt", role, &token(&pair, "a"), NOW);
     assert_eq!(by("app"), Ok(speaks()));

@@ -62,8 +62,8 @@ fn what_one_node_ends_is_over_on_the_other() {
                 assert_eq!(answer.status, 204);
                 done.push(format!("{at}: revoked"));
                 ended.push(at);
-                for child in at + 1..known.len() {
-                    if known[child].parent.is_some_and(|parent| ended.contains(&parent)) {
+                for (child, token) in known.iter().enumerate().skip(at + 1) {
+                    if token.parent.is_some_and(|parent| ended.contains(&parent)) {
                         ended.push(child);
                     }
                 }

@@ -151,7 +151,7 @@ impl<'a> Secret<'a> {
         if let Some(wrote) = wrote.filter(|_| answer.status == 200) {
             assert_eq!(self.current().as_ref(), Some(&wrote), "{}: what was written is current", self.told());
         }
-        if self.done.len() % LOOK_EVERY == 0 {
+        if self.done.len().is_multiple_of(LOOK_EVERY) {
             self.look();
         } else {
             assert_eq!(self.current_at_the_first(), self.current(), "{}", self.told());

@@ -25,6 +25,7 @@ pub(super) fn key(secret: &str) -> SigningKey {
 
 pub(super) fn call(method: Method, query: &str, headers: &[(&str, &str)], body: &str) -> Call {
     Call {
+        client_certificate: None,
         request_id: RequestId::new(),
         received_at: Timestamp(0),
         peer: [127, 0, 0, 1].into(),
