@@ -668,7 +668,8 @@ def test_an_import_that_is_killed_goes_on(gives, dev, env, other, source, tmp_pa
     ends = random.Random(7)
     kills, begun = 0, time.monotonic()
     while kills < kills_wanted:
-        running = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(tmp_path / "said", "wb") as said:
+            running = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=said)
         try:
             running.wait(ends.uniform(0.02, longest))
         except subprocess.TimeoutExpired:
@@ -677,7 +678,7 @@ def test_an_import_that_is_killed_goes_on(gives, dev, env, other, source, tmp_pa
             kills += 1
         else:
             # It was done before it could be killed: a part of it is to be done again.
-            assert running.returncode == 0
+            assert running.returncode == 0, (tmp_path / "said").read_text()
             for name in ends.sample(sorted(expected), total // 10):
                 gives("secret", "delete", prefix + name, "--now", "--yes")
     gives(*command[3:], more=env, timeout=3600)

@@ -4,6 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -28,6 +29,10 @@ const LONGEST_HEAD: usize = 16 << 10;
 
 /// How long a request may take to arrive, and an answer to be taken.
 const WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a client may take to go when it has its answer, and how many bytes of a body that nobody reads it may still send.
+const LINGER: Duration = Duration::from_secs(2);
+const LONGEST_REST: u64 = 1 << 20;
 
 /// Connections at a time.
 const MOST: usize = 64;
@@ -148,18 +153,15 @@ fn exchange(mut stream: UnixStream, served: &Served) -> io::Result<()> {
     stream.set_read_timeout(Some(WITHIN))?;
     stream.set_write_timeout(Some(WITHIN))?;
     let own = rustix::process::geteuid().as_raw();
-    let mut of_head = false;
-    let (status, body) = if user == 0 || user == own || served.users.contains(&user) {
-        match head(&mut stream)? {
-            Some((method, target)) => {
-                of_head = method == "HEAD";
-                answer(&method, &target, user, served)
-            }
-            None => refusal(400, "this is no request of HTTP/1.1"),
+    let asked = head(&mut stream)?;
+    let of_head = asked.as_ref().is_some_and(|(method, _)| method == "HEAD");
+    let (status, body) = match asked {
+        _ if user != 0 && user != own && !served.users.contains(&user) => {
+            log::warn!("the user {user} is none of those who may ask at the socket");
+            refusal(403, "permission denied")
         }
-    } else {
-        log::warn!("the user {user} is none of those who may ask at the socket");
-        refusal(403, "permission denied")
+        Some((method, target)) => answer(&method, &target, user, served),
+        None => refusal(400, "this is no request of HTTP/1.1"),
     };
     let head = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -167,7 +169,13 @@ fn exchange(mut stream: UnixStream, served: &Served) -> io::Result<()> {
         body.len()
     );
     stream.write_all(head.as_bytes())?;
-    if of_head { Ok(()) } else { stream.write_all(&body) }
+    if !of_head {
+        stream.write_all(&body)?;
+    }
+    // What is closed before all of it was read is reset, and the answer with it.
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(LINGER))?;
+    io::copy(&mut stream.take(LONGEST_REST), &mut io::sink()).map(drop)
 }
 
 /// Method and target of a request; none where it is none. A body is not read: no answer depends on one.

@@ -36,6 +36,16 @@ enum Step {
     Skip,
 }
 
+/// What became of a secret that was to be written.
+enum Became {
+    Created,
+    Updated,
+    Unchanged,
+    Kept,
+    /// The server does not take it: why.
+    Refused(String),
+}
+
 /// What became of them.
 #[derive(Default)]
 struct Done {
@@ -104,25 +114,23 @@ fn all_parts(
             }
         }
         progress.more(names.len() - work.len());
-        for result in abreast(&work, |(place, name, entry, step)| {
-            let written = match *step {
-                _ if asked.dry_run => Ok(()),
-                Step::Create => create(session, name, entry, source.description(*place)?.as_deref(), asked),
-                _ => session.client.put_secret_value(name, &version_id(), &entry.value, entry.binary, &[]),
-            };
-            let refused = match written.map_err(failure(name)) {
-                Ok(()) => None,
-                // What is wrong with one secret keeps no other from its place.
-                Err(failure) if failure.class == Class::Usage => Some(failure.reason),
-                Err(failure) => return Err(failure),
+        let became = abreast(&work, |(place, name, entry, step)| {
+            let became = match *step {
+                Step::Create if asked.dry_run => Became::Created,
+                _ if asked.dry_run => Became::Updated,
+                Step::Create => create(session, name, entry, source.description(*place)?.as_deref(), asked)?,
+                _ => update(session, name, entry)?,
             };
             progress.more(1);
-            Ok((*step, refused))
-        })? {
-            match result {
-                (_, Some(reason)) => done.refused.push(reason),
-                (Step::Create, None) => done.created += 1,
-                (_, None) => done.updated += 1,
+            Ok(became)
+        })?;
+        for ((_, name, ..), became) in work.iter().zip(became) {
+            match became {
+                Became::Created => done.created += 1,
+                Became::Updated => done.updated += 1,
+                Became::Unchanged => done.unchanged += 1,
+                Became::Kept => done.kept.push((*name).clone()),
+                Became::Refused(reason) => done.refused.push(reason),
             }
         }
     }
@@ -159,12 +167,36 @@ fn steps(
     Ok(steps)
 }
 
-fn create(session: &Session, name: &str, entry: &Entry, description: Option<&str>, asked: &Import) -> Result<(), Error> {
+fn create(session: &Session, name: &str, entry: &Entry, description: Option<&str>, asked: &Import) -> Result<Became, Failure> {
     let own = entry.tags.iter().filter(|(key, _)| !asked.tags.iter().any(|(asked, _)| asked == key));
     let tags: Vec<_> = own.chain(&asked.tags).cloned().collect();
     let version = version_id();
     let new = NewSecret { name, version: &version, key: asked.key.as_deref(), tags: &tags, description };
-    session.client.create_secret(&new, &entry.value, entry.binary)
+    match session.client.create_secret(&new, &entry.value, entry.binary) {
+        Ok(()) => Ok(Became::Created),
+        // Made since the list was: by an import that was killed a moment ago, whose last requests were still on their way.
+        Err(error) if error.code() == "Rejected.ResourceExist" => {
+            let there = session.client.secret_value(name, &Selector::Current).map_err(failure(name))?;
+            match there.data.expose() == entry.value.expose() {
+                true => Ok(Became::Unchanged),
+                false if asked.overwrite => update(session, name, entry),
+                false => Ok(Became::Kept),
+            }
+        }
+        Err(error) => refused(failure(name)(error)),
+    }
+}
+
+fn update(session: &Session, name: &str, entry: &Entry) -> Result<Became, Failure> {
+    match session.client.put_secret_value(name, &version_id(), &entry.value, entry.binary, &[]) {
+        Ok(()) => Ok(Became::Updated),
+        Err(error) => refused(failure(name)(error)),
+    }
+}
+
+/// What is wrong with one secret keeps no other from its place.
+fn refused(failure: Failure) -> Result<Became, Failure> {
+    if failure.class == Class::Usage { Ok(Became::Refused(failure.reason)) } else { Err(failure) }
 }
 
 fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
