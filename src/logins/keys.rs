@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::logins::options::KeysFrom;
 use crate::logins::source::{FETCH, Key};
@@ -102,20 +102,8 @@ impl Keys {
 
     /// Reads them, unless that was tried just now or somebody has newer ones than `old` meanwhile; `patient` waits for somebody who is at it.
     fn read_again(&self, old: Option<&Arc<KeySet>>, patient: bool) {
-        let guard = match self.reading.try_lock() {
-            Some(guard) => Some(guard),
-            None if patient && self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING => {
-                let guard = self.reading.try_lock_for(FETCH);
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-                guard
-            }
-            None if patient => {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-                None
-            }
-            None => None,
-        };
-        let Some(_reading) = guard else { return };
+        let at_once = self.reading.try_lock();
+        let Some(_reading) = at_once.or_else(|| if patient { self.wait() } else { None }) else { return };
         let Known { set, tried_at, .. } = self.known.read().clone();
         let changed = match (old, &set) {
             (Some(old), Some(set)) => !Arc::ptr_eq(old, set),
@@ -124,6 +112,14 @@ impl Keys {
         if !changed && tried_at.is_none_or(|at| at.elapsed() >= self.pace.between) {
             self.learn(self.source.load());
         }
+    }
+
+    /// Waits for somebody who reads them, unless many do.
+    fn wait(&self) -> Option<MutexGuard<'_, ()>> {
+        let others = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let guard = if others < MOST_WAITING { self.reading.try_lock_for(FETCH) } else { None };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        guard
     }
 
     fn learn(&self, loaded: Result<Vec<Key>, String>) {
