@@ -141,9 +141,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<T, Error> {
         let service = self.service;
         let caller = service.auth.authenticate_bearer(&self.origin, token, service.clock.now())?;
-        self.event.borrow_mut().identified(&caller);
-        let request = Request { exchange: self, caller };
-        service.rates.take(&request.caller.account).and_then(|()| work(&request))
+        self.request(caller).at_its_rate(work)
     }
 
     /// Finds out for whom somebody else's proof speaks, and whether the account may go on at this rate. `work` is what the dialect does then.
@@ -157,9 +155,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<T, Error> {
         let service = self.service;
         let caller = service.auth.authenticate_login(&self.origin, shown, service.clock.now())?;
-        self.event.borrow_mut().identified(&caller);
-        let request = Request { exchange: self, caller };
-        service.rates.take(&request.caller.account).and_then(|()| work(&request))
+        self.request(caller).at_its_rate(work)
     }
 
     /// Whether logins with a JWT are served under this mount.
@@ -180,9 +176,8 @@ impl<'a> Exchange<'a> {
     pub fn identify<T>(&'a self, claim: &Claim, work: impl FnOnce(&Request<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let service = self.service;
         let caller = service.auth.authenticate(&self.origin, claim, service.clock.now())?;
-        self.event.borrow_mut().identified(&caller);
-        let request = Request { exchange: self, caller };
-        let result = service.rates.take(&request.caller.account).and_then(|()| work(&request));
+        let request = self.request(caller);
+        let result = request.at_its_rate(work);
         if let Err(error) = &result
             && (self.event.borrow().is_refusal() || error.not_executed())
         {
@@ -190,9 +185,21 @@ impl<'a> Exchange<'a> {
         }
         result
     }
+
+    /// The request of a caller who has proved who it is.
+    fn request(&'a self, caller: Caller) -> Request<'a> {
+        self.event.borrow_mut().identified(&caller);
+        Request { exchange: self, caller }
+    }
 }
 
 impl Request<'_> {
+    /// Goes on with `work` if the account may at this rate.
+    fn at_its_rate<T>(&self, work: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        self.exchange.service.rates.take(&self.caller.account)?;
+        work(self)
+    }
+
     /// Who asks.
     pub fn caller(&self) -> &Caller {
         &self.caller

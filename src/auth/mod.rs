@@ -43,13 +43,14 @@ pub use system_key::SysKey;
 pub use tokens::ChildToken;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::{NodeId, Region};
+use crate::base::ids::{AccountId, NodeId, Region};
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::logins::{LoginError, Logins};
 use access_point::AccessPoints;
 use bearer::BearerToken;
 use nonce::SeenNonces;
+use principal::AttachedPolicy;
 use proof::{Claim, Origin, Shown};
 
 /// Authentication of requests.
@@ -91,26 +92,13 @@ impl Auth {
             return Err(Error::AccessKeyInactive);
         }
         claim.check_time(now)?;
-        let have_own_policy = self.credentials.have_own_policy(&credential.account, now)?;
         let nonce = nonce::digest_of(&claim.access_key, &claim.nonce);
+        let (account, principal) = (credential.account.clone(), credential.principal.clone());
+        let caller = self.caller(origin, account, principal, Arc::clone(&credential.policies), nonce, now)?;
         if !self.seen.reserve(&credential.account, nonce, now) {
             return Err(Error::NonceUsed);
         }
-        Ok(Caller {
-            account: credential.account.clone(),
-            principal: credential.principal.clone(),
-            access_key: Some(claim.access_key.clone()),
-            bearer: None,
-            region: self.region.clone(),
-            source_ip: origin.source_ip,
-            secure: origin.secure,
-            received_at: origin.received_at,
-            request_id: origin.request_id,
-            policies: Arc::clone(&credential.policies),
-            have_own_policy,
-            store: Arc::clone(self.credentials.store()),
-            effect: Effect::of_request(nonce, origin.request_id, self.node, origin.received_at),
-        })
+        Ok(Caller { access_key: Some(claim.access_key.clone()), ..caller })
     }
 
     /// Finds out who shows a token. Each request with one is a request of its own: nothing tells a replay.
@@ -121,23 +109,10 @@ impl Auth {
         let digest = token.digest(self.credentials.store());
         let found = self.credentials.bearer(&digest, now)?;
         let bearer = found.filter(|bearer| bearer.is_valid(now)).ok_or(Error::BearerTokenInvalid)?;
-        let have_own_policy = self.credentials.have_own_policy(bearer.account(), now)?;
-        let (request_id, received_at) = (origin.request_id, origin.received_at);
-        Ok(Caller {
-            account: bearer.account().clone(),
-            principal: bearer.principal.clone(),
-            access_key: bearer.row.access_key.clone(),
-            region: self.region.clone(),
-            source_ip: origin.source_ip,
-            secure: origin.secure,
-            received_at,
-            request_id,
-            policies: Arc::clone(&bearer.policies),
-            have_own_policy,
-            store: Arc::clone(self.credentials.store()),
-            effect: Effect::of_request(*request_id.as_bytes(), request_id, self.node, received_at),
-            bearer: Some(bearer),
-        })
+        let (account, principal) = (bearer.account().clone(), bearer.principal.clone());
+        let digest = *origin.request_id.as_bytes();
+        let caller = self.caller(origin, account, principal, Arc::clone(&bearer.policies), digest, now)?;
+        Ok(Caller { access_key: bearer.row.access_key.clone(), bearer: Some(bearer), ..caller })
     }
 
     /// Finds out for whom somebody else's proof speaks.
@@ -160,22 +135,35 @@ impl Auth {
             log::warn!("a login for user {} of account {}, which is not there or disabled", speaks.user, speaks.account);
             Error::LoginRefused("the user of this login is not there, or disabled".to_owned())
         })?;
-        let have_own_policy = self.credentials.have_own_policy(&speaks.account, now)?;
-        let (request_id, received_at) = (origin.request_id, origin.received_at);
+        let principal = Principal::User(speaks.user);
+        self.caller(origin, speaks.account, principal, policies, *origin.request_id.as_bytes(), now)
+    }
+
+    /// A caller who has proved who it is, without access key and token; `digest` tells its request from others.
+    fn caller(
+        &self,
+        origin: &Origin,
+        account: AccountId,
+        principal: Principal,
+        policies: Arc<[AttachedPolicy]>,
+        digest: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Caller, Error> {
+        let have_own_policy = self.credentials.have_own_policy(&account, now)?;
         Ok(Caller {
-            account: speaks.account,
-            principal: Principal::User(speaks.user),
+            account,
+            principal,
             access_key: None,
             bearer: None,
             region: self.region.clone(),
             source_ip: origin.source_ip,
             secure: origin.secure,
-            received_at,
-            request_id,
+            received_at: origin.received_at,
+            request_id: origin.request_id,
             policies,
             have_own_policy,
             store: Arc::clone(self.credentials.store()),
-            effect: Effect::of_request(*request_id.as_bytes(), request_id, self.node, received_at),
+            effect: Effect::of_request(digest, origin.request_id, self.node, origin.received_at),
         })
     }
 

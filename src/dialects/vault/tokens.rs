@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::api::tokens::{
     CreateToken, IssueToken, Issued, Login, LookUpToken, Own, RenewToken, Renewal, RevokeToken, TokenFacts,
 };
-use crate::api::{Exchange, Mode};
+use crate::api::{Exchange, Mode, Request};
 use crate::auth::ChildToken;
 use crate::auth::proof::{Claim, Scheme, Shown};
 use crate::base::clock::Timestamp;
@@ -68,19 +68,21 @@ fn jwt(asked: &Asked<'_>, exchange: &Exchange<'_>, mount: &str) -> Result<Conten
     if token.is_empty() {
         return Err(asked.bad("missing token"));
     }
-    issue(exchange, &Shown::Jwt { mount, role: &role, token: &token }, format!("auth/{mount}/login"))
+    let shown = Shown::Jwt { mount, role: &role, token: &token };
+    exchange.identify_shown(&shown, |request| issue(request, format!("auth/{mount}/login")))
 }
 
 fn certificate(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
     asked.names(exchange, "IssueToken", None);
     let role = Body::of(asked)?.text(asked, "name")?.filter(|name| !name.is_empty());
     let Some(der) = &asked.call.client_certificate else { return Err(asked.bad("no client certificate found")) };
-    issue(exchange, &Shown::Certificate { role: role.as_deref(), der }, "auth/cert/login".to_owned())
+    let shown = Shown::Certificate { role: role.as_deref(), der };
+    exchange.identify_shown(&shown, |request| issue(request, "auth/cert/login".to_owned()))
 }
 
-/// A token for whom a proof speaks.
-fn issue(exchange: &Exchange<'_>, shown: &Shown<'_>, login: String) -> Result<Content, Error> {
-    let issued = exchange.identify_shown(shown, |request| request.execute::<IssueToken>(Ok(Login(login)), Mode::Real))?;
+/// A token for a caller who has logged in so.
+fn issue(request: &Request<'_>, login: String) -> Result<Content, Error> {
+    let issued = request.execute::<IssueToken>(Ok(Login(login)), Mode::Real)?;
     Ok(Content::auth(auth(&issued.facts, issued.token.expose())))
 }
 
@@ -112,10 +114,7 @@ fn approle(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error>
         nonce,
         signature,
     };
-    exchange.identify(&claim, |request| {
-        let issued = request.execute::<IssueToken>(Ok(Login("auth/approle/login".to_owned())), Mode::Real)?;
-        Ok(Content::auth(auth(&issued.facts, issued.token.expose())))
-    })
+    exchange.identify(&claim, |request| issue(request, "auth/approle/login".to_owned()))
 }
 
 fn look_up(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
