@@ -15,7 +15,7 @@
 //! | `create.rs` | making, proving, destroying objects |
 //! | `import.rs`, `wrapping.rs` | material that comes from outside, and the pairs it is wrapped with |
 //! | `material.rs` | what a master key is on the token, by its spec and usage |
-//! | `suites.rs`, `signing.rs`, `asymmetric.rs`, `oaep.rs` | how bytes are encrypted, MACed, signed |
+//! | `suites/`, `signing.rs`, `asymmetric.rs`, `oaep.rs` | how bytes are encrypted, MACed, signed |
 //! | `canary.rs` | which suite the token serves; whether a session still works |
 //! | `errors.rs`, `status.rs` | what every return code means; what is counted |
 //! | `softhsm.rs` | a throw-away SoftHSM token, for `bulla dev` and tests |
