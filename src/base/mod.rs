@@ -11,6 +11,7 @@ pub mod dotenv;
 pub mod failpoint;
 pub mod failure;
 pub mod field;
+pub mod host;
 pub mod ids;
 pub mod listen;
 pub mod public_key;

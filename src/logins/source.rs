@@ -2,7 +2,6 @@
 //!
 //! Owns: reading a JWK Set (RFC 7517) and public keys in PEM. Must not know: how long keys are kept. Called by: keys.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use serde_json::Value;
 use x509_cert::der::Decode;
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
+use crate::base::host::is_loopback;
 use crate::logins::options::KeysFrom;
 
 /// How long an issuer may take to give its keys.
@@ -81,7 +81,7 @@ impl KeysFrom {
             Some(v6) => v6.split(']').next().unwrap_or_default(),
             None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
         };
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(host)
     }
 }
 

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::failure;
 use crate::base::failure::{Class, Failure};
+use crate::base::host::is_loopback;
 use crate::cli::Connection;
 
 /// The file of a folder that `bulla dev` wrote.
@@ -130,8 +131,7 @@ fn with_scheme(endpoint: &str, authority: bool) -> String {
         return endpoint.to_owned();
     }
     let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    let here = is_loopback(host.trim_start_matches('[').trim_end_matches(']'));
     if here && !authority { format!("http://{endpoint}") } else { format!("https://{endpoint}") }
 }
 

@@ -4,10 +4,9 @@
 //!
 //! Who is on the way could answer queries. libpq's own default (`prefer`) takes what it gets, and `require` asks nobody's name.
 
-use std::net::IpAddr;
-
 use percent_encoding::percent_decode_str;
 
+use crate::base::host::is_loopback;
 use crate::store::StoreError;
 
 /// Refuses a URL by which rows would travel over a network to whoever says that it is the server.
@@ -51,11 +50,7 @@ fn without_port(host: &str) -> &str {
 
 /// Whether a host is a socket in the file system, or this machine.
 fn is_here(host: &str) -> bool {
-    host.is_empty()
-        || host.starts_with('/')
-        || host.starts_with('@')
-        || host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    host.is_empty() || host.starts_with('/') || host.starts_with('@') || is_loopback(host)
 }
 
 #[cfg(test)]
