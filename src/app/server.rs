@@ -37,6 +37,7 @@ use crate::http;
 use crate::jobs::{JobParts, Jobs};
 use crate::keys::{KeyParts, Keys};
 use crate::logging;
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::process::{self, notify, signals};
 use crate::secrets::{SecretParts, Secrets};
@@ -73,14 +74,19 @@ impl Server {
     pub fn open(config: &Config) -> Result<Self, Failure> {
         // At its first use the random generator of the library gathers entropy for some hundredths of a second: beside the token's opening.
         std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0; 1]).is_ok());
-        Self::on(config, checks::start(config)?)
+        let (base, logins) = checks::start(config)?;
+        Self::build(config, base, logins)
     }
 
     /// Builds everything and opens the listeners.
     ///
     /// # Errors
-    /// When an address is taken, or the audit log cannot be opened.
+    /// When an address is taken, or the audit log or the logins' keys cannot be read.
     pub fn on(config: &Config, base: Base) -> Result<Self, Failure> {
+        Self::build(config, base, settings::logins(config)?)
+    }
+
+    fn build(config: &Config, base: Base, logins: Logins) -> Result<Self, Failure> {
         process::lock_memory(config.server.lock_memory)?;
         let http_config = settings::http(config)?;
         let tls = http_config.tls.clone();
@@ -121,7 +127,6 @@ impl Server {
         }));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
         let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone(), config.client_keys.cipher);
-        let logins = settings::logins(config)?;
         let auth = Auth::new(credentials, access_points, logins.clone(), row.region.clone(), node, config.limits.nonces);
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(u64::from(recovered.set_aside.is_some())));

@@ -145,7 +145,7 @@ pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure>
 
 pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let vault = &opened.config.vault;
-    settings::logins(opened.config)?;
+    opened.logins = Some(settings::logins(opened.config)?);
     match (vault.enabled, vault.jwt.len(), vault.certificate.len()) {
         (false, 0, 0) => Ok(Found::Fine("Vault's API is not served".to_owned())),
         (false, ..) => {

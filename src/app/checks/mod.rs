@@ -11,6 +11,7 @@ use crate::app::start_retry::StartRetry;
 use crate::base::failure::Failure;
 use crate::config::Config;
 use crate::keys::Mismatch;
+use crate::logins::Logins;
 use crate::store::DeploymentRow;
 use crate::token::Token;
 
@@ -58,6 +59,7 @@ struct Opened<'a> {
     token: Option<Token>,
     base: Option<Base>,
     mismatch: Option<Mismatch>,
+    logins: Option<Logins>,
 }
 
 type Check = fn(&mut Opened<'_>) -> Result<Found, Failure>;
@@ -95,7 +97,7 @@ const DEEP: &[(&str, Check)] = &[
 
 impl<'a> Opened<'a> {
     fn new(config: &'a Config, retry: StartRetry) -> Self {
-        Self { config, retry, deployment: None, token: None, base: None, mismatch: None }
+        Self { config, retry, deployment: None, token: None, base: None, mismatch: None, logins: None }
     }
 
     /// Takes checks until one fails.
@@ -119,11 +121,12 @@ impl<'a> Opened<'a> {
 ///
 /// # Errors
 /// The first that fails.
-pub(super) fn start(config: &Config) -> Result<Base, Failure> {
+pub(super) fn start(config: &Config) -> Result<(Base, Logins), Failure> {
     let mut opened = Opened::new(config, StartRetry::Server);
     opened.take(HOST)?;
     opened.take(BASE)?;
-    opened.opened()
+    let logins = opened.logins.take();
+    Ok((opened.opened()?, logins.ok_or_else(|| Failure::new("the logins were not looked at"))?))
 }
 
 impl Base {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Found, Opened};
 use crate::app::base::{Base, url_of};
-use crate::app::settings::{self, servers};
+use crate::app::settings::servers;
 use crate::app::start_retry::StartRetry;
 use crate::app::token as tokens;
 use crate::base::failure::{Failure, context};
@@ -155,7 +155,7 @@ pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 
 /// That issuers give their keys, and that the users of logins are there.
 pub(super) fn issuers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
-    let Ok(logins) = settings::logins(opened.config) else { return Ok(Found::Unseen("the logins")) };
+    let Some(logins) = &opened.logins else { return Ok(Found::Unseen("the logins")) };
     let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
     for (login, Speaks { account, user }) in logins.speaks() {
         let there = base.store.read_rows("login_user", |tx| Ok(tx.user_by_name(&account, &user)?.is_some()))?;
