@@ -7,9 +7,10 @@ use crate::auth::{Caller, ENCRYPTION_ALGORITHM, Grant, SYMMETRIC_DEFAULT};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Home, KeyId, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
+use crate::envelope::Identity;
 use crate::error::{Error, RejectedState};
 use crate::keys::find::FoundKey;
-use crate::store::KeyRow;
+use crate::store::{KeyRow, KeyVersionRow};
 
 /// What a key is used for; each is a permission of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,14 @@ impl Use {
                 Some((ENCRYPTION_ALGORITHM, algorithm.as_str()))
             }
             Use::AsymmetricSign | Use::AsymmetricVerify | Use::GetPublicKey | Use::GenerateMac | Use::VerifyMac => None,
-            _ => Some((ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT)),
+            Use::GenerateDataKey
+            | Use::GenerateDataKeyWithoutPlaintext
+            | Use::GenerateAndExportDataKey
+            | Use::Encrypt
+            | Use::Decrypt
+            | Use::ExportDataKey
+            | Use::ReEncryptFrom
+            | Use::ReEncryptTo => Some((ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT)),
         }
     }
 
@@ -132,10 +140,28 @@ impl AdmittedKey {
         usable(row.state_at(now))
     }
 
-    /// The same for one version of the key. Whether it is one shows when something is opened with it: what a version has made is
-    /// bound to its key.
-    pub fn with_version(self, version: KeyVersionId) -> AdmittedVersion {
-        AdmittedVersion { key: self, version }
+    /// The same for a version that is one of this key's, and made.
+    ///
+    /// # Errors
+    /// [`Error::KeyVersionNotFound`].
+    pub fn for_version(self, row: &KeyVersionRow) -> Result<AdmittedVersion, Error> {
+        if row.key_id != self.key || !row.ready {
+            return Err(Error::KeyVersionNotFound);
+        }
+        Ok(AdmittedVersion { key: self, version: row.id })
+    }
+
+    /// The version that wrapped the data key of this secret version, which must say that it is under this key. Its row is not read: the
+    /// identity is what the data key was bound to, key and version in one, so that under another version it does not open.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] for what is under another key.
+    pub fn that_wrapped<'a>(&self, sealed: &Identity<'a>) -> Result<&'a KeyVersionId, Error> {
+        if *sealed.key != self.key {
+            let (name, version) = (sealed.name, sealed.version);
+            return Err(Error::Integrity(format!("version {version} of secret {name} is not under the key that was admitted")));
+        }
+        Ok(sealed.key_version)
     }
 
     /// What it is made of.
@@ -144,7 +170,7 @@ impl AdmittedKey {
     }
 }
 
-/// Proof that a caller may use one version of a key now: what was made with it is opened with that version and no other.
+/// Proof that a caller may use one version of a key now, and that it is the key's.
 #[derive(Debug)]
 pub struct AdmittedVersion {
     key: AdmittedKey,

@@ -46,10 +46,7 @@ impl Keys {
     /// [`Error::KeyVersionNotFound`]; [`Error::Unavailable`].
     pub fn version_of(&self, key: AdmittedKey, version: &KeyVersionId) -> Result<AdmittedVersion, Error> {
         let found = self.store.read_row("key_version", |tx| tx.key_version_by_id(version))?;
-        match found {
-            Some(row) if row.key_id == *key.key() && row.ready => Ok(key.with_version(row.id)),
-            _ => Err(Error::KeyVersionNotFound),
-        }
+        key.for_version(&found.ok_or(Error::KeyVersionNotFound)?)
     }
 
     /// The public half.

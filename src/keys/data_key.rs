@@ -5,40 +5,38 @@
 
 use std::collections::HashSet;
 
-use crate::base::canonical::Canonical;
 use crate::base::secret::DataKey;
-use crate::base::words::{KeyState, Suite};
+use crate::base::words::KeyState;
+use crate::envelope::Identity;
 use crate::error::Error;
 use crate::keys::data_key_cache::DataKeyCache;
-use crate::keys::{AdmittedVersion, CountedUse, Keys};
+use crate::keys::{AdmittedKey, CountedUse, Keys};
 use crate::token::TokenError;
 
 impl Keys {
-    /// A new data key, in the clear and wrapped for this context; the one encryption that was counted.
+    /// A new data key for a secret version, in the clear and wrapped; the one encryption that was counted.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the token is away.
-    pub fn new_data_key(&self, counted: CountedUse, context: &Canonical) -> Result<(DataKey, Vec<u8>), Error> {
-        Ok(self.token.new_data_key(self.suite, counted.version(), context)?)
+    /// [`Error::Unavailable`] when the token is away; [`Error::Internal`] for a version that says it is under another key version.
+    pub fn new_data_key(&self, counted: CountedUse, identity: &Identity<'_>) -> Result<(DataKey, Vec<u8>), Error> {
+        if (identity.key, identity.key_version) != (counted.key(), counted.version()) {
+            return Err(Error::Internal("a use of another key version was counted".into()));
+        }
+        Ok(self.token.new_data_key(identity.suite, counted.version(), &identity.data_key_context())?)
     }
 
-    /// Unwraps a stored data key with the version that the proof names.
+    /// Unwraps the stored data key of a secret version with the key version that wrapped it.
     ///
     /// # Errors
-    /// [`Error::Integrity`] when the stored bytes or their context were changed, or name a key version that the token does not
-    /// hold; [`Error::Unavailable`] when the token is away.
-    pub fn unwrap_data_key(
-        &self,
-        proof: &AdmittedVersion,
-        suite: Suite,
-        wrapped: &[u8],
-        context: &Canonical,
-    ) -> Result<DataKey, Error> {
-        let name = self.data_keys.is_on().then(|| DataKeyCache::name(proof.version(), suite, wrapped, context));
+    /// [`Error::Integrity`] when the version is not under the key that was admitted, the stored bytes or what they are bound to were
+    /// changed, or name a key version that the token does not hold; [`Error::Unavailable`] when the token is away.
+    pub fn unwrap_data_key(&self, admitted: &AdmittedKey, identity: &Identity<'_>, wrapped: &[u8]) -> Result<DataKey, Error> {
+        let (version, suite, context) = (admitted.that_wrapped(identity)?, identity.suite, &identity.data_key_context());
+        let name = self.data_keys.is_on().then(|| DataKeyCache::name(version, suite, wrapped, context));
         if let Some(kept) = name.as_ref().and_then(|name| self.data_keys.find(name)) {
             return Ok(kept);
         }
-        let data_key = self.token.unwrap_data_key(suite, proof.version(), wrapped, context).map_err(|e| match e {
+        let data_key = self.token.unwrap_data_key(suite, version, wrapped, context).map_err(|e| match e {
             TokenError::Tampered => Error::Integrity("a wrapped data key does not open".into()),
             TokenError::NoSuchKey(id) => Error::Integrity(format!("key version {id} is not on the token")),
             // Of a suite that this token does not have: nothing that was made here.
@@ -46,7 +44,7 @@ impl Keys {
             other => other.into(),
         })?;
         if let Some(name) = name {
-            self.data_keys.keep(name, *proof.key(), &data_key);
+            self.data_keys.keep(name, *admitted.key(), &data_key);
         }
         Ok(data_key)
     }

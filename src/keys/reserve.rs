@@ -12,10 +12,16 @@ use crate::store::{Abort, KeyVersionRow, Tx};
 /// Proof that one encryption under a key's primary version is counted. Whoever encrypts takes it by value.
 #[derive(Debug)]
 pub struct CountedUse {
+    key: KeyId,
     version: KeyVersionId,
 }
 
 impl CountedUse {
+    /// The key.
+    pub fn key(&self) -> &KeyId {
+        &self.key
+    }
+
     /// The version that encrypts.
     pub fn version(&self) -> &KeyVersionId {
         &self.version
@@ -31,7 +37,7 @@ impl Keys {
     pub fn reserve(&self, key: &AdmittedKey) -> Result<CountedUse, Error> {
         let version = *key.primary();
         self.uses.take(&version, || self.reserve_block(key.key(), &version))?;
-        Ok(CountedUse { version })
+        Ok(CountedUse { key: *key.key(), version })
     }
 
     /// The figures now.

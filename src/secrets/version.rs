@@ -54,7 +54,7 @@ impl Secrets {
             ciphertext: Vec::new(),
         };
         let identity = identity(&self.deployment, &self.region, secret, &bound);
-        let (data_key, wrapped) = self.keys.new_data_key(counted, &identity.data_key_context())?;
+        let (data_key, wrapped) = self.keys.new_data_key(counted, &identity)?;
         let Sealed { commitment, nonce, ciphertext } = envelope::seal(&identity, data_key, &wrapped, &new.value);
         Ok(VersionRow { wrapped, commitment, nonce, ciphertext, ..bound })
     }
@@ -65,12 +65,7 @@ impl Secrets {
     /// [`Error::Integrity`] when any stored byte does not verify; [`Error::Unavailable`] when the token is away.
     pub(super) fn open(&self, secret: &SecretRow, key: &AdmittedKey, version: &VersionRow) -> Result<Plaintext, Error> {
         let identity = identity(&self.deployment, &self.region, secret, version);
-        let context = identity.data_key_context();
-        if *key.key() != secret.key_id {
-            return Err(Error::Integrity(format!("secret {} is not under the key that was admitted", secret.name)));
-        }
-        let proof = key.clone().with_version(version.key_version_id);
-        let data_key = self.keys.unwrap_data_key(&proof, version.suite, &version.wrapped, &context)?;
+        let data_key = self.keys.unwrap_data_key(key, &identity, &version.wrapped)?;
         let sealed = Sealed {
             commitment: version.commitment.clone(),
             nonce: version.nonce.clone(),

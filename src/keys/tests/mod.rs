@@ -15,11 +15,11 @@ use super::*;
 use crate::audit::{Audit, AuditConfig, LineKey};
 use crate::auth::Caller;
 use crate::auth::SysKey;
-use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Alias, DeploymentId, KeyId, KeyName, KeyRef, KeyVersionId, NodeId};
 use crate::base::secret::Pin;
-use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::base::words::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
+use crate::envelope::Identity;
 use crate::error::Error;
 use crate::keys::orphans::Mismatch;
 use crate::secrets::{SecretParts, Secrets};
@@ -202,8 +202,22 @@ fn by_id(key: &KeyRow) -> KeyRef {
     KeyRef { home: None, name: KeyName::Id(key.id.to_string()) }
 }
 
-fn context() -> Canonical {
-    Canonical::new(Purpose::DataKey).text("test")
+/// Gives a test the identity of a secret version under a key version.
+fn under<T>(key: &KeyId, key_version: &KeyVersionId, work: impl FnOnce(&Identity<'_>) -> T) -> T {
+    work(&Identity {
+        deployment: &"00000000-0000-4000-8000-000000000001".parse().expect("a uuid"),
+        account: &"1234567890123456".parse().expect("an account"),
+        region: &"r".parse().expect("a region"),
+        secret: &"00000000-0000-4000-8000-000000000002".parse().expect("a uuid"),
+        name: &"s".parse().expect("a name"),
+        version_uuid: &"00000000-0000-4000-8000-000000000003".parse().expect("a uuid"),
+        version: &"v".parse().expect("a name"),
+        data_type: DataType::Text,
+        created_at: Timestamp(0),
+        key,
+        key_version,
+        suite: Suite::AesGcmCallerIv,
+    })
 }
 
 #[test]

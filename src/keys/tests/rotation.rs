@@ -16,7 +16,8 @@ fn old_versions_decrypt_and_the_primary_one_encrypts() {
                 admit(&bench.caller(), &bench.row(&key.id).expect("its row"), Use::GenerateDataKey).expect("admitted");
             let counted = bench.keys.reserve(&admitted).expect("counted");
             let version = *counted.version();
-            let (_, wrapped) = bench.keys.new_data_key(counted, &context()).expect("a data key");
+            let made = under(&key.id, &version, |identity| bench.keys.new_data_key(counted, identity));
+            let (_, wrapped) = made.expect("a data key");
             (admitted, version, wrapped)
         };
         let (admitted, first, wrapped) = encrypt();
@@ -26,17 +27,16 @@ fn old_versions_decrypt_and_the_primary_one_encrypts() {
         let second = ask().expect("a week later");
         assert_eq!((second.created_at, second.ready), (bench.now(), true));
         assert_eq!(encrypt().1, second.id);
-        let open = |version: &KeyVersionId| {
-            let opened = bench.keys.unwrap_data_key(
-                &admitted.clone().with_version(*version),
-                Suite::AesGcmCallerIv,
-                &wrapped,
-                &context(),
-            );
+        let open = |of: &KeyId, version: &KeyVersionId| {
+            let opened = under(of, version, |identity| bench.keys.unwrap_data_key(&admitted, identity, &wrapped));
             opened.map(drop)
         };
-        assert_eq!(open(&first), Ok(()));
-        assert!(matches!(open(&second.id), Err(Error::Integrity(_))), "another version opens nothing");
+        assert_eq!(open(&key.id, &first), Ok(()));
+        assert!(matches!(open(&key.id, &second.id), Err(Error::Integrity(_))), "another version opens nothing");
+        assert!(matches!(open(&KeyId::new(), &first), Err(Error::Integrity(_))), "nor what is under another key");
+        let counted = bench.keys.reserve(&admitted).expect("counted");
+        let elsewhere = under(&key.id, &second.id, |identity| bench.keys.new_data_key(counted, identity));
+        assert!(matches!(elsewhere, Err(Error::Internal(_))), "what is counted is the version that encrypts");
         let page = bench.keys.versions(&bench.caller(), &by_id(&key), 0, 10).expect("a page");
         assert_eq!((page.total, page.versions[1].id), (2, second.id));
         let one = |text: &str| bench.keys.version(&bench.caller(), &by_id(&key), text);
