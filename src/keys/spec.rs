@@ -61,7 +61,9 @@ impl KeySpec {
             KeySpec::HmacSha256 => Some(MacAlgorithm::HmacSha256),
             KeySpec::HmacSha384 => Some(MacAlgorithm::HmacSha384),
             KeySpec::HmacSha512 => Some(MacAlgorithm::HmacSha512),
-            _ => None,
+            KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128 | KeySpec::Sm4 | KeySpec::Des3 => None,
+            KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => None,
+            KeySpec::EcP256 | KeySpec::EcP256k | KeySpec::EcSm2 => None,
         }
     }
 
@@ -71,7 +73,9 @@ impl KeySpec {
             KeySpec::Rsa2048 => Some(256),
             KeySpec::Rsa3072 => Some(384),
             KeySpec::Rsa4096 => Some(512),
-            _ => None,
+            KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128 | KeySpec::Sm4 | KeySpec::Des3 => None,
+            KeySpec::EcP256 | KeySpec::EcP256k | KeySpec::EcSm2 => None,
+            KeySpec::HmacSm3 | KeySpec::HmacSha224 | KeySpec::HmacSha256 | KeySpec::HmacSha384 | KeySpec::HmacSha512 => None,
         }
     }
 }
