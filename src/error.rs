@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use crate::audit::AuditError;
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::Malformed;
 use crate::store::StoreError;
 use crate::token::TokenError;
@@ -47,7 +47,7 @@ pub enum Error {
     Invalid {
         /// Which part.
         field: Field,
-        /// A sentence for people that says what would be right; empty where the name says all.
+        /// What would be right.
         why: Why,
     },
     /// A part could not be read by the dialect, or cannot be answered in the form asked for.
@@ -164,9 +164,6 @@ pub enum Error {
     Internal(String),
 }
 
-/// A sentence for people, without a value of the caller's.
-pub type Why = Cow<'static, str>;
-
 /// A part of a request as its dialect names it: below the dialect nobody knows the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
@@ -174,8 +171,8 @@ pub struct Unreadable {
     pub part: Cow<'static, str>,
     /// Whether it is absent; else its value does not fit.
     pub absent: bool,
-    /// As in [`Error::Invalid`].
-    pub why: Why,
+    /// As in [`Error::Invalid`]; the dialect's own words.
+    pub why: Cow<'static, str>,
 }
 
 /// A string to sign, wiped when dropped; no Debug of its content.
@@ -202,12 +199,7 @@ pub enum RejectedState {
 }
 
 impl Error {
-    /// A part with a value that it cannot have.
-    pub fn invalid(field: Field) -> Self {
-        Error::invalid_since(field, "")
-    }
-
-    /// The same with a sentence that says what would be right.
+    /// A part with a value that it cannot have, and a sentence that says what would be right.
     pub fn invalid_since(field: Field, why: impl Into<Why>) -> Self {
         Error::Invalid { field, why: why.into() }
     }

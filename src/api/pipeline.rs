@@ -200,11 +200,6 @@ impl Request<'_> {
         work(self)
     }
 
-    /// Who asks.
-    pub fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
     /// Its id.
     pub fn id(&self) -> &RequestId {
         &self.exchange.origin.request_id

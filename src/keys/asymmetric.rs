@@ -7,7 +7,7 @@
 
 use aws_lc_rs::constant_time;
 
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::{Digest32, PublicKey};
 use crate::base::secret::Plaintext;
@@ -16,6 +16,12 @@ use crate::error::Error;
 use crate::keys::token_failure::token_failure;
 use crate::keys::{AdmittedKey, AdmittedVersion, Keys};
 use crate::token::TokenError;
+
+/// What an algorithm must be.
+const NOT_OF_THE_KEY: Why = Why::naming("It must be one that keys of this {} and {} have.", &[Field::KeySpec, Field::KeyUsage]);
+
+/// What a ciphertext must be, whatever is wrong with one.
+const NOT_DECRYPTED: &str = "It must be a ciphertext of this key version and algorithm, unchanged.";
 
 impl AdmittedVersion {
     /// That the key signs with this algorithm.
@@ -26,7 +32,7 @@ impl AdmittedVersion {
         match algorithm {
             SignatureAlgorithm::Sm2Dsa => Err(Error::Lacking("CKM_SM2 on the token".into())),
             _ if self.admitted().spec().signs_with(algorithm) => Ok(()),
-            _ => Err(Error::invalid_since(Field::Algorithm, "It must be one that keys of this KeySpec and KeyUsage have.")),
+            _ => Err(Error::invalid_since(Field::Algorithm, NOT_OF_THE_KEY)),
         }
     }
 
@@ -34,7 +40,7 @@ impl AdmittedVersion {
         match algorithm {
             EncryptionAlgorithm::Sm2Pke => Err(Error::Lacking("CKM_SM2 on the token".into())),
             _ if self.admitted().spec().encrypts_with(algorithm) => Ok(()),
-            _ => Err(Error::invalid_since(Field::Algorithm, "It must be one that keys of this KeySpec and KeyUsage have.")),
+            _ => Err(Error::invalid_since(Field::Algorithm, NOT_OF_THE_KEY)),
         }
     }
 }
@@ -111,16 +117,10 @@ impl Keys {
     ) -> Result<Plaintext, Error> {
         key.encrypts_with(algorithm)?;
         if key.admitted().spec().rsa_bytes() != Some(ciphertext.len()) {
-            return Err(Error::invalid_since(
-                Field::CiphertextBlob,
-                "It must be a ciphertext of this key version and algorithm, unchanged.",
-            ));
+            return Err(Error::invalid_since(Field::CiphertextBlob, NOT_DECRYPTED));
         }
         let mut opened = self.token.decrypt_oaep(key.version(), algorithm, ciphertext).map_err(|e| match e {
-            TokenError::Tampered => Error::invalid_since(
-                Field::CiphertextBlob,
-                "It must be a ciphertext of this key version and algorithm, unchanged.",
-            ),
+            TokenError::Tampered => Error::invalid_since(Field::CiphertextBlob, NOT_DECRYPTED),
             other => token_failure(other),
         })?;
         Ok(Plaintext::new(std::mem::take(&mut *opened)))
@@ -135,10 +135,7 @@ impl Keys {
         match algorithm {
             MacAlgorithm::HmacSm3 => return Err(Error::Lacking("CKM_SM3_HMAC on the token".into())),
             _ if key.spec().mac_algorithm() != Some(algorithm) => {
-                return Err(Error::invalid_since(
-                    Field::Algorithm,
-                    "It must be one that keys of this KeySpec and KeyUsage have.",
-                ));
+                return Err(Error::invalid_since(Field::Algorithm, NOT_OF_THE_KEY));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@
 //! The work is done on the token by the key itself: what a caller encrypts is its own, so there is no data key in between.
 
 use crate::auth::Caller;
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::Suite;
@@ -131,7 +131,8 @@ impl Keys {
 }
 
 /// What a blob must be, whatever is wrong with one.
-pub const A_BLOB: &str = "one that this account was given, unchanged, with the EncryptionContext that it was made with";
+pub const A_BLOB: Why =
+    Why::naming("one that this account was given, unchanged, with the {} that it was made with", &[Field::EncryptionContext]);
 
 /// A data key in the form that callers see.
 struct Base64Key(Plaintext);
@@ -149,6 +150,6 @@ impl AsRef<[u8]> for Base64Key {
 }
 
 /// The one answer to every blob that does not open, so that no part of one can be tried out by itself.
-fn wrong_blob() -> Error {
-    Error::invalid_since(Field::CiphertextBlob, format!("It must be {A_BLOB}."))
+pub fn wrong_blob() -> Error {
+    Error::invalid_since(Field::CiphertextBlob, Why::must_be(A_BLOB))
 }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admit::{AdmittedKey, AdmittedVersion, AuthorisedKey, Use, admit, admit_service};
-pub use blobs::{A_BLOB, Encrypted};
+pub use blobs::{A_BLOB, Encrypted, wrong_blob};
 pub use create::NewKey;
 pub use describe::KeyDescription;
 pub use find::FoundKey;

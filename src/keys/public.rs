@@ -3,7 +3,7 @@
 //! Owns: which of them a data key is exported under. Must not know: data keys. Called by: api.
 //! Source: the page of ExportDataKey.
 
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::public_key::PublicKey;
 use crate::base::secret::Plaintext;
 use crate::base::words::{EncryptionAlgorithm, WrappingKeySpec};
@@ -26,7 +26,8 @@ impl ExportKey {
         match (spec, algorithm) {
             (WrappingKeySpec::EcSm2, EncryptionAlgorithm::Sm2Pke) => return Err(Error::Lacking("SM2PKE".into())),
             (WrappingKeySpec::EcSm2, _) | (_, EncryptionAlgorithm::Sm2Pke) => {
-                return Err(Error::invalid_since(Field::WrappingAlgorithm, "It must be one of the WrappingKeySpec."));
+                let why = Why::naming("It must be one of the {}.", &[Field::WrappingKeySpec]);
+                return Err(Error::invalid_since(Field::WrappingAlgorithm, why));
             }
             (WrappingKeySpec::Rsa2048, _) => {}
         }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::{AccountId, InstanceId, SecretRef};
 use crate::base::secret::Plaintext;
 use crate::base::words::{AutomaticRotation, SecretSubType};
@@ -224,7 +224,7 @@ pub(super) fn custom_data_set(
     let refused = || {
         Abort::App(Error::invalid_since(
             Field::CustomData,
-            "It must be an object of at most ten texts; ExtendedConfig has 1,024 characters.",
+            Why::naming("It must be an object of at most ten texts; {} has 1,024 characters.", &[Field::ExtendedConfig]),
         ))
     };
     let old = tx.rotation_of(&secret.id)?.ok_or_else(refused)?;

@@ -11,6 +11,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::api::fields::Bounded;
+use crate::base::field::Field;
 use crate::base::public_key::Digest32;
 use crate::base::secret::Plaintext;
 use crate::base::words::DataKeySpec;
@@ -66,7 +67,7 @@ pub struct CiphertextBlob(pub Blob);
 impl<'de> Deserialize<'de> for CiphertextBlob {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let Base64(bytes) = Base64::deserialize(d)?;
-        Blob::parse(&bytes).map(Self).ok_or_else(|| de::Error::custom(A_BLOB))
+        Blob::parse(&bytes).map(Self).ok_or_else(|| de::Error::custom(A_BLOB.spelled(Field::name)))
     }
 }
 

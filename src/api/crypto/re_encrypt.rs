@@ -16,7 +16,7 @@ use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
-use crate::keys::{A_BLOB, Blob, Use};
+use crate::keys::{Blob, Use, wrong_blob};
 
 pub struct ReEncrypt;
 
@@ -52,8 +52,7 @@ impl Input for Move {
         let (ciphertext, context) = (request.ciphertext_blob.0, request.source_encryption_context.unwrap_or_default().0);
         let source = match (request.source_key_id, request.source_key_version_id, request.source_encryption_algorithm) {
             (None, None, None) => {
-                let blob = Blob::parse(&ciphertext)
-                    .ok_or_else(|| Error::invalid_since(Field::CiphertextBlob, format!("It must be {A_BLOB}.")))?;
+                let blob = Blob::parse(&ciphertext).ok_or_else(wrong_blob)?;
                 Source::Blob(blob, context)
             }
             // Such a ciphertext is bound to no context; to take one and not look at it would promise more.

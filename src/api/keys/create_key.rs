@@ -7,7 +7,7 @@ use crate::api::fields::{Description, NewTags};
 use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::KmsInstanceId;
 use crate::base::words::{KeySpec, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
@@ -58,7 +58,10 @@ impl Input for NewKey {
             // What the key can do first: signing where it can sign.
             None => usages[0],
             Some(usage) if usages.contains(&usage) => usage,
-            Some(_) => return Err(Error::invalid_since(Field::KeyUsage, "It must be one that keys of this KeySpec have.")),
+            Some(_) => {
+                let why = Why::naming("It must be one that keys of this {} have.", &[Field::KeySpec]);
+                return Err(Error::invalid_since(Field::KeyUsage, why));
+            }
         };
         let origin = word(request.origin.as_ref().map(|text| text.0.as_str()), Origin::Service, Field::Origin, &[])?;
         // Only AES keys are imported (GetParametersForImport).

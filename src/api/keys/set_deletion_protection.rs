@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::api::fields::Description;
 use crate::api::{Context, Done, Effect, Input, Operation, Resource, Target};
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 
@@ -33,7 +33,8 @@ impl Input for Asked {
     fn read(request: Request) -> Result<Self, Error> {
         let key = match (request.protected_resource_arn, request.key_id) {
             (Some(one), Some(other)) if one != other => {
-                return Err(Error::invalid_since(Field::KeyId, "It must be the same key as ProtectedResourceArn."));
+                let why = Why::naming("It must be the same key as {}.", &[Field::ProtectedResourceArn]);
+                return Err(Error::invalid_since(Field::KeyId, why));
             }
             (key, other) => key.or(other).ok_or(Error::Missing(Field::ProtectedResourceArn))?,
         };

@@ -7,11 +7,10 @@ use zeroize::Zeroizing;
 use crate::api::numbered_keys::{number, versions};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
-use crate::base::field::Field;
 use crate::base::ids::KeyRef;
 use crate::base::secret::Plaintext;
 use crate::error::Error;
-use crate::keys::{A_BLOB, Blob, Encrypted, Use};
+use crate::keys::{Blob, Encrypted, Use, wrong_blob};
 
 /// What an item is bound to.
 type Bound = BTreeMap<String, String>;
@@ -67,11 +66,10 @@ fn encrypt(cx: &Context<'_>, purpose: Use, plaintext: &Plaintext, bound: &Bound)
 }
 
 fn decrypt(cx: &Context<'_>, purpose: Use, bytes: &[u8], bound: &Bound) -> Result<Plaintext, Error> {
-    let wrong = || Error::invalid_since(Field::CiphertextBlob, format!("It must be {A_BLOB}."));
-    let blob = Blob::parse(bytes).ok_or_else(wrong)?;
+    let blob = Blob::parse(bytes).ok_or_else(wrong_blob)?;
     // Of this key, before the token is asked: of another it has the same answer as one that was changed.
     let version = cx.key_version_for(purpose, &blob.key_version).map_err(|error| match error {
-        Error::KeyVersionNotFound => wrong(),
+        Error::KeyVersionNotFound => wrong_blob(),
         error => error,
     })?;
     debug_assert_eq!(*version.version(), blob.key_version);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::api::secrets::get_secret_value::{self, GetSecretValue};
 use crate::api::{Context, Effect, Input, Json, Operation, Target};
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::error::Error;
 
 /// Entries of one request.
@@ -92,10 +92,8 @@ impl Input for Entries {
 
     fn read(Request { secrets_list: Json(given) }: Request) -> Result<Self, Error> {
         let refused = || {
-            Error::invalid_since(
-                Field::SecretsList,
-                "It must be a list of 1 to 20 objects with SecretName, of different secrets.",
-            )
+            let why = "It must be a list of 1 to 20 objects with {}, of different secrets.";
+            Error::invalid_since(Field::SecretsList, Why::naming(why, &[Field::SecretName]))
         };
         let entries: Vec<Entry> = given.into_iter().map(Entry::read).collect::<Option<_>>().ok_or_else(refused)?;
         let mut seen = HashSet::new();

@@ -12,7 +12,7 @@ use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
 use crate::api::secrets::{RotationFields, rotation_interval};
 use crate::api::{Context, Effect, Input, Operation, Resource, Target, UsedKey};
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::{KeyRef, KmsInstanceId, SecretName, VersionId};
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
@@ -60,7 +60,7 @@ impl Request {
         let by_itself = self.enable_automatic_rotation == Some(true);
         match self.secret_type.unwrap_or(SecretType::Generic) {
             SecretType::Generic if by_itself => {
-                let why = "Only managed secrets (SecretType Rds) rotate by themselves.";
+                let why = Why::naming("Only managed secrets ({} Rds) rotate by themselves.", &[Field::SecretType]);
                 return Err(Error::invalid_since(Field::EnableAutomaticRotation, why));
             }
             SecretType::Generic => return Ok(None),

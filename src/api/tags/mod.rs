@@ -10,7 +10,7 @@ pub mod untag_resources;
 
 use crate::api::fields::Text;
 use crate::api::{Context, Done, Resource, Target};
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::{KeyRef, SecretRef};
 use crate::base::words::ResourceType;
 use crate::error::Error;
@@ -18,7 +18,8 @@ use crate::tags::Change;
 use fields::ResourceId;
 
 /// What is wrong with two of them.
-const ONE: &str = "It must be the only one of KeyId, SecretName and CertificateId.";
+const ONE: Why =
+    Why::naming("It must be the only one of {}, {} and {}.", &[Field::KeyId, Field::SecretName, Field::CertificateId]);
 
 /// The resources of a request; all of one kind, at least one.
 enum On {
@@ -45,7 +46,8 @@ impl On {
             ResourceType::Key => ids.into_iter().map(|id| id.as_key).collect::<Option<_>>().map(On::Keys),
             ResourceType::Secret => ids.into_iter().map(|id| id.as_secret).collect::<Option<_>>().map(On::Secrets),
         };
-        all.ok_or(Error::invalid_since(Field::ResourceId, "It must be a name or an ARN of what ResourceType says."))
+        let why = Why::naming("It must be a name or an ARN of what {} says.", &[Field::ResourceType]);
+        all.ok_or(Error::invalid_since(Field::ResourceId, why))
     }
 
     /// For authorisation: the permission is needed on each.

@@ -8,7 +8,7 @@ use super::pkcs12;
 use crate::auth::Caller;
 use crate::auth::access_point::grammar::absent;
 use crate::base::clock::Timestamp;
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::base::ids::{AccessKeyId, AccessPointName};
 use crate::base::secret::Password;
 use crate::error::Error;
@@ -59,7 +59,8 @@ impl AccessPoints {
         let not_before = new.not_before.unwrap_or(now);
         let not_after = new.not_after.unwrap_or_else(|| not_before.plus_days(VALID_DAYS));
         if not_after <= not_before || not_after <= now {
-            return Err(Error::invalid_since(Field::NotAfter, "It must be later than NotBefore and than now."));
+            let why = Why::naming("It must be later than {} and than now.", &[Field::NotBefore]);
+            return Err(Error::invalid_since(Field::NotAfter, why));
         }
         // Before the work of making a pair, and once more with the insertion.
         self.store.read("client_key_room", |tx| has_room(tx, caller, &new.access_point))?;

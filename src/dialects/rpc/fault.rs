@@ -159,7 +159,7 @@ fn message(error: &Error) -> Cow<'static, str> {
     Cow::Borrowed(match error {
         Error::MissingCommon(field) => return format!("{} is mandatory for this action.", spelled(*field)).into(),
         Error::Missing(field) => return absent(spelled(*field), ""),
-        Error::Invalid { field, why } => return invalid(spelled(*field), why),
+        Error::Invalid { field, why } => return invalid(spelled(*field), &why.spelled(spelled)),
         Error::Unreadable(unreadable) if unreadable.absent => return absent(&unreadable.part, &unreadable.why),
         Error::Unreadable(unreadable) => return invalid(&unreadable.part, &unreadable.why),
         // SDKs look for the words before the colon and compare what follows with their own string to sign.

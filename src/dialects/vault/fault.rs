@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use crate::base::field::Field;
+use crate::base::field::{Field, Why};
 use crate::code::Code;
 use crate::dialects::vault::reply::reply;
 use crate::error::{Error, RejectedState};
@@ -50,7 +50,7 @@ fn of(error: &Error) -> Told {
         Error::PathNotFound | Error::ActionNotFound => nothing(404),
         Error::MethodNotSupported => wrapped(405, "unsupported operation"),
         Error::Unreadable(unreadable) => one(400, &unreadable.why),
-        Error::Missing(field) => one(400, &format!("missing {}", field.name())),
+        Error::Missing(field) => one(400, &format!("missing {}", spelled(*field))),
         Error::Invalid { field, why } => one(400, &invalid(*field, why)),
         Error::LimitExceeded => one(400, "a limit on secrets, versions, labels or tags is reached"),
         Error::UnsupportedOperation => {
@@ -74,6 +74,36 @@ fn of(error: &Error) -> Told {
     }
 }
 
-fn invalid(field: Field, why: &str) -> String {
-    format!("invalid {}. {why}", field.name()).trim_end().to_owned()
+fn invalid(field: Field, why: &Why) -> String {
+    format!("invalid {}. {}", spelled(field), why.spelled(spelled))
+}
+
+/// A part of a request as this dialect names it.
+fn spelled(field: Field) -> &'static str {
+    match field {
+        Field::Algorithm => "signature_algorithm",
+        Field::CiphertextBlob => "ciphertext",
+        Field::EncryptionContext => "associated_data or context",
+        Field::KeyId => "name of the key",
+        Field::KeySpec => "type",
+        Field::KeyUsage => "use",
+        Field::Message => "input",
+        Field::Plaintext => "plaintext",
+        Field::SecretData => "data",
+        Field::SecretName => "path",
+        Field::Tag | Field::TagKey => "custom_metadata",
+        other => other.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_named_as_clients_send_them() {
+        let why = Why::naming("It must be one that keys of this {} and {} have.", &[Field::KeySpec, Field::KeyUsage]);
+        let told = of(&Error::invalid_since(Field::Algorithm, why));
+        assert_eq!(told.errors, ["invalid signature_algorithm. It must be one that keys of this type and use have."]);
+    }
 }

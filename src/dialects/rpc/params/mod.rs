@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Unreadable, Why};
+use crate::error::{Error, Unreadable};
 
 /// Most parameters that a request may have. The largest of the API (20 tags, flattened) has fewer than 100.
 pub const MOST_PARAMETERS: usize = 1_000;
@@ -29,7 +29,7 @@ pub(super) fn invalid(part: Cow<'static, str>) -> Error {
 }
 
 /// The same with a sentence that says what would be right.
-pub(super) fn invalid_since(part: Cow<'static, str>, why: impl Into<Why>) -> Error {
+pub(super) fn invalid_since(part: Cow<'static, str>, why: impl Into<Cow<'static, str>>) -> Error {
     Error::Unreadable(Unreadable { part, absent: false, why: why.into() })
 }
 
