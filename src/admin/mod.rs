@@ -12,7 +12,7 @@ mod backup;
 mod bearer_token;
 mod ceremony;
 mod check;
-pub mod dev;
+mod dev;
 mod init;
 mod inventory;
 mod level;

@@ -19,7 +19,7 @@
 mod anchors;
 mod base;
 mod checks;
-pub mod clock_watch;
+pub(crate) mod clock_watch;
 mod figures;
 mod front;
 mod host_figures;
@@ -33,7 +33,7 @@ mod system_keys;
 mod token;
 mod token_key;
 mod unfinished;
-pub mod unlock;
+pub(crate) mod unlock;
 mod unresolved;
 mod vitals;
 
@@ -42,5 +42,4 @@ pub use anchors::place_of;
 pub use base::{Base, OpenLog, open_token};
 pub use checks::{Finding, Verdict, check};
 pub use server::Server;
-pub use settings::servers;
 pub use system_keys::{line_key, prove_system_keys, row_key, system_keys};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::auth::bearer::Bearer;
 use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccessKeyId, AccountId, Home, Region, RequestId};
+use crate::base::ids::{AccessKeyId, AccountId, Home, Region};
 use crate::effect::Effect;
 use crate::store::Store;
 
@@ -31,8 +31,6 @@ pub struct Caller {
     pub secure: bool,
     /// When the request arrived.
     pub received_at: Timestamp,
-    /// The request.
-    pub request_id: RequestId,
     pub(super) policies: Arc<[AttachedPolicy]>,
     /// What of the account has a policy of its own.
     pub(super) have_own_policy: HaveOwnPolicy,
@@ -69,7 +67,8 @@ impl Caller {
 impl Caller {
     /// The root of an account with a request of its own, for tests below the pipeline.
     pub(crate) fn root_of(account: &AccountId, store: &Arc<Store>) -> Self {
-        let (request_id, received_at) = (RequestId::new(), crate::base::clock::Clock::System.now());
+        let request_id = crate::base::ids::RequestId::new();
+        let received_at = crate::base::clock::Clock::System.now();
         Self {
             account: account.clone(),
             principal: Principal::Root,
@@ -79,7 +78,6 @@ impl Caller {
             source_ip: IpAddr::from([127, 0, 0, 1]),
             secure: false,
             received_at,
-            request_id,
             policies: Arc::new([]),
             have_own_policy: HaveOwnPolicy::default(),
             store: Arc::clone(store),

@@ -17,15 +17,15 @@
 //! | `access_point/` | principals for applications, with client keys |
 
 pub mod access_key;
-pub mod access_point;
+pub(crate) mod access_point;
 mod authorise;
-pub mod bearer;
+pub(crate) mod bearer;
 mod caller;
 mod credentials;
-pub mod nonce;
-pub mod policy;
+mod nonce;
+pub(crate) mod policy;
 mod principal;
-pub mod proof;
+pub(crate) mod proof;
 mod supposed;
 mod system_key;
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tokens;
 
 use std::sync::Arc;
 
-pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Facts, Grant, SYMMETRIC_DEFAULT};
+pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Grant, SYMMETRIC_DEFAULT};
 pub use caller::Caller;
 pub use credentials::Credentials;
 pub use principal::Principal;
@@ -159,7 +159,6 @@ impl Auth {
             source_ip: origin.source_ip,
             secure: origin.secure,
             received_at: origin.received_at,
-            request_id: origin.request_id,
             policies,
             have_own_policy,
             store: Arc::clone(self.credentials.store()),

@@ -62,7 +62,6 @@ impl Caller {
             source_ip: who.source_ip,
             secure: who.secure,
             received_at: who.at,
-            request_id,
             policies: policies.into(),
             have_own_policy: Arc::new(have_own_policy.into_iter().collect()),
             store: Arc::clone(store),

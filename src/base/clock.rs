@@ -3,7 +3,9 @@
 //! Owns: reading the clock, and the text forms of a time. Must not know: anything else. Used by all.
 
 use std::fmt;
+#[cfg(test)]
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A point in time, milliseconds since the Unix epoch.
@@ -62,6 +64,7 @@ pub enum Clock {
     /// The machine's clock.
     System,
     /// A clock that stands until a test moves it.
+    #[cfg(test)]
     Fixed(Arc<AtomicI64>),
 }
 
@@ -70,6 +73,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System => Timestamp(jiff::Timestamp::now().as_millisecond()),
+            #[cfg(test)]
             Clock::Fixed(ms) => Timestamp(ms.load(Ordering::Relaxed)),
         }
     }

@@ -32,20 +32,6 @@ pub enum Class {
 }
 
 impl Class {
-    /// All of them.
-    pub const ALL: [Class; 10] = [
-        Class::Other,
-        Class::Usage,
-        Class::NotFound,
-        Class::Denied,
-        Class::Conflict,
-        Class::Unavailable,
-        Class::Local,
-        Class::Pin,
-        Class::CannotRun,
-        Class::NoProgram,
-    ];
-
     /// Its name in JSON.
     pub fn name(self) -> &'static str {
         match self {

@@ -26,15 +26,14 @@ use std::sync::Arc;
 
 pub use create::NewSecret;
 pub use delete::Deletion;
-pub use describe::{SecretDescription, SecretPage};
+pub use describe::SecretDescription;
 pub use managed::{LONGEST_CONFIG, MOST_ENTRIES, NewManaged, Rotation};
 pub use numbered::{Added, NumberedValue, NumberedVersions, Put, VersionFacts, Which, Withheld};
 pub use password::{Class, PasswordRules};
-pub use rotation::Due;
 use rotation::under_way::Rotations;
 pub use stage::{ListedVersion, Move};
 pub use update::Changes;
-pub use value::{Selector, Value};
+pub use value::Selector;
 pub use version::{NewVersion, identity};
 
 use crate::base::clock::Clock;

@@ -22,13 +22,12 @@
 
 pub use self::canary::CanaryKey;
 pub use self::config::{Selector, TokenConfig};
-pub use self::create::Object;
-pub use self::errors::{Lacking, TokenError};
-pub use self::import::{CheckValue, Incoming, WRAPPED_LEN};
+pub use self::errors::TokenError;
+pub use self::import::{CheckValue, Incoming};
 pub use self::material::Material;
-pub use self::operations::{Description, Token, Wrapped};
+pub use self::operations::{Token, Wrapped};
 pub use self::pin::Pins;
-pub use self::status::{Counts, Latency, TokenStatus};
+pub use self::status::{Latency, TokenStatus};
 pub use self::templates::ObjectKind;
 
 mod asymmetric;

@@ -345,7 +345,6 @@ impl Token {
                 objects: create::count(session)?,
                 left_out: epoch.lasting.concessions.names(),
                 canary: epoch.canary.place(),
-                hmac: suites::has_hmac(&epoch.mechanisms),
             })
         })
     }
@@ -483,8 +482,6 @@ pub struct Description {
     pub left_out: Vec<String>,
     /// Where the key of its test is.
     pub canary: CanaryKey,
-    /// Whether it makes keys for HMAC-SHA-256.
-    pub hmac: bool,
 }
 
 /// Stops the thread; the connection then ends with its last owner.

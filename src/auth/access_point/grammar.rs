@@ -54,13 +54,6 @@ impl TryFrom<String> for AccessResource {
 #[serde(try_from = "String")]
 pub struct SourceNet(String);
 
-impl SourceNet {
-    /// The text as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl TryFrom<String> for SourceNet {
     type Error = Malformed;
     fn try_from(text: String) -> Result<Self, Malformed> {

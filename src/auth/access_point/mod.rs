@@ -21,12 +21,12 @@ mod rules;
 
 use std::sync::Arc;
 
-pub use access_points::{NewPoint, Point, PointChange};
+pub use access_points::{NewPoint, PointChange};
 pub use client_keys::{ClientKey, NewClientKey};
 pub use grammar::{AccessResource, SourceNet};
 pub(super) use grant::grants;
-pub use policies::{NewPolicy, PointPolicy, PolicyChange};
-pub use rules::{NewRule, Rule, RuleChange};
+pub use policies::{NewPolicy, PolicyChange};
+pub use rules::{NewRule, RuleChange};
 
 use crate::base::clock::Clock;
 use crate::base::words::ClientKeyCipher;

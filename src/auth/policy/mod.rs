@@ -21,7 +21,6 @@ mod unmatched;
 
 pub use condition::Conditions;
 pub use error::PolicyError;
-pub use parse::MAX_DOCUMENT_BYTES;
 pub use resource::{Requester, ResourcePolicy, default_document};
 pub use statement::Request;
 pub use system::{SYSTEM_POLICIES, system_policy};

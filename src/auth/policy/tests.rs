@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 
+use super::parse::MAX_DOCUMENT_BYTES;
 use super::*;
 use crate::base::clock::Timestamp;
 

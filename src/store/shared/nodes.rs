@@ -111,9 +111,4 @@ impl Store {
         }
         Ok(())
     }
-
-    /// The level of the deployment and the levels that this program serves.
-    pub fn levels(&self) -> (Level, Levels) {
-        (self.seals.level(), self.seals.levels())
-    }
 }

@@ -167,7 +167,7 @@ fn a_column_more(on: Fixture) {
     // The level is raised, and the new node takes it over.
     in_store(&new, |tx| tx.deployment_raise(Level(2))).unwrap();
     new.node_lives(new_node, NOW).unwrap();
-    assert_eq!(new.levels(), (Level(2), up_to(2)));
+    assert_eq!(new.seals.level(), Level(2));
     let old_row = NextSecretRow::of(&first, "");
     assert_eq!(
         in_store(&new, |tx| tx.next_by_name(&account.id, &first.name)).unwrap(),

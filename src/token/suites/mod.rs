@@ -124,7 +124,7 @@ pub(super) fn offered(mechanisms: &[u64]) -> Result<Offer, TokenError> {
 }
 
 /// Whether a token with these mechanisms makes keys for HMAC-SHA-256 and uses them.
-pub(super) fn has_hmac(mechanisms: &[u64]) -> bool {
+fn has_hmac(mechanisms: &[u64]) -> bool {
     let has = |mechanism: MechanismType| mechanisms.contains(&*mechanism);
     has(MechanismType::SHA256_HMAC) && (has(MechanismType::GENERIC_SECRET_KEY_GEN) || has(MechanismType::SHA256_KEY_GEN))
 }
