@@ -7,8 +7,8 @@ use crate::base::ids::{KmsInstanceId, SecretId, SecretName, SecretVersionUuid};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
+use crate::secrets::adopt::ManagedRows;
 use crate::secrets::find::{Life, life};
-use crate::secrets::managed::ManagedRows;
 use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
 use crate::store::{
     Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionHead, VersionRow, expect_changed,

@@ -10,7 +10,7 @@ use crate::base::ids::{AccountId, SecretId, SecretRef};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::secrets::find::{Life, find, life};
-use crate::secrets::managed::rotation_of;
+use crate::secrets::rotation_policy::rotation_of;
 use crate::secrets::{Rotation, Secrets};
 use crate::store::{Abort, SecretFilter, SecretRow, TagRow, Tagged};
 

@@ -15,7 +15,7 @@ use crate::secrets::Secrets;
 const STEP: i64 = 100;
 
 /// Entries of a level at most.
-const MOST: usize = 100_000;
+const MAX_SECRETS: usize = 100_000;
 
 impl Secrets {
     /// What stands directly under a prefix, which is empty or ends with `/`: names behind it, and with a `/` at the end those under which
@@ -43,7 +43,7 @@ impl Secrets {
                     }
                 }
             }
-            if found.len() > MOST {
+            if found.len() > MAX_SECRETS {
                 return Err(Error::LimitExceeded);
             }
             if (names.len() as i64) < STEP {

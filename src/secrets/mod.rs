@@ -4,17 +4,20 @@
 //! Called by: api, jobs.
 
 mod account;
+mod adopt;
 mod create;
 mod delete;
 mod describe;
+mod extended_config;
 mod find;
 mod level;
-mod managed;
 mod numbered;
 mod password;
 mod policy;
 mod put;
 mod rotation;
+mod rotation_policy;
+mod server_failure;
 mod stage;
 mod stages;
 mod tags;
@@ -24,13 +27,15 @@ mod version;
 
 use std::sync::Arc;
 
+pub use adopt::NewManaged;
 pub use create::NewSecret;
 pub use delete::Deletion;
 pub use describe::SecretDescription;
-pub use managed::{LONGEST_CONFIG, MOST_ENTRIES, NewManaged, Rotation};
+pub use extended_config::{MAX_CUSTOM_DATA_ENTRIES, MAX_EXTENDED_CONFIG_CHARS};
 pub use numbered::{Added, NumberedValue, NumberedVersions, Put, VersionFacts, Which, Withheld};
 pub use password::{Class, PasswordRules};
 use rotation::under_way::Rotations;
+pub use rotation_policy::Rotation;
 pub use stage::{ListedVersion, Move};
 pub use update::Changes;
 pub use value::Selector;

@@ -10,8 +10,8 @@ use crate::base::ids::SecretRef;
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::secrets::Secrets;
+use crate::secrets::extended_config::custom_data_set;
 use crate::secrets::find::find_live;
-use crate::secrets::managed::custom_data_set;
 use crate::store::SecretRow;
 
 /// What is to be changed; the rest stays.

@@ -11,7 +11,7 @@ use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
 use crate::keys::{self, Use};
 use crate::secrets::find::{Life, life};
-use crate::secrets::managed::rotation_of;
+use crate::secrets::rotation_policy::rotation_of;
 use crate::secrets::{Rotation, Secrets};
 use crate::store::{Abort, Tx, ValueRow};
 

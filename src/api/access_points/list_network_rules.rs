@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::api::access_points::create_network_rule::PRIVATE;
 use crate::api::access_points::{ListRequest, NETWORK_RULE};
-use crate::api::fields::PageFrame;
+use crate::api::page::PageFrame;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::NetworkRuleName;
 use crate::error::Error;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::api::access_points::{ListRequest, POLICY};
-use crate::api::fields::PageFrame;
+use crate::api::page::PageFrame;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::AccessPolicyName;
 use crate::error::Error;

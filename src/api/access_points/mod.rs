@@ -26,8 +26,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Resource;
-use crate::api::fields::{Page, PageNumber, PageSize};
 use crate::api::json::from_text;
+use crate::api::page::{Page, PageNumber, PageSize};
 use crate::auth::access_point::ClientKey;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccessKeyId, AccessPointName, NetworkRuleName};

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Description;
 use crate::api::fields::Text;
-use crate::api::fields::{Description, NewTags};
 use crate::api::keys::{KeyMetadata, RotationInterval, interval};
 use crate::api::policies::PolicyText;
+use crate::api::tags::fields::NewTags;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::field::{Field, Why};
 use crate::base::ids::KmsInstanceId;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api::fields::{HOUR_S, interval_s};
+use crate::api::interval::{HOUR_S, interval_s};
 use crate::base::field::Field;
 use crate::error::Error;
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::keys::KeyVersion;
+use crate::api::page::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;

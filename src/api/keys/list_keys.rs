@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::keys::filters::KeyFilters;
+use crate::api::page::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyId;
 use crate::error::Error;

@@ -18,12 +18,12 @@ use crate::base::ids::{KeyId, KeyName, KeyRef, KeyVersionId};
 use crate::error::Error;
 
 /// Versions of one key at most; the API allows fewer.
-const MOST_VERSIONS: i64 = 1000;
+const MAX_VERSIONS: i64 = 1000;
 
 /// The versions of a key that there are, oldest first: the number of one is its place in the list.
 fn versions(cx: &Context<'_>, key: &KeyId) -> Result<Vec<(KeyVersionId, Timestamp)>, Error> {
     let by_id = KeyRef { home: None, name: KeyName::Id(key.to_string()) };
-    let page = cx.keys.versions(cx.caller, &by_id, 0, MOST_VERSIONS)?;
+    let page = cx.keys.versions(cx.caller, &by_id, 0, MAX_VERSIONS)?;
     Ok(page.versions.into_iter().map(|version| (version.id, version.created_at)).collect())
 }
 

@@ -7,10 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Description;
 use crate::api::fields::Text;
-use crate::api::fields::{Description, ExtendedConfig, NewTags, SecretData};
 use crate::api::policies::PolicyText;
+use crate::api::secrets::fields::SecretData;
+use crate::api::secrets::managed::ExtendedConfig;
 use crate::api::secrets::{RotationFields, rotation_interval};
+use crate::api::tags::fields::NewTags;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target, UsedKey};
 use crate::base::field::{Field, Why};
 use crate::base::ids::{KeyRef, KmsInstanceId, SecretName, VersionId};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
+use crate::api::page::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::clock::Timestamp;

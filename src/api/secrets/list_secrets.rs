@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{Page, PageFrame, PageNumber, PageSize};
+use crate::api::page::{Page, PageFrame, PageNumber, PageSize};
 use crate::api::secrets::Tags;
 use crate::api::secrets::filters::Filters;
 use crate::api::{Context, Effect, Operation, Resource, Target};

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::fields::{SecretData, VersionStages};
+use crate::api::secrets::fields::{SecretData, VersionStages};
 use crate::api::{Context, Effect, Operation, Resource, Target, secrets};
 use crate::base::ids::{SecretName, SecretRef, VersionId};
 use crate::base::words::DataType;

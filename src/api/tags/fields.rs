@@ -137,6 +137,9 @@ impl TryFrom<String> for ResourceId {
     }
 }
 
+/// Tags on creation: at most 20 (CreateSecret, CreateKey).
+pub type NewTags = TagsJson<0, 20>;
+
 #[cfg(test)]
 mod tests {
     use super::*;

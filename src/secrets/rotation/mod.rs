@@ -30,7 +30,7 @@ use crate::base::ids::{NodeId, SecretRef, VersionId};
 use crate::error::Error;
 use crate::secrets::Secrets;
 use crate::secrets::find::find_live;
-use crate::secrets::managed::rotation_of;
+use crate::secrets::rotation_policy::rotation_of;
 use crate::service_task::TaskRecord;
 use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx};
 

@@ -1,0 +1,48 @@
+//! Parameters of a secret's versions.
+//!
+//! Owns: the bounds of SecretData, the forms of VersionStages. Called by: CreateSecret, PutSecretValue.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::api::json::from_text;
+use crate::base::ids::Stage;
+use crate::base::secret::Plaintext;
+
+/// SecretData: 1 to 30,720 bytes (CreateSecret).
+pub struct SecretData(pub Plaintext);
+
+impl<'de> Deserialize<'de> for SecretData {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let value = Plaintext::deserialize(d)?;
+        if (1..=30_720).contains(&value.expose().len()) { Ok(Self(value)) } else { Err(D::Error::custom("1 to 30720 bytes")) }
+    }
+}
+
+/// VersionStages: JSON text, `["a","b"]` or `{"VersionStage":["a","b"]}`, of at least one label; ACSCurrent where nothing is said
+/// (PutSecretValue, by the command line's page and by the parameter's).
+#[derive(Debug)]
+pub struct VersionStages(pub Vec<Stage>);
+
+impl Default for VersionStages {
+    fn default() -> Self {
+        Self(vec![Stage::current()])
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionStages {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            List(Vec<Stage>),
+            #[serde(rename_all = "PascalCase")]
+            Wrapped {
+                version_stage: Vec<Stage>,
+            },
+        }
+        let text = String::deserialize(d)?;
+        let (Form::List(stages) | Form::Wrapped { version_stage: stages }) = from_text("a JSON list of labels", &text)?;
+        if stages.is_empty() { Err(D::Error::custom("at least one label")) } else { Ok(Self(stages)) }
+    }
+}
