@@ -1,9 +1,10 @@
 //! How far long work is: on a terminal a line that changes, else a line now and then. On standard error.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How often a terminal's line changes, and how often another line comes where there is no terminal.
 const TERMINAL: Duration = Duration::from_millis(200);
@@ -43,7 +44,7 @@ impl Progress {
     fn tell(&self) {
         let every = if self.terminal { TERMINAL } else { ELSEWHERE };
         // Whoever finds it taken has nothing new to say.
-        let Ok(mut said) = self.said.try_lock() else { return };
+        let Some(mut said) = self.said.try_lock() else { return };
         if said.elapsed() < every {
             return;
         }

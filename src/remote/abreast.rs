@@ -1,8 +1,9 @@
 //! The same with each of many, several at a time.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use parking_lot::Mutex;
 
 use crate::base::failure::Failure;
 
@@ -24,10 +25,7 @@ pub fn abreast<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> Result<R, Failu
                 Ok(result) => done.push((place, result)),
                 Err(failure) => {
                     next.store(all.len(), Ordering::Relaxed);
-                    failed
-                        .lock()
-                        .map(|mut first: std::sync::MutexGuard<'_, Option<Failure>>| first.get_or_insert(failure).class)
-                        .ok();
+                    failed.lock().get_or_insert(failure);
                     return done;
                 }
             }
@@ -37,7 +35,7 @@ pub fn abreast<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> Result<R, Failu
         let workers: Vec<_> = (0..ABREAST.min(all.len())).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
     });
-    if let Some(failure) = failed.into_inner().unwrap_or_default() {
+    if let Some(failure) = failed.into_inner() {
         return Err(failure);
     }
     if done.len() < all.len() {
