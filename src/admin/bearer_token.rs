@@ -9,7 +9,7 @@ use crate::output::{Output, Row};
 use crate::store::BearerTokenRow;
 
 /// Tokens that a list shows at most.
-const MOST: i64 = 10_000;
+const MAX_SHOWN: i64 = 10_000;
 
 /// Runs the command.
 pub fn run(session: &Session, scope: &Scope, action: BearerToken) -> Result<Output, Failure> {
@@ -25,7 +25,7 @@ pub fn run(session: &Session, scope: &Scope, action: BearerToken) -> Result<Outp
             create(session, account, user, ttl, label)
         }
         BearerToken::List => session.read(|tx| {
-            let rows = tx.bearer_tokens_of(&account, MOST)?;
+            let rows = tx.bearer_tokens_of(&account, MAX_SHOWN)?;
             Ok(Output::List(rows.iter().map(row).collect()))
         }),
         BearerToken::Revoke { accessor } => session.change("RevokeToken", &accessor, |tx| {

@@ -36,10 +36,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 const WRITE_EVERY: Duration = Duration::from_millis(900);
 
 /// The most requests that are asked after, the last ones: whoever puts a database back undoes its end.
-const MOST_REQUESTS: usize = 64;
+const MAX_REQUESTS: usize = 64;
 
 /// The longest that a request may have been under way before its effect, ms.
-const LONGEST_REQUEST_MS: i64 = 5 * 60_000;
+const MAX_REQUEST_MS: i64 = 5 * 60_000;
 
 /// How long ago, ms, a request may have been whose mark nobody has swept away: much less than marks are kept.
 const UNSWEPT_MS: i64 = 15 * 60_000;
@@ -157,12 +157,12 @@ pub(super) fn digests_older_than(store: &Store, heads: &[LogHeadRow]) -> Result<
 /// What the log tells and the database does not have.
 fn missing_requests(store: &Store, node: &NodeId, log: &Recovered, now: Timestamp) -> Result<Option<String>, StoreError> {
     let since = now.plus_ms(-UNSWEPT_MS);
-    let last = &log.done[log.done.len().saturating_sub(MOST_REQUESTS)..];
+    let last = &log.done[log.done.len().saturating_sub(MAX_REQUESTS)..];
     let last: Vec<_> = last.iter().filter(|(time, _)| *time >= since).map(|(_, id)| *id).collect();
     if last.is_empty() {
         return Ok(None);
     }
-    let from = since.plus_ms(RETENTION_MS - LONGEST_REQUEST_MS);
+    let from = since.plus_ms(RETENTION_MS - MAX_REQUEST_MS);
     let found = store.read_row("anchors", |tx| tx.nonces_of_requests(&last, node, from))?;
     let missing = last.len().saturating_sub(found);
     Ok((missing > 0).then(|| format!("of the last {} changes that the log tells it lacks {missing}", last.len())))

@@ -86,8 +86,8 @@ impl Config {
     /// Holds each setting to what makes sense: counts of at least 1, times to arrive of at most a minute.
     pub(super) fn bounded(mut self) -> Self {
         const MINUTE: Duration = Duration::from_secs(60);
-        const MOST_WORKERS: usize = 512;
-        self.workers = self.workers.clamp(1, MOST_WORKERS);
+        const MAX_WORKERS: usize = 512;
+        self.workers = self.workers.clamp(1, MAX_WORKERS);
         self.threads = self.threads.max(self.workers);
         self.max_concurrent = self.max_concurrent.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         self.max_connections = self.max_connections.max(self.workers);

@@ -19,10 +19,10 @@ use crate::logins::keys::{KeySet, Keys, Pace};
 use crate::logins::options::{Algorithm, Issuer, JwtRole, LoginError, Speaks};
 
 /// A JWT is never longer, bytes.
-const LONGEST: usize = 32 * 1024;
+const MAX_JWT_BYTES: usize = 32 * 1024;
 
 /// Keys that are tried for a JWT that does not name one.
-const MOST_TRIED: usize = 10;
+const MAX_KEYS_TRIED: usize = 10;
 
 /// Signed by nobody we know.
 const UNKNOWN_KEY: &str = "error verifying token signature: no known key successfully validated the token signature";
@@ -185,7 +185,7 @@ fn refused(why: &str) -> LoginError {
 
 /// The header of a token.
 fn head(token: &str) -> Result<Head, &'static str> {
-    if token.len() > LONGEST {
+    if token.len() > MAX_JWT_BYTES {
         return Err("the token is too long");
     }
     let mut parts = token.split('.');
@@ -203,7 +203,7 @@ fn with_keys(set: &KeySet, token: &str, algorithm: Named, id: Option<&str>) -> R
     signature_alone.required_spec_claims.clear();
     (signature_alone.validate_exp, signature_alone.validate_aud) = (false, false);
     let mut named = false;
-    for key in set.keys.iter().filter(|key| key.is_for(algorithm, id)).take(MOST_TRIED) {
+    for key in set.keys.iter().filter(|key| key.is_for(algorithm, id)).take(MAX_KEYS_TRIED) {
         named |= id.is_some() && key.id.as_deref() == id;
         match decode::<Claims>(token, &key.decoding, &signature_alone) {
             Ok(TokenData { claims, .. }) => return Ok(claims),

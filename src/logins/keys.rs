@@ -16,7 +16,7 @@ use crate::logins::options::KeysFrom;
 use crate::logins::source::{FETCH, Key};
 
 /// Requests that wait for keys at one time.
-const MOST_WAITING: usize = 8;
+const MAX_WAITING: usize = 8;
 
 /// How often keys are read.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ impl Keys {
     /// Waits for somebody who reads them, unless many do.
     fn wait(&self) -> Option<MutexGuard<'_, ()>> {
         let others = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let guard = if others < MOST_WAITING { self.reading.try_lock_for(FETCH) } else { None };
+        let guard = if others < MAX_WAITING { self.reading.try_lock_for(FETCH) } else { None };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         guard
     }

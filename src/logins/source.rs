@@ -19,10 +19,10 @@ use crate::logins::options::KeysFrom;
 pub(super) const FETCH: Duration = Duration::from_secs(3);
 
 /// A set of keys is never longer, bytes.
-const LONGEST: u64 = 1 << 20;
+const MAX_SET_BYTES: u64 = 1 << 20;
 
 /// Keys of one set that are looked at.
-const MOST: usize = 100;
+const MAX_KEYS: usize = 100;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -58,7 +58,7 @@ impl KeysFrom {
             KeysFrom::Pem(file) => pem(&read(file)?).map_err(|e| format!("{}: {e}", file.display())),
             KeysFrom::Url { url, authorities } => {
                 let authorities = authorities.as_deref().map(read).transpose()?;
-                let page = bulla_client::page(url, authorities, FETCH, LONGEST).map_err(|e| format!("{url}: {e}"))?;
+                let page = bulla_client::page(url, authorities, FETCH, MAX_SET_BYTES).map_err(|e| format!("{url}: {e}"))?;
                 set(&page).map_err(|e| format!("{url}: {e}"))
             }
         }
@@ -97,7 +97,7 @@ fn set(text: &[u8]) -> Result<Vec<Key>, String> {
     }
     let set: Set =
         serde_json::from_slice(text).map_err(|e| format!("no JWK Set at line {}, column {}", e.line(), e.column()))?;
-    let keys: Vec<Key> = set.keys.into_iter().take(MOST).filter_map(of_jwk).collect();
+    let keys: Vec<Key> = set.keys.into_iter().take(MAX_KEYS).filter_map(of_jwk).collect();
     if keys.is_empty() { Err("no public RSA, EC or Ed25519 key for signatures in it".to_owned()) } else { Ok(keys) }
 }
 
@@ -115,7 +115,7 @@ fn of_jwk(value: Value) -> Option<Key> {
 fn pem(text: &[u8]) -> Result<Vec<Key>, String> {
     const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
     let text = std::str::from_utf8(text).map_err(|_| "no text")?;
-    let parts = text.match_indices(BEGIN).map(|(at, _)| &text[at..]).take(MOST);
+    let parts = text.match_indices(BEGIN).map(|(at, _)| &text[at..]).take(MAX_KEYS);
     let keys: Vec<Key> = parts.map(of_pem).collect::<Result<_, _>>()?;
     if keys.is_empty() { Err(format!("no {BEGIN} in it")) } else { Ok(keys) }
 }

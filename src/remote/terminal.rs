@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::base::failure::{Class, Failure};
 
 /// The most that is read of a value: far above what a server takes, and a bound on what a wrong pipe can do.
-const MOST: u64 = 8 << 20;
+const MAX_INPUT_BYTES: u64 = 8 << 20;
 
 /// Asks for something that is not shown.
 ///
@@ -66,7 +66,11 @@ pub fn value_of_stdin(prompt: &str) -> Result<Value, Failure> {
         return present(Value::new(ask_hidden(prompt)?.as_bytes().to_vec()), "the value");
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
-    io::stdin().lock().take(MOST).read_to_end(&mut bytes).map_err(|e| Failure::local(format!("standard input: {e}")))?;
+    io::stdin()
+        .lock()
+        .take(MAX_INPUT_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Failure::local(format!("standard input: {e}")))?;
     // What `echo` adds. A text of several lines and bytes that are no text stay as they are.
     if std::str::from_utf8(&bytes).is_ok() && bytes.iter().filter(|b| **b == b'\n').count() == 1 && bytes.ends_with(b"\n") {
         bytes.pop();
@@ -84,7 +88,7 @@ pub fn value_of_stdin(prompt: &str) -> Result<Value, Failure> {
 pub fn value_of_file(file: &Path) -> Result<Value, Failure> {
     let named = |e: io::Error| Failure::local(format!("{}: {e}", file.display()));
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
-    fs::File::open(file).and_then(|open| open.take(MOST).read_to_end(&mut bytes)).map_err(named)?;
+    fs::File::open(file).and_then(|open| open.take(MAX_INPUT_BYTES).read_to_end(&mut bytes)).map_err(named)?;
     present(Value::new(std::mem::take(&mut *bytes)), &file.display().to_string())
 }
 

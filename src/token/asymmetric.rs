@@ -25,7 +25,7 @@ use super::epoch::Epoch;
 use super::errors::{Called, Class, Failure, Lacking, TokenError};
 use super::material::{Material, Pair};
 use super::session::Session;
-use super::signing::{RSA_LONGEST, SHA256_INFO};
+use super::signing::{MAX_RSA_BYTES, SHA256_INFO};
 use super::templates::Half;
 use super::{oaep, signing};
 use crate::base::ids::KeyVersionId;
@@ -43,10 +43,10 @@ pub(super) fn sign(
         SignatureAlgorithm::RsaPssSha256 => {
             let (hash_alg, mgf) = (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256);
             let parameters = PkcsPssParams { hash_alg, mgf, s_len: 32.into() };
-            session.sign(&Mechanism::RsaPkcsPss(parameters), key, digest, RSA_LONGEST)
+            session.sign(&Mechanism::RsaPkcsPss(parameters), key, digest, MAX_RSA_BYTES)
         }
         SignatureAlgorithm::RsaPkcs1Sha256 => {
-            session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest].concat(), RSA_LONGEST)
+            session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest].concat(), MAX_RSA_BYTES)
         }
         SignatureAlgorithm::EcdsaSha256 => Ok(signing::ecdsa_der(&session.sign(&Mechanism::Ecdsa, key, digest, 64)?)),
         SignatureAlgorithm::Sm2Dsa => Err(TokenError::Unsupported("CKM_SM2".into()).into()),

@@ -24,7 +24,7 @@ const POINT_LEN: usize = 65;
 const EC_SIGNATURE_LEN: usize = 64;
 
 /// Bytes of the longest RSA signature: of 4096 bits.
-pub(super) const RSA_LONGEST: usize = 512;
+pub(super) const MAX_RSA_BYTES: usize = 512;
 
 /// DigestInfo of SHA-256 up to the digest (RFC 8017, 9.2, note 1).
 pub(super) const SHA256_INFO: [u8; 19] =
@@ -54,7 +54,7 @@ pub(super) fn sign(session: &Session, key: ObjectHandle, message: &[u8]) -> Resu
         // What it says of a key of another kind differs; the key says what it is.
         Err(failure) => match readback::read(session, key, &[AttributeType::KeyType])?.as_slice() {
             [Attribute::KeyType(KeyType::RSA)] => {
-                session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest.as_ref()].concat(), RSA_LONGEST)
+                session.sign(&Mechanism::RsaPkcs, key, &[&SHA256_INFO[..], digest.as_ref()].concat(), MAX_RSA_BYTES)
             }
             _ => Err(failure),
         },

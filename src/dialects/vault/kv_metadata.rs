@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::http::Method;
 
 /// Characters of a key or a value at most.
-const LONGEST: usize = 128;
+const MAX_CHARS: usize = 128;
 
 /// An endpoint under `metadata`.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
@@ -103,10 +103,10 @@ fn tags(asked: &Asked<'_>, given: &Members<'_>) -> Result<Vec<(String, Option<St
             Ok(Value::Number(_) | Value::Bool(_)) => Some(value.get().to_owned()),
             _ => return Err(converting(asked, "custom_metadata", "string", value.get())),
         };
-        let fits = |text: &str| text.chars().count() <= LONGEST && !text.contains(char::is_control);
+        let fits = |text: &str| text.chars().count() <= MAX_CHARS && !text.contains(char::is_control);
         if key.is_empty() || !fits(key) || value.as_deref().is_some_and(|value| !fits(value)) {
             return Err(asked.bad(format!(
-                "custom_metadata must have keys of 1 to {LONGEST} and values of at most {LONGEST} printable characters"
+                "custom_metadata must have keys of 1 to {MAX_CHARS} and values of at most {MAX_CHARS} printable characters"
             )));
         }
         Ok((key.to_string(), value))

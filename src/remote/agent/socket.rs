@@ -35,7 +35,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LONGEST_REST: u64 = 1 << 20;
 
 /// Connections at a time.
-const MOST: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 
 /// What is served, and to whom.
 pub(super) struct Served {
@@ -130,7 +130,7 @@ fn accept(listener: &UnixListener, served: &Mutex<Arc<Served>>, closed: &AtomicB
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= MOST {
+        if open.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
             open.fetch_sub(1, Ordering::SeqCst);
             log::warn!("a connection too many at the socket");
             continue;

@@ -24,7 +24,7 @@ use super::{absent, invalid, invalid_since};
 use crate::error::Error;
 
 /// How many parameters may be empty that do not fit their type. Each costs a reading of all, and no operation has as many.
-const MOST_EMPTY: usize = 24;
+const MAX_EMPTY: usize = 24;
 
 /// Reads a struct from pairs.
 pub(super) fn decode<T: DeserializeOwned>(mut pairs: Pairs<'_>) -> Result<T, Error> {
@@ -45,7 +45,7 @@ pub(super) fn decode<T: DeserializeOwned>(mut pairs: Pairs<'_>) -> Result<T, Err
                 // Once more without it. Every turn takes at least one pair away, so this ends.
                 let before = pairs.len();
                 pairs.retain(|(name, value)| *name != fault.name || !(value.is_empty() || value.trim() == NULL));
-                if pairs.len() == before || dropped.len() == MOST_EMPTY {
+                if pairs.len() == before || dropped.len() == MAX_EMPTY {
                     return Err(invalid(fault.name));
                 }
                 dropped.push(fault.name);

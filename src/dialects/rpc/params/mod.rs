@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use crate::error::{Error, Unreadable};
 
 /// Most parameters that a request may have. The largest of the API (20 tags, flattened) has fewer than 100.
-pub const MOST_PARAMETERS: usize = 1_000;
+pub const MAX_PARAMETERS: usize = 1_000;
 
 /// A parameter that is needed and absent, by its full name.
 pub(super) fn absent(part: Cow<'static, str>) -> Error {
@@ -57,7 +57,7 @@ impl Params {
     /// Takes query and body together. A body without a content type is a form.
     ///
     /// # Errors
-    /// [`Error::MalformedRequest`] on a broken escape, text that is not UTF-8, more than [`MOST_PARAMETERS`] parameters, a body
+    /// [`Error::MalformedRequest`] on a broken escape, text that is not UTF-8, more than [`MAX_PARAMETERS`] parameters, a body
     /// that is no JSON object though it says so, and a body of any other content type.
     pub fn parse(query: &str, content_type: Option<&str>, body: &[u8]) -> Result<Self, Error> {
         let mut reading = Reading::with_capacity(query.len() + body.len());
@@ -147,7 +147,7 @@ impl Reading {
         name: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
         value: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if self.pairs.len() == MOST_PARAMETERS {
+        if self.pairs.len() == MAX_PARAMETERS {
             return Err(Error::MalformedRequest);
         }
         let start = self.text.len();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{MOST_PARAMETERS, Params};
+use super::{MAX_PARAMETERS, Params};
 use crate::api::Json;
 use crate::base::ids::{KeyRef, SecretName, VersionId};
 use crate::base::secret::Plaintext;
@@ -81,7 +81,7 @@ fn what_is_no_request() {
 
 #[test]
 fn the_number_of_parameters_is_bounded() {
-    let most = "a&".repeat(MOST_PARAMETERS);
+    let most = "a&".repeat(MAX_PARAMETERS);
     assert!(Params::parse(&most, None, b"").is_ok());
     assert_eq!(Params::parse(&most, None, b"b").err(), Some(Error::MalformedRequest));
 }

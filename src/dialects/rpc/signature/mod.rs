@@ -25,7 +25,7 @@ use crate::http::Call;
 pub(in crate::dialects::rpc) const ACS: &str = "ACS";
 
 /// Most characters of a nonce; SDKs send 32 to 64.
-const NONCE_MOST: usize = 128;
+const MAX_NONCE_BYTES: usize = 128;
 
 /// A well-formed signed request.
 pub struct Signed {
@@ -79,5 +79,5 @@ fn timestamp(text: &str) -> Result<Timestamp, Error> {
 }
 
 fn nonce(text: &str) -> Result<String, Error> {
-    if text.len() > NONCE_MOST { Err(invalid("SignatureNonce".into())) } else { Ok(text.to_owned()) }
+    if text.len() > MAX_NONCE_BYTES { Err(invalid("SignatureNonce".into())) } else { Ok(text.to_owned()) }
 }
