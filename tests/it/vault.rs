@@ -14,6 +14,11 @@ pub struct Bearer<'a> {
 /// One request: the answer, or that there was none.
 pub fn send(client: &Client, token: &str, method: &str, path: &str, body: &Value, headers: &str) -> io::Result<Answer> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
+    send_text(client, token, method, path, &body, headers)
+}
+
+/// The same with any text as body.
+pub fn send_text(client: &Client, token: &str, method: &str, path: &str, body: &str, headers: &str) -> io::Result<Answer> {
     let (endpoint, length) = (&client.endpoint, body.len());
     let shown = if token.is_empty() { String::new() } else { format!("X-Vault-Token: {token}\r\n") };
     let head = format!("{method} /v1/{path} HTTP/1.1\r\nHost: {endpoint}\r\n{shown}{headers}Content-Length: {length}\r\n\r\n");

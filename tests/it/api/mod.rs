@@ -10,4 +10,6 @@ pub mod keys;
 pub mod listing;
 pub mod policies;
 pub mod tags;
+pub mod vault_effects;
 pub mod versions;
+mod watch;

@@ -7,92 +7,22 @@ use std::path::Path;
 use bulla::token::softhsm;
 use bulla_test_support::client::{Answer, Client, Scheme};
 use bulla_test_support::server::Server;
-use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::run::Maker;
 use super::text::{Names, field_of};
 use super::transcript::Block;
 use crate::BULLA;
+use crate::api::watch::Watch;
 use crate::isolated::isolated;
 
 /// Codes that say that what was asked for may have happened all the same.
 const MAY_HAVE_HAPPENED: [&str; 2] = ["ServiceUnavailableTemporary", "InternalFailure"];
 
-/// Tables that the service writes for itself, whatever is asked for.
-const OF_THE_SERVICE: [&str; 8] = ["nonces", "leases", "nodes", "rotation_calls", "log_heads", "anchors", "scopes", "parts"];
-
 /// What is counted of refusals, so that they end some time: material that does not decrypt, in the row of the import token.
 const COUNTED: (&str, &str) = ("InvalidKeyMaterial", "import_parameters");
 
-/// The ways to ask: how it is signed, and whether the answer shall be XML.
+/// The ways to ask: how it is signed, and whether the answer shall be XML. ACS3 is always answered in JSON.
 const WAYS: [(Scheme, bool); 3] = [(Scheme::RpcV1, false), (Scheme::RpcV1, true), (Scheme::Acs3, false)];
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    row: String,
-}
-
-/// The database, seen from outside.
-struct Watch {
-    database: SqliteConnection,
-    version: i64,
-    content: Vec<String>,
-}
-
-impl Watch {
-    fn new(server: &Server) -> Self {
-        let mut watch = Self { database: crate::database(server), version: 0, content: Vec::new() };
-        watch.database.batch_execute("PRAGMA query_only = ON").expect("a setting");
-        watch.changes();
-        watch
-    }
-
-    /// What is other than at the last call: the rows that came and went, by their tables.
-    fn changes(&mut self) -> Vec<String> {
-        let version: Number =
-            sql_query("SELECT data_version AS n FROM pragma_data_version").get_result(&mut self.database).expect("a number");
-        if version.n == self.version {
-            return Vec::new();
-        }
-        let content = self.read();
-        let came = content.iter().filter(|row| self.content.binary_search(row).is_err()).map(|row| format!("+{row}"));
-        let went = self.content.iter().filter(|row| content.binary_search(row).is_err()).map(|row| format!("-{row}"));
-        let changes = came.chain(went).collect();
-        (self.version, self.content) = (version.n, content);
-        changes
-    }
-
-    fn read(&mut self) -> Vec<String> {
-        let tables: Vec<Row> = sql_query("SELECT name AS row FROM sqlite_master WHERE type = 'table' ORDER BY name")
-            .load(&mut self.database)
-            .expect("the schema");
-        let tables = tables.into_iter().map(|table| table.row).filter(|name| !OF_THE_SERVICE.contains(&name.as_str()));
-        let mut content = Vec::new();
-        for table in tables {
-            let columns: Vec<Row> =
-                sql_query(format!("SELECT 'quote(\"' || name || '\")' AS row FROM pragma_table_info('{table}')"))
-                    .load(&mut self.database)
-                    .expect("the columns");
-            let columns: Vec<String> = columns.into_iter().map(|column| column.row).collect();
-            let rows: Vec<Row> =
-                sql_query(format!("SELECT '{table} ' || {} AS row FROM \"{table}\"", columns.join(" || ',' || ")))
-                    .load(&mut self.database)
-                    .expect("the rows");
-            content.extend(rows.into_iter().map(|row| row.row));
-        }
-        content.sort();
-        content
-    }
-}
 
 /// A request as it stands in the transcript, and with each parameter left out, unreadable, and beyond what XML can hold.
 fn variants(block: &Block, names: &Names) -> Vec<Vec<(String, String)>> {
@@ -127,11 +57,25 @@ fn code_of(answer: &Answer) -> String {
     field_of(&text, "Code").unwrap_or_default().to_owned()
 }
 
-/// In which of [`WAYS`] each operation was asked.
-type Ways = BTreeMap<String, BTreeSet<usize>>;
+/// What was asked of an operation.
+#[derive(Debug, Default)]
+struct Asked {
+    /// In which of [`WAYS`].
+    ways: BTreeSet<usize>,
+    /// Whether it was done once.
+    done: bool,
+    /// Whether something changed when it was.
+    changed: bool,
+}
 
 /// Goes through a transcript; what an error answer left behind.
-fn left_behind(watch: &mut Watch, client: &Client, names: &mut Names, path: &Path, gone: &mut Ways) -> Vec<String> {
+fn left_behind(
+    watch: &mut Watch,
+    client: &Client,
+    names: &mut Names,
+    path: &Path,
+    all: &mut BTreeMap<String, Asked>,
+) -> Vec<String> {
     let mut problems = Vec::new();
     // The account's default key is made when it is first needed, by the service, whatever becomes of the request.
     crate::create(client, "first", "value").ok();
@@ -147,15 +91,17 @@ fn left_behind(watch: &mut Watch, client: &Client, names: &mut Names, path: &Pat
             // What XML cannot hold is asked for in XML.
             let unwritable = parameters.iter().any(|(_, value)| value.contains(['\u{1}', '\u{fffe}']));
             let way = if unwritable { 1 } else { way };
-            gone.entry(block.action.clone()).or_default().insert(way);
-            let way = WAYS[way];
             watch.changes();
-            let answer = send(client, &block.action, parameters, way);
+            let answer = send(client, &block.action, parameters, WAYS[way]);
             let code = code_of(&answer);
             let mut changes = watch.changes();
             if code == COUNTED.0 {
                 changes.retain(|row| !row[1..].starts_with(COUNTED.1));
             }
+            let asked = all.entry(block.action.clone()).or_default();
+            asked.ways.insert(way);
+            asked.done |= answer.status == 200;
+            asked.changed |= answer.status == 200 && !changes.is_empty();
             if answer.status != 200 && !changes.is_empty() && !MAY_HAVE_HAPPENED.contains(&code.as_str()) {
                 problems.push(format!("{} {parameters:?}: {} {code}, and {changes:#?}", block.action, answer.status));
             }
@@ -182,14 +128,26 @@ fn an_error_answer_leaves_everything_as_it_was() {
             drop(maker);
             let mut watch = Watch::new(&server);
             let mut problems = Vec::new();
-            let mut gone = Ways::new();
+            let mut all = BTreeMap::new();
             for (account, path) in accounts {
                 let (client, mut names) = account.into_parts();
-                problems.extend(left_behind(&mut watch, &client, &mut names, &path, &mut gone));
+                problems.extend(left_behind(&mut watch, &client, &mut names, &path, &mut all));
             }
             assert!(problems.is_empty(), "{}", problems.join("\n"));
-            let one_sided = gone.iter().filter(|(_, ways)| ways.len() < WAYS.len());
-            assert_eq!(one_sided.collect::<Vec<_>>(), [], "operations that were not asked in each way");
+            let served: BTreeSet<&str> = bulla::api::table::names().collect();
+            let one_sided = all.iter().filter(|(_, asked)| asked.ways.len() < WAYS.len());
+            assert_eq!(
+                one_sided.map(|(name, _)| name).collect::<Vec<_>>(),
+                [""; 0],
+                "operations that were not asked in each way"
+            );
+            let missing: Vec<_> = served.into_iter().filter(|name| !all.contains_key(*name)).collect();
+            assert!(missing.is_empty(), "operations that were not asked: {missing:?}");
+            // A watch that sees nothing would find nothing: what a write does is seen.
+            let writes = crate::api::watch::written(&server);
+            assert!(writes.len() > 40, "writes in the audit log: {writes:?}");
+            let unseen = all.iter().filter(|(name, asked)| writes.contains(*name) && asked.done && !asked.changed);
+            assert_eq!(unseen.map(|(name, _)| name).collect::<Vec<_>>(), [""; 0], "writes that were done and changed nothing");
         },
     );
 }

@@ -7,7 +7,7 @@ mod coverage;
 mod effects;
 mod layout;
 mod managed;
-mod run;
+pub mod run;
 mod text;
 mod transcript;
 

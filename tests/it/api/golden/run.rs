@@ -82,6 +82,11 @@ impl Account {
         (self.root, self.names)
     }
 
+    /// Its root, and a user without any policy.
+    pub fn into_clients(self) -> (Client, Client) {
+        (self.root, self.stranger)
+    }
+
     /// Its id.
     pub fn id(&self) -> String {
         self.names.fill("{account}")
