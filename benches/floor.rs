@@ -3,11 +3,14 @@
 //! A read is one point query by diesel on SQLite, one C_Decrypt on SoftHSM, one AES-GCM open; a create is C_GenerateRandom,
 //! C_Encrypt, one AES-GCM seal and one INSERT, synced. No signature, no policy, no audit, no versions. Served by actix-web, with the
 //! blocking work on its blocking threads as Bulla does it, or with `inline` on the event loop, which is faster as long as nothing
-//! blocks for long.
+//! blocks for long. On PostgreSQL each thread has a connection of its own, an INSERT is its own transaction, and a record of each request is
+//! on disk before its answer, many to a sync.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, OnceLock};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -37,6 +40,8 @@ diesel::table! {
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL, nonce BLOB NOT NULL, \
                       ciphertext BLOB NOT NULL) STRICT, WITHOUT ROWID";
+const POSTGRES_SCHEMA: &str = "CREATE TABLE secrets (name TEXT COLLATE \"C\" PRIMARY KEY, wrapped BYTEA NOT NULL, nonce BYTEA NOT NULL, \
+                               ciphertext BYTEA NOT NULL)";
 
 /// The same settings as Bulla's.
 const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
@@ -47,16 +52,28 @@ struct Floor {
     pkcs11: Pkcs11,
     slot: Slot,
     key: ObjectHandle,
-    writer: Mutex<SqliteConnection>,
+    /// SQLite's one writer.
+    writer: Option<Mutex<Database>>,
+    /// Where records go, where they are kept.
+    records: Option<Mutex<Sender<Record>>>,
     inline: bool,
     _anchor: Mutex<Session>,
 }
 
 static FLOOR: OnceLock<Floor> = OnceLock::new();
 
+/// A connection to either database.
+enum Database {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// A line, and who waits for it to be on disk.
+type Record = (String, Sender<()>);
+
 /// A thread's own connection and session.
 struct Local {
-    connection: SqliteConnection,
+    connection: Database,
     session: Session,
 }
 
@@ -64,12 +81,12 @@ thread_local! {
     static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
 }
 
-/// Serves on a free port of loopback, which it prints; the token and the database are in `folder`.
+/// Serves on a free port of loopback, which it prints; the token and the database are in `folder`, or the database where a URL says.
 ///
 /// # Errors
 /// Why it does not start.
-pub fn serve(folder: &Path, inline: bool) -> Result<(), Failure> {
-    let floor = prepare(folder, inline)?;
+pub fn serve(folder: &Path, inline: bool, postgres: Option<&str>) -> Result<(), Failure> {
+    let floor = prepare(folder, inline, postgres)?;
     FLOOR.set(floor).map_err(|_| "served twice")?;
     actix_web::rt::System::new().block_on(async {
         let server =
@@ -81,7 +98,7 @@ pub fn serve(folder: &Path, inline: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn prepare(folder: &Path, inline: bool) -> Result<Floor, Failure> {
+fn prepare(folder: &Path, inline: bool, postgres: Option<&str>) -> Result<Floor, Failure> {
     let (pkcs11, slot, anchor) = token::make("floor")?;
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -92,16 +109,52 @@ fn prepare(folder: &Path, inline: bool) -> Result<Floor, Failure> {
         Attribute::ValueLen(32.into()),
     ];
     let key = anchor.generate_key(&Mechanism::AesKeyGen, &template)?;
-    let database = folder.join("floor.db").display().to_string();
-    let mut writer = connect(&database)?;
-    writer.batch_execute(SCHEMA)?;
-    Ok(Floor { database, pkcs11, slot, key, writer: Mutex::new(writer), inline, _anchor: Mutex::new(anchor) })
+    let database = postgres.map_or_else(|| folder.join("floor.db").display().to_string(), str::to_owned);
+    let (writer, records) = match connect(&database)? {
+        Database::Sqlite(mut writer) => {
+            writer.batch_execute(SCHEMA)?;
+            (Some(Mutex::new(Database::Sqlite(writer))), None)
+        }
+        Database::Postgres(mut connection) => {
+            connection.batch_execute(POSTGRES_SCHEMA)?;
+            let (sender, records) = mpsc::channel();
+            let file = File::create(folder.join("records"))?;
+            std::thread::spawn(move || keep(file, &records));
+            (None, Some(Mutex::new(sender)))
+        }
+    };
+    Ok(Floor { database, pkcs11, slot, key, writer, records, inline, _anchor: Mutex::new(anchor) })
 }
 
-fn connect(database: &str) -> Result<SqliteConnection, Failure> {
+fn connect(database: &str) -> Result<Database, Failure> {
+    if database.starts_with("postgres:") {
+        return Ok(Database::Postgres(PgConnection::establish(database)?));
+    }
     let mut connection = SqliteConnection::establish(database)?;
     connection.batch_execute(SETTINGS)?;
-    Ok(connection)
+    Ok(Database::Sqlite(connection))
+}
+
+/// Writes records, all that wait at a time, and tells when they are on disk.
+fn keep(mut file: File, records: &Receiver<Record>) {
+    while let Ok(first) = records.recv() {
+        let batch: Vec<Record> = std::iter::once(first).chain(records.try_iter()).collect();
+        let lines: String = batch.iter().map(|(line, _)| line.as_str()).collect();
+        if file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).is_err() {
+            return;
+        }
+        // Nobody waits whose request has failed.
+        batch.into_iter().for_each(|(_, done)| _ = done.send(()));
+    }
+}
+
+/// Waits until what was done is on disk, where records are kept.
+fn record(floor: &Floor, what: &str, name: &str) -> Result<(), Failure> {
+    let Some(records) = &floor.records else { return Ok(()) };
+    let (done, waits) = mpsc::channel();
+    let line = format!("{{\"what\":\"{what}\",\"name\":\"{name}\",\"id\":\"{}\"}}\n", uuid::Uuid::new_v4());
+    records.lock().map_err(|_| "a sender panicked")?.send((line, done))?;
+    waits.recv().map_err(Into::into)
 }
 
 /// Runs it here or on a blocking thread.
@@ -125,10 +178,11 @@ async fn read(name: web::Query<Vec<(String, String)>>) -> HttpResponse {
     answer(move |floor| {
         let name = first(&name.into_inner())?;
         with_local(floor, |local| {
-            let (wrapped, nonce, mut ciphertext): (Vec<u8>, Vec<u8>, Vec<u8>) = secrets::table
-                .find(&name)
-                .select((secrets::wrapped, secrets::nonce, secrets::ciphertext))
-                .first(&mut local.connection)?;
+            let query = secrets::table.find(&name).select((secrets::wrapped, secrets::nonce, secrets::ciphertext));
+            let (wrapped, nonce, mut ciphertext): (Vec<u8>, Vec<u8>, Vec<u8>) = match &mut local.connection {
+                Database::Sqlite(connection) => query.first(connection)?,
+                Database::Postgres(connection) => query.first(connection)?,
+            };
             let (iv, encrypted) = wrapped.split_at(12);
             let mut iv: [u8; 12] = iv.try_into()?;
             let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, name.as_bytes(), 128.into())?);
@@ -136,6 +190,7 @@ async fn read(name: web::Query<Vec<(String, String)>>) -> HttpResponse {
             let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key)?);
             let value =
                 key.open_in_place(Nonce::try_assume_unique_for_key(&nonce)?, Aad::from(name.as_bytes()), &mut ciphertext)?;
+            record(floor, "read", &name)?;
             Ok(reply(&name, std::str::from_utf8(value)?))
         })
     })
@@ -160,15 +215,22 @@ async fn create(name: web::Query<Vec<(String, String)>>, value: web::Bytes) -> H
             )?;
             Ok(([&drawn[32..44], &encrypted].concat(), drawn[44..].to_vec(), sealed))
         })?;
-        let mut writer = floor.writer.lock().map_err(|_| "a writer panicked")?;
-        diesel::insert_into(secrets::table)
-            .values((
-                secrets::name.eq(&name),
-                secrets::wrapped.eq(wrapped),
-                secrets::nonce.eq(nonce),
-                secrets::ciphertext.eq(ciphertext),
-            ))
-            .execute(&mut *writer)?;
+        let values = (
+            secrets::name.eq(&name),
+            secrets::wrapped.eq(wrapped),
+            secrets::nonce.eq(nonce),
+            secrets::ciphertext.eq(ciphertext),
+        );
+        let insert = diesel::insert_into(secrets::table).values(values);
+        let run = |database: &mut Database| match database {
+            Database::Sqlite(connection) => insert.execute(connection),
+            Database::Postgres(connection) => insert.execute(connection),
+        };
+        match &floor.writer {
+            Some(writer) => run(&mut *writer.lock().map_err(|_| "a writer panicked")?)?,
+            None => with_local(floor, |local| Ok(run(&mut local.connection)?))?,
+        };
+        record(floor, "create", &name)?;
         Ok(reply(&name, ""))
     })
     .await

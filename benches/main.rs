@@ -12,6 +12,7 @@ mod floor;
 mod latency;
 mod lists;
 mod load;
+mod postgres;
 mod programs;
 mod side;
 mod token;
@@ -53,17 +54,20 @@ const CONNECTIONS: [usize; 3] = [1, 8, 32];
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "inline"),
+        ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "inline", None),
+        ["floor", folder, "postgres", url] => floor::serve(Path::new(folder), false, Some(url)),
         ["profile", what, connections, seconds] => profile(what, connections.parse()?, Duration::from_secs(seconds.parse()?)),
         ["bare"] => bare::serve(),
         ["audit", records] => audit::rows(records.parse()?),
         ["latency"] => latency::rows(&Plan::full()),
+        ["postgres"] => postgres::rows(&Plan::full(), None),
+        ["postgres", other] => postgres::rows(&Plan::full(), Some(Path::new(other))),
         ["--quick"] => {
             let [time, short] = [500, 200].map(Duration::from_millis);
             bench(&Plan { stored: [200, 1_000], time, short, runs: 3, keys: 20 })
         }
         [] => bench(&Plan::full()),
-        _ => Err("usage: bulla-bench [--quick | latency | audit RECORDS | profile read|create|put CONNECTIONS SECONDS]".into()),
+        _ => Err("usage: bulla-bench [--quick | latency | postgres [PROGRAM] | audit RECORDS | profile read|create|put CONNECTIONS SECONDS]".into()),
     }
 }
 
@@ -138,6 +142,7 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
     let mut starts = (0..5).map(|_| programs::start_up(&data)).collect::<Result<Vec<_>, _>>()?;
     starts.sort_unstable();
     latency::rows(plan)?;
+    postgres::rows(plan, None)?;
     print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))
 }
 

@@ -37,10 +37,14 @@ impl Program {
     /// # Errors
     /// Why it does not start.
     pub fn floor(folder: &Path, inline: bool) -> Result<Self, Failure> {
+        Self::floor_with(folder, &[if inline { "inline" } else { "blocking" }])
+    }
+
+    fn floor_with(folder: &Path, mode: &[&str]) -> Result<Self, Failure> {
         std::fs::create_dir_all(folder)?;
         let conf = softhsm::prepare(folder)?;
         let mut command = bound_to_this_process(&std::env::current_exe()?);
-        command.arg("floor").arg(folder).arg(if inline { "inline" } else { "blocking" });
+        command.arg("floor").arg(folder).args(mode);
         command.env(softhsm::CONF_VARIABLE, conf).stdout(Stdio::piped());
         let mut child = spawn(command)?;
         let mut address = String::new();
@@ -49,6 +53,14 @@ impl Program {
             return Err("the floor program did not start".into());
         }
         Ok(Self::Floor { child, address: address.trim().to_owned() })
+    }
+
+    /// The same on a database of PostgreSQL, with a record of each request on disk before its answer.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn floor_on_postgres(folder: &Path, url: &str) -> Result<Self, Failure> {
+        Self::floor_with(folder, &["postgres", url])
     }
 
     /// Starts `bulla dev` with everything as it is by default.
