@@ -81,18 +81,45 @@ impl Store {
         if effect.marked.get() {
             return self.write(name, f);
         }
-        let done = self.write(name, |tx| {
-            match tx.nonce_insert(&effect.mark) {
-                Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
-                other => other?,
-            }
-            effect.reach(Step::NonceWritten);
-            let done = f(tx)?;
-            effect.reach(Step::EffectWritten);
-            Ok(done)
-        })?;
+        let done = self.write(name, marking(effect, f))?;
         effect.marked.set(true);
         effect.reach(Step::Committed);
+        Ok(done)
+    }
+
+    /// The same of a closure that is guarded, as [`Store::write_guarded`] says.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_guarded<T>(
+        &self,
+        effect: &Effect,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
+    ) -> Result<T, Error> {
+        if effect.marked.get() {
+            return self.write_guarded(name, f);
+        }
+        let done = self.write_guarded(name, marking(effect, f))?;
+        effect.marked.set(true);
+        effect.reach(Step::Committed);
+        Ok(done)
+    }
+}
+
+/// A closure that leaves the mark before its own work.
+fn marking<T>(
+    effect: &Effect,
+    f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
+) -> impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>> {
+    move |tx| {
+        match tx.nonce_insert(&effect.mark) {
+            Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
+            other => other?,
+        }
+        effect.reach(Step::NonceWritten);
+        let done = f(tx)?;
+        effect.reach(Step::EffectWritten);
         Ok(done)
     }
 }

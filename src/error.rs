@@ -238,7 +238,7 @@ impl From<(Field, Malformed)> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy => Error::Unavailable("database busy"),
+            StoreError::Busy | StoreError::Contended(_) => Error::Unavailable("database busy"),
             StoreError::Unavailable(detail) => {
                 log::warn!("database: {detail}");
                 Error::Unavailable("database")

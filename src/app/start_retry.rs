@@ -34,7 +34,7 @@ pub(super) trait Passing {
 impl Passing for StoreError {
     fn passes(&self) -> bool {
         match self {
-            StoreError::Busy | StoreError::Unavailable(_) => true,
+            StoreError::Busy | StoreError::Contended(_) | StoreError::Unavailable(_) => true,
             StoreError::Conflict | StoreError::Unknown(_) | StoreError::Corrupt { .. } | StoreError::Fault(_) => false,
         }
     }

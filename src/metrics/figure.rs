@@ -90,6 +90,18 @@ impl Figure {
         Self::of(name, help, MetricType::COUNTER, samples)
     }
 
+    /// The same for each pair of values of two labels.
+    pub fn counters_by<'a>(
+        name: &str,
+        help: &str,
+        labels: [&str; 2],
+        values: impl IntoIterator<Item = &'a ((&'static str, &'static str), u64)>,
+    ) -> Self {
+        let labelled = |(one, other)| vec![pair(labels[0], one), pair(labels[1], other)];
+        let samples = values.into_iter().filter_map(|(of, value)| Some(counter(labelled(*of), value.read()?)));
+        Self::of(name, help, MetricType::COUNTER, samples)
+    }
+
     /// How long things took, for each value of a label.
     pub fn histograms<'a>(name: &str, help: &str, label: &str, values: impl IntoIterator<Item = Timings<'a>>) -> Self {
         let taken = values.into_iter().filter(|timings| timings.count > 0);

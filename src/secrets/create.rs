@@ -66,7 +66,14 @@ impl Secrets {
             None => keys::admit(caller, &self.keys.default_key(&caller.account)?, Use::GenerateDataKey)?,
         };
         let rows = self.rows(caller, new, &admitted, user_key)?;
-        self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &admitted))?;
+        // A count of all secrets, and the accounts of a server, are guarded by nothing.
+        let guarded = self.quota.is_none() && rows.managed.is_none();
+        let insert = |tx: &mut Tx<'_>| self.insert(tx, caller, &rows, &admitted);
+        if guarded {
+            self.store.commit_guarded(&caller.effect, "secret_create", insert)?;
+        } else {
+            self.store.commit(&caller.effect, "secret_create", insert)?;
+        }
         let rotation = rows.managed.as_ref().map(ManagedRows::rotation).transpose()?;
         Ok((rotation, rows.version.head()))
     }
@@ -133,7 +140,7 @@ impl Secrets {
         let now = self.clock.now();
         let key = tx.key_by_id(admitted.key())?.ok_or(Abort::App(Error::KeyNotFound))?;
         admitted.still_usable(&key, now).map_err(Abort::App)?;
-        if let Some(existing) = tx.secret_by_name(&caller.account, &rows.secret.name)? {
+        if let Some(existing) = tx.secret_in_the_way(&caller.account, &rows.secret.name)? {
             match life(&existing, now) {
                 Life::Live => return Err(Abort::App(Error::SecretExists)),
                 Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),

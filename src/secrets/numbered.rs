@@ -253,7 +253,7 @@ impl Secrets {
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
             let created_at = self.clock.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, &new(), created_at)?;
-            let added = self.store.commit(&caller.effect, "secret_put", |tx| {
+            let added = self.store.commit_guarded(&caller.effect, "secret_put", |tx| {
                 self.add_numbered(tx, caller, secret, &before.secret, &admitted, &version, put.expected)
             });
             match added {

@@ -52,7 +52,7 @@ impl Secrets {
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
             let created_at = self.clock.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, new, created_at)?;
-            match self.store.commit(&caller.effect, "secret_put", |tx| {
+            match self.store.commit_guarded(&caller.effect, "secret_put", |tx| {
                 self.add(tx, caller, secret, &before.secret, &admitted, &version, labels)
             }) {
                 // Another call has made a version of this name since: whether it is the same shows when it is opened.
@@ -91,7 +91,7 @@ impl Secrets {
         }
         // Nothing to write, but the request is used up like any other: it must not make a version of its own when it comes again
         // after this one has gone.
-        self.store.commit(&caller.effect, "secret_put_again", |_| Ok(()))
+        self.store.commit_guarded(&caller.effect, "secret_put_again", |_| Ok(()))
     }
 
     #[allow(clippy::too_many_arguments, reason = "what a put is about, each of its own type")]

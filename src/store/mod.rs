@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use engine::content::Content;
 pub use engine::copy;
-pub use engine::error::{Abort, StoreError, expect_changed};
+pub use engine::error::{Abort, Contention, StoreError, expect_changed};
 pub use engine::known::Changed;
 pub use engine::level::{Level, Levels};
 pub use engine::migrate;
@@ -128,7 +128,7 @@ pub struct Store {
     disbelief: Disbelief,
     wait: Duration,
     retries: u32,
-    retried: Mutex<BTreeMap<&'static str, u64>>,
+    retried: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     /// Transactions of this process that changed what callers may do.
     rights_changes: AtomicU64,
 }
@@ -148,8 +148,8 @@ pub struct StoreStatus {
     pub secrets_quarantined: u64,
     /// Parts of the secrets, of 256, of which none is served.
     pub parts_quarantined: u64,
-    /// Since the start, how often transactions were run again, by name.
-    pub retries: Vec<(&'static str, u64)>,
+    /// Since the start, how often transactions were run again, by name and cause.
+    pub retries: Vec<((&'static str, &'static str), u64)>,
 }
 
 impl Store {

@@ -7,14 +7,27 @@ use std::fmt;
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as SqlError};
 
+/// What stood in the way of a transaction that may be run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contention {
+    /// Another has changed, or read, what it would have to see or to change.
+    Serialization,
+    /// It and another waited for each other.
+    Deadlock,
+    /// It waited for a lock, or a statement ran, for too long.
+    Timeout,
+}
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
     /// A row with this key exists, or a row that this one needs (or that needs this one) stands in the way.
     Conflict,
-    /// Too many want the same rows or connections at once. Inside a transaction it means "run me again"; outside, that the
-    /// attempts or the waiting time are used up. Nothing was written.
+    /// Too many want the same rows or connections at once: the attempts or the waiting time are used up. Inside a transaction it means "run
+    /// me again". Nothing was written.
     Busy,
+    /// The same as the database said it, inside a transaction; outside it is `Busy`.
+    Contended(Contention),
     /// The database cannot be reached or cannot write, for now; detail for the log. Nothing was written, as far as it said.
     Unavailable(String),
     /// The way to the database was lost while a write was being committed: nobody knows yet whether it happened. Detail for the log.
@@ -34,7 +47,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Conflict => f.write_str("conflicts with another row"),
-            StoreError::Busy => f.write_str("the database is busy"),
+            StoreError::Busy | StoreError::Contended(_) => f.write_str("the database is busy"),
             StoreError::Unavailable(detail) => write!(f, "the database is unavailable: {detail}"),
             StoreError::Unknown(detail) => write!(f, "the database was lost during a commit: {detail}"),
             StoreError::Corrupt { table, detail } => write!(f, "a row of {table} does not verify: {detail}"),
@@ -91,7 +104,7 @@ fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn D
         DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation | DatabaseErrorKind::RestrictViolation => {
             StoreError::Conflict
         }
-        DatabaseErrorKind::SerializationFailure => StoreError::Busy,
+        DatabaseErrorKind::SerializationFailure => StoreError::Contended(Contention::Serialization),
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction => {
             StoreError::Unavailable(message.to_owned())
         }
@@ -99,7 +112,8 @@ fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn D
             "{table}: {message}: the way to the database leads through a pooler in transaction mode (PgBouncer: pool_mode), in which \
              sessions are not ours; let it pool sessions (pool_mode=session), or connect to the server itself"
         )),
-        _ if says(RETRY) => StoreError::Busy,
+        _ if says(DEADLOCK) => StoreError::Contended(Contention::Deadlock),
+        _ if says(TIMEOUT) => StoreError::Contended(Contention::Timeout),
         _ if says(AWAY) => StoreError::Unavailable(message.to_owned()),
         _ if says(DAMAGED) => StoreError::Corrupt { table, detail: message.to_owned() },
         _ => StoreError::Fault(format!("{table}: {message}")),
@@ -109,11 +123,13 @@ fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn D
 /// PostgreSQL's 42P05 and 26000, where several share a session.
 const POOLED: &[&str] = &["already exists", "does not exist"];
 
-/// SQLITE_BUSY; PostgreSQL's 40P01, 55P03 and 57014.
-const RETRY: &[&str] = &[
+/// PostgreSQL's 40P01.
+const DEADLOCK: &[&str] = &["deadlock detected"];
+
+/// SQLITE_BUSY; PostgreSQL's 55P03 and 57014.
+const TIMEOUT: &[&str] = &[
     "database is locked",
     "database table is locked",
-    "deadlock detected",
     "canceling statement due to lock timeout",
     "canceling statement due to statement timeout",
 ];

@@ -44,7 +44,7 @@ pub(in crate::store) fn take(conn: &mut PgConnection) -> QueryResult<()> {
 pub(in crate::store) fn failure(error: SqlError) -> StoreError {
     let text = error.to_string();
     match StoreError::of("migrations", error) {
-        StoreError::Busy => StoreError::Unavailable(format!(
+        StoreError::Busy | StoreError::Contended(_) => StoreError::Unavailable(format!(
             "migrations: another session holds a lock that they need, for longer than {WAIT} (pg_locks says which): {text}"
         )),
         other => other,

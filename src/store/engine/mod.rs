@@ -25,6 +25,7 @@ pub mod scope_digests;
 pub mod shape;
 pub mod shared_commit;
 pub mod statements;
+pub mod together;
 pub mod tx;
 pub mod types;
 pub mod waits;

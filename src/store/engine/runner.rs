@@ -6,9 +6,9 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use diesel::Connection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::QueryResult;
+use diesel::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::store::engine::connection::Conn;
@@ -17,7 +17,7 @@ use crate::store::engine::row_mac::Sealer;
 pub(in crate::store) use crate::store::engine::tx::Mode;
 use crate::store::engine::tx::Written;
 use crate::store::engine::waits::Watch;
-use crate::store::{Abort, Store, StoreError, Tx};
+use crate::store::{Abort, Contention, Store, StoreError, Tx};
 
 pub(in crate::store) type Transactions = <Conn as Connection>::TransactionManager;
 
@@ -27,6 +27,8 @@ pub(in crate::store) enum Failure<E> {
     Final(E),
     /// Nothing was written, and another attempt may succeed.
     Again(StoreError),
+    /// Nothing was written, as a constraint stood in the way of a guarded write: as a serializable one it finds out why.
+    Unguarded,
     /// A read of one query turned out to need more.
     NeedsSnapshot,
 }
@@ -35,7 +37,7 @@ impl<E: From<StoreError>> Failure<E> {
     /// What the store's own failure means for an attempt of which nothing is left.
     pub(in crate::store) fn of(error: StoreError) -> Self {
         match error {
-            StoreError::Busy => Failure::Again(StoreError::Busy),
+            StoreError::Busy | StoreError::Contended(_) => Failure::Again(error),
             error => Failure::Final(error.into()),
         }
     }
@@ -78,8 +80,33 @@ impl Store {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, E> {
+        self.write_as(name, Mode::Write, f)
+    }
+
+    /// [`Store::write`] for a closure that is guarded: of everything that it relies on, either it replaces the row, or a constraint
+    /// refuses the write where that has changed. PostgreSQL then need not watch what was read, which it does by pages: of writes side by
+    /// side in small tables it would refuse most. Inserts and replacements wait for the end, or for a read of their table, and go as one
+    /// statement (adr/0022). What a constraint refuses, or others keep changing, runs again as serializable, at whose end it counts what
+    /// the closure says of it.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_guarded<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, E> {
+        self.write_as(name, Mode::Guarded, f)
+    }
+
+    fn write_as<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        mode: Mode,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
+    ) -> Result<T, E> {
         let written = Cell::new(Written::default());
-        let ended = self.run(name, Mode::Write, |tx| {
+        let ended = self.run(name, mode, |tx| {
             let done = f(tx)?;
             tx.end_of_write()?;
             written.set(std::mem::take(&mut tx.written));
@@ -144,13 +171,21 @@ impl Store {
                     mode = Mode::Snapshot;
                     continue;
                 }
+                Err(Failure::Unguarded) => {
+                    mode = Mode::Write;
+                    *self.retried.lock().entry((name, "constraint")).or_default() += 1;
+                    continue;
+                }
             };
             if attempts == self.retries || started.elapsed() >= self.wait {
                 log::warn!("transaction {name} given up after {} attempts: {error}", attempts + 1);
-                return Err(error.into());
+                return Err(if matches!(error, StoreError::Contended(_)) { StoreError::Busy } else { error }.into());
             }
             attempts += 1;
-            *self.retried.lock().entry(name).or_default() += 1;
+            if mode == Mode::Guarded && attempts == GUARDED_ATTEMPTS {
+                mode = Mode::Write;
+            }
+            *self.retried.lock().entry((name, cause(&error))).or_default() += 1;
             std::thread::sleep(pause(attempts));
         }
     }
@@ -161,12 +196,14 @@ impl Store {
         again: bool,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, Failure<E>> {
-        if let (Mode::Write, Some(writer)) = (mode, &self.writer) {
+        if let (true, Some(writer)) = (mode.writes(), &self.writer) {
             return writer.attempt(&self.seals, f);
         }
         let pool = &self.connections;
         let _turn = match (mode, &self.write_gate) {
-            (Mode::Write, Some(gate)) => Some(gate.enter(self.wait).ok_or_else(|| Failure::of(StoreError::Busy))?),
+            (Mode::Write | Mode::Guarded, Some(gate)) => {
+                Some(gate.enter(self.wait).ok_or_else(|| Failure::of(StoreError::Busy))?)
+            }
             _ => None,
         };
         let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
@@ -193,7 +230,10 @@ impl Store {
             Ok(value) => value,
             Err(abort) => {
                 loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
-                return Err(failure(pool, &mut loan, abort));
+                return Err(match abort {
+                    Abort::Db(StoreError::Conflict) if mode == Mode::Guarded => Failure::Unguarded,
+                    abort => failure(pool, &mut loan, abort),
+                });
             }
         };
         match Transactions::commit_transaction(&mut loan.conn).map_err(|e| StoreError::of("commit", e)) {
@@ -202,15 +242,13 @@ impl Store {
                 Ok(value)
             }
             // diesel has rolled back.
-            Err(StoreError::Busy) => {
+            Err(error @ StoreError::Contended(_)) => {
                 loan.unfit = false;
-                Err(Failure::Again(StoreError::Busy))
+                Err(Failure::Again(error))
             }
             // Only reads may be repeated when the end of the commit is unknown.
             Err(error) => match failure(pool, &mut loan, Abort::Db(error)) {
-                Failure::Again(error) if mode == Mode::Write => {
-                    Err(Failure::Final(StoreError::Unknown(error.to_string()).into()))
-                }
+                Failure::Again(error) if mode.writes() => Err(Failure::Final(StoreError::Unknown(error.to_string()).into())),
                 failure => Err(failure),
             },
         }
@@ -234,15 +272,17 @@ pub(in crate::store) fn run<T, E: From<StoreError>>(
 /// Begins a transaction. IMMEDIATE, because SQLite refuses a reader that turns into a writer after another one wrote, whatever
 /// time it may wait.
 pub(in crate::store) fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
+    let postgres = |conn: &mut PgConnection, isolation: &str| {
+        AnsiTransactionManager::begin_transaction_sql(conn, &format!("BEGIN ISOLATION LEVEL {isolation}"))
+    };
     match (conn, mode) {
-        (Conn::Sqlite(conn), Mode::Write) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
+        (Conn::Sqlite(conn), Mode::Write | Mode::Guarded) => {
+            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+        }
         (Conn::Sqlite(conn), _) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
-        (Conn::Postgres(conn), Mode::Write) => {
-            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE")
-        }
-        (Conn::Postgres(conn), _) => {
-            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        }
+        (Conn::Postgres(conn), Mode::Write) => postgres(conn, "SERIALIZABLE READ WRITE"),
+        (Conn::Postgres(conn), Mode::Guarded) => postgres(conn, "REPEATABLE READ READ WRITE"),
+        (Conn::Postgres(conn), Mode::Snapshot | Mode::One) => postgres(conn, "REPEATABLE READ READ ONLY"),
     }
 }
 
@@ -261,9 +301,24 @@ fn line_up(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
 fn failure<E: From<StoreError>>(pool: &Pool, loan: &mut Loan, abort: Abort<E>) -> Failure<E> {
     match abort {
         Abort::App(error) => Failure::Final(error),
-        Abort::Db(StoreError::Busy) => Failure::Again(StoreError::Busy),
+        Abort::Db(error @ (StoreError::Busy | StoreError::Contended(_))) => Failure::Again(error),
         Abort::Db(error @ StoreError::Unavailable(_)) if pool.examine(loan) => Failure::Again(error),
         Abort::Db(error) => Failure::Final(error.into()),
+    }
+}
+
+/// The attempts that a guarded write has before it lines up behind the others.
+const GUARDED_ATTEMPTS: u32 = 3;
+
+/// Why a transaction is run again, in a word.
+fn cause(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Contended(Contention::Serialization) => "serialization",
+        StoreError::Contended(Contention::Deadlock) => "deadlock",
+        StoreError::Contended(Contention::Timeout) => "timeout",
+        StoreError::Unavailable(_) => "connection",
+        // Another was faster with the same row, or had the connection for too long.
+        _ => "busy",
     }
 }
 

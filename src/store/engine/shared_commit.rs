@@ -173,7 +173,7 @@ impl Shared {
     fn commit(mut self) {
         let committed = Transactions::commit_transaction(&mut self.loan.conn).map_err(|e| StoreError::of("commit", e));
         // diesel has rolled back what was only busy.
-        self.loan.unfit = !matches!(committed, Ok(()) | Err(StoreError::Busy));
+        self.loan.unfit = !matches!(committed, Ok(()) | Err(StoreError::Contended(_)));
         // The connection is free before those who wait ask for it again.
         drop(self.loan);
         self.fate.settle(committed);

@@ -3,13 +3,31 @@
 //! Owns: insert, replace (compare and set), remove and delete, each of which counts in the digests what it changes, and the two ways to
 //! read. Must not know: any table. Called by: the files of the rows.
 
+/// Runs a statement that changes rows of a table, or lets it wait where the write is guarded; `one` where it must change one row then:
+/// `change!(tx, table, one, statement)`. How many rows it has changed, or is to change.
+macro_rules! change {
+    ($tx:ident, $table:expr, $one:expr, $statement:expr) => {
+        if $tx.puts_off() {
+            $tx.put_off($table, Box::new($statement), $one);
+            Ok::<usize, StoreError>(1)
+        } else {
+            $tx.run($table, per_backend!(|conn| $statement.execute(conn)))
+        }
+    };
+}
+
 /// Inserts a sealed row: `insert!(tx, table, row)`.
 macro_rules! insert {
     ($tx:ident, $table:ident, $row:expr) => {{
         let mac = $tx.mac($row);
-        let values = ($row, $table::mac.eq(&mac[..]));
-        let insert = per_backend!(|conn| diesel::insert_into($table::table).values(values).execute(conn));
-        let inserted = $tx.run(stringify!($table), insert).map(drop);
+        let values = ($row.clone(), $table::mac.eq(mac.to_vec()));
+        let inserted = $crate::store::engine::statements::change!(
+            $tx,
+            stringify!($table),
+            false,
+            diesel::insert_into($table::table).values(values)
+        )
+        .map(drop);
         $tx.came($row, &mac);
         inserted
     }};
@@ -32,6 +50,26 @@ macro_rules! replace {
             }
         }
         Ok::<bool, StoreError>(changed)
+    }};
+}
+
+/// As [`replace`], of rows that guarded writes replace: there it waits, and is found out at the end if the row is not there any more. The
+/// key owns what it compares.
+macro_rules! exchange {
+    ($tx:ident, $table:ident, $old:expr => $new:expr, $key:expr) => {{
+        let mut may_be = $tx.seals().macs($old);
+        match (may_be.next(), may_be.next()) {
+            (Some(was), None) if $tx.puts_off() => {
+                let mac = $tx.mac($new);
+                let row = $table::table.filter($key).filter($table::mac.eq(was.to_vec()));
+                let update = diesel::update(row).set(($new.clone(), $table::mac.eq(mac.to_vec())));
+                $tx.put_off(stringify!($table), Box::new(update), true);
+                $tx.went($old, &was);
+                $tx.came($new, &mac);
+                Ok::<bool, StoreError>(true)
+            }
+            _ => $crate::store::engine::statements::replace!($tx, $table, $old => $new, $key),
+        }
     }};
 }
 
@@ -88,4 +126,4 @@ macro_rules! all {
     };
 }
 
-pub(in crate::store) use {all, delete, insert, one, remove, replace};
+pub(in crate::store) use {all, change, delete, exchange, insert, one, remove, replace};

@@ -11,17 +11,19 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use diesel::result::QueryResult;
+use diesel::RunQueryDsl;
+use diesel::result::{Error as SqlError, QueryResult};
 
 use crate::base::ids::SecretId;
-use crate::store::StoreError;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::known::{PartState, Scopes};
 use crate::store::engine::part_sum::PartSum;
 use crate::store::engine::row_mac::{RowMac, Sealed, Sealer};
 use crate::store::engine::scope::{Child, Counted, Scope, part_of};
+use crate::store::engine::together::{Part, Together};
 use crate::store::engine::waits;
+use crate::store::{Contention, StoreError};
 
 /// The sums of what belongs to a secret, by [`Child`].
 pub(in crate::store) type Sums = [Digest; 4];
@@ -57,6 +59,23 @@ pub(in crate::store) enum Mode {
     Snapshot,
     /// A serializable transaction that may write.
     Write,
+    /// A snapshot that may write what constraints, and the rows that it replaces, hold together.
+    Guarded,
+}
+
+impl Mode {
+    /// Whether it may write.
+    pub(in crate::store) fn writes(self) -> bool {
+        matches!(self, Mode::Write | Mode::Guarded)
+    }
+}
+
+/// A statement of a guarded write that waits for the others.
+struct Waiting {
+    table: &'static str,
+    part: Part,
+    /// Whether it must have changed one row.
+    one: bool,
 }
 
 /// One transaction, or one read outside of any. Lives as long as the closure it is lent to.
@@ -78,6 +97,8 @@ pub struct Tx<'a> {
     pub(in crate::store) contents: HashMap<SecretId, Sums>,
     /// Changes of secrets that wait for the end, so that their content is written with them: what they are knows `ledger::contents` alone.
     pub(in crate::store) kept_back: Vec<Box<dyn Any>>,
+    /// What goes to the database as one statement.
+    waiting: Vec<Waiting>,
 }
 
 /// The question whose answer is every row of a table.
@@ -101,6 +122,7 @@ impl<'a> Tx<'a> {
             proved: HashMap::new(),
             contents: HashMap::new(),
             kept_back: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -128,7 +150,7 @@ impl<'a> Tx<'a> {
 
     /// Whether what it reads is committed: a write also sees what others do in the same shared commit.
     pub(in crate::store) fn reads_only(&self) -> bool {
-        self.mode != Mode::Write
+        !self.mode.writes()
     }
 
     /// How many changes of who may do what its state has at least.
@@ -138,6 +160,52 @@ impl<'a> Tx<'a> {
 
     /// Runs one statement on a table.
     pub(in crate::store) fn run<T>(
+        &mut self,
+        table: &'static str,
+        statement: impl FnOnce(&mut Conn) -> QueryResult<T>,
+    ) -> Result<T, StoreError> {
+        if self.waiting.iter().any(|waiting| waiting.table == table) {
+            self.send_waiting()?;
+        }
+        self.run_now(table, statement)
+    }
+
+    /// Whether statements that change something wait for each other.
+    pub(in crate::store) fn puts_off(&self) -> bool {
+        self.mode == Mode::Guarded
+    }
+
+    /// Lets a statement wait until the end of the write, or the next statement on its table; `one` where it must change a row.
+    pub(in crate::store) fn put_off(&mut self, table: &'static str, part: Part, one: bool) {
+        self.waiting.push(Waiting { table, part, one });
+    }
+
+    /// Runs what has waited, and this statement behind it; how many rows that has changed.
+    pub(in crate::store) fn send_with(&mut self, table: &'static str, part: Part) -> Result<usize, StoreError> {
+        self.put_off(table, part, false);
+        Ok(self.send_waiting()?.pop().map_or(0, |count| usize::try_from(count).unwrap_or(0)))
+    }
+
+    /// Runs what has waited; how many rows each statement has changed.
+    ///
+    /// # Errors
+    /// As any write; `Contended` where a row was not there any more.
+    pub(in crate::store) fn send_waiting(&mut self) -> Result<Vec<i64>, StoreError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(table) = waiting.last().map(|last| last.table) else { return Ok(Vec::new()) };
+        let (ones, parts): (Vec<_>, Vec<_>) = waiting.into_iter().map(|waiting| (waiting.one, waiting.part)).unzip();
+        let counts: Vec<i64> = self.run_now(table, |conn| match conn {
+            Conn::Postgres(conn) => Together(parts).get_result(conn),
+            Conn::Sqlite(_) => Err(SqlError::QueryBuilderError("SQLite's writes are not put off".into())),
+        })?;
+        if counts.iter().zip(ones).any(|(count, one)| one && *count != 1) {
+            self.failed = true;
+            return Err(StoreError::Contended(Contention::Serialization));
+        }
+        Ok(counts)
+    }
+
+    fn run_now<T>(
         &mut self,
         table: &'static str,
         statement: impl FnOnce(&mut Conn) -> QueryResult<T>,

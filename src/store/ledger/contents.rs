@@ -15,7 +15,7 @@ use crate::store::engine::digest::{Digest, HALF};
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::secrets;
 use crate::store::engine::scope::{Child, Counted};
-use crate::store::engine::statements::replace;
+use crate::store::engine::statements::exchange;
 use crate::store::engine::tx::Sums;
 use crate::store::{SecretRow, StageRow, StoreError, Tx, VersionRow, expect_changed};
 
@@ -200,7 +200,7 @@ impl Tx<'_> {
         let content = if is_nothing(&by) { old.content.clone() } else { self.content(&old.id, &sums) };
         let new = SecretRow { content, ..new.clone() };
         self.contents.insert(old.id, sums);
-        let there = secrets::account_id.eq(&old.account_id).and(secrets::name.eq(&old.name));
-        expect_changed(replace!(self, secrets, old => &new, there)?, SecretRow::TABLE)
+        let there = || secrets::account_id.eq(old.account_id.clone()).and(secrets::name.eq(old.name.clone()));
+        expect_changed(exchange!(self, secrets, old => &new, there())?, SecretRow::TABLE)
     }
 }

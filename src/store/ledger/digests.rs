@@ -115,7 +115,7 @@ impl Tx<'_> {
         if !scopes.is_empty() {
             self.scopes_change(scopes)?;
         }
-        Ok(())
+        self.send_waiting().map(drop)
     }
 
     fn scopes_change(&mut self, changes: Vec<(Vec<u8>, Digest)>) -> Result<(), StoreError> {
@@ -156,11 +156,15 @@ impl Tx<'_> {
         if let Some(known) = self.seals().known().part(part) {
             let there = parts::part.eq(i16::from(part)).and(parts::mac.eq(known.mac.to_vec()));
             let row = self.part_after(part, known.seq, known.sum.plus(by));
-            let mac = self.mac(&row);
-            let new = (&row, parts::mac.eq(&mac[..]));
-            let update = per_backend!(|conn| diesel::update(parts::table.filter(there)).set(new).execute(conn));
-            if self.changed(PartRow::TABLE, update)? {
-                self.written.parts.push((part, PartState { seq: row.seq, sum: known.sum.plus(by), mac }));
+            let (mac, seq) = (self.mac(&row), row.seq);
+            let update = diesel::update(parts::table.filter(there)).set((row, parts::mac.eq(mac.to_vec())));
+            let changed = if self.puts_off() {
+                self.send_with(PartRow::TABLE, Box::new(update))? > 0
+            } else {
+                self.changed(PartRow::TABLE, per_backend!(|conn| update.execute(conn)))?
+            };
+            if changed {
+                self.written.parts.push((part, PartState { seq, sum: known.sum.plus(by), mac }));
                 return Ok(());
             }
         }

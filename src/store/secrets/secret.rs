@@ -186,6 +186,15 @@ impl Tx<'_> {
         found.map(|row| self.noted(row)).transpose()
     }
 
+    /// The secret that has this name already, where one is to be made. In a guarded write nobody asks: the name is refused then, and the
+    /// write runs again.
+    ///
+    /// # Errors
+    /// As [`Tx::secret_by_name`].
+    pub fn secret_in_the_way(&mut self, account: &AccountId, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
+        if self.puts_off() { Ok(None) } else { self.secret_by_name(account, name) }
+    }
+
     /// The secret with this id.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::base::ids::{AccountId, SecretId};
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::schema::{secret_counts, secrets};
 use crate::store::engine::scope::range;
+use crate::store::engine::statements::change;
 use crate::store::{StoreError, Tx};
 
 const TABLE: &str = "secret_counts";
@@ -26,19 +27,17 @@ impl Tx<'_> {
         by: i64,
     ) -> Result<(), StoreError> {
         let part = i16::from(secret.as_bytes()[0]);
-        // No MAC keeps it from having been set to less than there are: it does not fall below nothing, and the pass puts it right.
-        let row = secret_counts::table.find((account, part)).filter(secret_counts::secrets.ge(-by));
         let new = secret_counts::secrets.eq(secret_counts::secrets + by);
-        if self.changed(TABLE, per_backend!(|conn| update(row).set(new).execute(conn)))? || by < 0 {
-            return Ok(());
+        if by < 0 {
+            // No MAC keeps it from having been set to less than there are: it does not fall below nothing, and the pass puts it right.
+            let row = secret_counts::table.find((account, part)).filter(secret_counts::secrets.ge(-by));
+            return self.run(TABLE, per_backend!(|conn| update(row).set(new).execute(conn))).map(drop);
         }
-        let first = (secret_counts::account_id.eq(account), secret_counts::part.eq(part), secret_counts::secrets.eq(by));
-        match self.run(TABLE, per_backend!(|conn| insert_into(secret_counts::table).values(first).execute(conn))) {
-            Ok(_) => Ok(()),
-            // Another was faster; the next attempt sees its row.
-            Err(StoreError::Conflict) => Err(StoreError::Busy),
-            Err(error) => Err(error),
-        }
+        let first =
+            (secret_counts::account_id.eq(account.clone()), secret_counts::part.eq(part), secret_counts::secrets.eq(by));
+        let key = (secret_counts::account_id, secret_counts::part);
+        change!(self, TABLE, false, insert_into(secret_counts::table).values(first).on_conflict(key).do_update().set(new))
+            .map(drop)
     }
 
     /// How many secrets each account has in a part, by the rows of this table.

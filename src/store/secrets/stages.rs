@@ -11,7 +11,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::version_stages;
 use crate::store::engine::scope::{Child, Counted};
-use crate::store::engine::statements::{delete, insert, remove, replace};
+use crate::store::engine::statements::{delete, exchange, insert, remove};
 use crate::store::{StoreError, Tx, expect_changed};
 
 /// A label on a version.
@@ -86,7 +86,7 @@ impl Tx<'_> {
     /// `Fault` when the row is not `old` any more; `Conflict` when a unique column would have the same value twice.
     pub fn stage_update(&mut self, old: &StageRow, new: &StageRow) -> Result<(), StoreError> {
         expect_changed(
-            replace!(self, version_stages, old => new, version_stages::secret_id.eq(&old.secret_id).and(version_stages::stage.eq(&old.stage)))?,
+            exchange!(self, version_stages, old => new, version_stages::secret_id.eq(old.secret_id).and(version_stages::stage.eq(old.stage.clone())))?,
             StageRow::TABLE,
         )
     }

@@ -14,6 +14,7 @@ use crate::store::engine::connection::per_backend;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::schema::secret_versions;
 use crate::store::engine::scope::Child;
+use crate::store::engine::statements::change;
 use crate::store::{StoreError, Tx, expect_changed};
 
 pub(in crate::store) const TABLE: &str = "secret_versions";
@@ -100,7 +101,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` when the secret has one of this name, or there is no such secret.
     pub fn version_insert(&mut self, row: &VersionRow) -> Result<(), StoreError> {
-        self.run(TABLE, per_backend!(|conn| insert_into(secret_versions::table).values(row).execute(conn)))?;
+        change!(self, TABLE, false, insert_into(secret_versions::table).values(row.clone()))?;
         let element = self.version_element(row);
         self.count_child(row.secret_id, Child::Version, element, true);
         Ok(())
@@ -187,8 +188,9 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` while it carries a label.
     pub fn version_delete(&mut self, head: &VersionHead) -> Result<bool, StoreError> {
-        let there = secret_versions::table.find((head.secret_id, &head.version_id)).filter(secret_versions::uuid.eq(head.uuid));
-        let deleted = self.changed(TABLE, per_backend!(|conn| delete(there).execute(conn)))?;
+        let there =
+            secret_versions::table.find((head.secret_id, head.version_id.clone())).filter(secret_versions::uuid.eq(head.uuid));
+        let deleted = change!(self, TABLE, true, delete(there))? > 0;
         if deleted {
             let element = self.head_element(head);
             self.count_child(head.secret_id, Child::Version, element, false);

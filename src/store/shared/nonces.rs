@@ -12,6 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, RequestId};
 use crate::store::engine::connection::{Conn, per_backend};
 use crate::store::engine::schema::nonces;
+use crate::store::engine::statements::change;
 use crate::store::{Store, StoreError, Tx};
 
 const TABLE: &str = "nonces";
@@ -69,9 +70,9 @@ impl Tx<'_> {
     /// Uses a nonce up.
     ///
     /// # Errors
-    /// `Conflict` on a replay.
+    /// `Conflict` on a replay; of a guarded write at its end.
     pub fn nonce_insert(&mut self, row: &NonceRow) -> Result<(), StoreError> {
-        self.run(TABLE, per_backend!(|conn| insert_into(nonces::table).values(row).execute(conn))).map(drop)
+        change!(self, TABLE, false, insert_into(nonces::table).values(row.clone())).map(drop)
     }
 
     /// Whether a request of a node had its effect, told by its nonce. Looks only at nonces that expire at `expires_from` or

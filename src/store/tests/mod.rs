@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod guarded;
 mod identity;
 mod imports;
 mod levels;

@@ -13,7 +13,7 @@ use crate::faults::load::until_served;
 use crate::{BULLA, audit_lines, create, until, verify_audit};
 
 /// What a write's transaction begins with.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE";
 
 /// A server whose way to its database can be cut.
 fn behind_a_relay() -> (tempfile::TempDir, Relay, Server) {

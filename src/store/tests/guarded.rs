@@ -1,0 +1,128 @@
+//! Guarded writes: they meet constraints instead of looking, and what they do side by side adds up.
+
+use super::*;
+use crate::base::ids::RequestId;
+
+on_both!(
+    a_name_that_is_taken_is_found,
+    a_nonce_is_used_once,
+    what_is_done_side_by_side_adds_up,
+    a_closure_may_read_what_it_wrote
+);
+
+#[derive(Debug, PartialEq)]
+enum Refused {
+    Taken(SecretName),
+    Used,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Refused::Store(error)
+    }
+}
+
+fn nonce(number: u128) -> NonceRow {
+    NonceRow { digest: number.to_be_bytes(), request_id: RequestId::new(), node: NodeId::new(), expires_at: NOW }
+}
+
+/// What CreateSecret does.
+fn make(on: &Store, nonce: &NonceRow, secret: &SecretRow, version: &VersionRow) -> Result<(), Refused> {
+    on.write_guarded("make", |tx| {
+        match tx.nonce_insert(nonce) {
+            Err(StoreError::Conflict) => return Err(Abort::App(Refused::Used)),
+            other => other?,
+        }
+        tx.key_by_id(&secret.key_id)?.unwrap();
+        if let Some(there) = tx.secret_in_the_way(&secret.account_id, &secret.name)? {
+            return Err(Abort::App(Refused::Taken(there.name)));
+        }
+        let label = stage(version, "ACSCurrent");
+        tx.secret_insert_with(secret, version, &label)?;
+        tx.version_insert(version)?;
+        Ok(tx.stage_insert(&label)?)
+    })
+}
+
+/// What PutSecretValue does.
+fn add(on: &Store, secret: &SecretRow, key: &KeyRow, name: &str) -> Result<(), Refused> {
+    on.write_guarded("add", |tx| {
+        let secret = tx.secret_by_name(&secret.account_id, &secret.name)?.unwrap();
+        let others = tx.versions_of(&secret.id)?;
+        let number = others.iter().map(|head| head.number).max().unwrap_or(0) + 1;
+        let version = VersionRow { number, ..version(&secret.id, &key.primary_version, name) };
+        tx.version_insert(&version)?;
+        for label in tx.stages_of(&secret.id)?.into_iter().filter(|label| label.stage.as_str() == "ACSCurrent") {
+            tx.stage_update(&label, &stage(&version, "ACSCurrent"))?;
+        }
+        let surplus = others.iter().find(|head| others.len() > 3 && head.version_id.as_str().starts_with('a'));
+        if let Some(surplus) = surplus {
+            expect_changed(tx.version_delete(surplus)?, "secret_versions")?;
+        }
+        Ok(tx.secret_update(&secret, &SecretRow { updated_at: secret.updated_at.plus_ms(1), ..secret.clone() })?)
+    })
+}
+
+fn a_name_that_is_taken_is_found(on: &Fixture) {
+    let (account, key, secret, _) = on.with_secret();
+    let twin = super::secret(&account.id, &key.id, secret.name.as_str());
+    let first = version(&twin.id, &key.primary_version, "v1");
+    assert_eq!(make(&on.store, &nonce(1), &twin, &first), Err(Refused::Taken(secret.name.clone())));
+    assert_eq!(on.read(|tx| tx.secret_by_name(&account.id, &secret.name)).unwrap().id, secret.id);
+    let other = super::secret(&account.id, &key.id, "another");
+    let first = version(&other.id, &key.primary_version, "v1");
+    assert_eq!(make(&on.store, &nonce(1), &other, &first), Ok(()), "a nonce of what was refused is good");
+    assert_eq!(on.read(|tx| tx.stages_of(&other.id)).len(), 1);
+}
+
+fn a_nonce_is_used_once(on: &Fixture) {
+    let (account, key, ..) = on.with_secret();
+    for (number, expected) in [(1, Ok(())), (2, Err(Refused::Used))] {
+        let secret = secret(&account.id, &key.id, &format!("n{number}"));
+        let first = version(&secret.id, &key.primary_version, "v1");
+        assert_eq!(make(&on.store, &nonce(7), &secret, &first), expected);
+        assert_eq!(on.read(|tx| tx.secret_by_id(&secret.id)).is_some(), expected.is_ok());
+    }
+}
+
+/// Two nodes, so that neither always knows how the digests stand.
+fn what_is_done_side_by_side_adds_up(on: &Fixture) {
+    const EACH: usize = 12;
+    let (account, key, secret, _) = on.with_secret();
+    let other = on.open(on.options()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let store = if thread % 2 == 0 { &on.store } else { &other };
+            let (account, key, secret) = (&account, &key, &secret);
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let made = super::secret(&account.id, &key.id, &format!("s{}", number * 10 + thread));
+                    let first = version(&made.id, &key.primary_version, "v1");
+                    let digest = nonce((thread * 1000 + number) as u128);
+                    make(store, &digest, &made, &first).unwrap();
+                    add(store, secret, key, &format!("a{thread}x{number}")).unwrap();
+                    add(store, &made, key, "v2").unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(on.read(|tx| tx.secrets_in_all(&account.id)), 6 * EACH as i64 + 1);
+    let versions = on.read(|tx| tx.versions_of(&secret.id));
+    assert_eq!(versions.iter().map(|head| head.number).max(), Some(6 * EACH as i64 + 1), "each was numbered after all others");
+    let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
+    assert!(proof.flaws.is_empty(), "{:?}", proof.flaws);
+}
+
+fn a_closure_may_read_what_it_wrote(on: &Fixture) {
+    let (_, key, secret, _) = on.with_secret();
+    let seen = on.store.write_guarded("test", |tx| {
+        let held = tx.secret_by_id(&secret.id)?.unwrap();
+        tx.version_insert(&version(&secret.id, &key.primary_version, "v2"))?;
+        let seen = tx.versions_of(&secret.id)?.len();
+        tx.secret_update(&held, &SecretRow { description: "new".to_owned(), ..held.clone() })?;
+        let again = tx.secret_by_id(&secret.id)?.unwrap();
+        Ok::<_, Abort<StoreError>>((seen, again.description))
+    });
+    assert_eq!(seen, Ok((2, "new".to_owned())));
+}
