@@ -11,14 +11,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query,
     sql_types::{Bool, Text},
 };
 
 use crate::store::StoreError;
-use crate::store::engine::location::Location;
+use crate::store::engine::location::{self, Location};
 use crate::store::engine::shape;
 use crate::store::engine::waits::{self, Watch};
 
@@ -95,7 +95,10 @@ impl Conn {
     ) -> Result<(Self, Option<Watch>), StoreError> {
         match location {
             Location::Sqlite(path) => Ok((Conn::Sqlite(open_sqlite(path, access, busy)?), None)),
-            Location::Postgres(url) => open_postgres(url, access, busy).map(|(conn, watch)| (Conn::Postgres(conn), watch)),
+            Location::Postgres(url) => {
+                let each = each_transaction(location, busy);
+                open_postgres(url, access, busy, each.as_deref()).map(|(conn, watch)| (Conn::Postgres(conn), watch))
+            }
         }
     }
 }
@@ -170,13 +173,42 @@ fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<(PgConnection, Option<Watch>), StoreError> {
+/// The settings of a session that serves.
+fn session_settings(busy: Duration) -> [(&'static str, String); 4] {
+    let timeout = STATEMENT_TIMEOUT.as_millis();
+    [
+        ("client_min_messages", "error".to_owned()),
+        ("lock_timeout", busy.as_millis().to_string()),
+        ("statement_timeout", timeout.to_string()),
+        ("idle_in_transaction_session_timeout", timeout.to_string()),
+    ]
+}
+
+/// What each transaction says behind its BEGIN where a pooler lends a session for that long: all that is said once of a session of our
+/// own. None where it is our own.
+pub(in crate::store) fn each_transaction(location: &Location, busy: Duration) -> Option<String> {
+    let local = |(name, value)| format!("; SET LOCAL {name} = {value}");
+    let settings = || session_settings(busy).into_iter().map(local).collect::<String>();
+    location.pools_transactions().then(|| format!("; SET LOCAL {}{}", shape::SEARCH_PATH, settings()))
+}
+
+fn open_postgres(
+    url: &str,
+    access: Access,
+    busy: Duration,
+    each: Option<&str>,
+) -> Result<(PgConnection, Option<Watch>), StoreError> {
     let limit = match access {
         Access::Read | Access::Write => ANSWER_TIMEOUT,
         Access::Admin => ADMIN_TIMEOUT,
         Access::Create => MIGRATION_TIMEOUT,
     };
-    let (mut connection, watch) = waits::opening(url, limit, || PgConnection::establish(url)).map_err(unavailable)?;
+    let known = location::for_libpq(url);
+    let (mut connection, watch) = waits::opening(url, limit, || PgConnection::establish(&known)).map_err(unavailable)?;
+    if each.is_some() {
+        // A prepared statement is one session's.
+        connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    }
     let _wait = Watch::begin(watch.as_ref());
     let settings: PostgresSettings = sql_query(
         "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, \
@@ -186,17 +218,26 @@ fn open_postgres(url: &str, access: Access, busy: Duration) -> Result<(PgConnect
     .get_result(&mut connection)
     .map_err(of_opening)?;
     settings.check()?;
-    execute(&mut connection, shape::SEARCH_PATH)?;
-    if matches!(access, Access::Read | Access::Write) {
-        // Writes say READ WRITE at their beginning; everything else cannot write.
-        let timeout = STATEMENT_TIMEOUT.as_millis();
-        let settings = format!(
-            "SET client_min_messages = error; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET lock_timeout = {}; SET statement_timeout = {timeout}; \
-             SET idle_in_transaction_session_timeout = {timeout};",
-            busy.as_millis()
-        );
-        execute(&mut connection, &settings)?;
-        shape::check_postgres(&mut connection)?;
+    let serves = matches!(access, Access::Read | Access::Write);
+    match each {
+        None => {
+            execute(&mut connection, &format!("SET {}", shape::SEARCH_PATH))?;
+            if serves {
+                // Writes say READ WRITE at their beginning; everything else cannot write.
+                execute(&mut connection, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")?;
+                let settings = session_settings(busy).map(|(name, value)| format!("SET {name} = {value};")).concat();
+                execute(&mut connection, &settings)?;
+                shape::check_postgres(&mut connection)?;
+            }
+        }
+        Some(each) => {
+            shape::check_search_path(&mut connection)?;
+            if serves {
+                execute(&mut connection, &format!("BEGIN READ ONLY{each}"))?;
+                shape::check_postgres(&mut connection)?;
+                execute(&mut connection, "COMMIT")?;
+            }
+        }
     }
     Ok((connection, watch))
 }

@@ -110,7 +110,7 @@ fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn D
         }
         _ if message.contains("prepared statement") && says(POOLED) => StoreError::Fault(format!(
             "{table}: {message}: the way to the database leads through a pooler in transaction mode (PgBouncer: pool_mode), in which \
-             sessions are not ours; let it pool sessions (pool_mode=session), or connect to the server itself"
+             sessions are not ours; add pooler=transaction to the database URL, let it pool sessions, or connect to the server itself"
         )),
         _ if says(DEADLOCK) => StoreError::Contended(Contention::Deadlock),
         _ if says(TIMEOUT) => StoreError::Contended(Contention::Timeout),

@@ -17,6 +17,8 @@ const TCP_USER_TIMEOUT_MS: u32 = 8_000;
 /// ended after so many questions, unless the URL says otherwise: a server that vanished while it owed an answer is noticed by then, not
 /// after the system's two hours.
 const KEEPALIVES: [(&str, u32); 3] = [("keepalives_idle", 4), ("keepalives_interval", 1), ("keepalives_count", 4)];
+/// The parameter of a URL that says what stands before the server; libpq does not know it.
+const POOLER: &str = "pooler";
 /// PostgreSQL's own port.
 const PORT: u16 = 5432;
 
@@ -39,6 +41,9 @@ impl Location {
         let refuse = |why: &str| Err(StoreError::Fault(format!("database URL: {why}")));
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             way::check(url, |name| std::env::var(name).ok())?;
+            if parameters(url).any(|(name, value)| name == POOLER && !["session", "transaction"].contains(&value)) {
+                return refuse("pooler= is session or transaction: what the pooler before the server pools");
+            }
             return Ok(Location::Postgres(with_timeouts(url)));
         }
         let (path, bare) = match url.strip_prefix("sqlite:") {
@@ -53,6 +58,29 @@ impl Location {
         }
         Ok(Location::Sqlite(PathBuf::from(path)))
     }
+}
+
+impl Location {
+    /// Whether a pooler gives each transaction another session, in which nothing stays that is said once.
+    pub(in crate::store) fn pools_transactions(&self) -> bool {
+        match self {
+            Location::Sqlite(_) => false,
+            Location::Postgres(url) => parameters(url).any(|parameter| parameter == (POOLER, "transaction")),
+        }
+    }
+}
+
+/// The parameters of a URL.
+fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    parameters.split('&').filter_map(|parameter| parameter.split_once('='))
+}
+
+/// A URL without what libpq does not know.
+pub(in crate::store) fn for_libpq(url: &str) -> String {
+    let Some((place, rest)) = url.split_once('?') else { return url.to_owned() };
+    let known: Vec<_> = rest.split('&').filter(|parameter| parameter.split('=').next() != Some(POOLER)).collect();
+    format!("{place}?{}", known.join("&"))
 }
 
 /// For people: the path, or the URL without user, password and parameters.
@@ -142,6 +170,18 @@ mod tests {
         assert!(url("postgres://u:p@a,b:2/d?sslmode=disable").ends_with("&target_session_attrs=read-write"));
         assert_eq!(ports("postgres://u:p@a:7,b/d?sslmode=disable"), [7, 5432]);
         assert_eq!(ports("postgres:///d?host=/run&port=9"), [9, 5432]);
+    }
+
+    #[test]
+    fn what_stands_before_the_server_is_not_libpqs_business() {
+        let pooled = |url: &str| Location::parse(url).map(|location| location.pools_transactions());
+        assert_eq!(pooled("postgres://localhost/d?pooler=transaction"), Ok(true));
+        assert_eq!(pooled("postgres://localhost/d?connect_timeout=1&pooler=session"), Ok(false));
+        assert_eq!(pooled("postgres://pooler=transaction@localhost/d"), Ok(false));
+        assert!(pooled("postgres://localhost/d?pooler=statement").is_err());
+        assert_eq!(for_libpq("postgres://h/d?pooler=transaction"), "postgres://h/d?");
+        assert_eq!(for_libpq("postgres://h/d?a=1&pooler=transaction&b=2"), "postgres://h/d?a=1&b=2");
+        assert_eq!(for_libpq("postgres://h/d"), "postgres://h/d");
     }
 
     #[test]

@@ -16,13 +16,15 @@ use parking_lot::Mutex;
 use r2d2::ManageConnection;
 
 use crate::store::StoreError;
-use crate::store::engine::connection::{Access, Conn};
+use crate::store::engine::connection::{Access, Conn, each_transaction};
 use crate::store::engine::location::Location;
 use crate::store::engine::waits::Watch;
 
 /// A pool's connection with what the pool knows of it.
 pub(in crate::store) struct Slot {
     pub(in crate::store) conn: Conn,
+    /// What each transaction says where the session is a pooler's.
+    pub(in crate::store) each: Option<String>,
     /// What ends its waits.
     pub(in crate::store) watch: Option<Watch>,
     epoch: u64,
@@ -61,7 +63,10 @@ impl ManageConnection for Manager {
         let epoch = self.link.epoch.load(Ordering::Acquire);
         let location = (self.source)();
         let place = location.as_ref().map_or_else(|_| "database".to_owned(), Location::to_string);
-        let opened = location.and_then(|location| Conn::open_watched(&location, self.access, self.busy));
+        let opened = location.and_then(|location| {
+            let (conn, watch) = Conn::open_watched(&location, self.access, self.busy)?;
+            Ok((conn, watch, each_transaction(&location, self.busy)))
+        });
         let was_down = {
             let mut down = self.link.down.lock();
             let was = down.is_some();
@@ -76,8 +81,8 @@ impl ManageConnection for Manager {
             Ok(_) if was_down => log::info!("{place}: connected again"),
             _ => {}
         }
-        let (conn, watch) = opened?;
-        Ok(Slot { conn, watch, epoch, unfit: false })
+        let (conn, watch, each) = opened?;
+        Ok(Slot { conn, each, watch, epoch, unfit: false })
     }
 
     fn is_valid(&self, slot: &mut Slot) -> Result<(), StoreError> {

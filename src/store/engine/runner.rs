@@ -12,7 +12,7 @@ use diesel::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::store::engine::connection::Conn;
-use crate::store::engine::pool::{Loan, Pool};
+use crate::store::engine::pool::{Loan, Pool, Slot};
 use crate::store::engine::row_mac::Sealer;
 pub(in crate::store) use crate::store::engine::tx::Mode;
 use crate::store::engine::tx::Written;
@@ -208,6 +208,7 @@ impl Store {
         };
         let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
         let _wait = Watch::begin(loan.watch.as_ref());
+        let mode = if mode == Mode::One && loan.each.is_some() { Mode::Snapshot } else { mode };
         if mode == Mode::One {
             let mut tx = Tx::new(&mut loan.conn, &self.seals, mode);
             let ended = f(&mut tx);
@@ -217,7 +218,8 @@ impl Store {
             return ended.map_err(|abort| failure(pool, &mut loan, abort));
         }
         loan.unfit = true;
-        if let Err(error) = begin(&mut loan.conn, mode).map_err(|e| StoreError::of("begin", e)) {
+        let Slot { conn, each, .. } = &mut *loan;
+        if let Err(error) = begin_with(conn, mode, each.as_deref()).map_err(|e| StoreError::of("begin", e)) {
             loan.unfit = false;
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
@@ -272,8 +274,16 @@ pub(in crate::store) fn run<T, E: From<StoreError>>(
 /// Begins a transaction. IMMEDIATE, because SQLite refuses a reader that turns into a writer after another one wrote, whatever
 /// time it may wait.
 pub(in crate::store) fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
+    begin_with(conn, mode, None)
+}
+
+/// The same in a session of a pooler, where each transaction says how it is to be.
+pub(in crate::store) fn begin_with(conn: &mut Conn, mode: Mode, each: Option<&str>) -> QueryResult<()> {
     let postgres = |conn: &mut PgConnection, isolation: &str| {
-        AnsiTransactionManager::begin_transaction_sql(conn, &format!("BEGIN ISOLATION LEVEL {isolation}"))
+        AnsiTransactionManager::begin_transaction_sql(
+            conn,
+            &format!("BEGIN ISOLATION LEVEL {isolation}{}", each.unwrap_or_default()),
+        )
     };
     match (conn, mode) {
         (Conn::Sqlite(conn), Mode::Write | Mode::Guarded) => {

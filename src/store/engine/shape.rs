@@ -31,7 +31,7 @@ struct Table {
 
 /// The schema in which our tables are, and the only one in which they are looked for. Temporary tables come last, as they would come
 /// first where they are not named.
-pub(in crate::store) const SEARCH_PATH: &str = "SET search_path TO public, pg_temp";
+pub(in crate::store) const SEARCH_PATH: &str = "search_path = public, pg_temp";
 
 /// What stands in the place of a table, or acts beside one.
 const STRANGE_IN_POSTGRES: &str = "\
@@ -47,6 +47,24 @@ const STRANGE_IN_POSTGRES: &str = "\
         OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) \
         OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
         OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))";
+
+/// Refuses a role or database in whose sessions tables would be looked for elsewhere than in our schema. For sessions of a pooler, in which a
+/// search path that we set would not stay.
+///
+/// # Errors
+/// `Fault`, with what was found.
+pub(in crate::store) fn check_search_path(conn: &mut PgConnection) -> Result<(), StoreError> {
+    let path = "SELECT array_to_string(current_schemas(false), ', ') AS line";
+    let path: Line = sql_query(path).get_result(conn).map_err(|e| StoreError::of("schema", e))?;
+    if path.line == "public" {
+        return Ok(());
+    }
+    Err(StoreError::Fault(format!(
+        "database: with pooler=transaction tables are looked for where the role's search_path says, which must be public alone, and is \"{}\": \
+         ALTER ROLE … SET search_path = public",
+        path.line
+    )))
+}
 
 /// Refuses a schema with anything but plain tables in it.
 ///

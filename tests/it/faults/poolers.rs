@@ -96,9 +96,11 @@ fn migrations_wait_for_a_while_and_say_for_what() {
 fn pooler(folder: &std::path::Path, cluster: &PostgresCluster, mode: &str) -> Option<(std::process::Child, u16)> {
     let port = free_port().expect("a port");
     let ini = folder.join(format!("{mode}.ini"));
+    // Of sessions every connection needs one; of transactions as many as are under way.
+    let size = if mode == "session" { 40 } else { 4 };
     let text = format!(
         "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nauth_type=any\n\
-         pool_mode={mode}\ndefault_pool_size=4\nunix_socket_dir=\nignore_startup_parameters=extra_float_digits\n",
+         pool_mode={mode}\ndefault_pool_size={size}\nunix_socket_dir=\nignore_startup_parameters=extra_float_digits\n",
         cluster.port()
     );
     let text = text.replace("* = host=127.0.0.1", "* = user=postgres host=127.0.0.1");
@@ -113,31 +115,64 @@ fn pooler(folder: &std::path::Path, cluster: &PostgresCluster, mode: &str) -> Op
 }
 
 #[test]
-fn a_pooler_of_sessions_works_and_one_of_transactions_is_named() {
+fn poolers_of_sessions_and_of_transactions_work_and_one_that_is_not_told_of_is_named() {
     let cluster = PostgresCluster::start().expect("PostgreSQL from the package");
-    for mode in ["session", "transaction"] {
-        cluster.sql("postgres", &format!("CREATE DATABASE {mode}_db"));
+    for (mode, told) in [("session", ""), ("transaction", ""), ("transaction", "?pooler=transaction")] {
+        let database = format!("{mode}_{}", told.len());
+        cluster.sql("postgres", &format!("CREATE DATABASE {database}"));
         let pool = tempfile::tempdir().expect("a temporary folder");
         let Some((mut child, port)) = pooler(pool.path(), &cluster, mode) else {
             eprintln!("SKIPPED: pgbouncer is not installed, or does not run here");
             return;
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = format!("postgres://postgres@127.0.0.1:{port}/{mode}_db");
-        if mode == "session" {
-            let server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
-            (0..20).for_each(|n| drop(create(&server.client(), &format!("s/{n}"), "value").ok()));
-        } else {
+        let url = format!("postgres://postgres@127.0.0.1:{port}/{database}{told}");
+        if (mode, told) == ("transaction", "") {
             let mut dev = Command::new("timeout");
             dev.args(["20", BULLA, "dev", "--listen", "127.0.0.1:0", "--database", &url, "--data"])
                 .arg(folder.path().join("data"));
             let said = dev.stdin(Stdio::null()).stdout(Stdio::null()).output().expect("the program is there");
             let said = String::from_utf8_lossy(&said.stderr).into_owned();
-            assert!(said.contains("a pooler in transaction mode"), "{said}");
+            assert!(said.contains("add pooler=transaction to the database URL"), "{said}");
+        } else {
+            serves(&url, folder.path());
         }
         let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
         assert_eq!(cluster.sql("postgres", locks), "0", "no lock stays in a session of the pool");
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// Two nodes with more connections than the pool has, all that they write read back, a restart, and the proof of the whole.
+fn serves(url: &str, folder: &std::path::Path) {
+    let mut server = Server::dev(BULLA, folder.join("data"), Some(url));
+    let key = server.client().call("CreateKey", &[]);
+    assert_eq!(key.status, 200, "{key:?}");
+    let node = Node::start(BULLA, &server, "other");
+    let (first, second) = (server.client(), node.client());
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let (write, read) = if thread % 2 == 0 { (&first, &second) } else { (&second, &first) };
+            scope.spawn(move || {
+                for n in 0..8 {
+                    let name = format!("s/{thread}/{n}");
+                    create(write, &name, "one").ok();
+                    let put = [("SecretName", name.as_str()), ("VersionId", "v2"), ("SecretData", "two")];
+                    let put = read.call("PutSecretValue", &put);
+                    assert_eq!(put.status, 200, "{put:?}");
+                    let found = write.call("GetSecretValue", &[("SecretName", &name)]);
+                    assert_eq!(found.text("SecretData"), "two", "{found:?}");
+                }
+            });
+        }
+    });
+    drop(node);
+    server.kill();
+    server.restart();
+    let found = server.client().call("GetSecretValue", &[("SecretName", "s/5/7")]);
+    assert_eq!(found.text("SecretData"), "two", "{found:?}");
+    // Fails where a row or a digest does not hold.
+    server.admin(&["verify"]);
+    server.stop();
 }
