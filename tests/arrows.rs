@@ -74,7 +74,7 @@ const EXPOSING: &[(&str, &str)] = &[
     ("api/secrets/fields.rs", "the length limit of SecretData"),
     ("api/crypto/fields.rs", "the length limits of Plaintext"),
     ("auth/bearer.rs", "a bearer token on its way to its bearer"),
-    ("secrets/numbered.rs", "a value that is made of another, and once more for each attempt"),
+    ("secrets/numbered/", "a value that is made of another, and once more for each attempt"),
     ("dialects/vault/", "values and tokens in answers; the value that a patch changes"),
     ("admin/", "a new access key's secret, shown once"),
     ("remote/", "values on their way to standard output, a file, a program's environment, the server"),

@@ -1,7 +1,7 @@
 //! Managed secrets: how the accounts of a new one are taken over.
 //!
-//! Owns: the rules of CreateSecret's accounts, and the rows that are made beside the secret's. Must not know: HTTP, SQL, how a rotation goes
-//! (see `rotation`). Called by: api, which names what to adopt; secrets::create.
+//! Owns: the rules of CreateSecret's accounts, and the rows that are made beside the secret's. Must not know: HTTP, SQL, how a rotation
+//! goes (see `rotation`). Called by: api, which names what to adopt; secrets::create.
 //!
 //! The accounts exist on the server before the secret does, with the passwords that the caller gives; the service never makes an
 //! account and grants nothing. With two accounts (DoubleUsers) it is for the server's administrator to give both the same rights,

@@ -34,7 +34,7 @@ struct ExtendedConfig<'a> {
 /// # Errors
 /// [`Error::Internal`] for a row that holds no JSON.
 pub(super) fn extended_config(row: &RotationRow) -> Result<String, Error> {
-    let fault = |e| Error::Internal(format!("ExtendedConfig of a secret has no JSON form: {e}"));
+    let fault = |e| Error::Internal(format!("what is kept beside a managed secret has no JSON form: {e}"));
     let custom_data: &RawValue = serde_json::from_str(&row.custom_data).map_err(fault)?;
     let config = ExtendedConfig { secret_sub_type: row.sub_type, instance: &row.instance, custom_data };
     serde_json::to_string(&config).map_err(fault)

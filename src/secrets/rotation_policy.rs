@@ -1,7 +1,7 @@
 //! When a managed secret is rotated by itself, as callers set it and answers tell it.
 //!
-//! Owns: the rules of UpdateSecretRotationPolicy. Must not know: how a rotation goes (see `rotation`). Called by: api, and secrets::{create,
-//! describe, value, rotation}.
+//! Owns: the rules of UpdateSecretRotationPolicy. Must not know: how a rotation goes (see `rotation`). Called by: api, and
+//! secrets::{create, describe, value, rotation}.
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;

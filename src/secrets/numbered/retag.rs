@@ -1,0 +1,71 @@
+//! Tags of a secret as one set, which a secret may have before it has a version.
+//!
+//! Owns: how the set is replaced. Must not know: what tags are for. Called by: api::versions.
+
+use super::{MAX_TURNS, pairs};
+use crate::auth::Caller;
+use crate::base::ids::{SecretRef, VersionId};
+use crate::base::secret::Plaintext;
+use crate::base::words::DataType;
+use crate::error::Error;
+use crate::secrets::find::{find, touch};
+use crate::secrets::{NewSecret, NewVersion, Secrets};
+use crate::store::{TagRow, Tagged};
+use crate::tags::{self, Change, Pairs};
+
+impl Secrets {
+    /// Sets the tags of a secret anew: `change` says from those that it has which it gets. Where `may_create` is given, a secret that is
+    /// not there is made, with a first version, number 0, that never had a value, if the caller may.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`]; [`Error::LimitExceeded`] for too many; [`Error::NoPermission`] where there is none and the caller may
+    /// not make it.
+    pub fn retag(
+        &self,
+        caller: &Caller,
+        secret: &SecretRef,
+        change: impl Fn(Pairs) -> Pairs,
+        may_create: Option<bool>,
+    ) -> Result<(), Error> {
+        if !caller.at_home(secret.home.as_ref()) {
+            return Err(Error::SecretNotFound);
+        }
+        let now = self.clock.now();
+        for _ in 0..MAX_TURNS {
+            let done = self.store.commit(&caller.effect, "secret_retag", |tx| {
+                let found = find(tx, caller, secret, now)?;
+                let on = Tagged::Secret(found.id);
+                let had = tx.tags_of(on)?;
+                let tags = change(pairs(&had));
+                let stays = |tag: &TagRow| tags.iter().any(|(key, _)| *key == tag.tag_key);
+                let gone: Vec<String> = had.iter().filter(|tag| !stays(tag)).map(|tag| tag.tag_key.clone()).collect();
+                tags::apply(tx, &found.account_id, on, &Change::Remove(gone))?;
+                tags::apply(tx, &found.account_id, on, &Change::Set(tags))?;
+                touch(tx, &found, now)
+            });
+            let (Err(Error::SecretNotFound), Some(may_create)) = (&done, may_create) else { return done };
+            let tags = change(Vec::new());
+            if tags.len() as i64 > tags::MAX_TAGS {
+                return Err(Error::LimitExceeded);
+            }
+            let empty = NewVersion { id: VersionId::random(), value: Plaintext::new(Vec::new()), data_type: DataType::Text };
+            if !may_create {
+                return Err(caller.denied("kms:CreateSecret"));
+            }
+            let new = NewSecret {
+                name: secret.name.clone(),
+                version: empty,
+                description: String::new(),
+                tags,
+                policy: None,
+                managed: None,
+                kms_instance: None,
+            };
+            match self.create_without_value(caller, new) {
+                Err(Error::SecretExists | Error::SecretInDeleteWindow) => {}
+                done => return done,
+            }
+        }
+        Err(Error::Unavailable("a secret comes and goes"))
+    }
+}
