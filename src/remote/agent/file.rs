@@ -38,8 +38,8 @@ fn identity(of: &Metadata) -> Identity {
 
 /// Sees to it that a file has this content.
 ///
-/// The content goes into a new file beside it, whose name is always the same, so that a process that was killed leaves one such file at most,
-/// and takes the place of the old one by a rename: who has that open reads on, who opens it reads the new one.
+/// The content goes into a new file beside it, whose name is always the same, so that a process that was killed leaves one such file at
+/// most, and takes the place of the old one by a rename: who has that open reads on, who opens it reads the new one.
 ///
 /// # Errors
 /// Of the system.

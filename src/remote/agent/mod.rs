@@ -1,9 +1,10 @@
 //! `bulla agent`: files that are kept fresh, for programs that can only read files; and a socket, for those that read from a Vault.
 //!
 //! Each pass reads all values by one request of many (`resolve`), writes what has changed (`file`) and tells who reads it (`hook`). While
-//! the server is away, and where it refuses a value, files stay as they are. Between two passes no value of a file is held. The socket (`socket`)
-//! has a client and a cache of its own.
+//! the server is away, and where it refuses a value, files stay as they are. Between two passes no value of a file is held. The socket
+//! (`socket`, and `answers` for what it says) has a client and a cache of its own.
 
+mod answers;
 mod config;
 mod file;
 mod hook;
@@ -26,10 +27,11 @@ use crate::base::failure::Failure;
 use crate::cli;
 use crate::process::notify;
 use crate::process::signals::{self, Asked};
+use answers::Served;
 use config::{Config, Content, Door, Form, Kept};
 use file::{Change, Left};
 use hook::Hook;
-use socket::{Served, Socket};
+use socket::Socket;
 
 /// How often a call is tried within a pass: the next pass is soon.
 const ATTEMPTS: u32 = 2;

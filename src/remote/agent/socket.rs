@@ -1,4 +1,7 @@
-//! A local socket that answers reads of Vault's API, from values that are kept for a while (`bulla_client::Cache`).
+//! A local socket of HTTP/1.1: one request a connection, without a body, and its answer.
+//!
+//! Owns: the file, the connections, their limits, and who is at the other end. Must not know: what is answered. Called by: agent. Why no
+//! crate serves here: docs/adr/0016.
 //!
 //! Who asks is known by the kernel: the user of the process at the other end. There are no tokens, and nothing can be written.
 
@@ -13,39 +16,25 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bulla_client::{Cache, Error, SecretValue, Selector};
 use parking_lot::Mutex;
 use rustix::net::sockopt::socket_peercred;
-use serde::Serialize;
-use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
-use zeroize::Zeroizing;
 
+use super::answers::{Served, answer, refusal};
 use super::config::Door;
 use crate::base::failure::Failure;
 
 /// The head of a request is never longer.
-const LONGEST_HEAD: usize = 16 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// How long a request may take to arrive, and an answer to be taken.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a client may take to go when it has its answer, and how many bytes of a body that nobody reads it may still send.
 const LINGER: Duration = Duration::from_secs(2);
-const LONGEST_REST: u64 = 1 << 20;
+const MAX_REST_BYTES: u64 = 1 << 20;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 64;
-
-/// What is served, and to whom.
-pub(super) struct Served {
-    /// The values.
-    pub(super) cache: Cache,
-    /// User ids, beside root's and the agent's own.
-    pub(super) users: Vec<u32>,
-    /// Names; those that end with * are beginnings.
-    pub(super) names: Vec<String>,
-}
 
 /// A socket that is open. It goes with its file.
 pub(super) struct Socket {
@@ -53,9 +42,6 @@ pub(super) struct Socket {
     closed: Arc<AtomicBool>,
     door: Door,
 }
-
-/// An answer: status and body.
-type Answer = (u16, Zeroizing<Vec<u8>>);
 
 impl Socket {
     /// Opens it, and serves on threads of its own.
@@ -175,14 +161,14 @@ fn exchange(mut stream: UnixStream, served: &Served) -> io::Result<()> {
     // What is closed before all of it was read is reset, and the answer with it.
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(LINGER))?;
-    io::copy(&mut stream.take(LONGEST_REST), &mut io::sink()).map(drop)
+    io::copy(&mut stream.take(MAX_REST_BYTES), &mut io::sink()).map(drop)
 }
 
 /// Method and target of a request; none where it is none. A body is not read: no answer depends on one.
 fn head(stream: &mut UnixStream) -> io::Result<Option<(String, String)>> {
     let (mut read, mut part) = (Vec::with_capacity(1024), [0; 1024]);
     let begun = Instant::now();
-    while read.len() < LONGEST_HEAD && begun.elapsed() < WITHIN {
+    while read.len() < MAX_HEAD_BYTES && begun.elapsed() < WITHIN {
         let count = stream.read(&mut part)?;
         read.extend_from_slice(&part[..count]);
         let mut headers = [httparse::EMPTY_HEADER; 64];
@@ -196,168 +182,4 @@ fn head(stream: &mut UnixStream) -> io::Result<Option<(String, String)>> {
         }
     }
     Ok(None)
-}
-
-fn answer(method: &str, target: &str, user: u32, served: &Served) -> Answer {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
-    let Some(path) = decoded.ok().and_then(|path| path.strip_prefix("/v1/").map(str::to_owned)) else {
-        return refusal(404, "no such path");
-    };
-    if method != "GET" && method != "HEAD" {
-        return refusal(405, "this socket is for reading");
-    }
-    if path == "sys/health" {
-        return (
-            200,
-            json_bytes(&json!({"initialized": true, "sealed": false, "standby": false, "version": env!("CARGO_PKG_VERSION")})),
-        );
-    }
-    if let Some(below) = path.strip_prefix("sys/internal/ui/mounts/") {
-        // What clients ask to learn which version of KV it is.
-        return match below == "secret" || below.starts_with("secret/") {
-            true => wrapped(&json!({"path": "secret/", "type": "kv", "options": {"version": "2"}})),
-            false => refusal(403, "permission denied"),
-        };
-    }
-    let Some(name) = path.strip_prefix("secret/data/") else { return refusal(404, "no such path: secret/data/NAME is served") };
-    if !query.is_empty() {
-        return refusal(400, "only the current version is served here");
-    }
-    if !served.names.iter().any(|known| covers(known, name)) {
-        log::warn!("the user {user} asks for {name}, which is none of the socket's secrets");
-        return refusal(403, "permission denied");
-    }
-    match served.cache.secret_value(name, &Selector::Current) {
-        Ok(value) => shown(&value),
-        Err(Error::Refused(refused)) if refused.status == 404 => refusal(404, ""),
-        Err(Error::Refused(refused)) if refused.status == 403 => refusal(403, &format!("permission denied: {refused}")),
-        Err(error) => refusal(503, &error.to_string()),
-    }
-}
-
-/// Whether a pattern of the configuration means this name.
-fn covers(known: &str, name: &str) -> bool {
-    known.strip_suffix('*').map_or(known == name, |beginning| name.starts_with(beginning))
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    data: Box<RawValue>,
-    metadata: Metadata<'a>,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    created_time: &'a str,
-    custom_metadata: Option<()>,
-    deletion_time: &'a str,
-    destroyed: bool,
-    /// The API has ids of versions, and no numbers: 0 is none.
-    version: u32,
-    version_id: &'a str,
-}
-
-/// A value as the server's own second door shows it: an object as it was written, all else as its member `value`, bytes in Base64.
-fn shown(value: &SecretValue) -> Answer {
-    let text = value.data.text().filter(|_| !value.binary);
-    let object = text.filter(|text| text.trim_start().starts_with('{'));
-    let data = object.and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok());
-    let other = || match text {
-        Some(text) => to_raw_value(&json!({ "value": text })),
-        None => to_raw_value(&json!({ "value": value.data.to_base64().text() })),
-    };
-    let Ok(data) = data.map_or_else(other, Ok) else { return refusal(500, "the value cannot be shown") };
-    let metadata = Metadata {
-        created_time: &value.created,
-        custom_metadata: None,
-        deletion_time: "",
-        destroyed: false,
-        version: 0,
-        version_id: &value.version,
-    };
-    wrapped(&Shown { data, metadata })
-}
-
-/// An answer as Vault's API puts it.
-fn wrapped(data: &impl Serialize) -> Answer {
-    #[derive(Serialize)]
-    struct Wrapped<'a, T> {
-        request_id: String,
-        lease_id: &'a str,
-        renewable: bool,
-        lease_duration: u32,
-        data: &'a T,
-        wrap_info: Option<()>,
-        warnings: Option<()>,
-        auth: Option<()>,
-    }
-    let request_id = uuid::Uuid::new_v4().to_string();
-    let whole = Wrapped {
-        request_id,
-        lease_id: "",
-        renewable: false,
-        lease_duration: 0,
-        data,
-        wrap_info: None,
-        warnings: None,
-        auth: None,
-    };
-    (200, json_bytes(&whole))
-}
-
-fn refusal(status: u16, reason: &str) -> Answer {
-    let errors: Vec<&str> = if reason.is_empty() { Vec::new() } else { vec![reason] };
-    (status, json_bytes(&json!({ "errors": errors })))
-}
-
-fn json_bytes(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    // What is serialised here has texts as keys, so it cannot fail.
-    Zeroizing::new(serde_json::to_vec(value).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use bulla_client::Value;
-
-    use super::*;
-
-    fn value(data: &[u8], binary: bool) -> SecretValue {
-        let created = "2026-01-01T00:00:00Z".to_owned();
-        SecretValue {
-            name: "n".into(),
-            version: "v7".into(),
-            stages: Vec::new(),
-            data: Value::new(data.to_vec()),
-            binary,
-            created,
-        }
-    }
-
-    #[test]
-    fn values_are_shown_as_by_the_servers_door() {
-        let data = |data: &[u8], binary| {
-            let (status, body) = shown(&value(data, binary));
-            assert_eq!(status, 200);
-            let text = String::from_utf8(body.to_vec()).expect("text");
-            text.split("\"data\":{\"data\":").nth(1).and_then(|rest| rest.split(",\"metadata\"").next()).map(str::to_owned)
-        };
-        assert_eq!(data(br#"{"a":1e3,"b":"x"}"#, false).as_deref(), Some(r#"{"a":1e3,"b":"x"}"#));
-        assert_eq!(data(b"{no object", false).as_deref(), Some(r#"{"value":"{no object"}"#));
-        assert_eq!(data(b"[1]", false).as_deref(), Some(r#"{"value":"[1]"}"#));
-        assert_eq!(data(b"\x00\xff", true).as_deref(), Some(r#"{"value":"AP8="}"#));
-    }
-
-    #[test]
-    fn names_and_beginnings() {
-        for (known, name, expected) in [
-            ("app/db", "app/db", true),
-            ("app/db", "app/db2", false),
-            ("app/*", "app/db", true),
-            ("app/*", "application", false),
-            ("*", "x", true),
-        ] {
-            assert_eq!(covers(known, name), expected, "{known} {name}");
-        }
-    }
 }
