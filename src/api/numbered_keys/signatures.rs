@@ -45,7 +45,13 @@ fn algorithm(spec: KeySpec, pkcs1: bool) -> SignatureAlgorithm {
     match spec {
         KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 if pkcs1 => SignatureAlgorithm::RsaPkcs1Sha256,
         KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => SignatureAlgorithm::RsaPssSha256,
-        _ => SignatureAlgorithm::EcdsaSha256,
+        KeySpec::EcP256 | KeySpec::EcP256k => SignatureAlgorithm::EcdsaSha256,
+        KeySpec::EcSm2 => SignatureAlgorithm::Sm2Dsa,
+        // Of no use to a key that does not sign: it is refused.
+        KeySpec::Aes256 | KeySpec::Aes192 | KeySpec::Aes128 | KeySpec::Sm4 | KeySpec::Des3 => SignatureAlgorithm::EcdsaSha256,
+        KeySpec::HmacSm3 | KeySpec::HmacSha224 | KeySpec::HmacSha256 | KeySpec::HmacSha384 | KeySpec::HmacSha512 => {
+            SignatureAlgorithm::EcdsaSha256
+        }
     }
 }
 

@@ -86,9 +86,11 @@ fn told(name: &str, NumberedKey { spec, versions }: &NumberedKey) -> Value {
         KeySpec::Rsa3072 => ("rsa-3072", false, true),
         KeySpec::Rsa4096 => ("rsa-4096", false, true),
         KeySpec::EcP256 => ("ecdsa-p256", false, true),
-        spec if spec.is_symmetric() => (spec.as_str(), true, false),
-        spec if spec.is_pair() => (spec.as_str(), false, true),
-        _ => ("hmac", false, false),
+        KeySpec::Aes192 | KeySpec::Sm4 | KeySpec::Des3 => (spec.as_str(), true, false),
+        KeySpec::EcP256k | KeySpec::EcSm2 => (spec.as_str(), false, true),
+        KeySpec::HmacSm3 | KeySpec::HmacSha224 | KeySpec::HmacSha256 | KeySpec::HmacSha384 | KeySpec::HmacSha512 => {
+            ("hmac", false, false)
+        }
     };
     let made = |(place, at): (usize, &crate::base::clock::Timestamp)| {
         let at = if signs { json!({ "creation_time": at.with_ms(), "name": kind }) } else { json!(at.0.div_euclid(1000)) };
