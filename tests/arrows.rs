@@ -330,6 +330,30 @@ fn describe(uses: &BTreeMap<&str, BTreeSet<String>>) -> String {
         .collect()
 }
 
+/// Below the doors a refusal points at a `Field`, in a sentence too: a text that names a parameter would tell callers of one protocol of
+/// another's. The requests of `api` are those of the API, and read its names.
+#[test]
+fn texts_below_the_doors_name_no_parameter() {
+    let list = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/field.rs")).expect("src/base/field.rs");
+    let (_, list) = list.split_once("fields! {\n").expect("the list of fields");
+    let names = list.lines().take_while(|line| *line != "}").map(|line| line.trim().trim_end_matches(','));
+    // Those of one word, as Action, stand in texts of all kinds.
+    let names: BTreeSet<&str> = names.filter(|name| name.chars().filter(char::is_ascii_uppercase).count() > 1).collect();
+    assert!(names.len() > 30, "the list of fields: {names:?}");
+    let below: Vec<String> = arrows().into_iter().map(|(name, _)| name).take_while(|name| name != "api").collect();
+    let mut wrong = Vec::new();
+    for source in code_files().into_iter().filter(|source| below.contains(&source.module())) {
+        for (number, line) in source.code() {
+            let texts = line.split('"').skip(1).step_by(2).filter(|text| text.contains(' '));
+            let mut words = texts.flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+            if let Some(name) = words.find(|word| names.contains(word)) {
+                wrong.push(format!("src/{}:{number}: {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "say it as a field (base::field::Why):\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn libraries_stay_where_they_belong() {
     let mut wrong = Vec::new();

@@ -117,12 +117,38 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().copied()
 }
 
+/// For tests of what has to be said of each operation: those of a folder, with the permission that they need.
+#[cfg(test)]
+pub(crate) fn in_group(group: &str) -> Vec<(&'static str, String)> {
+    macro_rules! with_types {
+        ($($operation:ty,)+) => {
+            [$((stringify!($operation), <$operation as Operation>::NAME, <$operation as Operation>::PERMISSION)),+]
+        };
+    }
+    let all = for_each_operation!(with_types);
+    let its = all.iter().filter(|(path, ..)| path.replace(' ', "").contains(&format!("::{group}::")));
+    let found: Vec<_> = its.map(|(_, name, permission)| (*name, format!("kms:{permission}"))).collect();
+    assert!(found.len() > 3, "operations of {group}: {found:?}");
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::policy::{Requester, ResourcePolicy};
 
     #[test]
     fn sorted_by_name() {
         assert!(NAMES.is_sorted());
+    }
+
+    /// Whoever adds an operation on secrets says here, or among the actions of secrets' policies, whether they have a say in it.
+    #[test]
+    fn the_policy_of_a_secret_has_a_say_in_all_but_these() {
+        let user = Requester { account: "1234567890123456", user: Some("u") };
+        let others = in_group("secrets").into_iter().filter(|(_, action)| !ResourcePolicy::speaks_of("secret/a", action, user));
+        let others: Vec<&str> = others.map(|(name, _)| name).collect();
+        // The first asks for each entry as GetSecretValue does; the others are about no secret that is there.
+        assert_eq!(others, ["BatchGetSecretValue", "CreateSecret", "GetRandomPassword"]);
     }
 }

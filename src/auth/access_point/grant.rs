@@ -93,3 +93,17 @@ fn document(row: &AccessPolicyRow, networks: Option<&[SourceNet]>) -> Result<Opt
 fn gone(what: &str, name: &str) -> Abort<Error> {
     Abort::App(Error::Integrity(format!("{what} {name} is named by an access point and does not exist")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::table::in_group;
+
+    /// Whoever adds a use of keys says here, or among the actions above, whether applications have it.
+    #[test]
+    fn access_points_grant_all_uses_of_keys_but_these() {
+        let others = in_group("crypto").into_iter().filter(|(_, action)| !KEY_ACTIONS.contains(&action.as_str()));
+        let others: Vec<&str> = others.map(|(name, _)| name).collect();
+        assert_eq!(others, ["ExportDataKey", "GenerateAndExportDataKey", "ReEncrypt"]);
+    }
+}
