@@ -15,8 +15,8 @@ use crate::base::ids::{NodeId, RequestId};
 use crate::error::Error;
 use crate::store::{Abort, NonceRow, Store, StoreError, Tx};
 
-/// How long a mark stays, ms: 45 minutes. A request's timestamp is accepted within ±15 minutes of the clock of the node that it reaches, and
-/// the clocks of two nodes may be minutes apart.
+/// How long a mark stays, ms: 45 minutes. A request's timestamp is accepted within ±15 minutes of the clock of the node that it reaches,
+/// and the clocks of two nodes may be minutes apart.
 pub const RETENTION_MS: i64 = 45 * 60 * 1000;
 
 /// An effect, and whether a transaction has left its mark already.

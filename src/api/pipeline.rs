@@ -144,7 +144,8 @@ impl<'a> Exchange<'a> {
         self.request(caller).at_its_rate(work)
     }
 
-    /// Finds out for whom somebody else's proof speaks, and whether the account may go on at this rate. `work` is what the dialect does then.
+    /// Finds out for whom somebody else's proof speaks, and whether the account may go on at this rate. `work` is what the dialect does
+    /// then.
     ///
     /// # Errors
     /// Those of [`Auth::authenticate_login`], [`Error::Throttled`], and those of `work`.

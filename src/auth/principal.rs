@@ -1,6 +1,7 @@
 //! Whom an access key or client key speaks for, and which policies bind it.
 //!
-//! Owns: these words, and reading the policies of a user. Must not know: how a request was signed, how policies are evaluated. Called by: the other files of auth, api.
+//! Owns: these words, and reading the policies of a user. Must not know: how a request was signed, how policies are evaluated. Called by:
+//! the other files of auth, api.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -83,8 +83,8 @@ fields! {
     WrappingKeySpec,
 }
 
-/// A sentence for people that says what would be right, without a value of the caller's. The parts of a request that it names are spelled by
-/// each dialect.
+/// A sentence for people that says what would be right, without a value of the caller's. The parts of a request that it names are spelled
+/// by each dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
     /// Has a `{}` for each part.

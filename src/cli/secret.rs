@@ -15,7 +15,8 @@ pub enum Secret {
     Get(Get),
     /// Write a value: a new secret, or a new version of one that there is.
     Put(Put),
-    /// Change fields of a value that is a JSON object, as a new version: FIELD=@FILE, FIELD=- (standard input, or asked for), FIELD! removes.
+    /// Change fields of a value that is a JSON object, as a new version: FIELD=@FILE, FIELD=- (standard input, or asked for), FIELD!
+    /// removes.
     Patch {
         /// The secret.
         name: String,

@@ -1,9 +1,9 @@
 //! The configuration file, and the environment over it.
 //!
-//! Owns: every setting, its default and its unit. Must not know: what is built from them. Read by app and admin, which pass plain
-//! values on. Unknown keys are refused. Every key can come from the environment: `BULLA_`, then the path with `__` between its
-//! parts, e.g. `BULLA_TOKEN__PIN_FILE`; a variable without `__` is none of ours, but for `BULLA_REGION`. Secrets are named by file, never given.
-//! A path that does not begin with `/` begins in the folder of the configuration file, so that a folder can be moved and copied.
+//! Owns: every setting, its default and its unit. Must not know: what is built from them. Read by app and admin, which pass plain values
+//! on. Unknown keys are refused. Every key can come from the environment: `BULLA_`, then the path with `__` between its parts, e.g.
+//! `BULLA_TOKEN__PIN_FILE`; a variable without `__` is none of ours, but for `BULLA_REGION`. Secrets are named by file, never given. A
+//! path that does not begin with `/` begins in the folder of the configuration file, so that a folder can be moved and copied.
 
 mod audit;
 mod bounds;

@@ -20,8 +20,9 @@ pub(super) struct Client {
 }
 
 /// The client of a request that came from `peer`, over TLS or not. Forwarding headers count only when the peer is a trusted proxy:
-/// `X-Forwarded-For` is read from the right and the first address that is no trusted proxy is the client, since everything left
-/// of it is the client's own claim; of `X-Forwarded-Proto` the last value, the nearest proxy's; a proxy that says nothing speaks for its own connection.
+/// `X-Forwarded-For` is read from the right and the first address that is no trusted proxy is the client, since everything left of it is
+/// the client's own claim; of `X-Forwarded-Proto` the last value, the nearest proxy's; a proxy that says nothing speaks for its own
+/// connection.
 pub(super) fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut address = peer.to_canonical();

@@ -115,9 +115,9 @@ impl Keys {
         made
     }
 
-    /// Undoes the making of a version that this call began, and of its key if that was made with it: first the row is taken over, so that its maker, if
-    /// it lives, cannot make it ready any more; then the object is destroyed, then the row deleted, so that no object is left
-    /// without one. What became ready stays.
+    /// Undoes the making of a version that this call began, and of its key if that was made with it: first the row is taken over, so that
+    /// its maker, if it lives, cannot make it ready any more; then the object is destroyed, then the row deleted, so that no object is
+    /// left without one. What became ready stays.
     pub(super) fn version_fail(&self, version: &KeyVersionRow) -> Result<(), Error> {
         let now = self.clock.now();
         if !self.store.write("key_version_take_over", |tx| take_over(tx, &version.id, now))? {

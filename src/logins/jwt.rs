@@ -2,8 +2,8 @@
 //!
 //! Owns: the order of these questions, and their refusals in Vault's words. Must not know: where keys come from. Called by: logins.
 //!
-//! What a header says of keys (`jku`, `jwk`, `x5u`, `x5c`) is never looked at: keys are those of the issuer that the configuration names, and
-//! algorithms those that it allows, all of them with public keys.
+//! What a header says of keys (`jku`, `jwk`, `x5u`, `x5c`) is never looked at: keys are those of the issuer that the configuration names,
+//! and algorithms those that it allows, all of them with public keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

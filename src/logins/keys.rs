@@ -4,7 +4,8 @@
 //! Called by: jwt.
 //!
 //! A key that is unknown has perhaps been made just now, so it is asked for; but anybody can name a key, so not often, and few requests
-//! wait. A key that an issuer has withdrawn is believed for [`Pace::renew`] at most while it answers, and for [`Pace::keep`] while it does not.
+//! wait. A key that an issuer has withdrawn is believed for [`Pace::renew`] at most while it answers, and for [`Pace::keep`] while it
+//! does not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,7 +101,8 @@ impl Keys {
         told
     }
 
-    /// Reads them, unless that was tried just now or somebody has newer ones than `old` meanwhile; `patient` waits for somebody who is at it.
+    /// Reads them, unless that was tried just now or somebody has newer ones than `old` meanwhile; `patient` waits for somebody who is at
+    /// it.
     fn read_again(&self, old: Option<&Arc<KeySet>>, patient: bool) {
         let at_once = self.reading.try_lock();
         let Some(_reading) = at_once.or_else(|| if patient { self.wait() } else { None }) else { return };

@@ -18,7 +18,8 @@ pub struct Request {
     fetch_tags: Option<bool>,
 }
 
-/// Answer. Description only when there is one; EncryptionKeyId only when the caller chose the key; PlannedDeleteTime only in the deletion window.
+/// Answer. Description only when there is one; EncryptionKeyId only when the caller chose the key; PlannedDeleteTime only in the deletion
+/// window.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Response {

@@ -1,5 +1,5 @@
-//! DestroySecretVersion: takes the data key and the value of one version away for ever. An addition of this service's, with the permission of
-//! DeleteSecret, as `destroy` of Vault's API.
+//! DestroySecretVersion: takes the data key and the value of one version away for ever. An addition of this service's, with the
+//! permission of DeleteSecret, as `destroy` of Vault's API.
 
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,9 @@
 //! Owns: telling the schemes apart, the form of a signed request. Must not know: access keys, which nonces were used; `auth::proof`
 //! verifies. Called by: door, which reads a [`Signed`].
 //!
-//! Served are the two schemes in which SDKs sign with an access key: RPC version 1.0 (`v1`) and ACS3-HMAC-SHA256 (`v3`); and
-//! RPC version 1.0 signed with the private half of a client key. All sign decoded values, encoded again in one way: the query text as it stands on the request line is not canonical.
+//! Served are the two schemes in which SDKs sign with an access key: RPC version 1.0 (`v1`) and ACS3-HMAC-SHA256 (`v3`); and RPC version
+//! 1.0 signed with the private half of a client key. All sign decoded values, encoded again in one way: the query text as it stands on
+//! the request line is not canonical.
 
 mod percent;
 #[cfg(test)]
