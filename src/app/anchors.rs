@@ -1,25 +1,19 @@
 //! That neither the database nor the audit log of this node was put back to an earlier state: each knows how far the other had come.
 //!
-//! Owns: what is written where, and the comparisons. Must not know: how either keeps it. Called by: app::base (at the opening of a
-//! log), app::server (while it serves).
+//! Owns: what is written where, and the comparisons at the opening of a log. Must not know: how either keeps it. Called by: app::base;
+//! app::anchor_watch, while a node serves.
 //!
 //! - The database's row of this node's log says what the log's last durable line was. A log that lacks it was cut.
 //! - The log's checkpoints say which such row was the last. A database without it, or with an earlier one, is an older copy. What the
 //!   log tells of requests behind that, the database must have as well.
 //! - Such a row also says how many changes the database had had. One whose digests count fewer was put back in part.
-//! - A node that runs remembers every node's row. Only it writes its own: one that is not as it left it was put back, whatever it says.
 //!
 //! `bulla restore` accepts a database that is older on purpose: it writes a time into the row `anchors`, and whoever finds a later
 //! time there than it knew begins anew.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -28,12 +22,6 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::NodeId;
 use crate::effect::RETENTION_MS;
 use crate::store::{Abort, AnchorsRow, Head, LogHeadRow, Store, StoreError};
-
-/// Between two looks at the database.
-const LOOK_EVERY: Duration = Duration::from_millis(400);
-
-/// Between two writes of this node's row.
-const WRITE_EVERY: Duration = Duration::from_millis(900);
 
 /// The most requests that are asked after, the last ones: whoever puts a database back undoes its end.
 const MAX_REQUESTS: usize = 64;
@@ -170,10 +158,10 @@ fn missing_requests(store: &Store, node: &NodeId, log: &Recovered, now: Timestam
 
 /// This node's row of a log, as it was left.
 pub(super) struct LogAnchor {
-    store: Arc<Store>,
-    audit: Arc<Audit>,
-    node: NodeId,
-    log: String,
+    pub(super) store: Arc<Store>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) node: NodeId,
+    pub(super) log: String,
     place: String,
     clock: Clock,
     /// What must stand there: the row that was written last, or, where the end of that is not known, one of two.
@@ -195,13 +183,13 @@ impl LogAnchor {
     }
 
     /// Whether this is as it was left.
-    fn is_as_left(&self, row: Option<&LogHeadRow>) -> bool {
+    pub(super) fn is_as_left(&self, row: Option<&LogHeadRow>) -> bool {
         let left = self.left.lock();
         row.map_or(left.is_empty(), |row| left.contains(row))
     }
 
     /// The number of the line that the database knows of.
-    fn known(&self) -> Option<u64> {
+    pub(super) fn known(&self) -> Option<u64> {
         let left = self.left.lock();
         left.first().and_then(|row| u64::try_from(row.seq).ok())
     }
@@ -264,123 +252,4 @@ impl LogAnchor {
             }
         }
     }
-}
-
-/// What a node remembers of the database while it runs.
-struct Memory {
-    own: Arc<LogAnchor>,
-    restored_at: Timestamp,
-    heads: HashMap<(NodeId, String), (i64, Vec<u8>)>,
-}
-
-impl Memory {
-    /// What contradicts what is remembered; takes up what does not.
-    fn compare(&mut self, heads: &[LogHeadRow], anchors: &AnchorsRow) -> Option<String> {
-        if anchors.restored_at < self.restored_at {
-            return Some("it knows nothing of a restoration that this node knows".to_owned());
-        }
-        let own = heads.iter().find(|head| head.node == self.own.node && head.log == self.own.log);
-        if !self.own.is_as_left(own) {
-            return Some("this node's row is not as this node left it".to_owned());
-        }
-        let mut found: HashMap<_, _> =
-            heads.iter().map(|head| ((head.node, head.log.clone()), (head.generation, head.token.clone()))).collect();
-        for ((node, log), known) in &self.heads {
-            match found.get(&(*node, log.clone())) {
-                Some(now) if now.0 > known.0 || now == known => {}
-                _ => return Some(format!("the row of node {node} is older than it was before")),
-            }
-        }
-        std::mem::swap(&mut self.heads, &mut found);
-        None
-    }
-}
-
-/// The thread that looks and writes.
-pub(super) struct Watch {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-    restored: Arc<AtomicBool>,
-}
-
-impl Watch {
-    /// Watches from now on. `alarms` counts what it finds; `begin_anew` is called when somebody accepted another state of the database.
-    pub(super) fn start(
-        own: Arc<LogAnchor>,
-        alarms: Arc<AtomicU64>,
-        begin_anew: impl Fn() + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        let (_, anchors) = read(&own.store)?;
-        let mut memory = Memory { own, restored_at: anchors.restored_at, heads: HashMap::new() };
-        let (stop, stopped) = channel();
-        let restored = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&restored);
-        let run = move || {
-            let mut written = Instant::now();
-            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if !told.load(Ordering::Relaxed) && look(&mut memory, &alarms) {
-                    told.store(true, Ordering::Relaxed);
-                    begin_anew();
-                }
-                let own = &memory.own;
-                let moved = own.audit.end().map(|end| end.seq) != own.known();
-                if moved && written.elapsed() >= WRITE_EVERY && own.store.is_believed() {
-                    written = Instant::now();
-                    if let Err(error) = own.write() {
-                        log::warn!("database: how far the audit log is could not be written: {error}");
-                    }
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("bulla-anchors".into())
-            .spawn(run)
-            .map_err(|e| StoreError::Fault(format!("no thread: {e}")))?;
-        Ok(Self { stop, thread, restored })
-    }
-
-    /// Whether somebody accepted another state of the database.
-    pub(super) fn was_restored(&self) -> bool {
-        self.restored.load(Ordering::Relaxed)
-    }
-
-    /// Ends the thread, where the database answers in time.
-    pub(super) fn stop(self, within: Duration) {
-        let until = Instant::now() + within;
-        drop(self.stop);
-        while !self.thread.is_finished() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-/// Looks once; whether the database was accepted in another state.
-fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
-    let store = Arc::clone(&memory.own.store);
-    let found = match store.replaced_file() {
-        Some(file) => Some(format!("the file {} was replaced", file.display())),
-        None => match read(&store) {
-            Ok((_, anchors)) if anchors.restored_at > memory.restored_at => {
-                log::error!("database: `bulla restore` has accepted another state of it; this node ends, to begin anew");
-                store.disbelieve(Some("it was restored; this node has to begin anew".to_owned()));
-                return true;
-            }
-            Ok((heads, anchors)) => memory.compare(&heads, &anchors),
-            Err(error @ StoreError::Corrupt { .. }) => Some(error.to_string()),
-            // Away: what it is then is looked at when it is back.
-            Err(_) => return false,
-        },
-    };
-    let reason = found.map(|why| format!("the database was put back to an earlier state, or exchanged: {why}"));
-    let lies = reason.clone();
-    if store.disbelieve(reason) {
-        match lies {
-            Some(reason) => {
-                alarms.fetch_add(1, Ordering::Relaxed);
-                log::error!(target: "bulla::integrity", "ALARM {reason}; nothing is served until it is as it was, or `bulla restore` accepts it");
-            }
-            None => log::warn!("database: it is as it was again"),
-        }
-    }
-    false
 }

@@ -5,7 +5,7 @@
 //! | file | answers |
 //! |---|---|
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
-//! | `anchors.rs`, `token_key.rs` | whether database or audit log were put back to an earlier state |
+//! | `anchors.rs`, `anchor_watch.rs`, `token_key.rs` | whether database or audit log were put back to an earlier state |
 //! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
 //! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
@@ -16,6 +16,7 @@
 //! | `host_figures.rs` | figures of the host |
 //! | `token.rs`, `unlock.rs` | the token with its PIN; the socket on which a server is given one |
 
+mod anchor_watch;
 mod anchors;
 mod base;
 mod checks;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::api::Service;
-use crate::app::anchors::Watch;
+use crate::app::anchor_watch::Watch;
 use crate::app::base::{Base, OpenLog};
 use crate::app::checks;
 use crate::app::clock_watch;
