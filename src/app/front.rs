@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::app::vitals::Vital;
-use crate::audit::{Audit, AuditError};
+use crate::audit::{Audit, AuditError, Ticket};
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::RequestId;
 use crate::dialects::{Answer, Doors};
@@ -23,9 +23,16 @@ pub(super) struct Front {
     pub(super) alarms: Arc<AtomicU64>,
 }
 
-impl http::Service for Front {
-    type Durable = crate::audit::Ticket;
+impl http::Durable for Ticket {
     type Lost = AuditError;
+
+    fn then(self, follow: impl FnOnce(Result<(), AuditError>) + Send + 'static) {
+        Ticket::then(self, follow);
+    }
+}
+
+impl http::Service for Front {
+    type Durable = Ticket;
 
     fn accepts(&self, method: http::Method, path: &str) -> Result<(), Error> {
         self.doors.accepts(method, path)

@@ -71,6 +71,7 @@ mod recover;
 mod repair;
 mod seal;
 mod ship;
+mod ticket;
 mod verify;
 mod writer;
 
@@ -78,16 +79,13 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 pub use self::chain::{Hash, hash};
 pub use self::file::{holder, sound_folder};
@@ -97,6 +95,8 @@ pub use self::logs::{Log, logs};
 pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::ship::{Receiver, ship};
+pub use self::ticket::Ticket;
+use self::ticket::promise;
 pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, public_key, read, verify, verify_files};
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Timestamp};
@@ -421,16 +421,16 @@ impl Audit {
     }
 
     fn put(&self, line: Line) -> Ticket {
-        let (done, result) = oneshot::channel();
+        let (promise, ticket) = promise();
         // Counted before it can be taken off again.
         self.gauges.queued.fetch_add(1, Ordering::Relaxed);
-        let refused = match self.queue.try_send(Job::Write(line, done)) {
-            Ok(()) => return Ticket(Waiting::For(result)),
+        let refused = match self.queue.try_send(Job::Write(line, promise)) {
+            Ok(()) => return ticket,
             Err(TrySendError::Full(_)) => AuditError::Full,
             Err(TrySendError::Disconnected(_)) => AuditError::Closed,
         };
         self.gauges.queued.fetch_sub(1, Ordering::Relaxed);
-        Ticket(Waiting::Refused(refused))
+        Ticket::refused(refused)
     }
 
     /// Whether the last attempt to write succeeded, and none has been under way for [`SLOW`]. While it did not, one is made at
@@ -487,50 +487,6 @@ impl Audit {
 impl Drop for Audit {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// A record on its way to the disk: wait for it, in a thread or as a future, before the effect or the answer.
-#[must_use = "a record counts only when its ticket says that it is durable"]
-pub struct Ticket(Waiting);
-
-enum Waiting {
-    For(oneshot::Receiver<Result<(), AuditError>>),
-    Refused(AuditError),
-    Nothing,
-}
-
-impl Ticket {
-    /// For what is counted instead of recorded one by one: there is nothing to wait for.
-    pub fn for_nothing() -> Self {
-        Self(Waiting::Nothing)
-    }
-
-    /// Blocks until the record is durable, or known not to be.
-    ///
-    /// # Errors
-    /// `Full`, `Write` or `Closed`: the record is not in the log, and what it describes must not happen.
-    ///
-    /// # Panics
-    /// In an asynchronous task; await the ticket there.
-    pub fn wait(self) -> Result<(), AuditError> {
-        match self.0 {
-            Waiting::For(result) => result.blocking_recv().unwrap_or(Err(AuditError::Closed)),
-            Waiting::Refused(error) => Err(error),
-            Waiting::Nothing => Ok(()),
-        }
-    }
-}
-
-impl Future for Ticket {
-    type Output = Result<(), AuditError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Waiting::For(result) => Pin::new(result).poll(cx).map(|r| r.unwrap_or(Err(AuditError::Closed))),
-            Waiting::Refused(error) => Poll::Ready(Err(error.clone())),
-            Waiting::Nothing => Poll::Ready(Ok(())),
-        }
     }
 }
 

@@ -7,14 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use super::chain::{self, Position, Statement};
 use super::file::{self, LogFile, Trouble};
 use super::line::{Change, Line, Own, RecoveredLine};
 use super::line_mac::LineKey;
 use super::recover::{self, End, OpenIntents, Place, Tail, Unread};
 use super::seal::{Sealed, Sealer, Signer};
+use super::ticket::Promise;
 use super::{AuditConfig, AuditError, Gauges, LogEnd, Recovered};
 use crate::base::ids::NodeId;
 
@@ -36,14 +35,14 @@ const HOLES: &str = "the last lines were not wholly on the disk";
 
 /// What is sent to the thread.
 pub(super) enum Job {
-    Write(Line, oneshot::Sender<Result<(), AuditError>>),
+    Write(Line, Promise),
     /// The present file is not as this node wrote it: why.
     Broken(String),
     Close,
 }
 
 /// Those who wait for a batch, with their lines.
-pub(super) type Batch = Vec<(Line, oneshot::Sender<Result<(), AuditError>>)>;
+pub(super) type Batch = Vec<(Line, Promise)>;
 
 /// The writing thread's state.
 pub(super) struct Writer {
@@ -175,11 +174,11 @@ impl Writer {
         while !closing {
             let mut batch = Vec::new();
             match jobs.recv_timeout(self.idle_time()) {
-                Ok(Job::Write(line, done)) => {
-                    batch.push((line, done));
+                Ok(Job::Write(line, promise)) => {
+                    batch.push((line, promise));
                     while batch.len() < BATCH_LINES && !closing {
                         match jobs.try_recv() {
-                            Ok(Job::Write(line, done)) => batch.push((line, done)),
+                            Ok(Job::Write(line, promise)) => batch.push((line, promise)),
                             Ok(Job::Broken(reason)) => self.leave(&reason),
                             Ok(Job::Close) => closing = true,
                             Err(_) => break,
@@ -238,10 +237,7 @@ impl Writer {
             self.owed.extend(lines.into_iter().filter(|line| matches!(line.change, Change::Closes(_))));
             self.refused += (waiting.len() - (self.owed.len() - owed)) as u64;
         }
-        for done in waiting {
-            // An error means that nobody waits any more; the line is written all the same.
-            let _ = done.send(result.clone());
-        }
+        waiting.into_iter().for_each(|promise| promise.keep(result.clone()));
     }
 
     /// Makes lines durable, or leaves the state as if they had never been.

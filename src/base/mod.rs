@@ -17,4 +17,6 @@ pub mod listen;
 pub mod public_key;
 pub mod secret;
 pub mod signals;
+#[cfg(feature = "server")]
+pub mod threads;
 pub mod words;

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -98,8 +98,8 @@ pub struct Reply {
     pub media_type: &'static str,
     /// Headers of the dialect's own, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body. It can hold a secret.
+    pub body: Zeroizing<Vec<u8>>,
     /// Seconds after which the same request may be sent again, on 429 and 503.
     pub retry_after_s: Option<u32>,
 }

@@ -1,20 +1,22 @@
-//! From an HTTP request to a [`Call`], over the one hop to a blocking thread, and back to an HTTP answer.
+//! From an HTTP request to a [`Call`], over the one hop to a thread that may block, and back to an HTTP answer.
 //!
 //! Owns: the order of checks before a call, permits, deadlines of body and work, the shape of answers. Must not know:
 //! operations, signatures. Called by: actix-web, for every request that its parser understands.
 
+use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
 use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpRequest, HttpResponse, rt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use actix_web::{HttpRequest, HttpResponse};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::access::{Action, Line};
 use super::body::{Bodies, Length};
@@ -22,9 +24,10 @@ use super::connection::Connection;
 use super::first_byte::Told;
 use super::parser_refusals::MAX_TARGET;
 use super::peer::{self, Client};
-use super::{Answer, Call, Config, Method, Received, Reply, Service, Side};
+use super::{Answer, Call, Config, Durable, Method, Received, Reply, Service, Side};
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::RequestId;
+use crate::base::threads::Threads;
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -35,6 +38,7 @@ pub(super) struct Handler<S> {
     pub metrics: Arc<Metrics>,
     /// One permit for each request being worked on or waiting for a thread.
     pub permits: Arc<Semaphore>,
+    threads: Threads,
     bodies: Bodies,
     told: Told,
 }
@@ -51,24 +55,59 @@ struct Outcome {
 /// A request turned away by the front.
 struct Refused {
     error: Error,
+    /// As in [`Outcome`].
+    action: Action,
     last: bool,
 }
 
 impl Refused {
     fn now(error: Error) -> Self {
-        Self { error, last: false }
+        Self { error, action: Action::Unknown(String::new()), last: false }
     }
 
     fn last(error: Error) -> Self {
-        Self { error, last: true }
+        Self { last: true, ..Self::now(error) }
+    }
+}
+
+/// How far the work for a request has come.
+#[derive(Default)]
+struct Progress(AtomicU8);
+
+impl Progress {
+    const WAITS: u8 = 0;
+    const GIVEN_UP: u8 = 1;
+    const RUNS: u8 = 2;
+    const IS_RECORDED: u8 = 3;
+
+    /// It begins, unless it was given up.
+    fn begin(&self) -> bool {
+        self.0.compare_exchange(Self::WAITS, Self::RUNS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// It is done, and being recorded.
+    fn record(&self) {
+        self.0.store(Self::IS_RECORDED, Ordering::Release);
+    }
+
+    /// It is not to begin, unless it has.
+    fn give_up(&self) -> bool {
+        self.0.compare_exchange(Self::WAITS, Self::GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::IS_RECORDED
     }
 }
 
 impl<S: Service> Handler<S> {
-    pub fn new(service: Arc<S>, config: Config, metrics: Arc<Metrics>) -> Self {
+    /// # Errors
+    /// Of the system, which makes no threads.
+    pub fn new(service: Arc<S>, config: Config, metrics: Arc<Metrics>) -> io::Result<Self> {
         let permits = Arc::new(Semaphore::new(config.max_concurrent));
+        let threads = Threads::start(config.threads, config.workers)?;
         let bodies = Bodies::new(config.max_body_bytes, config.max_body_memory_bytes, config.body_timeout);
-        Self { service, config, metrics, permits, bodies, told: Told::default() }
+        Ok(Self { service, config, metrics, permits, threads, bodies, told: Told::default() })
     }
 
     /// Requests admitted and not finished.
@@ -142,10 +181,10 @@ impl<S: Service> Handler<S> {
         let sender = client.map(|client| (client, certificate));
         let mut outcome = match self.answer(received, payload, side, request_id, sender, arrived).await {
             Ok(outcome) => outcome,
-            Err(Refused { error, last }) => {
+            Err(Refused { error, action, last }) => {
                 self.note(request_id, &error);
                 let (reply, code) = self.service.refuse(received.target.path(), &error, &request_id);
-                Outcome { reply, action: Action::Unknown(String::new()), code, last }
+                Outcome { reply, action, code, last }
             }
         };
         // The parser keeps no connection whose client offered another protocol; it should be told.
@@ -177,7 +216,7 @@ impl<S: Service> Handler<S> {
     ) -> Result<Outcome, Refused> {
         let received_at = self.config.clock.now();
         let length = Length::of(&received.method, &received.headers);
-        let turn_away = |error| Refused { error, last: length != Length::Known(0) };
+        let turn_away = |error| Refused { last: length != Length::Known(0), ..Refused::now(error) };
         let path = received.target.path();
         let method = Method::named(received.method.as_str()).ok_or_else(|| turn_away(Error::MethodNotSupported))?;
         let accepted = self.service.accepts(method, path);
@@ -207,53 +246,59 @@ impl<S: Service> Handler<S> {
             headers: headers_of(&received.headers),
             body: std::mem::take(&mut *body.bytes),
         };
-        let Answer { reply, action, code, durable } = self.work(call, body.claim, arrived).await?;
-        match timeout(self.config.answer_timeout, durable).await {
-            Ok(Ok(())) => {
-                reach(Step::OutcomeRecorded);
-                Ok(Outcome { reply, action, code, last: false })
-            }
-            not_durable => {
-                match not_durable {
-                    Ok(Err(error)) => log::error!("request_id={request_id} not recorded, so not answered: {error}"),
-                    _ => log::error!("request_id={request_id} not recorded in time, so not answered"),
-                }
-                wipe(reply);
-                let error = Error::Unavailable("audit");
-                self.note(request_id, &error);
-                let (reply, code) = self.service.refuse(path, &error, &request_id);
-                Ok(Outcome { reply, action, code, last: false })
-            }
-        }
+        self.work(call, body.claim, arrived).await
     }
 
-    /// The one hop: a permit, a blocking thread, the service. The permit and the claim on the body's memory end with the work,
-    /// whether or not the client still waits.
-    async fn work(
-        &self,
-        call: Call,
-        claim: Option<OwnedSemaphorePermit>,
-        arrived: Instant,
-    ) -> Result<Answer<S::Durable>, Refused> {
+    /// The one hop: a permit, a thread, the service, the record. The permit and the claim on the body's memory end with the work,
+    /// whether or not the client still waits. The answer comes from the thread that made its record durable: one wake-up for all of a batch.
+    async fn work(&self, call: Call, claim: Option<OwnedSemaphorePermit>, arrived: Instant) -> Result<Outcome, Refused> {
         let unavailable = |what| Refused::now(Error::Unavailable(what));
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| unavailable("permits"))?;
-        let service = Arc::clone(&self.service);
-        let mut work = rt::task::spawn_blocking(move || {
-            let answer = service.call(call);
+        let (service, progress, request_id) = (Arc::clone(&self.service), Arc::new(Progress::default()), call.request_id);
+        let (tell, mut told) = oneshot::channel();
+        let begun = Arc::clone(&progress);
+        self.threads.put(move || {
+            if !begun.begin() {
+                return;
+            }
+            let answer = catch_unwind(AssertUnwindSafe(|| service.call(call)));
             drop((permit, claim));
-            answer
+            begun.record();
+            // Nobody may wait any more for what is told.
+            match answer {
+                Ok(Answer { reply, action, code, durable }) => durable.then(move |recorded| {
+                    _ = tell.send(match recorded {
+                        Ok(()) => Ok(Outcome { reply, action, code, last: false }),
+                        Err(lost) => {
+                            log::error!("request_id={request_id} not recorded, so not answered: {lost}");
+                            Err(Refused { action, ..unavailable("audit") })
+                        }
+                    });
+                }),
+                Err(_) => _ = tell.send(Err(Refused::now(Error::Internal("the handler panicked".to_owned())))),
+            }
         });
         let queued = self.config.queue_timeout.min(self.config.answer_timeout);
-        let mut done = timeout(queued, &mut work).await;
+        let mut done = timeout(queued, &mut told).await;
         if done.is_err() {
-            // Takes it out of the queue for threads if it is still there; work that has begun goes on.
-            work.abort();
-            done = timeout(self.config.answer_timeout - queued, &mut work).await;
+            if progress.give_up() {
+                return Err(unavailable("threads"));
+            }
+            done = timeout(self.config.answer_timeout - queued, &mut told).await;
+        }
+        if done.is_err() && progress.is_recorded() {
+            done = timeout(self.config.answer_timeout, &mut told).await;
         }
         match done {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(gone)) if gone.is_panic() => Err(Refused::now(Error::Internal("the handler panicked".to_owned()))),
+            Ok(Ok(told)) => {
+                reach(Step::OutcomeRecorded);
+                told
+            }
             Ok(Err(_)) => Err(unavailable("threads")),
+            Err(_) if progress.is_recorded() => {
+                log::error!("request_id={request_id} not recorded in time, so not answered");
+                Err(unavailable("audit"))
+            }
             Err(_) => {
                 log::error!("work goes on {:?} after its request came; its client got an error", arrived.elapsed());
                 Err(unavailable("time"))
@@ -283,10 +328,5 @@ fn response(reply: Reply, last: bool) -> HttpResponse {
     if last {
         response.force_close();
     }
-    response.body(Bytes::from_owner(Zeroizing::new(reply.body)))
-}
-
-/// An answer that must not leave may hold a value.
-fn wipe(reply: Reply) {
-    drop(Zeroizing::new(reply.body));
+    response.body(Bytes::from_owner(reply.body))
 }

@@ -28,7 +28,6 @@ mod tests;
 mod tls;
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpListener};
@@ -67,10 +66,8 @@ use crate::metrics::Metrics;
 
 /// What the front calls.
 pub trait Service: Send + Sync + 'static {
-    /// Resolves when the record of a call is on disk.
-    type Durable: Future<Output = Result<(), Self::Lost>> + Send + 'static;
-    /// Why a record is not on disk, for the log.
-    type Lost: fmt::Display;
+    /// The record of a call on its way to the disk.
+    type Durable: Durable;
 
     /// Whether a request like this can be answered at all; asked before its body is read.
     ///
@@ -88,6 +85,15 @@ pub trait Service: Send + Sync + 'static {
     fn readiness(&self) -> Readiness;
 }
 
+/// A record on its way to the disk.
+pub trait Durable: Send + 'static {
+    /// Why it is not on the disk, for the log.
+    type Lost: fmt::Display + Send;
+
+    /// Has this done when it is there, or known never to be.
+    fn then(self, follow: impl FnOnce(Result<(), Self::Lost>) + Send + 'static);
+}
+
 /// What a call came to.
 pub struct Answer<D> {
     /// What the client gets.
@@ -96,7 +102,7 @@ pub struct Answer<D> {
     pub action: Action,
     /// The error's code, or `OK`, for the same. Never text of the caller's.
     pub code: &'static str,
-    /// Until this resolves, nobody may see the reply; if it fails, nobody ever does.
+    /// Until this is done, nobody may see the reply; if it fails, nobody ever does.
     pub durable: D,
 }
 
@@ -194,14 +200,14 @@ impl Bound {
     /// Of the system, when threads or signal handlers cannot be made.
     pub fn run<S: Service>(self, service: Arc<S>, metrics: Arc<Metrics>) -> io::Result<()> {
         let Bound { config, api, admin, stopper } = self;
-        let front = Arc::new(Handler::new(service, config.clone(), metrics));
+        let front = Arc::new(Handler::new(service, config.clone(), metrics)?);
         let work = Arc::clone(&front);
         System::new().block_on(async move {
             let (told, hears) = tokio::sync::oneshot::channel();
             let builder = Server::build()
                 .workers(config.workers)
-                // Two more for probes, which take no permit.
-                .worker_max_blocking_threads(config.threads.div_ceil(config.workers) + 2)
+                // For figures, which take no permit.
+                .worker_max_blocking_threads(2)
                 .max_concurrent_connections((config.max_connections + SPARE_CONNECTIONS).div_ceil(config.workers))
                 .shutdown_timeout(config.stop_timeout.as_secs().max(1))
                 .shutdown_signal(async move {

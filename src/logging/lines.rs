@@ -6,7 +6,6 @@
 //! Whoever logs only puts a line into a bounded queue and never waits. When the queue is full, the line is dropped and counted;
 //! what must not be lost is in the audit log.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,15 +16,22 @@ use parking_lot::{Condvar, Mutex};
 /// Bytes that wait at most: some seconds of access lines under load.
 const MOST_BYTES: usize = 4 << 20;
 
+/// How long lines are gathered behind those just written, so that under load many are one write and one wake-up. A line that comes after a
+/// quiet while is written at once.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How long the thread waits before it tries a full pipe again that does not block.
 const RETRY: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
-    bytes: usize,
-    /// A line is being written.
-    writing: bool,
+    lines: Vec<u8>,
+    /// How many that is.
+    count: u64,
+    /// Bytes that are being written.
+    writing: usize,
+    /// Somebody waits until all are written.
+    flushed: bool,
     /// Dropped, and not yet said so.
     untold: u64,
 }
@@ -68,7 +74,9 @@ pub fn flush(within: Duration) {
     let Some(lines) = LINES.get() else { return };
     let until = Instant::now() + within;
     let mut queue = lines.queue.lock();
-    while queue.writing || !queue.lines.is_empty() {
+    queue.flushed = true;
+    lines.news.notify_one();
+    while queue.writing > 0 || !queue.lines.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
@@ -80,25 +88,30 @@ pub fn flush(within: Duration) {
 impl Lines {
     fn put(&self, line: &[u8]) {
         let mut queue = self.queue.lock();
-        if queue.bytes + line.len() > MOST_BYTES {
+        if queue.writing + queue.lines.len() + line.len() > MOST_BYTES {
             queue.untold += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        queue.bytes += line.len();
-        queue.lines.push_back(line.to_vec());
-        self.news.notify_one();
+        queue.lines.extend_from_slice(line);
+        queue.count += 1;
+        if queue.count == 1 {
+            self.news.notify_one();
+        }
     }
 
     fn write_out(&self, out: &mut impl Write) {
+        let mut quiet_until = Instant::now();
         loop {
-            let (line, untold) = self.next();
-            if !write_whole(out, &line) {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+            let Taken { lines, count, untold } = self.take(quiet_until);
+            if !write_whole(out, &lines) {
+                self.dropped.fetch_add(count, Ordering::Relaxed);
             }
+            quiet_until = Instant::now() + GATHER;
             let mut queue = self.queue.lock();
-            queue.writing = false;
+            queue.writing = 0;
             if queue.lines.is_empty() {
+                queue.flushed = false;
                 self.written.notify_all();
             }
             drop(queue);
@@ -108,22 +121,32 @@ impl Lines {
         }
     }
 
-    /// The next line, and how many were dropped if it is the last one for now.
-    fn next(&self) -> (Vec<u8>, u64) {
+    /// The lines that wait, once there are any and it is so late.
+    fn take(&self, quiet_until: Instant) -> Taken {
         let mut queue = self.queue.lock();
         loop {
-            if let Some(line) = queue.lines.pop_front() {
-                queue.bytes -= line.len();
-                queue.writing = true;
-                let untold = if queue.lines.is_empty() { std::mem::take(&mut queue.untold) } else { 0 };
-                return (line, untold);
+            if queue.lines.is_empty() {
+                self.news.wait(&mut queue);
+            } else if !queue.flushed && Instant::now() < quiet_until {
+                self.news.wait_until(&mut queue, quiet_until);
+            } else {
+                queue.writing = queue.lines.len();
+                let (count, untold) = (std::mem::take(&mut queue.count), std::mem::take(&mut queue.untold));
+                return Taken { lines: std::mem::take(&mut queue.lines), count, untold };
             }
-            self.news.wait(&mut queue);
         }
     }
 }
 
-/// Writes a line; false when it cannot be written, because the reader has gone or the disk is full.
+/// Lines to be written.
+struct Taken {
+    lines: Vec<u8>,
+    count: u64,
+    /// How many were dropped behind them.
+    untold: u64,
+}
+
+/// Writes lines; false when they cannot be written, because the reader has gone or the disk is full.
 fn write_whole(out: &mut impl Write, mut line: &[u8]) -> bool {
     while !line.is_empty() {
         match out.write(line) {
@@ -149,10 +172,15 @@ mod tests {
         let line = vec![b'x'; 1 << 20];
         (0..6).for_each(|_| lines.put(&line));
         assert_eq!(lines.dropped.load(Ordering::Relaxed), 2);
-        let told: Vec<u64> = (0..4).map(|_| lines.next().1).collect();
-        assert_eq!(told, [0, 0, 0, 2], "said behind the last line that was kept");
+        let taken = lines.take(Instant::now());
+        assert_eq!(
+            (taken.lines.len(), taken.count, taken.untold),
+            (4 * line.len(), 4, 2),
+            "said behind the last line that was kept"
+        );
+        lines.queue.lock().writing = 0;
         lines.put(&line);
-        assert_eq!(lines.next().0.len(), line.len(), "there is room again");
+        assert_eq!(lines.take(Instant::now()).lines.len(), line.len(), "there is room again");
     }
 
     #[test]

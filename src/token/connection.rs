@@ -38,6 +38,7 @@ use super::pool::{Access, Lease, Occupancy};
 use super::session::Session;
 use super::status::{Counters, Operation, TokenStatus};
 use crate::base::ids::KeyVersionId;
+use crate::base::threads::waiting;
 
 /// How long a call waits at least for the one session that makes and destroys objects: an RSA pair keeps it for seconds.
 const WRITER_WAIT: Duration = Duration::from_secs(15);
@@ -124,13 +125,30 @@ impl Connection {
         mut work: impl FnMut(&Epoch, &Session) -> Result<T, Failure>,
     ) -> Result<T, TokenError> {
         let begun = Instant::now();
-        let mut done = self.attempt(operation, access, key, &mut work);
-        if matches!(done, Err(TokenError::Gone)) && self.wait_for_renewal() {
-            done = self.attempt(operation, access, key, &mut work);
+        let mut work = || self.run_again(operation, access, key, &mut work);
+        let done = if self.counters.take_long(operation) { waiting(work) } else { work() };
+        if let (Ok(_), Some(id), true) = (&done, key, self.misses.load(Ordering::Relaxed)) {
+            self.seen(id);
         }
-        let done = match done {
+        self.counters.took(operation, begun.elapsed());
+        done
+    }
+
+    /// Runs work as [`Connection::run`] says.
+    fn run_again<T>(
+        &self,
+        operation: Operation,
+        access: Access,
+        key: Option<&KeyVersionId>,
+        work: &mut impl FnMut(&Epoch, &Session) -> Result<T, Failure>,
+    ) -> Result<T, TokenError> {
+        let mut done = self.attempt(operation, access, key, work);
+        if matches!(done, Err(TokenError::Gone)) && self.wait_for_renewal() {
+            done = self.attempt(operation, access, key, work);
+        }
+        match done {
             Err(TokenError::NoSuchKey(id)) if operation.uses_keys() => match self.look_again(&id) {
-                Look::Now => match self.attempt(operation, access, key, &mut work) {
+                Look::Now => match self.attempt(operation, access, key, work) {
                     Err(TokenError::NoSuchKey(id)) if !self.missed_for_long(&id) => Err(TokenError::Gone),
                     done => done,
                 },
@@ -140,18 +158,13 @@ impl Connection {
             // The place may be there again, and the module not know it.
             Err(TokenError::KeepsNothing(said)) => {
                 if self.epoch_number().is_some_and(|number| self.renew(number, format_args!("nothing is kept"))) {
-                    self.attempt(operation, access, key, &mut work)
+                    self.attempt(operation, access, key, work)
                 } else {
                     Err(TokenError::KeepsNothing(said))
                 }
             }
             done => done,
-        };
-        if let (Ok(_), Some(id), true) = (&done, key, self.misses.load(Ordering::Relaxed)) {
-            self.seen(id);
         }
-        self.counters.took(operation, begun.elapsed());
-        done
     }
 
     /// Whether an object was missed for so long that there is none.

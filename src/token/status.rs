@@ -106,9 +106,18 @@ struct Took {
     classes: [AtomicU64; LATENCY_BOUNDS.len()],
     count: AtomicU64,
     sum_us: AtomicU64,
+    last_us: AtomicU64,
 }
 
+/// What takes longer than this is waited for: another thread may well run meanwhile, though it has to be woken for that. µs.
+const WORTH_A_WAKE_UP_US: u64 = 300;
+
 impl Counters {
+    /// Whether operations of one kind take long, by the last one.
+    pub(super) fn take_long(&self, operation: Operation) -> bool {
+        self.took[operation as usize].last_us.load(Ordering::Relaxed) >= WORTH_A_WAKE_UP_US
+    }
+
     /// An operation is done.
     pub(super) fn took(&self, operation: Operation, time: Duration) {
         let took = &self.took[operation as usize];
@@ -116,7 +125,9 @@ impl Counters {
             took.classes[class].fetch_add(1, Ordering::Relaxed);
         }
         took.count.fetch_add(1, Ordering::Relaxed);
-        took.sum_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        took.sum_us.fetch_add(us, Ordering::Relaxed);
+        took.last_us.store(us, Ordering::Relaxed);
     }
 
     /// A call failed.

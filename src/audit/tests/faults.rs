@@ -187,9 +187,9 @@ fn after_a_failed_sync_a_new_file_begins() {
         Writer::open(home.config(), home.node, line_key(), home.aud.signer(), Arc::clone(&gauges), &|_| Ok(())).expect("opens");
     let open = RequestId::new();
     let serve = |writer: &mut Writer, record: &Record<'_>| {
-        let (done, result) = oneshot::channel();
-        writer.serve(vec![(Line::of(record), done)]);
-        result.blocking_recv().expect("answered")
+        let (promise, ticket) = promise();
+        writer.serve(vec![(Line::of(record), promise)]);
+        ticket.wait()
     };
     serve(&mut writer, &intent(open)).expect("durable");
     // Whole lines of the batch whose sync failed are in the file.

@@ -185,13 +185,20 @@ fn files_are_private() {
 }
 
 #[test]
-fn a_ticket_is_a_future() {
+fn what_follows_a_record_is_done_when_its_fate_is_known() {
     let home = Home::new();
     let (audit, _) = home.open();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(audit.submit(&read_record(RequestId::new()))).expect("durable");
+    let (say, hear) = std::sync::mpsc::channel();
+    let follow = |ticket: Ticket| {
+        let say = say.clone();
+        ticket.then(move |fate| say.send(fate).expect("awaited"));
+        hear.recv().expect("told")
+    };
+    assert_eq!(follow(audit.submit(&read_record(RequestId::new()))), Ok(()));
+    assert!(home.lines().iter().any(|line| line.contains(r#""kind":"read""#)), "durable by then");
     audit.close();
-    assert_eq!(runtime.block_on(audit.submit(&read_record(RequestId::new()))), Err(AuditError::Closed));
+    assert_eq!(follow(audit.submit(&read_record(RequestId::new()))), Err(AuditError::Closed));
+    assert_eq!(follow(Ticket::for_nothing()), Ok(()));
     assert_eq!(audit.health(), Err(AuditError::Closed));
 }
 

@@ -94,7 +94,7 @@ fn lined(mut body: Vec<u8>) -> Vec<u8> {
 
 /// An answer with a body of JSON, or none.
 pub fn reply(status: u16, body: Vec<u8>) -> Reply {
-    Reply { status, media_type: "application/json", headers: Vec::new(), body, retry_after_s: None }
+    Reply { status, media_type: "application/json", headers: Vec::new(), body: body.into(), retry_after_s: None }
 }
 
 /// A time as Vault writes it.

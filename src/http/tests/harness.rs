@@ -1,9 +1,7 @@
 //! A running server over an echo service, and a client that sends what it is told.
 
-use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep};
@@ -18,7 +16,7 @@ use crate::code::Code;
 use crate::dialects::Dialect;
 use crate::dialects::rpc::Rpc;
 use crate::error::Error;
-use crate::http::{Action, Answer, Call, Config, Method, Readiness, Reply, Service, Stopper, bind};
+use crate::http::{Action, Answer, Call, Config, Durable, Method, Readiness, Reply, Service, Stopper, bind};
 use crate::metrics::Metrics;
 
 /// Answers with what it was called with. Words in the query make it misbehave.
@@ -27,9 +25,22 @@ pub(super) struct Echo {
     pub readiness: Mutex<Readiness>,
 }
 
-impl Service for Echo {
-    type Durable = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+/// What becomes of a record; none: it hangs.
+pub(super) struct Fate(Option<Result<(), String>>);
+
+impl Durable for Fate {
     type Lost = String;
+
+    fn then(self, follow: impl FnOnce(Result<(), String>) + Send + 'static) {
+        match self.0 {
+            Some(fate) => follow(fate),
+            None => std::mem::forget(follow),
+        }
+    }
+}
+
+impl Service for Echo {
+    type Durable = Fate;
 
     fn accepts(&self, method: Method, path: &str) -> Result<(), Error> {
         Rpc.accepts(method, path)
@@ -54,14 +65,14 @@ impl Service for Echo {
             "Body": String::from_utf8_lossy(&call.body[..call.body.len().min(64)]),
             "Agent": call.header("user-agent"), "Echo": asked("echo="),
         });
-        let durable: Self::Durable = match asked("durable=").as_deref() {
-            Some("never") => Box::pin(std::future::pending()),
-            Some("no") => Box::pin(std::future::ready(Err("disk full".to_owned()))),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        };
+        let durable = Fate(match asked("durable=").as_deref() {
+            Some("never") => None,
+            Some("no") => Some(Err("disk full".to_owned())),
+            _ => Some(Ok(())),
+        });
         let action = if asked("unknown").is_some() { Action::Unknown("No Such".into()) } else { Action::Served("Echo") };
         let headers = vec![("x-acs-request-id", call.request_id.to_string())];
-        let body = body.to_string().into_bytes();
+        let body = body.to_string().into_bytes().into();
         let reply = Reply { status: 200, media_type: "application/json;charset=utf-8", headers, body, retry_after_s: None };
         Answer { reply, action, code: "OK", durable }
     }

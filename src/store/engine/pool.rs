@@ -15,6 +15,7 @@ use diesel::connection::SimpleConnection;
 use parking_lot::Mutex;
 use r2d2::ManageConnection;
 
+use crate::base::threads::waiting;
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn, each_transaction};
 use crate::store::engine::location::Location;
@@ -145,7 +146,7 @@ impl Pool {
             self.inner.state().connections == 0 && self.link.down.lock().is_some_and(|began| began.elapsed() >= since)
         };
         if !away(GRACE)
-            && let Ok(connection) = self.inner.get_timeout(self.wait)
+            && let Ok(connection) = waiting(|| self.inner.get_timeout(self.wait))
         {
             return Ok(Loan(connection));
         }

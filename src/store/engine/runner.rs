@@ -11,6 +11,7 @@ use diesel::result::QueryResult;
 use diesel::{Connection, PgConnection};
 use uuid::Uuid;
 
+use crate::base::threads::waiting;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::pool::{Loan, Pool, Slot};
 use crate::store::engine::row_mac::Sealer;
@@ -163,7 +164,10 @@ impl Store {
         let mut attempts = 0;
         self.disbelief.check(name)?;
         loop {
-            let error = match self.attempt(mode, attempts > 0, &f) {
+            let attempt = || self.attempt(mode, attempts > 0, &f);
+            // All that is asked of a server is waited for.
+            let attempted = if self.writer.is_none() { waiting(attempt) } else { attempt() };
+            let error = match attempted {
                 Ok(value) => return Ok(value),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Again(error)) => error,
@@ -186,7 +190,7 @@ impl Store {
                 mode = Mode::Write;
             }
             *self.retried.lock().entry((name, cause(&error))).or_default() += 1;
-            std::thread::sleep(pause(attempts));
+            waiting(|| std::thread::sleep(pause(attempts)));
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use diesel::connection::{SimpleConnection, TransactionManager};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::base::threads::waiting;
 use crate::store::engine::pool::{Loan, Pool};
 use crate::store::engine::row_mac::Sealer;
 use crate::store::engine::runner::{Failure, Mode, Transactions, begin, run};
@@ -98,17 +99,17 @@ impl Writer {
         if (open.members >= MAX_MEMBERS || self.waiting.load(Ordering::SeqCst) == 0)
             && let Some(open) = shared.take()
         {
-            open.commit();
+            waiting(|| open.commit());
         }
         drop(shared);
-        self.outcome(&fate).map_err(Failure::of)?;
+        waiting(|| self.outcome(&fate)).map_err(Failure::of)?;
         ended
     }
 
     /// Waits for its turn.
     fn enter(&self) -> Result<MutexGuard<'_, Option<Shared>>, StoreError> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let shared = self.shared.try_lock_for(self.wait);
+        let shared = self.shared.try_lock().or_else(|| waiting(|| self.shared.try_lock_for(self.wait)));
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         shared.ok_or(StoreError::Busy)
     }

@@ -73,7 +73,7 @@ pub fn fault(error: &Error, request_id: &RequestId, form: Form) -> Reply {
 /// A reply in this dialect: its id is in a header too.
 pub fn reply(status: u16, form: Form, body: Vec<u8>, retry_after_s: Option<u32>, request_id: &RequestId) -> Reply {
     let headers = vec![(REQUEST_ID, request_id.to_string())];
-    Reply { status, media_type: form.media_type(), headers, body, retry_after_s }
+    Reply { status, media_type: form.media_type(), headers, body: body.into(), retry_after_s }
 }
 
 fn body(root: &str, reply: &impl Serialize, request_id: &RequestId, form: Form) -> Result<Vec<u8>, Error> {

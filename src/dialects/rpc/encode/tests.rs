@@ -139,7 +139,7 @@ fn errors() {
     let json = fault(&error, &id(), Form::Json);
     assert_eq!((json.status, json.retry_after_s), (404, None));
     assert_eq!(
-        String::from_utf8(json.body).unwrap(),
+        String::from_utf8(json.body.to_vec()).unwrap(),
         format!(
             "{{\"HttpStatus\":404,\"Code\":\"Forbidden.ResourceNotFound\",\"Message\":\"Resource not found. There is no secret of this name.\",\
              \"RequestId\":\"{ID}\"}}"
@@ -147,7 +147,7 @@ fn errors() {
     );
     let xml = fault(&error, &id(), Form::Xml);
     assert_eq!(
-        String::from_utf8(xml.body).unwrap(),
+        String::from_utf8(xml.body.to_vec()).unwrap(),
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><HttpStatus>404</HttpStatus>\
              <Code>Forbidden.ResourceNotFound</Code><Message>Resource not found. There is no secret of this name.</Message><RequestId>{ID}</RequestId></Error>"
