@@ -23,7 +23,7 @@ pub struct Config {
     pub tls: Option<Arc<Tls>>,
     /// Where health and figures are served, in plain HTTP. None: on the API's listener, figures and reasons for callers on loopback only.
     pub admin_listen: Option<SocketAddr>,
-    /// Threads that do the network's work.
+    /// Threads that do the network's work, and as many of those that do requests' work run at a time.
     pub workers: usize,
     /// Threads that do requests' work. As many can hang in a token that does not answer.
     pub threads: usize,

@@ -1,4 +1,4 @@
-//! The HTTP front, on actix: listeners, limits, admission, the one hop to a blocking thread, health and figures.
+//! The HTTP front, on actix: listeners, limits, admission, the one hop to a thread that may block, health and figures.
 //!
 //! Owns: everything between the socket and a [`Call`], and between a [`Reply`] and the socket. Must not know: operations,
 //! signatures, tokens, databases. Called by: app, which gives it the [`Service`] to call.
