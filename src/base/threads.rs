@@ -85,9 +85,8 @@ impl Threads {
     pub fn put(&self, work: impl FnOnce() + Send + 'static) {
         let mut state = self.0.state.lock();
         state.work.push_back(Box::new(work));
-        if !self.0.call(&mut state) && !state.watched {
-            state.watched = true;
-            self.0.news.notify_one();
+        if !self.0.call(&mut state) {
+            self.0.watch(&mut state);
         }
     }
 }
@@ -155,6 +154,14 @@ impl Shared {
         }
     }
 
+    /// Has threads looked at that run for long, if work waits for them.
+    fn watch(&self, state: &mut State) {
+        if !state.work.is_empty() && !state.watched {
+            state.watched = true;
+            self.news.notify_one();
+        }
+    }
+
     /// What each thread does.
     fn work(self: Arc<Self>, own: &Arc<Worker>) {
         THIS.set(Some((Arc::clone(&self), Arc::clone(own))));
@@ -168,6 +175,7 @@ impl Shared {
                 continue;
             }
             Self::end(&mut state, own);
+            self.watch(&mut state);
             state.idle.push(Arc::clone(own));
             let kept_until = Instant::now() + KEEP;
             while !own.runs() {
