@@ -54,10 +54,12 @@ struct State {
     closed: bool,
 }
 
-/// One of the threads.
+/// One of the threads. Its flags change under the lock of the state only.
 #[derive(Default)]
 struct Worker {
-    /// Whether it counts as running; changes under the lock of the state only.
+    /// Whether it is among the idle, and was not called.
+    idle: AtomicBool,
+    /// Whether it counts as running.
     running: AtomicBool,
     /// Since when it runs, µs behind `began`.
     since: AtomicU64,
@@ -132,6 +134,7 @@ impl Shared {
             return false;
         }
         if let Some(worker) = state.idle.pop() {
+            worker.idle.store(false, Ordering::Relaxed);
             self.begin(state, &worker);
             worker.called.notify_one();
             return true;
@@ -176,16 +179,19 @@ impl Shared {
             }
             Self::end(&mut state, own);
             self.watch(&mut state);
+            own.idle.store(true, Ordering::Relaxed);
             state.idle.push(Arc::clone(own));
             let kept_until = Instant::now() + KEEP;
-            while !own.runs() {
+            while own.is_idle() {
                 let over = state.closed || own.called.wait_until(&mut state, kept_until).timed_out();
-                if over && !own.runs() {
+                if over && own.is_idle() {
                     state.idle.retain(|worker| !Arc::ptr_eq(worker, own));
                     state.all.retain(|worker| !Arc::ptr_eq(worker, own));
                     return;
                 }
             }
+            // It may have been called so long ago that it does not count any more.
+            self.begin(&mut state, own);
         }
     }
 
@@ -212,6 +218,10 @@ impl Shared {
 impl Worker {
     fn runs(&self) -> bool {
         self.running.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle.load(Ordering::Relaxed)
     }
 }
 
@@ -299,6 +309,27 @@ mod tests {
         }
         (0..100).for_each(|_| all.recv_timeout(PATIENCE).expect("done beside those that hang"));
         drop(release);
+    }
+
+    /// As on a machine that lets no thread run for a while.
+    #[test]
+    fn one_that_is_called_and_taken_to_run_for_long_before_it_runs_is_not_lost() {
+        let threads = Threads::start(1, 1).expect("threads");
+        let (done, all) = mpsc::channel();
+        for round in 0..3 {
+            let done = done.clone();
+            let mut state = threads.0.state.lock();
+            state.work.push_back(Box::new(move || done.send(round).expect("awaited")));
+            threads.0.call(&mut state);
+            let called = Arc::clone(&state.all[0]);
+            Shared::end(&mut state, &called);
+            drop(state);
+            assert_eq!(all.recv_timeout(KEEP / 2), Ok(round));
+            let until = Instant::now() + PATIENCE;
+            while threads.0.state.lock().idle.is_empty() && Instant::now() < until {
+                thread::yield_now();
+            }
+        }
     }
 
     #[test]

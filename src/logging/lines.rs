@@ -17,8 +17,8 @@ use parking_lot::{Condvar, Mutex};
 const MOST_BYTES: usize = 4 << 20;
 
 /// How long lines are gathered behind those just written, so that under load many are one write and one wake-up. A line that comes after a
-/// quiet while is written at once.
-const GATHER: Duration = Duration::from_millis(5);
+/// quiet while, and one that warns, is written at once with all before it.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// How long the thread waits before it tries a full pipe again that does not block.
 const RETRY: Duration = Duration::from_millis(20);
@@ -30,8 +30,8 @@ struct Queue {
     count: u64,
     /// Bytes that are being written.
     writing: usize,
-    /// Somebody waits until all are written.
-    flushed: bool,
+    /// They are to be written at once.
+    urgent: bool,
     /// Dropped, and not yet said so.
     untold: u64,
 }
@@ -58,9 +58,9 @@ pub(super) fn start() {
 }
 
 /// Writes a line, some time soon, or drops it.
-pub(super) fn put(line: &[u8]) {
+pub(super) fn put(line: &[u8], urgent: bool) {
     if let Some(lines) = LINES.get() {
-        lines.put(line);
+        lines.put(line, urgent);
     }
 }
 
@@ -74,7 +74,7 @@ pub fn flush(within: Duration) {
     let Some(lines) = LINES.get() else { return };
     let until = Instant::now() + within;
     let mut queue = lines.queue.lock();
-    queue.flushed = true;
+    queue.urgent = true;
     lines.news.notify_one();
     while queue.writing > 0 || !queue.lines.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
@@ -86,7 +86,7 @@ pub fn flush(within: Duration) {
 }
 
 impl Lines {
-    fn put(&self, line: &[u8]) {
+    fn put(&self, line: &[u8], urgent: bool) {
         let mut queue = self.queue.lock();
         if queue.writing + queue.lines.len() + line.len() > MOST_BYTES {
             queue.untold += 1;
@@ -95,7 +95,8 @@ impl Lines {
         }
         queue.lines.extend_from_slice(line);
         queue.count += 1;
-        if queue.count == 1 {
+        if queue.count == 1 || (urgent && !queue.urgent) {
+            queue.urgent |= urgent;
             self.news.notify_one();
         }
     }
@@ -111,7 +112,6 @@ impl Lines {
             let mut queue = self.queue.lock();
             queue.writing = 0;
             if queue.lines.is_empty() {
-                queue.flushed = false;
                 self.written.notify_all();
             }
             drop(queue);
@@ -127,10 +127,11 @@ impl Lines {
         loop {
             if queue.lines.is_empty() {
                 self.news.wait(&mut queue);
-            } else if !queue.flushed && Instant::now() < quiet_until {
+            } else if !queue.urgent && Instant::now() < quiet_until {
                 self.news.wait_until(&mut queue, quiet_until);
             } else {
                 queue.writing = queue.lines.len();
+                queue.urgent = false;
                 let (count, untold) = (std::mem::take(&mut queue.count), std::mem::take(&mut queue.untold));
                 return Taken { lines: std::mem::take(&mut queue.lines), count, untold };
             }
@@ -170,7 +171,7 @@ mod tests {
     fn what_nobody_reads_is_dropped_and_counted_and_nobody_waits() {
         let lines = Lines::default();
         let line = vec![b'x'; 1 << 20];
-        (0..6).for_each(|_| lines.put(&line));
+        (0..6).for_each(|_| lines.put(&line, false));
         assert_eq!(lines.dropped.load(Ordering::Relaxed), 2);
         let taken = lines.take(Instant::now());
         assert_eq!(
@@ -179,7 +180,7 @@ mod tests {
             "said behind the last line that was kept"
         );
         lines.queue.lock().writing = 0;
-        lines.put(&line);
+        lines.put(&line, false);
         assert_eq!(lines.take(Instant::now()).lines.len(), line.len(), "there is room again");
     }
 

@@ -126,10 +126,10 @@ impl Log for Logger {
             if form == Form::Brief { (true, Vec::new()) } else { self.repeats.look_at(record, Instant::now()) };
         for Untold { level, target, place: (file, line), lines } in untold {
             let args = format_args!("{lines} more lines from {file}:{line} were not written");
-            lines::put(form.line(&Record::builder().args(args).level(level).target(&target).build()).as_bytes());
+            lines::put(form.line(&Record::builder().args(args).level(level).target(&target).build()).as_bytes(), false);
         }
         if passes {
-            lines::put(form.line(record).as_bytes());
+            lines::put(form.line(record).as_bytes(), record.level() <= Level::Warn);
         }
     }
 
