@@ -72,7 +72,11 @@ fn a_way_that_takes_everything_and_passes_nothing_on_is_given_up() {
         // 12 s until the answer is given up, 2 s until the first of the two is given up as an address.
         let served = until_served(&client, "after", Duration::from_secs(30));
         eprintln!("served again {:?} after the way froze (waited {served:?})", frozen.elapsed());
-        assert!(server.log().contains("the connection is given up"), "{}", server.log());
+        // A new connection can serve before those that are silent are given up.
+        while !server.log().contains("the connection is given up") {
+            assert!(frozen.elapsed() < BACK * 2, "{}", server.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
     });
     first.thaw();
     check_audit_log(&mut server, &writers);
