@@ -16,6 +16,7 @@ mod postgres;
 mod programs;
 mod side;
 mod token;
+mod versus;
 
 use std::io::Write;
 use std::path::Path;
@@ -47,9 +48,18 @@ impl Plan {
         let [time, short] = [3, 1].map(Duration::from_secs);
         Self { stored: [1_000, 100_000], time, short, runs: 3, keys: 200 }
     }
+
+    /// Enough to see that it works, and large differences.
+    fn quick() -> Self {
+        let [time, short] = [500, 200].map(Duration::from_millis);
+        Self { stored: [200, 1_000], time, short, runs: 3, keys: 20 }
+    }
 }
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
+
+const USAGE: &str = "usage: bulla-bench [--quick | compare [--quick] COMMIT | latency | postgres [PROGRAM] | audit RECORDS | \
+                     profile read|create|put CONNECTIONS SECONDS]";
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -62,12 +72,11 @@ fn main() -> Result<(), Failure> {
         ["latency"] => latency::rows(&Plan::full()),
         ["postgres"] => postgres::rows(&Plan::full(), None),
         ["postgres", other] => postgres::rows(&Plan::full(), Some(Path::new(other))),
-        ["--quick"] => {
-            let [time, short] = [500, 200].map(Duration::from_millis);
-            bench(&Plan { stored: [200, 1_000], time, short, runs: 3, keys: 20 })
-        }
+        ["compare", commit] => versus::rows(commit, &Plan::full()),
+        ["compare", "--quick", commit] => versus::rows(commit, &Plan::quick()),
+        ["--quick"] => bench(&Plan::quick()),
         [] => bench(&Plan::full()),
-        _ => Err("usage: bulla-bench [--quick | latency | postgres [PROGRAM] | audit RECORDS | profile read|create|put CONNECTIONS SECONDS]".into()),
+        _ => Err(USAGE.into()),
     }
 }
 

@@ -65,7 +65,12 @@ impl Program {
 
     /// Starts `bulla dev` with everything as it is by default.
     pub fn bulla(folder: &Path) -> Self {
-        Self::Bulla(Box::new(Server::dev(bulla(), folder, None)))
+        Self::bulla_of(bulla(), folder)
+    }
+
+    /// The same of another build.
+    pub fn bulla_of(program: impl AsRef<Path>, folder: &Path) -> Self {
+        Self::Bulla(Box::new(Server::dev(program, folder, None)))
     }
 
     /// host:port.
