@@ -8,7 +8,7 @@
 #   make client  the commands that ask a server alone, target/client/bulla: small, without libpq and PKCS#11 (docs/cli.md)
 #   make image   an OCI image of it, target/bulla-oci.tar, pulled from nowhere (needs buildah)
 #   make bench   Bulla beside a program that does only what cannot be left out: rates, ratios, memory (docs/performance.md);
-#                ARGS="compare COMMIT" Bulla beside itself as of a commit, in turns
+#                ARGS="compare COMMIT" Bulla beside itself as of a commit, in turns; ARGS=million with 1,000,000 secrets
 #   make soak    the tests of reliability at their full size: hours; ARGS="…" go to cargo test (docs/reliability.md)
 
 SHELL := /bin/bash

@@ -1,17 +1,16 @@
 //! The floor program: what a secret store on a token cannot leave out, and nothing else.
 //!
 //! A read is one point query by diesel on SQLite, one C_Decrypt on SoftHSM, one AES-GCM open; a create is C_GenerateRandom,
-//! C_Encrypt, one AES-GCM seal and one INSERT, synced. No signature, no policy, no audit, no versions. Served by actix-web, with the
-//! blocking work on its blocking threads as Bulla does it, or with `inline` on the event loop, which is faster as long as nothing
-//! blocks for long. On PostgreSQL each thread has a connection of its own, an INSERT is its own transaction, and a record of each request is
-//! on disk before its answer, many to a sync.
+//! C_Encrypt, one AES-GCM seal and one INSERT, synced. No signature, no policy, no versions. Served by actix-web, with the blocking
+//! work on its blocking threads. With `durable` each answer waits, as Bulla's do, until a record of it is on disk; those who wait
+//! share a sync. On PostgreSQL each thread has a connection of its own, and an INSERT is its own transaction.
 
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Condvar, Mutex, OnceLock};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -24,7 +23,8 @@ use cryptoki::slot::Slot;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use crate::token;
+use crate::side::name;
+use crate::{programs, token};
 
 /// What goes wrong here ends the program.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -54,9 +54,7 @@ struct Floor {
     key: ObjectHandle,
     /// SQLite's one writer.
     writer: Option<Mutex<Database>>,
-    /// Where records go, where they are kept.
-    records: Option<Mutex<Sender<Record>>>,
-    inline: bool,
+    log: Option<Log>,
     _anchor: Mutex<Session>,
 }
 
@@ -67,9 +65,6 @@ enum Database {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
 }
-
-/// A line, and who waits for it to be on disk.
-type Record = (String, Sender<()>);
 
 /// A thread's own connection and session.
 struct Local {
@@ -85,12 +80,14 @@ thread_local! {
 ///
 /// # Errors
 /// Why it does not start.
-pub fn serve(folder: &Path, inline: bool, postgres: Option<&str>) -> Result<(), Failure> {
-    let floor = prepare(folder, inline, postgres)?;
+pub fn serve(folder: &Path, durable: bool, postgres: Option<&str>) -> Result<(), Failure> {
+    let floor = prepare(folder, durable, postgres)?;
     FLOOR.set(floor).map_err(|_| "served twice")?;
     actix_web::rt::System::new().block_on(async {
-        let server =
-            HttpServer::new(|| App::new().route("/read", web::get().to(read)).route("/create", web::post().to(create)));
+        let server = HttpServer::new(|| {
+            let app = App::new().route("/read", web::get().to(read)).route("/create", web::post().to(create));
+            app.route("/fill", web::post().to(fill))
+        });
         let server = server.workers(std::thread::available_parallelism()?.get()).bind(("127.0.0.1", 0))?;
         writeln!(io::stdout(), "{}", server.addrs()[0])?;
         server.run().await
@@ -98,7 +95,7 @@ pub fn serve(folder: &Path, inline: bool, postgres: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-fn prepare(folder: &Path, inline: bool, postgres: Option<&str>) -> Result<Floor, Failure> {
+fn prepare(folder: &Path, durable: bool, postgres: Option<&str>) -> Result<Floor, Failure> {
     let (pkcs11, slot, anchor) = token::make("floor")?;
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -110,20 +107,14 @@ fn prepare(folder: &Path, inline: bool, postgres: Option<&str>) -> Result<Floor,
     ];
     let key = anchor.generate_key(&Mechanism::AesKeyGen, &template)?;
     let database = postgres.map_or_else(|| folder.join("floor.db").display().to_string(), str::to_owned);
-    let (writer, records) = match connect(&database)? {
-        Database::Sqlite(mut writer) => {
-            writer.batch_execute(SCHEMA)?;
-            (Some(Mutex::new(Database::Sqlite(writer))), None)
-        }
-        Database::Postgres(mut connection) => {
-            connection.batch_execute(POSTGRES_SCHEMA)?;
-            let (sender, records) = mpsc::channel();
-            let file = File::create(folder.join("records"))?;
-            std::thread::spawn(move || keep(file, &records));
-            (None, Some(Mutex::new(sender)))
-        }
-    };
-    Ok(Floor { database, pkcs11, slot, key, writer, records, inline, _anchor: Mutex::new(anchor) })
+    let mut first = connect(&database)?;
+    first.batch_execute(match first {
+        Database::Sqlite(_) => SCHEMA,
+        Database::Postgres(_) => POSTGRES_SCHEMA,
+    })?;
+    let writer = matches!(first, Database::Sqlite(_)).then_some(Mutex::new(first));
+    let log = if durable { Some(Log::new(&folder.join("floor.log"))?) } else { None };
+    Ok(Floor { database, pkcs11, slot, key, writer, log, _anchor: Mutex::new(anchor) })
 }
 
 fn connect(database: &str) -> Result<Database, Failure> {
@@ -135,41 +126,17 @@ fn connect(database: &str) -> Result<Database, Failure> {
     Ok(Database::Sqlite(connection))
 }
 
-/// Writes records, all that wait at a time, and tells when they are on disk.
-fn keep(mut file: File, records: &Receiver<Record>) {
-    while let Ok(first) = records.recv() {
-        let batch: Vec<Record> = std::iter::once(first).chain(records.try_iter()).collect();
-        let lines: String = batch.iter().map(|(line, _)| line.as_str()).collect();
-        if file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).is_err() {
-            return;
-        }
-        // Nobody waits whose request has failed.
-        batch.into_iter().for_each(|(_, done)| _ = done.send(()));
-    }
-}
-
-/// Waits until what was done is on disk, where records are kept.
-fn record(floor: &Floor, what: &str, name: &str) -> Result<(), Failure> {
-    let Some(records) = &floor.records else { return Ok(()) };
-    let (done, waits) = mpsc::channel();
-    let line = format!("{{\"what\":\"{what}\",\"name\":\"{name}\",\"id\":\"{}\"}}\n", uuid::Uuid::new_v4());
-    records.lock().map_err(|_| "a sender panicked")?.send((line, done))?;
-    waits.recv().map_err(Into::into)
-}
-
-/// Runs it here or on a blocking thread.
+/// Runs it on a blocking thread, and records it where that is asked for.
 async fn answer(work: impl FnOnce(&'static Floor) -> Result<String, Failure> + Send + 'static) -> HttpResponse {
     let Some(floor) = FLOOR.get() else { return HttpResponse::ServiceUnavailable().finish() };
-    let answered = if floor.inline {
-        work(floor)
-    } else {
-        match web::block(move || work(floor)).await {
-            Ok(answered) => answered,
-            Err(e) => Err(e.into()),
-        }
+    let recorded = move || {
+        let body = work(floor)?;
+        floor.log.as_ref().map(Log::append).transpose()?;
+        Ok::<_, Failure>(body)
     };
-    match answered {
-        Ok(body) => HttpResponse::Ok().content_type("application/json").body(body),
+    match web::block(recorded).await {
+        Ok(Ok(body)) => HttpResponse::Ok().content_type("application/json").body(body),
+        Ok(Err(e)) => HttpResponse::InternalServerError().body(e.to_string()),
         Err(e) => HttpResponse::InternalServerError().body(e.to_string()),
     }
 }
@@ -190,7 +157,6 @@ async fn read(name: web::Query<Vec<(String, String)>>) -> HttpResponse {
             let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key)?);
             let value =
                 key.open_in_place(Nonce::try_assume_unique_for_key(&nonce)?, Aad::from(name.as_bytes()), &mut ciphertext)?;
-            record(floor, "read", &name)?;
             Ok(reply(&name, std::str::from_utf8(value)?))
         })
     })
@@ -200,40 +166,72 @@ async fn read(name: web::Query<Vec<(String, String)>>) -> HttpResponse {
 async fn create(name: web::Query<Vec<(String, String)>>, value: web::Bytes) -> HttpResponse {
     answer(move |floor| {
         let name = first(&name.into_inner())?;
-        let (wrapped, nonce, ciphertext) = with_local(floor, |local| {
-            let mut drawn = [0; 32 + 12 + 12];
-            local.session.generate_random_slice(&mut drawn)?;
-            let mut iv: [u8; 12] = drawn[32..44].try_into()?;
-            let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, name.as_bytes(), 128.into())?);
-            let encrypted = local.session.encrypt(&gcm, floor.key, &drawn[..32])?;
-            let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &drawn[..32])?);
-            let mut sealed = value.to_vec();
-            key.seal_in_place_append_tag(
-                Nonce::try_assume_unique_for_key(&drawn[44..])?,
-                Aad::from(name.as_bytes()),
-                &mut sealed,
-            )?;
-            Ok(([&drawn[32..44], &encrypted].concat(), drawn[44..].to_vec(), sealed))
+        let sealed = with_local(floor, |local| seal(floor, &local.session, &name, &value))?;
+        match &floor.writer {
+            Some(writer) => writer.lock().map_err(|_| "a writer panicked")?.insert(&name, sealed)?,
+            None => with_local(floor, |local| local.connection.insert(&name, sealed))?,
+        }
+        Ok(reply(&name, ""))
+    })
+    .await
+}
+
+/// Stores secrets to be read, from one number on up to another, in one transaction.
+async fn fill(range: web::Query<Vec<(String, usize)>>) -> HttpResponse {
+    answer(move |floor| {
+        let [(_, from), (_, to)] = range.into_inner()[..] else { return Err("from and to".into()) };
+        with_local(floor, |local| {
+            local.connection.batch_execute("BEGIN")?;
+            Range { start: from, end: to }.try_for_each(|number| {
+                let name = name(number);
+                let sealed = seal(floor, &local.session, &name, programs::VALUE.as_bytes())?;
+                local.connection.insert(&name, sealed)
+            })?;
+            local.connection.batch_execute("COMMIT")
         })?;
-        let values = (
-            secrets::name.eq(&name),
+        Ok(String::new())
+    })
+    .await
+}
+
+/// What is stored of a value: the wrapped data key behind its IV, the nonce, the ciphertext.
+type Sealed = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+fn seal(floor: &Floor, session: &Session, name: &str, value: &[u8]) -> Result<Sealed, Failure> {
+    let mut drawn = [0; 32 + 12 + 12];
+    session.generate_random_slice(&mut drawn)?;
+    let mut iv: [u8; 12] = drawn[32..44].try_into()?;
+    let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, name.as_bytes(), 128.into())?);
+    let encrypted = session.encrypt(&gcm, floor.key, &drawn[..32])?;
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &drawn[..32])?);
+    let mut sealed = value.to_vec();
+    key.seal_in_place_append_tag(Nonce::try_assume_unique_for_key(&drawn[44..])?, Aad::from(name.as_bytes()), &mut sealed)?;
+    Ok(([&drawn[32..44], &encrypted].concat(), drawn[44..].to_vec(), sealed))
+}
+
+impl Database {
+    fn batch_execute(&mut self, statements: &str) -> Result<(), Failure> {
+        match self {
+            Database::Sqlite(connection) => connection.batch_execute(statements)?,
+            Database::Postgres(connection) => connection.batch_execute(statements)?,
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, name: &str, (wrapped, nonce, ciphertext): Sealed) -> Result<(), Failure> {
+        let row = (
+            secrets::name.eq(name),
             secrets::wrapped.eq(wrapped),
             secrets::nonce.eq(nonce),
             secrets::ciphertext.eq(ciphertext),
         );
-        let insert = diesel::insert_into(secrets::table).values(values);
-        let run = |database: &mut Database| match database {
-            Database::Sqlite(connection) => insert.execute(connection),
-            Database::Postgres(connection) => insert.execute(connection),
+        let insert = diesel::insert_into(secrets::table).values(row);
+        match self {
+            Database::Sqlite(connection) => insert.execute(connection)?,
+            Database::Postgres(connection) => insert.execute(connection)?,
         };
-        match &floor.writer {
-            Some(writer) => run(&mut *writer.lock().map_err(|_| "a writer panicked")?)?,
-            None => with_local(floor, |local| Ok(run(&mut local.connection)?))?,
-        };
-        record(floor, "create", &name)?;
-        Ok(reply(&name, ""))
-    })
-    .await
+        Ok(())
+    }
 }
 
 fn first(query: &[(String, String)]) -> Result<String, Failure> {
@@ -255,4 +253,56 @@ fn with_local<T>(floor: &Floor, work: impl FnOnce(&mut Local) -> Result<T, Failu
         };
         work(local)
     })
+}
+
+/// Records that are on disk before what they tell of is answered.
+struct Log {
+    file: File,
+    state: Mutex<Records>,
+    synced: Condvar,
+}
+
+#[derive(Default)]
+struct Records {
+    /// Not yet written.
+    waiting: Vec<u8>,
+    given: u64,
+    synced: u64,
+    syncing: bool,
+}
+
+impl Log {
+    /// A record, as long as a line of Bulla's audit log.
+    const RECORD: [u8; 600] = {
+        let mut record = [b'.'; 600];
+        record[599] = b'\n';
+        record
+    };
+
+    fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::create(path)?, state: Mutex::default(), synced: Condvar::new() })
+    }
+
+    /// Returns when a further record is on disk. The first of those who wait syncs for all.
+    fn append(&self) -> Result<(), Failure> {
+        let mut state = self.state.lock().map_err(|_| "a sync panicked")?;
+        state.waiting.extend(Self::RECORD);
+        state.given += 1;
+        let own = state.given;
+        while state.synced < own {
+            if state.syncing {
+                state = self.synced.wait(state).map_err(|_| "a sync panicked")?;
+                continue;
+            }
+            state.syncing = true;
+            let (batch, last) = (std::mem::take(&mut state.waiting), state.given);
+            drop(state);
+            (&self.file).write_all(&batch)?;
+            self.file.sync_data()?;
+            state = self.state.lock().map_err(|_| "a sync panicked")?;
+            (state.synced, state.syncing) = (last, false);
+            self.synced.notify_all();
+        }
+        Ok(())
+    }
 }

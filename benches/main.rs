@@ -16,6 +16,7 @@ mod postgres;
 mod programs;
 mod side;
 mod token;
+mod vault;
 mod versus;
 
 use std::io::Write;
@@ -31,14 +32,14 @@ use side::{Side, What, compare};
 /// How much is done.
 struct Plan {
     /// How many secrets are stored when reads and creates are measured.
-    stored: [usize; 2],
+    stored: Vec<usize>,
     /// Of each run beside the floor program.
     time: Duration,
     /// Of each other run.
     short: Duration,
     /// Runs of which the median counts.
     runs: usize,
-    /// How many keys are on the token when many are.
+    /// How many keys are on the token when many are; 0: no rows but those that the number of secrets could change.
     keys: usize,
 }
 
@@ -46,26 +47,31 @@ impl Plan {
     /// That of the documentation.
     fn full() -> Self {
         let [time, short] = [3, 1].map(Duration::from_secs);
-        Self { stored: [1_000, 100_000], time, short, runs: 3, keys: 200 }
+        Self { stored: vec![1_000, 100_000], time, short, runs: 3, keys: 200 }
+    }
+
+    /// As many secrets as anybody is known to keep in one store.
+    fn million() -> Self {
+        Self { stored: vec![1_000_000], keys: 0, ..Self::full() }
     }
 
     /// Enough to see that it works, and large differences.
     fn quick() -> Self {
         let [time, short] = [500, 200].map(Duration::from_millis);
-        Self { stored: [200, 1_000], time, short, runs: 3, keys: 20 }
+        Self { stored: vec![200, 1_000], time, short, runs: 3, keys: 20 }
     }
 }
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 
-const USAGE: &str = "usage: bulla-bench [--quick | compare [--quick] COMMIT | latency | postgres [PROGRAM] | audit RECORDS | \
+const USAGE: &str = "usage: bulla-bench [--quick | million | compare [--quick] COMMIT | latency | postgres [PROGRAM] | audit RECORDS | \
                      profile read|create|put CONNECTIONS SECONDS]";
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "inline", None),
-        ["floor", folder, "postgres", url] => floor::serve(Path::new(folder), false, Some(url)),
+        ["floor", folder, mode] => floor::serve(Path::new(folder), mode == "durable", None),
+        ["floor", folder, mode, url] => floor::serve(Path::new(folder), mode == "durable", Some(url)),
         ["profile", what, connections, seconds] => profile(what, connections.parse()?, Duration::from_secs(seconds.parse()?)),
         ["bare"] => bare::serve(),
         ["audit", records] => audit::rows(records.parse()?),
@@ -74,6 +80,7 @@ fn main() -> Result<(), Failure> {
         ["postgres", other] => postgres::rows(&Plan::full(), Some(Path::new(other))),
         ["compare", commit] => versus::rows(commit, &Plan::full()),
         ["compare", "--quick", commit] => versus::rows(commit, &Plan::quick()),
+        ["million"] => bench(&Plan::million()),
         ["--quick"] => bench(&Plan::quick()),
         [] => bench(&Plan::full()),
         _ => Err(USAGE.into()),
@@ -92,7 +99,7 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
         plan.short
     ))?;
     let mut floor = Side::new(Program::floor(&folder.path().join("floor"), false)?);
-    let mut inline = Side::new(Program::floor(&folder.path().join("inline"), true)?);
+    let mut durable = Side::new(Program::floor(&folder.path().join("durable"), true)?);
     let mut bulla = Side::new(Program::bulla(&data));
     let (idle, _) = bulla.program.memory()?;
     let empty = programs::database_bytes(&data.join("bulla.db"))?;
@@ -100,28 +107,28 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
 
     print(
         "\nrequests a second (p50/p99 in ms, µs of processor per request)\n\
-           what         stored  conns  floor                          floor inline                   Bulla                          ratio  to inline",
+           what         stored  conns  floor                          floor, durable record          Bulla                          ratio  to durable",
     )?;
-    for stored in plan.stored {
+    for &stored in &plan.stored {
         let began = Instant::now();
-        for side in [&mut floor, &mut inline, &mut bulla] {
+        for side in [&mut floor, &mut durable, &mut bulla] {
             side.fill(stored)?;
         }
         let filled = began.elapsed();
         sizes.push((bulla.stored, programs::database_bytes(&data.join("bulla.db"))?));
         // Further values would make the secrets of the second size larger than those of the first.
-        let put = (stored == plan.stored[1]).then_some((What::Put { among: stored }, "put"));
+        let put = (Some(&stored) == plan.stored.last()).then_some((What::Put { among: stored }, "put"));
         for (what, word) in [(What::Read { among: stored }, "read"), (What::Create, "create")].into_iter().chain(put) {
             for connections in CONNECTIONS {
-                let [floor, inline, bulla] =
-                    compare([&mut floor, &mut inline, &mut bulla], what, connections, plan.runs, plan.time)?;
+                let [floor, durable, bulla] =
+                    compare([&mut floor, &mut durable, &mut bulla], what, connections, plan.runs, plan.time)?;
                 print(&format!(
-                    "{word:<10} {stored:>8}  {connections:>5}  {}  {}  {}  {:>5.2}  {:>9.2}",
+                    "{word:<10} {stored:>8}  {connections:>5}  {}  {}  {}  {:>5.2}  {:>10.2}",
                     cell(&floor),
-                    cell(&inline),
+                    cell(&durable),
                     cell(&bulla),
                     bulla.per_second / floor.per_second,
-                    bulla.per_second / inline.per_second,
+                    bulla.per_second / durable.per_second,
                 ))?;
             }
         }
@@ -130,9 +137,12 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
         }
     }
 
-    drop((floor, inline));
+    drop((floor, durable));
     lists::rows(&mut bulla, plan)?;
-    crypto::rows(&mut bulla, &mut Bare::start(&folder.path().join("bare"))?, plan)?;
+    if plan.keys > 0 {
+        vault::rows(&mut bulla, &folder.path().join("openbao"), plan)?;
+        crypto::rows(&mut bulla, &mut Bare::start(&folder.path().join("bare"))?, plan)?;
+    }
 
     let (resident, highest) = bulla.program.memory()?;
     print(&format!(
@@ -150,8 +160,10 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
     }
     let mut starts = (0..5).map(|_| programs::start_up(&data)).collect::<Result<Vec<_>, _>>()?;
     starts.sort_unstable();
-    latency::rows(plan)?;
-    postgres::rows(plan, None)?;
+    if plan.keys > 0 {
+        latency::rows(plan)?;
+        postgres::rows(plan, None)?;
+    }
     print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))
 }
 

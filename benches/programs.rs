@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 
 use crate::floor::Failure;
+use crate::vault;
 
 /// The value of every secret: what an application keeps for a database account.
 pub const VALUE: &str = r#"{"user":"root","passwd":"0123456789abcdef"}"#;
@@ -29,6 +30,8 @@ pub enum Program {
     Floor { child: Child, address: String },
     /// `bulla dev`.
     Bulla(Box<Server>),
+    /// An OpenBao server with integrated storage and an audit file, and its root token.
+    OpenBao { child: Child, address: String, token: String },
 }
 
 impl Program {
@@ -36,8 +39,8 @@ impl Program {
     ///
     /// # Errors
     /// Why it does not start.
-    pub fn floor(folder: &Path, inline: bool) -> Result<Self, Failure> {
-        Self::floor_with(folder, &[if inline { "inline" } else { "blocking" }])
+    pub fn floor(folder: &Path, durable: bool) -> Result<Self, Failure> {
+        Self::floor_with(folder, &[if durable { "durable" } else { "plain" }])
     }
 
     fn floor_with(folder: &Path, mode: &[&str]) -> Result<Self, Failure> {
@@ -60,7 +63,7 @@ impl Program {
     /// # Errors
     /// Why it does not start.
     pub fn floor_on_postgres(folder: &Path, url: &str) -> Result<Self, Failure> {
-        Self::floor_with(folder, &["postgres", url])
+        Self::floor_with(folder, &["durable", url])
     }
 
     /// Starts `bulla dev` with everything as it is by default.
@@ -76,27 +79,30 @@ impl Program {
     /// host:port.
     pub fn address(&self) -> &str {
         match self {
-            Program::Floor { address, .. } => address,
+            Program::Floor { address, .. } | Program::OpenBao { address, .. } => address,
             Program::Bulla(server) => server.ready.endpoint.trim_start_matches("http://"),
         }
     }
 
-    /// A client that signs requests to Bulla.
+    /// A client that signs requests, of Bulla.
     pub fn client(&self) -> Option<Client> {
         match self {
-            Program::Floor { .. } => None,
+            Program::Floor { .. } | Program::OpenBao { .. } => None,
             Program::Bulla(server) => Some(server.client()),
         }
     }
 
     /// The request that makes a secret.
     pub fn create(&self, client: Option<&Client>, name: &str) -> Vec<u8> {
-        match client {
-            Some(client) => {
-                let parameters = [("SecretName", name), ("VersionId", VERSION), ("SecretData", VALUE)];
-                client.request("CreateSecret", &parameters).in_body(&["SecretData"]).bytes()
+        if let Some(client) = client {
+            let parameters = [("SecretName", name), ("VersionId", VERSION), ("SecretData", VALUE)];
+            return client.request("CreateSecret", &parameters).in_body(&["SecretData"]).bytes();
+        }
+        match self {
+            Program::OpenBao { address, token, .. } => {
+                vault::request(address, token, "POST", &format!("secret/data/{name}"), &format!(r#"{{"data":{VALUE}}}"#))
             }
-            None => {
+            _ => {
                 let (address, length) = (self.address(), VALUE.len());
                 format!("POST /create?name={name} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{VALUE}")
                     .into_bytes()
@@ -118,9 +124,12 @@ impl Program {
 
     /// The request that reads one.
     pub fn read(&self, client: Option<&Client>, name: &str) -> Vec<u8> {
-        match client {
-            Some(client) => client.request("GetSecretValue", &[("SecretName", name)]).get().bytes(),
-            None => format!("GET /read?name={name} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address()).into_bytes(),
+        if let Some(client) = client {
+            return client.request("GetSecretValue", &[("SecretName", name)]).get().bytes();
+        }
+        match self {
+            Program::OpenBao { address, token, .. } => vault::read(address, token, name),
+            _ => format!("GET /read?name={name} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address()).into_bytes(),
         }
     }
 
@@ -151,7 +160,7 @@ impl Program {
     /// When it has ended.
     pub fn pid(&self) -> io::Result<u32> {
         match self {
-            Program::Floor { child, .. } => Ok(child.id()),
+            Program::Floor { child, .. } | Program::OpenBao { child, .. } => Ok(child.id()),
             Program::Bulla(server) => server.pid().ok_or_else(|| io::ErrorKind::NotFound.into()),
         }
     }
@@ -159,7 +168,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Program::Floor { child, .. } = self {
+        if let Program::Floor { child, .. } | Program::OpenBao { child, .. } = self {
             terminate(child);
         }
     }
@@ -198,7 +207,7 @@ pub fn database_bytes(path: &Path) -> Result<u64, Failure> {
 /// # Errors
 /// When it does not answer within ten seconds.
 pub fn start_up(data: &Path) -> Result<Duration, Failure> {
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let address = free_address()?;
     let mut command = bound_to_this_process(&bulla());
     command.args(["serve", "--config"]).arg(data.join("bulla.toml")).env("BULLA_SERVER__LISTEN", &address);
     command.env(softhsm::CONF_VARIABLE, data.join("softhsm2.conf")).stderr(File::create(data.join("serve.log"))?);
@@ -215,6 +224,14 @@ pub fn start_up(data: &Path) -> Result<Duration, Failure> {
     };
     terminate(&mut child);
     first_answer
+}
+
+/// An address of loopback where nobody listens.
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 fn ready(address: &str) -> io::Result<bool> {

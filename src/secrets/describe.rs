@@ -68,8 +68,7 @@ impl Secrets {
     ) -> Result<SecretPage, Error> {
         let now = self.clock.now();
         self.store.read("secrets_page", |tx| {
-            let total = tx.secret_count(account, now, filter)?;
-            let page = tx.secrets_page(account, now, filter, offset, limit)?;
+            let (page, total) = tx.secrets_page(account, now, filter, offset, limit)?;
             let ids: Vec<_> = page.iter().map(|secret| secret.id).collect();
             let mut tags: HashMap<SecretId, Vec<TagRow>> = HashMap::new();
             if with_tags {

@@ -206,7 +206,8 @@ impl Tx<'_> {
         found.map(|row| self.noted(row)).transpose()
     }
 
-    /// A page of the secrets of an account that fit, by name; those in their deletion window too, but none behind it.
+    /// A page of the secrets of an account that fit, by name, and how many fit in all: those in their deletion window too, but none
+    /// behind it. A page in the second half is looked for from the end, since the database walks through all that an offset leaves out.
     ///
     /// # Errors
     /// `Corrupt` when a row does not verify.
@@ -217,14 +218,28 @@ impl Tx<'_> {
         filter: &SecretFilter,
         offset: i64,
         limit: i64,
-    ) -> Result<Vec<SecretRow>, StoreError> {
-        let query = listed(account, now, filter).order(secrets::name).offset(offset).limit(limit);
+    ) -> Result<(Vec<SecretRow>, i64), StoreError> {
         self.secrets_flush()?;
-        let found = self.all(
-            |row| fits(row, account, now, filter),
-            |conn| query.select((SecretRow::as_select(), secrets::mac)).load(conn),
-        )?;
-        found.into_iter().map(|row| self.noted(row)).collect()
+        let total = self.secret_count(account, now, filter)?;
+        let limit = limit.min(total - offset);
+        if limit <= 0 {
+            return Ok((Vec::new(), total));
+        }
+        let behind = total - offset - limit;
+        let fits = |row: &SecretRow| fits(row, account, now, filter);
+        let columns = (SecretRow::as_select(), secrets::mac);
+        let query = listed(account, now, filter).limit(limit);
+        let found = if behind < offset {
+            let query = query.order(secrets::name.desc()).offset(behind);
+            let mut found = self.all(fits, |conn| query.select(columns).load(conn))?;
+            found.reverse();
+            found
+        } else {
+            let query = query.order(secrets::name).offset(offset);
+            self.all(fits, |conn| query.select(columns).load(conn))?
+        };
+        let rows = found.into_iter().map(|row| self.noted(row)).collect::<Result<_, _>>()?;
+        Ok((rows, total))
     }
 
     /// Up to `limit` names of an account's secrets in their order: those from `from` on that begin with a prefix.
@@ -254,7 +269,7 @@ impl Tx<'_> {
         Ok(found.into_iter().map(|row| row.name).collect())
     }
 
-    /// How many secrets [`Tx::secrets_page`] goes through.
+    /// How many secrets [`Tx::secrets_page`] pages through.
     ///
     /// # Errors
     /// As any read.

@@ -149,10 +149,16 @@ fn secrets_page_in_order_and_go_whole(on: &Fixture) {
     }
     let all = SecretFilter::default();
     let listed = |offset, limit| -> Vec<String> {
-        on.read(|tx| tx.secrets_page(&account.id, NOW, &all, offset, limit)).iter().map(|s| s.name.to_string()).collect()
+        let (page, total) = on.read(|tx| tx.secrets_page(&account.id, NOW, &all, offset, limit));
+        assert_eq!(total, 4);
+        page.iter().map(|s| s.name.to_string()).collect()
     };
-    assert_eq!(listed(0, 10), names);
-    assert_eq!(listed(1, 2), names[1..3]);
+    for offset in 0..6 {
+        for limit in 1..6 {
+            let (from, to) = (offset.min(4), (offset + limit).min(4));
+            assert_eq!(listed(offset as i64, limit as i64), names[from..to], "{limit} from {offset} on");
+        }
+    }
     assert_eq!(on.read(|tx| tx.secret_count(&account.id, NOW, &all)), 4);
     assert_eq!(on.read(|tx| tx.secret_count(&AccountId::random(), NOW, &all)), 0);
 
@@ -189,8 +195,8 @@ fn lists_of_secrets_are_filtered(on: &Fixture) {
         tag(tx, &first, "tier", "prod")
     });
     let listed = |filter: &SecretFilter| -> String {
-        let page = on.read(|tx| tx.secrets_page(&account.id, NOW, filter, 0, 10));
-        assert_eq!(on.read(|tx| tx.secret_count(&account.id, NOW, filter)), page.len() as i64);
+        let (page, total) = on.read(|tx| tx.secrets_page(&account.id, NOW, filter, 0, 10));
+        assert_eq!(total, page.len() as i64);
         page.iter().map(|s| s.name.to_string()).collect::<Vec<_>>().join(" ")
     };
     let texts = |texts: &[&str]| Some(texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
