@@ -23,6 +23,7 @@ mod serve;
 mod signed;
 mod unlock;
 mod user;
+mod values;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ pub fn run(command: Host, json: bool) -> Result<(), Failure> {
         Host::Check { place } => check::run(&load(&place)?, json)?,
         Host::Level { place, raise } => level::run(&Session::open(&place)?, raise)?,
         Host::Clock { place, action: cli::Clock::Accept } => accept_clock(&load(&place)?)?,
-        Host::Verify { place } => return verify::run(&load(&place)?, json),
+        Host::Verify { place, open_data_keys } => return verify::run(&load(&place)?, open_data_keys, json),
         Host::Backup(asked) => backup::run(&asked, json)?,
         Host::Inventory(asked) => inventory::run(&asked, json)?,
         Host::Restore { place, from, accept } => restore::run(&load(&place)?, from.as_deref(), accept)?,

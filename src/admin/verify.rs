@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::admin::audit;
+use crate::admin::{audit, values};
 use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
@@ -65,7 +65,7 @@ pub(super) fn proof(store: &Store, options: &StoreOptions) -> Result<Proof, Fail
 }
 
 /// Runs the command, and prints what it found. Every flaw is found, not the first.
-pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
+pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Failure> {
     // Opening proves the system keys by attributes and label, and the deployment's row.
     let base = Base::open(config)?;
     let begun = Instant::now();
@@ -82,20 +82,22 @@ pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
         }
     }
     flaws.extend(attributes(&base)?);
+    let opened =
+        if open_data_keys { Some(values::open_all(&base, &objects.without_object, config.token.sessions)?) } else { None };
+    flaws.extend(opened.iter().flat_map(|opened| opened.flaws.iter().cloned()));
     let logs = audit::Proof::of_deployment(config, &base)?;
     let (reports, broken) = logs.check();
     let lines: u64 = reports.iter().map(|(_, report)| report.lines).sum();
     flaws.extend(broken.into_iter().map(|flaw| format!("audit: {flaw}")));
     let count = flaws.len();
     flaws.truncate(LISTED);
-    Output::one([
-        ("Rows", proof.rows.into()),
-        ("AuditLines", lines.into()),
-        ("Seconds", begun.elapsed().as_secs().into()),
-        ("FlawCount", count.into()),
-        ("Flaws", flaws.into()),
-    ])
-    .print(json)?;
+    let mut found = Output::row([("Rows", proof.rows.into()), ("AuditLines", lines.into())]);
+    if let Some(opened) = opened {
+        found.extend([("OpenedValues", opened.opened.into()), ("ValuesWithoutMaterial", opened.without_material.into())]);
+    }
+    let seconds = begun.elapsed().as_secs();
+    found.extend([("Seconds", seconds.into()), ("FlawCount", count.into()), ("Flaws", flaws.into())]);
+    Output::One(found).print(json)?;
     match count {
         0 => Ok(()),
         count => Err(Failure::new(format!("the store does not verify; flaws: {count}"))),

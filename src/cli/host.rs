@@ -40,6 +40,9 @@ pub enum Host {
         /// Which deployment.
         #[command(flatten)]
         place: Place,
+        /// Also unwrap every data key on the token, and decrypt what it protects. Values are not shown. One call to the token each.
+        #[arg(long)]
+        open_data_keys: bool,
     },
     /// Copy the database into a folder, beside a running service, with a signed list of the token objects that it needs.
     Backup(Backup),
@@ -178,7 +181,7 @@ impl Host {
             | Host::Check { place }
             | Host::Level { place, .. }
             | Host::Clock { place, .. }
-            | Host::Verify { place }
+            | Host::Verify { place, .. }
             | Host::Restore { place, .. }
             | Host::Ceremony { place }
             | Host::Unlock { place }

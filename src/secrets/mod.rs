@@ -39,7 +39,7 @@ pub use rotation_policy::Rotation;
 pub use stage::{ListedVersion, Move};
 pub use update::Changes;
 pub use value::Selector;
-pub use version::{NewVersion, identity};
+pub use version::{NewVersion, identity, open_with};
 
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, Region};

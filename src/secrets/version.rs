@@ -5,9 +5,9 @@
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{DeploymentId, Region, SecretVersionUuid, VersionId};
-use crate::base::secret::Plaintext;
+use crate::base::secret::{DataKey, Plaintext};
 use crate::base::words::DataType;
-use crate::envelope::{self, Identity, Sealed};
+use crate::envelope::{self, Identity, Sealed, Tampered};
 use crate::error::Error;
 use crate::keys::AdmittedKey;
 use crate::secrets::Secrets;
@@ -66,14 +66,19 @@ impl Secrets {
     pub(super) fn open(&self, secret: &SecretRow, key: &AdmittedKey, version: &VersionRow) -> Result<Plaintext, Error> {
         let identity = identity(&self.deployment, &self.region, secret, version);
         let data_key = self.keys.unwrap_data_key(key, &identity, &version.wrapped)?;
-        let sealed = Sealed {
-            commitment: version.commitment.clone(),
-            nonce: version.nonce.clone(),
-            ciphertext: version.ciphertext.clone(),
-        };
-        envelope::open(&identity, data_key, &version.wrapped, sealed)
+        open_with(&identity, data_key, version)
             .map_err(|_| Error::Integrity(format!("version {} of secret {} does not open", version.version_id, secret.name)))
     }
+}
+
+/// The value of a version, by its data key.
+///
+/// # Errors
+/// [`Tampered`] when any stored byte is not what was sealed.
+pub fn open_with(identity: &Identity<'_>, data_key: DataKey, version: &VersionRow) -> Result<Plaintext, Tampered> {
+    let sealed =
+        Sealed { commitment: version.commitment.clone(), nonce: version.nonce.clone(), ciphertext: version.ciphertext.clone() };
+    envelope::open(identity, data_key, &version.wrapped, sealed)
 }
 
 /// What a version is bound to: all its columns but those that sealing makes.

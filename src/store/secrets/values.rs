@@ -1,10 +1,10 @@
-//! The read behind GetSecretValue: a secret, its key and one version, by one query.
+//! The read behind GetSecretValue: a secret, its key and one version, by one query; and all versions with their secrets, in turn.
 //!
-//! Owns: that join. Must not know: encryption, states. Called by: secrets.
+//! Owns: those joins. Must not know: encryption, states. Called by: secrets, `bulla verify`.
 
 use diesel::prelude::*;
 
-use crate::base::ids::{AccountId, SecretName, Stage, VersionId};
+use crate::base::ids::{AccountId, SecretId, SecretName, Stage, VersionId};
 use crate::store::engine::connection::per_backend;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::row_mac::Sealed;
@@ -107,6 +107,40 @@ impl Tx<'_> {
             .left_join(secret_versions::table.on(looked_for));
         let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined, account, name, Asked::Version(version))
+    }
+
+    /// The first `limit` versions behind one, by secret and name, each with its secret; without one whose row does not verify. For a
+    /// look at all of them beside a proof of all rows, which names that.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn versions_behind(
+        &mut self,
+        last: Option<&(SecretId, VersionId)>,
+        limit: i64,
+    ) -> Result<Vec<(Option<SecretRow>, VersionRow)>, StoreError> {
+        let mut query =
+            secret_versions::table.inner_join(secrets::table.on(secrets::id.eq(secret_versions::secret_id))).into_boxed();
+        if let Some((secret, version)) = last {
+            let behind = secret_versions::secret_id.gt(secret).or(secret_versions::version_id.gt(version));
+            query = query.filter(secret_versions::secret_id.ge(secret)).filter(behind);
+        }
+        let query = query.order((secret_versions::secret_id, secret_versions::version_id)).limit(limit);
+        let columns = (SecretRow::as_select(), secrets::mac, VersionRow::as_select());
+        let found: Vec<(SecretRow, Vec<u8>, VersionRow)> =
+            self.run(versions::TABLE, |conn| query.select(columns).load(conn))?;
+        let seals = self.seals();
+        let proved = |secret, mac: Vec<u8>| Some(secret).filter(|secret| seals.verify(secret, &mac));
+        Ok(found.into_iter().map(|(secret, mac, version)| (proved(secret, mac), version)).collect())
+    }
+
+    /// How many versions there are of all secrets.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn versions_in_all(&mut self) -> Result<u64, StoreError> {
+        let count: i64 = self.run(versions::TABLE, per_backend!(|conn| secret_versions::table.count().get_result(conn)))?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     fn value(

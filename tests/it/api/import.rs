@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
 
-fn key(client: &Client) -> String {
+pub(crate) fn key(client: &Client) -> String {
     let made = client.call("CreateKey", &[("Origin", "EXTERNAL")]).ok();
     assert_eq!(made.json["KeyMetadata"]["KeyState"], "PendingImport");
     assert_eq!(made.json["KeyMetadata"]["Origin"], "EXTERNAL");
@@ -60,12 +60,12 @@ fn send(client: &Client, key: &str, wrapped: &str, token: &str, expires: &str) -
 }
 
 /// The whole way with fresh parameters.
-fn import(client: &Client, key: &str, algorithm: &str, material: &[u8], expires: &str) -> Answer {
+pub(crate) fn import(client: &Client, key: &str, algorithm: &str, material: &[u8], expires: &str) -> Answer {
     let parameters = parameters(client, key, algorithm).ok();
     send(client, key, &wrap(&parameters, algorithm, material), parameters.text("ImportToken"), expires)
 }
 
-fn secret_under(client: &Client, key: &str, name: &str) -> Answer {
+pub(crate) fn secret_under(client: &Client, key: &str, name: &str) -> Answer {
     let more = [("SecretName", name), ("VersionId", "v1"), ("SecretData", "value"), ("EncryptionKeyId", key)];
     client.call("CreateSecret", &more)
 }

@@ -12,3 +12,4 @@ pub mod strangers;
 pub mod system_keys;
 pub mod tampering;
 pub mod tls;
+pub mod values;

@@ -40,7 +40,7 @@ fn data_keys(base: &Base, account: &str) -> Vec<(VersionRow, DataKey)> {
     let account: AccountId = account.parse().expect("an account");
     let rows = base.store.read("at_rest", |tx| {
         let mut rows = Vec::new();
-        for secret in tx.secrets_page(&account, Timestamp(0), &SecretFilter::default(), 0, 100)? {
+        for secret in tx.secrets_page(&account, Timestamp(0), &SecretFilter::default(), 0, 100)?.0 {
             for head in tx.versions_of(&secret.id)? {
                 let version = tx.version_by_id(&secret.id, &head.version_id)?.expect("listed");
                 rows.push((secret.clone(), version));
