@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import pathlib
+import threading
 import time
 import urllib.request
 import uuid
@@ -11,7 +13,8 @@ import hvac
 import hvac.exceptions
 import pytest
 
-from vault import Api, bao_server, free_port
+from conftest import need
+from vault import Api, Ended, bao_server, free_port
 
 
 RECIPES = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/vault"
@@ -101,8 +104,21 @@ def test_openbao_unseals_itself(target, make_key, tmp_path):
     unseals(target, make_key()[0], tmp_path, 3)
 
 
-def unseals(target, name, tmp_path, times):
-    """A server of its own, on disk: it initialises, and after each restart unseals itself with a key of Bulla's token."""
+def test_openbao_unseals_itself_when_the_token_is_back(target, make_key, tmp_path):
+    unseals(target, make_key()[0], tmp_path, 2, before=unplugged)
+
+
+def unplugged():
+    """Takes the folder of Bulla's token away, and puts it back after two seconds."""
+    need("BULLA_ADMIN_ARGS")
+    tokens = pathlib.Path(os.environ["BULLA_ADMIN_ARGS"].removeprefix("--data ")) / "tokens"
+    away = tokens.rename(tokens.with_name("tokens.away"))
+    threading.Timer(2, away.rename, [tokens]).start()
+
+
+def unseals(target, name, tmp_path, times, before=None):
+    """A server of its own, on disk: it initialises, and after each restart unseals itself with a key of Bulla's token. Where that
+    cannot be it ends, and is started again, as by a supervisor."""
     api = Api(f"http://{target.endpoint}").login(target.access_key_id, target.access_key_secret)
     address = f"127.0.0.1:{free_port()}"
     seal = (RECIPES / "openbao.hcl").read_text().replace("https://bulla:8443", api.address).replace('"openbao"', f'"{name}"')
@@ -132,7 +148,17 @@ def unseals(target, name, tmp_path, times):
         assert code == 200, made
         unsealed()
     for _ in range(times):
-        with bao_server(tmp_path, f"-config={config}", address=address):
-            unsealed()
-            assert status()["type"] == "transit"
-            assert Api(f"http://{address}", made["root_token"]).ask("GET", "auth/token/lookup-self")[0] == 200
+        if before:
+            before()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with bao_server(tmp_path, f"-config={config}", address=address):
+                    unsealed()
+                    assert status()["type"] == "transit"
+                    assert Api(f"http://{address}", made["root_token"]).ask("GET", "auth/token/lookup-self")[0] == 200
+                    break
+            except Ended:
+                if before is None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)

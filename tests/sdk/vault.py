@@ -64,6 +64,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Ended(AssertionError):
+    """An OpenBao server that ended where it should serve; with its log."""
+
+
 @contextlib.contextmanager
 def bao_server(folder, *arguments, address=None, environment=None):
     """An OpenBao server; ends with the block."""
@@ -79,7 +83,8 @@ def bao_server(folder, *arguments, address=None, environment=None):
     try:
         deadline = time.monotonic() + READY_S
         while True:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Ended(log.read_text())
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://{address}/v1/sys/seal-status", timeout=5).close()
                 break

@@ -7,7 +7,7 @@ import uuid
 
 from conftest import need
 from test_vault_clients import recipe, run
-from test_vault_transit import make_key, unseals  # noqa: F401 (a fixture)
+from test_vault_transit import make_key, unplugged, unseals  # noqa: F401 (a fixture)
 from vault import Api
 
 
@@ -30,6 +30,10 @@ def test_ansible(logins, target, tmp_path):
 
 def test_openbao_unseals_itself_twenty_times(target, make_key, tmp_path):
     unseals(target, make_key()[0], tmp_path, 20)
+
+
+def test_openbao_unseals_itself_twenty_times_when_the_token_is_back(target, make_key, tmp_path):
+    unseals(target, make_key()[0], tmp_path, 20, before=unplugged)
 
 
 def test_vaultrs(logins, target, witness):
