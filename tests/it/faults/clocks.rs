@@ -11,24 +11,30 @@ use bulla_test_support::server::Server;
 
 use crate::{BULLA, ahead, create, until};
 
+/// How far clocks step, seconds.
+pub(crate) const STEPS: [i64; 4] = [3_600, -3_600, 8 * 86_400, -8 * 86_400];
+
 /// A clock that can be set while the program runs.
-struct SetClock(PathBuf);
+pub(crate) struct SetClock(PathBuf);
 
 impl SetClock {
-    fn new(folder: &Path, name: &str) -> Self {
+    /// A clock that is right, as a file in this folder.
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let clock = Self(folder.join(name));
         clock.set(0);
         clock
     }
 
-    fn set(&self, seconds: i64) {
+    /// Ahead by so many seconds.
+    pub(crate) fn set(&self, seconds: i64) {
         // Written whole, since it is read at each look at the clock.
         let draft = self.0.with_extension("new");
         std::fs::write(&draft, format!("{seconds:+}\n")).expect("a temporary folder");
         std::fs::rename(&draft, &self.0).expect("the same folder");
     }
 
-    fn environment(&self) -> Vec<(&'static str, String)> {
+    /// What a program that goes by it has in its environment.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let [library, _, monotonic] = ahead(0);
         let file = self.0.display().to_string();
         vec![library, monotonic, ("FAKETIME_TIMESTAMP_FILE", file), ("FAKETIME_NO_CACHE", "1".to_owned())]
@@ -89,7 +95,7 @@ fn a_clock_that_is_wrong_for_a_while_ends_nothing() {
     for client in &clients {
         until(Duration::from_secs(20), "all are ready", || client.page("/readyz").status == 200);
     }
-    for seconds in [3_600, -3_600, 8 * 86_400, -8 * 86_400] {
+    for seconds in STEPS {
         for clock in [&alone, &second] {
             clock.set(seconds);
         }

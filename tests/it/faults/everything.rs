@@ -14,20 +14,32 @@ use fastrand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::BULLA;
+use crate::faults::clocks::{STEPS, SetClock};
 use crate::faults::load::{check_audit_log, under_load, until_served};
 
 /// From the end of the last fault to a write on each node.
 const BACK: Duration = Duration::from_secs(15);
 
+/// What can break.
+struct Place<'a> {
+    server: &'a Server,
+    node: &'a Node,
+    /// The node's.
+    clock: &'a SetClock,
+    relay: &'a Relay,
+    cluster: &'a PostgresCluster,
+}
+
 /// Something breaks, and is whole again when this returns.
-fn fault(random: &mut Rng, server: &Server, node: &Node, relay: &Relay, cluster: &PostgresCluster) -> &'static str {
+fn fault(random: &mut Rng, on: &Place<'_>) -> &'static str {
+    let Place { server, node, clock, relay, cluster } = on;
     let lasts = Duration::from_millis(random.u64(100..1_500));
     let signal = |pid: u32, signal: Signal| {
         let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
         kill_process(pid, signal).expect("it runs");
     };
     let both = [server.pid().expect("it runs"), node.pid()];
-    match random.u8(..7) {
+    match random.u8(..8) {
         0 => {
             cluster.halt();
             std::thread::sleep(lasts);
@@ -69,6 +81,12 @@ fn fault(random: &mut Rng, server: &Server, node: &Node, relay: &Relay, cluster:
             std::fs::rename(&away, &there).expect("on one disk");
             "token folder away"
         }
+        6 => {
+            clock.set(STEPS[random.usize(..STEPS.len())]);
+            std::thread::sleep(lasts);
+            clock.set(0);
+            "a clock that steps"
+        }
         _ => {
             let strangers: Vec<_> =
                 (0..300).filter_map(|_| TcpStream::connect(&*server.ready.endpoint.replace("http://", "")).ok()).collect();
@@ -86,9 +104,12 @@ fn everything_at_once_costs_no_acknowledged_write() {
     let url = cluster.database().replace(&format!(":{}/", cluster.port()), &format!(":{}/", relay.port()));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::dev(BULLA, folder.path().join("data"), Some(&url));
-    let node = Node::start(BULLA, &server, "2");
+    let clock = SetClock::new(folder.path(), "clock");
+    let environment = clock.environment();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let node = Node::start_in(BULLA, &server, "2", "", &environment).answering();
     let random = seed("everything");
-    let lasts = Duration::from_secs(size(45, 8 * 3600) as u64);
+    let lasts = Duration::from_secs(size(180, 8 * 3600) as u64);
     let mut elsewhere = Writer::new("elsewhere", random);
     let writers = under_load(&server, "everything", |server| {
         let begun = Instant::now();
@@ -102,7 +123,7 @@ fn everything_at_once_costs_no_acknowledged_write() {
             });
             let mut random = Rng::with_seed(random);
             while begun.elapsed() < lasts {
-                let what = fault(&mut random, server, node, &relay, &cluster);
+                let what = fault(&mut random, &Place { server, node, clock: &clock, relay: &relay, cluster: &cluster });
                 eprintln!("{:?}: {what}", begun.elapsed());
                 std::thread::sleep(Duration::from_millis(random.u64(..2_000)));
             }
