@@ -46,6 +46,7 @@ has_promtool() { command -v promtool >/dev/null; }
 has_buildah() { command -v buildah >/dev/null; }
 has_openssl() { command -v openssl >/dev/null && command -v curl >/dev/null; }
 has_shells() { command -v zsh >/dev/null && command -v fish >/dev/null; }
+has_bats() { command -v bats >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
@@ -84,6 +85,7 @@ has_lintian    | lintian, which judges the Debian package | lintian dpkg-dev
 has_promtool   | promtool, which judges the alert rules   | prometheus
 has_buildah    | buildah, which builds the OCI image       | buildah
 has_shells     | zsh and fish, which load the completion   | zsh fish
+has_bats       | bats, which runs scripts with secrets     | bats
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

@@ -160,9 +160,19 @@ pub fn print_failure(failure: &Failure, json: bool) {
 /// # Errors
 /// When it cannot be written.
 pub fn line(text: &str) -> Result<(), Failure> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Bytes on standard output, at once. Where nobody reads any more all is done: so does `head` end a list.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|e| Failure::local(format!("standard output: {e}"))),
+    }
 }
 
 #[cfg(test)]

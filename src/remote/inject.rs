@@ -1,12 +1,13 @@
 //! `bulla inject`: a template with values in it.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use super::resolve::resolve;
 use super::template::Template;
 use super::{Session, terminal, usage};
 use crate::base::failure::Failure;
 use crate::cli::Inject;
+use crate::output;
 
 /// Runs the command.
 pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
@@ -22,8 +23,7 @@ pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
     let values = if references.is_empty() { Vec::new() } else { resolve(session, &references)?.values };
     let text = template.filled(&values);
     if asked.output.as_os_str() == "-" {
-        let mut out = std::io::stdout().lock();
-        return out.write_all(&text).and_then(|()| out.flush()).map_err(|e| Failure::local(format!("standard output: {e}")));
+        return output::bytes(&text);
     }
     terminal::write_private(&asked.output, &text)
 }

@@ -9,6 +9,7 @@ use bulla_client::Value;
 use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
+use crate::output;
 
 /// The most that is read of a value: far above what a server takes, and a bound on what a wrong pipe can do.
 const MAX_INPUT_BYTES: u64 = 8 << 20;
@@ -104,9 +105,8 @@ fn present(value: Value, from: &str) -> Result<Value, Failure> {
 /// # Errors
 /// Where it is binary and standard output is a terminal, or that cannot be written.
 pub fn print_value(value: &Value) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
     let mut bytes = Zeroizing::new(value.expose().to_vec());
-    if out.is_terminal() {
+    if io::stdout().is_terminal() {
         // Control characters could make a terminal do things.
         let printable = value.text().is_some_and(|text| !text.chars().any(|c| c.is_control() && !"\n\t\r".contains(c)));
         if !printable {
@@ -117,8 +117,7 @@ pub fn print_value(value: &Value) -> Result<(), Failure> {
             bytes.push(b'\n');
         }
     }
-    let written = out.write_all(&bytes).and_then(|()| out.flush());
-    written.map_err(|e| Failure::local(format!("standard output: {e}")))
+    output::bytes(&bytes)
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
