@@ -57,7 +57,8 @@ fn fault(random: &mut Rng, on: &Place<'_>) -> &'static str {
             "slow"
         }
         3 => {
-            relay.cut("BEGIN ISOLATION LEVEL SERIALIZABLE", random.u64(..20));
+            let begins = ["BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"];
+            relay.cut(begins[random.usize(..2)], random.u64(..20));
             std::thread::sleep(lasts);
             relay.counted();
             "a write cut"
