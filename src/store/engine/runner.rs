@@ -306,7 +306,9 @@ pub(in crate::store) fn begin_with(conn: &mut Conn, mode: Mode, each: Option<&st
 /// the transaction's first read, which fixes what the transaction sees.
 fn line_up(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
     match (conn, mode) {
-        (Conn::Postgres(conn), Mode::Write) => conn.batch_execute("LOCK TABLE deployment IN SHARE UPDATE EXCLUSIVE MODE"),
+        (Conn::Postgres(conn), Mode::Write | Mode::Guarded) => {
+            conn.batch_execute("LOCK TABLE deployment IN SHARE UPDATE EXCLUSIVE MODE")
+        }
         _ => Ok(()),
     }
 }
@@ -321,7 +323,7 @@ fn failure<E: From<StoreError>>(pool: &Pool, loan: &mut Loan, abort: Abort<E>) -
     }
 }
 
-/// The attempts that a guarded write has before it lines up behind the others.
+/// The attempts that a guarded write has before it runs as serializable.
 const GUARDED_ATTEMPTS: u32 = 3;
 
 /// Why a transaction is run again, in a word.
