@@ -64,7 +64,7 @@ impl Writer {
         &self.acknowledged
     }
 
-    /// Writes that were answered 503.
+    /// Writes that were answered 503, or refused by a clock that was wrong.
     pub fn refused(&self) -> usize {
         self.refused
     }
@@ -127,7 +127,7 @@ impl Writer {
                 self.acknowledged.push(answer.text("RequestId").to_owned());
                 End::Done(answer)
             }
-            Ok(answer) if answer.status == 503 => {
+            Ok(answer) if refused_for_now(&answer) => {
                 self.refused += 1;
                 End::Unknown(None)
             }
@@ -170,6 +170,11 @@ impl Writer {
         assert!(states.len() == 1, "{name} is in no state that it may be in: {seen:#?}\nmay be: {may_be:#?}");
         Ok(states.len())
     }
+}
+
+/// Whether it may be otherwise later: the service is not well, or its clock is wrong.
+fn refused_for_now(answer: &Answer) -> bool {
+    answer.status == 503 || answer.code().starts_with("InvalidTimeStamp")
 }
 
 /// Every key that is listed works: none is half there.

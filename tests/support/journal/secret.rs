@@ -10,6 +10,7 @@ use std::io;
 
 use fastrand::Rng;
 
+use super::refused_for_now;
 use crate::client::Client;
 
 /// Versions of a secret at most: all of them are read back. Ten may be; the tests of versions know what happens then.
@@ -184,7 +185,7 @@ impl Seen {
         let described = send("DescribeSecret", &[("FetchTags", "true")])?;
         let listed = send("ListSecretVersionIds", &[("IncludeDeprecated", "true")])?;
         let current = send("GetSecretValue", &[])?;
-        if [&described, &listed, &current].iter().any(|answer| answer.status == 503) {
+        if [&described, &listed, &current].into_iter().any(refused_for_now) {
             return Ok(None);
         }
         let codes = [described.code(), listed.code(), current.code()];
