@@ -64,7 +64,7 @@ impl Plan {
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 
-const USAGE: &str = "usage: bulla-bench [--quick | million | compare [--quick] COMMIT | latency | postgres [PROGRAM] | audit RECORDS | \
+const USAGE: &str = "usage: bulla-bench [--quick | million | compare [--quick] COMMIT | latency | vault | postgres [PROGRAM] | audit RECORDS | \
                      profile read|create|put CONNECTIONS SECONDS]";
 
 fn main() -> Result<(), Failure> {
@@ -76,6 +76,7 @@ fn main() -> Result<(), Failure> {
         ["bare"] => bare::serve(),
         ["audit", records] => audit::rows(records.parse()?),
         ["latency"] => latency::rows(&Plan::full()),
+        ["vault"] => vault(&Plan::full()),
         ["postgres"] => postgres::rows(&Plan::full(), None),
         ["postgres", other] => postgres::rows(&Plan::full(), Some(Path::new(other))),
         ["compare", commit] => versus::rows(commit, &Plan::full()),
@@ -165,6 +166,14 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
         postgres::rows(plan, None)?;
     }
     print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))
+}
+
+/// The rows of Vault's API alone.
+fn vault(plan: &Plan) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let mut bulla = Side::new(Program::bulla(&folder.path().join("bulla")));
+    bulla.fill(plan.stored[0])?;
+    vault::rows(&mut bulla, &folder.path().join("openbao"), plan)
 }
 
 /// Keeps Bulla alone busy, for a profiler to look at.

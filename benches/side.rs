@@ -54,7 +54,7 @@ impl Side {
     /// When the program does not.
     pub fn fill(&mut self, wanted: usize) -> Result<(), Failure> {
         let client = self.program.client();
-        if client.is_none() && self.filled < wanted {
+        if matches!(self.program, Program::Floor { .. }) && self.filled < wanted {
             let address = self.program.address();
             let (from, to) = (self.filled, wanted);
             let request = format!("POST /fill?from={from}&to={to} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n\r\n");
