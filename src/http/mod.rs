@@ -48,7 +48,7 @@ use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use access::Action;
 pub use call::{Call, Method, Reply};
@@ -268,6 +268,16 @@ async fn handle<S: Service>(front: Arc<Handler<S>>, side: Side, request: HttpReq
     response
 }
 
+/// From the signal to stop on, connections that were taken before it have this long to say what they came for. Whoever has just connected
+/// would otherwise be sent away without an answer.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Waits until connections on which nothing is asked are to end.
+async fn ending(stop: GracefulShutdownSignal) {
+    stop.notified().await;
+    sleep(LAST_WORDS).await;
+}
+
 /// What a worker does with a connection.
 fn pipeline<S: Service>(
     front: Arc<Handler<S>>,
@@ -302,10 +312,7 @@ fn pipeline<S: Service>(
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER)
-        .graceful_shutdown_signal(move || {
-            let stop = stop.clone();
-            async move { stop.notified().await }
-        })
+        .graceful_shutdown_signal(move || ending(stop.clone()))
         .on_connect_ext(|guard: &Guard, data| {
             data.insert(guard.connection());
         })
@@ -326,7 +333,7 @@ fn pipeline<S: Service>(
                         shaken.inspect_err(|_| metrics.handshake_failed(reason)).map_err(DispatchError::Io)?
                     }
                     () = place.left() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
-                    () = stopping.notified() => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
+                    () = ending(stopping) => return Err(DispatchError::Io(io::ErrorKind::ConnectionAborted.into())),
                 },
             };
             let refused = (expects_tls && !stream.is_secure()).then_some(Error::PlainToTls);

@@ -59,6 +59,18 @@ fn requests_under_way_are_answered_and_none_is_lost() {
 }
 
 #[test]
+fn who_has_just_connected_is_answered() {
+    let mut server = start(config());
+    let mut new = Wire::to(server.address);
+    sleep(Duration::from_millis(100));
+    server.stopper.stop();
+    sleep(Duration::from_millis(50));
+    assert_eq!(new.send(get("/")).answer().status, 200);
+    new.closed();
+    server.join();
+}
+
+#[test]
 fn work_whose_client_has_gone_is_waited_for_within_the_time() {
     let mut server = start(config());
     Wire::to(server.address).send(get("/?sleep=1500"));
