@@ -65,6 +65,13 @@ impl Effect {
             reach(step);
         }
     }
+
+    /// A transaction has ended well: from the first on the mark is there.
+    fn committed(&self) {
+        if !self.marked.replace(true) {
+            self.reach(Step::Committed);
+        }
+    }
 }
 
 impl Store {
@@ -78,13 +85,7 @@ impl Store {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
     ) -> Result<T, Error> {
-        if effect.marked.get() {
-            return self.write(name, f);
-        }
-        let done = self.write(name, marking(effect, f))?;
-        effect.marked.set(true);
-        effect.reach(Step::Committed);
-        Ok(done)
+        self.write(name, marking(effect, f)).inspect(|_| effect.committed())
     }
 
     /// The same of a closure that is guarded, as [`Store::write_guarded`] says.
@@ -97,22 +98,19 @@ impl Store {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
     ) -> Result<T, Error> {
-        if effect.marked.get() {
-            return self.write_guarded(name, f);
-        }
-        let done = self.write_guarded(name, marking(effect, f))?;
-        effect.marked.set(true);
-        effect.reach(Step::Committed);
-        Ok(done)
+        self.write_guarded(name, marking(effect, f)).inspect(|_| effect.committed())
     }
 }
 
-/// A closure that leaves the mark before its own work.
+/// A closure that leaves the mark before its own work, unless it is there.
 fn marking<T>(
     effect: &Effect,
     f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
 ) -> impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>> {
     move |tx| {
+        if effect.marked.get() {
+            return f(tx);
+        }
         match tx.nonce_insert(&effect.mark) {
             Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
             other => other?,
