@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{NodeId, RequestId};
 use crate::error::Error;
@@ -23,21 +23,32 @@ pub const RETENTION_MS: i64 = 45 * 60 * 1000;
 pub struct Effect {
     mark: NonceRow,
     of_request: bool,
+    began: Moment,
     marked: Cell<bool>,
 }
 
 impl Effect {
-    /// The effect of a request with a nonce of this digest, received on this node.
-    pub fn of_request(digest: [u8; 16], request_id: RequestId, node: NodeId, received_at: Timestamp) -> Self {
-        let mark = NonceRow { digest, request_id, node, expires_at: received_at.plus_ms(RETENTION_MS) };
-        Self { mark, of_request: true, marked: Cell::new(false) }
+    /// The effect of a request with a nonce of this digest, received on this node at this moment.
+    pub fn of_request(digest: [u8; 16], request_id: RequestId, node: NodeId, received: Moment) -> Self {
+        let mark = NonceRow { digest, request_id, node, expires_at: received.now().plus_ms(RETENTION_MS) };
+        Self { mark, of_request: true, began: received, marked: Cell::new(false) }
     }
 
     /// The effect of something that the service does of its own accord.
-    pub fn of_service(node: NodeId, begun_at: Timestamp) -> Self {
-        let request_id = RequestId::new();
-        let mark = NonceRow { digest: *request_id.as_bytes(), request_id, node, expires_at: begun_at.plus_ms(RETENTION_MS) };
-        Self { mark, of_request: false, marked: Cell::new(false) }
+    pub fn of_service(node: NodeId, began: Moment) -> Self {
+        let (request_id, expires_at) = (RequestId::new(), began.now().plus_ms(RETENTION_MS));
+        let mark = NonceRow { digest: *request_id.as_bytes(), request_id, node, expires_at };
+        Self { mark, of_request: false, began, marked: Cell::new(false) }
+    }
+
+    /// The moment at which it began.
+    pub fn began(&self) -> Moment {
+        self.began
+    }
+
+    /// The time now, by the clock as it was when this began.
+    pub fn now(&self) -> Timestamp {
+        self.began.now()
     }
 
     /// The digest of the request's nonce.

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use crate::audit::{Audit, Kind, Record, Verdict};
-use crate::base::clock::Clock;
+use crate::base::clock::Moment;
 use crate::base::ids::{AccountId, NodeId, Region};
 use crate::code::Code;
 use crate::effect::Effect;
@@ -32,6 +32,8 @@ pub struct TaskRecord<'a> {
     pub version: Option<&'a str>,
     /// Why: the rule.
     pub reason: &'static str,
+    /// When it was found to be due, by a clock that is believed.
+    pub at: Moment,
 }
 
 /// Runs service tasks of one node, each recorded before and after.
@@ -39,13 +41,12 @@ pub struct ServiceTasks {
     audit: Arc<Audit>,
     region: Region,
     node: NodeId,
-    clock: Clock,
 }
 
 impl ServiceTasks {
     /// The service tasks of one node, recorded in this log.
-    pub fn new(audit: Arc<Audit>, region: Region, node: NodeId, clock: Clock) -> Self {
-        Self { audit, region, node, clock }
+    pub fn new(audit: Arc<Audit>, region: Region, node: NodeId) -> Self {
+        Self { audit, region, node }
     }
 
     /// Does the work of a task.
@@ -75,7 +76,7 @@ impl ServiceTasks {
         code_of: impl FnOnce(&Error) -> &'static str,
         work: impl FnOnce(&Effect) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let effect = Effect::of_service(self.node, self.clock.now());
+        let effect = Effect::of_service(self.node, task.at);
         let resource = format!("acs:kms:{}:{}:{}", self.region, task.account, task.resource);
         let intent = Record {
             account: Some(task.account.as_str()),

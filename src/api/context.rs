@@ -59,7 +59,7 @@ impl Context<'_> {
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::AliasNotFound`]; [`Error::UnsupportedOperation`] for another sort of key; [`Error::KeyState`].
     pub fn key_for(&self, purpose: Use) -> Result<AdmittedKey, Error> {
-        self.authorised.key_for(purpose)?.admit(self.caller.received_at)
+        self.authorised.key_for(purpose)?.admit(self.caller.now())
     }
 
     /// The same for one version of it.

@@ -29,7 +29,6 @@ use crate::audit::{Audit, Ticket};
 use crate::auth::bearer::BearerToken;
 use crate::auth::proof::{Claim, Origin, Shown};
 use crate::auth::{Auth, Caller};
-use crate::base::clock::Clock;
 use crate::base::ids::{AccessKeyId, RequestId};
 use crate::code::Code;
 use crate::error::Error;
@@ -42,7 +41,6 @@ pub struct Service {
     keys: Arc<Keys>,
     secrets: Arc<Secrets>,
     audit: Arc<Audit>,
-    clock: Clock,
     rates: Rates,
     strangers: Strangers,
 }
@@ -84,9 +82,9 @@ pub struct Request<'a> {
 
 impl Service {
     /// A service over these parts.
-    pub fn new(auth: Auth, keys: Arc<Keys>, secrets: Arc<Secrets>, audit: Arc<Audit>, clock: Clock, limits: Limits) -> Self {
+    pub fn new(auth: Auth, keys: Arc<Keys>, secrets: Arc<Secrets>, audit: Arc<Audit>, limits: Limits) -> Self {
         let (rates, strangers) = (Rates::new(limits.requests_per_second), Strangers::new(limits.refusals_per_second));
-        Self { auth, keys, secrets, audit, clock, rates, strangers }
+        Self { auth, keys, secrets, audit, rates, strangers }
     }
 
     /// Bounds callers otherwise from now on.
@@ -98,13 +96,13 @@ impl Service {
     /// Takes a request from its arrival to its record; `work` is the dialect's. A panic in it is a failure of ours like others: it is
     /// recorded, and the nonce stays used.
     pub fn exchange<T>(&self, origin: Origin, work: impl FnOnce(&Exchange<'_>) -> Result<T, Error>) -> Outcome<T> {
-        self.strangers.tell(&self.audit, self.clock.now());
+        self.strangers.tell(&self.audit);
         let event = RefCell::new(Event::arrived(&origin));
         let exchange = Exchange { service: self, origin, event: &event };
         let result = catch_unwind(AssertUnwindSafe(|| work(&exchange)));
         let result = result.unwrap_or_else(|_| Err(Error::Internal("the handler panicked".to_owned())));
         let mut event = event.into_inner();
-        if result.is_err() && event.is_a_strangers() && !self.strangers.is_recorded(origin.source_ip, self.clock.now()) {
+        if result.is_err() && event.is_a_strangers() && !self.strangers.is_recorded(origin.source_ip) {
             let (result, code) = (Err(Error::Throttled), Code::Throttled);
             return Outcome { result, code, durable: Ticket::for_nothing(), asked: event.action, alarm: false };
         }
@@ -140,7 +138,7 @@ impl<'a> Exchange<'a> {
         work: impl FnOnce(&Request<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let service = self.service;
-        let caller = service.auth.authenticate_bearer(&self.origin, token, service.clock.now())?;
+        let caller = service.auth.authenticate_bearer(&self.origin, token)?;
         self.request(caller).at_its_rate(work)
     }
 
@@ -155,7 +153,7 @@ impl<'a> Exchange<'a> {
         work: impl FnOnce(&Request<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let service = self.service;
-        let caller = service.auth.authenticate_login(&self.origin, shown, service.clock.now())?;
+        let caller = service.auth.authenticate_login(&self.origin, shown)?;
         self.request(caller).at_its_rate(work)
     }
 
@@ -176,7 +174,7 @@ impl<'a> Exchange<'a> {
     /// sent again, keeps its nonce.
     pub fn identify<T>(&'a self, claim: &Claim, work: impl FnOnce(&Request<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let service = self.service;
-        let caller = service.auth.authenticate(&self.origin, claim, service.clock.now())?;
+        let caller = service.auth.authenticate(&self.origin, claim)?;
         let request = self.request(caller);
         let result = request.at_its_rate(work);
         if let Err(error) = &result

@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::{Mutex, RwLock};
 
 use crate::audit::{Audit, Kind, Record, Verdict};
-use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::code::Code;
 
@@ -23,8 +23,8 @@ const BURST_S: u32 = 10;
 /// Addresses that are told apart; beyond, those that have not been seen lately are forgotten.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// How often what was counted is recorded, ms.
-const TELL_EVERY_MS: i64 = 1_000;
+/// How often what was counted is recorded.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The budgets of all addresses.
 pub(super) struct Strangers {
@@ -35,7 +35,7 @@ pub(super) struct Strangers {
 #[derive(Default)]
 struct Counted {
     by_address: HashMap<IpAddr, u64>,
-    told_at: Option<Timestamp>,
+    told_at: Option<Instant>,
 }
 
 fn budget(per_second: NonZeroU32) -> DefaultKeyedRateLimiter<IpAddr> {
@@ -58,7 +58,7 @@ impl Strangers {
     }
 
     /// Whether a refusal of a request from this address is recorded like others; if not, it is counted.
-    pub fn is_recorded(&self, source_ip: IpAddr, now: Timestamp) -> bool {
+    pub fn is_recorded(&self, source_ip: IpAddr) -> bool {
         // Who is on this host has other ways to fill its disk.
         if source_ip.is_loopback() {
             return true;
@@ -72,7 +72,7 @@ impl Strangers {
             return true;
         }
         let mut counted = self.counted.lock();
-        counted.told_at.get_or_insert(now);
+        counted.told_at.get_or_insert_with(Instant::now);
         if counted.by_address.len() < MAX_ADDRESSES || counted.by_address.contains_key(&network) {
             *counted.by_address.entry(network).or_default() += 1;
         }
@@ -80,9 +80,9 @@ impl Strangers {
     }
 
     /// Records what was counted, if that is due.
-    pub fn tell(&self, audit: &Audit, now: Timestamp) {
+    pub fn tell(&self, audit: &Audit) {
         let mut counted = self.counted.lock();
-        let due = counted.told_at.is_some_and(|at| now.0.abs_diff(at.0) >= TELL_EVERY_MS.unsigned_abs());
+        let due = counted.told_at.is_some_and(|at| at.elapsed() >= TELL_EVERY);
         if !due {
             return;
         }
@@ -118,7 +118,7 @@ mod tests {
 
     fn recorded(strangers: &Strangers, address: &str, times: usize) -> usize {
         let address = address.parse().expect("an address");
-        (0..times).filter(|_| strangers.is_recorded(address, Timestamp(0))).count()
+        (0..times).filter(|_| strangers.is_recorded(address)).count()
     }
 
     #[test]

@@ -103,13 +103,12 @@ impl Server {
         let clocks = Arc::new(ClockCheck::new(clock.clone(), recovered.last_time));
         clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
         let row = &base.deployment;
-        let tasks = ServiceTasks::new(Arc::clone(&audit), row.region.clone(), node, clock.clone());
+        let tasks = ServiceTasks::new(Arc::clone(&audit), row.region.clone(), node);
         let tasks = Arc::new(tasks);
         let keys = Arc::new(Keys::new(KeyParts {
             store: Arc::clone(&base.store),
             token: Arc::clone(&base.token),
             service_tasks: Arc::clone(&tasks),
-            clock: clock.clone(),
             suite: row.suite,
             limits: settings::key_limits(config),
             sys: base.sys(),
@@ -119,15 +118,22 @@ impl Server {
             store: Arc::clone(&base.store),
             keys: Arc::clone(&keys),
             service_tasks: tasks,
-            clock: clock.clone(),
             deployment: row.id,
             region: row.region.clone(),
             quota: config.quotas.secrets,
             servers: servers.clone(),
         }));
         let credentials = Credentials::new(Arc::clone(&base.store), base.sys());
-        let access_points = AccessPoints::new(Arc::clone(&base.store), clock.clone(), config.client_keys.cipher);
-        let auth = Auth::new(credentials, access_points, logins.clone(), row.region.clone(), node, config.limits.nonces);
+        let access_points = AccessPoints::new(Arc::clone(&base.store), config.client_keys.cipher);
+        let auth = Auth::new(
+            credentials,
+            access_points,
+            logins.clone(),
+            Arc::clone(&clocks),
+            row.region.clone(),
+            node,
+            config.limits.nonces,
+        );
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::new(AtomicU64::new(u64::from(recovered.set_aside.is_some())));
         let swept = Arc::new(Mutex::new(Instant::now()));
@@ -151,7 +157,7 @@ impl Server {
         let database = watch_database(&base.store, &clocks)?;
         let token = Arc::new(token);
         let vault = settings::vault(config, &token);
-        let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), clock, limits), vault);
+        let doors = Doors::new(Service::new(auth, keys, secrets, Arc::clone(&audit), limits), vault);
         let token_key = match config.keys.anchor_minutes {
             0 => None,
             minutes => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock::Timestamp;
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{KeyVersionId, NodeId};
 use crate::store::{AnchorsRow, Store, StoreError};
@@ -44,7 +44,6 @@ pub(super) struct TokenKey {
     store: Arc<Store>,
     node: NodeId,
     clocks: Arc<ClockCheck>,
-    clock: Clock,
     /// How long a key lasts, ms.
     lasts_ms: i64,
     /// When the deployment was made: its first key comes when that is as old as a key may be.
@@ -61,7 +60,7 @@ impl TokenKey {
         since: Timestamp,
     ) -> Self {
         let (token, store, clocks) = (Arc::clone(token), Arc::clone(store), Arc::clone(clocks));
-        Self { token, store, node, clocks, clock: Clock::System, lasts_ms: i64::from(lasts_minutes) * 60_000, since }
+        Self { token, store, node, clocks, lasts_ms: i64::from(lasts_minutes) * 60_000, since }
     }
 
     /// Goes on until what it answers is dropped.
@@ -70,10 +69,8 @@ impl TokenKey {
         std::thread::Builder::new().name("bulla-token-key".into()).spawn(move || {
             let mut told = false;
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if self.clocks.proved().is_err() {
-                    continue;
-                }
-                match self.turn() {
+                let Ok(now) = self.clocks.proved() else { continue };
+                match self.turn(now) {
                     Ok(()) => told = false,
                     Err(reason) if !told => {
                         log::warn!("token: the key that is made anew every hour is as it was: {reason}");
@@ -87,8 +84,7 @@ impl TokenKey {
     }
 
     /// Does what is due.
-    fn turn(&self) -> Result<(), String> {
-        let now = self.clock.now();
+    fn turn(&self, now: Timestamp) -> Result<(), String> {
         let store = |error: StoreError| error.to_string();
         let old = self.store.read_rows("token_key", |tx| tx.anchors()).map_err(store)?;
         let over = old.key_since.max(self.since).plus_ms(self.lasts_ms) <= now;

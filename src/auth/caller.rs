@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use crate::auth::bearer::Bearer;
 use crate::auth::principal::{AttachedPolicy, HaveOwnPolicy, Principal};
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::{AccessKeyId, AccountId, Home, Region};
 use crate::effect::Effect;
+use crate::error::Error;
 use crate::store::Store;
 
 /// A caller whose signature was verified, for the length of one request.
@@ -31,6 +32,8 @@ pub struct Caller {
     pub secure: bool,
     /// When the request arrived.
     pub received_at: Timestamp,
+    /// Nothing that it sent speaks for the time, and this node's clock is in doubt.
+    pub(super) time_in_doubt: bool,
     pub(super) policies: Arc<[AttachedPolicy]>,
     /// What of the account has a policy of its own.
     pub(super) have_own_policy: HaveOwnPolicy,
@@ -57,6 +60,25 @@ impl Caller {
         }
     }
 
+    /// The time now, by the clock as it was when the request arrived.
+    pub fn now(&self) -> Timestamp {
+        self.effect.now()
+    }
+
+    /// The same, for what cannot be undone: where a window begins or has ended. A signature was made within 15 minutes of it; for a request
+    /// that carries none, the comparison of clocks must speak.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] while that doubts.
+    pub fn proved_now(&self) -> Result<Timestamp, Error> {
+        if self.time_in_doubt { Err(Error::Unavailable("the clock is in doubt")) } else { Ok(self.now()) }
+    }
+
+    /// The moment at which the request arrived.
+    pub fn moment(&self) -> Moment {
+        self.effect.began()
+    }
+
     /// Whether a resource named with this home is one of the caller's account in this region.
     pub fn at_home(&self, home: Option<&Home>) -> bool {
         home.is_none_or(|h| h.account == self.account.as_str() && h.region == self.region.as_str())
@@ -65,10 +87,9 @@ impl Caller {
 
 #[cfg(test)]
 impl Caller {
-    /// The root of an account with a request of its own, for tests below the pipeline.
-    pub(crate) fn root_of(account: &AccountId, store: &Arc<Store>) -> Self {
+    /// The root of an account with a request of its own at this time, for tests below the pipeline.
+    pub(crate) fn root_of(account: &AccountId, store: &Arc<Store>, received_at: Timestamp) -> Self {
         let request_id = crate::base::ids::RequestId::new();
-        let received_at = crate::base::clock::Clock::System.now();
         Self {
             account: account.clone(),
             principal: Principal::Root,
@@ -78,10 +99,16 @@ impl Caller {
             source_ip: IpAddr::from([127, 0, 0, 1]),
             secure: false,
             received_at,
+            time_in_doubt: false,
             policies: Arc::new([]),
             have_own_policy: HaveOwnPolicy::default(),
             store: Arc::clone(store),
-            effect: Effect::of_request(*request_id.as_bytes(), request_id, crate::base::ids::NodeId::new(), received_at),
+            effect: Effect::of_request(
+                *request_id.as_bytes(),
+                request_id,
+                crate::base::ids::NodeId::new(),
+                Moment::still(received_at),
+            ),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Must not know: HTTP, how a request was signed. Called by: auth.
 //!
 //! Every change of who may do what raises one number in the database, and the store tells which accounts changes were about. The cache
-//! asks at most every [`CHECK_EVERY_MS`], and at once after a change by this process, and drops what is of the accounts that changed: so a
+//! asks at most every [`CHECK_EVERY`], and at once after a change by this process, and drops what is of the accounts that changed: so a
 //! revocation works on every node within a second, and what one account changes costs no other a look-up. What is read then is proved with
 //! its digest: a Deny that was deleted, or an access key that was put back, is an alarm.
 
@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
@@ -24,8 +25,8 @@ use crate::base::ids::{AccessKeyId, AccountId, UserName};
 use crate::error::Error;
 use crate::store::{Abort, AccessKeyRow, Changed, ClientKeyRow, Store, TokenDigest, Tx};
 
-/// How old a credential in memory may be without asking whether anything changed, ms.
-pub const CHECK_EVERY_MS: i64 = 500;
+/// How old a credential in memory may be without asking whether anything changed.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// How many credentials, and how many tokens, are kept; past it the cache starts anew.
 const MAX_CACHED: usize = 100_000;
@@ -99,7 +100,7 @@ impl<K: Clone + Eq + Hash, V> Asked<K, V> {
 #[derive(Default)]
 struct Cache {
     revision: i64,
-    checked_at: Option<Timestamp>,
+    checked_at: Option<Instant>,
     /// What this process had changed itself when it was checked; see [`Store::rights_changes`].
     own_changes: u64,
     credentials: Asked<AccessKeyId, Credential>,
@@ -152,12 +153,12 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when database or token are away: nobody is let in on an old credential.
-    pub fn find(&self, id: &AccessKeyId, now: Timestamp) -> Result<Option<Arc<Credential>>, Error> {
-        if let Some(known) = self.fresh(now, |cache| cache.credentials.known(id)) {
+    pub fn find(&self, id: &AccessKeyId) -> Result<Option<Arc<Credential>>, Error> {
+        if let Some(known) = self.fresh(|cache| cache.credentials.known(id)) {
             return Ok(known);
         }
-        self.revalidate(now)?;
-        if let Some(known) = self.fresh(now, |cache| cache.credentials.known(id)) {
+        self.revalidate()?;
+        if let Some(known) = self.fresh(|cache| cache.credentials.known(id)) {
             return Ok(known);
         }
         let (revision, loaded) = self.load(id)?;
@@ -172,12 +173,12 @@ impl Credentials {
     ///
     /// # Errors
     /// As [`Credentials::find`].
-    pub fn bearer(&self, digest: &TokenDigest, now: Timestamp) -> Result<Option<Arc<Bearer>>, Error> {
-        if let Some(known) = self.fresh(now, |cache| cache.tokens.known(digest)) {
+    pub fn bearer(&self, digest: &TokenDigest) -> Result<Option<Arc<Bearer>>, Error> {
+        if let Some(known) = self.fresh(|cache| cache.tokens.known(digest)) {
             return Ok(known);
         }
-        self.revalidate(now)?;
-        if let Some(known) = self.fresh(now, |cache| cache.tokens.known(digest)) {
+        self.revalidate()?;
+        if let Some(known) = self.fresh(|cache| cache.tokens.known(digest)) {
             return Ok(known);
         }
         let (revision, loaded) =
@@ -210,8 +211,8 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away.
-    pub fn have_own_policy(&self, account: &AccountId, now: Timestamp) -> Result<HaveOwnPolicy, Error> {
-        if let Some(known) = self.fresh(now, |cache| cache.have_own_policy.get(account).cloned()) {
+    pub fn have_own_policy(&self, account: &AccountId) -> Result<HaveOwnPolicy, Error> {
+        if let Some(known) = self.fresh(|cache| cache.have_own_policy.get(account).cloned()) {
             return Ok(known);
         }
         let (revision, names) =
@@ -225,19 +226,19 @@ impl Credentials {
     }
 
     /// Looks into the cache if it was checked lately, and this process has changed nothing since.
-    fn fresh<T>(&self, now: Timestamp, look: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
+    fn fresh<T>(&self, look: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
         let cache = self.cache.read();
         let checked_at = cache.checked_at?;
-        let young = (0..CHECK_EVERY_MS).contains(&(now.0 - checked_at.0));
+        let young = checked_at.elapsed() < CHECK_EVERY;
         if young && cache.own_changes == self.store.rights_changes() { look(&cache) } else { None }
     }
 
     /// Asks the database in which accounts anything changed, and forgets what is known of those.
-    fn revalidate(&self, now: Timestamp) -> Result<(), Error> {
-        if self.fresh(now, |_| Some(())).is_some() {
+    fn revalidate(&self) -> Result<(), Error> {
+        if self.fresh(|_| Some(())).is_some() {
             return Ok(());
         }
-        let own_changes = self.store.rights_changes();
+        let (asked_at, own_changes) = (Instant::now(), self.store.rights_changes());
         let since = self.cache.read().revision;
         let (revision, changed) = self.store.rights_since(since)?;
         let mut cache = self.cache.write();
@@ -246,7 +247,7 @@ impl Credentials {
         } else if revision != cache.revision {
             cache.forget(changed.as_ref());
         }
-        (cache.revision, cache.own_changes, cache.checked_at) = (revision, own_changes, Some(now));
+        (cache.revision, cache.own_changes, cache.checked_at) = (revision, own_changes, Some(asked_at));
         Ok(())
     }
 

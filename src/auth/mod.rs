@@ -42,7 +42,7 @@ pub use supposed::Supposed;
 pub use system_key::SysKey;
 pub use tokens::ChildToken;
 
-use crate::base::clock::Timestamp;
+use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{AccountId, NodeId, Region};
 use crate::effect::Effect;
 use crate::error::Error;
@@ -58,6 +58,7 @@ pub struct Auth {
     credentials: Credentials,
     access_points: AccessPoints,
     logins: Logins,
+    clocks: Arc<ClockCheck>,
     seen: SeenNonces,
     region: Region,
     node: NodeId,
@@ -69,11 +70,12 @@ impl Auth {
         credentials: Credentials,
         access_points: AccessPoints,
         logins: Logins,
+        clocks: Arc<ClockCheck>,
         region: Region,
         node: NodeId,
         nonce_capacity: usize,
     ) -> Self {
-        Self { credentials, access_points, logins, seen: SeenNonces::new(nonce_capacity), region, node }
+        Self { credentials, access_points, logins, clocks, seen: SeenNonces::new(nonce_capacity), region, node }
     }
 
     /// Finds out who signed a request: signature, then time, then nonce.
@@ -81,8 +83,9 @@ impl Auth {
     /// # Errors
     /// [`Error::AccessKeyNotFound`], [`Error::SignatureMismatch`], [`Error::AccessKeyInactive`], [`Error::TimestampExpired`],
     /// [`Error::NonceUsed`]; [`Error::Unavailable`] when the access key cannot be looked up.
-    pub fn authenticate(&self, origin: &Origin, claim: &Claim, now: Timestamp) -> Result<Caller, Error> {
-        let found = self.credentials.find(&claim.access_key, now)?;
+    pub fn authenticate(&self, origin: &Origin, claim: &Claim) -> Result<Caller, Error> {
+        let now = origin.arrival.now();
+        let found = self.credentials.find(&claim.access_key)?;
         let Some(credential) = found.filter(|c| c.signing_key.fits(claim.scheme)) else {
             claim.spend_equal_time();
             return Err(Error::AccessKeyNotFound);
@@ -94,7 +97,7 @@ impl Auth {
         claim.check_time(now)?;
         let nonce = nonce::digest_of(&claim.access_key, &claim.nonce);
         let (account, principal) = (credential.account.clone(), credential.principal.clone());
-        let caller = self.caller(origin, account, principal, Arc::clone(&credential.policies), nonce, now)?;
+        let caller = self.caller(origin, account, principal, Arc::clone(&credential.policies), nonce)?;
         if !self.seen.reserve(&credential.account, nonce, now) {
             return Err(Error::NonceUsed);
         }
@@ -105,21 +108,23 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::BearerTokenInvalid`]; [`Error::Unavailable`] when the token cannot be looked up.
-    pub fn authenticate_bearer(&self, origin: &Origin, token: &BearerToken, now: Timestamp) -> Result<Caller, Error> {
+    pub fn authenticate_bearer(&self, origin: &Origin, token: &BearerToken) -> Result<Caller, Error> {
         let digest = token.digest(self.credentials.store());
-        let found = self.credentials.bearer(&digest, now)?;
-        let bearer = found.filter(|bearer| bearer.is_valid(now)).ok_or(Error::BearerTokenInvalid)?;
+        let found = self.credentials.bearer(&digest)?;
+        let bearer = found.filter(|bearer| bearer.is_valid(origin.arrival.now())).ok_or(Error::BearerTokenInvalid)?;
         let (account, principal) = (bearer.account().clone(), bearer.principal.clone());
         let digest = *origin.request_id.as_bytes();
-        let caller = self.caller(origin, account, principal, Arc::clone(&bearer.policies), digest, now)?;
-        Ok(Caller { access_key: bearer.row.access_key.clone(), bearer: Some(bearer), ..caller })
+        let caller = self.caller(origin, account, principal, Arc::clone(&bearer.policies), digest)?;
+        let time_in_doubt = self.clocks.proved().is_err();
+        Ok(Caller { access_key: bearer.row.access_key.clone(), bearer: Some(bearer), time_in_doubt, ..caller })
     }
 
     /// Finds out for whom somebody else's proof speaks.
     ///
     /// # Errors
     /// [`Error::LoginRefused`]; [`Error::Unavailable`] when the issuer's keys cannot be had, or the user cannot be looked up.
-    pub fn authenticate_login(&self, origin: &Origin, shown: &Shown<'_>, now: Timestamp) -> Result<Caller, Error> {
+    pub fn authenticate_login(&self, origin: &Origin, shown: &Shown<'_>) -> Result<Caller, Error> {
+        let now = origin.arrival.now();
         let speaks = match shown {
             Shown::Jwt { mount, role, token } => self.logins.by_jwt(mount, role, token, now),
             Shown::Certificate { role, der } => self.logins.by_certificate(*role, der, now),
@@ -136,10 +141,11 @@ impl Auth {
             Error::LoginRefused("the user of this login is not there, or disabled".to_owned())
         })?;
         let principal = Principal::User(speaks.user);
-        self.caller(origin, speaks.account, principal, policies, *origin.request_id.as_bytes(), now)
+        let caller = self.caller(origin, speaks.account, principal, policies, *origin.request_id.as_bytes())?;
+        Ok(Caller { time_in_doubt: self.clocks.proved().is_err(), ..caller })
     }
 
-    /// A caller who has proved who it is, without access key and token; `digest` tells its request from others.
+    /// A caller who has proved who it is, and when; without access key and token. `digest` tells its request from others.
     fn caller(
         &self,
         origin: &Origin,
@@ -147,9 +153,8 @@ impl Auth {
         principal: Principal,
         policies: Arc<[AttachedPolicy]>,
         digest: [u8; 16],
-        now: Timestamp,
     ) -> Result<Caller, Error> {
-        let have_own_policy = self.credentials.have_own_policy(&account, now)?;
+        let have_own_policy = self.credentials.have_own_policy(&account)?;
         Ok(Caller {
             account,
             principal,
@@ -158,11 +163,12 @@ impl Auth {
             region: self.region.clone(),
             source_ip: origin.source_ip,
             secure: origin.secure,
-            received_at: origin.received_at,
+            received_at: origin.arrival.at(),
+            time_in_doubt: false,
             policies,
             have_own_policy,
             store: Arc::clone(self.credentials.store()),
-            effect: Effect::of_request(digest, origin.request_id, self.node, origin.received_at),
+            effect: Effect::of_request(digest, origin.request_id, self.node, origin.arrival),
         })
     }
 

@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256}
 use aws_lc_rs::{hmac, rsa};
 use zeroize::Zeroizing;
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::{AccessKeyId, RequestId};
 use crate::base::secret::AccessKeySecret;
 use crate::error::{Error, StringToSign};
@@ -26,7 +26,7 @@ pub struct Origin {
     /// Made on arrival; in every answer and record of this request.
     pub request_id: RequestId,
     /// When the head had arrived.
-    pub received_at: Timestamp,
+    pub arrival: Moment,
     /// The client's address.
     pub source_ip: IpAddr,
     /// Whether it came over TLS (acs:SecureTransport).

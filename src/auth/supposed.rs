@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::auth::access_point::grants;
 use crate::auth::caller::Caller;
 use crate::auth::principal::{Principal, policies_of};
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::{AccountId, NodeId, Region, RequestId};
 use crate::effect::Effect;
 use crate::error::Error;
@@ -62,10 +62,11 @@ impl Caller {
             source_ip: who.source_ip,
             secure: who.secure,
             received_at: who.at,
+            time_in_doubt: false,
             policies: policies.into(),
             have_own_policy: Arc::new(have_own_policy.into_iter().collect()),
             store: Arc::clone(store),
-            effect: Effect::of_request(*request_id.as_bytes(), request_id, NodeId::new(), who.at),
+            effect: Effect::of_request(*request_id.as_bytes(), request_id, NodeId::new(), Moment::of(who.at)),
         }))
     }
 }

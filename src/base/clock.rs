@@ -1,12 +1,13 @@
 //! Time as the service uses it: milliseconds since 1970-01-01T00:00:00Z, in one integer.
 //!
-//! Owns: reading the clock, and the text forms of a time. Must not know: anything else. Used by all.
+//! Owns: reading the clock, the text forms of a time, and time that goes on from a moment whatever the clock does meanwhile. Must not know: anything else. Used by all.
 
 use std::fmt;
 #[cfg(test)]
 use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 /// A point in time, milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +56,39 @@ impl fmt::Display for Timestamp {
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
+    }
+}
+
+/// A moment of the clock, from which time goes on with the monotonic clock. What belongs together, as the steps of a request do, has one,
+/// so that a clock that is set in between tears nothing apart: a window that began by one clock would be over by the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    at: Timestamp,
+    /// None where time stands, for tests.
+    since: Option<Instant>,
+}
+
+impl Moment {
+    /// The present moment, at which the clock says so.
+    pub fn of(at: Timestamp) -> Self {
+        Self { at, since: Some(Instant::now()) }
+    }
+
+    /// A moment at which time stands.
+    #[cfg(test)]
+    pub fn still(at: Timestamp) -> Self {
+        Self { at, since: None }
+    }
+
+    /// The time at this moment.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The time now, seen from this moment.
+    pub fn now(&self) -> Timestamp {
+        let passed = self.since.map_or(0, |since| since.elapsed().as_millis());
+        self.at.plus_ms(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 }
 

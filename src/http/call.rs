@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::Moment;
 use crate::base::ids::RequestId;
 
 /// A request as it arrived, with nothing decided yet. Query and body can hold secrets and are wiped when it is dropped.
@@ -15,7 +15,7 @@ pub struct Call {
     /// Made on arrival; in every answer and record of this request.
     pub request_id: RequestId,
     /// When the head had arrived.
-    pub received_at: Timestamp,
+    pub arrival: Moment,
     /// The client's address.
     pub peer: IpAddr,
     /// Whether it came over TLS.

@@ -25,6 +25,7 @@ use super::first_byte::Told;
 use super::parser_refusals::MAX_TARGET;
 use super::peer::{self, Client};
 use super::{Answer, Call, Config, Durable, Method, Received, Reply, Service, Side};
+use crate::base::clock::Moment;
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::RequestId;
 use crate::base::threads::Threads;
@@ -214,7 +215,7 @@ impl<S: Service> Handler<S> {
         sender: Option<(Client, Option<Arc<[u8]>>)>,
         arrived: Instant,
     ) -> Result<Outcome, Refused> {
-        let received_at = self.config.clock.now();
+        let arrival = Moment::of(self.config.clock.now());
         let length = Length::of(&received.method, &received.headers);
         let turn_away = |error| Refused { last: length != Length::Known(0), ..Refused::now(error) };
         let path = received.target.path();
@@ -236,7 +237,7 @@ impl<S: Service> Handler<S> {
         let mut body = self.bodies.read(length, payload).await.map_err(Refused::last)?;
         let call = Call {
             request_id,
-            received_at,
+            arrival,
             peer: client.address,
             secure: client.secure,
             client_certificate,

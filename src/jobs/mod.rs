@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::clock_check::{ClockCheck, SILENCE_MS};
 use crate::base::ids::{KeyVersionId, NodeId};
 use crate::error::Error;
@@ -101,8 +101,8 @@ impl Jobs {
             sweeps.round();
             Ok(())
         })?;
-        let keys = Arc::clone(&jobs.parts.keys);
-        let data_keys = Worker::start("bulla-data-keys", DATA_KEYS_EVERY, move |_| keys.data_keys_sweep())?;
+        let (keys, clock) = (Arc::clone(&jobs.parts.keys), jobs.parts.clock.clone());
+        let data_keys = Worker::start("bulla-data-keys", DATA_KEYS_EVERY, move |_| keys.data_keys_sweep(clock.now()))?;
         let pass = Pass::new(Arc::clone(&jobs.parts.store), Arc::clone(&jobs.parts.alarms), jobs.parts.check_percent);
         let pass = Mutex::new(pass);
         let pass = Worker::start("bulla-pass", BETWEEN_PASSES, move |stopped| {
@@ -119,12 +119,9 @@ impl Jobs {
             Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?)
         });
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
-        self.attempt("expired nonces", || {
-            while self.parts.clocks.proved().is_ok() && self.sweep_nonces()? == MAX_BATCH as usize {}
-            Ok(())
-        });
-        self.attempt("what one node does for all", || {
-            if self.holds("sweep")? {
+        self.attempt("expired nonces", |at| self.sweep_nonces(at.now()));
+        self.attempt("what one node does for all", |at| {
+            if self.holds("sweep", at.now())? {
                 self.sweep();
                 *self.parts.swept.lock() = Instant::now();
             }
@@ -134,22 +131,20 @@ impl Jobs {
 
     /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
     fn sweep(&self) {
-        self.attempt("half-made keys", || self.parts.keys.creations_sweep());
-        self.attempt("imported material", || self.parts.keys.materials_sweep(MAX_BATCH));
-        self.attempt("parameters for imports", || self.parts.keys.import_parameters_sweep(MAX_BATCH));
-        self.attempt("due rotations", || self.parts.keys.rotations_sweep(MAX_BATCH));
-        self.attempt("ended deletion windows of keys", || self.parts.keys.deletions_sweep(MAX_BATCH));
-        self.attempt("ended deletion windows of secrets", || self.parts.secrets.deletions_sweep(MAX_BATCH));
-        self.attempt("ended tokens", || {
-            while self.sweep_tokens()? == MAX_BATCH as usize {}
-            Ok(())
-        });
+        self.attempt("half-made keys", |at| self.parts.keys.creations_sweep(at));
+        self.attempt("imported material", |at| self.parts.keys.materials_sweep(at, MAX_BATCH));
+        self.attempt("parameters for imports", |at| self.parts.keys.import_parameters_sweep(at.now(), MAX_BATCH));
+        self.attempt("due rotations", |at| self.parts.keys.rotations_sweep(at, MAX_BATCH));
+        self.attempt("ended deletion windows of keys", |at| self.parts.keys.deletions_sweep(at, MAX_BATCH));
+        self.attempt("ended deletion windows of secrets", |at| self.parts.secrets.deletions_sweep(at, MAX_BATCH));
+        self.attempt("ended tokens", |at| self.sweep_tokens(at.now()));
     }
 
-    /// Runs a job that cannot be undone, or that one node does for all, unless the clock is in doubt.
-    fn attempt(&self, name: &str, job: impl FnOnce() -> Result<(), Error>) {
-        if self.parts.clocks.proved().is_ok() {
-            attempt(&self.parts.alarms, name, job);
+    /// Runs a job that cannot be undone, or that one node does for all, from a moment at which the clock was not in doubt: what it does
+    /// then is told by that moment alone.
+    fn attempt(&self, name: &str, job: impl FnOnce(Moment) -> Result<(), Error>) {
+        if let Ok(now) = self.parts.clocks.proved() {
+            attempt(&self.parts.alarms, name, || job(Moment::of(now)));
         }
     }
 
@@ -168,19 +163,21 @@ impl Jobs {
         Ok(())
     }
 
-    fn sweep_nonces(&self) -> Result<usize, Error> {
+    fn sweep_nonces(&self, now: Timestamp) -> Result<(), Error> {
         // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
-        let now = self.parts.clock.now().plus_ms(-SILENCE_MS);
-        Ok(self.parts.store.write_rows("nonces_sweep", |tx| tx.nonces_sweep(&self.parts.node, now, MAX_BATCH))?)
+        let until = now.plus_ms(-SILENCE_MS);
+        let sweep = || self.parts.store.write_rows("nonces_sweep", |tx| tx.nonces_sweep(&self.parts.node, until, MAX_BATCH));
+        while sweep()? == MAX_BATCH as usize {}
+        Ok(())
     }
 
-    fn sweep_tokens(&self) -> Result<usize, Error> {
-        let now = self.parts.clock.now();
-        Ok(self.parts.store.write_rows("tokens_sweep", |tx| tx.bearer_tokens_sweep(now, MAX_BATCH))?)
+    fn sweep_tokens(&self, now: Timestamp) -> Result<(), Error> {
+        let sweep = || self.parts.store.write_rows("tokens_sweep", |tx| tx.bearer_tokens_sweep(now, MAX_BATCH));
+        while sweep()? == MAX_BATCH as usize {}
+        Ok(())
     }
 
-    fn holds(&self, lease: &str) -> Result<bool, Error> {
-        let now = self.parts.clock.now();
+    fn holds(&self, lease: &str, now: Timestamp) -> Result<bool, Error> {
         Ok(self
             .parts
             .store

@@ -7,6 +7,7 @@
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
+use crate::base::clock::Moment;
 use crate::error::Error;
 use crate::jobs::Jobs;
 
@@ -18,14 +19,13 @@ impl Jobs {
     pub(super) fn rotate(&self, stopped: &Receiver<()>) -> Result<(), Error> {
         let mut first = Ok(());
         // Whose turn it is, and when, is told by the clock.
-        if self.parts.clocks.proved().is_err() {
-            return Ok(());
-        }
-        for due in self.parts.secrets.rotations_due(&self.parts.node, MAX_BATCH)? {
-            if stopped.try_recv() != Err(TryRecvError::Empty) || self.parts.clocks.proved().is_err() {
+        let Ok(now) = self.parts.clocks.proved() else { return Ok(()) };
+        for due in self.parts.secrets.rotations_due(&self.parts.node, now, MAX_BATCH)? {
+            let Ok(now) = self.parts.clocks.proved() else { break };
+            if stopped.try_recv() != Err(TryRecvError::Empty) {
                 break;
             }
-            first = first.and(self.parts.secrets.rotate_due(&due));
+            first = first.and(self.parts.secrets.rotate_due(&due, Moment::of(now)));
         }
         first
     }

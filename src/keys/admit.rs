@@ -116,6 +116,7 @@ pub struct AdmittedKey {
     key: KeyId,
     primary: KeyVersionId,
     spec: KeySpec,
+    at: Timestamp,
 }
 
 impl AdmittedKey {
@@ -162,6 +163,11 @@ impl AdmittedKey {
             return Err(Error::Integrity(format!("version {version} of secret {name} is not under the key that was admitted")));
         }
         Ok(sealed.key_version)
+    }
+
+    /// When it was admitted.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// What it is made of.
@@ -248,7 +254,7 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
     if !key.service {
         authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
     }
-    admit_for(key, purpose, caller.received_at)
+    admit_for(key, purpose, caller.now())
 }
 
 /// Whether a key is of the sort that this use needs, and can be used.
@@ -257,7 +263,7 @@ fn admit_for(key: &KeyRow, purpose: Use, now: Timestamp) -> Result<AdmittedKey, 
         return Err(Error::UnsupportedOperation);
     }
     usable(key.state_at(now))?;
-    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec, at: now })
 }
 
 /// Admits the service itself to the key of a secret that it manages, for what the secret's owner has set up: changing the password
@@ -270,7 +276,7 @@ pub fn admit_service(owner: &AccountId, key: &KeyRow, now: Timestamp) -> Result<
         return Err(Error::Integrity(format!("key {} is not of the account of its secret", key.id)));
     }
     usable(key.state_at(now))?;
-    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec })
+    Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec, at: now })
 }
 
 /// Whether a caller may use the key that an ARN's end names (`key/ID`) for this; by which policy. Looks nothing up.

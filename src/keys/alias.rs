@@ -32,7 +32,7 @@ impl Keys {
         if alias.as_str().to_ascii_lowercase().starts_with("alias/acs") {
             return Err(Error::invalid_since(Field::AliasName, "Names that begin with alias/acs are the service's own."));
         }
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "alias_create", |tx| {
             let key = find(tx, caller, key)?;
             if key.state == KeyState::PendingDeletion {

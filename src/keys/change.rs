@@ -20,7 +20,7 @@ impl Keys {
         let state = if enabled { KeyState::Enabled } else { KeyState::Disabled };
         self.store.commit(&caller.effect, "key_set_enabled", |tx| {
             let key = find(tx, caller, key)?;
-            match key.state_at(self.clock.now()) {
+            match key.state_at(caller.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
                 KeyState::Enabled | KeyState::Disabled => replace(tx, &key, KeyRow { state, ..key.clone() }),
                 KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => {

@@ -6,7 +6,7 @@
 //! back, would ask for the destruction of a key in use. So a row that anything contradicts is an alarm, and one that nothing
 //! contradicts still waits: what was condemned wrongly can be saved for so long (docs/operations.md).
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyId;
 use crate::base::words::KeyState;
 use crate::error::Error;
@@ -25,21 +25,21 @@ impl Keys {
     /// # Errors
     /// [`Error::Integrity`] for a row that is contradicted; [`Error::Unavailable`] when token or database are away. What is left is
     /// tried again at the next sweep.
-    pub fn creations_sweep(&self) -> Result<(), Error> {
-        let before = self.clock.now().plus_ms(-STALE_MS);
+    pub fn creations_sweep(&self, at: Moment) -> Result<(), Error> {
+        let before = at.now().plus_ms(-STALE_MS);
         let stale = self.store.read("key_versions_unready", |tx| {
             let stale = tx.key_versions_unready_before(before)?;
             let with_key = stale.into_iter().map(|version| Ok((tx.key_by_id(&version.key_id)?, version)));
             with_key.collect::<Result<Vec<_>, Abort<Error>>>()
         })?;
         let given_up = each(stale, |(key, version)| match key {
-            Some(key) => self.give_up(&key, &version),
+            Some(key) => self.give_up(&key, &version, at),
             None => Err(Error::Integrity(format!("version {} has no key", version.id))),
         });
-        given_up.and(self.condemned_sweep())
+        given_up.and(self.condemned_sweep(at))
     }
 
-    fn give_up(&self, key: &KeyRow, version: &KeyVersionRow) -> Result<(), Error> {
+    fn give_up(&self, key: &KeyRow, version: &KeyVersionRow, at: Moment) -> Result<(), Error> {
         let (resource, id) = (resource(&key.id), version.id.to_string());
         let reason = "its making was never finished";
         let task = TaskRecord {
@@ -48,11 +48,11 @@ impl Keys {
             resource: &resource,
             version: Some(&id),
             reason,
+            at,
         };
-        let now = self.clock.now();
         let gone = self
             .service_tasks
-            .run(task, |effect| self.store.commit(effect, "key_version_condemn", |tx| give_up(tx, version, now)))?;
+            .run(task, |effect| self.store.commit(effect, "key_version_condemn", |tx| give_up(tx, version, effect.now())))?;
         if gone {
             log::warn!("version {id} of key {} was never finished and has been removed", key.id);
         }
@@ -60,8 +60,8 @@ impl Keys {
     }
 
     /// Destroys what was condemned so long ago that its quarantine is over, and that nothing needs.
-    fn condemned_sweep(&self) -> Result<(), Error> {
-        let until = self.clock.now().plus_ms(-self.limits.quarantine_ms);
+    fn condemned_sweep(&self, at: Moment) -> Result<(), Error> {
+        let until = at.now().plus_ms(-self.limits.quarantine_ms);
         let due = self.store.read_rows("condemned", |tx| tx.condemned_until(until, BATCH))?;
         each(due, |row| {
             let (resource, id) = (resource(&row.key_id), row.id.to_string());
@@ -71,6 +71,7 @@ impl Keys {
                 resource: &resource,
                 version: Some(&id),
                 reason: "it was condemned, and its quarantine is over",
+                at,
             };
             self.service_tasks.run(task, |effect| {
                 let needed = self.store.read_rows("key_version_is_needed", |tx| tx.key_version_is_needed(&row.id))?;

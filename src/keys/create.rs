@@ -49,7 +49,7 @@ impl Keys {
         if new.origin == Origin::External {
             return self.create_external(caller, new);
         }
-        let (key, version) = new_rows(&caller.account, new, false, self.clock.now());
+        let (key, version) = new_rows(&caller.account, new, false, caller.now());
         self.store.write("key_begin", |tx| {
             self.check_quota(tx, &key.account_id)?;
             self.check_room(tx, key.spec.objects())?;
@@ -75,7 +75,7 @@ impl Keys {
                 self.store.commit(effect, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
             });
         if made.is_err()
-            && let Err(left) = self.version_fail(version)
+            && let Err(left) = self.version_fail(version, effect.now())
         {
             log::warn!("key {} stays in Creating until the next sweep: {left:?}", key.id);
         }

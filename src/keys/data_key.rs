@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use crate::base::clock::Timestamp;
 use crate::base::secret::DataKey;
 use crate::base::words::KeyState;
 use crate::envelope::Identity;
@@ -58,12 +59,11 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away; then all of them are wiped.
-    pub fn data_keys_sweep(&self) -> Result<(), Error> {
+    pub fn data_keys_sweep(&self, now: Timestamp) -> Result<(), Error> {
         let keys = self.data_keys.keys();
         if keys.is_empty() {
             return Ok(());
         }
-        let now = self.clock.now();
         let usable = self.store.read("data_keys_sweep", |tx| {
             let mut usable = HashSet::new();
             for id in &keys {

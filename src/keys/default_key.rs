@@ -5,8 +5,10 @@
 //! The row that names the default key is inserted together with the key's own row, in state `Creating`, before anything is made
 //! on the token. Whoever loses that race waits for the winner; whoever waits too long declares the winner dead and starts anew.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::auth::Caller;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::AccountId;
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
@@ -14,10 +16,10 @@ use crate::keys::{Keys, NewKey, create, schedule, versions};
 use crate::service_task::TaskRecord;
 use crate::store::{KeyRow, StoreError};
 
-/// How long a loser waits for the winner's key, ms; a token makes a key in far less.
-const WAIT_MS: i64 = 10_000;
+/// How long a loser waits for the winner's key; a token makes a key in far less.
+const WAIT: Duration = Duration::from_secs(10);
 
-/// After this long in `Creating` the maker of a default key is taken for dead, ms: less than [`WAIT_MS`], so that the first who
+/// After this long in `Creating` the maker of a default key is taken for dead, ms: less than [`WAIT`], so that the first who
 /// waits after a crash gets a key. A maker that was only slow finds its key given up, and makes nothing.
 const DEAD_AFTER_MS: i64 = 5_000;
 
@@ -29,20 +31,22 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when token or database are away, or another node does not finish making it.
-    pub fn default_key(&self, account: &AccountId) -> Result<KeyRow, Error> {
-        let deadline = self.clock.now().plus_ms(WAIT_MS);
+    pub fn default_key(&self, caller: &Caller) -> Result<KeyRow, Error> {
+        let (account, deadline) = (&caller.account, Instant::now() + WAIT);
         loop {
             match self.read_default(account)? {
                 Some(key) if key.state != KeyState::Creating => return Ok(key),
-                Some(key) if self.clock.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => self.abandon_default(&key)?,
+                Some(key) if caller.now() > key.created_at.plus_ms(DEAD_AFTER_MS) => {
+                    self.abandon_default(&key, caller.now())?
+                }
                 Some(_) => {}
                 None => {
-                    if let Some(key) = self.make_default(account)? {
+                    if let Some(key) = self.make_default(account, caller.moment())? {
                         return Ok(key);
                     }
                 }
             }
-            if self.clock.now() >= deadline {
+            if Instant::now() >= deadline {
                 return Err(Error::Unavailable("default key"));
             }
             std::thread::sleep(POLL);
@@ -50,7 +54,7 @@ impl Keys {
     }
 
     /// Makes the default key; none if another node began first.
-    fn make_default(&self, account: &AccountId) -> Result<Option<KeyRow>, Error> {
+    fn make_default(&self, account: &AccountId, at: Moment) -> Result<Option<KeyRow>, Error> {
         let new = NewKey {
             spec: KeySpec::Aes256,
             usage: KeyUsage::EncryptDecrypt,
@@ -62,7 +66,7 @@ impl Keys {
             policy: None,
             kms_instance: None,
         };
-        let (key, version) = create::new_rows(account, &new, true, self.clock.now());
+        let (key, version) = create::new_rows(account, &new, true, at.now());
         let begun = self.store.write_rows("default_key_begin", |tx| {
             create::begin(tx, &key, &version)?;
             tx.default_key_insert(account, &key.id)
@@ -76,10 +80,11 @@ impl Keys {
                     resource: &resource,
                     version: None,
                     reason: "the account's default key",
+                    at,
                 };
                 let made = self.service_tasks.run(task, |effect| self.finish(&key, &version, &new, effect));
                 if made.is_err()
-                    && let Err(left) = self.abandon_default(&key)
+                    && let Err(left) = self.abandon_default(&key, at.now())
                 {
                     log::warn!("default key {} keeps others waiting until the next sweep: {left:?}", key.id);
                 }
@@ -92,8 +97,7 @@ impl Keys {
 
     /// Takes a key that will not be finished out of others' way. Its own row stays while the token cannot be asked to destroy what
     /// it may have made of it: the sweep does that. A key that was finished after all stays the default.
-    fn abandon_default(&self, key: &KeyRow) -> Result<(), Error> {
-        let now = self.clock.now();
+    fn abandon_default(&self, key: &KeyRow, now: Timestamp) -> Result<(), Error> {
         self.store.write("default_key_abandon", |tx| {
             let unfinished = tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating);
             // A maker that was only slow cannot finish it any more.

@@ -10,7 +10,7 @@
 //! leaves `Deleted` with its time set, which the next sweep takes up.
 
 use crate::auth::Caller;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState, Origin};
 use crate::error::Error;
@@ -27,7 +27,7 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`]; [`Error::UnsupportedOperation`] for a key that the service made;
     /// [`Error::KeyStateChange`] when deletion protection is on, or the window has begun.
     pub fn schedule_deletion(&self, caller: &Caller, key: &KeyRef, days: u32) -> Result<(), Error> {
-        let at = self.clock.now().plus_days(days);
+        let at = caller.proved_now()?.plus_days(days);
         self.store.commit(&caller.effect, "key_schedule_deletion", |tx| {
             let key = find(tx, caller, key)?;
             if key.service {
@@ -75,18 +75,18 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
-    pub fn deletions_sweep(&self, limit: i64) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub fn deletions_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let now = at.now();
         let due = self.store.read_rows("keys_due", |tx| tx.keys_due(now, limit))?;
         if !due.is_empty() {
             self.token.health()?;
         }
         each(due, |key| {
             if key.state != KeyState::PendingDeletion {
-                return self.destroy(&key);
+                return self.destroy(&key, at);
             }
-            match self.end(&key)? {
-                Some(ended) if ended.delete_at.is_some_and(|at| at <= now) => self.destroy(&ended),
+            match self.end(&key, at)? {
+                Some(ended) if ended.delete_at.is_some_and(|at| at <= now) => self.destroy(&ended, at),
                 _ => Ok(()),
             }
         })
@@ -94,20 +94,26 @@ impl Keys {
 
     /// Ends a key's window; none when its deletion was called off, or another node was faster. Its material stays on the token for
     /// the quarantine: a row of a deletion that was called off, put back, would end a window too.
-    fn end(&self, key: &KeyRow) -> Result<Option<KeyRow>, Error> {
+    fn end(&self, key: &KeyRow, at: Moment) -> Result<Option<KeyRow>, Error> {
         let resource = format!("key/{}", key.id);
         let reason = "the deletion window is over";
-        let destroy_at = self.clock.now().plus_ms(self.limits.quarantine_ms);
-        let task = TaskRecord { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason };
+        let destroy_at = at.now().plus_ms(self.limits.quarantine_ms);
+        let task = TaskRecord { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason, at };
         self.service_tasks.run(task, |effect| self.store.commit(effect, "key_delete", |tx| end_window(tx, key, destroy_at)))
     }
 
     /// Destroys the material of a key that is deleted, and removes what need not stay of its rows.
-    fn destroy(&self, key: &KeyRow) -> Result<(), Error> {
+    fn destroy(&self, key: &KeyRow, at: Moment) -> Result<(), Error> {
         let resource = format!("key/{}", key.id);
         let reason = "the key is deleted";
-        let task =
-            TaskRecord { account: &key.account_id, action: "DestroyKeyMaterial", resource: &resource, version: None, reason };
+        let task = TaskRecord {
+            account: &key.account_id,
+            action: "DestroyKeyMaterial",
+            resource: &resource,
+            version: None,
+            reason,
+            at,
+        };
         self.service_tasks.run(task, |effect| {
             let versions = self.store.read("key_versions", |tx| deleted_versions(tx, key))?;
             versions.iter().try_for_each(|version| self.destroy_version(version))?;

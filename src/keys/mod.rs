@@ -51,7 +51,6 @@ pub use crate::envelope::blob::{Blob, EncryptionContext};
 
 use self::data_key_cache::DataKeyCache;
 use crate::auth::SysKey;
-use crate::base::clock::Clock;
 use crate::base::words::Suite;
 use crate::error::Error;
 use crate::service_task::ServiceTasks;
@@ -92,8 +91,6 @@ pub struct KeyParts {
     pub token: Arc<Token>,
     /// Records what the service does with them of its own accord.
     pub service_tasks: Arc<ServiceTasks>,
-    /// The time.
-    pub clock: Clock,
     /// How new data keys and blobs are wrapped.
     pub suite: Suite,
     /// Upper bounds.
@@ -107,7 +104,6 @@ pub struct Keys {
     store: Arc<Store>,
     token: Arc<Token>,
     service_tasks: Arc<ServiceTasks>,
-    clock: Clock,
     suite: Suite,
     limits: KeyLimits,
     uses: Uses,
@@ -118,9 +114,9 @@ pub struct Keys {
 impl Keys {
     /// The keys over these parts.
     pub fn new(parts: KeyParts) -> Self {
-        let KeyParts { store, token, service_tasks, clock, suite, limits, sys } = parts;
+        let KeyParts { store, token, service_tasks, suite, limits, sys } = parts;
         let data_keys = DataKeyCache::new(limits.data_keys.entries, limits.data_keys.age);
-        Self { store, token, service_tasks, clock, suite, limits, uses: Uses::new(limits.uses), data_keys, sys }
+        Self { store, token, service_tasks, suite, limits, uses: Uses::new(limits.uses), data_keys, sys }
     }
 
     /// Fills `out` with random bytes, of the token and of the operating system together.

@@ -19,7 +19,7 @@ impl Keys {
     /// [`Error::KeyNotFound`]; [`Error::AliasNotAllowed`] for an alias; [`Error::UnsupportedOperation`] for a key of the service,
     /// for which the permission on its secrets stands; [`Error::KeyState`] in the deletion window.
     pub fn policy_set(&self, caller: &Caller, key: &KeyRef, document: &str) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "key_policy_set", |tx| {
             let key = find(tx, caller, key)?;
             if key.service {

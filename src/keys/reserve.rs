@@ -36,7 +36,7 @@ impl Keys {
     /// away and this node's block is used up.
     pub fn reserve(&self, key: &AdmittedKey) -> Result<CountedUse, Error> {
         let version = *key.primary();
-        self.uses.take(&version, || self.reserve_block(key.key(), &version))?;
+        self.uses.take(&version, || self.reserve_block(key))?;
         Ok(CountedUse { key: *key.key(), version })
     }
 
@@ -46,7 +46,8 @@ impl Keys {
     }
 
     /// Reserves the next block; how many uses it has.
-    fn reserve_block(&self, key: &KeyId, version: &KeyVersionId) -> Result<i64, Error> {
+    fn reserve_block(&self, admitted: &AdmittedKey) -> Result<i64, Error> {
+        let (key, version) = (admitted.key(), admitted.primary());
         let limits = self.uses.limits();
         let (before, after) = self.store.write("key_uses_reserve", |tx| {
             let row = tx.key_version_by_id(version)?.ok_or(Abort::App(Error::KeyNotFound))?;
@@ -55,7 +56,7 @@ impl Keys {
                 return Err(Abort::App(Error::KeyUsesExhausted));
             }
             if uses >= limits.rotate {
-                self.make_rotation_due(tx, key, version)?;
+                make_rotation_due(tx, admitted)?;
             }
             tx.key_version_update(&row, &KeyVersionRow { uses, ..row.clone() })?;
             Ok::<_, Abort<Error>>((row.uses, uses))
@@ -68,13 +69,13 @@ impl Keys {
         }
         Ok(after - before)
     }
+}
 
-    /// Lets the next round of jobs rotate a key whose primary version has encrypted often.
-    fn make_rotation_due(&self, tx: &mut Tx<'_>, key: &KeyId, version: &KeyVersionId) -> Result<(), Abort<Error>> {
-        let key = tx.key_by_id(key)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        if key.primary_version == *version && schedule::rotates(&key).is_ok() {
-            schedule::due_now(tx, &key.id, self.clock.now())?;
-        }
-        Ok(())
+/// Lets the next round of jobs rotate a key whose primary version has encrypted often.
+fn make_rotation_due(tx: &mut Tx<'_>, admitted: &AdmittedKey) -> Result<(), Abort<Error>> {
+    let key = tx.key_by_id(admitted.key())?.ok_or(Abort::App(Error::KeyNotFound))?;
+    if key.primary_version == *admitted.primary() && schedule::rotates(&key).is_ok() {
+        schedule::due_now(tx, &key.id, admitted.at())?;
     }
+    Ok(())
 }

@@ -6,7 +6,7 @@
 //! Source of the rules: the pages of UpdateRotationPolicy and CreateKey.
 
 use crate::auth::Caller;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
 use crate::keys::find::find;
@@ -33,7 +33,7 @@ impl Keys {
     pub fn set_rotation(&self, caller: &Caller, key: &KeyRef, interval_s: Option<i64>) -> Result<(), Error> {
         self.store.commit(&caller.effect, "key_set_rotation", |tx| {
             let key = find(tx, caller, key)?;
-            admit::usable(key.state_at(self.clock.now())).map_err(Abort::App)?;
+            admit::usable(key.state_at(caller.now())).map_err(Abort::App)?;
             if key.service {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
@@ -47,14 +47,14 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
-    pub fn rotations_sweep(&self, limit: i64) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub fn rotations_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let now = at.now();
         let due = self.store.read_rows("keys_to_rotate", |tx| tx.keys_to_rotate(now, limit))?;
         if !due.is_empty() {
             self.token.health()?;
         }
         each(due, |key| {
-            let Some((key, version)) = self.rotation_begin(&key)? else { return Ok(()) };
+            let Some((key, version)) = self.rotation_begin(&key, at.now())? else { return Ok(()) };
             let (resource, id) = (format!("key/{}", key.id), version.id.to_string());
             let task = TaskRecord {
                 account: &key.account_id,
@@ -62,14 +62,14 @@ impl Keys {
                 resource: &resource,
                 version: Some(&id),
                 reason: "rotation is due",
+                at,
             };
             self.service_tasks.run(task, |effect| self.version_finish(&key, &version, effect)).map(drop)
         })
     }
 
     /// Inserts the row of the version that is due; none where the key has changed or another node is at it.
-    fn rotation_begin(&self, key: &KeyRow) -> Result<Option<(KeyRow, KeyVersionRow)>, Error> {
-        let now = self.clock.now();
+    fn rotation_begin(&self, key: &KeyRow, now: Timestamp) -> Result<Option<(KeyRow, KeyVersionRow)>, Error> {
         self.store.write("key_rotation_begin", |tx| {
             let still = tx.key_by_id(&key.id)?.filter(|k| admit::usable(k.state).is_ok() && rotates(k).is_ok());
             let due = tx.key_rotation(&key.id)?.filter(|r| r.due_at <= now);

@@ -45,7 +45,7 @@ impl Keys {
     /// [`Error::UnsupportedOperation`] where no version can be made; [`Error::LimitExceeded`] for the 51st version;
     /// [`Error::KeyVersionTooSoon`] within seven days of the last; [`Error::Unavailable`], also while another is in the making.
     pub fn version_create(&self, caller: &Caller, key: &KeyRef) -> Result<KeyVersionRow, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         let (key, version) = self.store.write("key_version_begin", |tx| {
             let key = find(tx, caller, key)?;
             admit::usable(key.state_at(now)).map_err(Abort::App)?;
@@ -108,7 +108,7 @@ impl Keys {
                 self.store.commit(effect, "key_version_ready", |tx| ready(tx, key, version))
             });
         if made.is_err()
-            && let Err(left) = self.version_fail(version)
+            && let Err(left) = self.version_fail(version, effect.now())
         {
             log::warn!("version {} of key {} stays in the making until the next sweep: {left:?}", version.id, key.id);
         }
@@ -118,8 +118,7 @@ impl Keys {
     /// Undoes the making of a version that this call began, and of its key if that was made with it: first the row is taken over, so that
     /// its maker, if it lives, cannot make it ready any more; then the object is destroyed, then the row deleted, so that no object is
     /// left without one. What became ready stays.
-    pub(super) fn version_fail(&self, version: &KeyVersionRow) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub(super) fn version_fail(&self, version: &KeyVersionRow, now: Timestamp) -> Result<(), Error> {
         if !self.store.write("key_version_take_over", |tx| take_over(tx, &version.id, now))? {
             return Ok(());
         }

@@ -63,7 +63,7 @@ impl Secrets {
         let user_key = key.is_some();
         let admitted = match key {
             Some(admitted) => admitted,
-            None => keys::admit(caller, &self.keys.default_key(&caller.account)?, Use::GenerateDataKey)?,
+            None => keys::admit(caller, &self.keys.default_key(caller)?, Use::GenerateDataKey)?,
         };
         let rows = self.rows(caller, new, &admitted, user_key)?;
         // A count of all secrets, and the accounts of a server, are guarded by nothing.
@@ -80,7 +80,7 @@ impl Secrets {
 
     /// A secret that is not managed, whose first version, number 0, never had a value: all that is there is its name and its tags.
     pub(super) fn create_without_value(&self, caller: &Caller, new: NewSecret) -> Result<(), Error> {
-        let key = self.keys.default_key(&caller.account)?;
+        let key = self.keys.default_key(caller)?;
         let admitted = keys::admit(caller, &key, Use::GenerateDataKey)?;
         let secret = self.secret_row(caller, &new, &admitted, false);
         let version = VersionRow {
@@ -104,7 +104,7 @@ impl Secrets {
     }
 
     fn secret_row(&self, caller: &Caller, new: &NewSecret, key: &AdmittedKey, user_key: bool) -> SecretRow {
-        let now = self.clock.now();
+        let now = caller.now();
         SecretRow {
             id: SecretId::new(),
             account_id: caller.account.clone(),
@@ -137,14 +137,17 @@ impl Secrets {
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, admitted: &AdmittedKey) -> Result<(), Abort<Error>> {
         // The key may have been disabled since it was admitted.
-        let now = self.clock.now();
+        let now = caller.now();
         let key = tx.key_by_id(admitted.key())?.ok_or(Abort::App(Error::KeyNotFound))?;
         admitted.still_usable(&key, now).map_err(Abort::App)?;
         if let Some(existing) = tx.secret_in_the_way(&caller.account, &rows.secret.name)? {
             match life(&existing, now) {
                 Life::Live => return Err(Abort::App(Error::SecretExists)),
                 Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),
-                Life::Gone => expect_changed(tx.secret_delete(&existing)?, "secrets")?,
+                Life::Gone => {
+                    caller.proved_now().map_err(Abort::App)?;
+                    expect_changed(tx.secret_delete(&existing)?, "secrets")?;
+                }
             }
         }
         if let Some(most) = self.quota

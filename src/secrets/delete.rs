@@ -4,7 +4,7 @@
 //! Source of the rules: the pages of DeleteSecret and RestoreSecret.
 
 use crate::auth::Caller;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::SecretRef;
 use crate::error::Error;
 use crate::secrets::Secrets;
@@ -27,7 +27,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`] unless deleted [`Deletion::Now`].
     pub fn delete(&self, caller: &Caller, secret: &SecretRef, deletion: Deletion) -> Result<Timestamp, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_delete", |tx| {
             let found = find(tx, caller, secret, now)?;
             match (deletion, life(&found, now)) {
@@ -36,7 +36,7 @@ impl Secrets {
                     Ok(now)
                 }
                 (Deletion::AfterDays(days), Life::Live) => {
-                    let at = now.plus_days(days);
+                    let at = caller.proved_now().map_err(Abort::App)?.plus_days(days);
                     let deleted = SecretRow { delete_at: Some(at), ..found.clone() };
                     tx.secret_update(&found, &deleted)?;
                     Ok(at)
@@ -51,7 +51,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::SecretInUse`] for a secret that is not deleted.
     pub fn restore(&self, caller: &Caller, secret: &SecretRef) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_restore", |tx| {
             let found = find(tx, caller, secret, now)?;
             match life(&found, now) {
@@ -68,8 +68,8 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; what is left is due at the next sweep.
-    pub fn deletions_sweep(&self, limit: i64) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub fn deletions_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let now = at.now();
         let due = self.store.read_rows("secrets_due", |tx| tx.secrets_due(now, limit))?;
         each(due, |secret| {
             let resource = format!("secret/{}", secret.name);
@@ -79,6 +79,7 @@ impl Secrets {
                 resource: &resource,
                 version: None,
                 reason: "the deletion window is over",
+                at,
             };
             // Restored, or removed by another node, since it was read: then nothing is deleted.
             self.service_tasks.run(task, |effect| self.store.commit(effect, "secret_purge", |tx| purge(tx, &secret)))

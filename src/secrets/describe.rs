@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, SecretId, SecretRef};
+use crate::base::ids::{SecretId, SecretRef};
 use crate::base::words::SecretType;
 use crate::error::Error;
 use crate::secrets::find::{Life, find, life};
@@ -42,7 +42,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`].
     pub fn describe(&self, caller: &Caller, secret: &SecretRef, with_tags: bool) -> Result<SecretDescription, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.read("secret_describe", |tx| {
             let found = find(tx, caller, secret, now)?;
             let tags = if with_tags { Some(tx.tags_of(Tagged::Secret(found.id))?) } else { None };
@@ -60,15 +60,15 @@ impl Secrets {
     /// [`Error::Unavailable`].
     pub fn list(
         &self,
-        account: &AccountId,
+        caller: &Caller,
         filter: &SecretFilter,
         offset: i64,
         limit: i64,
         with_tags: bool,
     ) -> Result<SecretPage, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.read("secrets_page", |tx| {
-            let (page, total) = tx.secrets_page(account, now, filter, offset, limit)?;
+            let (page, total) = tx.secrets_page(&caller.account, now, filter, offset, limit)?;
             let ids: Vec<_> = page.iter().map(|secret| secret.id).collect();
             let mut tags: HashMap<SecretId, Vec<TagRow>> = HashMap::new();
             if with_tags {

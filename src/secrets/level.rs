@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::ids::AccountId;
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::secrets::Secrets;
 
@@ -23,8 +23,8 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] for a level of more than 100,000; [`Error::Unavailable`].
-    pub fn level(&self, account: &AccountId, prefix: &str) -> Result<Vec<String>, Error> {
-        let (now, mut found) = (self.clock.now(), BTreeSet::new());
+    pub fn level(&self, caller: &Caller, prefix: &str) -> Result<Vec<String>, Error> {
+        let (account, now, mut found) = (&caller.account, caller.now(), BTreeSet::new());
         // The first name that may come; with the mark that what begins with it is left out as a whole.
         let mut from = prefix.to_owned();
         loop {

@@ -41,7 +41,6 @@ pub use update::Changes;
 pub use value::Selector;
 pub use version::{NewVersion, identity, open_with};
 
-use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, Region};
 use crate::keys::Keys;
 use crate::servers::Servers;
@@ -56,8 +55,6 @@ pub struct SecretParts {
     pub keys: Arc<Keys>,
     /// Records what the service does with them of its own accord.
     pub service_tasks: Arc<ServiceTasks>,
-    /// The time.
-    pub clock: Clock,
     /// The installation that values are bound to.
     pub deployment: DeploymentId,
     /// Its region.
@@ -73,7 +70,6 @@ pub struct Secrets {
     store: Arc<Store>,
     keys: Arc<Keys>,
     service_tasks: Arc<ServiceTasks>,
-    clock: Clock,
     deployment: DeploymentId,
     region: Region,
     quota: Option<u32>,
@@ -84,7 +80,7 @@ pub struct Secrets {
 impl Secrets {
     /// The secrets over these parts.
     pub fn new(parts: SecretParts) -> Self {
-        let SecretParts { store, keys, service_tasks, clock, deployment, region, quota, servers } = parts;
-        Self { store, keys, service_tasks, clock, deployment, region, quota, servers, rotations: Rotations::default() }
+        let SecretParts { store, keys, service_tasks, deployment, region, quota, servers } = parts;
+        Self { store, keys, service_tasks, deployment, region, quota, servers, rotations: Rotations::default() }
     }
 }

@@ -17,7 +17,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`].
     pub fn policy_set(&self, caller: &Caller, secret: &SecretRef, document: &str) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_policy_set", |tx| {
             let found = find(tx, caller, secret, now)?;
             if life(&found, now) != Life::Live {
@@ -33,7 +33,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`].
     pub fn policy(&self, caller: &Caller, secret: &SecretRef) -> Result<String, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.read("secret_policy", |tx| {
             let found = find(tx, caller, secret, now)?;
             let row = row(&found);

@@ -50,7 +50,7 @@ impl Secrets {
                 return Ok(stages);
             }
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
-            let created_at = self.clock.now().max(before.youngest.plus_ms(1));
+            let created_at = caller.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, new, created_at)?;
             match self.store.commit_guarded(&caller.effect, "secret_put", |tx| {
                 self.add(tx, caller, secret, &before.secret, &admitted, &version, labels)
@@ -64,7 +64,7 @@ impl Secrets {
     }
 
     fn before(&self, tx: &mut Tx<'_>, caller: &Caller, name: &SecretRef, new: &NewVersion) -> Result<Before, Abort<Error>> {
-        let secret = find_live(tx, caller, name, self.clock.now())?;
+        let secret = find_live(tx, caller, name, caller.now())?;
         only_generic(&secret)?;
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
         let versions = tx.versions_of(&secret.id)?;
@@ -105,7 +105,7 @@ impl Secrets {
         version: &VersionRow,
         labels: &[Stage],
     ) -> Result<Vec<Stage>, Abort<Error>> {
-        let now = self.clock.now();
+        let now = caller.now();
         let secret = find_live(tx, caller, name, now)?;
         if secret.id != sealed_for.id {
             // Deleted, and made again under the same name: the one that was meant is not there.

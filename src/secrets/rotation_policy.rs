@@ -53,7 +53,7 @@ impl Secrets {
     /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::UnsupportedOperation`] for a Generic secret.
     pub fn rotation_policy_set(&self, caller: &Caller, secret: &SecretRef, interval_ms: Option<i64>) -> Result<(), Error> {
         self.store.commit(&caller.effect, "rotation_policy_set", |tx| {
-            let now = self.clock.now();
+            let now = caller.now();
             let secret = find_live(tx, caller, secret, now)?;
             let old = rotation_of(tx, &secret)?;
             let next_at = interval_ms.map(|ms| old.last_at.unwrap_or(secret.created_at).plus_ms(ms));

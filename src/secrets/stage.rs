@@ -43,7 +43,7 @@ impl Secrets {
     /// [`Error::Invalid`] when the label is not where it is to be taken from; [`Error::LimitExceeded`] for a label too
     /// many; [`Error::UnsupportedOperation`] for a managed secret.
     pub fn move_stage(&self, caller: &Caller, secret: &SecretRef, step: &Move) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_stage_move", |tx| {
             let found = find_live(tx, caller, secret, now)?;
             only_generic(&found)?;
@@ -69,7 +69,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::Integrity`] for a label on a version that is not there.
     pub fn versions(&self, caller: &Caller, secret: &SecretRef, with_deprecated: bool) -> Result<Vec<ListedVersion>, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.read("secret_versions", |tx| {
             let found = find(tx, caller, secret, now)?;
             let heads = tx.versions_of(&found.id)?;

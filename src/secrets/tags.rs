@@ -17,7 +17,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`]; [`Error::LimitExceeded`] for too many tags.
     pub fn tag(&self, caller: &Caller, secrets: &[SecretRef], change: &Change) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secrets_tag", |tx| {
             for secret in secrets {
                 let found = find_live(tx, caller, secret, now)?;
@@ -39,7 +39,7 @@ impl Secrets {
         filters: &[Filter],
         after: Option<&str>,
     ) -> Result<TaggedPage, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.read("secrets_tagged", |tx| {
             let mut named = |secret: &SecretRef| {
                 let found = find(tx, caller, secret, now)?;

@@ -30,7 +30,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`], [`Error::SecretInDeleteWindow`]; [`Error::Invalid`] for more entries than there may be.
     pub fn update(&self, caller: &Caller, secret: &SecretRef, changes: &Changes) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_update", |tx| {
             let found = find_live(tx, caller, secret, now)?;
             if let Some(entries) = &changes.custom_data

@@ -55,7 +55,7 @@ impl Secrets {
         if !caller.at_home(secret.home.as_ref()) {
             return Err(Error::SecretNotFound);
         }
-        let row = self.store.read_one("secret_value", |tx| select(tx, caller, &secret.name, selector, self.clock.now()))?;
+        let row = self.store.read_one("secret_value", |tx| select(tx, caller, &secret.name, selector, caller.now()))?;
         let ValueRow { secret, key, version, stages } = row;
         let version = version.ok_or_else(|| missing_version(&secret.name))?;
         let admitted = keys::admit(caller, &key, Use::Decrypt)?;

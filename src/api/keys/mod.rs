@@ -78,7 +78,7 @@ impl KeyMetadata {
     fn new(caller: &Caller, described: KeyDescription) -> Self {
         let KeyDescription { key, rotated_at, rotation } = described;
         let rotation = rotation.and_then(|r| r.interval_s.map(|seconds| (seconds, r.due_at)));
-        let automatic_rotation = match (rotation, key.state_at(caller.received_at)) {
+        let automatic_rotation = match (rotation, key.state_at(caller.now())) {
             (None, _) => "Disabled",
             (Some(_), KeyState::Enabled) => "Enabled",
             (Some(_), _) => "Suspended",
@@ -89,7 +89,7 @@ impl KeyMetadata {
             key_id: key.id,
             key_spec: key.spec,
             key_usage: key.usage,
-            key_state: key.state_at(caller.received_at),
+            key_state: key.state_at(caller.now()),
             origin: key.origin,
             protection_level: key.protection,
             creator: if key.service { SERVICE_CREATOR.into() } else { key.account_id.to_string() },

@@ -80,7 +80,7 @@ impl Operation for ListSecrets {
         let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let with_tags = request.fetch_tags == Some(true);
         let filter = request.filters.unwrap_or_default().0;
-        let found = cx.secrets.list(&cx.caller.account, &filter, page.offset(), i64::from(page.size), with_tags)?;
+        let found = cx.secrets.list(cx.caller, &filter, page.offset(), i64::from(page.size), with_tags)?;
         Ok(Response {
             page: page.frame(found.total),
             secret_list: SecretList { secret: found.secrets.into_iter().map(Item::from).collect() },

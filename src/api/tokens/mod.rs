@@ -43,7 +43,7 @@ ready!(Login, Renewal, Own, ChildToken);
 
 fn facts(cx: &Context<'_>, row: BearerTokenRow) -> TokenFacts {
     let principal = cx.caller.principal.to_string();
-    TokenFacts { row, principal, policies: cx.caller.policy_names(), now: cx.caller.received_at }
+    TokenFacts { row, principal, policies: cx.caller.policy_names(), now: cx.caller.now() }
 }
 
 /// Gives a caller who has proved who it is a token.
@@ -60,7 +60,7 @@ impl Operation for IssueToken {
     }
 
     fn run(cx: &Context<'_>, Login(login): Login) -> Result<Issued, Error> {
-        let (token, row) = cx.auth.token_issue(cx.caller, login, cx.caller.received_at)?;
+        let (token, row) = cx.auth.token_issue(cx.caller, login, cx.caller.now())?;
         cx.shows(&row.accessor);
         Ok(Issued { token, facts: facts(cx, row) })
     }
@@ -80,7 +80,7 @@ impl Operation for CreateToken {
     }
 
     fn run(cx: &Context<'_>, child: ChildToken) -> Result<Issued, Error> {
-        let (token, row) = cx.auth.token_create(cx.caller, child, cx.caller.received_at)?;
+        let (token, row) = cx.auth.token_create(cx.caller, child, cx.caller.now())?;
         Ok(Issued { token, facts: facts(cx, row) })
     }
 }
@@ -118,7 +118,7 @@ impl Operation for RenewToken {
     }
 
     fn run(cx: &Context<'_>, Renewal(by_ms): Renewal) -> Result<TokenFacts, Error> {
-        Ok(facts(cx, cx.auth.token_renew(cx.caller, by_ms, cx.caller.received_at)?))
+        Ok(facts(cx, cx.auth.token_renew(cx.caller, by_ms, cx.caller.now())?))
     }
 }
 

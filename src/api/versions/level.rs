@@ -23,6 +23,6 @@ impl Operation for ListLevel {
     }
 
     fn run(cx: &Context<'_>, Level(prefix): Level) -> Result<Vec<String>, Error> {
-        cx.secrets.level(&cx.caller.account, &prefix)
+        cx.secrets.level(cx.caller, &prefix)
     }
 }

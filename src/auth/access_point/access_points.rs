@@ -49,7 +49,7 @@ impl AccessPoints {
             name: new.name.clone(),
             description: new.description.clone(),
             policies: to_text(&new.policies)?,
-            created_at: self.clock.now(),
+            created_at: caller.now(),
         };
         self.store.commit(&caller.effect, "access_point_create", |tx| {
             all_exist(tx, &caller.account, &new.policies)?;

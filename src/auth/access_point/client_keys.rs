@@ -55,7 +55,7 @@ impl AccessPoints {
     /// [`Error::ResourceNotFound`]; [`Error::Invalid`] for a time of validity that is over or empty;
     /// [`Error::LimitExceeded`] when the access point has ten; [`Error::Unavailable`].
     pub fn client_key_create(&self, caller: &Caller, new: &NewClientKey) -> Result<(ClientKey, Vec<u8>), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         let not_before = new.not_before.unwrap_or(now);
         let not_after = new.not_after.unwrap_or_else(|| not_before.plus_days(VALID_DAYS));
         if not_after <= not_before || not_after <= now {

@@ -28,14 +28,12 @@ pub(super) use grant::grants;
 pub use policies::{NewPolicy, PolicyChange};
 pub use rules::{NewRule, RuleChange};
 
-use crate::base::clock::Clock;
 use crate::base::words::ClientKeyCipher;
 use crate::store::Store;
 
 /// The access points of a deployment.
 pub struct AccessPoints {
     store: Arc<Store>,
-    clock: Clock,
     cipher: ClientKeyCipher,
 }
 
@@ -49,7 +47,7 @@ pub struct Page<T> {
 
 impl AccessPoints {
     /// The access points of this store; `cipher` protects the files of the client keys that are made.
-    pub fn new(store: Arc<Store>, clock: Clock, cipher: ClientKeyCipher) -> Self {
-        Self { store, clock, cipher }
+    pub fn new(store: Arc<Store>, cipher: ClientKeyCipher) -> Self {
+        Self { store, cipher }
     }
 }

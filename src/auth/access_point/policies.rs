@@ -57,7 +57,7 @@ impl AccessPoints {
             permissions: to_text(&new.permissions)?,
             resources: to_text(&new.resources)?,
             network_rules: to_text(&new.network_rules)?,
-            created_at: self.clock.now(),
+            created_at: caller.now(),
         };
         self.store.commit(&caller.effect, "access_policy_create", |tx| {
             all_exist(tx, &caller.account, &new.network_rules)?;

@@ -42,7 +42,7 @@ impl AccessPoints {
             name: new.name.clone(),
             description: new.description.clone(),
             source_ips: to_text(&new.source_ips)?,
-            created_at: self.clock.now(),
+            created_at: caller.now(),
         };
         self.store.commit(&caller.effect, "network_rule_create", |tx| match tx.network_rule_insert(&row) {
             Err(StoreError::Conflict) => Err(Abort::App(Error::ResourceExists)),

@@ -50,8 +50,7 @@ impl Dialect for Rpc {
 
     fn call(&self, service: &api::Service, call: &Call) -> Answer {
         let (mut action, mut form) = (None, Form::Json);
-        let origin =
-            Origin { request_id: call.request_id, received_at: call.received_at, source_ip: call.peer, secure: call.secure };
+        let origin = Origin { request_id: call.request_id, arrival: call.arrival, source_ip: call.peer, secure: call.secure };
         let done = service.exchange(origin, |exchange| answer(exchange, call, &mut action, &mut form));
         let api::Outcome { result, code, durable, asked, alarm } = done;
         let (reply, result) = match result {

@@ -65,7 +65,7 @@ pub const NOT_IN_XML: &str = "XML cannot hold one of its characters; ask for For
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::clock::Timestamp;
+    use crate::base::clock::{Moment, Timestamp};
     use crate::base::ids::RequestId;
     use crate::http::Method;
 
@@ -73,7 +73,7 @@ mod tests {
         let call = Call {
             client_certificate: None,
             request_id: RequestId::new(),
-            received_at: Timestamp(0),
+            arrival: Moment::still(Timestamp(0)),
             peer: [127, 0, 0, 1].into(),
             secure: false,
             method: Method::Post,

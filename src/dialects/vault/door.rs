@@ -52,8 +52,7 @@ impl Dialect for Vault {
         {
             return unrecorded(reply, Ok(()));
         }
-        let origin =
-            Origin { request_id: call.request_id, received_at: call.received_at, source_ip: call.peer, secure: call.secure };
+        let origin = Origin { request_id: call.request_id, arrival: call.arrival, source_ip: call.peer, secure: call.secure };
         let done = service.exchange(origin, |exchange| {
             asked.arrives(exchange);
             endpoint(&asked, exchange)

@@ -45,7 +45,7 @@ fn health(asked: &Asked<'_>, sealed: bool) -> Content {
     let told = json!({
         "initialized": true, "sealed": sealed, "standby": false, "performance_standby": false,
         "replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
-        "server_time_utc": asked.call.received_at.0.div_euclid(1000),
+        "server_time_utc": asked.call.arrival.at().0.div_euclid(1000),
         "version": VERSION, "cluster_name": "", "cluster_id": "",
     });
     Content::Plain(status, told)

@@ -109,7 +109,7 @@ fn approle(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error>
     let claim = Claim {
         scheme: Scheme::HmacSha256,
         access_key,
-        timestamp: asked.call.received_at,
+        timestamp: asked.call.arrival.at(),
         string_to_sign: Zeroizing::new(nonce.clone()),
         nonce,
         signature,

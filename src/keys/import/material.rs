@@ -9,7 +9,7 @@
 
 use super::{external, pair};
 use crate::auth::Caller;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::failpoint::{Step, reach};
 use crate::base::field::Field;
 use crate::base::ids::KeyRef;
@@ -45,16 +45,16 @@ impl Keys {
         expires_at: Option<Timestamp>,
     ) -> Result<(), Error> {
         let key = self.store.read("import_key", |tx| importable(tx, caller, key))?;
-        if expires_at.is_some_and(|at| at <= self.clock.now()) {
+        if expires_at.is_some_and(|at| at <= caller.now()) {
             return Err(Error::invalid_since(Field::KeyMaterialExpireUnix, "It must be in the future, in seconds since 1970."));
         }
-        let parameters = self.parameters_of(&key, token)?;
+        let parameters = self.parameters_of(&key, token, caller.now())?;
         let weighed = self.with_material(&parameters, wrapped, |material| {
             let check = self.token.check_value(material, &key.primary_version, key.spec).map_err(|e| match e {
                 TokenError::Tampered => Error::KeyMaterialInvalid,
                 other => other.into(),
             })?;
-            match self.claim(&key, &check)? {
+            match self.claim(&key, &check, caller.now())? {
                 Next::Keep => self.store.commit(&caller.effect, "import_again", |tx| set_expiry(tx, &key, expires_at)),
                 Next::Bring(row) => self.bring(caller, &key, &row, material, &check, expires_at),
             }
@@ -82,8 +82,7 @@ impl Keys {
     }
 
     /// Decides what becomes of good material, and claims the version if it is to be brought to the token.
-    fn claim(&self, key: &KeyRow, check: &CheckValue) -> Result<Next, Error> {
-        let now = self.clock.now();
+    fn claim(&self, key: &KeyRow, check: &CheckValue, now: Timestamp) -> Result<Next, Error> {
         let next = |state, check_value| KeyMaterialRow {
             key_version_id: key.primary_version,
             key_id: key.id,
@@ -127,7 +126,7 @@ impl Keys {
         let present = KeyMaterialRow {
             state: MaterialState::Present,
             check_value: Some(check.to_vec()),
-            changed_at: self.clock.now(),
+            changed_at: caller.now(),
             ..row.clone()
         };
         reach(Step::MaterialClaimed);
@@ -139,7 +138,7 @@ impl Keys {
             })
         });
         if brought.is_err()
-            && let Err(left) = self.take_back(row)
+            && let Err(left) = self.take_back(row, caller.now())
         {
             log::warn!("material of key {} stays on its way until the next sweep: {left:?}", key.id);
         }
@@ -152,26 +151,26 @@ impl Keys {
     /// [`Error::KeyNotFound`], [`Error::AliasNotAllowed`], [`Error::OriginNotSupported`]; [`Error::Unavailable`] also while the
     /// material is on its way. The key is unusable from the moment that this is committed, even if the token is away then.
     pub fn delete_material(&self, caller: &Caller, key: &KeyRef) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         let removing = self.store.commit(&caller.effect, "material_delete", |tx| {
             let key = external(tx, caller, key)?;
             begin_removal(tx, &key, now)
         })?;
-        removing.map_or(Ok(()), |row| self.finish_removal(&row))
+        removing.map_or(Ok(()), |row| self.finish_removal(&row, now))
     }
 
     /// Undoes an import that failed, unless it came to its end after all.
-    fn take_back(&self, row: &KeyMaterialRow) -> Result<(), Error> {
-        let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: self.clock.now(), ..row.clone() };
+    fn take_back(&self, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Error> {
+        let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: now, ..row.clone() };
         let ours = self.store.write_rows("material_take_back", |tx| tx.key_material_update_if(row, &removing))?;
-        if ours { self.finish_removal(&removing) } else { Ok(()) }
+        if ours { self.finish_removal(&removing, now) } else { Ok(()) }
     }
 
     /// Destroys the object of material that is `Removing`.
-    fn finish_removal(&self, row: &KeyMaterialRow) -> Result<(), Error> {
+    fn finish_removal(&self, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Error> {
         self.token.destroy(&row.key_version_id)?;
         reach(Step::MaterialOff);
-        let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: self.clock.now(), ..row.clone() };
+        let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: now, ..row.clone() };
         self.store.write("material_absent", |tx| {
             match &row.check_value {
                 Some(_) => tx.key_material_update_if(row, &absent)?,
@@ -186,10 +185,10 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
-    pub fn materials_sweep(&self, limit: i64) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub fn materials_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let now = at.now();
         let expired = self.store.read_rows("keys_expired", |tx| tx.keys_expired(now, limit))?;
-        each(expired, |key| self.expire(&key, now))?;
+        each(expired, |key| self.expire(&key, at))?;
         let before = now.plus_ms(-STALE_MS);
         let left = self.store.read_rows("materials_moving", |tx| tx.key_materials_moving_before(before, limit))?;
         each(left, |row| {
@@ -199,14 +198,14 @@ impl Keys {
                 let what = format!("material of key {} is said to be on its way, and the key is in use", row.key_id);
                 return Err(Error::Integrity(what));
             }
-            self.take_back(&row)?;
+            self.take_back(&row, now)?;
             log::warn!("material of key {} was left on its way and has been removed", row.key_id);
             Ok(())
         })
     }
 
     /// Takes the material of one key off the token, if it is still over.
-    fn expire(&self, key: &KeyRow, now: Timestamp) -> Result<(), Error> {
+    fn expire(&self, key: &KeyRow, at: Moment) -> Result<(), Error> {
         let (resource, version) = (format!("key/{}", key.id), key.primary_version.to_string());
         let task = TaskRecord {
             account: &key.account_id,
@@ -214,13 +213,15 @@ impl Keys {
             resource: &resource,
             version: Some(&version),
             reason: "the material has expired",
+            at,
         };
         self.service_tasks.run(task, |effect| {
+            let now = effect.now();
             let removing = self.store.commit(effect, "material_expire", |tx| match tx.key_by_id(&key.id)? {
                 Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => begin_removal(tx, &key, now),
                 _ => Ok(None),
             })?;
-            removing.map_or(Ok(()), |row| self.finish_removal(&row))
+            removing.map_or(Ok(()), |row| self.finish_removal(&row, now))
         })
     }
 }

@@ -29,7 +29,7 @@ impl Keys {
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::Unavailable`].
     pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<KeyDescription, Error> {
-        let (key, version) = create::new_rows(&caller.account, new, false, self.clock.now());
+        let (key, version) = create::new_rows(&caller.account, new, false, caller.now());
         let key = KeyRow { state: KeyState::PendingImport, ..key };
         // It is never in the making: what becomes of its material is told by rows of their own.
         let version = KeyVersionRow { ready: true, ..version };

@@ -61,7 +61,7 @@ impl Keys {
         algorithm: ImportAlgorithm,
     ) -> Result<ImportParameters, Error> {
         let key = self.store.read("import_key", |tx| external(tx, caller, key))?;
-        let (id, expires_at) = (KeyVersionId::new(), self.clock.now().plus_ms(VALID_MS));
+        let (id, expires_at) = (KeyVersionId::new(), caller.now().plus_ms(VALID_MS));
         let mut secret = [0; 32];
         self.token.random(&mut secret)?;
         let token = ImportToken::new(id, expires_at, secret);
@@ -159,9 +159,8 @@ impl Keys {
     }
 
     /// The pair that an import token names, if it may bring material to this key now.
-    pub(super) fn parameters_of(&self, key: &KeyRow, token: &str) -> Result<ImportParametersRow, Error> {
+    pub(super) fn parameters_of(&self, key: &KeyRow, token: &str, now: Timestamp) -> Result<ImportParametersRow, Error> {
         let token = ImportToken::parse(token).ok_or(Error::ImportTokenInvalid)?;
-        let now = self.clock.now();
         let found = self.store.read_rows("import_parameters", |tx| tx.import_parameters_by_id(&token.id))?;
         fitting(found, &token, key.id, now)
     }
@@ -180,8 +179,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
-    pub fn import_parameters_sweep(&self, limit: i64) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub fn import_parameters_sweep(&self, now: Timestamp, limit: i64) -> Result<(), Error> {
         let unready = now.plus_ms(VALID_MS - STALE_MS);
         let due = self.store.read_rows("import_parameters_due", |tx| tx.import_parameters_due(now, unready, limit))?;
         each(due, |row| {

@@ -15,17 +15,17 @@ fn a_window_ends_in_nothing() {
         bench.keys.alias_create(&bench.caller(), &name, &by_id(&key)).expect("an alias");
         bench.keys.set_rotation(&bench.caller(), &by_id(&key), Some(7 * 86_400)).expect("rotation");
         bench.pass(7 * DAY_MS);
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         let versions = bench.versions(&key.id);
         assert_eq!(versions.len(), 2);
         bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 30).expect("a window begins");
         let described = bench.keys.describe(&bench.caller(), &by_id(&key)).expect("it is there");
         assert_eq!(described.key.delete_at, Some(bench.now().plus_days(30)));
         bench.pass(30 * DAY_MS - 1);
-        bench.keys.deletions_sweep(10).expect("a sweep");
+        bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
         assert!(bench.find(&key).is_ok(), "a millisecond is left");
         bench.pass(1);
-        bench.keys.deletions_sweep(10).expect("a sweep");
+        bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.row(&key.id), None);
         assert_eq!(bench.read(|tx| tx.tags_count(crate::store::Tagged::Key(key.id))), 0);
         assert_eq!(bench.read(|tx| tx.alias_by_name(&bench.account, &name)), None);
@@ -61,7 +61,7 @@ fn a_kill_at_any_step_is_taken_up() {
             }
             assert_eq!(bench.find(&key), Err(Error::KeyNotFound));
             assert_eq!(bench.keys.cancel_deletion(&bench.caller(), &by_id(&key)), Err(Error::KeyNotFound));
-            bench.keys.deletions_sweep(10).expect("a sweep");
+            bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
             assert_eq!(bench.row(&key.id), None);
             assert!(!bench.token.exists(&key.primary_version).expect("a look"));
         }
@@ -78,7 +78,7 @@ fn a_cancellation_at_the_last_moment_wins_or_loses_whole() {
             bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");
             bench.pass(7 * DAY_MS);
             let cancelled = std::thread::scope(|scope| {
-                let sweep = scope.spawn(|| bench.keys.deletions_sweep(10).expect("a sweep"));
+                let sweep = scope.spawn(|| bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep"));
                 let cancelled = bench.keys.cancel_deletion(&bench.caller(), &by_id(&key));
                 sweep.join().expect("no panic");
                 cancelled
@@ -121,7 +121,7 @@ fn secrets_under_a_deleted_key_say_so() {
         bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");
         assert_eq!(read(), Err(Error::KeyState(crate::error::RejectedState::PendingDeletion)));
         bench.pass(7 * DAY_MS);
-        bench.keys.deletions_sweep(10).expect("a sweep");
+        bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(read(), Err(Error::KeyNotFound));
         assert!(secrets.describe(&bench.caller(), &name, false).is_ok(), "what needs no value works");
         assert!(!bench.token.exists(&key.primary_version).expect("a look"));
@@ -129,13 +129,13 @@ fn secrets_under_a_deleted_key_say_so() {
         let shown = bench.keys.list(&bench.account, &[], 0, 10).expect("a list");
         assert_eq!((shown.total, shown.keys), (0, Vec::new()));
         assert_eq!(bench.find(&key), Err(Error::KeyNotFound));
-        bench.keys.deletions_sweep(10).expect("nothing is left to do");
+        bench.keys.deletions_sweep(bench.at(), 10).expect("nothing is left to do");
         assert_eq!(bench.recorded(home, "DestroyKeyMaterial").len(), 2);
         bench.fits();
         // The ended window of a secret is recorded as well.
         secrets.delete(&bench.caller(), &name, crate::secrets::Deletion::AfterDays(7)).expect("a window begins");
         bench.pass(7 * DAY_MS);
-        secrets.deletions_sweep(10).expect("a sweep");
+        secrets.deletions_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(secrets.describe(&bench.caller(), &name, false).map(drop), Err(Error::SecretNotFound));
         assert_eq!(bench.recorded(home, "DeleteSecret").len(), 2);
     });
@@ -152,7 +152,7 @@ fn what_protects_a_key() {
         assert_eq!(bench.row(&key.id).expect("its row").deletion_protection.as_deref(), Some("payments"));
         bench.keys.set_deletion_protection(&bench.caller(), &by_id(&key), false, "").expect("protection");
         assert_eq!(schedule(&key), Ok(()));
-        let default = bench.keys.default_key(&bench.account).expect("a default key");
+        let default = bench.keys.default_key(&bench.caller()).expect("a default key");
         assert_eq!(schedule(&default), Err(Error::UnsupportedOperation));
         assert_eq!(bench.keys.set_rotation(&bench.caller(), &by_id(&default), None), Err(Error::UnsupportedOperation));
         let lines = bench.recorded(home, "CreateKey");

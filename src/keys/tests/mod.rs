@@ -15,7 +15,7 @@ use super::*;
 use crate::audit::{Audit, AuditConfig, LineKey};
 use crate::auth::Caller;
 use crate::auth::SysKey;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::{AccountId, Alias, DeploymentId, KeyId, KeyName, KeyRef, KeyVersionId, NodeId};
 use crate::base::secret::Pin;
 use crate::base::words::{DataType, KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
@@ -36,7 +36,7 @@ pub(crate) struct Bench {
     pub(crate) token: Arc<Token>,
     pub(crate) store: Arc<Store>,
     audit: Arc<Audit>,
-    time: Arc<AtomicI64>,
+    time: AtomicI64,
     pub(crate) account: AccountId,
     keys: Keys,
 }
@@ -88,29 +88,28 @@ impl Bench {
             Box::new(|_| Ok(vec![0; 64])),
         )
         .expect("the audit log opens");
-        let (audit, time) = (Arc::new(audit), Arc::new(AtomicI64::new(1_800_000_000_000)));
+        let (audit, time) = (Arc::new(audit), AtomicI64::new(1_800_000_000_000));
         let account = AccountId::random();
         let row = AccountRow { id: account.clone(), name: "main".into(), enabled: true, created_at: Timestamp(0) };
         store.write("test", |tx| tx.account_insert(&row).map_err(Abort::<StoreError>::Db)).expect("an account");
-        let keys = node(&token, &store, &audit, &time, limits);
+        let keys = node(&token, &store, &audit, limits);
         Self { token, store, audit, time, account, keys }
     }
 
     /// Another node: caches of its own on the same token and database.
     fn node(&self, limits: KeyLimits) -> Keys {
-        node(&self.token, &self.store, &self.audit, &self.time, limits)
+        node(&self.token, &self.store, &self.audit, limits)
     }
 
     /// Secrets under these keys.
     fn secrets(&self) -> Secrets {
         let keys = Arc::new(self.node(KeyLimits::default()));
-        let (clock, servers) = (self.keys.clock.clone(), Servers::new([]));
+        let servers = Servers::new([]);
         let region = "cn-test".parse().expect("a region");
         Secrets::new(SecretParts {
             store: Arc::clone(&self.store),
             service_tasks: Arc::clone(&keys.service_tasks),
             keys,
-            clock,
             deployment: DeploymentId::new(),
             region,
             quota: None,
@@ -126,9 +125,13 @@ impl Bench {
         Timestamp(self.time.load(Ordering::Relaxed))
     }
 
+    pub(crate) fn at(&self) -> Moment {
+        Moment::still(self.now())
+    }
+
     /// A request of the account's root.
     pub(crate) fn caller(&self) -> Caller {
-        Caller::root_of(&self.account, &self.store)
+        Caller::root_of(&self.account, &self.store, self.now())
     }
 
     pub(crate) fn make(&self) -> KeyRow {
@@ -169,13 +172,12 @@ impl Bench {
     }
 }
 
-fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, time: &Arc<AtomicI64>, limits: KeyLimits) -> Keys {
-    let clock = Clock::Fixed(Arc::clone(time));
+fn node(token: &Arc<Token>, store: &Arc<Store>, audit: &Arc<Audit>, limits: KeyLimits) -> Keys {
     let region = "cn-test".parse().expect("a region");
-    let service_tasks = Arc::new(ServiceTasks::new(Arc::clone(audit), region, NodeId::new(), clock.clone()));
+    let service_tasks = Arc::new(ServiceTasks::new(Arc::clone(audit), region, NodeId::new()));
     let suite = Suite::AesGcmCallerIv;
     let sys = SysKey { token: Arc::clone(token), id: KeyVersionId::new(), suite, deployment: DeploymentId::new() };
-    Keys::new(KeyParts { store: Arc::clone(store), token: Arc::clone(token), service_tasks, clock, suite, limits, sys })
+    Keys::new(KeyParts { store: Arc::clone(store), token: Arc::clone(token), service_tasks, suite, limits, sys })
 }
 
 /// What a version of it is on the token.
@@ -238,7 +240,7 @@ fn half_made_keys_and_versions_are_cleared_away() {
             }
             left.push((key, version, half, next));
         }
-        bench.keys.creations_sweep().expect("a sweep");
+        bench.keys.creations_sweep(bench.at()).expect("a sweep");
         for (key, version, half, next) in &left {
             assert!(bench.row(&key.id).is_some(), "its maker may still be at it");
             assert_eq!(bench.find(key), Err(Error::KeyNotFound));
@@ -248,7 +250,7 @@ fn half_made_keys_and_versions_are_cleared_away() {
             assert!(matches!(busy, Err(Error::Unavailable(_))), "{busy:?}");
         }
         bench.pass(rows::STALE_MS + 1);
-        bench.keys.creations_sweep().expect("a sweep");
+        bench.keys.creations_sweep(bench.at()).expect("a sweep");
         for (key, version, half, next) in &left {
             assert_eq!(bench.row(&key.id), None);
             assert_eq!(bench.row(&half.id).as_ref(), Some(half));
@@ -268,7 +270,7 @@ fn who_was_taken_for_dead_makes_nothing() {
         let version = bench.write(|tx| versions::begin(tx, &key, bench.now()));
         bench.pass(rows::STALE_MS + 1);
         // The sweep takes the row over while its maker, which only was slow, is about to make it ready.
-        bench.keys.creations_sweep().expect("a sweep");
+        bench.keys.creations_sweep(bench.at()).expect("a sweep");
         let caller = bench.caller();
         let late = bench.keys.version_finish(&key, &version, &caller.effect);
         assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
@@ -276,7 +278,7 @@ fn who_was_taken_for_dead_makes_nothing() {
         bench.fits();
         // What is ready is never cleared away, whoever thinks that it failed.
         let made = bench.versions(&key.id).remove(0);
-        bench.keys.version_fail(&made).expect("nothing to do");
+        bench.keys.version_fail(&made, bench.now()).expect("nothing to do");
         assert!(bench.token.exists(&made.id).expect("a look"));
     });
 }
@@ -294,8 +296,8 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
         let found = Mismatch { without_row: vec![], ..found };
         assert_eq!(bench.keys.mismatch(&[stranger]), Ok(found), "a system key is no stranger");
         bench.pass(DAY_MS);
-        bench.keys.creations_sweep().expect("a sweep");
-        bench.keys.deletions_sweep(10).expect("a sweep");
+        bench.keys.creations_sweep(bench.at()).expect("a sweep");
+        bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
         assert!(bench.token.exists(&stranger).expect("a look"));
     });
 }
@@ -332,7 +334,7 @@ fn quotas_bound_keys_and_aliases() {
         bench.keys.schedule_deletion(&bench.caller(), &by_id(&key), 7).expect("a window begins");
         assert_eq!(bench.keys.create(&bench.caller(), &plain()).map(|d| d.key), Err(Error::LimitExceeded));
         bench.pass(7 * DAY_MS);
-        bench.keys.deletions_sweep(10).expect("a sweep");
+        bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
         bench.make();
         bench.fits();
     });

@@ -149,9 +149,9 @@ impl Model<'_> {
     /// Up to three days pass, then the jobs run.
     fn pass(&mut self) {
         self.bench.pass(self.random.below(3 * DAY_MS as u64) as i64);
-        self.bench.keys.creations_sweep().expect("a sweep");
-        self.bench.keys.rotations_sweep(100).expect("a sweep");
-        self.bench.keys.deletions_sweep(100).expect("a sweep");
+        self.bench.keys.creations_sweep(self.bench.at()).expect("a sweep");
+        self.bench.keys.rotations_sweep(self.bench.at(), 100).expect("a sweep");
+        self.bench.keys.deletions_sweep(self.bench.at(), 100).expect("a sweep");
         let now = self.now();
         for (index, key) in self.keys.iter_mut().enumerate() {
             if key.state == State::Enabled && key.rotation.is_some_and(|(_, due)| due <= now) {

@@ -62,11 +62,11 @@ fn a_key_has_fifty_versions_at_most() {
         });
         bench.pass(365 * DAY_MS);
         assert_eq!(bench.keys.version_create(&bench.caller(), &by_id(&key)), Err(Error::LimitExceeded));
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.read(|tx| tx.key_rotation(&key.id)), None, "it is not rotated any more");
         // A version that has encrypted too often gets a successor all the same.
         bench.write(|tx| tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: None, due_at: bench.now() }));
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 51);
     });
 }
@@ -80,13 +80,13 @@ fn rotation_is_on_time_and_once() {
         let due = |key: &KeyRow| bench.read(|tx| tx.key_rotation(&key.id)).map(|r| r.due_at);
         assert_eq!(due(&key), Some(bench.now().plus_days(7)));
         bench.pass(7 * DAY_MS - 1);
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 1, "a millisecond is left");
         bench.pass(1);
         let nodes: Vec<Keys> = (0..4).map(|_| bench.node(KeyLimits::default())).collect();
         std::thread::scope(|scope| {
             for node in &nodes {
-                scope.spawn(|| node.rotations_sweep(10).expect("a sweep"));
+                scope.spawn(|| node.rotations_sweep(bench.at(), 10).expect("a sweep"));
             }
         });
         assert_eq!(bench.versions(&key.id).len(), 2, "once, whatever number of nodes");
@@ -97,21 +97,21 @@ fn rotation_is_on_time_and_once() {
         // Not while the key is Disabled; then at once.
         bench.keys.set_enabled(&bench.caller(), &by_id(&key), false).expect("disabled");
         bench.pass(30 * DAY_MS);
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 2);
         bench.keys.set_enabled(&bench.caller(), &by_id(&key), true).expect("enabled");
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 3);
         // A shorter interval counts from the last version; off is off.
         let set = |interval| bench.keys.set_rotation(&bench.caller(), &by_id(&key), interval);
         set(Some(30 * 86_400)).expect("set");
         bench.pass(8 * DAY_MS);
         set(Some(WEEK_S)).expect("set");
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 4);
         set(None).expect("off");
         bench.pass(1000 * DAY_MS);
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 4);
         bench.fits();
     });

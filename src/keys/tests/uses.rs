@@ -54,7 +54,7 @@ fn a_version_stops_where_it_must() {
         assert_eq!(figures.iter().map(|f| f.uses).sum::<u64>(), done - 1, "and the node that died did one");
         // The key was due since it came near; its next version encrypts again.
         bench.pass(1);
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 2);
         assert_eq!(bench.read(|tx| tx.key_rotation(&key.id)), None, "once, as rotation is off");
         assert_eq!(bench.keys.reserve(&admitted).map(drop), Err(Error::KeyUsesExhausted), "the old version still does not");
@@ -100,7 +100,7 @@ fn a_busy_key_keeps_its_schedule() {
         assert_eq!(due(), bench.now().plus_days(30));
         bench.keys.reserve(&admitted).expect("a use");
         assert_eq!(due(), bench.now(), "the block that reaches the limit makes the key due");
-        bench.keys.rotations_sweep(10).expect("a sweep");
+        bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.versions(&key.id).len(), 2);
         assert_eq!(due(), bench.now().plus_days(30));
     });

@@ -123,7 +123,7 @@ impl Secrets {
             return Err(Error::SecretNotFound);
         }
         let name = &secret.name;
-        let now = self.clock.now();
+        let now = caller.now();
         let select = |tx: &mut Tx<'_>| {
             let row = match number {
                 None => tx.value_by_stage(&caller.account, name, &Stage::current())?,
@@ -157,7 +157,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`].
     pub fn versions_numbered(&self, caller: &Caller, secret: &SecretRef) -> Result<NumberedVersions, Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.read("secret_versions_numbered", |tx| {
             let secret = find(tx, caller, secret, now)?;
             let versions = tx.versions_of(&secret.id)?;

@@ -77,7 +77,7 @@ impl Secrets {
             }
             let admitted = keys::admit(caller, &before.key, Use::GenerateDataKey)?;
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
-            let created_at = self.clock.now().max(before.youngest.plus_ms(1));
+            let created_at = caller.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, &new(), created_at)?;
             let added = self.store.commit_guarded(&caller.effect, "secret_put", |tx| {
                 self.add_numbered(tx, caller, secret, &before.secret, &admitted, &version, put.expected)
@@ -139,7 +139,7 @@ impl Secrets {
     }
 
     fn before_numbered(&self, tx: &mut Tx<'_>, caller: &Caller, name: &SecretRef) -> Result<Option<Before>, Abort<Error>> {
-        let now = self.clock.now();
+        let now = caller.now();
         let found = tx.secret_by_name(&caller.account, &name.name)?;
         let Some(secret) = found.filter(|secret| life(secret, now) != Life::Gone) else { return Ok(None) };
         only_generic(&secret)?;
@@ -159,7 +159,7 @@ impl Secrets {
         version: &VersionRow,
         expected: Option<i64>,
     ) -> Result<Added, Abort<Error>> {
-        let now = self.clock.now();
+        let now = caller.now();
         let secret = find(tx, caller, name, now)?;
         if secret.id != sealed_for.id {
             // Deleted, and made again under the same name.

@@ -30,7 +30,7 @@ impl Secrets {
         if !caller.at_home(secret.home.as_ref()) {
             return Err(Error::SecretNotFound);
         }
-        let now = self.clock.now();
+        let now = caller.now();
         for _ in 0..MAX_TURNS {
             let done = self.store.commit(&caller.effect, "secret_retag", |tx| {
                 let found = find(tx, caller, secret, now)?;

@@ -47,7 +47,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::UnsupportedOperation`] for a managed secret.
     pub fn withhold(&self, caller: &Caller, secret: &SecretRef, which: &Which, to: Withheld) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_withhold", |tx| {
             let Some(found) = found(tx, caller, secret, now)? else { return Ok(()) };
             only_generic(&found)?;
@@ -83,7 +83,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`]; [`Error::UnsupportedOperation`] for a managed secret.
     pub fn destroy_version(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_version_destroy", |tx| {
             let found = find(tx, caller, secret, now)?;
             only_generic(&found)?;
@@ -103,7 +103,7 @@ impl Secrets {
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn remove(&self, caller: &Caller, secret: &SecretRef) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = caller.now();
         self.store.commit(&caller.effect, "secret_remove", |tx| {
             if let Some(found) = found(tx, caller, secret, now)? {
                 expect_changed(tx.secret_delete(&found)?, "secrets")?;

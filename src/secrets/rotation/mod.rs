@@ -26,6 +26,7 @@ mod steps;
 pub(super) mod under_way;
 
 use crate::auth::Caller;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::{NodeId, SecretRef, VersionId};
 use crate::error::Error;
 use crate::secrets::Secrets;
@@ -82,7 +83,7 @@ impl Secrets {
     pub fn rotate(&self, caller: &Caller, secret: &SecretRef, version: &VersionId) -> Result<(), Error> {
         let effect = &caller.effect;
         let read = |tx: &mut Tx<'_>| {
-            let secret = find_live(tx, caller, secret, self.clock.now())?;
+            let secret = find_live(tx, caller, secret, caller.now())?;
             ManagedSecret::read(tx, secret, version)
         };
         let found = self.store.read("rotation_begin", read)?;
@@ -106,8 +107,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Integrity`].
-    pub fn rotations_due(&self, node: &NodeId, limit: i64) -> Result<Vec<Due>, Error> {
-        let now = self.clock.now();
+    pub fn rotations_due(&self, node: &NodeId, now: Timestamp, limit: i64) -> Result<Vec<Due>, Error> {
         let due = self.store.read_rows("rotations_due", |tx| tx.rotations_due(node, now, limit))?;
         let named = due.into_iter().map(|(secret, rotation)| {
             let version = rotation.pending_id.clone().unwrap_or_else(VersionId::random);
@@ -120,13 +120,14 @@ impl Secrets {
     ///
     /// # Errors
     /// As [`Secrets::rotate`].
-    pub fn rotate_due(&self, due: &Due) -> Result<(), Error> {
+    pub fn rotate_due(&self, due: &Due, at: Moment) -> Result<(), Error> {
         let task = TaskRecord {
             account: &due.secret.account_id,
             action: "RotateSecret",
             resource: &format!("secret/{}", due.secret.name),
             version: Some(due.version.as_str()),
             reason: "rotation is due",
+            at,
         };
         self.service_tasks.run_or("RotationFailed", task, |effect| {
             let _turn = self.rotations.turn(due.secret.id)?;

@@ -65,7 +65,7 @@ impl Secrets {
             // Somebody else is at it, which is no failure.
             Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why)),
             Err(error) if effect.is_service() => {
-                self.failed(&before, REFUSED_MS);
+                self.failed(effect, &before, REFUSED_MS);
                 Err(error)
             }
             // Nothing has begun; the caller knows.
@@ -97,7 +97,7 @@ impl Secrets {
         if let (Some(pending), Some(uuid)) = (rotation.pending_id.clone(), rotation.pending_uuid) {
             self.is_still_pending(&id, &pending)?;
             let rotation = self.store.write("rotation_hold", |tx| {
-                let now = self.clock.now();
+                let now = effect.now();
                 unchanged(tx, &id, &rotation)?;
                 let mine = hold(&rotation, node, now)?;
                 tx.rotation_update(&rotation, &mine)?;
@@ -105,15 +105,15 @@ impl Secrets {
             })?;
             return Ok(HeldRotation { secret, key, rotation, pending: (pending, uuid) });
         }
-        let admitted = keys::admit_service(&secret.account_id, &key, self.clock.now())?;
+        let admitted = keys::admit_service(&secret.account_id, &key, effect.now())?;
         let name = self.target(&secret, &admitted, &rotation)?;
         let account = Account { name, password: self.account_password()? };
         let new = NewVersion { id: version.clone(), value: account.value(), data_type: DataType::Text };
         let youngest = self.store.read_row("rotation_age", |tx| tx.versions_of(&id))?;
         let youngest = youngest.last().map_or(secret.created_at, |head| head.created_at);
-        let row = self.seal(&secret, &admitted, &new, self.clock.now().max(youngest.plus_ms(1)))?;
+        let row = self.seal(&secret, &admitted, &new, effect.now().max(youngest.plus_ms(1)))?;
         let rotation = self.store.commit(effect, "rotation_prepare", |tx| {
-            let now = self.clock.now();
+            let now = effect.now();
             let live = tx.secret_by_id(&id)?.filter(|s| life(s, now) == Life::Live);
             live.ok_or(Abort::App(Error::SecretNotFound))?;
             unchanged(tx, &id, &rotation)?;
@@ -138,26 +138,26 @@ impl Secrets {
 
     /// Steps 2 and 3.
     fn carry_out(&self, effect: &Effect, mine: &HeldRotation) -> Result<(), Error> {
-        match self.change(mine) {
+        match self.change(effect, mine) {
             Ok(()) => self.finish(effect, mine),
             Err(RotationFailure::Unavailable(error)) => {
-                self.failed(&mine.rotation, UNREACHABLE_MS);
+                self.failed(effect, &mine.rotation, UNREACHABLE_MS);
                 Err(error)
             }
             Err(RotationFailure::Refused(error)) => {
-                self.failed(&mine.rotation, REFUSED_MS);
+                self.failed(effect, &mine.rotation, REFUSED_MS);
                 Err(error)
             }
         }
     }
 
     /// Step 2: the account logs in with the pending password when this succeeds.
-    fn change(&self, mine: &HeldRotation) -> Result<(), RotationFailure> {
+    fn change(&self, effect: &Effect, mine: &HeldRotation) -> Result<(), RotationFailure> {
         let HeldRotation { secret, key, rotation, pending } = mine;
         let server = self.server(secret, rotation)?;
-        let admitted = keys::admit_service(&secret.account_id, key, self.clock.now())?;
+        let admitted = keys::admit_service(&secret.account_id, key, effect.now())?;
         let next = self.account(secret, &admitted, &pending.0, &pending.1)?;
-        if rotation.held_until.is_none_or(|until| until < self.clock.now().plus_ms(LEFT_MS)) {
+        if rotation.held_until.is_none_or(|until| until < effect.now().plus_ms(LEFT_MS)) {
             return Err(RotationFailure::Unavailable(Error::Unavailable("too little is left of the hold")));
         }
         let reason = |error: ServerError| {
@@ -184,7 +184,7 @@ impl Secrets {
     fn finish(&self, effect: &Effect, mine: &HeldRotation) -> Result<(), Error> {
         let (id, pending) = (mine.secret.id, &mine.pending);
         let finished = self.store.commit(effect, "rotation_finish", |tx| {
-            let now = self.clock.now();
+            let now = effect.now();
             let secret = tx.secret_by_id(&id)?.ok_or(Abort::App(Error::SecretNotFound))?;
             let rotation = rotation_of(tx, &secret)?;
             if !same_hold(&rotation, &mine.rotation) {
@@ -213,14 +213,14 @@ impl Secrets {
         if finished {
             return Ok(());
         }
-        self.prove(mine)?;
+        self.prove(effect, mine)?;
         Err(Error::Unavailable("another node took the rotation over"))
     }
 
     /// After this node has set a password that it could not finish: makes sure that what is served still logs in. What is pending
     /// now is for the node that holds it, which sets it after this.
-    fn prove(&self, lost: &HeldRotation) -> Result<(), Error> {
-        let admitted = keys::admit_service(&lost.secret.account_id, &lost.key, self.clock.now())?;
+    fn prove(&self, effect: &Effect, lost: &HeldRotation) -> Result<(), Error> {
+        let admitted = keys::admit_service(&lost.secret.account_id, &lost.key, effect.now())?;
         let current = self.current(&lost.secret, &admitted)?;
         let server = self.server(&lost.secret, &lost.rotation)?;
         let told = |error: ServerError| server_failure(&lost.rotation.instance, &error);
@@ -231,13 +231,13 @@ impl Secrets {
     }
 
     /// Remembers a failure, and lets the rotation go, if it still stands as this node left it.
-    fn failed(&self, left: &RotationRow, longest_ms: i64) {
+    fn failed(&self, effect: &Effect, left: &RotationRow, longest_ms: i64) {
         let done = self.store.write_rows("rotation_failed", |tx| {
             let Some(rotation) = tx.rotation_of(&left.secret_id)?.filter(|now| same_hold(now, left)) else { return Ok(()) };
             let wait = BACK_OFF_MS.saturating_mul(1 << rotation.failures.clamp(0, 20)).min(longest_ms);
             let failed = RotationRow {
                 failures: rotation.failures + 1,
-                attempt_at: Some(self.clock.now().plus_ms(wait)),
+                attempt_at: Some(effect.now().plus_ms(wait)),
                 holder: None,
                 held_until: None,
                 ..rotation.clone()

@@ -7,8 +7,11 @@ use std::time::Duration;
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::node::Node;
 use bulla_test_support::postgres::PostgresCluster;
+use bulla_test_support::relay::Relay;
 use bulla_test_support::server::Server;
+use serde_json::json;
 
+use crate::vault::Bearer;
 use crate::{BULLA, ahead, create, until};
 
 /// How far clocks step, seconds.
@@ -121,6 +124,56 @@ fn a_clock_that_is_wrong_for_a_while_ends_nothing() {
     assert!(node.log().contains("clock: "), "{}", node.log());
 }
 
+/// A request that waits for the database while the clock steps is told its time once, when it came: its window does not begin in a past in
+/// which it would be over already.
+#[test]
+fn a_clock_that_steps_under_a_request_moves_no_window() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cluster = PostgresCluster::shared();
+    let relay = Relay::to(cluster.port());
+    let url = cluster.database().replace(&format!(":{}/", cluster.port()), &format!(":{}/", relay.port()));
+    let clock = SetClock::new(folder.path(), "clock");
+    let environment = clock.environment();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let server = Server::dev_with(BULLA, folder.path().join("data"), Some(&url), &environment);
+    let client = server.client();
+    let key = client.call("CreateKey", &[]).ok();
+    let key = key.json["KeyMetadata"]["KeyId"].as_str().expect("an id");
+    let window = ("RecoveryWindowInDays", "7");
+    for (n, seconds) in STEPS.into_iter().enumerate() {
+        let name = format!("in-window/{n}");
+        create(&client, &name, "value").ok();
+        let planned = |action: &str, (field, value): (&str, &str)| {
+            let answer = client.call(action, &[(field, value)]).ok();
+            let planned = answer.json.pointer("/KeyMetadata/DeleteDate").or(answer.json.get("PlannedDeleteTime"));
+            let planned: jiff::Timestamp = planned?.as_str()?.parse().ok()?;
+            Some((planned.duration_since(jiff::Timestamp::now()).as_secs_f64() / 86_400.0).round() as i64)
+        };
+        let (secret, key) = (("SecretName", name.as_str()), ("KeyId", key));
+        let steps = [
+            ("DeleteSecret", vec![secret, window], "DescribeSecret", secret, Some(7)),
+            ("RestoreSecret", vec![secret], "DescribeSecret", secret, None),
+            ("ScheduleKeyDeletion", vec![key, ("PendingWindowInDays", "7")], "DescribeKey", key, Some(7)),
+            ("CancelKeyDeletion", vec![key], "DescribeKey", key, None),
+        ];
+        for (action, parameters, look, at, days) in steps {
+            // What is known of the caller is asked for again then, before anything else of the request: the clock steps meanwhile.
+            std::thread::sleep(Duration::from_millis(600));
+            relay.delay(Duration::from_millis(300));
+            std::thread::scope(|scope| {
+                let request = scope.spawn(|| client.call(action, &parameters));
+                std::thread::sleep(Duration::from_millis(150));
+                clock.set(seconds);
+                relay.delay(Duration::ZERO);
+                let answer = request.join().expect("no panic");
+                assert_eq!(answer.status, 200, "{action} under a step of {seconds} s: {}\n{}", answer.code(), server.log());
+            });
+            clock.set(0);
+            assert_eq!(planned(look, at), days, "{action} under a step of {seconds} s");
+        }
+    }
+}
+
 #[test]
 fn a_start_in_another_time_waits_for_a_word() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -135,6 +188,11 @@ fn a_start_in_another_time_waits_for_a_word() {
         let ready = server.client().page("/readyz");
         ready.status == 200 && String::from_utf8_lossy(&ready.body).contains("ahead of the last audit line")
     });
+    // Nothing that a token sends speaks for the time: by this clock the window is over, and another secret could take the place.
+    let client = server.client();
+    let door = Bearer::login(&client);
+    let put = door.send("POST", "secret/data/in-window", &json!({ "data": { "a": "b" } })).expect("an answer");
+    assert_eq!(put.status, 503, "{put:?}");
     std::thread::sleep(Duration::from_secs(25));
     server.stop();
     for (name, _) in ahead(0) {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
 use crate::auth::proof::SigningKey;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::secret::AccessKeySecret;
 use crate::dialects::rpc::params::Params;
@@ -27,7 +27,7 @@ pub(super) fn call(method: Method, query: &str, headers: &[(&str, &str)], body: 
     Call {
         client_certificate: None,
         request_id: RequestId::new(),
-        received_at: Timestamp(0),
+        arrival: Moment::still(Timestamp(0)),
         peer: [127, 0, 0, 1].into(),
         secure: false,
         method,
