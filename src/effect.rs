@@ -71,6 +71,14 @@ impl Effect {
         !self.of_request
     }
 
+    /// Leaves the mark in a transaction that is not run by [`Store::commit`].
+    ///
+    /// # Errors
+    /// `Conflict` for a replay.
+    pub fn mark(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        tx.nonce_insert(&self.mark)
+    }
+
     fn reach(&self, step: Step) {
         if self.of_request {
             reach(step);
@@ -122,7 +130,7 @@ fn marking<T>(
         if effect.marked.get() {
             return f(tx);
         }
-        match tx.nonce_insert(&effect.mark) {
+        match effect.mark(tx) {
             Err(StoreError::Conflict) => return Err(Abort::App(Error::NonceUsed)),
             other => other?,
         }

@@ -33,7 +33,7 @@
 //! | app | base, error, logging, process, config, metrics, audit, token, logins, servers, store, effect, auth, service_task, keys, secrets, jobs, api, http, dialects | the only place that builds things |
 //! | cli | base | the command line |
 //! | remote | base, process, output, cli | the commands that ask a server, from any host |
-//! | admin | base, output, error, logging, config, audit, token, store, auth, keys, secrets, api, app, cli | the commands |
+//! | admin | base, output, error, logging, config, audit, token, store, effect, auth, keys, secrets, api, app, cli | the commands |
 //! | main | base, process, logging, output, cli, admin, remote | |
 
 // Modules are the crate's own unless a test or benchmark outside needs them; the documentation is built with private items.

@@ -30,11 +30,11 @@ use std::path::{Path, PathBuf};
 
 use crate::app::{Base, Failure, OpenLog, clock_watch, context};
 use crate::audit::{Kind, Record, Verdict};
-use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::failure::Class;
-use crate::base::ids::RequestId;
 use crate::cli::{self, Host, Place, Scope};
 use crate::config::Config;
+use crate::effect::Effect;
 use crate::output::Output;
 use crate::store::{Abort, AccountRow, StoreError, Tx, migrate};
 
@@ -140,15 +140,19 @@ impl Session {
     /// Changes something, recorded before and after: `action` is what, `on` is to whom.
     fn change<T>(&self, action: &str, on: &str, f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Failure>>) -> Result<T, Failure> {
         let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
+        let effect = Effect::of_service(self.log.node, Moment::of(self.now()));
         let record = Record {
             principal: Some(&principal),
             resource: Some(on),
             decision: Some(Verdict::Allowed),
             by: Some("host"),
-            ..Record::new(Kind::Admin, RequestId::new(), action)
+            ..Record::new(Kind::Admin, effect.request_id(), action)
         };
         self.log.audit.submit(&record).wait().map_err(context("audit"))?;
-        let result = self.base.store.write("admin", f);
+        let result = self.base.store.write("admin", |tx| {
+            effect.mark(tx)?;
+            f(tx)
+        });
         let code = if result.is_ok() { "OK" } else { "Failed" };
         self.log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
         result

@@ -1,5 +1,6 @@
 //! `bulla restore`: accepts a database that was put back to an earlier state on purpose. Nothing else does.
 
+use std::fmt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,10 +13,13 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::config::Config;
 use crate::output::{Output, Row};
-use crate::store::{AnchorsRow, LogHeadRow, copy};
+use crate::store::{AnchorsRow, LogHeadRow, Store, StoreError, copy};
 
 /// What is told to whoever has not accepted yet.
 const NEXT: &str = "with --accept this database is the one that counts; it needs the PIN, and is recorded";
+
+/// What a log calls the acceptance of a database, which changes nothing that could be lost.
+const ACCEPT: &str = "AcceptDatabase";
 
 /// The most lost changes that are listed; all are counted.
 const LISTED: usize = 100;
@@ -76,22 +80,34 @@ impl State {
         let mut state = Self { in_database, in_log: String::new(), lost: Vec::new(), lost_count: 0 };
         let keys = keys_of(base)?;
         for log in Proof::of_deployment(config, base)?.logs() {
+            let mut failure = None;
             let mut each = |line: &ReadLine<'_>| {
-                if line.kind == "outcome" && line.text.windows(11).any(|part| part == br#""code":"OK""#) {
+                if let Some(change) = Change::told_by(line) {
                     line.time.clone_into(&mut state.in_log);
                     if line.time > since.as_str() {
-                        state.lost_count += 1;
-                        if state.lost.len() < LISTED {
-                            state.lost.push(told(line));
+                        match change.is_in(&base.store) {
+                            Ok(true) => {}
+                            Ok(false) => state.lose(change.to_string()),
+                            Err(error) => failure = Some(error),
                         }
                     }
                 }
-                true
+                failure.is_none()
             };
             // What does not verify is told by `bulla audit verify`; here it is as good a witness as any.
             let _ = audit::read(&log.files, &keys, &mut each);
+            if let Some(error) = failure {
+                return Err(context("database")(error));
+            }
         }
         Ok(state)
+    }
+
+    fn lose(&mut self, change: String) {
+        self.lost_count += 1;
+        if self.lost.len() < LISTED {
+            self.lost.push(change);
+        }
     }
 
     fn shown(self, rows: u64, accepted: bool) -> Row {
@@ -111,11 +127,35 @@ impl State {
     }
 }
 
-/// A change in a line: when, what, to what, by whom.
-fn told(line: &ReadLine<'_>) -> String {
-    let record: Value = serde_json::from_slice(line.text).unwrap_or_default();
-    let member = |name: &str| record[name].as_str().unwrap_or("-").to_owned();
-    format!("{} {} {} by {}", line.time, member("action"), member("resource"), member("principal"))
+/// What a log tells of a change to the database: a request's, one of the service's own, or a command's.
+struct Change {
+    record: Value,
+}
+
+impl Change {
+    fn told_by(line: &ReadLine<'_>) -> Option<Self> {
+        let succeeded = line.text.windows(11).any(|part| part == br#""code":"OK""#);
+        if !succeeded || !["outcome", "admin"].contains(&line.kind) {
+            return None;
+        }
+        let record: Value = serde_json::from_slice(line.text).unwrap_or_default();
+        (record["action"] != ACCEPT).then_some(Self { record })
+    }
+
+    /// Whether the database has it: each leaves a mark, which stays for longer than the heads of logs are behind.
+    fn is_in(&self, store: &Store) -> Result<bool, StoreError> {
+        let id = |name: &str| self.record[name].as_str().unwrap_or_default();
+        let (Ok(request), Ok(node)) = (id("request_id").parse(), id("node").parse()) else { return Ok(false) };
+        store.read_rows("mark", |tx| tx.nonce_of_request(&request, &node, Timestamp(0)))
+    }
+}
+
+/// When, what, to what, by whom.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let member = |name: &str| self.record[name].as_str().unwrap_or("-");
+        write!(f, "{} {} {} by {}", member("time"), member("action"), member("resource"), member("principal"))
+    }
 }
 
 /// Accepts it, recorded before and after.
@@ -129,7 +169,7 @@ fn take(config: &Config, base: &Base, old: &AnchorsRow, state: &State) -> Result
         resource: Some(&resource),
         decision: Some(Verdict::Allowed),
         by: Some("host"),
-        ..Record::new(Kind::Admin, RequestId::new(), "AcceptDatabase")
+        ..Record::new(Kind::Admin, RequestId::new(), ACCEPT)
     };
     log.audit.submit(&record).wait().map_err(context("audit"))?;
     let restored_at = Timestamp(Clock::System.now().0.max(old.restored_at.0 + 1));

@@ -146,16 +146,25 @@ fn own_files(config: &Config) -> usize {
     database + 2 * (config.token.sessions + 2) + 6 * workers + 48
 }
 
-/// How the HTTP server listens, and its limits.
+/// The files that the service keeps of those that it may open; clients have the rest.
+pub(super) fn reserved_files(config: &Config) -> usize {
+    own_files(config) + http::SPARE_CONNECTIONS
+}
+
+/// How many connections of clients there may be: as many as are set, if so many files may be open.
 ///
 /// # Errors
-/// When a file of TLS cannot be read.
-pub(super) fn http(config: &Config) -> Result<http::Config, Failure> {
-    let server = &config.server;
-    let reserve = own_files(config) + http::SPARE_CONNECTIONS;
-    let max_connections = open_files::connections_within(server.max_connections, reserve).map_err(context("open files"))?;
-    let ms = Duration::from_millis;
-    let tls = server.tls.as_ref().map(|tls| {
+/// When hardly one fits.
+pub(super) fn max_connections(config: &Config) -> Result<usize, Failure> {
+    open_files::connections_within(config.server.max_connections, reserved_files(config)).map_err(context("open files"))
+}
+
+/// The certificates of the listener, where it has any.
+///
+/// # Errors
+/// When a file cannot be read, or they do not fit together.
+pub(super) fn tls(config: &Config) -> Result<Option<http::Tls>, Failure> {
+    let tls = config.server.tls.as_ref().map(|tls| {
         http::Tls::load(http::TlsFiles {
             certificate: tls.certificate_file.clone(),
             key: tls.key_file.clone(),
@@ -163,8 +172,19 @@ pub(super) fn http(config: &Config) -> Result<http::Config, Failure> {
             client_required: tls.client_certificate_required,
         })
     });
+    tls.transpose().map_err(context("server.tls"))
+}
+
+/// How the HTTP server listens, and its limits.
+///
+/// # Errors
+/// As [`max_connections`] and [`tls`].
+pub(super) fn http(config: &Config) -> Result<http::Config, Failure> {
+    let server = &config.server;
+    let max_connections = max_connections(config)?;
+    let ms = Duration::from_millis;
     Ok(http::Config {
-        tls: tls.transpose().map_err(context("server.tls"))?.map(Arc::new),
+        tls: tls(config)?.map(Arc::new),
         admin_listen: server.admin_listen.map(|listen| listen.0),
         threads: server.threads,
         max_concurrent: server.max_concurrent,

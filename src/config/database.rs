@@ -51,7 +51,7 @@ impl Database {
 
     pub(super) fn anchor(&mut self, folder: &Path) {
         self.url_file.iter_mut().for_each(|file| anchor(file, folder));
-        if let Some(path) = self.url.as_deref().and_then(|url| url.strip_prefix("sqlite:")) {
+        if let Some(path) = self.url.as_deref().and_then(|url| url.strip_prefix("sqlite:")).filter(|path| !path.is_empty()) {
             let mut path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
             anchor(&mut path, folder);
             self.url = path.to_str().map(|path| format!("sqlite:{path}"));

@@ -114,6 +114,26 @@ impl Config {
         self.vault.anchor(folder);
     }
 
+    /// What cannot be less, with its value and the least.
+    fn least(&self) -> [(&'static str, u64, u64); 12] {
+        let Self { server, token, database, audit, limits, .. } = self;
+        let of = |count: usize| count as u64;
+        [
+            ("server.threads", of(server.threads), 1),
+            ("server.max_concurrent", of(server.max_concurrent), 1),
+            ("server.max_connections", of(server.max_connections), 1),
+            ("server.max_body_bytes", of(server.max_body_bytes), 4_096),
+            ("server.head_timeout_ms", server.head_timeout_ms, 1),
+            ("server.body_timeout_ms", server.body_timeout_ms, 1),
+            ("server.answer_timeout_ms", server.answer_timeout_ms, 1),
+            ("token.sessions", of(token.sessions), 1),
+            ("database.connections", database.connections.into(), 1),
+            ("database.wait_ms", database.wait_ms, 1),
+            ("audit.max_file_bytes", audit.max_file_bytes, 4_096),
+            ("limits.nonces", of(limits.nonces), 1),
+        ]
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
         if self.token.label.is_none() && self.token.serial.is_none() {
@@ -146,8 +166,16 @@ impl Config {
         if !(16..=1 << 30).contains(&rotate) || !(rotate + 1..=1 << 31).contains(&stop) {
             return wrong("keys: rotate_after_uses is from 16 to 2^30, stop_after_uses is more and at most 2^31".into());
         }
-        if server.max_concurrent == 0 || self.token.sessions == 0 || self.database.connections == 0 {
-            return wrong("server.max_concurrent, token.sessions and database.connections are at least 1".into());
+        for (name, value, least) in self.least() {
+            if value < least {
+                return wrong(format!("{name} is {value}, and {least} at least"));
+            }
+        }
+        if self.database.url.is_some() == self.database.url_file.is_some() {
+            return wrong("database: name url or url_file, one of them".into());
+        }
+        if server.admin_listen.is_some_and(|Listen(admin)| admin == server.listen.0 && admin.port() != 0) {
+            return wrong("server.admin_listen is server.listen: without it all is on one address".into());
         }
         self.vault.check().map_err(ConfigError)?;
         if !self.vault.certificate.is_empty() && server.tls.as_ref().is_none_or(|tls| tls.client_ca_file.is_none()) {
@@ -195,6 +223,27 @@ mod tests {
         assert!(load(&format!("{LEAST}\n[keys]\nrotate_after_uses = 1000")).is_ok());
         assert!(load(&format!("{LEAST}\n[keys]\nstop_after_uses = 3000000000")).is_err());
         assert!(load(&format!("{LEAST}\n[limits]\nrequests_per_second = 0")).is_err());
+    }
+
+    #[test]
+    fn what_nothing_could_be_served_with_is_refused_with_the_least_that_could() {
+        for (section, line, least) in [
+            ("database", "wait_ms = 0", "database.wait_ms is 0, and 1 at least"),
+            ("database", "connections = 0", "database.connections is 0"),
+            ("server", "max_body_bytes = 0", "server.max_body_bytes is 0, and 4096 at least"),
+            ("server", "answer_timeout_ms = 0", "server.answer_timeout_ms is 0"),
+            ("server", "admin_listen = 8080\nlisten = 8080", "server.admin_listen is server.listen"),
+            ("audit", "max_file_bytes = 0", "audit.max_file_bytes is 0"),
+            ("database", "url_file = \"/x\"", "name url or url_file, one of them"),
+        ] {
+            let inline = format!("        {section} = {{ ");
+            let text = match LEAST.contains(&inline) {
+                true => LEAST.replace(&inline, &format!("{inline}{line}, ")),
+                false => format!("{LEAST}\n[{section}]\n{line}"),
+            };
+            let refused = load(&text).expect_err(line).to_string();
+            assert!(refused.contains(least), "{line}: {refused}");
+        }
     }
 
     #[test]

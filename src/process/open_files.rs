@@ -19,19 +19,7 @@ pub fn connections_within(wanted: usize, reserve: usize) -> io::Result<usize> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     let Some(limit) = limit.maximum else { return Ok(wanted) };
-    let fit = fit(wanted, reserve, limit)?;
-    if fit < wanted {
-        log::warn!(
-            "server.max_connections is {fit} instead of {wanted}: the system allows {limit} open files, of which the service keeps \
-             {reserve} for token, database and audit log (LimitNOFILE, ulimit -n)"
-        );
-    }
-    Ok(fit)
-}
-
-/// How many files this process may open at most; none is no bound.
-pub fn most() -> Option<u64> {
-    getrlimit(Resource::Nofile).maximum
+    fit(wanted, reserve, limit)
 }
 
 fn fit(wanted: usize, reserve: usize, limit: u64) -> io::Result<usize> {

@@ -76,6 +76,14 @@ use engine::row_mac::Sealer;
 use engine::runner::Mode;
 use engine::shared_commit::Writer;
 
+/// Whether a URL is one of a database.
+///
+/// # Errors
+/// `Fault` with the reason.
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    Location::parse(url).map(drop)
+}
+
 /// Reads the URL of the database, whose password may have changed; why it cannot.
 pub type UrlAgain = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 

@@ -74,7 +74,7 @@ pub(super) fn listeners(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 
 pub(super) fn certificates(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let hint = "server.tls names PEM files: the certificate with those between it and its root, and its own private key";
-    settings::http(opened.config).map_err(|failure| Failure::local(failure.reason).hint(hint))?;
+    settings::tls(opened.config).map_err(|failure| Failure::local(failure.reason).hint(hint))?;
     let Some(tls) = &opened.config.server.tls else { return Ok(Found::Fine("none; plain HTTP".to_owned())) };
     let end = certificate::first_end(&tls.certificate_file).map_err(context("server.tls"))?;
     let now = Clock::System.now();
@@ -168,13 +168,18 @@ pub(super) fn permissions(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 }
 
 pub(super) fn open_files(opened: &mut Opened<'_>) -> Result<Found, Failure> {
-    let wanted = opened.config.server.max_connections as u64 + u64::from(opened.config.database.connections) + 64;
-    Ok(match process::open_files::most() {
-        Some(most) if most < wanted => Found::Odd(
-            format!("{most} at most, and max_connections needs {wanted}"),
-            "systemd: LimitNOFILE=65536; or set a lower server.max_connections".to_owned(),
-        ),
-        Some(most) => Found::Fine(format!("{most} at most")),
-        None => Found::Fine("as many as there are".to_owned()),
-    })
+    let hint = "systemd: LimitNOFILE=65536; or ulimit -n";
+    let config = opened.config;
+    let fit = settings::max_connections(config).map_err(|failure| {
+        Failure::local(failure.reason).hint(format!("{hint}; or set lower token.sessions and database.connections"))
+    })?;
+    let wanted = config.server.max_connections;
+    if fit < wanted {
+        let found = format!(
+            "server.max_connections is {fit} instead of {wanted}: token, database and audit log keep {} of the files that the system allows",
+            settings::reserved_files(config)
+        );
+        return Ok(Found::Odd(found, format!("{hint}; or set a lower server.max_connections")));
+    }
+    Ok(Found::Fine(format!("enough for {wanted} connections")))
 }

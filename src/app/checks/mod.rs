@@ -69,6 +69,7 @@ const HOST: &[(&str, Check)] = &[
     ("PIN", local::pin),
     ("module", local::module),
     ("listeners", local::listeners),
+    ("open files", local::open_files),
     ("certificates", local::certificates),
     ("audit folder", local::audit_folder),
     ("memory", local::memory),
@@ -92,7 +93,6 @@ const DEEP: &[(&str, Check)] = &[
     ("logins at managed servers", remote::logins),
     ("issuers", remote::issuers),
     ("permissions", local::permissions),
-    ("open files", local::open_files),
 ];
 
 impl<'a> Opened<'a> {

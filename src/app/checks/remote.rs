@@ -10,7 +10,7 @@ use crate::app::token as tokens;
 use crate::base::failure::{Failure, context};
 use crate::keys;
 use crate::logins::Speaks;
-use crate::store::{deployment as deployments, migrate};
+use crate::store::{self, deployment as deployments, migrate};
 use crate::token::softhsm;
 
 /// What makes a database out of nothing.
@@ -26,6 +26,9 @@ pub(super) fn database(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         let failure = Failure::local(format!("database: folder {} does not exist", folder.display()));
         return Err(failure.hint("make it for the user that serves, with mode 0700"));
     }
+    let local = |e: &dyn std::fmt::Display| Failure::local(e.to_string());
+    let url = config.location().map_err(|e| local(&e))?;
+    store::check_url(&url).map_err(|e| local(&e).hint("sqlite:PATH, or postgresql://HOST/DATABASE?sslmode=verify-full"))?;
     let pending = opened.retry.until("database", || migrate::pending(&url_of(whole)?))?;
     match pending.as_slice() {
         [] => Ok(Found::Fine("answers, with the schema of this program".to_owned())),

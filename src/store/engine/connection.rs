@@ -6,7 +6,7 @@
 //! `Conn::establish` is never used: it tries the variants in turn and takes any text for a file of SQLite.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -124,10 +124,7 @@ fn open_sqlite(path: &Path, access: Access, busy: Duration) -> Result<SqliteConn
     if access == Access::Create {
         create_private(path).map_err(unavailable)?;
     }
-    let metadata = std::fs::metadata(path).map_err(|e| unavailable(format_args!("{}: {e}", path.display())))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unavailable)?;
-    }
+    make_private(path)?;
     let text = path.to_str().ok_or_else(|| StoreError::Fault("the path of the database is not UTF-8".to_owned()))?;
     let mut connection = SqliteConnection::establish(text).map_err(unavailable)?;
     // The waiting time comes before everything that may have to wait, the change to WAL included.
@@ -158,6 +155,28 @@ const SQLITE_SETTINGS: &str = "\
 struct JournalMode {
     #[diesel(sql_type = Text)]
     journal_mode: String,
+}
+
+/// What an SQLite file begins with; one that was just made is empty.
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Takes a database from all but its owner. What is none is not touched: a path may be misspelt.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let named = |e: io::Error| unavailable(format_args!("{}: {e}", path.display()));
+    let is_none = || StoreError::Fault(format!("{} is no SQLite database", path.display()));
+    let metadata = std::fs::metadata(path).map_err(named)?;
+    if !metadata.is_file() {
+        return Err(is_none());
+    }
+    let mut start = Vec::new();
+    File::open(path).map_err(named)?.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut start).map_err(named)?;
+    if !start.is_empty() && start != SQLITE_MAGIC {
+        return Err(is_none());
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(named)?;
+    }
+    Ok(())
 }
 
 /// Makes the file, for its owner only, and its entry in the folder durable; leaves an existing one as it is.

@@ -101,6 +101,49 @@ fn on_postgres_everything_comes_back_from_backup_and_token() {
     });
 }
 
+/// What a restoration costs is told exactly: commands and requests since the backup, and nothing of before, however close to it.
+#[test]
+fn a_restoration_says_what_is_lost() {
+    let (folder, mut server) = on_sqlite();
+    let client = server.client();
+    server.admin(&["user", "create", "ann"]);
+    create(&client, "kept", "value").ok();
+    server.admin(&["user", "create", "bob"]);
+    let backup = folder.path().join("backup");
+    let to = backup.to_str().expect("UTF-8");
+    server.admin(&["backup", "--to", to]);
+    server.admin(&["user", "disable", "ann"]);
+    create(&client, "lost", "value").ok();
+    server.stop();
+    let restored = server.admin(&["restore", "--from", to, "--accept"]);
+    let lost: Vec<&str> = restored["Lost"].as_array().expect("a list").iter().filter_map(|line| line.as_str()).collect();
+    assert_eq!(restored["ChangesLost"], 2, "{restored}");
+    for told in ["ann", "CreateSecret"] {
+        assert!(lost.iter().any(|line| line.contains(told)), "{told}: {lost:?}");
+    }
+}
+
+/// A path that is misspelt names somebody else's file.
+#[test]
+fn what_is_no_database_is_not_touched() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, mut server) = on_sqlite();
+    server.stop();
+    let (text, inside) = (folder.path().join("text"), folder.path().join("inside"));
+    std::fs::write(&text, "not a database\n").expect("written");
+    std::fs::create_dir(&inside).expect("made");
+    for path in [&text, &inside] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("set");
+        let mut command = Command::new(BULLA);
+        command.args(["check", "--data"]).arg(server.data()).env("BULLA_DATABASE__URL", format!("sqlite:{}", path.display()));
+        let found = command.output().expect("the program is there");
+        assert!(!found.status.success(), "{}", String::from_utf8_lossy(&found.stdout));
+        assert_eq!(std::fs::metadata(path).expect("there").permissions().mode() & 0o777, 0o755, "{}", path.display());
+    }
+    assert_eq!(std::fs::read_to_string(&text).expect("there"), "not a database\n");
+}
+
 /// The token's backup is older than the database's: the drill says which keys are missing, and which secrets hang on them.
 #[test]
 fn an_older_token_is_told_with_the_secrets_that_hang_on_it() {
