@@ -7,31 +7,45 @@ use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
 use crate::config::Config;
-use crate::keys::mismatch;
+use crate::error::Error;
+use crate::keys::{Mismatch, mismatch};
 use crate::output::Output;
 use crate::output::progress::Progress;
-use crate::store::{HeldVersion, Proof, Store, StoreOptions};
+use crate::store::{HeldVersion, Proof, Store, StoreError, StoreOptions};
 use crate::token::{Material, ObjectKind, TokenError};
 
 /// The most flaws that are listed; all are counted.
 const LISTED: usize = 1000;
 
 /// What is said of an object that looks like ours and has no row.
-fn stranger(base: &Base, id: &KeyVersionId) -> Result<String, Failure> {
-    let shown = base.token.inspect(id).map_err(context(format!("token: {id}")))?;
-    let label = shown.first().and_then(|object| object.attributes.get("CKA_LABEL")).map(String::as_str).unwrap_or_default();
+fn stranger(id: &KeyVersionId, label: &str) -> String {
     let system = ["bulla sys", "bulla int", "bulla aud"].into_iter().find(|role| label.starts_with(role));
-    Ok(match system {
+    match system {
         Some(role) => {
             format!("token: object {id} is a \"{role}\" and not this deployment's: another's, or made to be taken for it")
         }
         None => format!("token: object {id} looks like ours and has no row"),
-    })
+    }
+}
+
+/// The CKA_LABEL of an object.
+fn label(base: &Base, id: &KeyVersionId) -> Result<String, Failure> {
+    let shown = base.token.inspect(id).map_err(context(format!("token: {id}")))?;
+    Ok(shown.first().and_then(|object| object.attributes.get("CKA_LABEL")).cloned().unwrap_or_default())
 }
 
 /// The key versions whose object is not what it must be: made on the token, locked in, for its one use.
 fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
-    let held = base.store.read_rows("held", |tx| tx.held_versions()).map_err(context("database"))?;
+    let held = match base.store.read_rows("held", |tx| tx.held_versions()) {
+        Ok(held) => held,
+        // Which, the proof of the rows says.
+        Err(StoreError::Corrupt { table, detail }) => {
+            return Ok(vec![format!(
+                "token: what keys are made of is not looked at, as a row of {table} does not verify: {detail}"
+            )]);
+        }
+        Err(error) => return Err(context("database")(error)),
+    };
     let mut flaws = Vec::new();
     for HeldVersion { key, version, .. } in held {
         if !version.ready || key.origin != Origin::Service || key.state == KeyState::Deleted {
@@ -72,13 +86,20 @@ pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Fail
     let options = options(config)?;
     let proof = proof(&base.store, &options)?;
     let mut flaws: Vec<String> = proof.flaws.iter().map(ToString::to_string).collect();
-    let objects = mismatch(&base.token, &base.store, &base.deployment.system_keys())
-        .map_err(|e| Failure::new(format!("token and database cannot be compared: {e:?}")))?;
+    let objects = match mismatch(&base.token, &base.store, &base.deployment.system_keys()) {
+        Ok(objects) => objects,
+        Err(Error::Integrity(why)) => {
+            flaws.push(format!("token: it is not compared with the database: {why}"));
+            Mismatch::default()
+        }
+        Err(error) => return Err(Failure::new(format!("token and database cannot be compared: {error:?}"))),
+    };
     flaws.extend(objects.without_object.iter().map(|id| format!("token: key version {id} has no object")));
     for id in &objects.without_row {
+        let label = label(&base, id)?;
         // What a crash, or a restoration, has left of the key that is made anew.
-        if base.token.prove_system_key(id, ObjectKind::Head).is_err() {
-            flaws.push(stranger(&base, id)?);
+        if !label.starts_with("bulla head") || base.token.prove_system_key(id, ObjectKind::Head).is_err() {
+            flaws.push(stranger(id, &label));
         }
     }
     flaws.extend(attributes(&base)?);

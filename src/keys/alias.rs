@@ -97,8 +97,9 @@ impl Keys {
     pub fn aliases_of(&self, caller: &Caller, key: &KeyRef, offset: i64, limit: i64) -> Result<AliasPage, Error> {
         self.store.read("aliases_of_key", |tx| {
             let key = find(tx, caller, key)?;
-            let total = tx.alias_count_of_key(&key.id)?;
-            Ok(AliasPage { total, aliases: tx.aliases_of_key(&key.id, offset, limit)? })
+            let all = tx.aliases_of_key(&key.id)?;
+            let (total, count) = (all.len() as i64, |n: i64| usize::try_from(n).unwrap_or(0));
+            Ok(AliasPage { total, aliases: all.into_iter().skip(count(offset)).take(count(limit)).collect() })
         })
     }
 }

@@ -127,7 +127,7 @@ pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         lost.push(base.store.read_rows("lost", |tx| {
             let Some(row) = tx.key_version_by_id(version)? else { return Ok(version.to_string()) };
             let aliases: Vec<String> =
-                tx.aliases_of_key(&row.key_id, 0, 10)?.into_iter().map(|alias| alias.name.to_string()).collect();
+                tx.aliases_of_key(&row.key_id)?.into_iter().take(10).map(|alias| alias.name.to_string()).collect();
             let secrets = tx.secret_count_under(&row.key_id)?;
             let named = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
             Ok(format!("key {}{named}, version {version}, {secrets} secrets under it", row.key_id))

@@ -99,6 +99,22 @@ impl Sealer {
 
     /// What a digest counts for a row.
     pub(in crate::store) fn element(&self, table: &str, bound: &[u8], mac: &[u8]) -> Digest {
+        Digest::of(&self.bind(table, bound, mac))
+    }
+
+    /// What a row is remembered by once a digest has proved it: its MAC, or, where the digest binds something beside that for readers who
+    /// do not verify the MAC, both.
+    pub(in crate::store) fn remembered_as(&self, table: &str, bound: &[u8], mac: &[u8]) -> RowMac {
+        let mac = RowMac::try_from(mac).unwrap_or_default();
+        if bound.is_empty() {
+            return mac;
+        }
+        let mut both = mac;
+        both[1..].copy_from_slice(&self.bind(table, bound, &mac)[..MAC_LEN]);
+        both
+    }
+
+    fn bind(&self, table: &str, bound: &[u8], mac: &[u8]) -> [u8; WHOLE] {
         let mut context = hmac::Context::with_key(&self.elements);
         for field in [table.as_bytes(), bound] {
             context.update(&(field.len() as u64).to_be_bytes());
@@ -107,7 +123,7 @@ impl Sealer {
         context.update(mac);
         let mut bytes = [0; WHOLE];
         bytes.copy_from_slice(context.sign().as_ref());
-        Digest::of(&bytes)
+        bytes
     }
 
     /// A sum, or several, as it is stored in a place: a salt, and the sum under a mask that is used once.

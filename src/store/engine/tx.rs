@@ -280,12 +280,15 @@ impl<'a> Tx<'a> {
         (row, mac): (R, Vec<u8>),
         asked: impl Fn(&R) -> bool,
     ) -> Result<R, StoreError> {
-        let sealed = RowMac::try_from(mac.as_slice()).ok();
+        let sealed = RowMac::try_from(mac.as_slice()).unwrap_or_default();
         let row = self.verified_alone((row, mac), asked)?;
-        match (row.counted(), sealed) {
-            (Counted::In(scope), Some(mac)) => self.fresh(&scope, &mac)?,
-            (Counted::Part(secret), Some(mac)) => self.served(&secret, &mac)?,
-            _ => {}
+        match row.counted() {
+            Counted::In(scope) => {
+                let known = self.seals().remembered_as(R::TABLE, row.bound(), &sealed);
+                self.fresh(&scope, &known)?;
+            }
+            Counted::Part(secret) => self.served(&secret, &sealed)?,
+            Counted::Child(..) | Counted::Nowhere => {}
         }
         Ok(row)
     }
@@ -346,10 +349,15 @@ impl<'a> Tx<'a> {
         query: impl FnOnce(&mut Conn) -> QueryResult<Vec<(R, Vec<u8>)>>,
     ) -> Result<Vec<R>, StoreError> {
         let found = self.run(R::TABLE, query)?;
-        let macs: Vec<RowMac> = found.iter().filter_map(|(_, mac)| mac.as_slice().try_into().ok()).collect();
-        let rows: Result<Vec<R>, _> = found.into_iter().map(|row| self.verified_alone(row, &asked)).collect();
-        let rows = rows?;
-        self.whole(scope, R::TABLE, &macs)?;
+        let mut known = Vec::with_capacity(found.len());
+        let mut rows = Vec::with_capacity(found.len());
+        for (row, mac) in found {
+            let sealed = RowMac::try_from(mac.as_slice()).unwrap_or_default();
+            let row = self.verified_alone((row, mac), &asked)?;
+            known.push(self.seals().remembered_as(R::TABLE, row.bound(), &sealed));
+            rows.push(row);
+        }
+        self.whole(scope, R::TABLE, &known)?;
         Ok(rows)
     }
 

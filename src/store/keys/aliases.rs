@@ -60,22 +60,17 @@ impl Tx<'_> {
         one!(self, aliases: AliasRow, query, |row| row.account_id == *account && row.name == *name)
     }
 
-    /// A page of the aliases of a key, by name.
+    /// The aliases of a key, by name.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn aliases_of_key(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<AliasRow>, StoreError> {
-        let query = aliases::table.filter(aliases::key_id.eq(key)).order(aliases::name).offset(offset).limit(limit);
-        all!(self, aliases: AliasRow, query, |row| row.key_id == *key)
-    }
-
-    /// How many aliases a key has.
-    ///
-    /// # Errors
-    /// As any read.
-    pub fn alias_count_of_key(&mut self, key: &KeyId) -> Result<i64, StoreError> {
-        let query = aliases::table.filter(aliases::key_id.eq(key));
-        self.run(AliasRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
+    /// `Corrupt` when a row does not verify, or one is missing.
+    pub fn aliases_of_key(&mut self, key: &KeyId) -> Result<Vec<AliasRow>, StoreError> {
+        let query = aliases::table.filter(aliases::key_id.eq(key)).order(aliases::name);
+        self.all_of(
+            &Scope::Key(*key),
+            |row: &AliasRow| row.key_id == *key,
+            per_backend!(|conn| query.select((AliasRow::as_select(), aliases::mac)).load(conn)),
+        )
     }
 
     /// Deletes all aliases of a key.

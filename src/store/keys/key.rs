@@ -125,10 +125,14 @@ impl Tx<'_> {
     /// The key with this id, of whatever account and in whatever state.
     ///
     /// # Errors
-    /// `Corrupt` when the row does not verify.
+    /// `Corrupt` when the row does not verify, or is missing.
     pub fn key_by_id(&mut self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
         let query = keys::table.find(id);
-        one!(self, keys: KeyRow, query, |row| row.id == *id)
+        let found = one!(self, keys: KeyRow, query, |row| row.id == *id)?;
+        if found.is_none() {
+            self.nothing_of(&Scope::Key(*id))?;
+        }
+        Ok(found)
     }
 
     /// Keys whose time of destruction has come, and those whose destruction has begun; the longest due first.

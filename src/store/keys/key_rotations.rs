@@ -13,7 +13,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_rotations, keys};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, insert, one, replace};
+use crate::store::engine::statements::{delete, insert, replace};
 use crate::store::{KeyRow, StoreError, Tx, expect_changed};
 
 /// The rotation of one key.
@@ -46,10 +46,15 @@ impl Tx<'_> {
     /// The rotation of a key; none where it is off.
     ///
     /// # Errors
-    /// `Corrupt` when the row does not verify.
+    /// `Corrupt` when the row does not verify, or is missing.
     pub fn key_rotation(&mut self, key: &KeyId) -> Result<Option<KeyRotationRow>, StoreError> {
         let query = key_rotations::table.find(key);
-        one!(self, key_rotations: KeyRotationRow, query, |row| row.key_id == *key)
+        let found = self.all_of(
+            &Scope::Key(*key),
+            |row: &KeyRotationRow| row.key_id == *key,
+            per_backend!(|conn| query.select((KeyRotationRow::as_select(), key_rotations::mac)).load(conn)),
+        )?;
+        Ok(found.into_iter().next())
     }
 
     /// Sets a key's rotation, whatever it was.

@@ -85,22 +85,17 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when a row does not verify.
     pub fn key_versions_page(&mut self, key: &KeyId, offset: i64, limit: i64) -> Result<Vec<KeyVersionRow>, StoreError> {
-        let query = key_versions::table
-            .filter(key_versions::key_id.eq(key))
-            .filter(key_versions::ready)
-            .order((key_versions::created_at, key_versions::id))
-            .offset(offset)
-            .limit(limit);
-        all!(self, key_versions: KeyVersionRow, query, |row| row.key_id == *key && row.ready)
+        let ready = self.key_versions_of(key)?.into_iter().filter(|row| row.ready);
+        let count = |n: i64| usize::try_from(n).unwrap_or(0);
+        Ok(ready.skip(count(offset)).take(count(limit)).collect())
     }
 
     /// How many ready versions a key has.
     ///
     /// # Errors
-    /// As any read.
+    /// `Corrupt` when a row does not verify, or one is missing.
     pub fn key_version_count(&mut self, key: &KeyId) -> Result<i64, StoreError> {
-        let query = key_versions::table.filter(key_versions::key_id.eq(key)).filter(key_versions::ready);
-        self.run(KeyVersionRow::TABLE, per_backend!(|conn| query.count().get_result(conn)))
+        Ok(self.key_versions_of(key)?.iter().filter(|row| row.ready).count() as i64)
     }
 
     /// Versions whose making began before this time and did not end, oldest first.

@@ -24,7 +24,7 @@ use crate::store::{
     ResourcePolicyRow, StoreError, Tx, UserRow,
 };
 
-/// The sum of the rows of a scope, and which they are.
+/// The sum of the rows of a scope, and which they are ([`Sealer::remembered_as`]).
 pub(in crate::store) type Family = (Digest, HashMap<RowMac, &'static str>);
 
 /// Adds the rows that a filter lets through, each of which must be one of the scope: `rows!(tx, family, scope, table: Row, filter)`.
@@ -98,6 +98,6 @@ impl Tx<'_> {
 
     fn add(&self, (sum, rows): &mut Family, table: &'static str, bound: &[u8], mac: &[u8]) {
         *sum = sum.plus(self.seals().element(table, bound, mac));
-        rows.insert(RowMac::try_from(mac).unwrap_or_default(), table);
+        rows.insert(self.seals().remembered_as(table, bound, mac), table);
     }
 }

@@ -53,6 +53,15 @@ impl Tx<'_> {
         self.believed(scope, macs, Some(table))
     }
 
+    /// Proves that nothing is counted of a scope, of which nothing was found.
+    pub(in crate::store) fn nothing_of(&mut self, scope: &Scope) -> Result<(), StoreError> {
+        let key = scope.key();
+        if self.changes.scopes.contains_key(&key) || self.rights()?.digests.of(&key) == Digest::default() {
+            return Ok(());
+        }
+        Err(self.put_back(scope))
+    }
+
     fn believed(&mut self, scope: &Scope, macs: &[RowMac], all_of: Option<&'static str>) -> Result<(), StoreError> {
         let key = scope.key();
         if !self.proved.contains_key(&key) {

@@ -89,8 +89,11 @@ impl Tx<'_> {
         let query = resource_policies::table.filter(resource_policies::account_id.eq(account));
         let query = query.select((resource_policies::resource, resource_policies::mac));
         let found: Vec<(String, Vec<u8>)> = self.run(ResourcePolicyRow::TABLE, per_backend!(|conn| query.load(conn)))?;
-        let macs: Vec<RowMac> = found.iter().filter_map(|(_, mac)| mac.as_slice().try_into().ok()).collect();
-        self.whole(&Scope::Policies(account.clone()), ResourcePolicyRow::TABLE, &macs)?;
+        let table = ResourcePolicyRow::TABLE;
+        // Nothing but this tells that a name is the row's own: the MAC is of all columns, and they are not read.
+        let named = |(resource, mac): &(String, Vec<u8>)| self.seals().remembered_as(table, resource.as_bytes(), mac);
+        let rows: Vec<RowMac> = found.iter().map(named).collect();
+        self.whole(&Scope::Policies(account.clone()), table, &rows)?;
         Ok(found.into_iter().map(|(resource, _)| resource).collect())
     }
 

@@ -9,7 +9,7 @@ use crate::store::keys::key::DefaultKeyRow;
 use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
 
-on_both!(every_column_counts, another_key_verifies_nothing);
+on_both!(every_column_counts, another_key_verifies_nothing, a_policy_that_is_renamed_is_found, what_a_key_has_lost_is_found);
 
 /// Reads all rows of a table.
 type Reader = fn(&mut Tx<'_>) -> Result<(), StoreError>;
@@ -244,5 +244,47 @@ fn another_key_verifies_nothing(on: &Fixture) {
     for (table, reader) in TABLES.iter().filter(|(table, _)| *table != "deployment") {
         let read = other.read("test", |tx| reader(tx).map_err(Abort::<StoreError>::Db));
         assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{table}");
+    }
+}
+
+/// Who has proved the names of an account's policies remembers more than their MACs, which are not of the names alone.
+fn a_policy_that_is_renamed_is_found(on: &Fixture) {
+    let account = fill(on);
+    let names = on.read(|tx| tx.resources_with_policy(&account));
+    on.intruder().batch_execute("UPDATE resource_policies SET resource = resource || 'x'").unwrap();
+    let read = on.store.read_rows("test", |tx| tx.resources_with_policy(&account));
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+    let read = on.store.read_rows("test", |tx| tx.resource_policy(&account, &names[0]));
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+}
+
+/// Reads that find nothing are proved as those that find something.
+fn what_a_key_has_lost_is_found(on: &Fixture) {
+    fill(on);
+    let rotating = on.read(|tx| {
+        tx.all(every, |conn| {
+            schema::key_rotations::table.select((KeyRotationRow::as_select(), schema::key_rotations::mac)).load(conn)
+        })
+    });
+    let key = rotating[0].key_id;
+    let mut conn = on.intruder();
+    for (table, reader) in [
+        ("key_rotations", (|tx, key| tx.key_rotation(key).map(drop)) as fn(&mut Tx<'_>, &KeyId) -> Result<(), StoreError>),
+        ("key_versions", |tx, key| tx.key_version_count(key).map(drop)),
+        ("key_versions", |tx, key| tx.key_versions_page(key, 0, 10).map(drop)),
+        ("aliases", |tx, key| tx.aliases_of_key(key).map(drop)),
+        ("keys", |tx, key| tx.key_by_id(key).map(drop)),
+    ] {
+        let read = || on.store.read_rows("test", |tx| reader(tx, &key));
+        assert_eq!(read(), Ok(()), "{table}");
+        if on.is_sqlite() {
+            conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
+        } else {
+            conn.batch_execute("SET session_replication_role = replica").unwrap();
+        }
+        conn.batch_execute(&format!("CREATE TABLE kept AS SELECT * FROM {table}; DELETE FROM {table}")).unwrap();
+        assert!(matches!(read(), Err(StoreError::Corrupt { .. })), "{table}: {:?}", read());
+        conn.batch_execute(&format!("INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).unwrap();
+        assert_eq!(read(), Ok(()), "{table}, put back");
     }
 }

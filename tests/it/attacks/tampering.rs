@@ -1,11 +1,12 @@
 //! Whatever is changed in the database behind the service's back: an error and an alarm, never a value.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bulla_test_support::server::Server;
 use diesel::{RunQueryDsl, SqliteConnection, sql_query};
 
-use crate::{create, database, on_sqlite};
+use crate::{BULLA, create, database, on_sqlite};
 
 /// How long a tampered row may pass for a token that is away.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -109,4 +110,34 @@ fn exchanged_ciphertexts_do_not_open() {
         }
     }
     assert!(server.log().contains("ALARM"));
+}
+
+/// A row that does not verify keeps `bulla verify` from none of the others, whatever table it is in.
+#[test]
+fn every_flaw_is_told_and_not_the_first() {
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    create(&client, "app/changed", "value").ok();
+    let [described, rotating] = ["a", "b"].map(|text| {
+        let key = client
+            .call("CreateKey", &[("Description", text), ("EnableAutomaticRotation", "true"), ("RotationInterval", "30d")])
+            .ok();
+        key.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned()
+    });
+    let mut conn = connect(&server);
+    run(&mut conn, "UPDATE secrets SET description = 'evil' WHERE name = 'app/changed'");
+    run(&mut conn, "UPDATE keys SET description = 'evil' WHERE description = 'a'");
+    run(&mut conn, "DELETE FROM key_rotations WHERE key_id = (SELECT id FROM keys WHERE description = 'b')");
+    for more in [&["verify", "--json"][..], &["verify", "--json", "--open-data-keys"]] {
+        let output = Command::new(BULLA).args(more).arg("--data").arg(server.data()).output().expect("it runs");
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(!output.status.success() && found["AuditLines"].as_u64() > Some(3), "{found}");
+        let flaws = found["Flaws"].to_string();
+        for told in ["app/changed", described.as_str(), rotating.as_str()] {
+            assert!(flaws.contains(told), "{told}: {found}");
+        }
+    }
+    // What is not there is no answer.
+    let shown = client.call("DescribeKey", &[("KeyId", &rotating)]);
+    assert_eq!(shown.status, 500, "{shown:?}");
 }
