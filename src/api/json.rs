@@ -6,7 +6,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 /// A parameter whose text is JSON, e.g. `Tags=[{"TagKey":"k","TagValue":"v"}]` as `Option<Json<Vec<Tag>>>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +29,26 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
     }
 }
 
+/// A struct that is written as an object: a list of its members in their order, which a derived reader takes as well, is none.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+        d.deserialize_map(Members(PhantomData))
+    }
+}
+
 /// Characters of what is said of a text.
 const MAX_SHOWN_BYTES: usize = 240;
 
@@ -40,4 +61,21 @@ pub fn from_text<T: DeserializeOwned, E: de::Error>(what: &str, text: &str) -> R
         let told: String = fault.to_string().chars().take(MAX_SHOWN_BYTES).collect();
         E::custom(format_args!("{what} ({told})"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_none_that_is_written_as_a_list() {
+        #[derive(Debug, Deserialize)]
+        struct Rule {
+            name: String,
+        }
+        let Object(rule): Object<Rule> = serde_json::from_str(r#"{"name":"a"}"#).expect("an object");
+        assert_eq!(rule.name, "a");
+        let refused = serde_json::from_str::<Object<Rule>>(r#"["a"]"#).expect_err("a list");
+        assert!(refused.to_string().contains("expected an object"), "{refused}");
+    }
 }

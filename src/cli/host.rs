@@ -35,7 +35,7 @@ pub enum Host {
         #[command(flatten)]
         place: Place,
     },
-    /// Prove the whole store: schema, every row, what rows name, token objects, audit log. Beside a running service, or on a copy.
+    /// Prove the whole store: schema, every row, what rows name, token objects, audit log; values with --open-data-keys. Beside a running service, or on a copy.
     Verify {
         /// Which deployment.
         #[command(flatten)]

@@ -26,7 +26,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Resource;
-use crate::api::json::from_text;
+use crate::api::json::{Object, from_text};
 use crate::api::page::{Page, PageNumber, PageSize};
 use crate::auth::access_point::ClientKey;
 use crate::base::clock::Timestamp;
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Rules {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let object: RulesObject = from_text("a JSON object with NetworkRules", &text)?;
+        let Object(object): Object<RulesObject> = from_text("a JSON object with NetworkRules", &text)?;
         if object.network_rules.len() <= 40 {
             Ok(Self(object.network_rules))
         } else {

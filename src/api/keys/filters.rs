@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api::json::from_text;
+use crate::api::json::{Object, from_text};
 use crate::api::keys::SERVICE_CREATOR;
 use crate::auth::Caller;
 use crate::base::ids::{Alias, KeyId};
@@ -65,7 +65,8 @@ impl<'de> Deserialize<'de> for KeyFilters {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let entries: Vec<Entry> = from_text("a JSON list of filters", &text)?;
+        let entries: Vec<Object<Entry>> = from_text("a JSON list of filters", &text)?;
+        let entries: Vec<Entry> = entries.into_iter().map(|Object(entry)| entry).collect();
         if entries.len() > MAX_FILTERS || entries.iter().any(|entry| entry.values.len() > MAX_FILTERS) {
             return Err(D::Error::custom("at most 10 filters of at most 10 values"));
         }

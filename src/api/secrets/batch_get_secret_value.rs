@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::api::json::Object;
 use crate::api::secrets::get_secret_value::{self, GetSecretValue};
 use crate::api::{Context, Effect, Input, Json, Operation, Target};
 use crate::base::field::{Field, Why};
@@ -23,7 +24,7 @@ pub struct BatchGetSecretValue;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    secrets_list: Json<Vec<Given>>,
+    secrets_list: Json<Vec<Object<Given>>>,
 }
 
 /// One entry as it was given.
@@ -95,7 +96,8 @@ impl Input for Entries {
             let why = "It must be a list of 1 to 20 objects with {}, of different secrets.";
             Error::invalid_since(Field::SecretsList, Why::naming(why, &[Field::SecretName]))
         };
-        let entries: Vec<Entry> = given.into_iter().map(Entry::read).collect::<Option<_>>().ok_or_else(refused)?;
+        let entries: Vec<Entry> =
+            given.into_iter().map(|Object(given)| Entry::read(given)).collect::<Option<_>>().ok_or_else(refused)?;
         let mut seen = HashSet::new();
         let different = entries.iter().all(|entry| seen.insert(entry.secret().to_owned()));
         let fits = different && (1..=MAX_ENTRIES).contains(&entries.len());

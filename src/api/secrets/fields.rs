@@ -33,16 +33,16 @@ impl Default for VersionStages {
 impl<'de> Deserialize<'de> for VersionStages {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            List(Vec<Stage>),
-            #[serde(rename_all = "PascalCase")]
-            Wrapped {
-                version_stage: Vec<Stage>,
-            },
+        #[serde(rename_all = "PascalCase")]
+        struct Wrapped {
+            version_stage: Vec<Stage>,
         }
         let text = String::deserialize(d)?;
-        let (Form::List(stages) | Form::Wrapped { version_stage: stages }) = from_text("a JSON list of labels", &text)?;
+        let stages = if text.trim_start().starts_with('{') {
+            from_text::<Wrapped, _>("a JSON list of labels", &text)?.version_stage
+        } else {
+            from_text::<Vec<Stage>, _>("a JSON list of labels", &text)?
+        };
         if stages.is_empty() { Err(D::Error::custom("at least one label")) } else { Ok(Self(stages)) }
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api::json::from_text;
+use crate::api::json::{Object, from_text};
 use crate::base::ids::{SecretName, SecretNamePrefix};
 use crate::base::words::SecretType;
 use crate::store::SecretFilter;
@@ -23,7 +23,7 @@ pub struct Filters(pub SecretFilter);
 
 /// A key and its values, as sent.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Pair {
     key: By,
     #[serde(default)]
@@ -50,13 +50,14 @@ enum By {
 impl<'de> Deserialize<'de> for Filters {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let pairs: Vec<Pair> = from_text("a JSON list of filters", &text)?;
+        let pairs: Vec<Object<Pair>> = from_text("a JSON list of filters", &text)?;
+        let wrong = || D::Error::custom("at most 10 filters, each of at most 10 values that its Key can have");
         if pairs.len() > MAX_FILTERS {
-            return Err(D::Error::custom("at most 10 filters"));
+            return Err(wrong());
         }
         let mut filter = SecretFilter::default();
-        for pair in pairs {
-            pair.add_to(&mut filter).ok_or_else(|| D::Error::custom("a value that its key cannot have"))?;
+        for Object(pair) in pairs {
+            pair.add_to(&mut filter).ok_or_else(wrong)?;
         }
         Ok(Self(filter))
     }

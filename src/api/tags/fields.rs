@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api::json::from_text;
+use crate::api::json::{Object, from_text};
 use crate::base::ids::{KeyRef, SecretRef};
 
 /// The key of a tag: 1 to 128 characters, not beginning `aliyun` or `acs:`, which are the service's own.
@@ -55,7 +55,8 @@ struct TagJson {
 impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for TagsJson<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let tags: Vec<TagJson> = from_text("a JSON list of tags", &text)?;
+        let tags: Vec<Object<TagJson>> = from_text("a JSON list of tags", &text)?;
+        let tags: Vec<TagJson> = tags.into_iter().map(|Object(tag)| tag).collect();
         if !(MIN..=MAX).contains(&tags.len()) || !all_different(tags.iter().map(|tag| &tag.tag_key)) {
             return Err(D::Error::custom("1 to 20 tags with different keys"));
         }
