@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::words::{self, pair};
+use super::words::{self, named, pair};
 
 /// `bulla key`. KEY is an id, alias/NAME or an ARN.
 #[derive(Subcommand)]
@@ -18,7 +18,7 @@ pub enum Key {
     /// Make a key.
     Create {
         /// Aliyun_AES_256 (the default), RSA_2048, EC_P256, HMAC_SHA_256, ….
-        #[arg(long)]
+        #[arg(long, value_parser = named)]
         spec: Option<String>,
         /// encrypt, sign, or mac; what the spec is for where nothing is said.
         #[arg(long)]
@@ -27,13 +27,13 @@ pub enum Key {
         #[arg(long)]
         external: bool,
         /// SOFTWARE or HSM.
-        #[arg(long, value_name = "LEVEL")]
+        #[arg(long, value_name = "LEVEL", value_parser = named)]
         protection: Option<String>,
         /// What it is for.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
         /// A new version by itself each time so many days are over: 7d to 730d.
-        #[arg(long, value_name = "DAYS")]
+        #[arg(long, value_name = "DAYS", value_parser = named)]
         rotate_every: Option<String>,
         /// Another name for it: alias/NAME, or NAME.
         #[arg(long, value_name = "NAME", value_parser = alias)]
@@ -45,31 +45,37 @@ pub enum Key {
     /// What is known of a key.
     Show {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
     },
     /// The versions of a key, oldest first.
     Versions {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
     },
     /// Make a new version, which encrypts from then on; the others still decrypt.
     Rotate {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
     },
     /// Refuse every use of a key.
     Disable {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
     },
     /// Allow the uses of a key again.
     Enable {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
     },
     /// Delete a key after some days, with all that it protects. Asks for the key as it was named, unless --yes.
     Delete {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
         /// After so many days (7d to 366d); 30d where nothing is said.
         #[arg(long = "in", value_name = "DAYS", value_parser = days, default_value = "30d")]
@@ -87,7 +93,7 @@ pub enum Key {
         #[arg(value_parser = alias)]
         name: Option<String>,
         /// The key that it is to be a name of; another one's before.
-        #[arg(conflicts_with = "delete")]
+        #[arg(conflicts_with = "delete", value_parser = named)]
         key: Option<String>,
         /// Take the name away.
         #[arg(long, requires = "name")]
@@ -96,6 +102,7 @@ pub enum Key {
     /// Encrypt bytes (up to 6 KiB; with a key pair as many as its algorithm takes). Prints Base64.
     Encrypt {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
         /// What.
         #[command(flatten)]
@@ -110,6 +117,7 @@ pub enum Key {
     /// Decrypt what `encrypt` printed. The ciphertext names its key, but for key pairs.
     Decrypt {
         /// The key, of a key pair only.
+        #[arg(value_parser = named)]
         key: Option<String>,
         /// What.
         #[command(flatten)]
@@ -124,6 +132,7 @@ pub enum Key {
     /// Sign bytes of any length, by their SHA-256. Prints Base64.
     Sign {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
         /// What.
         #[command(flatten)]
@@ -135,9 +144,10 @@ pub enum Key {
     /// Verify a signature, or with a MAC key a MAC. Exit code 1 where it is another's.
     Verify {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
         /// The signature or MAC, in Base64; @FILE for a file that holds it.
-        #[arg(long)]
+        #[arg(long, value_parser = named)]
         signature: String,
         /// Of what.
         #[command(flatten)]
@@ -149,20 +159,22 @@ pub enum Key {
     /// The MAC of bytes. Prints Base64.
     Mac {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
         /// Of what.
         #[command(flatten)]
         input: Input,
         /// HMAC_SHA_256, ….; the key's own where nothing is said.
-        #[arg(long)]
+        #[arg(long, value_parser = named)]
         algorithm: Option<String>,
     },
     /// The public half of a key pair, in PEM.
     PublicKey {
         /// The key.
+        #[arg(value_parser = named)]
         key: String,
         /// Which version; the newest where nothing is said.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = named)]
         version: Option<String>,
     },
 }
@@ -179,10 +191,10 @@ pub struct Input {
 #[derive(Args)]
 pub struct Pair {
     /// Which version; the newest where nothing is said.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     pub version: Option<String>,
     /// For example RSA_PSS_SHA_256, ECDSA_SHA_256, RSAES_OAEP_SHA_256; the best that the key has where nothing is said.
-    #[arg(long)]
+    #[arg(long, value_parser = named)]
     pub algorithm: Option<String>,
 }
 
@@ -203,7 +215,7 @@ fn days(text: &str) -> Result<u32, String> {
 }
 
 /// With its prefix.
-#[allow(clippy::unnecessary_wraps, reason = "clap wants a parser")]
 fn alias(text: &str) -> Result<String, String> {
-    Ok(if text.starts_with("alias/") { text.to_owned() } else { format!("alias/{text}") })
+    let text = named(text)?;
+    Ok(if text.starts_with("alias/") { text } else { format!("alias/{text}") })
 }

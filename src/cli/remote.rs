@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::words::named;
 use super::{Agent, Connection, Inject, Key, Run, Secret};
 
 /// The commands that ask a server.
@@ -13,7 +14,7 @@ pub enum Remote {
         #[command(flatten)]
         connection: Connection,
         /// The public half of the access key; asked for where it is not given.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = named)]
         access_key_id: Option<String>,
     },
     /// Who asks, as the server sees it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::words::{self, pair};
+use super::words::{self, named, pair};
 use super::{Export, Import};
 
 /// `bulla secret`
@@ -19,12 +19,13 @@ pub enum Secret {
     /// removes.
     Patch {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// The changes.
-        #[arg(required = true, value_name = "CHANGE")]
+        #[arg(required = true, value_name = "CHANGE", value_parser = named)]
         changes: Vec<String>,
         /// The id of the new version; without it, one of the time.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = named)]
         version_id: Option<String>,
     },
     /// The names of secrets.
@@ -45,55 +46,64 @@ pub enum Secret {
     /// The secrets with a word in their name or tags, in any letter case.
     Find {
         /// The word.
+        #[arg(value_parser = named)]
         word: String,
     },
     /// What is known of a secret, without its value.
     Show {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
     },
     /// The versions of a secret, oldest first, without their values.
     Versions {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
     },
     /// Which fields differ between two versions; no values.
     Diff {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// One version: its id, or a label.
+        #[arg(value_parser = named)]
         from: String,
         /// The other; the current one where it is not named.
-        #[arg(default_value = "ACSCurrent")]
+        #[arg(default_value = "ACSCurrent", value_parser = named)]
         to: String,
     },
     /// Change a value in an editor ($VISUAL, $EDITOR, else vi), in memory; saved as a new version if it is another.
     Edit {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// The id of the new version; without it, one of the time.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = named)]
         version_id: Option<String>,
     },
     /// Make an earlier version the current one again.
     Rollback {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// Which; without it, the one before the current one.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = named)]
         version: Option<String>,
     },
     /// Let the server make a new password for a managed secret.
     Rotate {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// The id of the new version; without it, one of the time.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = named)]
         version_id: Option<String>,
     },
     /// Delete a secret: after some days, in which it can be restored, or at once. Asks for its name, unless --yes.
     Delete {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// After so many days (7d to 30d); 30d where nothing is said.
         #[arg(long = "in", value_name = "DAYS", value_parser = days, conflicts_with = "now")]
@@ -108,14 +118,16 @@ pub enum Secret {
     /// Take a deletion back, while its days last.
     Restore {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
     },
     /// Show tags, set them (KEY=VALUE), take them away (KEY!).
     Tag {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// The changes.
-        #[arg(value_name = "CHANGE")]
+        #[arg(value_name = "CHANGE", value_parser = named)]
         changes: Vec<String>,
     },
     /// Write the secrets of a file (.env, JSON, a manifest of Kubernetes), of a Vault, or of another server of this API. Killed and started
@@ -126,6 +138,7 @@ pub enum Secret {
     /// Show the policy of a secret itself, or set it.
     Policy {
         /// The secret.
+        #[arg(value_parser = named)]
         name: String,
         /// The file with the new one; - for standard input.
         #[arg(long, value_name = "FILE")]
@@ -137,10 +150,10 @@ pub enum Secret {
 #[derive(Args)]
 pub struct Which {
     /// This version, by its id.
-    #[arg(long, value_name = "ID", conflicts_with = "stage")]
+    #[arg(long, value_name = "ID", conflicts_with = "stage", value_parser = named)]
     pub version: Option<String>,
     /// The version with this label; ACSCurrent where nothing is said.
-    #[arg(long, value_name = "LABEL")]
+    #[arg(long, value_name = "LABEL", value_parser = named)]
     pub stage: Option<String>,
 }
 
@@ -148,12 +161,13 @@ pub struct Which {
 #[derive(Args)]
 pub struct Get {
     /// The secret.
+    #[arg(value_parser = named)]
     pub name: String,
     /// Which version.
     #[command(flatten)]
     pub which: Which,
     /// One field of a value that is a JSON object; dots lead deeper.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named)]
     pub field: Option<String>,
     /// Write the bytes into this file, which only its owner may read.
     #[arg(long, value_name = "FILE")]
@@ -165,6 +179,7 @@ pub struct Get {
 #[command(group = ArgGroup::new("source").args(["stdin", "file", "generate"]))]
 pub struct Put {
     /// The secret.
+    #[arg(value_parser = named)]
     pub name: String,
     /// A dash: the value is standard input, as it is where that is a pipe; a terminal asks for it and does not show it. The end of a single
     /// line is no part of the value.
@@ -180,16 +195,16 @@ pub struct Put {
     #[arg(long)]
     pub binary: bool,
     /// The id of the new version; without it, one of the time.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     pub version_id: Option<String>,
     /// Only if this version is the current one.
-    #[arg(long, value_name = "ID", conflicts_with = "create")]
+    #[arg(long, value_name = "ID", conflicts_with = "create", value_parser = named)]
     pub if_version: Option<String>,
     /// Only if there is no such secret.
     #[arg(long)]
     pub create: bool,
     /// A new secret's key: id, alias/NAME or ARN; without it, the account's default key.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = named)]
     pub key: Option<String>,
     /// A new secret's description.
     #[arg(long, value_name = "TEXT")]

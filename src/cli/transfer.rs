@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::words::pair;
+use super::words::{named, pair};
 
 /// `bulla secret import`
 #[derive(Args)]
@@ -14,16 +14,16 @@ pub struct Import {
     pub file: Option<PathBuf>,
     /// The current versions of a mount of KV version 2 on a server of Vault's API. The token is $VAULT_TOKEN, else it is asked for;
     /// $VAULT_NAMESPACE and $VAULT_CACERT count as with `vault`.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = named)]
     pub from_vault: Option<String>,
     /// With --from-vault: which mount; secret where nothing is said.
-    #[arg(long, value_name = "NAME", requires = "from_vault")]
+    #[arg(long, value_name = "NAME", requires = "from_vault", value_parser = named)]
     pub mount: Option<String>,
     /// The current versions on a server of this API: Alibaba Cloud's, or another Bulla. The access key is that of --from-profile.
-    #[arg(long, value_name = "URL", requires = "from_profile")]
+    #[arg(long, value_name = "URL", requires = "from_profile", value_parser = named)]
     pub from_alibaba: Option<String>,
     /// With --from-alibaba: the profile that reads there.
-    #[arg(long, value_name = "NAME", requires = "from_alibaba")]
+    #[arg(long, value_name = "NAME", requires = "from_alibaba", value_parser = named)]
     pub from_profile: Option<String>,
     /// With --from-vault and --from-alibaba: the file of the authority that signed the certificate there.
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
@@ -44,7 +44,7 @@ pub struct Import {
     #[arg(long)]
     pub dry_run: bool,
     /// The key of new secrets: id, alias/NAME or ARN; without it, the account's default key.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = named)]
     pub key: Option<String>,
     /// A tag of new secrets.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair)]
@@ -55,7 +55,7 @@ pub struct Import {
 #[derive(Args)]
 pub struct Export {
     /// The secrets.
-    #[arg(required_unless_present = "prefix", conflicts_with = "prefix")]
+    #[arg(required_unless_present = "prefix", conflicts_with = "prefix", value_parser = named)]
     pub names: Vec<String>,
     /// All whose names begin so, without that beginning.
     #[arg(long, value_name = "PREFIX")]
@@ -67,7 +67,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// What the manifest's Secret is called.
-    #[arg(long, value_name = "NAME", default_value = "bulla")]
+    #[arg(long, value_name = "NAME", default_value = "bulla", value_parser = named)]
     pub name: String,
 }
 

@@ -1,5 +1,13 @@
 //! Words of a command line that several commands read alike.
 
+/// What names something: an id, a label, a name. One that is empty is a variable that nobody set, never the same as none.
+///
+/// # Errors
+/// Where it is empty.
+pub fn named(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it is empty; leave it out where none is meant".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 /// `KEY=VALUE`
 ///
 /// # Errors
@@ -16,4 +24,57 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 pub fn days(text: &str, of: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
     let number = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| of.contains(days));
     number.ok_or_else(|| format!("{}d to {}d", of.start(), of.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+    use clap::{Command, CommandFactory};
+
+    use crate::cli::Cli;
+
+    /// What may be empty: the beginning of all names, and a description that is taken away.
+    const MAY_BE_EMPTY: &[&str] = &["prefix", "from_prefix", "description"];
+
+    fn refused(words: &[String]) -> bool {
+        let kind = Cli::command().try_get_matches_from(words).map_err(|e| e.kind());
+        matches!(kind, Err(ErrorKind::ValueValidation | ErrorKind::InvalidValue))
+    }
+
+    /// Tries every argument of the commands below with nothing in it.
+    fn empty_everywhere(command: &Command, path: &[String], tried: &mut usize) {
+        for argument in command.get_arguments() {
+            let (id, takes) = (argument.get_id().as_str(), argument.get_action().takes_values());
+            if !takes || MAY_BE_EMPTY.contains(&id) || argument.is_last_set() || argument.is_trailing_var_arg_set() {
+                continue;
+            }
+            let mut words = path.to_vec();
+            if let Some(long) = argument.get_long() {
+                words.push(format!("--{long}="));
+            } else {
+                let before = argument.get_index().expect("an argument without a flag has a place") - 1;
+                words.extend((0..before).map(|_| "x".to_owned()));
+                words.push(String::new());
+            }
+            assert!(refused(&words), "{words:?}");
+            *tried += 1;
+        }
+        for below in command.get_subcommands() {
+            empty_everywhere(below, &[path, &[below.get_name().to_owned()]].concat(), tried);
+        }
+    }
+
+    #[test]
+    fn what_names_something_is_not_empty() {
+        let (mut root, mut tried) = (Cli::command(), 0);
+        root.build();
+        for name in ["login", "whoami", "status", "secret", "key", "run", "inject", "agent"] {
+            let command = root.find_subcommand(name).expect(name);
+            empty_everywhere(command, &["bulla".to_owned(), name.to_owned()], &mut tried);
+        }
+        for flag in ["--profile=", "--endpoint=", "--ca="] {
+            assert!(refused(&["bulla".to_owned(), flag.to_owned(), "whoami".to_owned()]), "{flag}");
+        }
+        assert!(tried > 100, "{tried}");
+    }
 }
