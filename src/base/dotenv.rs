@@ -1,54 +1,160 @@
 //! Lines `NAME=VALUE`, as applications have them in .env files.
 //!
-//! Empty lines and those that begin with `#` say nothing, `export ` before the name is dropped, quotes around a value too; in double
-//! quotes `\n`, `\"`, `\$` and `\\` are what they are in shells. What follows a value without quotes behind ` #` is a remark.
+//! Empty lines and those that begin with `#` say nothing, `export ` before the name is dropped. A value that begins with a quote is read as
+//! a shell reads it: quotes next to one another are one value, and may span lines; in double quotes `\"`, `\$`, `` \` `` and `\\` are
+//! those characters, and, which shells do not know, `\n`, `\r` and `\t` a line's end, a return, a tab. A value without a quote is what
+//! stands there. What follows a value behind a blank and `#` is a remark. Nothing is replaced: `$NAME` stays.
 
 use std::fmt::Write as _;
+use std::iter::Peekable;
+use std::str::Chars;
 
 /// Reads the lines, in order.
 ///
 /// # Errors
 /// Which line is of another form; never its value.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut reader = Reader { rest: text.chars().peekable(), line: 1 };
     let mut pairs = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+    while reader.rest.peek().is_some() {
+        let begun = reader.line;
+        let wrong = |reason: &str| format!("line {begun}: {reason}");
+        let mut name = String::new();
+        while let Some(c) = reader.rest.next_if(|c| !matches!(c, '=' | '\n')) {
+            name.push(c);
+        }
+        let name = name.trim();
+        if name.starts_with('#') {
+            reader.skip_line();
             continue;
         }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: no NAME=VALUE", number + 1))?;
-        let value = unquoted(value.trim()).ok_or_else(|| format!("line {}: a quote does not end", number + 1))?;
-        pairs.push((name.trim().to_owned(), value));
+        if reader.next() != Some('=') {
+            if name.is_empty() {
+                continue;
+            }
+            return Err(wrong("no NAME=VALUE"));
+        }
+        let name = name.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).map_or(name, str::trim_start);
+        let value = reader.value().map_err(wrong)?;
+        pairs.push((name.to_owned(), value));
     }
     Ok(pairs)
 }
 
-fn unquoted(value: &str) -> Option<String> {
-    if let Some(rest) = value.strip_prefix('\'') {
-        return Some(rest.split_once('\'')?.0.to_owned());
-    }
-    let Some(rest) = value.strip_prefix('"') else {
-        return Some(value.split(" #").next().unwrap_or(value).trim_end().to_owned());
-    };
-    let (mut out, mut escaped) = (String::new(), false);
-    for c in rest.chars() {
-        match (escaped, c) {
-            (true, 'n') => out.push('\n'),
-            (true, 'r') => out.push('\r'),
-            (true, 't') => out.push('\t'),
-            (true, c) => out.push(c),
-            (false, '\\') => {
-                escaped = true;
-                continue;
-            }
-            (false, '"') => return Some(out),
-            (false, c) => out.push(c),
-        }
-        escaped = false;
-    }
-    None
+/// Characters that are more to a shell than themselves, outside quotes.
+const OF_SHELLS: &str = "$`;&|<>()";
+
+/// What is still to be read, and in which line that is.
+struct Reader<'t> {
+    rest: Peekable<Chars<'t>>,
+    line: usize,
 }
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.next()?;
+        self.line += usize::from(c == '\n');
+        Some(c)
+    }
+
+    /// To the beginning of the next line.
+    fn skip_line(&mut self) {
+        while self.next().is_some_and(|c| c != '\n') {}
+    }
+
+    /// Blanks of a line; whether there were some.
+    fn skip_blanks(&mut self) -> bool {
+        let mut some = false;
+        while self.rest.next_if(|c| *c != '\n' && c.is_whitespace()).is_some() {
+            some = true;
+        }
+        some
+    }
+
+    /// What stands behind the `=`, to the end of its last line.
+    fn value(&mut self) -> Result<String, &'static str> {
+        match (self.skip_blanks(), self.rest.peek()) {
+            (_, Some('\'' | '"')) => self.quoted(),
+            (true, Some('#')) => {
+                self.skip_line();
+                Ok(String::new())
+            }
+            _ => Ok(self.bare()),
+        }
+    }
+
+    /// A value that does not begin with a quote.
+    fn bare(&mut self) -> String {
+        let mut out = String::new();
+        while let Some(c) = self.next().filter(|c| *c != '\n') {
+            if c == '#' && out.ends_with(char::is_whitespace) {
+                self.skip_line();
+                break;
+            }
+            out.push(c);
+        }
+        out.truncate(out.trim_end().len());
+        out
+    }
+
+    /// One that does.
+    fn quoted(&mut self) -> Result<String, &'static str> {
+        let mut out = String::new();
+        loop {
+            if self.skip_blanks() {
+                // Of the next word nothing is the value's.
+                return match self.next() {
+                    None | Some('\n') => Ok(out),
+                    Some('#') => {
+                        self.skip_line();
+                        Ok(out)
+                    }
+                    Some(_) => Err("something follows the value behind its quotes"),
+                };
+            }
+            match self.next() {
+                None | Some('\n') => return Ok(out),
+                Some('\'') => self.single(&mut out)?,
+                Some('"') => self.double(&mut out)?,
+                Some('\\') => match self.next() {
+                    None | Some('\n' | '\r') => return Err("a backslash ends the line"),
+                    Some(c) => out.push(c),
+                },
+                Some(c) if OF_SHELLS.contains(c) => return Err("a character follows the quotes that is not itself to a shell"),
+                Some(c) => out.push(c),
+            }
+        }
+    }
+
+    fn single(&mut self, out: &mut String) -> Result<(), &'static str> {
+        loop {
+            match self.next().ok_or(OPEN)? {
+                '\'' => return Ok(()),
+                c => out.push(c),
+            }
+        }
+    }
+
+    fn double(&mut self, out: &mut String) -> Result<(), &'static str> {
+        loop {
+            match self.next().ok_or(OPEN)? {
+                '"' => return Ok(()),
+                '\\' => match self.next().ok_or(OPEN)? {
+                    'n' => out.push('\n'),
+                    'r' => out.push('\r'),
+                    't' => out.push('\t'),
+                    // The line goes on.
+                    '\n' => {}
+                    c if "\"\\$`".contains(c) => out.push(c),
+                    c => out.extend(['\\', c]),
+                },
+                c => out.push(c),
+            }
+        }
+    }
+}
+
+const OPEN: &str = "a quote does not end";
 
 /// A name that variables can have: letters, digits and _, what is none of these as _.
 pub fn name(text: &str) -> String {
@@ -61,17 +167,15 @@ pub fn line(name: &str, value: &str) -> String {
     let mut out = format!("{name}=");
     if !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:,@%+".contains(c)) {
         out.push_str(value);
-    } else if !value.contains(['\'', '\n', '\r']) {
+    } else if !value.contains('\'') {
         let _ = write!(out, "'{value}'");
     } else {
         out.push('"');
         for c in value.chars() {
-            match c {
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '"' | '\\' | '$' | '`' => out.extend(['\\', c]),
-                c => out.push(c),
+            if "\"\\$`".contains(c) {
+                out.push('\\');
             }
+            out.push(c);
         }
         out.push('"');
     }
@@ -93,6 +197,47 @@ mod tests {
         assert_eq!(parse(text), Ok(expected));
         assert_eq!(parse("A"), Err("line 1: no NAME=VALUE".to_owned()));
         assert_eq!(parse("B=1\nA=\"s3cret"), Err("line 2: a quote does not end".to_owned()));
+    }
+
+    #[test]
+    fn values_are_those_of_a_shell_or_refused_and_never_cut() {
+        for (line, expected) in [
+            (r"P='it'\''s-long'", "it's-long"),
+            ("Q=\"a\"b", "ab"),
+            ("Q='a'\"b\"c # d", "abc"),
+            ("Q='x'#y", "x#y"),
+            ("R= # none", ""),
+            ("R=#none", "#none"),
+            ("N=x\t# remark", "x"),
+            ("N=x y # z", "x y"),
+            ("M='l1\nl2'", "l1\nl2"),
+            ("M=\"l1\n'l2'\\\nl3\"", "l1\n'l2'l3"),
+            (r#"W="C:\dir\new""#, "C:\\dir\new"),
+            (r"W=C:\new", r"C:\new"),
+            ("export\tX=1", "1"),
+            ("C='a'\r", "a"),
+            ("C=a\r", "a"),
+        ] {
+            assert_eq!(parse(line).expect(line)[0].1, expected, "{line}");
+        }
+        for (text, reason) in [
+            ("A=1\nB='x' y", "line 2: something follows the value behind its quotes"),
+            ("A=1\nB='x';", "line 2: a character follows the quotes that is not itself to a shell"),
+            ("A='x\ny'\n\nB=\"x", "line 4: a quote does not end"),
+            ("A='1\n2'\nno", "line 3: no NAME=VALUE"),
+            ("A='x'\\", "line 1: a backslash ends the line"),
+        ] {
+            assert_eq!(parse(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_what_is_written() {
+        for value in ["l1\nl2", "it's\nlong\n", "a\\n$HOME `x` \"y\" 'z' !", " # ", "\r\n\t", "", "\\"] {
+            let script = format!("{}printf %s \"$N\"", line("N", value));
+            let ended = std::process::Command::new("/bin/sh").arg("-c").arg(&script).output().expect("a shell");
+            assert_eq!(String::from_utf8_lossy(&ended.stdout), value, "{script}");
+        }
     }
 
     proptest! {
