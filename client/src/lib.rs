@@ -53,3 +53,4 @@ pub use page::page;
 pub use secret::{AccessKey, Value};
 pub use secrets::{NewSecret, SecretValue, Selector};
 pub use sign::Scheme;
+pub use transport::host_of;

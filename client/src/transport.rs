@@ -130,6 +130,23 @@ impl Transport {
     }
 }
 
+/// HOST, or HOST:PORT, of the address of a server.
+///
+/// # Errors
+/// [`Error::Settings`] where it is none.
+pub fn host_of(address: &str) -> Result<&str, Error> {
+    let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or_default();
+    if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+        return Err(Error::Settings(format!("{address:?} is no address: https://HOST:PORT, or http://HOST:PORT")));
+    }
+    // The colons in an IPv6 address are in brackets.
+    let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port);
+    match port.map(str::parse::<u16>) {
+        Some(Err(_) | Ok(0)) => Err(Error::Settings(format!("{address:?} has no port that there is: 1 to 65535"))),
+        _ => Ok(host),
+    }
+}
+
 /// The system's words, without its number.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -14,7 +15,7 @@ use crate::client::backoff;
 use crate::error::{Error, Refused};
 use crate::secret::Value;
 use crate::sign::percent_encode;
-use crate::transport::{Answer, Settings, Transport};
+use crate::transport::{Answer, Settings, Transport, host_of};
 
 /// How often a call is tried at most: for about a minute.
 const ATTEMPTS: u32 = 10;
@@ -89,10 +90,7 @@ impl Mount {
         ca_file: Option<&Path>,
     ) -> Result<Self, Error> {
         let address = address.trim_end_matches('/');
-        let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or_default();
-        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
-            return Err(Error::Settings(format!("{address:?} is no address: https://HOST:PORT, or http://HOST:PORT")));
-        }
+        host_of(address)?;
         let mount = mount.trim_matches('/').to_owned();
         if mount.is_empty() {
             return Err(Error::Settings("the mount has no name: secret, for example".to_owned()));
@@ -158,7 +156,9 @@ impl Mount {
         loop {
             let (error, wait) = match self.transport.exchange("GET", &format!("/v1/{path}"), &headers, None) {
                 Ok(answer) if answer.status == 200 => return Ok(Some(answer.body)),
-                Ok(answer) if absent.contains(&answer.status) => return Ok(None),
+                Ok(answer) if absent.contains(&answer.status) => {
+                    return if is_of_vaults_api(&answer) { Ok(None) } else { Err(another_api(path)) };
+                }
                 Ok(answer) if answer.status == 429 || answer.status >= 500 => {
                     (refused(&answer), answer.retry_after.map(Duration::from_secs))
                 }
@@ -184,6 +184,21 @@ fn parsed<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<T, Error
     // The parser's words can quote what it read.
     serde_json::from_slice(body)
         .map_err(|e| Error::Answer { action: what.to_owned(), reason: format!("line {}, column {}", e.line(), e.column()) })
+}
+
+/// Whether an answer has the members that those of Vault's API have: what is not there is answered with a list of errors, or what is
+/// known of a deleted version. Where nothing of that stands, nobody knows what is there.
+fn is_of_vaults_api(answer: &Answer) -> bool {
+    #[derive(Deserialize)]
+    struct Members {
+        errors: Option<Vec<String>>,
+        data: Option<IgnoredAny>,
+    }
+    serde_json::from_slice::<Members>(&answer.body).is_ok_and(|members| members.errors.is_some() || members.data.is_some())
+}
+
+fn another_api(path: &str) -> Error {
+    Error::Answer { action: path.to_owned(), reason: "the server does not speak Vault's API".to_owned() }
 }
 
 fn refused(answer: &Answer) -> Error {
@@ -228,6 +243,20 @@ mod tests {
         assert!(asked[1].starts_with("GET /v1/team/kv/data/app/a%20b HTTP/1.1\r\n"), "{}", asked[1]);
         let head = asked[0].to_lowercase();
         assert!(head.contains("x-vault-token: s.t0ken\r\n") && head.contains("x-vault-namespace: ns\r\n"), "{head}");
+    }
+
+    #[test]
+    fn a_server_of_another_api_is_not_one_without_secrets() {
+        let none = answer("404 Not Found", "", r#"{"errors":[]}"#);
+        let ours = answer("404 Not Found", "", r#"{"Code":"InvalidApi.NotFound","Message":"The API is not found."}"#);
+        let page = answer("404 Not Found", "", "<html>not found</html>");
+        let (endpoint, _asked) = serving(vec![none.clone(), none, ours, page.clone(), page]);
+        let mount = mount(&endpoint);
+        assert_eq!(mount.is_version_2().expect("Vault's"), None);
+        assert_eq!(mount.list("app/").expect("Vault's"), [""; 0]);
+        for failure in [mount.is_version_2().map(drop), mount.list("").map(drop), mount.read("a").map(drop)] {
+            assert!(matches!(&failure, Err(Error::Answer { reason, .. }) if reason.contains("Vault's API")), "{failure:?}");
+        }
     }
 
     #[test]

@@ -100,7 +100,12 @@ impl Profile {
             }
         };
         let (access_key, source) = access_key(&written, &folder, &name, asked.is_some())?;
-        Ok(Self { source, endpoint: with_scheme(&endpoint, ca_file.is_some()), ca_file, access_key, identity, scheme })
+        let endpoint = with_scheme(&endpoint, ca_file.is_some());
+        if connection.endpoint.is_some() {
+            // Of the command line, where a file's or a variable's would be this host's.
+            bulla_client::host_of(endpoint.trim_end_matches('/')).map_err(|e| failure("")(e).class(Class::Usage))?;
+        }
+        Ok(Self { source, endpoint, ca_file, access_key, identity, scheme })
     }
 
     /// One that is not written yet.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Refused, clock_ahead};
 use crate::secret::AccessKey;
 use crate::sign::{self, Acs3, Scheme};
-use crate::transport::{Answer, Settings, Transport};
+use crate::transport::{Answer, Settings, Transport, host_of};
 
 /// Version of the API.
 const VERSION: &str = "2016-01-20";
@@ -142,11 +142,7 @@ impl Builder {
             return Err(fault);
         }
         let endpoint = self.endpoint.trim_end_matches('/').to_owned();
-        let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://")).unwrap_or_default();
-        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
-            return Err(Error::Settings(format!("{:?} is no endpoint: https://HOST:PORT, or http://HOST:PORT", self.endpoint)));
-        }
-        let host = host_header(&endpoint, host);
+        let host = host_header(&endpoint, host_of(&endpoint)?);
         let access_key = self.access_key.ok_or_else(|| Error::Settings("no access key".to_owned()))?;
         let transport = Transport::new(&endpoint, &self.settings)?;
         Ok(Client { transport, endpoint, host, access_key, scheme: self.scheme, attempts: self.attempts })

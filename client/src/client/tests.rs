@@ -91,9 +91,23 @@ fn nobody_there() {
 
 #[test]
 fn endpoints_are_looked_at_before_anything_is_sent() {
-    for wrong in ["", "host:1", "https://", "ftp://x", "http://a/b", "http://u@h"] {
+    for wrong in [
+        "",
+        "host:1",
+        "https://",
+        "ftp://x",
+        "http://a/b",
+        "http://u@h",
+        "http://h:99999",
+        "http://h:0",
+        "http://h:x",
+        "https://[::1]:99999",
+    ] {
         let built = Client::builder(wrong).access_key(AccessKey::new("id", "s")).build();
         assert!(matches!(built, Err(Error::Settings(_))), "{wrong}");
+    }
+    for sound in ["http://h", "http://h:65535", "https://[::1]", "https://[::1]:8443"] {
+        assert!(Client::builder(sound).access_key(AccessKey::new("id", "s")).build().is_ok(), "{sound}");
     }
     assert_eq!(host_header("https://h:443", "h:443"), "h");
     assert_eq!(host_header("http://h:8080", "h:8080"), "h:8080");
