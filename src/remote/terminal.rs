@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use bulla_client::Value;
+use rustix::process;
 use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
@@ -58,13 +60,28 @@ pub fn confirm(what: &str, word: &str, yes: bool) -> Result<(), Failure> {
     }
 }
 
-/// A value from standard input: asked for where that is a terminal, else all of it.
+/// A value from standard input: asked for where that is a terminal, else all of it but the end of a single line.
 ///
 /// # Errors
 /// Where nothing comes.
 pub fn value_of_stdin(prompt: &str) -> Result<Value, Failure> {
+    present(Value::new(one_line(stdin(prompt)?)), STDIN)
+}
+
+/// Bytes from standard input: asked for where that is a terminal, else all of it.
+///
+/// # Errors
+/// Where nothing comes.
+pub fn bytes_of_stdin(prompt: &str) -> Result<Value, Failure> {
+    present(Value::new(stdin(prompt)?), STDIN)
+}
+
+/// What an empty standard input is called.
+const STDIN: &str = "standard input";
+
+fn stdin(prompt: &str) -> Result<Vec<u8>, Failure> {
     if io::stdin().is_terminal() {
-        return present(Value::new(ask_hidden(prompt)?.as_bytes().to_vec()), "the value");
+        return Ok(ask_hidden(prompt)?.as_bytes().to_vec());
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
     io::stdin()
@@ -72,25 +89,41 @@ pub fn value_of_stdin(prompt: &str) -> Result<Value, Failure> {
         .take(MAX_INPUT_BYTES)
         .read_to_end(&mut bytes)
         .map_err(|e| Failure::local(format!("standard input: {e}")))?;
-    // What `echo` adds. A text of several lines and bytes that are no text stay as they are.
+    Ok(std::mem::take(&mut *bytes))
+}
+
+/// Without the end of a single line, which `echo` adds and editors leave. A text of several lines and bytes that are no text stay as they are.
+fn one_line(mut bytes: Vec<u8>) -> Vec<u8> {
     if std::str::from_utf8(&bytes).is_ok() && bytes.iter().filter(|b| **b == b'\n').count() == 1 && bytes.ends_with(b"\n") {
         bytes.pop();
         if bytes.ends_with(b"\r") {
             bytes.pop();
         }
     }
-    present(Value::new(std::mem::take(&mut *bytes)), "standard input")
+    bytes
 }
 
 /// A value from a file, byte for byte.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Where it cannot be read, or is empty.
 pub fn value_of_file(file: &Path) -> Result<Value, Failure> {
+    present(Value::new(bytes_of_file(file)?), &file.display().to_string())
+}
+
+/// A value from a file, without the end of a single line.
+///
+/// # Errors
+/// Where it cannot be read, or is empty.
+pub fn line_of_file(file: &Path) -> Result<Value, Failure> {
+    present(Value::new(one_line(bytes_of_file(file)?)), &file.display().to_string())
+}
+
+fn bytes_of_file(file: &Path) -> Result<Vec<u8>, Failure> {
     let named = |e: io::Error| Failure::local(format!("{}: {e}", file.display()));
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
     fs::File::open(file).and_then(|open| open.take(MAX_INPUT_BYTES).read_to_end(&mut bytes)).map_err(named)?;
-    present(Value::new(std::mem::take(&mut *bytes)), &file.display().to_string())
+    Ok(std::mem::take(&mut *bytes))
 }
 
 fn present(value: Value, from: &str) -> Result<Value, Failure> {
@@ -120,7 +153,7 @@ pub fn print_value(value: &Value) -> Result<(), Failure> {
     output::bytes(&bytes)
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file that only its owner may read, whole or not at all. What is open already, as /dev/stdout is, gets the bytes where it stands.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -130,7 +163,10 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // /dev/stdout, a pipe: nothing to replace.
+    if let Some(descriptor) = descriptor_of(file) {
+        return open_already(descriptor).and_then(|mut open| open.write_all(bytes)).map_err(named);
+    }
+    // A pipe, a terminal: nothing to replace.
     if file.exists() && !file.is_file() {
         return fs::OpenOptions::new().write(true).open(file).and_then(|mut open| open.write_all(bytes)).map_err(named);
     }
@@ -144,10 +180,83 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Links that are followed on the way to a descriptor, as many as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// The descriptor of this process that a path names: /dev/stdout, /dev/fd/N, /proc/self/fd/N, and links to these.
+fn descriptor_of(file: &Path) -> Option<i32> {
+    let ours = fs::canonicalize("/proc/self/fd").ok()?;
+    let mut path = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => fs::canonicalize(folder).ok()?,
+            _ => fs::canonicalize(".").ok()?,
+        };
+        if folder == ours {
+            return path.file_name()?.to_str()?.parse().ok();
+        }
+        path = folder.join(fs::read_link(folder.join(path.file_name()?)).ok()?);
+    }
+    None
+}
+
+/// What a descriptor stands for, at the place where it stands: opened anew, a file would be written from its beginning.
+fn open_already(descriptor: i32) -> io::Result<fs::File> {
+    let open = match descriptor {
+        1 => io::stdout().as_fd().try_clone_to_owned()?,
+        2 => io::stderr().as_fd().try_clone_to_owned()?,
+        other => {
+            let this = process::pidfd_open(process::getpid(), process::PidfdFlags::empty())?;
+            process::pidfd_getfd(&this, other, process::PidfdGetfdFlags::empty())?
+        }
+    };
+    Ok(open.into())
+}
+
 /// Opens a file for its owner alone, anew.
 ///
 /// # Errors
 /// Of the system.
 pub fn create_private(file: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_single_line_is_no_part_of_it() {
+        for (given, expected) in
+            [("a\n", "a"), ("a\r\n", "a"), ("a", "a"), ("a\nb\n", "a\nb\n"), ("a\r", "a\r"), ("a\n\n", "a\n\n")]
+        {
+            assert_eq!(one_line(given.as_bytes().to_vec()), expected.as_bytes(), "{given:?}");
+        }
+        assert_eq!(one_line(b"\xff\n".to_vec()), b"\xff\n");
+    }
+
+    #[test]
+    fn what_is_open_already_is_written_to_and_files_are_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("f");
+        let mut open = fs::File::create_new(&file).expect("a file");
+        open.write_all(b"first ").expect("written");
+        let link = folder.path().join("link");
+        let path = format!("/dev/fd/{}", open.as_raw_fd());
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        write_private(Path::new(&path), b"one ").expect("written");
+        write_private(&link, b"two ").expect("written");
+        open.write_all(b"last").expect("written");
+        assert_eq!(fs::read(&file).expect("read"), b"first one two last");
+        open.rewind().expect("a file");
+        write_private(&file, b"new").expect("written");
+        assert_eq!(fs::read(&file).expect("read"), b"new");
+        assert_eq!(descriptor_of(Path::new("/dev/stdout")), Some(1));
+        assert_eq!(descriptor_of(Path::new("/proc/self/fd/2")), Some(2));
+        assert_eq!(descriptor_of(&file), None);
+        assert!(write_private(Path::new("/dev/fd/987654"), b"x").is_err());
+    }
 }
