@@ -289,14 +289,33 @@ impl Client {
         }
     }
 
+    /// CreateAlias: a name that no key has. Where an earlier attempt of this call got lost and did it, that is success.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn create_alias(&self, alias: &str, key: &str) -> Result<(), Error> {
+        match self.run(&Request::new("CreateAlias").with("AliasName", alias).with("KeyId", key)) {
+            Err(Error::Refused(r))
+                if r.after_lost
+                    && r.code == "AliasAlreadyExists"
+                    && self.describe_key(alias).is_ok_and(|there| there.key_id == key) =>
+            {
+                drop(r);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// CreateAlias, or UpdateAlias where there is one of that name.
     ///
     /// # Errors
     /// As [`Client::call`].
     pub fn set_alias(&self, alias: &str, key: &str) -> Result<(), Error> {
-        let request = |action| Request::new(action).with("AliasName", alias).with("KeyId", key);
-        match self.run(&request("CreateAlias")) {
-            Err(error) if error.code() == "AliasAlreadyExists" => self.run(&request("UpdateAlias")),
+        match self.create_alias(alias, key) {
+            Err(error) if error.code() == "AliasAlreadyExists" => {
+                self.run(&Request::new("UpdateAlias").with("AliasName", alias).with("KeyId", key))
+            }
             other => other,
         }
     }

@@ -35,7 +35,7 @@ pub enum Key {
         /// A new version by itself each time so many days are over: 7d to 730d.
         #[arg(long, value_name = "DAYS", value_parser = named)]
         rotate_every: Option<String>,
-        /// Another name for it: alias/NAME, or NAME.
+        /// Another name for it: alias/NAME, or NAME; one that no key has yet.
         #[arg(long, value_name = "NAME", value_parser = alias)]
         alias: Option<String>,
         /// A tag.
@@ -182,7 +182,7 @@ pub enum Key {
 /// Where bytes come from.
 #[derive(Args)]
 pub struct Input {
-    /// A file, byte for byte; else standard input, of which the end of a single line is no part.
+    /// A file; else standard input. Either byte for byte.
     #[arg(long = "in-file", value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

@@ -25,10 +25,17 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
                 rotation_interval: rotate_every.as_deref(),
                 tags: &tags,
             };
+            // Asked first, so that no key is left behind without the name that it was to have.
+            if let Some(alias) = &alias
+                && let Ok(there) = client.describe_key(alias)
+            {
+                let failure = Failure::conflict(format!("{alias} is a name of the key {}; no key was made", there.key_id));
+                return Err(failure.hint("`bulla key alias NAME KEY` moves a name"));
+            }
             let made = client.create_key(&new).map_err(failure(""))?;
             let mut row = Output::row([("KeyId", made.key_id.as_str().into())]);
             if let Some(alias) = alias {
-                client.set_alias(&alias, &made.key_id).map_err(|e| {
+                client.create_alias(&alias, &made.key_id).map_err(|e| {
                     let made = format!("the key {} is made, its alias is not", made.key_id);
                     failure(&made)(e)
                 })?;
@@ -234,7 +241,7 @@ fn state(session: &Session, key: &str) -> Result<Output, Failure> {
 fn bytes(input: &Input, prompt: &str) -> Result<Value, Failure> {
     match &input.file {
         Some(file) => terminal::value_of_file(file),
-        None => terminal::value_of_stdin(prompt),
+        None => terminal::bytes_of_stdin(prompt),
     }
 }
 
