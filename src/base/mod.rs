@@ -14,9 +14,11 @@ pub mod field;
 pub mod host;
 pub mod ids;
 pub mod listen;
+pub mod members;
 pub mod public_key;
 pub mod secret;
 pub mod signals;
+pub mod text;
 #[cfg(feature = "server")]
 pub mod threads;
 pub mod words;

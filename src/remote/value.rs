@@ -1,53 +1,46 @@
 //! A field of a value that is a JSON object.
 
 use bulla_client::Value;
-use serde_json::{Map, Value as Json};
 
 use crate::base::failure::{Class, Failure};
+use crate::base::members::{self, Members};
 
 /// The members of a value that is a JSON object.
 ///
 /// # Errors
 /// Where it is none. Its content is not in the words.
-pub fn object(subject: &str, value: &Value) -> Result<Map<String, Json>, Failure> {
-    match serde_json::from_slice(value.expose()) {
-        Ok(Json::Object(members)) => Ok(members),
-        _ => Err(Failure::new(format!("{subject}: the value is no JSON object, and so has no fields")).class(Class::Other)),
-    }
+pub fn object<'v>(subject: &str, value: &'v Value) -> Result<Members<'v>, Failure> {
+    let members = value.text().and_then(|text| Members::of(text).ok());
+    members.ok_or_else(|| {
+        Failure::new(format!("{subject}: the value is no JSON object, and so has no fields")).class(Class::Other)
+    })
 }
 
-/// One field: the member of that name, else, at each dot, a member of a member.
+/// One field: the member of that name, else, at each dot, a member of a member. Texts as they are, all else as JSON.
 ///
 /// # Errors
 /// Where there is none; the names that there are.
 pub fn field(subject: &str, value: &Value, name: &str) -> Result<Value, Failure> {
-    let members = object(subject, value)?;
-    let found = members.get(name).or_else(|| {
+    let there = object(subject, value)?;
+    let found = there.get(name).or_else(|| {
         let mut parts = name.split('.');
-        let first = members.get(parts.next()?)?;
-        parts.try_fold(first, |at, part| match at {
-            Json::Object(members) => members.get(part),
-            Json::Array(items) => items.get(part.parse::<usize>().ok()?),
-            _ => None,
+        let first = there.get(parts.next()?)?;
+        parts.try_fold(first, |at, part| match Members::of(at.get()) {
+            Ok(below) => below.get(part),
+            Err(_) => members::items(at)?.get(part.parse::<usize>().ok()?).copied(),
         })
     });
     match found {
-        Some(member) => Ok(Value::new(text(member).into_bytes())),
-        None => {
-            let mut names: Vec<&str> = members.keys().map(String::as_str).collect();
-            names.sort_unstable();
-            let failure = Failure::not_found(format!("{subject}: no field {name:?}"));
-            Err(failure.hint(format!("there are: {}", names.join(", "))))
-        }
+        Some(member) => Ok(Value::new(members::text(member).as_bytes().to_vec())),
+        None => Err(no_field(subject, &there, name)),
     }
 }
 
-/// A member as a value: texts as they are, all else as JSON.
-pub fn text(member: &Json) -> String {
-    match member {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+/// There is no such field; the names that there are.
+pub fn no_field(subject: &str, there: &Members<'_>, name: &str) -> Failure {
+    let mut names: Vec<&str> = there.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    Failure::not_found(format!("{subject}: no field {name:?}")).hint(format!("there are: {}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -62,10 +55,14 @@ mod tests {
         {
             assert_eq!(field("s", &value, name).expect(name).text(), Some(expected));
         }
+        let exact = Value::new(br#"{"id":98765432109876543210,"ratio":0.10,"in":{"z": 1, "a":[1e3]}}"#.to_vec());
+        for (name, expected) in [("id", "98765432109876543210"), ("ratio", "0.10"), ("in", r#"{"z":1,"a":[1e3]}"#)] {
+            assert_eq!(field("s", &exact, name).expect(name).text(), Some(expected));
+        }
         let missing = field("s", &value, "password").expect_err("none");
         assert_eq!(missing.class, Class::NotFound);
         assert_eq!(missing.hint.as_deref(), Some("there are: a, a.b, port, user"));
-        let failure = object("s", &Value::new(b"hunter2".to_vec())).expect_err("no JSON");
+        let failure = object("s", &Value::new(b"hunter2".to_vec())).err().expect("no JSON");
         assert!(!failure.reason.contains("hunter2"));
     }
 }

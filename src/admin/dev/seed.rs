@@ -7,6 +7,8 @@ use std::path::Path;
 use crate::app::Failure;
 use crate::base::dotenv;
 use crate::base::ids::SecretName;
+use crate::base::members::{self, Members};
+use crate::base::text;
 
 /// Names and values, in order.
 pub(super) type Seed = Vec<(String, String)>;
@@ -17,7 +19,7 @@ pub(super) type Seed = Vec<(String, String)>;
 /// When it cannot be read, or a line is not of this form; which, never its value.
 pub(super) fn read(file: &Path) -> Result<Seed, Failure> {
     let named = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|e| named(&e))?;
+    let text = text::of_file(file).map_err(|e| named(&e))?;
     let seed = parse(&text).map_err(|reason| named(&reason).hint("NAME=VALUE lines, or a JSON object of texts"))?;
     for (name, _) in &seed {
         name.parse::<SecretName>().map_err(|e| named(&format!("{name:?} is no name of a secret: {e}")))?;
@@ -27,11 +29,9 @@ pub(super) fn read(file: &Path) -> Result<Seed, Failure> {
 
 fn parse(text: &str) -> Result<Seed, String> {
     if text.trim_start().starts_with('{') {
-        let members: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|e| format!("not valid JSON, line {}, column {}", e.line(), e.column()))?;
+        let members = Members::of(text).map_err(|e| format!("not valid JSON, line {}, column {}", e.line(), e.column()))?;
         // What is no text is kept as the JSON that it is.
-        let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        return Ok(members.into_iter().map(|(name, value)| (name, text(value))).collect());
+        return Ok(members.iter().map(|(name, value)| (name.to_owned(), members::text(value).to_string())).collect());
     }
     dotenv::parse(text)
 }
@@ -45,8 +45,8 @@ mod tests {
         let env = "# c\n\nexport A=1\nB=\"x\\n\\\"y\\\"\" # why\nC='a # b'\napp/db=p=q # note\n";
         let pairs = |list: &[(&str, &str)]| list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Seed>();
         assert_eq!(parse(env), Ok(pairs(&[("A", "1"), ("B", "x\n\"y\""), ("C", "a # b"), ("app/db", "p=q")])));
-        let json = r#"{"app/db": "x", "n": {"user": "u"}}"#;
-        assert_eq!(parse(json), Ok(pairs(&[("app/db", "x"), ("n", r#"{"user":"u"}"#)])));
+        let json = r#"{"app/db": "x", "n": {"user": "u", "id": 98765432109876543210, "a": 0.10}}"#;
+        assert_eq!(parse(json), Ok(pairs(&[("app/db", "x"), ("n", r#"{"user":"u","id":98765432109876543210,"a":0.10}"#)])));
         for (wrong, reason) in [
             ("A", "line 1: no NAME=VALUE"),
             ("A=\"s3cret", "line 1: a quote does not end"),

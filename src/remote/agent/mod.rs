@@ -24,6 +24,7 @@ use super::resolve::{self, Got};
 use super::{Session, value};
 use crate::base::dotenv;
 use crate::base::failure::Failure;
+use crate::base::members;
 use crate::cli;
 use crate::process::notify;
 use crate::process::signals::{self, Asked};
@@ -47,6 +48,8 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 pub(super) fn run(asked: &cli::Agent) -> Result<(), Failure> {
     let mut agent = Agent::begin(asked, if asked.once { super::ATTEMPTS } else { ATTEMPTS })?;
     if asked.once {
+        // Its failures are the command's own, and said once.
+        agent.quiet = true;
         agent.pass();
         return agent.outcome();
     }
@@ -88,6 +91,8 @@ struct Agent {
     hooks: Vec<Hook>,
     away: Option<Away>,
     ready: bool,
+    /// Whether what goes wrong is kept from the log.
+    quiet: bool,
 }
 
 /// A file, and what is known of it.
@@ -111,7 +116,7 @@ impl Agent {
         let session = Session::with(&asked.connection, attempts)?;
         let files = config.files.into_iter().map(|kept| Watched { kept, left: None, problem: None }).collect();
         let (interval, door) = (config.interval, config.door);
-        Ok(Self { session, interval, files, door, socket: None, hooks: Vec::new(), away: None, ready: false })
+        Ok(Self { session, interval, files, door, socket: None, hooks: Vec::new(), away: None, ready: false, quiet: false })
     }
 
     /// Opens the socket, where there is to be one.
@@ -196,14 +201,16 @@ impl Agent {
                 let mut got = got.into_iter();
                 for (file, references) in self.files.iter_mut().zip(&references) {
                     let some: Vec<_> = got.by_ref().take(references.len()).collect();
-                    file.update(some, &mut self.hooks);
+                    file.update(some, &mut self.hooks, self.quiet);
                 }
             }
             Err(reason) => {
                 let (since, retry) = match self.away.take() {
                     Some(away) => (away.since, (away.retry * 2).min(LONGEST_RETRY)),
                     None => {
-                        log::warn!("the files stay as they are: {reason}");
+                        if !self.quiet {
+                            log::warn!("the files stay as they are: {reason}");
+                        }
                         (Timestamp::now(), FIRST_RETRY)
                     }
                 };
@@ -217,7 +224,9 @@ impl Agent {
                 false
             }
             Err(reason) => {
-                log::warn!("not told, and tried again: {hook}: {reason}");
+                if !self.quiet {
+                    log::warn!("not told, and tried again: {hook}: {reason}");
+                }
                 true
             }
         });
@@ -267,7 +276,7 @@ impl Agent {
 
 impl Watched {
     /// Brings the file to what the server gave.
-    fn update(&mut self, got: Vec<Result<Got, Failure>>, hooks: &mut Vec<Hook>) {
+    fn update(&mut self, got: Vec<Result<Got, Failure>>, hooks: &mut Vec<Hook>, quiet: bool) {
         let path = self.kept.path.display().to_string();
         let done = got.into_iter().collect::<Result<Vec<Got>, Failure>>().and_then(|got| {
             let versions = got.iter().map(|got| format!("{} of version {}", got.name, got.version)).collect::<Vec<_>>();
@@ -297,7 +306,7 @@ impl Watched {
             }
             Err(mut problem) => {
                 problem.reason = format!("{path}: {}", problem.reason);
-                if self.problem.as_ref().is_none_or(|known| known.reason != problem.reason) {
+                if !quiet && self.problem.as_ref().is_none_or(|known| known.reason != problem.reason) {
                     log::error!("{problem}");
                 }
                 self.problem = Some(problem);
@@ -313,12 +322,12 @@ impl Content {
             Content::Template(template) => Ok(template.filled(values)),
             Content::Value(_, Form::Raw) => Ok(Zeroizing::new(values[0].expose().to_vec())),
             Content::Value(reference, Form::Env) => {
-                let members = value::object(&reference.to_string(), &values[0])?;
+                let there = value::object(&reference.to_string(), &values[0])?;
                 let mut out = Zeroizing::new(Vec::with_capacity(2 * values[0].expose().len() + 64));
                 let mut names = BTreeSet::new();
-                for (member, content) in &members {
+                for (member, content) in there.iter() {
                     let name = dotenv::name(member);
-                    let text = Zeroizing::new(value::text(content));
+                    let text = members::text(content);
                     let line = Zeroizing::new(dotenv::line(&name, &text));
                     if !names.insert(name) {
                         return Err(Failure::new(format!("{reference}: two members would both be {}", dotenv::name(member))));

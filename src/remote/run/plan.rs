@@ -13,6 +13,7 @@ use super::files::{Links, MemoryFile};
 use super::program;
 use crate::base::dotenv;
 use crate::base::failure::{Class, Failure};
+use crate::base::text;
 use crate::cli::Run;
 use crate::remote::reference::{Reference, SCHEME};
 use crate::remote::usage;
@@ -51,7 +52,7 @@ impl<'r> Plan<'r> {
         }
         for file in &run.env_file {
             let named = |e: String| Failure::local(format!("{}: {e}", file.display()));
-            let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|e| named(e.to_string()))?);
+            let text = text::of_file(file).map_err(named)?;
             for (name, value) in dotenv::parse(&text).map_err(named)? {
                 let value = Zeroizing::new(value);
                 check_name(&name)?;

@@ -12,11 +12,12 @@ use std::process::Command;
 use bulla_client::secrets::CURRENT;
 use bulla_client::{SecretValue, Selector, Value};
 use rustix::fs::statfs;
-use serde_json::Value as Json;
+use zeroize::Zeroizing;
 
 use super::super::{Session, failure, reference, terminal, usage, value, version_id};
 use super::written;
 use crate::base::failure::Failure;
+use crate::base::members::{self, Members};
 use crate::output::{Output, Row};
 
 /// The magic number of tmpfs (statfs(2)).
@@ -89,25 +90,41 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
         return Err(usage("standard input can be one field only".to_owned(), "FIELD=@FILE for the others"));
     }
     let found = read(session, name)?;
-    let mut members = value::object(name, &found.data)?;
+    let there = value::object(name, &found.data)?;
+    let mut written_anew: Vec<(&str, Option<Zeroizing<String>>)> = Vec::new();
     for (field, from) in parsed {
+        written_anew.retain(|(earlier, _)| *earlier != field);
         let Some(from) = from else {
-            members.remove(field);
+            if there.get(field).is_none() {
+                return Err(value::no_field(name, &there, field));
+            }
+            written_anew.push((field, None));
             continue;
         };
         let new = match from.strip_prefix('@') {
-            Some(file) => terminal::value_of_file(file.as_ref())?,
+            Some(file) => terminal::line_of_file(file.as_ref())?,
             None => terminal::value_of_stdin(&format!("{field} of {name}"))?,
         };
         let text = new.text().ok_or_else(|| Failure::local(format!("{field}: no text")))?;
-        // A file's text with the end of its last line, as editors leave it.
-        let text = text.strip_suffix('\n').filter(|t| !t.contains('\n')).unwrap_or(text);
-        members.insert(field.to_owned(), text.into());
+        written_anew.push((field, Some(members::quoted(text))));
     }
-    let changed = Value::new(Json::Object(members).to_string().into_bytes());
+    let changed = Value::new(patched(&there, &written_anew).as_bytes().to_vec());
     let id = id.unwrap_or_else(version_id);
     put_after(session, name, &found.version, &id, &changed, false)?;
     Ok(written(name, &id))
+}
+
+/// An object with some members written anew, or taken away; the others as they were, in their places.
+fn patched(there: &Members<'_>, changes: &[(&str, Option<Zeroizing<String>>)]) -> Zeroizing<String> {
+    let change = |name: &str| changes.iter().find(|(changed, _)| *changed == name).map(|(_, value)| value.as_ref());
+    let kept = there.iter().filter_map(|(name, value)| match change(name) {
+        Some(Some(new)) => Some((name, new.as_str())),
+        Some(None) => None,
+        None => Some((name, value.get())),
+    });
+    let added = changes.iter().filter(|(name, _)| there.get(name).is_none());
+    let added = added.filter_map(|(name, value)| Some((*name, value.as_ref()?.as_str())));
+    members::object(&kept.chain(added).collect::<Vec<_>>())
 }
 
 /// `bulla secret edit`
@@ -149,7 +166,7 @@ fn edited(value: &Value) -> Result<Value, Failure> {
     if !ended.success() {
         return Err(Failure::local(format!("the editor ({editor}): {ended}; nothing was written")));
     }
-    let mut text = zeroize::Zeroizing::new(fs::read(&file)?);
+    let mut text = Zeroizing::new(fs::read(&file)?);
     // Editors end the last line; the value had no such end.
     if !value.expose().ends_with(b"\n") && text.ends_with(b"\n") {
         text.pop();
@@ -169,12 +186,26 @@ pub(super) fn diff(session: &Session, name: &str, from: &str, to: &str) -> Resul
         _ if old.data.expose() == new.data.expose() => return Ok(Output::List(Vec::new())),
         _ => return Ok(Output::List(vec![row("(the whole value)", "changed")])),
     };
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<&str> = before.iter().chain(after.iter()).map(|(name, _)| name).collect();
     let rows = names.into_iter().filter_map(|field| match (before.get(field), after.get(field)) {
         (Some(_), None) => Some(row(field, "removed")),
         (None, Some(_)) => Some(row(field, "added")),
-        (old, new) if old != new => Some(row(field, "changed")),
+        (Some(old), Some(new)) if !members::same(old, new) => Some(row(field, "changed")),
         _ => None,
     });
     Ok(Output::List(rows.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_nobody_names_stay_as_they_are() {
+        let there = r#"{"z":1,"id":98765432109876543210,"ratio":0.10,"pw":"a","old":[1, 2]}"#;
+        let there = Members::of(there).expect("an object");
+        let changes = [("pw", Some(members::quoted("b\"\n"))), ("new", Some(members::quoted("n"))), ("old", None)];
+        let expected = r#"{"z":1,"id":98765432109876543210,"ratio":0.10,"pw":"b\"\n","new":"n"}"#;
+        assert_eq!(*patched(&there, &changes), expected);
+    }
 }

@@ -1,0 +1,177 @@
+//! JSON whose values stay as they were written: numbers of any size and form, and the order of members.
+//!
+//! Owns: taking an object or a list apart, and writing a value without its blanks. Must not know: what it is for. Called by: who changes
+//! or passes on values that are JSON.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+/// The members of an object, in its order. Of a name that stands twice the last value counts, at the first's place.
+#[derive(Default)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The members of a text that is an object.
+    ///
+    /// # Errors
+    /// Where it is none; the words can quote it.
+    pub fn of(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.iter().find(|(there, _)| *there == name).map(|(_, value)| value)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut all: Self::Value = Vec::new();
+                let mut places = std::collections::HashMap::new();
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    match places.get(&name) {
+                        Some(place) => {
+                            let (_, there): &mut (Cow<'de, str>, &'de RawValue) = &mut all[*place];
+                            *there = value;
+                        }
+                        None => {
+                            places.insert(name.clone(), all.len());
+                            all.push((name, value));
+                        }
+                    }
+                }
+                Ok(all)
+            }
+        }
+        d.deserialize_map(Object).map(Self)
+    }
+}
+
+/// A member's name: borrowed where nothing in it is escaped.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The items of a list; none for another value.
+pub fn items(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// A value as a text: a string's content, all else as [`compact`] JSON.
+pub fn text(value: &RawValue) -> Zeroizing<String> {
+    string(value).unwrap_or_else(|| compact(value))
+}
+
+/// The content of a string; none for another value.
+pub fn string(value: &RawValue) -> Option<Zeroizing<String>> {
+    serde_json::from_str(value.get()).ok().map(Zeroizing::new)
+}
+
+/// A value without the blanks around its parts; everything else as it was written.
+pub fn compact(value: &RawValue) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(value.get().len()));
+    let (mut within, mut escaped) = (false, false);
+    for c in value.get().chars() {
+        if !within && c.is_ascii_whitespace() {
+            continue;
+        }
+        within ^= c == '"' && !escaped;
+        escaped = within && c == '\\' && !escaped;
+        out.push(c);
+    }
+    out
+}
+
+/// Whether two values say the same: strings by their content, members in any order, numbers as they are written.
+pub fn same(one: &RawValue, other: &RawValue) -> bool {
+    match (Members::of(one.get()), Members::of(other.get())) {
+        (Ok(one), Ok(other)) => {
+            one.0.len() == other.0.len()
+                && one.iter().all(|(name, value)| other.get(name).is_some_and(|found| same(value, found)))
+        }
+        (Err(_), Err(_)) => match (items(one), items(other), string(one), string(other)) {
+            (Some(one), Some(other), ..) => one.len() == other.len() && one.iter().zip(&other).all(|(a, b)| same(a, b)),
+            (.., Some(one), Some(other)) => one == other,
+            _ => one.get() == other.get(),
+        },
+        _ => false,
+    }
+}
+
+/// An object of these members, each the text of a value.
+pub fn object(members: &[(&str, &str)]) -> Zeroizing<String> {
+    let length: usize = members.iter().map(|(name, value)| 6 * name.len() + value.len() + 4).sum();
+    // Nothing that is written moves it: what moves leaves a copy behind.
+    let mut out = Zeroizing::new(String::with_capacity(length + 2));
+    out.push('{');
+    for (place, (name, value)) in members.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        out.push_str(&quoted(name));
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    out
+}
+
+/// A text as JSON writes it.
+pub fn quoted(text: &str) -> Zeroizing<String> {
+    // The most that a byte becomes is \u00XX.
+    let mut out = Zeroizing::new(Vec::with_capacity(6 * text.len() + 2));
+    serde_json::to_writer(&mut *out, text).expect("a text is JSON, and memory takes it");
+    Zeroizing::new(String::from_utf8(std::mem::take(&mut *out)).expect("JSON is UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_as_they_were_written() {
+        let text_of = r#"{"z": 1, "id":98765432109876543210,"r":0.10,"\u0061":"x\"\u00fc","o":{"b": 1e3, "a":" { "},"z":2}"#;
+        let members = Members::of(text_of).expect("an object");
+        let shown: Vec<_> = members.iter().map(|(name, value)| (name, text(value).to_string())).collect();
+        let expected =
+            [("z", "2"), ("id", "98765432109876543210"), ("r", "0.10"), ("a", "x\"ü"), ("o", r#"{"b":1e3,"a":" { "}"#)];
+        assert_eq!(shown, expected.map(|(name, value)| (name, value.to_owned())));
+        let written = object(&members.iter().map(|(name, value)| (name, value.get())).collect::<Vec<_>>());
+        assert_eq!(*written, r#"{"z":2,"id":98765432109876543210,"r":0.10,"a":"x\"\u00fc","o":{"b": 1e3, "a":" { "}}"#);
+        assert!(Members::of("[1]").is_err() && Members::of("{\"a\":1").is_err() && Members::of("{} x").is_err());
+    }
+
+    #[test]
+    fn what_says_the_same() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        for (one, other, expected) in [
+            (r#"{"a":1,"b":[1, "x"]}"#, r#"{"b":[1,"\u0078"],"a":1}"#, true),
+            ("12345678901234567890123", "12345678901234567890124", false),
+            ("0.10", "0.1", false),
+            ("null", "null", true),
+            ("{}", "[]", false),
+            (r#"["a"]"#, r#"["a","a"]"#, false),
+            (r#""1""#, "1", false),
+        ] {
+            assert_eq!(same(&raw(one), &raw(other)), expected, "{one} {other}");
+        }
+    }
+}
