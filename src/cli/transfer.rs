@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::words::{named, pair};
+use super::words::{named, pair, subdomain};
 
 /// `bulla secret import`
 #[derive(Args)]
@@ -67,7 +67,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// What the manifest's Secret is called.
-    #[arg(long, value_name = "NAME", default_value = "bulla", value_parser = named)]
+    #[arg(long, value_name = "NAME", default_value = "bulla", value_parser = subdomain)]
     pub name: String,
 }
 

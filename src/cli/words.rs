@@ -8,6 +8,19 @@ pub fn named(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("it is empty; leave it out where none is meant".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// What Kubernetes calls an object: a DNS subdomain (RFC 1123).
+///
+/// # Errors
+/// Where it is none.
+pub fn subdomain(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = |label: &str| !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-');
+    match text.len() <= 253 && text.split('.').all(label) {
+        true => Ok(text.to_owned()),
+        false => Err("1 to 253 of a-z, 0-9, - and ., each part beginning and ending with a letter or a digit".to_owned()),
+    }
+}
+
 /// `KEY=VALUE`
 ///
 /// # Errors
@@ -61,6 +74,16 @@ mod tests {
         }
         for below in command.get_subcommands() {
             empty_everywhere(below, &[path, &[below.get_name().to_owned()]].concat(), tried);
+        }
+    }
+
+    #[test]
+    fn objects_of_kubernetes_are_called_like_hosts() {
+        for name in ["bulla", "123", "a-b.c", &"x".repeat(253)] {
+            assert!(super::subdomain(name).is_ok(), "{name}");
+        }
+        for name in ["", "a: b", "A", "a_b", "-a", "a-", "a..b", ".a", "a.", "a/b", &"x".repeat(254)] {
+            assert!(super::subdomain(name).is_err(), "{name}");
         }
     }
 

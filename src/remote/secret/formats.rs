@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use bulla_client::Value;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use yaml_rust2::{Yaml, YamlLoader};
 use zeroize::Zeroizing;
 
 use crate::base::dotenv;
+use crate::base::members::{self, Members};
 use crate::cli::Format;
 
 /// The member of an object that stands for bytes.
@@ -45,8 +47,8 @@ pub(super) fn guess(file: &str, text: &str) -> Format {
     if !begins.starts_with('{') {
         return Format::Env;
     }
-    let kind = serde_json::from_str::<Map<String, Json>>(begins).ok().map(|members| members.contains_key("apiVersion"));
-    if kind == Some(true) { Format::K8s } else { Format::Json }
+    let manifest = Members::of(begins).is_ok_and(|members| members.get("apiVersion").is_some());
+    if manifest { Format::K8s } else { Format::Json }
 }
 
 /// Reads a text. Of two entries of one name the later counts, as where such files are used.
@@ -67,18 +69,18 @@ pub(super) fn read(format: Format, text: &str) -> Result<Vec<Entry>, String> {
 }
 
 fn read_json(text: &str) -> Result<Vec<Entry>, String> {
-    let members: Map<String, Json> =
-        serde_json::from_str(text).map_err(|e| format!("no JSON object, line {}, column {}", e.line(), e.column()))?;
-    let entry = |(name, value): (String, Json)| match value {
-        Json::String(text) => Ok(Entry::new(name, text.into_bytes())),
-        Json::Object(members) if members.len() == 1 && members.contains_key(BINARY) => {
-            let bytes = members[BINARY].as_str().and_then(|text| Value::new(text.as_bytes().to_vec()).from_base64());
-            let value = bytes.ok_or_else(|| format!("{name}: {BINARY} is no Base64"))?;
-            Ok(Entry::of(name, value, true))
+    let all = Members::of(text).map_err(|e| format!("no JSON object, line {}, column {}", e.line(), e.column()))?;
+    let entry = |(name, value): (&str, &RawValue)| {
+        if let Some(encoded) =
+            Members::of(value.get()).ok().filter(|inner| inner.iter().count() == 1).and_then(|i| i.get(BINARY))
+        {
+            let text = members::string(encoded).map(|text| Value::new(text.as_bytes().to_vec()));
+            let value = text.and_then(|text| text.from_base64()).ok_or_else(|| format!("{name}: {BINARY} is no Base64"))?;
+            return Ok(Entry::of(name.to_owned(), value, true));
         }
-        other => Ok(Entry::new(name, other.to_string().into_bytes())),
+        Ok(Entry::new(name.to_owned(), members::text(value).as_bytes().to_vec()))
     };
-    members.into_iter().map(entry).collect()
+    all.iter().map(entry).collect()
 }
 
 /// The Secrets of a manifest: NAME/KEY for each of their members. Documents of other kinds are none of ours.
@@ -122,11 +124,12 @@ fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
 /// Writes a text.
 ///
 /// # Errors
-/// Two secrets that would have one name there, and bytes where only texts can stand.
+/// Two secrets that would have one name there, one that would have none, and bytes where only texts can stand.
 pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result<Zeroizing<String>, String> {
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     for entry in entries {
         let name = name_in(format, &entry.name);
+        check(format, &name, &entry.name)?;
         if let Some(other) = names.insert(name.clone(), &entry.name) {
             return Err(format!("{} and {other} would both be {name}", entry.name));
         }
@@ -154,7 +157,7 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
             out.push('\n');
         }
         Format::K8s => {
-            out.push_str(&format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: {manifest}\ntype: Opaque\ndata:"));
+            out.push_str(&format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: {manifest:?}\ntype: Opaque\ndata:"));
             out.push_str(if entries.is_empty() { " {}\n" } else { "\n" });
             for entry in entries {
                 let value = entry.value.to_base64();
@@ -164,6 +167,24 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
         }
     }
     Ok(out)
+}
+
+/// Refuses names that nobody could read back.
+fn check(format: Format, name: &str, secret: &str) -> Result<(), String> {
+    if name.is_empty() {
+        return Err(if secret.is_empty() {
+            "one secret is called as the prefix is, and would have no name".to_owned()
+        } else {
+            format!("{secret} would have no name")
+        });
+    }
+    // ConfigMap and Secret, keys (Kubernetes, IsConfigMapKey).
+    if format == Format::K8s && (name.len() > 253 || name == "." || name.starts_with("..")) {
+        return Err(format!(
+            "{secret} would be the key {name:?}, which no manifest can have: 1 to 253 characters, not beginning .."
+        ));
+    }
+    Ok(())
 }
 
 /// What a secret is called there: variables have letters, digits and _, keys of manifests . and - too.
@@ -232,6 +253,35 @@ mod tests {
         ] {
             assert_eq!(read(Format::K8s, wrong).map(|_| ()), Err(reason.to_owned()));
         }
+    }
+
+    #[test]
+    fn names_that_nobody_could_read_back_are_refused() {
+        for format in [Format::Env, Format::Json, Format::K8s] {
+            let refused = write(format, "m", &[Entry::new(String::new(), b"v".to_vec())]).map(drop);
+            assert!(refused.is_err_and(|reason| reason.contains("would have no name")), "{format:?}");
+        }
+        for name in [".", "..", "../x", &"x".repeat(254)] {
+            assert!(write(Format::K8s, "m", &[Entry::new(name.to_owned(), b"v".to_vec())]).is_err(), "{name}");
+        }
+        for manifest in ["007", "true", "1e3", "null"] {
+            let text = write(Format::K8s, manifest, &[Entry::new("k".into(), b"v".to_vec())]).expect("writable");
+            assert_eq!(read(Format::K8s, &text).map(|e| e[0].name.clone()), Ok(format!("{manifest}/k")));
+        }
+    }
+
+    #[test]
+    fn json_of_any_size_and_order_stays_as_it_was_written() {
+        let text = r#"{"id": 98765432109876543210, "o": {"z": 0.10, "a": [1e3, "x y"]}, "b": {"$binary": "AP8="}}"#;
+        let expected = [
+            ("id", b"98765432109876543210".to_vec(), false),
+            ("o", br#"{"z":0.10,"a":[1e3,"x y"]}"#.to_vec(), false),
+            ("b", vec![0, 255], true),
+        ];
+        let found = shown(&read(Format::Json, text).expect("sound"));
+        assert_eq!(found, expected.map(|(name, value, binary)| (name.to_owned(), value, binary)));
+        let wrong = read(Format::Json, r#"{"b":{"$binary":"s3cret!"}}"#).map(drop);
+        assert_eq!(wrong, Err("b: $binary is no Base64".to_owned()));
     }
 
     #[test]
