@@ -37,6 +37,9 @@ impl DataKey {
     }
 }
 
+/// Bytes of a value as it travels: of a text, or of the Base64 of bytes (CreateSecret, SecretData).
+pub const VALUE_BYTES: std::ops::RangeInclusive<usize> = 1..=30_720;
+
 /// The value of a secret version.
 pub struct Plaintext(Zeroizing<Vec<u8>>);
 

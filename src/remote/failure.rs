@@ -4,6 +4,9 @@ use bulla_client::Error;
 
 use crate::base::failure::{Answered, Class, Failure};
 
+/// What the API says of a secret that waits for its deletion.
+pub const IN_DELETE_WINDOW: &str = "Rejected.ResourceInDeleteWindow";
+
 /// The failure, about this subject: a secret's name, a key, a file.
 pub fn failure(subject: &str) -> impl Fn(Error) -> Failure {
     let subject = subject.to_owned();

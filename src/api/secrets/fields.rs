@@ -7,15 +7,18 @@ use serde::{Deserialize, Deserializer};
 
 use crate::api::json::from_text;
 use crate::base::ids::Stage;
-use crate::base::secret::Plaintext;
+use crate::base::secret::{Plaintext, VALUE_BYTES};
 
-/// SecretData: 1 to 30,720 bytes (CreateSecret).
+/// SecretData: 1 to 30,720 bytes as it travels; a binary value is Base64, so 23,040 bytes of it (CreateSecret).
 pub struct SecretData(pub Plaintext);
 
 impl<'de> Deserialize<'de> for SecretData {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = Plaintext::deserialize(d)?;
-        if (1..=30_720).contains(&value.expose().len()) { Ok(Self(value)) } else { Err(D::Error::custom("1 to 30720 bytes")) }
+        match VALUE_BYTES.contains(&value.expose().len()) {
+            true => Ok(Self(value)),
+            false => Err(D::Error::custom("1 to 30720 bytes, those of Base64 for a binary value")),
+        }
     }
 }
 

@@ -9,11 +9,13 @@ use std::str::FromStr;
 use bulla_client::{Error, NewSecret, Selector};
 
 use super::super::abreast::abreast;
+use super::super::failure::IN_DELETE_WINDOW;
 use super::super::{Session, failure, usage, version_id};
 use super::formats::Entry;
 use super::source::Source;
 use crate::base::failure::{Class, Failure};
 use crate::base::ids::SecretName;
+use crate::base::secret::VALUE_BYTES;
 use crate::cli::Import;
 use crate::output::Output;
 use crate::output::progress::Progress;
@@ -34,6 +36,8 @@ enum Step {
     Keep,
     /// It has no value at the source.
     Skip,
+    /// Its state here does not allow it: it waits for its deletion.
+    Blocked,
 }
 
 /// What became of a secret that was to be written.
@@ -44,6 +48,8 @@ enum Became {
     Kept,
     /// The server does not take it: why.
     Refused(String),
+    /// Its state here does not allow it.
+    Blocked,
 }
 
 /// What became of them.
@@ -56,6 +62,8 @@ struct Done {
     kept: Vec<String>,
     /// What the server does not take, and why.
     refused: Vec<String>,
+    /// What waits for its deletion here.
+    blocked: Vec<String>,
 }
 
 /// Runs the command.
@@ -109,6 +117,7 @@ fn all_parts(
             match (step, entry) {
                 (Step::Create | Step::Update, Some(entry)) => work.push((begin + place, name, entry, *step)),
                 (Step::Keep, _) => done.kept.push(name.clone()),
+                (Step::Blocked, _) => done.blocked.push(name.clone()),
                 (Step::Nothing, _) => done.unchanged += 1,
                 _ => done.skipped += 1,
             }
@@ -116,6 +125,7 @@ fn all_parts(
         progress.more(names.len() - work.len());
         let became = abreast(&work, |(place, name, entry, step)| {
             let became = match *step {
+                _ if asked.dry_run && !fits(entry) => Became::Refused(too_long(name)),
                 Step::Create if asked.dry_run => Became::Created,
                 _ if asked.dry_run => Became::Updated,
                 Step::Create => create(session, name, entry, source.description(*place)?.as_deref(), asked)?,
@@ -131,6 +141,7 @@ fn all_parts(
                 Became::Unchanged => done.unchanged += 1,
                 Became::Kept => done.kept.push((*name).clone()),
                 Became::Refused(reason) => done.refused.push(reason),
+                Became::Blocked => done.blocked.push((*name).clone()),
             }
         }
     }
@@ -161,6 +172,7 @@ fn steps(
             Ok(_) => Step::Keep,
             // Gone since the list was made.
             Err(refused) if refused.code == "Forbidden.ResourceNotFound" => Step::Create,
+            Err(refused) if refused.code == IN_DELETE_WINDOW => Step::Blocked,
             Err(refused) => return Err(failure(&names[i])(Error::Refused(Box::new(refused)))),
         };
     }
@@ -176,38 +188,70 @@ fn create(session: &Session, name: &str, entry: &Entry, description: Option<&str
         Ok(()) => Ok(Became::Created),
         // Made since the list was: by an import that was killed a moment ago, whose last requests were still on their way.
         Err(error) if error.code() == "Rejected.ResourceExist" => {
-            let there = session.client.secret_value(name, &Selector::Current).map_err(failure(name))?;
+            let there = match session.client.secret_value(name, &Selector::Current) {
+                Ok(there) => there,
+                Err(error) => return refused(error, name),
+            };
             match there.data.expose() == entry.value.expose() {
                 true => Ok(Became::Unchanged),
                 false if asked.overwrite => update(session, name, entry),
                 false => Ok(Became::Kept),
             }
         }
-        Err(error) => refused(failure(name)(error)),
+        Err(error) => refused(error, name),
     }
 }
 
 fn update(session: &Session, name: &str, entry: &Entry) -> Result<Became, Failure> {
     match session.client.put_secret_value(name, &version_id(), &entry.value, entry.binary, &[]) {
         Ok(()) => Ok(Became::Updated),
-        Err(error) => refused(failure(name)(error)),
+        Err(error) => refused(error, name),
     }
 }
 
 /// What is wrong with one secret keeps no other from its place.
-fn refused(failure: Failure) -> Result<Became, Failure> {
+fn refused(error: Error, name: &str) -> Result<Became, Failure> {
+    if error.code() == IN_DELETE_WINDOW {
+        return Ok(Became::Blocked);
+    }
+    let failure = failure(name)(error);
     if failure.class == Class::Usage { Ok(Became::Refused(failure.reason)) } else { Err(failure) }
+}
+
+/// Whether the server would take a value, by the rule that it goes by.
+fn fits(entry: &Entry) -> bool {
+    let length = entry.value.expose().len();
+    VALUE_BYTES.contains(&if entry.binary { length.div_ceil(3) * 4 } else { length })
+}
+
+fn too_long(name: &str) -> String {
+    format!(
+        "{name}: the value is too long: {} to {} bytes, those of Base64 for a binary value",
+        VALUE_BYTES.start(),
+        VALUE_BYTES.end()
+    )
 }
 
 fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
     let rest = if asked.dry_run { "" } else { "; all others are done" };
-    if !done.refused.is_empty() {
-        let reason = format!("{} of {all} are refused: {}{rest}", done.refused.len(), some(&done.refused));
-        return Err(usage(reason, "the values, descriptions and tags that the server takes are in docs/api.md"));
-    }
-    if !done.kept.is_empty() {
-        let reason = format!("{} of {all} have another value: {}{rest}", done.kept.len(), some(&done.kept));
-        return Err(Failure::conflict(reason).hint("--overwrite writes these as new versions"));
+    let mut left: Vec<(String, Class, &str)> = Vec::new();
+    let mut told = |names: &[String], what: &str, class, hint| {
+        if !names.is_empty() {
+            left.push((format!("{} of {all} {what}: {}", names.len(), some(names)), class, hint));
+        }
+    };
+    told(
+        &done.refused,
+        "are refused",
+        Class::Usage,
+        "the values, descriptions and tags that the server takes are in docs/api.md",
+    );
+    told(&done.blocked, "wait for their deletion", Class::Conflict, "`bulla secret restore NAME` takes that back");
+    told(&done.kept, "have another value", Class::Conflict, "--overwrite writes these as new versions");
+    if let Some((_, class, _)) = left.first() {
+        let reasons: Vec<&str> = left.iter().map(|(reason, ..)| reason.as_str()).collect();
+        let hints: Vec<&str> = left.iter().map(|(.., hint)| *hint).collect();
+        return Err(Failure::new(format!("{}{rest}", reasons.join("; "))).class(*class).hint(hints.join("; ")));
     }
     Ok(Output::one([
         ("Created", done.created.into()),

@@ -4,6 +4,7 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 
 use bulla_client::secrets::Secret;
 use bulla_client::vault::Mount;
@@ -11,10 +12,12 @@ use bulla_client::{Client, Error, Selector};
 use zeroize::Zeroizing;
 
 use super::super::abreast::abreast;
+use super::super::failure::IN_DELETE_WINDOW;
 use super::super::profile::Profile;
 use super::super::{PATIENT, failure, terminal, usage};
 use super::formats::{self, Entry};
 use crate::base::failure::{Class, Failure};
+use crate::base::text;
 use crate::cli::{Connection, Import};
 
 /// Secrets that are to come here.
@@ -76,13 +79,15 @@ impl Source {
 }
 
 fn read_file(file: &str, asked: &Import) -> Result<Vec<Entry>, Failure> {
-    let named = |e: std::io::Error| Failure::local(format!("{file}: {e}"));
-    let mut text = Zeroizing::new(String::new());
-    if file == "-" {
-        std::io::stdin().lock().read_to_string(&mut text).map_err(named)?;
+    let named = |reason: String| Failure::local(format!("{file}: {reason}"));
+    let text = if file == "-" {
+        let mut bytes = Zeroizing::new(Vec::new());
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(|e| named(e.to_string()))?;
+        text::of(bytes)
     } else {
-        text = Zeroizing::new(std::fs::read_to_string(file).map_err(named)?);
-    }
+        text::of_file(Path::new(file))
+    };
+    let text = text.map_err(named)?;
     let format = asked.format.unwrap_or_else(|| formats::guess(file, &text));
     let wrong = |reason| usage(format!("{file}: {reason}"), "--format env, json or k8s says what it is");
     let entries = formats::read(format, &text).map_err(wrong)?;
@@ -170,7 +175,7 @@ fn read_secret(client: &Client, secret: &Secret) -> Result<Option<Entry>, Failur
     match client.secret_value(&secret.secret_name, &Selector::Current) {
         Ok(found) => Ok(Some(Entry { tags: secret.tags(), ..Entry::of(found.name, found.data, found.binary) })),
         // Deleted since the list was made.
-        Err(error) if matches!(error.code(), "Forbidden.ResourceNotFound" | "Rejected.ResourceInDeleteWindow") => Ok(None),
+        Err(error) if matches!(error.code(), "Forbidden.ResourceNotFound" | IN_DELETE_WINDOW) => Ok(None),
         Err(error) => Err(at_source(&secret.secret_name)(error)),
     }
 }
