@@ -35,7 +35,8 @@ pub(super) fn status(session: &Session) -> Result<Output, Failure> {
     Ok(Output::one([
         ("Endpoint", client.endpoint().into()),
         ("RegionId", client.region().map_err(failure(""))?.into()),
-        ("Status", said.trim().into()),
+        // The page is JSON: typed for programs, and the same text for people.
+        ("Status", serde_json::from_str(&said).unwrap_or_else(|_| said.trim().into())),
         ("ClockAheadSeconds", look.clock_ahead.into()),
         ("RoundTripMs", look.round_trip_ms.into()),
         ("AccessKey", "accepted".into()),

@@ -1,5 +1,7 @@
 //! `bulla secret export`.
 
+use std::collections::HashSet;
+
 use bulla_client::{Error, Selector, Value};
 
 use super::super::{Session, failure, terminal, usage};
@@ -13,14 +15,18 @@ const READ: usize = 160;
 
 /// Runs the command.
 pub(super) fn run(session: &Session, asked: &Export) -> Result<(), Failure> {
-    let (names, prefix) = match &asked.prefix {
+    let (names, prefix): (Vec<String>, &str) = match &asked.prefix {
         Some(prefix) => {
             let found = session.client.list_secrets(prefix).map_err(failure(prefix))?;
             // What waits for its deletion has no value.
             let live = found.into_iter().filter(|secret| secret.planned_delete_time.is_none());
             (live.map(|secret| secret.secret_name).collect(), prefix.as_str())
         }
-        None => (asked.names.clone(), ""),
+        // Who is named twice is written once.
+        None => {
+            let mut seen = HashSet::new();
+            (asked.names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect(), "")
+        }
     };
     let progress = Progress::new("read", names.len());
     let mut entries = Vec::new();
