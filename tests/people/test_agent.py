@@ -129,6 +129,11 @@ def test_files_are_written_once(gives, asks, settings, tmp_path):
     assert at("user").read_bytes() == b"u" and not at("none").exists()
     nowhere = {"secret": "ag/db", "path": str(at("no/such/folder"))}
     assert asks("agent", "--once", "--config", settings(nowhere)).returncode == 7
+    # Said once, and with --json as JSON alone.
+    ended = asks("agent", "--once", "--config", settings(missing, *sound), "--json")
+    assert (ended.returncode, ended.stdout) == (3, b"") and "ag/none" in json.loads(ended.stderr)["error"]["message"], ended
+    ended = asks("agent", "--once", "--config", settings(missing, *sound))
+    assert ended.stderr.count(b"ag/none") == 1, ended
     refused(asks("agent", "--once", "--config", tmp_path / "absent"), 7, "absent")
     wrong = {"secret": "ag/db", "path": str(at("x")), "mode": "0644"}
     refused(asks("agent", "--once", "--config", settings(wrong)), 7, "everybody on this host")

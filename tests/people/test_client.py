@@ -5,6 +5,8 @@ One server for nearly all of it, `bulla dev`; its folder is the profile.
 
 import base64
 import contextlib
+import functools
+import http.server
 import json
 import os
 import pathlib
@@ -441,9 +443,68 @@ def test_keys_do_their_work(gives, asks, tmp_path):
     made = gives("key", "mac", mac, stdin=b"message").decode().strip()
     gives("key", "verify", mac, "--signature", made, stdin=b"message")
     refused(asks("key", "verify", mac, "--signature", made, stdin=b"massage"), 1)
+    # Bytes are bytes: the end of a line is one of them, wherever they come from.
+    message.write_bytes(b"line\n")
+    assert gives("key", "mac", mac, stdin=b"line\n") == gives("key", "mac", mac, "--in-file", message)
+    assert gives("key", "decrypt", stdin=gives("key", "encrypt", key, stdin=b"line\r\n")) == b"line\r\n"
+    # A name that another key has stays its own, and no key is made.
+    keys = gives("key", "list", "-q")
+    refused(asks("key", "create", "--alias", "cli/aes"), 5, "alias/cli/aes", key, "no key was made")
+    assert gives("key", "list", "-q") == keys
+    assert json.loads(gives("key", "show", "alias/cli/aes", "--json"))["KeyId"] == key
     rsa = json.loads(gives("key", "create", "--spec", "RSA_2048", "--usage", "encrypt", "--json"))["KeyId"]
     blob = gives("key", "encrypt", rsa, stdin=b"to a pair")
     assert gives("key", "decrypt", rsa, stdin=blob) == b"to a pair"
+
+
+def test_members_that_nobody_named_stay_as_they_are(gives, asks, tmp_path):
+    value = b'{"z":1,"id":98765432109876543210,"ratio":0.10,"pw":"a","file":"f"}'
+    gives("secret", "put", "exact/json", stdin=value)
+    first = json.loads(gives("secret", "show", "exact/json", "--json"))["CurrentVersionId"]
+    file = tmp_path / "line"
+    file.write_bytes(b"of a file\r\n")
+    gives("secret", "patch", "exact/json", "pw=-", f"file=@{file}", stdin=b"b\r\n")
+    changed = value.replace(b'"a"', b'"b"').replace(b'"f"', b'"of a file"')
+    assert gives("secret", "get", "exact/json") == changed
+    assert gives("secret", "get", "exact/json", "--field", "id") == b"98765432109876543210"
+    assert gives("run", "-e", "R=exact/json#ratio", "--", "sh", "-c", "printf %s $R") == b"0.10"
+    shown = json.loads(gives("secret", "diff", "exact/json", first, "--json"))
+    assert [row["Field"] for row in shown] == ["file", "pw"]
+    refused(asks("secret", "patch", "exact/json", "nosuch!"), 3, "no field", "ratio")
+    assert gives("secret", "get", "exact/json") == changed
+    gives("secret", "put", "exact/json", stdin=changed.replace(b"543210", b"543211"))
+    shown = json.loads(gives("secret", "diff", "exact/json", "ACSPrevious", "--json"))
+    assert shown == [{"Field": "id", "Change": "changed"}]
+    many = tmp_path / "many.json"
+    many.write_bytes(b'\xef\xbb\xbf{"a": 98765432109876543210, "b": {"y": 1, "x": 0.10}}')
+    gives("secret", "import", many, "--prefix", "exact/many/")
+    assert gives("secret", "get", "exact/many/a") == b"98765432109876543210"
+    assert gives("secret", "get", "exact/many/b") == b'{"y":1,"x":0.10}'
+
+
+def test_an_empty_name_is_not_none(gives, asks):
+    gives("secret", "put", "empty/a", stdin=b"one")
+    for command in (("put", "--if-version", ""), ("get", "--version", ""), ("get", "--stage=",), ("rollback", "--version", "")):
+        refused(asks("secret", command[0], "empty/a", *command[1:], stdin=b"two"), 2, "empty")
+    assert gives("secret", "get", "empty/a") == b"one"
+    refused(asks("whoami", "--endpoint", "127.0.0.1:99999"), 2, "1 to 65535")
+
+
+def test_what_is_open_already_is_not_replaced(gives, dev, env, tmp_path):
+    gives("secret", "put", "open/a", stdin=b"value\n")
+    (tmp_path / "t").write_text("{{ bulla://open/a }}")
+    file, bulla = tmp_path / "f", f"{BULLA} --profile {dev['data']}"
+    commands = [
+        f"{bulla} secret get open/a --out /dev/stdout",
+        f"{bulla} secret get open/a --out /proc/self/fd/1",
+        f"{bulla} secret get open/a --out /dev/fd/7 7>&1",
+        f"{bulla} inject -i {tmp_path}/t -o /dev/stdout",
+        f"{bulla} secret export open/a --format env --out /dev/stdout",
+    ]
+    for command in commands:
+        subprocess.run(["sh", "-c", f"(echo first; {command}; echo last) > {file}"], env=env, check=True, timeout=60)
+        text = file.read_text()
+        assert text.startswith("first\n") and text.endswith("last\n") and "value" in text, (command, text)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -463,12 +524,14 @@ def test_shells_load_the_completion(shell, tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_complete_names_where_that_is_asked_for(gives, dev, env, shell, tmp_path):
+def test_shells_complete_names_where_that_is_asked_for(gives, asks, dev, env, shell, tmp_path):
     if shutil.which(shell) is None:
         pytest.skip(f"not on this machine: {shell}")
     for name in ("tab/one", "tab/two", "tab/deep/x", "tabbed"):
         gives("secret", "put", name, stdin=b"x")
-    gives("key", "create", "--alias", "tab/key")
+    # The shells share a server.
+    if asks("key", "show", "alias/tab/key").returncode == 3:
+        gives("key", "create", "--alias", "tab/key")
     script = tmp_path / f"_bulla.{shell}"
     script.write_bytes(gives("completion", shell, "--names", profile=None))
     # The program as it is called: by its path here, which the scripts keep.
@@ -529,6 +592,19 @@ def test_many_go_in_and_out(gives, asks, tmp_path):
     shown = gives("secret", "export", "many/TOKEN", "many/DB_URL", "--format", "env").decode()
     read = subprocess.run(["bash", "-c", f"{shown}\nprintf %s \"$many_DB_URL\""], capture_output=True, text=True)
     assert read.stdout == "postgres://u:q@h/d", shown
+    # Lines within a value, for a shell and read back.
+    gives("secret", "put", "lines", stdin=b"l1\nit's l2\n")
+    shown = gives("secret", "export", "lines", "lines", "--format", "env")
+    read = subprocess.run(["sh", "-c", f'{shown.decode()}printf %s "$lines"'], capture_output=True)
+    assert read.stdout == b"l1\nit's l2\n", shown
+    gives("secret", "import", "-", "--format", "env", "--prefix", "again/", stdin=b"\xef\xbb\xbf" + shown)
+    assert gives("secret", "get", "again/lines") == b"l1\nit's l2\n"
+    refused(asks("secret", "import", "-", stdin="A=1".encode("utf-16")), 7, "UTF-16")
+    # What nobody could read back.
+    for format in ("env", "json", "k8s"):
+        refused(asks("secret", "export", "--prefix", "many/TOKEN", "--format", format), 2, "no name")
+    refused(asks("secret", "export", "many/TOKEN", "--format", "k8s", "--name", "a: b"), 2, "--name")
+    assert b'name: "007"' in gives("secret", "export", "many/TOKEN", "--format", "k8s", "--name", "007")
     refused(asks("secret", "export", "many/none"), 3, "many/none")
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"a": "s3cret')
@@ -617,6 +693,14 @@ def test_secrets_come_from_a_vault(gives, asks, other, env, tmp_path):
             assert api.ask("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})[0] in (200, 204)
             refused(asks(*vault_import(api.address, "--mount", "old"), more={"VAULT_TOKEN": "root"}), 2, "version 2")
     refused(asks(*vault_import("127.0.0.1:8200"), more={"VAULT_TOKEN": "x"}), 7, "https://HOST:PORT")
+    # A server of another API is not one without secrets: here one of files, of which there is none.
+    (tmp_path / "none").mkdir()
+    files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "none")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        refused(asks(*vault_import(address), more={"VAULT_TOKEN": "x"}), 1, "at the source", "does not speak Vault's API")
+        server.shutdown()
     child = terminal(["--profile", other["data"], *vault_import(other["address"], "--from-prefix", "kv/a", "--dry-run")], env)
     child.expect(re.escape("Token of the Vault (not shown): "))
     child.sendline(other["token"])
@@ -643,6 +727,15 @@ def test_what_one_secret_cannot_be_keeps_no_other_away(gives, asks, tmp_path):
     file.write_text(json.dumps({"a": "1", "big": "x" * 40_000, "z": "2"}))
     text = refused(asks("secret", "import", file, "--prefix", "mixed/"), 2, "1 of 3 are refused: mixed/big", "all others are done")
     assert "xxxx" not in text
+    text = refused(asks("secret", "import", file, "--prefix", "dry/", "--dry-run"), 2, "1 of 3 are refused: dry/big", "30720")
+    assert "xxxx" not in text and gives("secret", "list", "dry/") == b""
+    for name in ("waits/b", "kept/b"):
+        gives("secret", "put", name, stdin=b"old")
+    gives("secret", "delete", "waits/b", "--yes")
+    file.write_text(json.dumps({"a": "1", "b": "2", "c": "3"}))
+    refused(asks("secret", "import", file, "--prefix", "waits/"), 5, "1 of 3 wait for their deletion: waits/b", "all others are done", "restore")
+    assert gives("secret", "get", "waits/c") == b"3"
+    refused(asks("secret", "import", file, "--prefix", "kept/"), 5, "1 of 3 have another value: kept/b")
     assert gives("secret", "list", "mixed/").decode().split() == ["mixed/a", "mixed/z"]
 
 
@@ -772,3 +865,5 @@ def test_status(gives, dev):
     said = json.loads(gives("status", "--json"))
     assert said["Endpoint"] == f"http://{dev['Endpoint']}" and abs(said["ClockAheadSeconds"]) <= 1
     assert said["AccessKey"] == "accepted"
+    # Typed, as the page itself is.
+    assert isinstance(said["Status"], dict) and {"database", "token"} <= said["Status"].keys(), said
