@@ -24,7 +24,7 @@ use crate::store::{
     ResourcePolicyRow, StoreError, Tx, UserRow,
 };
 
-/// The sum of the rows of a scope, and which they are ([`Sealer::remembered_as`]).
+/// The sum of the rows of a scope, and which they are (`Sealer::remembered_as`).
 pub(in crate::store) type Family = (Digest, HashMap<RowMac, &'static str>);
 
 /// Adds the rows that a filter lets through, each of which must be one of the scope: `rows!(tx, family, scope, table: Row, filter)`.
