@@ -55,7 +55,7 @@ impl<'a> Asked<'a> {
     /// A refusal of what the request says, in these words, which hold nothing of a value.
     pub fn bad(&self, why: impl Into<String>) -> Error {
         let why = why.into();
-        self.say(400, why.clone(), Error::Unreadable(Unreadable { part: "request".into(), absent: false, why: why.into() }))
+        self.say(400, why.clone(), refusal(why))
     }
 
     /// An error, in these words.
@@ -122,6 +122,11 @@ impl<'a> Asked<'a> {
         let text = format!("no handler for route {:?}. route entry not found.", self.path);
         self.say(404, text, Error::PathNotFound)
     }
+}
+
+/// The same refusal, from where no call is at hand.
+pub fn refusal(why: impl Into<String>) -> Error {
+    Error::Unreadable(Unreadable { part: "request".into(), absent: false, why: why.into().into() })
 }
 
 /// The pairs of a query text.

@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::dialects::vault::asked::Asked;
-use crate::dialects::vault::json::Members;
+use crate::dialects::vault::json::{Members, Unfit, members};
 use crate::error::Error;
 
 /// The members of a body; none of them where it is empty.
@@ -31,6 +31,7 @@ impl<'a> Body<'a> {
             Err(error) => Err(wrong(&format!("invalid at line {}, column {}", error.line(), error.column()))),
             Ok(_) => match serde_json::from_str(text) {
                 Ok(members) => Ok(Self { members }),
+                Err(_) if text.starts_with('{') => Err(wrong(&Unfit::NoText.why())),
                 Err(_) => Err(wrong("the body must be an object")),
             },
         }
@@ -72,11 +73,11 @@ impl<'a> Body<'a> {
     /// # Errors
     /// [`Error::Unreadable`] for another value.
     pub fn flag(&self, asked: &Asked<'_>, name: &str) -> Result<Option<bool>, Error> {
-        match self.get(name).map(|text| text.trim_matches('"')) {
-            None => Ok(None),
-            Some("true" | "1") => Ok(Some(true)),
-            Some("false" | "0" | "") => Ok(Some(false)),
-            Some(other) => Err(converting(asked, name, "bool", other)),
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.trim_matches('"') {
+            "true" | "1" => Ok(Some(true)),
+            "false" | "0" | "" => Ok(Some(false)),
+            _ => Err(converting(asked, name, "bool", value)),
         }
     }
 
@@ -97,8 +98,10 @@ impl<'a> Body<'a> {
     /// [`Error::Unreadable`] for another value.
     pub fn object(&self, asked: &Asked<'_>, name: &str) -> Result<Option<Members<'a>>, Error> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let members = if value.starts_with('{') { serde_json::from_str(value).ok() } else { None };
-        members.map(Some).ok_or_else(|| converting(asked, name, "map[string]interface {}", value))
+        if !value.starts_with('{') {
+            return Err(converting(asked, name, "map[string]interface {}", value));
+        }
+        members(value).map(Some).ok_or_else(|| asked.bad(Unfit::NoText.why()))
     }
 
     /// Whole numbers: a list of them, or one; each also as a text, and several in one, with commas.

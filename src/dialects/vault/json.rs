@@ -17,11 +17,28 @@ const DEEPEST: usize = 64;
 /// The members of an object.
 pub type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// It is nested too deep.
+/// Why a value is not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TooDeep;
+pub enum Unfit {
+    /// It is nested too deep.
+    TooDeep,
+    /// A name in it is no text: half of a surrogate pair stands in it alone.
+    NoText,
+}
 
-/// The members of an object; none for another value.
+impl Unfit {
+    /// What would be right.
+    pub fn why(&self) -> String {
+        match self {
+            Unfit::TooDeep => format!("the value is nested too deep: more than {DEEPEST} levels"),
+            Unfit::NoText => {
+                "the name of a member is no text: it has half of a surrogate pair (\\ud800 to \\udfff) alone".to_owned()
+            }
+        }
+    }
+}
+
+/// The members of an object; none for another value, and where a name is no text.
 pub fn members(text: &str) -> Option<Members<'_>> {
     serde_json::from_str(text).ok()
 }
@@ -29,8 +46,8 @@ pub fn members(text: &str) -> Option<Members<'_>> {
 /// The text of a value in the one form.
 ///
 /// # Errors
-/// [`TooDeep`].
-pub fn normal(text: &str) -> Result<Zeroizing<Vec<u8>>, TooDeep> {
+/// [`Unfit`].
+pub fn normal(text: &str) -> Result<Zeroizing<Vec<u8>>, Unfit> {
     let mut out = buffer(text.len());
     write(&mut out, text, 0)?;
     Ok(out)
@@ -39,8 +56,8 @@ pub fn normal(text: &str) -> Result<Zeroizing<Vec<u8>>, TooDeep> {
 /// A target as a merge patch changes it (RFC 7396).
 ///
 /// # Errors
-/// [`TooDeep`].
-pub fn merged(target: &str, patch: &str) -> Result<Zeroizing<Vec<u8>>, TooDeep> {
+/// [`Unfit`].
+pub fn merged(target: &str, patch: &str) -> Result<Zeroizing<Vec<u8>>, Unfit> {
     let mut out = buffer(target.len() + patch.len());
     merge(&mut out, Some(target), patch, 0)?;
     Ok(out)
@@ -49,8 +66,8 @@ pub fn merged(target: &str, patch: &str) -> Result<Zeroizing<Vec<u8>>, TooDeep> 
 /// An object with null in the place of each value that is no object, and of each object deeper than `depth`, if that is not 0.
 ///
 /// # Errors
-/// [`TooDeep`].
-pub fn subkeys(text: &str, depth: u64) -> Result<Zeroizing<Vec<u8>>, TooDeep> {
+/// [`Unfit`].
+pub fn subkeys(text: &str, depth: u64) -> Result<Zeroizing<Vec<u8>>, Unfit> {
     let mut out = buffer(2 * text.len() + 4);
     keys(&mut out, text, depth, 1)?;
     Ok(out)
@@ -73,16 +90,21 @@ fn quote(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a text is JSON and memory takes it");
 }
 
-fn write(out: &mut Vec<u8>, text: &str, depth: usize) -> Result<(), TooDeep> {
+/// The members of what begins as an object.
+fn named(text: &str) -> Result<Members<'_>, Unfit> {
+    members(text).ok_or(Unfit::NoText)
+}
+
+fn write(out: &mut Vec<u8>, text: &str, depth: usize) -> Result<(), Unfit> {
     if depth > DEEPEST {
-        return Err(TooDeep);
+        return Err(Unfit::TooDeep);
     }
     let text = text.trim_ascii();
     if text.starts_with('{') {
-        return object(out, members(text).unwrap_or_default().iter(), |out, (_, value)| write(out, value.get(), depth + 1));
+        return object(out, named(text)?.iter(), |out, (_, value)| write(out, value.get(), depth + 1));
     }
     if text.starts_with('[') {
-        let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unfit::NoText)?;
         out.push(b'[');
         for (n, item) in items.iter().enumerate() {
             if n > 0 {
@@ -100,8 +122,8 @@ fn write(out: &mut Vec<u8>, text: &str, depth: usize) -> Result<(), TooDeep> {
 fn object<'m, 'a: 'm>(
     out: &mut Vec<u8>,
     members: impl Iterator<Item = (&'m Cow<'a, str>, &'m &'a RawValue)>,
-    mut value: impl FnMut(&mut Vec<u8>, (&'m Cow<'a, str>, &'m &'a RawValue)) -> Result<(), TooDeep>,
-) -> Result<(), TooDeep> {
+    mut value: impl FnMut(&mut Vec<u8>, (&'m Cow<'a, str>, &'m &'a RawValue)) -> Result<(), Unfit>,
+) -> Result<(), Unfit> {
     out.push(b'{');
     for (n, member) in members.enumerate() {
         if n > 0 {
@@ -115,12 +137,16 @@ fn object<'m, 'a: 'm>(
     Ok(())
 }
 
-fn merge(out: &mut Vec<u8>, target: Option<&str>, patch: &str, depth: usize) -> Result<(), TooDeep> {
+fn merge(out: &mut Vec<u8>, target: Option<&str>, patch: &str, depth: usize) -> Result<(), Unfit> {
     if depth > DEEPEST {
-        return Err(TooDeep);
+        return Err(Unfit::TooDeep);
     }
-    let (Some(changes), true) = (members(patch), patch.trim_ascii().starts_with('{')) else { return write(out, patch, depth) };
-    let old = target.and_then(members).unwrap_or_default();
+    let is_object = |text: &&str| text.trim_ascii().starts_with('{');
+    if !is_object(&patch) {
+        return write(out, patch, depth);
+    }
+    let changes = named(patch)?;
+    let old = target.filter(is_object).map(named).transpose()?.unwrap_or_default();
     let stays = |value: &RawValue| value.get().trim_ascii() != "null";
     let kept = old.iter().filter(|(name, _)| !changes.contains_key(*name));
     let mut all: Members<'_> = kept.map(|(name, value)| (name.clone(), *value)).collect();
@@ -134,11 +160,11 @@ fn merge(out: &mut Vec<u8>, target: Option<&str>, patch: &str, depth: usize) -> 
     })
 }
 
-fn keys(out: &mut Vec<u8>, text: &str, depth: u64, level: u64) -> Result<(), TooDeep> {
+fn keys(out: &mut Vec<u8>, text: &str, depth: u64, level: u64) -> Result<(), Unfit> {
     if level > DEEPEST as u64 {
-        return Err(TooDeep);
+        return Err(Unfit::TooDeep);
     }
-    object(out, members(text).unwrap_or_default().iter(), |out, (_, value)| {
+    object(out, named(text)?.iter(), |out, (_, value)| {
         let inner = value.get().trim_ascii();
         let deeper = inner.starts_with('{') && inner != "{}" && (depth == 0 || level < depth);
         if deeper {
@@ -153,7 +179,7 @@ fn keys(out: &mut Vec<u8>, text: &str, depth: u64, level: u64) -> Result<(), Too
 mod tests {
     use super::*;
 
-    fn text(bytes: Result<Zeroizing<Vec<u8>>, TooDeep>) -> String {
+    fn text(bytes: Result<Zeroizing<Vec<u8>>, Unfit>) -> String {
         String::from_utf8(bytes.expect("not too deep").to_vec()).expect("UTF-8")
     }
 
@@ -168,7 +194,25 @@ mod tests {
             assert_eq!(text(normal(given)), expected, "{given}");
         }
         let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
-        assert_eq!(normal(&deep), Err(TooDeep));
+        assert_eq!(normal(&deep), Err(Unfit::TooDeep));
+    }
+
+    /// What is not written as it was given is not written: nothing is left out.
+    #[test]
+    fn names_that_are_no_text() {
+        let whole = r#"{"a":{"\ud800":1,"pw":"keep"},"b":2}"#;
+        for given in [r#"{"\ud800":"v","b":1}"#, whole, r#"{"a":[{"\udc00x":1}]}"#] {
+            assert_eq!(normal(given), Err(Unfit::NoText), "{given}");
+            assert_eq!(merged("{}", given), Err(Unfit::NoText), "{given}");
+        }
+        for (target, patch) in
+            [(r#"{"user":"root"}"#, r#"{"note\ud83d":"x"}"#), (whole, r#"{"a":{"new":1}}"#), (whole, r#"{"c":1}"#)]
+        {
+            assert_eq!(merged(target, patch), Err(Unfit::NoText), "{target} {patch}");
+        }
+        assert_eq!(text(merged(whole, r#"{"a":1}"#)), r#"{"a":1,"b":2}"#, "it goes");
+        assert_eq!(subkeys(whole, 0), Err(Unfit::NoText));
+        assert_eq!(text(normal(r#"{"\ud83d\ude00":"\ud800"}"#)), r#"{"😀":"\ud800"}"#, "a value is not looked into");
     }
 
     /// The examples of RFC 7396, appendix A, but for those whose target or patch is no object.

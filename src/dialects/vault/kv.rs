@@ -4,10 +4,8 @@
 //! Called by: door.
 //!
 //! A value of this API is an object; the service keeps its JSON text. A value that came through another door and is none reads as
-//! `{"value": …}`, its bytes in Base64 if they are no text.
+//! `{"value": …}`, as it came: bytes are Base64 there already.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -19,8 +17,7 @@ use crate::api::{Exchange, Mode, Operation, Request};
 use crate::base::clock::Timestamp;
 use crate::base::ids::SecretRef;
 use crate::base::secret::Plaintext;
-use crate::base::words::DataType;
-use crate::dialects::vault::asked::Asked;
+use crate::dialects::vault::asked::{Asked, refusal};
 use crate::dialects::vault::body::{Body, converting};
 use crate::dialects::vault::json;
 use crate::dialects::vault::path::secret;
@@ -120,21 +117,17 @@ fn find(request: &Request<'_>, numbered: Numbered) -> Result<NumberedValue, Erro
 }
 
 /// The value as JSON of an object.
-fn as_object(value: &Plaintext, data_type: DataType) -> Zeroizing<Vec<u8>> {
-    let text = match data_type {
-        DataType::Text => std::str::from_utf8(value.expose()).ok(),
-        DataType::Binary => None,
-    };
-    match text {
-        Some(text) if text.trim_ascii_start().starts_with('{') && json::members(text).is_some() => {
-            Zeroizing::new(text.trim_ascii().as_bytes().to_vec())
-        }
-        Some(text) => around(b"{\"value\":", &json::quoted(text), b"}"),
-        None => {
-            let encoded = Zeroizing::new(STANDARD.encode(value.expose()));
-            around(b"{\"value\":\"", encoded.as_bytes(), b"\"}")
-        }
-    }
+///
+/// # Errors
+/// [`Error::Internal`] for bytes that are no text, which no door takes.
+fn as_object(value: &Plaintext) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let no_text = |_| Error::Internal("a value that is no text".to_owned());
+    let text = std::str::from_utf8(value.expose()).map_err(no_text)?;
+    Ok(if text.trim_ascii_start().starts_with('{') && json::members(text).is_some() {
+        Zeroizing::new(text.trim_ascii().as_bytes().to_vec())
+    } else {
+        around(b"{\"value\":", &json::quoted(text), b"}")
+    })
 }
 
 fn around(before: &[u8], middle: &[u8], behind: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -150,7 +143,7 @@ fn read(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Conten
         let found = find(request, numbered(asked, path)?)?;
         let metadata = facts(&found.version, &custom(found.tags), found.gone_at).to_string();
         let (status, data) = match &found.value {
-            Some(value) => (200, as_object(value, found.data_type)),
+            Some(value) => (200, as_object(value)?),
             None => (404, Zeroizing::new(b"null".to_vec())),
         };
         let behind = format!(",\"metadata\":{metadata}}}");
@@ -167,19 +160,15 @@ fn subkeys(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Con
         let metadata = facts(&found.version, &custom(found.tags), found.gone_at).to_string();
         let (status, keys) = match &found.value {
             Some(value) => {
-                let object = as_object(value, found.data_type);
+                let object = as_object(value)?;
                 let text = std::str::from_utf8(&object).map_err(|_| Error::Internal("JSON that is no text".to_owned()))?;
-                (200, json::subkeys(text, depth).map_err(|_| too_deep(asked))?)
+                (200, json::subkeys(text, depth).map_err(|unfit| asked.bad(unfit.why()))?)
             }
             None => (404, Zeroizing::new(b"null".to_vec())),
         };
         let before = format!("{{\"metadata\":{metadata},\"subkeys\":");
         Ok(Content::secret_data(status, around(before.as_bytes(), &keys, b"}")))
     })
-}
-
-fn too_deep(asked: &Asked<'_>) -> Error {
-    asked.bad("the value is nested too deep")
 }
 
 /// The member `data` of a body, an object, and the compare-and-set beside it.
@@ -194,11 +183,12 @@ fn sent<'a>(asked: &Asked<'a>, body: &Body<'a>) -> Result<(&'a str, Option<i64>)
     Ok((data, cas.map_err(|_| asked.bad("error parsing check-and-set parameter"))?))
 }
 
-fn sized(asked: &Asked<'_>, value: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Error> {
-    if value.len() <= LARGEST {
-        Ok(value)
-    } else {
-        Err(asked.bad(format!("the data is {} bytes of JSON; at most {LARGEST} are stored", value.len())))
+/// A value in the one form, where it can be stored. The refusal is the same whether it was sent or is what a patch makes.
+fn stored(value: Result<Zeroizing<Vec<u8>>, json::Unfit>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let value = value.map_err(|unfit| refusal(unfit.why()))?;
+    match value.len() {
+        ..=LARGEST => Ok(value),
+        length => Err(refusal(format!("the data is {length} bytes of JSON; at most {LARGEST} are stored"))),
     }
 }
 
@@ -214,7 +204,7 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Conte
     asked.as_bearer(exchange, "PutSecretValue", |request| {
         let (secret, body) = (written(asked, path)?, Body::of(asked)?);
         let (data, expected) = sent(asked, &body)?;
-        let value = sized(asked, json::normal(data).map_err(|_| too_deep(asked))?)?;
+        let value = stored(json::normal(data))?;
         let value = Box::new(move || Plaintext::new(value.to_vec()));
         let added = request.execute::<WriteVersion>(Ok(Written { secret, value, expected }), Mode::Real)?;
         let told = facts(&added.version, &custom(added.tags), None);
@@ -229,14 +219,14 @@ fn patch(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Conte
         let (changes, expected) = sent(asked, &body)?;
         let changes = Zeroizing::new(changes.to_owned());
         let change = move |value: &Plaintext| {
-            let present = as_object(value, DataType::Text);
-            let text = std::str::from_utf8(&present).map_err(|_| Error::UnsupportedOperation)?;
-            let next = json::merged(text, &changes).map_err(|_| Error::LimitExceeded)?;
-            if next.len() > LARGEST { Err(Error::LimitExceeded) } else { Ok(Plaintext::new(next.to_vec())) }
+            let present = as_object(value)?;
+            let text = std::str::from_utf8(&present).map_err(|_| Error::Internal("JSON that is no text".to_owned()))?;
+            Ok(Plaintext::new(stored(json::merged(text, &changes))?.to_vec()))
         };
         let patched = Patched { secret, change: Box::new(change), expected };
         let added = request.execute::<PatchVersion>(Ok(patched), Mode::Real)?;
-        Ok(Content::data(&facts(&added.version, &custom(added.tags), None)))
+        let told = facts(&added.version, &custom(added.tags), None);
+        Ok(Content::data(&told).warned(body.ignored(&["data", "options", "version"])))
     })
 }
 

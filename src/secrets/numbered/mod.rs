@@ -24,7 +24,6 @@ use crate::auth::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{SecretId, SecretRef, Stage, VersionId};
 use crate::base::secret::Plaintext;
-use crate::base::words::DataType;
 use crate::error::Error;
 use crate::keys::{self, Use};
 use crate::secrets::Secrets;
@@ -64,8 +63,6 @@ pub struct NumberedValue {
     pub version: VersionFacts,
     /// Its value; none while it is withheld.
     pub value: Option<Plaintext>,
-    /// What the value is.
-    pub data_type: DataType,
     /// When the secret as a whole will be gone, in its deletion window.
     pub gone_at: Option<Timestamp>,
     /// The secret's tags.
@@ -146,10 +143,10 @@ impl Secrets {
         };
         let lost = || Error::Integrity(format!("a stage of secret {name} names a version that is not there"));
         let version = version.ok_or_else(lost)?;
-        let (head, data_type, gone_at) = (version.head(), version.data_type, gone_at(&secret, now));
+        let (head, gone_at) = (version.head(), gone_at(&secret, now));
         let admitted = keys::admit(caller, &key, Use::Decrypt)?;
         let value = if head.is_withheld() || gone_at.is_some() { None } else { Some(self.open(&secret, &admitted, &version)?) };
-        Ok(NumberedValue { version: head.into(), value, data_type, gone_at, tags })
+        Ok(NumberedValue { version: head.into(), value, gone_at, tags })
     }
 
     /// The versions of a secret, and what else is known of it.

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod listing;
 pub mod policies;
 pub mod tags;
+pub mod vault_answers;
 pub mod vault_effects;
 pub mod versions;
 mod watch;

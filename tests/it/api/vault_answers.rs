@@ -1,0 +1,83 @@
+//! What the second door answers to requests that are nearly right: what they ask for happens, or a text says what would be right; nothing
+//! that they say is left out in silence.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bulla::token::softhsm;
+use bulla_test_support::client::{Answer, Client};
+use bulla_test_support::server::Server;
+use serde_json::{Value, json};
+
+use crate::BULLA;
+use crate::isolated::isolated;
+use crate::vault::{Bearer, send_text};
+
+fn prepare(home: &Path) -> io::Result<PathBuf> {
+    softhsm::prepare(&home.join("data"))
+}
+
+/// A server, a client of its root, and its token.
+fn with_a_door(home: &Path, test: impl FnOnce(&Server, &Client, &Bearer<'_>)) {
+    let server = Server::dev(BULLA, home.join("data"), None);
+    let client = server.client();
+    let door = Bearer::login(&client);
+    test(&server, &client, &door);
+}
+
+fn said(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json["errors"].as_array().map(|texts| texts.iter().map(shown).collect()).unwrap_or_default())
+}
+
+fn shown(text: &Value) -> String {
+    text.as_str().unwrap_or_default().to_owned()
+}
+
+/// It is refused, and the text says what would be right.
+#[track_caller]
+fn refused(answer: &Answer, with: &str) {
+    let (status, text) = said(answer);
+    assert!(status == 400 && text.contains(with), "{status} {text:?}, not {with:?}");
+}
+
+#[test]
+fn no_part_of_a_value_is_lost() {
+    isolated(prepare, |home| with_a_door(home, values));
+}
+
+fn values(_: &Server, client: &Client, door: &Bearer<'_>) {
+    let raw = |method: &str, path: &str, body: &str| {
+        let media = if method == "PATCH" { "Content-Type: application/merge-patch+json\r\n" } else { "" };
+        send_text(client, &door.token, method, path, body, media).expect("an answer")
+    };
+    let read = |path: &str| door.ask("GET", &format!("secret/data/{path}"), &Value::Null).ok().json["data"]["data"].clone();
+    let whole = json!({ "user": "root", "db": { "password": "s3cret" } });
+    door.ask("POST", "secret/data/v/sur", &json!({ "data": whole })).ok();
+    for (method, body) in [
+        ("POST", r#"{"data":{"user":"root","db":{"password":"s3cret","\ud83d":"x"}}}"#),
+        ("POST", r#"{"data":{"\ud800":"v","b":1}}"#),
+        ("POST", r#"{"data":{"b":1},"\ud800":2}"#),
+        ("PATCH", r#"{"data":{"note\ud83d":"x"}}"#),
+    ] {
+        refused(&raw(method, "secret/data/v/sur", body), "half of a surrogate pair");
+    }
+    refused(&raw("POST", "secret/metadata/v/sur", r#"{"custom_metadata":{"\ud800":"x"}}"#), "half of a surrogate pair");
+    assert_eq!(read("v/sur"), whole);
+    crate::create(client, "v/rpc", r#"{"a":{"\ud800":1,"pw":"keep"},"b":2}"#).ok();
+    refused(&raw("PATCH", "secret/data/v/rpc", r#"{"data":{"a":{"new":1}}}"#), "half of a surrogate pair");
+    // A binary value is the Base64 that it was given as, read and patched.
+    let bytes = [("SecretName", "v/bin"), ("VersionId", "1"), ("SecretData", "aGVsbG8="), ("SecretDataType", "binary")];
+    client.call("CreateSecret", &bytes).ok();
+    assert_eq!(read("v/bin"), json!({ "value": "aGVsbG8=" }));
+    door.ask("PATCH", "secret/data/v/bin", &json!({ "data": { "n": 1 } })).ok();
+    assert_eq!(read("v/bin"), json!({ "n": 1, "value": "aGVsbG8=" }));
+    // A patch that makes too much of a value is refused as a write of it is.
+    refused(&door.ask("PATCH", "secret/data/v/sur", &json!({ "data": { "a": "x".repeat(30_720) } })), "at most 30720");
+    refused(
+        &raw("PATCH", "secret/data/v/sur", &format!(r#"{{"data":{{"a":{}{}}}}}"#, "[".repeat(70), "]".repeat(70))),
+        "too deep",
+    );
+    let answer = door.ask("PATCH", "secret/data/v/sur", &json!({ "data": { "c": 1 }, "extra": 1 })).ok();
+    assert_eq!(answer.json["warnings"], json!(["Endpoint ignored these unrecognized parameters: [extra]"]));
+    refused(&door.ask("POST", "secret/config", &json!({ "cas_required": "x" })), "unconvertible type 'string'");
+}
