@@ -71,8 +71,10 @@ fn letters(sys: &SysKey, count: usize) -> Result<Zeroizing<String>, Error> {
 
 /// Who shows a token: what the database says of it, kept as credentials are.
 pub struct Bearer {
-    /// The token.
+    /// The token; it ends no later than those above it.
     pub row: BearerTokenRow,
+    /// The tokens above it: that with which it was made, that with which that was made, and so on.
+    pub(super) above: Vec<TokenDigest>,
     /// For whom it speaks.
     pub principal: Principal,
     /// Whether its account, its user and its access key are enabled.
@@ -94,6 +96,8 @@ impl Bearer {
 
     pub(super) fn read(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<Self>, Abort<Error>> {
         let Some(row) = tx.bearer_token(digest)? else { return Ok(None) };
+        let Some(Above { tokens: above, end }) = Above::of(tx, &row)? else { return Ok(None) };
+        let row = BearerTokenRow { expires_at: row.expires_at.min(end), ..row };
         let Some(account) = tx.account_by_id(&row.account_id)? else { return Ok(None) };
         let mut enabled = account.enabled;
         if let Some(id) = &row.access_key {
@@ -101,12 +105,41 @@ impl Bearer {
             enabled &= key.is_some_and(|key| key.enabled && key.account_id == row.account_id && key.user_id == row.user_id);
         }
         let Some(user_id) = row.user_id else {
-            return Ok(Some(Self { row, principal: Principal::Root, enabled, policies: Arc::new([]) }));
+            return Ok(Some(Self { row, above, principal: Principal::Root, enabled, policies: Arc::new([]) }));
         };
         let Some(user) = tx.user_by_id(&user_id)?.filter(|user| user.account_id == row.account_id) else { return Ok(None) };
         enabled &= user.enabled;
         let policies = policies_of(tx, &row.account_id, &user_id)?.into();
-        Ok(Some(Self { row, principal: Principal::User(user.name), enabled, policies }))
+        Ok(Some(Self { row, above, principal: Principal::User(user.name), enabled, policies }))
+    }
+}
+
+/// The tokens above one, each made with the next. It lives no longer than the first of them to end, whatever its own row says: that may
+/// be older than a renewal that brought the end of one above it nearer.
+pub(super) struct Above {
+    /// Their digests.
+    pub tokens: Vec<TokenDigest>,
+    /// When the first of them ends.
+    pub end: Timestamp,
+}
+
+impl Above {
+    /// Those above a token; none where one of them is gone, and it has ended with that.
+    pub fn of(tx: &mut Tx<'_>, row: &BearerTokenRow) -> Result<Option<Self>, Abort<Error>> {
+        let mut above = Self { tokens: Vec::new(), end: Timestamp(i64::MAX) };
+        let mut next = row.parent.clone();
+        while let Some(parent) = next {
+            let digest = TokenDigest::stored(&parent);
+            let found = match &digest {
+                Some(digest) => tx.bearer_token(digest)?,
+                None => None,
+            };
+            let (Some(digest), Some(found)) = (digest, found) else { return Ok(None) };
+            above.tokens.push(digest);
+            above.end = above.end.min(found.expires_at);
+            next = found.parent;
+        }
+        Ok(Some(above))
     }
 }
 

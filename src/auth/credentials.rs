@@ -118,8 +118,9 @@ impl Cache {
         match changed {
             Some(Changed { accounts, tokens }) => {
                 self.tokens.there.retain(|digest, token| {
-                    let part = (token.account().clone(), digest.as_bytes()[0]);
-                    !accounts.contains(token.account()) && !tokens.contains(&part)
+                    let changed = |digest: &TokenDigest| tokens.contains(&(token.account().clone(), digest.as_bytes()[0]));
+                    // What changes about a token above it changes when it ends.
+                    !accounts.contains(token.account()) && !changed(digest) && !token.above.iter().any(changed)
                 });
                 self.credentials.there.retain(|_, credential| !accounts.contains(&credential.account));
                 self.have_own_policy.retain(|account, _| !accounts.contains(account));

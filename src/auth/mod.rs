@@ -40,7 +40,7 @@ pub use credentials::Credentials;
 pub use principal::Principal;
 pub use supposed::Supposed;
 pub use system_key::SysKey;
-pub use tokens::ChildToken;
+pub use tokens::{ChildToken, MAX_ABOVE};
 
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{AccountId, NodeId, Region};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::*;
+use crate::auth::bearer::NewToken;
 use crate::auth::policy::Policy;
 use crate::auth::principal::AttachedPolicy;
 use crate::base::clock::Timestamp;
@@ -12,7 +13,7 @@ use crate::base::words::{Origin as MaterialOrigin, Suite};
 use crate::error::RejectedState;
 use crate::keys::admit_service;
 use crate::keys::tests::{Bench, aes};
-use crate::store::{AccountRow, KeyRow, ResourcePolicyRow};
+use crate::store::{AccountRow, BearerTokenRow, KeyRow, ResourcePolicyRow};
 use crate::token::isolated::isolated;
 use crate::token::softhsm;
 
@@ -72,6 +73,55 @@ fn what_one_account_changes_costs_no_other_a_token_call() {
         let old = changed.expect("a read").expect("an access key");
         bench.write(|tx| tx.access_key_update(&old, &crate::store::AccessKeyRow { enabled: false, ..old.clone() }));
         assert!(!find(&mine).enabled, "what this process revokes it obeys at once");
+    });
+}
+
+/// The row of a token may be older than what became of one above it.
+#[test]
+fn a_token_ends_with_the_first_of_those_above_it() {
+    isolated(softhsm::prepare, |home| {
+        let bench = Bench::sqlite(home);
+        let sys = sys(&bench);
+        let now = bench.now();
+        let make = |parent: Option<&BearerTokenRow>, ttl_ms: i64| {
+            let new = NewToken {
+                account: bench.account.clone(),
+                user: None,
+                access_key: None,
+                login: "auth/token/create".to_owned(),
+                label: String::new(),
+                parent: parent.and_then(BearerTokenRow::token),
+                ttl_ms,
+                max_at: now.plus_ms(10_000),
+                renewable: true,
+            };
+            let (_, row) = bearer::make(&bench.store, &sys, new, now).expect("the token gives random numbers");
+            bench.write(|tx| tx.bearer_token_insert(&row));
+            row
+        };
+        let first = make(None, 5000);
+        let middle = make(Some(&first), 7000);
+        // Beside it in another part of the account's tokens, so that nothing but the link tells that it has changed.
+        let last = std::iter::repeat_with(|| make(Some(&middle), 9000)).find(|row| row.digest[0] != first.digest[0]);
+        let last = last.expect("one of many");
+        let sys = SysKey { token: Arc::clone(&bench.token), id: sys.id, suite: sys.suite, deployment: sys.deployment };
+        let credentials = Credentials::new(Arc::clone(&bench.store), sys);
+        let end = |row: &BearerTokenRow| {
+            let bearer = credentials.bearer(&row.token().expect("a digest")).expect("the database answers");
+            bearer.map(|bearer| bearer.row.expires_at)
+        };
+        assert_eq!((end(&first), end(&middle), end(&last)), (Some(now.plus_ms(5000)), Some(now.plus_ms(5000)), end(&middle)));
+        for ends in [6000, 1000, 8000] {
+            let renewed = BearerTokenRow { expires_at: now.plus_ms(ends), ..first.clone() };
+            bench.write(|tx| {
+                let old = tx.bearer_token(&first.token().expect("a digest"))?.expect("a row");
+                tx.bearer_token_update(&old, &renewed)
+            });
+            std::thread::sleep(A_WHILE);
+            assert_eq!(end(&last), Some(now.plus_ms(ends.min(7000))), "the first ends after {ends}");
+        }
+        bench.write(|tx| tx.bearer_token_end(&first));
+        assert_eq!(end(&last), None);
     });
 }
 

@@ -2,12 +2,15 @@
 //!
 //! Owns: how long tokens live. Must not know: HTTP, how a login proved itself. Called by: api::tokens.
 
-use crate::auth::bearer::{BearerToken, DEFAULT_TTL_MS, MAX_TTL_MS, NewToken, make};
+use crate::auth::bearer::{Above, BearerToken, DEFAULT_TTL_MS, MAX_TTL_MS, NewToken, make};
 use crate::auth::principal::Principal;
 use crate::auth::{Auth, Caller};
 use crate::base::clock::Timestamp;
 use crate::error::Error;
-use crate::store::{Abort, BearerTokenRow, TokenDigest};
+use crate::store::{Abort, BearerTokenRow, TokenDigest, Tx};
+
+/// How many tokens may stand above one: each is read when it is shown.
+pub const MAX_ABOVE: usize = 16;
 
 /// What a caller asks of a token that it makes with its own.
 #[derive(Debug, Clone, Default)]
@@ -54,10 +57,10 @@ impl Auth {
         Ok((token, row))
     }
 
-    /// A token that speaks for whom the caller's own does, and ends with it.
+    /// A token that speaks for whom the caller's own does, and ends with it: no later than that would end now.
     ///
     /// # Errors
-    /// [`Error::BearerTokenInvalid`] when the caller's has ended; [`Error::Unavailable`].
+    /// [`Error::BearerTokenInvalid`] when the caller's has ended; [`Error::LimitExceeded`] past [`MAX_ABOVE`]; [`Error::Unavailable`].
     pub fn token_create(
         &self,
         caller: &Caller,
@@ -80,14 +83,20 @@ impl Auth {
             renewable: child.renewable.unwrap_or(true),
         };
         let (token, row) = make(store, sys, new, now)?;
-        store.commit(&caller.effect, "token_create", |tx| {
-            tx.bearer_token(&digest)?.ok_or(Abort::App(Error::BearerTokenInvalid))?;
-            Ok(tx.bearer_token_insert(&row)?)
+        let row = store.commit(&caller.effect, "token_create", |tx| {
+            let above = living_above(tx, &row, now)?;
+            if above.tokens.len() > MAX_ABOVE {
+                return Err(Abort::App(Error::LimitExceeded));
+            }
+            let row = BearerTokenRow { expires_at: row.expires_at.min(above.end), ..row.clone() };
+            tx.bearer_token_insert(&row)?;
+            Ok(row)
         })?;
         Ok((token, row))
     }
 
-    /// Lets the caller's token live on from now, by so much or as long as it was given at first, up to its end.
+    /// Lets the caller's token live on from now, by so much or as long as it was given at first, up to its end, and to that of the tokens
+    /// above it.
     ///
     /// # Errors
     /// [`Error::BearerTokenInvalid`]; [`Error::UnsupportedOperation`] for one that is not renewable.
@@ -99,8 +108,9 @@ impl Auth {
             if !old.renewable {
                 return Err(Abort::App(Error::UnsupportedOperation));
             }
+            let end = living_above(tx, &old, now)?.end.min(old.max_at);
             let by_ms = by_ms.filter(|ms| *ms > 0).unwrap_or(old.ttl_ms);
-            let new = BearerTokenRow { expires_at: now.plus_ms(by_ms).min(old.max_at), ..old.clone() };
+            let new = BearerTokenRow { expires_at: now.plus_ms(by_ms).min(end), ..old.clone() };
             tx.bearer_token_update(&old, &new)?;
             Ok(new)
         })
@@ -117,6 +127,11 @@ impl Auth {
             None => Err(Abort::App(Error::BearerTokenInvalid)),
         })
     }
+}
+
+/// The tokens above one, none of which has ended.
+fn living_above(tx: &mut Tx<'_>, row: &BearerTokenRow, now: Timestamp) -> Result<Above, Abort<Error>> {
+    Above::of(tx, row)?.filter(|above| now < above.end).ok_or(Abort::App(Error::BearerTokenInvalid))
 }
 
 /// The caller's own token.

@@ -15,8 +15,8 @@ use crate::api::tokens::{
     CreateToken, IssueToken, Issued, Login, LookUpToken, Own, RenewToken, Renewal, RevokeToken, TokenFacts,
 };
 use crate::api::{Exchange, Mode, Request};
-use crate::auth::ChildToken;
 use crate::auth::proof::{Claim, Scheme, Shown};
+use crate::auth::{ChildToken, MAX_ABOVE};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccessKeyId;
 use crate::dialects::vault::asked::Asked;
@@ -167,7 +167,15 @@ fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> 
         if body.get("policies").is_some_and(|policies| policies != "[]") {
             return Err(asked.bad("a token has the policies of its user; others cannot be given"));
         }
-        let Issued { token, facts } = request.execute::<CreateToken>(Ok(child), Mode::Real)?;
+        let made = request.execute::<CreateToken>(Ok(child), Mode::Real).map_err(|error| match error {
+            Error::LimitExceeded => asked.say(
+                400,
+                format!("a token is made with another, that with another, and so on {MAX_ABOVE} times at most"),
+                error,
+            ),
+            error => error,
+        });
+        let Issued { token, facts } = made?;
         Ok(Content::auth(auth(&facts, token.expose())))
     })
 }

@@ -30,7 +30,8 @@ impl TokenDigest {
         &self.0
     }
 
-    fn stored(bytes: &[u8]) -> Option<Self> {
+    /// A digest as a row has it; none for what is none.
+    pub fn stored(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 }

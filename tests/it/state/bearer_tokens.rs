@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bulla_test_support::client::Client;
+use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::node::Node;
 use bulla_test_support::sizes::{seed, size};
 use fastrand::Rng;
@@ -114,6 +114,63 @@ fn a_token_lives_as_long_as_it_was_given_and_no_longer_than_its_parent() {
         }
     }
     assert!(is_believed(&second, &root.token));
+}
+
+#[test]
+fn a_token_ends_with_those_above_it_however_it_and_they_are_renewed() {
+    let (_folder, server) = on_postgres();
+    let node = Node::start(BULLA, &server, "above");
+    let (first, second) = (server.client(), node.client());
+    let seconds = |answer: &Answer| answer.json["auth"]["lease_duration"].as_i64().expect("seconds");
+    let make = |of: &str, body: &Value| {
+        let made = Bearer::with(&first, of).ask("POST", "auth/token/create", body).ok();
+        (made.json["auth"]["client_token"].as_str().expect("a token").to_owned(), seconds(&made))
+    };
+    let renew = |client: &Client, of: &str, by: &Value| {
+        seconds(&Bearer::with(client, of).ask("POST", "auth/token/renew-self", &json!({ "increment": by })).ok())
+    };
+    let root = Bearer::login(&first).token;
+    let (parent, _) = make(&root, &json!({ "ttl": "10m" }));
+    let (child, lease) = make(&parent, &json!({ "ttl": "20h" }));
+    assert!(lease <= 600, "{lease}");
+    let (grandchild, lease) = make(&child, &json!({ "ttl": "20h", "explicit_max_ttl": "20h" }));
+    assert!(lease <= 600, "{lease}");
+    assert!(renew(&second, &grandchild, &json!("20h")) <= 600);
+    // When the parent may live longer, so may they, each after that above it.
+    assert!(renew(&first, &parent, &json!("50m")) > 600);
+    for token in [&child, &grandchild] {
+        assert!((601..=3000).contains(&renew(&second, token, &json!("20h"))));
+    }
+    // Both nodes know them as living longer when the parent's end comes nearer.
+    for client in [&first, &second] {
+        assert!([&parent, &child, &grandchild].iter().all(|token| is_believed(client, token)));
+    }
+    let begun = Instant::now();
+    assert!(renew(&first, &parent, &json!(2)) <= 2);
+    let told = Bearer::with(&first, &grandchild).ask("GET", "auth/token/lookup-self", &Value::Null);
+    if told.status == 200 {
+        assert!(told.json["data"]["ttl"].as_i64().expect("seconds") <= 2, "{told:?}");
+    }
+    for client in [&first, &second] {
+        for token in [&child, &grandchild] {
+            while is_believed(client, token) {
+                assert!(begun.elapsed() < PATIENCE, "it lives on");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+    assert!(is_believed(&second, &root));
+    // There is a limit to how many stand one above the other.
+    let (mut last, mut made) = (root, 0);
+    let refused = loop {
+        let answer = Bearer::with(&first, &last).ask("POST", "auth/token/create", &json!({ "ttl": "1h" }));
+        if answer.status != 200 {
+            break answer;
+        }
+        last = answer.json["auth"]["client_token"].as_str().expect("a token").to_owned();
+        made += 1;
+    };
+    assert!(refused.status == 400 && made == 16, "{made} {refused:?}");
 }
 
 fn is_believed(client: &Client, token: &str) -> bool {
