@@ -15,6 +15,7 @@ pub mod host;
 pub mod ids;
 pub mod listen;
 pub mod members;
+pub mod printable;
 pub mod public_key;
 pub mod secret;
 pub mod signals;

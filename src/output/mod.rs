@@ -1,6 +1,10 @@
 //! What a command prints: rows of named values, for people or as JSON; and why one did not do what was asked.
 //!
 //! Owns: both forms. Called by: admin, remote, main.
+//!
+//! What people read goes to a terminal, which obeys what it reads; and much of it was said by others (labels, names, descriptions). So
+//! every text for people goes through one of [`seen`] and [`seen_in_line`], and none of it moves a cursor, makes up a line or turns the
+//! direction of writing.
 
 pub mod progress;
 
@@ -10,6 +14,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::base::failure::Failure;
+use crate::base::printable::is_printable;
 
 /// Names and values in order. A value is null where there is none, and has its own type: people see texts, programs don't.
 pub type Row = Vec<(&'static str, Value)>;
@@ -79,8 +84,12 @@ impl Output {
         })
     }
 
-    /// Lines for people.
+    /// Lines for people; nothing in them is obeyed by a terminal but the ends of lines, and those of values are not among them.
     pub fn text(&self) -> String {
+        seen(&self.composed())
+    }
+
+    fn composed(&self) -> String {
         match self {
             Output::Each(rows) => rows.iter().map(block).collect::<Vec<_>>().join("\n\n"),
             Output::One(row) => block(row),
@@ -90,6 +99,24 @@ impl Output {
             Output::Text(_, text) => text.trim_end().to_owned(),
         }
     }
+}
+
+/// A text as a terminal may be given it: what it would obey stands as it is written in Rust, `\u{1b}`; ends of lines and tabs stay.
+pub fn seen(text: &str) -> String {
+    shown_as(text, |c| matches!(c, '\n' | '\t') || is_printable(c))
+}
+
+/// The same for a text that is part of a line.
+pub fn seen_in_line(text: &str) -> String {
+    shown_as(text, is_printable)
+}
+
+fn shown_as(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if stays(c) { out.push(c) } else { out.extend(c.escape_default()) }
+    }
+    out
 }
 
 /// A thing, a line for each of its members.
@@ -103,7 +130,7 @@ fn block(row: &Row) -> String {
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => seen_in_line(text),
         Value::Array(values) if values.is_empty() => "none".to_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
@@ -149,7 +176,7 @@ pub fn print_failure(failure: &Failure, json: bool) {
         let hint = failure.hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         let request = failure.answer.as_ref().and_then(|answer| answer.request_id.as_deref());
         let request = request.map(|id| format!("\nrequest ID: {id}")).unwrap_or_default();
-        format!("error: {}{hint}{request}", failure.reason)
+        seen(&format!("error: {}{hint}{request}", failure.reason))
     };
     // Nobody is left to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
@@ -193,5 +220,24 @@ mod tests {
         assert_eq!(output.json().expect("JSON"), json);
         assert_eq!(output.text(), "Name  Enabled  Uses  Policies  LastUsed\na     true     7     none      -");
         assert_eq!(Output::List(Vec::new()).json().expect("JSON"), "[]");
+    }
+
+    /// What others have said makes up no line, and moves no cursor.
+    #[test]
+    fn a_terminal_obeys_no_value() {
+        let row = || {
+            Output::row([("Label", "a\nOwner  root\u{1b}[2J\u{9b}1m\r\u{202e}\u{7f}ü".into()), ("Owner", "user/ann".into())])
+        };
+        let shown = r"a\nOwner  root\u{1b}[2J\u{9b}1m\r\u{202e}\u{7f}ü";
+        assert_eq!(Output::One(row()).text(), format!("Label  {shown}\nOwner  user/ann"));
+        let table = Output::List(vec![row()]).text();
+        assert!(table.lines().count() == 2 && table.contains(shown), "{table}");
+        assert_eq!(Output::Each(vec![row(), row()]).text().lines().count(), 5);
+        let list = Output::one([("Labels", vec!["a\u{1b}c", "b\nc"].into())]);
+        assert_eq!(list.text(), r"Labels  a\u{1b}c b\nc");
+        assert_eq!(Output::Text("Page", "a\tb\n\u{1b}]0;x\u{7}c".to_owned()).text(), "a\tb\n\\u{1b}]0;x\\u{7}c");
+        let report = Output::Report { text: "a\u{1b}[1m\nb".to_owned(), row: Vec::new() };
+        assert_eq!(report.text(), "a\\u{1b}[1m\nb");
+        assert!(Output::One(row()).json().expect("JSON").contains(r"\u001b[2J"), "programs get what there is");
     }
 }
