@@ -19,11 +19,15 @@ use crate::auth::proof::{Claim, Scheme, Shown};
 use crate::auth::{ChildToken, MAX_ABOVE};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccessKeyId;
+use crate::base::printable::is_printable;
 use crate::dialects::vault::asked::Asked;
 use crate::dialects::vault::body::Body;
 use crate::dialects::vault::reply::{Content, time};
 use crate::error::Error;
 use crate::http::Method;
+
+/// Characters of a label at most.
+const MAX_LABEL: usize = 128;
 
 /// What a wrong role_id and a wrong secret_id are both told.
 const WRONG: &str = "invalid role or secret ID";
@@ -127,7 +131,7 @@ fn look_up(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error>
             "display_name": if row.label.is_empty() { &principal } else { &row.label },
             "entity_id": "",
             "expire_time": time(row.expires_at),
-            "explicit_max_ttl": 0,
+            "explicit_max_ttl": if row.parent.is_some() { (row.max_at.0 - row.issued_at.0) / 1000 } else { 0 },
             "id": asked.token(),
             "issue_time": time(row.issued_at),
             "meta": { "role_name": principal },
@@ -157,16 +161,22 @@ fn renew(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
 fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
     asked.as_bearer(exchange, "CreateToken", |request| {
         let body = Body::of(asked)?;
-        let positive = |name: &str| Ok::<_, Error>(body.duration_ms(asked, name)?.filter(|ms| *ms > 0));
+        no_other_limits(asked, &body)?;
+        let positive = |name: &str| match body.duration_ms(asked, name)? {
+            Some(..0) => Err(asked.bad(format!("{name} must be positive"))),
+            given => Ok(given.filter(|ms| *ms > 0)),
+        };
+        let label = body.text(asked, "display_name")?.unwrap_or_default();
+        if label.chars().count() > MAX_LABEL || !label.chars().all(is_printable) {
+            return Err(asked.bad(format!("display_name must be at most {MAX_LABEL} printable characters")));
+        }
         let child = ChildToken {
             ttl_ms: positive("ttl")?,
             max_ttl_ms: positive("explicit_max_ttl")?,
             renewable: body.flag(asked, "renewable")?,
-            label: body.text(asked, "display_name")?.filter(|name| name.len() <= 128).unwrap_or_default(),
+            label,
         };
-        if body.get("policies").is_some_and(|policies| policies != "[]") {
-            return Err(asked.bad("a token has the policies of its user; others cannot be given"));
-        }
+        let ignored = body.ignored(&[&LIMITS[..], &["ttl", "explicit_max_ttl", "renewable", "display_name"]].concat());
         let made = request.execute::<CreateToken>(Ok(child), Mode::Real).map_err(|error| match error {
             Error::LimitExceeded => asked.say(
                 400,
@@ -176,8 +186,39 @@ fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> 
             error => error,
         });
         let Issued { token, facts } = made?;
-        Ok(Content::auth(auth(&facts, token.expose())))
+        Ok(Content::auth(auth(&facts, token.expose())).warned(ignored))
     })
+}
+
+/// What is asked of a token elsewhere and cannot be given here, but as what it is here.
+const LIMITS: [&str; 10] =
+    ["policies", "num_uses", "type", "no_parent", "no_default_policy", "period", "id", "entity_alias", "lease", "orphan"];
+
+/// Refuses what would make a token less, or another, than that which can be given: to leave it out would give more than was asked for.
+fn no_other_limits(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
+    if body.get("policies").is_some_and(|policies| policies != "[]") {
+        return Err(asked.bad("a token has the policies of its user; others cannot be given"));
+    }
+    if body.numbers(asked, "num_uses")?.iter().any(|uses| *uses != 0) {
+        return Err(asked.bad("the uses of a token are not counted: num_uses must be 0 or absent; give it a short ttl"));
+    }
+    if body.text(asked, "type")?.is_some_and(|kind| !matches!(kind.as_str(), "" | "default" | "service")) {
+        return Err(asked.bad("type must be service: there are no other tokens"));
+    }
+    if body.flag(asked, "no_parent")? == Some(true) || body.flag(asked, "orphan")? == Some(true) {
+        return Err(asked.bad("a token ends with that with which it is made: no_parent must be false or absent"));
+    }
+    for name in ["period", "lease"] {
+        if body.duration_ms(asked, name)?.is_some_and(|ms| ms != 0) {
+            return Err(asked.bad(format!("{name} cannot be given; ttl and explicit_max_ttl say how long a token lives")));
+        }
+    }
+    for name in ["id", "entity_alias"] {
+        if body.text(asked, name)?.is_some_and(|text| !text.is_empty()) {
+            return Err(asked.bad(format!("{name} cannot be given")));
+        }
+    }
+    Ok(())
 }
 
 fn left_s(until: Timestamp, now: Timestamp) -> i64 {

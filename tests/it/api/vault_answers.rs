@@ -81,3 +81,46 @@ fn values(_: &Server, client: &Client, door: &Bearer<'_>) {
     assert_eq!(answer.json["warnings"], json!(["Endpoint ignored these unrecognized parameters: [extra]"]));
     refused(&door.ask("POST", "secret/config", &json!({ "cas_required": "x" })), "unconvertible type 'string'");
 }
+
+#[test]
+fn no_limit_of_a_token_is_left_out() {
+    isolated(prepare, |home| with_a_door(home, tokens));
+}
+
+fn tokens(server: &Server, client: &Client, door: &Bearer<'_>) {
+    let make = |body: Value| door.ask("POST", "auth/token/create", &body);
+    for (member, wrong, says) in [
+        ("num_uses", json!(1), "num_uses must be 0"),
+        ("num_uses", json!("-1"), "num_uses must be 0"),
+        ("ttl", json!(-1), "ttl must be positive"),
+        ("ttl", json!("-5"), "ttl must be positive"),
+        ("explicit_max_ttl", json!("-5"), "explicit_max_ttl must be positive"),
+        ("type", json!("batch"), "type must be service"),
+        ("no_parent", json!(true), "no_parent must be false"),
+        ("period", json!("1h"), "period cannot be given"),
+        ("lease", json!("1m"), "lease cannot be given"),
+        ("id", json!("root"), "id cannot be given"),
+        ("entity_alias", json!("ann"), "entity_alias cannot be given"),
+        ("policies", json!(["default"]), "policies of its user"),
+        ("display_name", json!("a\u{1b}[2Jb"), "printable"),
+        ("display_name", json!("a\nroot"), "printable"),
+        ("display_name", json!("x".repeat(129)), "at most 128"),
+    ] {
+        refused(&make(json!({ member: wrong })), says);
+    }
+    // What clients send where they want nothing in particular.
+    let usual = json!({ "num_uses": 0, "type": "service", "no_parent": false, "period": "", "policies": [], "ttl": "", "meta": { "a": "b" } });
+    assert_eq!(make(usual).ok().json["warnings"], json!(["Endpoint ignored these unrecognized parameters: [meta]"]));
+    server.admin(&["user", "create", "ann"]);
+    let anns = server.admin(&["token", "create", "--user", "ann", "--ttl", "1h"]);
+    let anns = Bearer::with(client, anns["Token"].as_str().expect("a token"));
+    let made = anns.ask("POST", "auth/token/create", &json!({ "explicit_max_ttl": "60s", "display_name": "root" })).ok();
+    let made = Bearer::with(client, made.json["auth"]["client_token"].as_str().expect("a token"));
+    let told = made.ask("GET", "auth/token/lookup-self", &Value::Null).ok().json["data"].clone();
+    assert_eq!((&told["explicit_max_ttl"], &told["display_name"]), (&json!(60), &json!("root")));
+    // A label says what its maker likes; whose the token is stands beside it.
+    let listed = server.admin(&["token", "list"]);
+    let one = listed.as_array().expect("a list").iter().find(|token| token["Accessor"] == told["accessor"]);
+    let one = one.unwrap_or_else(|| panic!("{told} in {listed}"));
+    assert_eq!((&one["Label"], &one["Owner"]), (&json!("root"), &json!("user/ann")));
+}
