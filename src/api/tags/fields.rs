@@ -10,6 +10,10 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use crate::api::json::{Object, from_text};
 use crate::base::ids::{KeyRef, SecretRef};
 
+/// What tags must be, for callers to read.
+pub const GRAMMAR: &str = "keys of 1 to 128 and values of at most 128 letters, digits, spaces and /\\_-.+=:@; no key begins with \
+                           acs: or aliyun";
+
 /// The key of a tag: 1 to 128 characters, not beginning `aliyun` or `acs:`, which are the service's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]

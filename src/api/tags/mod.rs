@@ -8,6 +8,8 @@ pub mod tag_resources;
 pub mod untag_resource;
 pub mod untag_resources;
 
+pub use crate::tags::MAX_TAGS;
+
 use crate::api::fields::Text;
 use crate::api::{Context, Done, Resource, Target};
 use crate::base::field::{Field, Why};

@@ -39,7 +39,10 @@ impl Dialect for Vault {
     fn call(&self, service: &api::Service, call: &Call) -> Answer {
         let path = match Path::of(&call.path) {
             Path::Clean(path) => path,
-            Path::Elsewhere(path) => {
+            Path::Elsewhere(mut path) => {
+                if !call.query.is_empty() {
+                    path = format!("{path}?{}", call.query);
+                }
                 let moved = Reply { headers: vec![("location", path)], ..reply(307, Vec::new()) };
                 return unrecorded(moved, Ok(()));
             }

@@ -2,10 +2,12 @@
 //!
 //! Owns: the endpoints under `metadata`. Must not know: how tags are kept. Called by: door.
 //!
-//! Custom metadata are the tags of a secret: at most 20, keys and values of at most 128 characters.
+//! Custom metadata are the tags of a secret, and as those must be: what is written here can be changed through every door.
 
 use serde_json::{Map, Value, json};
 
+use crate::api::tags::MAX_TAGS;
+use crate::api::tags::fields::{GRAMMAR, TagKey, TagValue};
 use crate::api::versions::{DescribeVersions, Level, ListLevel, NumberedVersions, RemoveSecret, Retag, Retagged};
 use crate::api::{Exchange, Mode};
 use crate::dialects::vault::asked::Asked;
@@ -16,9 +18,6 @@ use crate::dialects::vault::path::secret;
 use crate::dialects::vault::reply::{Content, time, time_or_empty};
 use crate::error::Error;
 use crate::http::Method;
-
-/// Characters of a key or a value at most.
-const MAX_CHARS: usize = 128;
 
 /// An endpoint under `metadata`.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
@@ -49,9 +48,27 @@ fn list(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Conten
         if !prefix.is_ascii() {
             prefix = "\u{1}".to_owned();
         }
-        let keys = request.execute::<ListLevel>(Ok(Level(prefix)), Mode::Real)?;
+        let (after, limit) = (asked.query("after").unwrap_or_default(), limit(asked)?);
+        let mut keys = request.execute::<ListLevel>(Ok(Level(prefix)), Mode::Real)?;
+        keys.retain(|key| *key > after);
+        keys.truncate(limit);
         if keys.is_empty() { Err(Error::SecretNotFound) } else { Ok(Content::data(&json!({ "keys": keys }))) }
     })
+}
+
+/// How many names are wanted at most.
+fn limit(asked: &Asked<'_>) -> Result<usize, Error> {
+    match asked.query("limit").as_deref() {
+        None | Some("") => Ok(usize::MAX),
+        Some(text) => match text.parse::<i64>() {
+            // As OpenBao: what is no positive number bounds nothing.
+            Ok(number) => Ok(usize::try_from(number).ok().filter(|number| *number > 0).unwrap_or(usize::MAX)),
+            Err(_) => Err(asked.bad(
+                "Field validation failed: error converting input for field \"limit\": '' cannot parse value as 'int': \
+                 strconv.ParseInt: invalid syntax",
+            )),
+        },
+    }
 }
 
 fn read(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
@@ -103,11 +120,10 @@ fn tags(asked: &Asked<'_>, given: &Members<'_>) -> Result<Vec<(String, Option<St
             Ok(Value::Number(_) | Value::Bool(_)) => Some(value.get().to_owned()),
             _ => return Err(converting(asked, "custom_metadata", "string", value.get())),
         };
-        let fits = |text: &str| text.chars().count() <= MAX_CHARS && !text.contains(char::is_control);
-        if key.is_empty() || !fits(key) || value.as_deref().is_some_and(|value| !fits(value)) {
-            return Err(asked.bad(format!(
-                "custom_metadata must have keys of 1 to {MAX_CHARS} and values of at most {MAX_CHARS} printable characters"
-            )));
+        // One that is to go need not be one that could be set.
+        let is_tag = |value: &String| TagKey::try_from(key.to_string()).is_ok() && TagValue::try_from(value.clone()).is_ok();
+        if !value.as_ref().is_none_or(is_tag) {
+            return Err(asked.bad(format!("custom_metadata are tags: {GRAMMAR}")));
         }
         Ok((key.to_string(), value))
     };
@@ -124,6 +140,9 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) ->
         }
         let (secret, body) = (secret(asked, path)?, Body::of(asked)?);
         unchanged(asked, &body)?;
+        if body.get("metadata_cas").is_some() {
+            return Err(asked.bad("metadata have no versions here, with which metadata_cas could be compared; leave it out"));
+        }
         let given = match body.object(asked, "custom_metadata")? {
             Some(given) => Some(tags(asked, &given)?),
             None if body.has("custom_metadata") => Some(Vec::new()),
@@ -140,7 +159,10 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) ->
             tags
         };
         let retagged = Retagged { secret, change: Box::new(change), create: !patch };
-        request.execute::<Retag>(Ok(retagged), Mode::Real)?;
+        request.execute::<Retag>(Ok(retagged), Mode::Real).map_err(|error| match error {
+            Error::LimitExceeded => asked.say(400, format!("custom_metadata are tags: a secret has {MAX_TAGS} at most"), error),
+            error => error,
+        })?;
         Ok(Content::Nothing)
     })
 }

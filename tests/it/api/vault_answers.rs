@@ -124,3 +124,45 @@ fn tokens(server: &Server, client: &Client, door: &Bearer<'_>) {
     let one = one.unwrap_or_else(|| panic!("{told} in {listed}"));
     assert_eq!((&one["Label"], &one["Owner"]), (&json!("root"), &json!("user/ann")));
 }
+
+#[test]
+fn metadata_are_tags_and_come_in_pages() {
+    isolated(prepare, |home| with_a_door(home, metadata));
+}
+
+fn metadata(_: &Server, client: &Client, door: &Bearer<'_>) {
+    for name in ["m/a", "m/b", "m/c/d", "m/e"] {
+        door.ask("POST", &format!("secret/data/{name}"), &json!({ "data": { "v": 1 } })).ok();
+    }
+    let list = |query: &str| door.ask("LIST", &format!("secret/metadata/m/{query}"), &Value::Null);
+    for (query, keys) in [
+        ("", json!(["a", "b", "c/", "e"])),
+        ("?limit=2", json!(["a", "b"])),
+        ("?after=a&limit=1", json!(["b"])),
+        ("?after=b&limit=0", json!(["c/", "e"])),
+        ("?after=b/", json!(["c/", "e"])),
+        ("?after=c/&limit=-1", json!(["e"])),
+    ] {
+        assert_eq!(list(query).ok().json["data"]["keys"], keys, "{query}");
+    }
+    assert_eq!(list("?after=e").status, 404);
+    refused(&list("?limit=x"), "field \"limit\"");
+    // Where a path leads, its query goes.
+    let moved = send_text(client, &door.token, "GET", "secret//data/m/a?version=1&x=%2F", "", "").expect("an answer");
+    assert_eq!((moved.status, moved.header("location")), (307, Some("/v1/secret/data/m/a?version=1&x=%2F")));
+    let set = |tags: Value| door.ask("POST", "secret/metadata/m/a", &json!({ "custom_metadata": tags }));
+    for wrong in
+        [json!({ "acs:x": "1" }), json!({ "Aliyun": "1" }), json!({ "a,b": "1" }), json!({ "a": "\u{1b}" }), json!({ "": "1" })]
+    {
+        refused(&set(wrong), "custom_metadata are tags: keys of 1 to 128");
+    }
+    let many: serde_json::Map<String, Value> = (0..21).map(|n| (format!("k{n}"), json!("v"))).collect();
+    refused(&set(many.into()), "20 at most");
+    assert_eq!(set(json!({ "owner": "ann" })).status, 204);
+    let tags = "[\"owner\"]";
+    client.call("UntagResource", &[("SecretName", "m/a"), ("TagKeys", tags)]).ok();
+    let body = json!({ "custom_metadata": { "a": "b" }, "metadata_cas": 0 });
+    refused(&door.ask("POST", "secret/metadata/m/a", &body), "metadata_cas");
+    let told = door.ask("GET", "secret/metadata/m/a", &Value::Null).ok();
+    assert_eq!(told.json["data"]["custom_metadata"], Value::Null);
+}
