@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use crate::api::numbered_keys::{number, versions};
+use crate::api::numbered_keys::{Versions, number, versions};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::KeyRef;
@@ -21,14 +21,28 @@ pub struct Encrypting {
     pub key: KeyRef,
     /// Each, and what it is bound to.
     pub items: Vec<(Plaintext, Bound)>,
+    /// Numbers of versions that are asked for: all must be the newest's, which encrypts.
+    pub versions: Vec<usize>,
+}
+
+/// What was encrypted.
+pub struct Ciphertext {
+    /// The number of the version that made it, as it is said.
+    pub version: usize,
+    /// The bytes of the blob.
+    pub blob: Vec<u8>,
+    /// What it is bound to.
+    pub bound: Bound,
 }
 
 /// What is to be decrypted.
 pub struct Decrypting {
     /// The key.
     pub key: KeyRef,
-    /// The bytes of each blob, and what it is bound to.
-    pub items: Vec<(Vec<u8>, Bound)>,
+    /// Each.
+    pub items: Vec<Ciphertext>,
+    /// Numbers of versions that are asked for where it is encrypted again: all must be the newest's.
+    pub versions: Vec<usize>,
 }
 
 /// A data key that is to be made.
@@ -54,26 +68,34 @@ pub struct Sealed {
 ready!(Encrypting, Decrypting, NewKeyBytes);
 
 /// The key's versions are looked up once, behind the last item: the list then has each that made one.
-fn numbered(cx: &Context<'_>, purpose: Use, made: Vec<Encrypted>) -> Result<Vec<Sealed>, Error> {
+fn numbered(cx: &Context<'_>, purpose: Use, made: Vec<Encrypted>, asked: &[usize]) -> Result<Vec<Sealed>, Error> {
     let versions = versions(cx, cx.key_for(purpose)?.key())?;
-    made.into_iter()
-        .map(|Encrypted { key_version, blob, .. }| Ok(Sealed { version: number(&versions, &key_version)?, blob }))
-        .collect()
+    let sealed = |Encrypted { key_version, blob, .. }| {
+        let version = number(&versions, &key_version)?;
+        if asked.iter().any(|asked| *asked != version) {
+            return Err(Error::KeyVersionNotFound);
+        }
+        Ok(Sealed { version, blob })
+    };
+    made.into_iter().map(sealed).collect()
 }
 
 fn encrypt(cx: &Context<'_>, purpose: Use, plaintext: &Plaintext, bound: &Bound) -> Result<Encrypted, Error> {
     cx.keys.encrypt(cx.caller, &cx.key_for(purpose)?, plaintext, bound)
 }
 
-fn decrypt(cx: &Context<'_>, purpose: Use, bytes: &[u8], bound: &Bound) -> Result<Plaintext, Error> {
-    let blob = Blob::parse(bytes).ok_or_else(wrong_blob)?;
+fn decrypt(cx: &Context<'_>, purpose: Use, versions: &Versions, item: &Ciphertext) -> Result<Plaintext, Error> {
+    let blob = Blob::parse(&item.blob).ok_or_else(wrong_blob)?;
     // Of this key, before the token is asked: of another it has the same answer as one that was changed.
     let version = cx.key_version_for(purpose, &blob.key_version).map_err(|error| match error {
         Error::KeyVersionNotFound => wrong_blob(),
         error => error,
     })?;
     debug_assert_eq!(*version.version(), blob.key_version);
-    Ok(cx.keys.decrypt(cx.caller, &cx.key_for(purpose)?, &blob, bound)?.plaintext)
+    if number(versions, &blob.key_version)? != item.version {
+        return Err(wrong_blob());
+    }
+    Ok(cx.keys.decrypt(cx.caller, &cx.key_for(purpose)?, &blob, &item.bound)?.plaintext)
 }
 
 /// Encrypt.
@@ -91,7 +113,7 @@ impl Operation for NumberedEncrypt {
 
     fn run(cx: &Context<'_>, asked: Encrypting) -> Result<Vec<Sealed>, Error> {
         let made = asked.items.iter().map(|(plaintext, bound)| encrypt(cx, Use::Encrypt, plaintext, bound));
-        numbered(cx, Use::Encrypt, made.collect::<Result<_, _>>()?)
+        numbered(cx, Use::Encrypt, made.collect::<Result<_, _>>()?, &asked.versions)
     }
 }
 
@@ -109,7 +131,8 @@ impl Operation for NumberedDecrypt {
     }
 
     fn run(cx: &Context<'_>, asked: Decrypting) -> Result<Vec<Plaintext>, Error> {
-        asked.items.iter().map(|(bytes, bound)| decrypt(cx, Use::Decrypt, bytes, bound)).collect()
+        let versions = versions(cx, cx.key_for(Use::Decrypt)?.key())?;
+        asked.items.iter().map(|item| decrypt(cx, Use::Decrypt, &versions, item)).collect()
     }
 }
 
@@ -128,11 +151,12 @@ impl Operation for NumberedReEncrypt {
     }
 
     fn run(cx: &Context<'_>, asked: Decrypting) -> Result<Vec<Sealed>, Error> {
-        let anew = |(bytes, bound): &(Vec<u8>, Bound)| {
-            let plaintext = decrypt(cx, Use::ReEncryptFrom, bytes, bound)?;
-            encrypt(cx, Use::ReEncryptTo, &plaintext, bound)
+        let versions = versions(cx, cx.key_for(Use::ReEncryptFrom)?.key())?;
+        let anew = |item: &Ciphertext| {
+            let plaintext = decrypt(cx, Use::ReEncryptFrom, &versions, item)?;
+            encrypt(cx, Use::ReEncryptTo, &plaintext, &item.bound)
         };
-        numbered(cx, Use::ReEncryptTo, asked.items.iter().map(anew).collect::<Result<_, _>>()?)
+        numbered(cx, Use::ReEncryptTo, asked.items.iter().map(anew).collect::<Result<_, _>>()?, &asked.versions)
     }
 }
 

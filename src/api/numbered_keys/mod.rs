@@ -7,7 +7,8 @@ mod describe;
 mod signatures;
 
 pub use blobs::{
-    Decrypting, Encrypting, NewKeyBytes, NumberedDataKey, NumberedDecrypt, NumberedEncrypt, NumberedReEncrypt, Sealed,
+    Ciphertext, Decrypting, Encrypting, NewKeyBytes, NumberedDataKey, NumberedDecrypt, NumberedEncrypt, NumberedReEncrypt,
+    Sealed,
 };
 pub use describe::{DescribeNumbered, NumberedKey};
 pub use signatures::{NumberedMac, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Signing};
@@ -20,6 +21,9 @@ use crate::error::Error;
 /// Versions of one key at most; the API allows fewer.
 const MAX_VERSIONS: i64 = 1000;
 
+/// Versions of a key and when they were made, oldest first.
+type Versions = [(KeyVersionId, Timestamp)];
+
 /// The versions of a key that there are, oldest first: the number of one is its place in the list.
 fn versions(cx: &Context<'_>, key: &KeyId) -> Result<Vec<(KeyVersionId, Timestamp)>, Error> {
     let by_id = KeyRef { home: None, name: KeyName::Id(key.to_string()) };
@@ -28,9 +32,14 @@ fn versions(cx: &Context<'_>, key: &KeyId) -> Result<Vec<(KeyVersionId, Timestam
 }
 
 /// The number of a version among those of its key.
-fn number(versions: &[(KeyVersionId, Timestamp)], version: &KeyVersionId) -> Result<usize, Error> {
+fn number(versions: &Versions, version: &KeyVersionId) -> Result<usize, Error> {
     let place = versions.iter().position(|(id, _)| id == version);
     place.map(|place| place + 1).ok_or(Error::KeyVersionNotFound)
+}
+
+/// Refuses what asks for another version than that which signs, or makes a MAC.
+fn newest(asked: Option<usize>, number: usize) -> Result<(), Error> {
+    if asked.is_none_or(|asked| asked == number) { Ok(()) } else { Err(Error::KeyVersionNotFound) }
 }
 
 /// The version of a number, or the newest.

@@ -1,6 +1,6 @@
 //! Signatures and MACs of a key, by the number of its version.
 
-use crate::api::numbered_keys::version;
+use crate::api::numbered_keys::{newest, version};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::KeyRef;
@@ -19,6 +19,8 @@ pub struct Signing {
     pub message: Vec<u8>,
     /// Whether an RSA key signs in the older way.
     pub pkcs1: bool,
+    /// The number of the version that is asked for: it must be the newest's, which signs.
+    pub version: Option<usize>,
 }
 
 /// The same, with a signature.
@@ -72,6 +74,7 @@ impl Operation for NumberedSign {
         let key = cx.key_for(Use::AsymmetricSign)?;
         let algorithm = algorithm(key.spec(), asked.pkcs1);
         let (id, number) = version(cx, key.key(), None)?;
+        newest(asked.version, number)?;
         let key = cx.key_version_for(Use::AsymmetricSign, &id)?;
         Ok(Signed { signature: cx.keys.sign(&key, algorithm, &asked.digest)?, version: number })
     }
@@ -115,6 +118,7 @@ impl Operation for NumberedMac {
     fn run(cx: &Context<'_>, asked: Signing) -> Result<Signed, Error> {
         let key = cx.key_for(Use::GenerateMac)?;
         // Such a key has one version.
+        newest(asked.version, 1)?;
         Ok(Signed { signature: cx.keys.mac(&key, MacAlgorithm::HmacSha256, &asked.message)?, version: 1 })
     }
 }

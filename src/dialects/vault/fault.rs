@@ -54,7 +54,7 @@ fn of(error: &Error) -> Told {
         Error::Invalid { field, why } => one(400, &invalid(*field, why)),
         Error::LimitExceeded => one(400, "a limit on secrets, versions, labels or tags is reached"),
         Error::UnsupportedOperation => {
-            one(400, "unsupported operation: the service manages this secret, or the token is not renewable")
+            one(400, "unsupported operation: the service manages this secret, or who asks is neither a user nor root")
         }
         Error::Lacking(what) => one(400, &format!("unsupported operation: there is no {what}")),
         Error::KeyNotFound | Error::AliasNotFound => one(400, "encryption key not found"),

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::api::numbered_keys::{
-    Decrypting, DescribeNumbered, Encrypting, NewKeyBytes, NumberedDataKey, NumberedDecrypt, NumberedEncrypt, NumberedKey,
-    NumberedMac, NumberedReEncrypt, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Sealed, Signing,
+    Ciphertext, Decrypting, DescribeNumbered, Encrypting, NewKeyBytes, NumberedDataKey, NumberedDecrypt, NumberedEncrypt,
+    NumberedKey, NumberedMac, NumberedReEncrypt, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Sealed, Signing,
 };
 use crate::api::{Exchange, Mode};
 use crate::base::ids::{ALIAS_PREFIX, Alias, KeyName, KeyRef};
@@ -24,7 +24,7 @@ use crate::base::secret::Plaintext;
 use crate::base::words::KeySpec;
 use crate::dialects::vault::asked::Asked;
 use crate::dialects::vault::body::Body;
-use crate::dialects::vault::json::Members;
+use crate::dialects::vault::json::{self, Members};
 use crate::dialects::vault::kv::unsupported;
 use crate::dialects::vault::reply::Content;
 use crate::error::Error;
@@ -32,6 +32,10 @@ use crate::http::Method;
 
 /// Bytes that are encrypted at most, as through every door.
 const LARGEST: usize = 6 * 1024;
+
+/// Hashes that may be the last part of a path; another last part belongs to the key's name.
+const HASHES: [&str; 9] =
+    ["sha1", "sha2-224", "sha2-256", "sha2-384", "sha2-512", "sha3-224", "sha3-256", "sha3-384", "sha3-512"];
 
 /// An endpoint of the mount.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
@@ -47,7 +51,7 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
         }
         ([kind @ ("sign" | "verify" | "hmac"), name @ ..], true) => {
             let (name, hash) = match name {
-                [name @ .., hash] if hash.starts_with("sha") && !name.is_empty() => (name, Some(*hash)),
+                [name @ .., hash] if HASHES.contains(hash) && !name.is_empty() => (name, Some(*hash)),
                 name => (name, None),
             };
             proof(asked, exchange, kind, &name.join("/"), hash)
@@ -118,8 +122,22 @@ impl Item<'_> {
 
     fn bytes(&self, asked: &Asked<'_>, name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let text = self.text(asked, name)?.ok_or_else(|| asked.bad(format!("missing {name}")))?;
-        let bytes = STANDARD.decode(text.as_bytes()).map(Zeroizing::new);
-        bytes.map_err(|_| asked.bad(format!("failed to base64-decode {name}")))
+        decoded(&text).ok_or_else(|| asked.bad(format!("failed to base64-decode {name}")))
+    }
+
+    /// The version of the key that is asked for, by its number; none for the newest, which 0 is too.
+    fn version(&self, asked: &Asked<'_>) -> Result<Option<usize>, Error> {
+        let Some(value) = self.0.get("key_version").map(|value| value.get()).filter(|text| *text != "null") else {
+            return Ok(None);
+        };
+        let number = value.trim_matches('"').parse::<i64>().map_err(|_| asked.bad("key_version must be a whole number"))?;
+        let number = usize::try_from(number).map_err(|_| asked.bad("key_version must not be negative"))?;
+        Ok(Some(number).filter(|number| *number > 0))
+    }
+
+    /// What the client calls it, as JSON.
+    fn reference(&self, asked: &Asked<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
+        Ok(json::quoted(self.text(asked, "reference")?.as_deref().map_or("", String::as_str)))
     }
 
     /// What the item is bound to: these members, as they stand.
@@ -133,64 +151,123 @@ impl Item<'_> {
         Ok(bound)
     }
 
-    /// The blob of `vault:vN:…`.
-    fn blob(&self, asked: &Asked<'_>) -> Result<Vec<u8>, Error> {
+    /// What `vault:vN:…` holds.
+    fn ciphertext(&self, asked: &Asked<'_>) -> Result<Ciphertext, Error> {
         let text = self.text(asked, "ciphertext")?.ok_or_else(|| asked.bad("missing ciphertext to decrypt"))?;
-        parsed(&text).map(|(_, blob)| blob).ok_or_else(|| asked.bad("invalid ciphertext: no prefix, or not Base64"))
+        let parts = parsed(&text).ok_or_else(|| asked.bad("invalid ciphertext: no prefix, or not Base64"))?;
+        Ok(Ciphertext { version: parts.0, blob: parts.1, bound: self.bound(asked)? })
     }
 }
 
 /// The number and the bytes of `vault:vN:…`.
 fn parsed(text: &str) -> Option<(usize, Vec<u8>)> {
     let (number, encoded) = text.strip_prefix("vault:v")?.split_once(':')?;
-    Some((number.parse().ok().filter(|number| *number > 0)?, STANDARD.decode(encoded).ok()?))
+    Some((number.parse().ok().filter(|number| *number > 0)?, decoded(encoded)?.to_vec()))
+}
+
+/// The bytes of a text in Base64. It may be broken into lines, and end one, as the program `base64` writes it.
+fn decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(text.len()));
+    line.extend(text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+    STANDARD.decode(line.as_slice()).ok().map(Zeroizing::new)
 }
 
 fn written(version: usize, bytes: &[u8]) -> String {
     format!("vault:v{version}:{}", STANDARD.encode(bytes))
 }
 
-/// The items of a body: those of `batch_input`, or itself.
-fn items<'a>(asked: &Asked<'a>) -> Result<(Vec<Item<'a>>, bool), Error> {
-    let body = Body::of(asked)?;
-    let Some(batch) = body.get("batch_input") else { return Ok((vec![Item(body.into_members())], false)) };
-    let wrong = || asked.bad("batch_input must be a list of objects");
-    let each: Vec<&'a RawValue> = serde_json::from_str(batch).map_err(|_| wrong())?;
-    if each.is_empty() {
-        return Err(asked.bad("missing batch input to process"));
-    }
-    let item = |value: &&'a RawValue| serde_json::from_str(value.get()).map(Item).map_err(|_| wrong());
-    Ok((each.iter().map(item).collect::<Result<_, _>>()?, true))
+/// What a request gives.
+struct Given<'a> {
+    /// The items of `batch_input`, or the body itself.
+    items: Vec<Item<'a>>,
+    /// Whether they are of a batch.
+    batch: bool,
+    /// The warning of members that mean nothing.
+    ignored: Option<String>,
 }
 
-/// The answer of one item, or of all of a batch.
-fn answered(batch: bool, mut each: Vec<Value>) -> Content {
-    let data = match each.pop() {
-        Some(only) if !batch => only,
-        last => {
-            each.extend(last);
-            json!({ "batch_results": each })
+impl<'a> Given<'a> {
+    /// Reads a body; `known` are the members that mean something.
+    fn of(asked: &Asked<'a>, known: &[&str]) -> Result<Self, Error> {
+        let body = Body::of(asked)?;
+        let ignored = body.ignored(&[known, &["associated_data", "batch_input", "context", "reference"]].concat());
+        let Some(batch) = body.get("batch_input") else {
+            return Ok(Self { items: vec![Item(body.into_members())], batch: false, ignored });
+        };
+        let wrong = || asked.bad("batch_input must be a list of objects");
+        let each: Vec<&'a RawValue> = serde_json::from_str(batch).map_err(|_| wrong())?;
+        if each.is_empty() {
+            return Err(asked.bad("missing batch input to process"));
         }
-    };
-    Content::secret_data(200, Zeroizing::new(data.to_string().into_bytes()))
+        let item = |value: &&'a RawValue| json::members(value.get()).map(Item).ok_or_else(wrong);
+        Ok(Self { items: each.iter().map(item).collect::<Result<_, _>>()?, batch: true, ignored })
+    }
+
+    /// The numbers of versions that are asked for.
+    fn versions(&self, asked: &Asked<'_>) -> Result<Vec<usize>, Error> {
+        Ok(self.items.iter().map(|item| item.version(asked)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// The answer: that of the one item, or of each of a batch with what the client calls it. Each is an object that has members, as JSON.
+    fn answered(self, asked: &Asked<'_>, each: &[Zeroizing<Vec<u8>>]) -> Result<Content, Error> {
+        let references = self.items.iter().map(|item| item.reference(asked)).collect::<Result<Vec<_>, _>>()?;
+        let length = |all: &[Zeroizing<Vec<u8>>]| all.iter().map(|text| text.len() + 16).sum::<usize>();
+        // All of it at once: a buffer that grows leaves copies behind.
+        let mut data = Zeroizing::new(Vec::with_capacity(length(each) + length(&references) + 32));
+        if !self.batch {
+            each.iter().for_each(|only| data.extend_from_slice(only));
+            return Ok(Content::secret_data(200, data).warned(self.ignored));
+        }
+        data.extend_from_slice(b"{\"batch_results\":[");
+        for (n, (object, reference)) in each.iter().zip(&references).enumerate() {
+            if n > 0 {
+                data.push(b',');
+            }
+            let open = object.strip_suffix(b"}").unwrap_or(object);
+            for part in [open, b",\"reference\":", reference, b"}"] {
+                data.extend_from_slice(part);
+            }
+        }
+        data.extend_from_slice(b"]}");
+        Ok(Content::secret_data(200, data).warned(self.ignored))
+    }
 }
 
 fn sealed(made: &Sealed) -> Value {
     json!({ "ciphertext": written(made.version, &made.blob), "key_version": made.version })
 }
 
+fn all_sealed(made: &[Sealed]) -> Vec<Zeroizing<Vec<u8>>> {
+    made.iter().map(|made| Zeroizing::new(sealed(made).to_string().into_bytes())).collect()
+}
+
+/// What the use of a key is refused with, in words that fit: `what` is what it was to do.
+fn refused(asked: &Asked<'_>, what: &str, error: Error) -> Error {
+    match error {
+        Error::UnsupportedOperation => asked.say(400, format!("the type of this key does not support {what}"), error),
+        Error::KeyVersionNotFound => asked.say(
+            400,
+            format!("requested version for {what} is not the newest of this key: leave key_version out, or give the newest"),
+            error,
+        ),
+        error => error,
+    }
+}
+
 fn wrong_ciphertext(asked: &Asked<'_>, error: Error) -> Error {
     match error {
-        Error::Invalid { .. } => {
-            asked.say(400, "invalid ciphertext: it is not of this key, was changed, or is bound to something else", error)
-        }
-        error => error,
+        Error::Invalid { .. } => asked.say(
+            400,
+            "invalid ciphertext: it is not of this key and version, was changed, or is bound to something else",
+            error,
+        ),
+        error => refused(asked, "encryption", error),
     }
 }
 
 fn encrypt(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "Encrypt", |request| {
-        let (given, batch) = items(asked)?;
+        let given = Given::of(asked, &["key_version", "plaintext", "type"])?;
         let item = |item: &Item<'_>| {
             if item.0.get("plaintext").is_none_or(|value| value.get() == "null") {
                 return Err(asked.bad("missing plaintext to encrypt"));
@@ -201,48 +278,41 @@ fn encrypt(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Con
             }
             Ok((Plaintext::new(std::mem::take(&mut *bytes)), item.bound(asked)?))
         };
-        let items = given.iter().map(item).collect::<Result<_, _>>()?;
-        let made = request.execute::<NumberedEncrypt>(key(asked, name).map(|key| Encrypting { key, items }), Mode::Real)?;
-        Ok(answered(batch, made.iter().map(sealed).collect()))
+        let items = given.items.iter().map(item).collect::<Result<_, _>>()?;
+        let encrypting = Encrypting { key: key(asked, name)?, items, versions: given.versions(asked)? };
+        let made = request.execute::<NumberedEncrypt>(Ok(encrypting), Mode::Real);
+        given.answered(asked, &all_sealed(&made.map_err(|error| refused(asked, "encryption", error))?))
     })
 }
 
-fn blobs(asked: &Asked<'_>, name: &str) -> Result<(Decrypting, bool), Error> {
-    let (given, batch) = items(asked)?;
-    let items = given.iter().map(|item| Ok((item.blob(asked)?, item.bound(asked)?))).collect::<Result<_, Error>>()?;
-    Ok((Decrypting { key: key(asked, name)?, items }, batch))
+fn decrypting(asked: &Asked<'_>, name: &str, given: &Given<'_>) -> Result<Decrypting, Error> {
+    let items = given.items.iter().map(|item| item.ciphertext(asked)).collect::<Result<_, Error>>()?;
+    Ok(Decrypting { key: key(asked, name)?, items, versions: given.versions(asked)? })
 }
 
 fn decrypt(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "Decrypt", |request| {
-        let (blobs, batch) = blobs(asked, name)?;
-        let opened =
-            request.execute::<NumberedDecrypt>(Ok(blobs), Mode::Real).map_err(|error| wrong_ciphertext(asked, error))?;
-        let text = |plaintext: &Plaintext| Zeroizing::new(STANDARD.encode(plaintext.expose()));
-        let each: Vec<_> = opened.iter().map(text).collect();
-        let length: usize = each.iter().map(|text| text.len() + 24).sum();
-        let mut data = Zeroizing::new(Vec::with_capacity(length + 32));
-        let (before, behind) = if batch { ("{\"batch_results\":[", "]}") } else { ("", "") };
-        data.extend_from_slice(before.as_bytes());
-        for (n, text) in each.iter().enumerate() {
-            if n > 0 {
-                data.push(b',');
-            }
+        let given = Given::of(asked, &["ciphertext"])?;
+        let decrypting = Decrypting { versions: Vec::new(), ..decrypting(asked, name, &given)? };
+        let opened = request.execute::<NumberedDecrypt>(Ok(decrypting), Mode::Real);
+        let object = |plaintext: &Plaintext| {
+            let text = Zeroizing::new(STANDARD.encode(plaintext.expose()));
+            let mut object = Zeroizing::new(Vec::with_capacity(text.len() + 32));
             for part in [&b"{\"plaintext\":\""[..], text.as_bytes(), b"\"}"] {
-                data.extend_from_slice(part);
+                object.extend_from_slice(part);
             }
-        }
-        data.extend_from_slice(behind.as_bytes());
-        Ok(Content::secret_data(200, data))
+            object
+        };
+        let each: Vec<_> = opened.map_err(|error| wrong_ciphertext(asked, error))?.iter().map(object).collect();
+        given.answered(asked, &each)
     })
 }
 
 fn rewrap(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "ReEncrypt", |request| {
-        let (blobs, batch) = blobs(asked, name)?;
-        let made =
-            request.execute::<NumberedReEncrypt>(Ok(blobs), Mode::Real).map_err(|error| wrong_ciphertext(asked, error))?;
-        Ok(answered(batch, made.iter().map(sealed).collect()))
+        let given = Given::of(asked, &["ciphertext", "key_version"])?;
+        let made = request.execute::<NumberedReEncrypt>(Ok(decrypting(asked, name, &given)?), Mode::Real);
+        given.answered(asked, &all_sealed(&made.map_err(|error| wrong_ciphertext(asked, error))?))
     })
 }
 
@@ -256,14 +326,16 @@ fn data_key(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str, shown: bool)
             [512] => 64,
             _ => return Err(asked.bad("invalid bit length: 128, 256 or 512")),
         };
+        let ignored = body.ignored(&["associated_data", "bits", "context"]);
         let bound = Item(body.into_members()).bound(asked)?;
         let new = NewKeyBytes { key: key(asked, name)?, length, bound, shown };
-        let (bytes, made) = request.execute::<NumberedDataKey>(Ok(new), Mode::Real)?;
+        let made = request.execute::<NumberedDataKey>(Ok(new), Mode::Real);
+        let (bytes, made) = made.map_err(|error| refused(asked, "encryption", error))?;
         let mut told = sealed(&made);
         if shown {
             told["plaintext"] = STANDARD.encode(bytes.expose()).into();
         }
-        Ok(Content::secret_data(200, Zeroizing::new(told.to_string().into_bytes())))
+        Ok(Content::secret_data(200, Zeroizing::new(told.to_string().into_bytes())).warned(ignored))
     })
 }
 
@@ -279,6 +351,9 @@ fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, has
     asked.as_bearer(exchange, action, |request| {
         let body = body?;
         let named = |name: &str| body.text(asked, name);
+        if body.has("batch_input") {
+            return Err(asked.bad("batch_input is served by encrypt, decrypt and rewrap; ask for one at a time here"));
+        }
         let hash = match (hash.map(str::to_owned), named("hash_algorithm")?, named("algorithm")?) {
             (Some(hash), ..) | (None, Some(hash), _) | (None, None, Some(hash)) => hash,
             (None, None, None) => "sha2-256".to_owned(),
@@ -294,29 +369,53 @@ fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, has
             Some("pkcs1v15") => true,
             Some(_) => return Err(asked.bad("signature_algorithm must be pss or pkcs1v15")),
         };
+        if body.get("salt_length").is_some_and(|salt| !matches!(salt.trim_matches('"'), "" | "auto" | "hash" | "32")) {
+            return Err(asked.bad("salt_length must be hash: the salt of a pss signature is as long as the hash, 32 bytes"));
+        }
+        let ignored = body.ignored(&[
+            "algorithm",
+            "hash_algorithm",
+            "hmac",
+            "input",
+            "key_version",
+            "marshaling_algorithm",
+            "prehashed",
+            "salt_length",
+            "signature",
+            "signature_algorithm",
+        ]);
         let prehashed = body.flag(asked, "prehashed")? == Some(true);
         let shown = [named("signature")?, named("hmac")?].into_iter().flatten().next();
         let item = Item(body.into_members());
         let message = item.bytes(asked, "input")?.to_vec();
         let hashed = if prehashed { message.clone() } else { digest(&SHA256, &message).as_ref().to_vec() };
         let digest = hashed.try_into().map_err(|_| asked.bad("a prehashed input of sha2-256 has 32 bytes"))?;
-        let of = Signing { key: key(asked, name)?, digest, message, pkcs1 };
+        let what = if by_mac { "MACs" } else { "signing" };
+        let wrong_key = |error| match error {
+            Error::KeyVersionNotFound if kind == "verify" => error,
+            error => refused(asked, what, error),
+        };
+        // To verify, the signature says which.
+        let version = if kind == "verify" { None } else { item.version(asked)? };
+        let of = Signing { key: key(asked, name)?, digest, message, pkcs1, version };
         if kind == "verify" {
             let shown = shown.ok_or_else(|| asked.bad("one of signature, hmac must be supplied"))?;
             let (version, signature) =
                 parsed(&shown).ok_or_else(|| asked.bad("invalid signature: no prefix, or not Base64"))?;
             let proof = Ok(Proof { of, version, signature });
             let valid = match by_mac {
-                true => request.execute::<NumberedVerifyMac>(proof, Mode::Real)?,
-                false => request.execute::<NumberedVerify>(proof, Mode::Real)?,
+                true => request.execute::<NumberedVerifyMac>(proof, Mode::Real),
+                false => request.execute::<NumberedVerify>(proof, Mode::Real),
             };
-            return Ok(Content::data(&json!({ "valid": valid })));
+            return Ok(Content::data(&json!({ "valid": valid.map_err(wrong_key)? })).warned(ignored));
         }
         let (member, made) = match by_mac {
-            true => ("hmac", request.execute::<NumberedMac>(Ok(of), Mode::Real)?),
-            false => ("signature", request.execute::<NumberedSign>(Ok(of), Mode::Real)?),
+            true => ("hmac", request.execute::<NumberedMac>(Ok(of), Mode::Real)),
+            false => ("signature", request.execute::<NumberedSign>(Ok(of), Mode::Real)),
         };
-        Ok(Content::data(&json!({ member: written(made.version, &made.signature), "key_version": made.version })))
+        let made = made.map_err(wrong_key)?;
+        let told = json!({ member: written(made.version, &made.signature), "key_version": made.version });
+        Ok(Content::data(&told).warned(ignored))
     })
 }
 
@@ -327,6 +426,7 @@ mod tests {
     #[test]
     fn texts_with_a_version() {
         assert_eq!(parsed("vault:v12:AQI="), Some((12, vec![1, 2])));
+        assert_eq!(parsed("vault:v12:AQ\r\nI=\n"), Some((12, vec![1, 2])), "as `base64` breaks lines");
         assert_eq!(written(12, &[1, 2]), "vault:v12:AQI=");
         for wrong in ["", "vault:v0:AQI=", "vault:vx:AQI=", "vault:v1", "vault:v1:%", "v1:AQI=", "vault:v-1:AQI="] {
             assert_eq!(parsed(wrong), None, "{wrong}");

@@ -126,6 +126,71 @@ fn tokens(server: &Server, client: &Client, door: &Bearer<'_>) {
 }
 
 #[test]
+fn transit_answers_what_was_asked() {
+    isolated(prepare, |home| with_a_door(home, transit));
+}
+
+fn transit(_: &Server, client: &Client, door: &Bearer<'_>) {
+    for (alias, spec) in
+        [("sealing", "Aliyun_AES_256"), ("signing", "RSA_2048"), ("mac", "HMAC_SHA_256"), ("a/shakey", "EC_P256")]
+    {
+        let made = client.call("CreateKey", &[("KeySpec", spec)]).ok();
+        let id = made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
+        client.call("CreateAlias", &[("KeyId", &id), ("AliasName", &format!("alias/{alias}"))]).ok();
+    }
+    let ask = |path: &str, body: Value| door.ask("POST", &format!("transit/{path}"), &body);
+    let data = |path: &str, body: Value| ask(path, body).ok().json["data"].clone();
+    let (plain, input) = (json!("aGVs\nbG8=\n"), json!("aGVsbG8=\r\n"));
+    let made = data("encrypt/sealing", json!({ "plaintext": plain, "key_version": "1" }));
+    let sealed = shown(&made["ciphertext"]);
+    assert_eq!(data("decrypt/sealing", json!({ "ciphertext": format!("{sealed}\n") }))["plaintext"], "aGVsbG8=");
+    refused(&ask("decrypt/sealing", json!({ "ciphertext": sealed.replace(":v1:", ":v2:") })), "not of this key and version");
+    // No version but the newest encrypts and signs, and none is taken for another.
+    for (path, body) in [
+        ("encrypt/sealing", json!({ "plaintext": plain })),
+        ("rewrap/sealing", json!({ "ciphertext": sealed })),
+        ("sign/signing", json!({ "input": input })),
+        ("hmac/mac", json!({ "input": input })),
+    ] {
+        for (version, says) in [(json!(7), "not the newest"), (json!("x"), "whole number"), (json!(-1), "not be negative")] {
+            let mut asked = body.clone();
+            asked["key_version"] = version;
+            refused(&ask(path, asked.clone()), says);
+            if path.ends_with("sealing") {
+                refused(&ask(path, json!({ "batch_input": [body, asked] })), says);
+            } else {
+                refused(&ask(path, json!({ "input": input, "batch_input": [asked] })), "batch_input");
+            }
+        }
+        data(path, body);
+    }
+    let batch = json!({ "batch_input": [{ "plaintext": plain, "reference": "r\"1" }, { "plaintext": plain }], "frob": 1 });
+    let answer = ask("encrypt/sealing", batch).ok();
+    assert_eq!(answer.json["warnings"], json!(["Endpoint ignored these unrecognized parameters: [frob]"]));
+    let results = answer.json["data"]["batch_results"].clone();
+    assert_eq!((&results[0]["reference"], &results[1]["reference"]), (&json!("r\"1"), &json!("")));
+    let opened = data("decrypt/sealing", json!({ "batch_input": [results[0], { "ciphertext": sealed }] }));
+    let told = json!([{ "plaintext": "aGVsbG8=", "reference": "r\"1" }, { "plaintext": "aGVsbG8=", "reference": "" }]);
+    assert_eq!(opened["batch_results"], told);
+    refused(&ask("sign/signing", json!({ "input": input, "salt_length": "foo" })), "salt_length must be hash");
+    let signature = data("sign/signing/sha2-256", json!({ "input": input, "salt_length": "hash" }))["signature"].clone();
+    let signature = format!("{}\n", shown(&signature));
+    assert_eq!(data("verify/signing", json!({ "input": input, "signature": signature })), json!({ "valid": true }));
+    refused(
+        &ask("verify/signing", json!({ "input": input, "signature": signature.replace(":v1:", ":v9:") })),
+        "version not found",
+    );
+    assert_eq!(
+        data("sign/a/shakey", json!({ "input": input }))["key_version"],
+        1,
+        "a name whose last part begins as hashes do"
+    );
+    refused(&ask("sign/sealing", json!({ "input": input })), "the type of this key does not support signing");
+    refused(&ask("hmac/sealing", json!({ "input": input })), "the type of this key does not support MACs");
+    refused(&ask("encrypt/signing", json!({ "plaintext": plain })), "the type of this key does not support encryption");
+}
+
+#[test]
 fn metadata_are_tags_and_come_in_pages() {
     isolated(prepare, |home| with_a_door(home, metadata));
 }
