@@ -1,4 +1,4 @@
-//! The pass over the secrets: part by part, for ever, with no more of a core than it is given.
+//! The pass over secrets, keys and who may do what: part by part, for ever, with no more of a core than it is given.
 //!
 //! Owns: its pace, and what it says of what it finds. Must not know: how a part is compared (`store`). Called by: jobs.
 
@@ -65,10 +65,14 @@ impl Pass {
         }
     }
 
-    /// Compares a part; whether that could be done.
+    /// Compares a part of the secrets, and as much of keys and of who may do what; whether that could be done.
     fn compare(&mut self, part: u8) -> bool {
-        match self.store.part_check(part) {
-            Ok(PartFound { strange, .. }) => {
+        let found = self.store.part_check(part).and_then(|PartFound { mut strange, .. }| {
+            strange.extend(self.store.scopes_check(part)?);
+            Ok(strange)
+        });
+        match found {
+            Ok(strange) => {
                 strange.iter().for_each(|what| self.alarm(what));
                 true
             }
@@ -90,7 +94,7 @@ impl Pass {
     fn alarm(&mut self, what: &str) {
         if self.said.insert(what.to_owned()) {
             self.alarms.fetch_add(1, Ordering::Relaxed);
-            log::error!(target: "bulla::integrity", "ALARM pass over the secrets: {what}");
+            log::error!(target: "bulla::integrity", "ALARM pass: {what}");
         }
     }
 }

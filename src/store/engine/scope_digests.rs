@@ -58,6 +58,11 @@ impl ScopeDigests {
         self.sum
     }
 
+    /// The keys of the scopes in one of the pieces, of which there are as many as parts.
+    pub(in crate::store) fn piece(&self, number: u8) -> impl Iterator<Item = &[u8]> {
+        self.pieces[usize::from(number)].keys().map(Vec::as_slice)
+    }
+
     /// The keys of all scopes.
     pub(in crate::store) fn scopes(&self) -> impl Iterator<Item = &[u8]> {
         self.pieces.iter().flat_map(|piece| piece.keys()).map(Vec::as_slice)

@@ -29,6 +29,25 @@ impl Store {
         let now = self.read_rows("rights", |tx| Ok(tx.rights()?.seq))?;
         Ok((now, self.seals.known().changed_since(since)))
     }
+
+    /// Compares a 256th of the digests of who may do what, and of keys, with the rows that they count; what does not fit. Reads ask for
+    /// rows that are there: this finds those that are not.
+    ///
+    /// # Errors
+    /// `Corrupt` when the digests themselves do not verify.
+    pub fn scopes_check(&self, part: u8) -> Result<Vec<String>, StoreError> {
+        let keys =
+            self.read_rows("scopes_check", |tx| Ok(tx.rights()?.digests.piece(part).map(<[u8]>::to_vec).collect::<Vec<_>>()))?;
+        let mut strange = Vec::new();
+        for key in keys {
+            let Some(scope) = Scope::of(&key) else { continue };
+            match self.read_rows("scope_check", |tx| tx.scope_fits(&scope, &key)) {
+                Err(error @ StoreError::Corrupt { .. }) => strange.push(format!("{scope}: {error}")),
+                other => other?,
+            }
+        }
+        Ok(strange)
+    }
 }
 
 impl Tx<'_> {
@@ -60,6 +79,12 @@ impl Tx<'_> {
             return Ok(());
         }
         Err(self.put_back(scope))
+    }
+
+    /// Proves a scope as [`Tx::prove_scope`] does, and remembers nothing.
+    fn scope_fits(&mut self, scope: &Scope, key: &[u8]) -> Result<(), StoreError> {
+        let stored = self.rights()?.digests.of(key);
+        if self.family(scope)?.0 == stored { Ok(()) } else { Err(self.put_back(scope)) }
     }
 
     fn believed(&mut self, scope: &Scope, macs: &[RowMac], all_of: Option<&'static str>) -> Result<(), StoreError> {

@@ -258,6 +258,11 @@ fn a_policy_that_is_renamed_is_found(on: &Fixture) {
     assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
 }
 
+/// What the pass finds in all parts.
+fn passed(on: &Fixture) -> Vec<String> {
+    (0..=u8::MAX).flat_map(|part| on.store.scopes_check(part).unwrap()).collect()
+}
+
 /// Reads that find nothing are proved as those that find something.
 fn what_a_key_has_lost_is_found(on: &Fixture) {
     fill(on);
@@ -267,6 +272,7 @@ fn what_a_key_has_lost_is_found(on: &Fixture) {
         })
     });
     let key = rotating[0].key_id;
+    assert_eq!(passed(on), Vec::<String>::new());
     let mut conn = on.intruder();
     for (table, reader) in [
         ("key_rotations", (|tx, key| tx.key_rotation(key).map(drop)) as fn(&mut Tx<'_>, &KeyId) -> Result<(), StoreError>),
@@ -284,6 +290,7 @@ fn what_a_key_has_lost_is_found(on: &Fixture) {
         }
         conn.batch_execute(&format!("CREATE TABLE kept AS SELECT * FROM {table}; DELETE FROM {table}")).unwrap();
         assert!(matches!(read(), Err(StoreError::Corrupt { .. })), "{table}: {:?}", read());
+        assert!(passed(on).iter().any(|strange| strange.contains(&key.to_string())), "{table}: {:?}", passed(on));
         conn.batch_execute(&format!("INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).unwrap();
         assert_eq!(read(), Ok(()), "{table}, put back");
     }
