@@ -12,16 +12,26 @@ pub fn run(session: &Session, raise: bool) -> Result<Output, Failure> {
         session.change("RaiseLevel", "deployment", |tx| raise_in(tx, Levels::served(), session.now()))?;
     }
     let (row, nodes) = session.read(|tx| Ok((tx.deployment()?, tx.nodes()?)))?;
-    let nodes: Vec<_> = nodes.iter().filter(|node| node.runs(session.now())).map(|node| tell(node, session.now())).collect();
-    Ok(Output::one([
-        ("Level", row.level.0.into()),
-        ("ThisProgram", format!("serves {}", Levels::served()).into()),
-        ("Nodes", nodes.into()),
-    ]))
+    let (now, level) = (session.now(), row.level.0);
+    let nodes: Vec<NodeRow> = nodes.into_iter().filter(|node| node.runs(now)).collect();
+    let program = format!("serves {}", Levels::served());
+    let told: Vec<_> = nodes.iter().map(|node| tell(node, now)).collect();
+    let text = Output::one([("Level", level.into()), ("ThisProgram", program.as_str().into()), ("Nodes", told.into())]).text();
+    let typed = |node: &NodeRow| {
+        let Levels { lowest, highest } = node.levels();
+        serde_json::json!({ "Id": node.id.to_string(), "Lowest": lowest.0, "Highest": highest.0, "SeenSecondsAgo": seen_s(node, now) })
+    };
+    let nodes: Vec<_> = nodes.iter().map(typed).collect();
+    let row = Output::row([("Level", level.into()), ("ThisProgram", program.into()), ("Nodes", nodes.into())]);
+    Ok(Output::Report { text, row })
 }
 
 fn tell(node: &NodeRow, now: Timestamp) -> String {
-    format!("{} serves {}, seen {} s ago", node.id, node.levels(), (now.0 - node.seen_at.0).max(0) / 1000)
+    format!("{} serves {}, seen {} s ago", node.id, node.levels(), seen_s(node, now))
+}
+
+fn seen_s(node: &NodeRow, now: Timestamp) -> i64 {
+    (now.0 - node.seen_at.0).max(0) / 1000
 }
 
 /// Raises the level by one, if this program and every node that may run serve the next.

@@ -19,8 +19,12 @@ pub fn run(action: Audit, json: bool) -> Result<Output, Failure> {
     match action {
         Audit::PublicKey { place } => {
             let pem = key_of(&Base::open(&load(&place)?)?)?;
-            let text = format!("{}\nSHA-256 fingerprint: {}", pem.trim_end(), fingerprint(pem.as_bytes()));
-            Ok(Output::Text("PublicKey", text))
+            let fingerprint = fingerprint(pem.as_bytes());
+            let text = format!("{}\nSHA-256 fingerprint: {fingerprint}", pem.trim_end());
+            Ok(Output::Report {
+                text,
+                row: Output::row([("PublicKey", pem.into()), ("Sha256Fingerprint", fingerprint.into())]),
+            })
         }
         Audit::Verify { logs } => verify::run(&Proof::of(&logs)?, json),
         Audit::Search { logs, wanted, format, limit } => {
