@@ -156,7 +156,8 @@ pub(super) fn reserved_files(config: &Config) -> usize {
 /// # Errors
 /// When hardly one fits.
 pub(super) fn max_connections(config: &Config) -> Result<usize, Failure> {
-    open_files::connections_within(config.server.max_connections, reserved_files(config)).map_err(context("open files"))
+    open_files::connections_within(config.server.max_connections, reserved_files(config))
+        .map_err(|error| Failure::local(format!("open files: {error}")))
 }
 
 /// The certificates of the listener, where it has any.
@@ -182,6 +183,14 @@ pub(super) fn tls(config: &Config) -> Result<Option<http::Tls>, Failure> {
 pub(super) fn http(config: &Config) -> Result<http::Config, Failure> {
     let server = &config.server;
     let max_connections = max_connections(config)?;
+    if max_connections < server.max_connections {
+        log::warn!(
+            "server.max_connections is {max_connections} instead of {}: token, database and audit log keep {} of the files that the \
+             system allows (LimitNOFILE, ulimit -n)",
+            server.max_connections,
+            reserved_files(config)
+        );
+    }
     let ms = Duration::from_millis;
     Ok(http::Config {
         tls: tls(config)?.map(Arc::new),

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::{Found, Opened};
 use crate::app::settings::{self, servers};
+use crate::app::start_retry::StartRetry;
 use crate::app::token;
 use crate::audit;
 use crate::base::certificate;
@@ -174,7 +175,8 @@ pub(super) fn open_files(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         Failure::local(failure.reason).hint(format!("{hint}; or set lower token.sessions and database.connections"))
     })?;
     let wanted = config.server.max_connections;
-    if fit < wanted {
+    // A start says it where it listens.
+    if fit < wanted && opened.retry == StartRetry::Command {
         let found = format!(
             "server.max_connections is {fit} instead of {wanted}: token, database and audit log keep {} of the files that the system allows",
             settings::reserved_files(config)
