@@ -183,7 +183,6 @@ VARIABLE = [
     (re.compile(r"/\S*pytest-of-\w+/pytest-\d+/(\w+?)\d*/"), r"<tmp>/"),
     (re.compile(r"process \d+"), "process <pid>"),
     (re.compile(r"uid=?\s?\d+"), "<uid>"),
-    (re.compile(r"\b\d{4,} at most"), "<n> at most"),
 ]
 
 
