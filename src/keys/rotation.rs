@@ -74,10 +74,11 @@ impl Keys {
             let still = tx.key_by_id(&key.id)?.filter(|k| admit::usable(k.state).is_ok() && rotates(k).is_ok());
             let due = tx.key_rotation(&key.id)?.filter(|r| r.due_at <= now);
             let (Some(key), Some(due)) = (still, due) else { return Ok(None) };
-            if tx.key_versions_of(&key.id)?.iter().any(|v| !v.ready) {
+            let all = tx.key_versions_of(&key.id)?;
+            if all.iter().any(|v| !v.ready) {
                 return Ok(None);
             }
-            if due.interval_s.is_some() && tx.key_version_count(&key.id)? >= versions::MAX_VERSIONS {
+            if due.interval_s.is_some() && all.len() as i64 >= versions::MAX_VERSIONS {
                 log::warn!("key {} has {} versions and is not rotated any more", key.id, versions::MAX_VERSIONS);
                 tx.key_rotation_delete(&key.id)?;
                 return Ok(None);

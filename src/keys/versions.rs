@@ -50,10 +50,10 @@ impl Keys {
             let key = find(tx, caller, key)?;
             admit::usable(key.state_at(now)).map_err(Abort::App)?;
             has_versions(&key).map_err(Abort::App)?;
-            if tx.key_version_count(&key.id)? >= MAX_VERSIONS {
+            let versions = tx.key_versions_of(&key.id)?;
+            if versions.iter().filter(|version| version.ready).count() as i64 >= MAX_VERSIONS {
                 return Err(Abort::App(Error::LimitExceeded));
             }
-            let versions = tx.key_versions_of(&key.id)?;
             if versions.iter().any(|version| !version.ready) {
                 return Err(Abort::App(Error::Unavailable("another version of the key is in the making")));
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use crate::api::numbered_keys::{Versions, number, versions};
+use crate::api::numbered_keys::{Versions, newest, number, versions};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::KeyRef;
@@ -72,9 +72,7 @@ fn numbered(cx: &Context<'_>, purpose: Use, made: Vec<Encrypted>, asked: &[usize
     let versions = versions(cx, cx.key_for(purpose)?.key())?;
     let sealed = |Encrypted { key_version, blob, .. }| {
         let version = number(&versions, &key_version)?;
-        if asked.iter().any(|asked| *asked != version) {
-            return Err(Error::KeyVersionNotFound);
-        }
+        asked.iter().try_for_each(|asked| newest(Some(*asked), version))?;
         Ok(Sealed { version, blob })
     };
     made.into_iter().map(sealed).collect()

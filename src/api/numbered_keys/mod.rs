@@ -37,7 +37,7 @@ fn number(versions: &Versions, version: &KeyVersionId) -> Result<usize, Error> {
     place.map(|place| place + 1).ok_or(Error::KeyVersionNotFound)
 }
 
-/// Refuses what asks for another version than that which signs, or makes a MAC.
+/// Refuses what asks for another version than that which encrypts, signs, or makes a MAC.
 fn newest(asked: Option<usize>, number: usize) -> Result<(), Error> {
     if asked.is_none_or(|asked| asked == number) { Ok(()) } else { Err(Error::KeyVersionNotFound) }
 }

@@ -16,7 +16,7 @@ use crate::api::versions::{
 use crate::api::{Exchange, Mode, Operation, Request};
 use crate::base::clock::Timestamp;
 use crate::base::ids::SecretRef;
-use crate::base::secret::Plaintext;
+use crate::base::secret::{Plaintext, VALUE_BYTES};
 use crate::dialects::vault::asked::{Asked, refusal};
 use crate::dialects::vault::body::{Body, converting};
 use crate::dialects::vault::json;
@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::http::Method;
 
 /// Bytes of a value at most, as through every door.
-const LARGEST: usize = 30_720;
+const LARGEST: usize = *VALUE_BYTES.end();
 
 /// Versions of a secret that are kept.
 pub const MAX_VERSIONS: u64 = 10;
