@@ -36,7 +36,8 @@ has_p11_kit() { command -v p11-kit >/dev/null && any /usr/lib/*/p11-kit-proxy.so
 has_opencryptoki() { any /usr/sbin/pkcsslotd; }
 has_tpm2() { command -v tpm2_ptool >/dev/null && any /usr/lib/*/pkcs11/libtpm2_pkcs11.so && command -v tpm2_flushcontext >/dev/null; }
 has_swtpm() { command -v swtpm >/dev/null && any /usr/lib/*/libtss2-tcti-swtpm.so.0; }
-has_libclang() { any /usr/lib/llvm-*/lib/libclang*.so*; }
+# clang-sys looks for these names; libclang-cpp.so, which comes with other packages of LLVM, is another library.
+has_libclang() { any /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so*; }
 has_openssl_headers() { any /usr/include/openssl/evp.h && any /usr/include/sqlite3.h && command -v pkg-config >/dev/null; }
 has_npm() { command -v npm >/dev/null; }
 has_ip() { command -v ip >/dev/null || any /usr/sbin/ip /sbin/ip; }
