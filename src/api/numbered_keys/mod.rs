@@ -11,7 +11,7 @@ pub use blobs::{
     Sealed,
 };
 pub use describe::{DescribeNumbered, NumberedKey};
-pub use signatures::{NumberedMac, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Signing};
+pub use signatures::{NumberedMac, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Signable, Signed, Signing};
 
 use crate::api::Context;
 use crate::base::clock::Timestamp;
@@ -42,10 +42,8 @@ fn newest(asked: Option<usize>, number: usize) -> Result<(), Error> {
     if asked.is_none_or(|asked| asked == number) { Ok(()) } else { Err(Error::KeyVersionNotFound) }
 }
 
-/// The version of a number, or the newest.
-fn version(cx: &Context<'_>, key: &KeyId, number: Option<usize>) -> Result<(KeyVersionId, usize), Error> {
-    let versions = versions(cx, key)?;
-    let number = number.unwrap_or(versions.len());
+/// The version of a number.
+fn version(versions: &Versions, number: usize) -> Result<KeyVersionId, Error> {
     let found = number.checked_sub(1).and_then(|place| versions.get(place));
-    found.map(|(id, _)| (*id, number)).ok_or(Error::KeyVersionNotFound)
+    found.map(|(id, _)| *id).ok_or(Error::KeyVersionNotFound)
 }

@@ -1,6 +1,6 @@
 //! Signatures and MACs of a key, by the number of its version.
 
-use crate::api::numbered_keys::{newest, version};
+use crate::api::numbered_keys::{newest, version, versions};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::KeyRef;
@@ -9,31 +9,35 @@ use crate::base::words::{KeySpec, MacAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::keys::Use;
 
-/// What is signed, or said to be.
+/// What is signed, or said to be: of a request, or of its batch.
 pub struct Signing {
     /// The key.
     pub key: KeyRef,
+    /// Each.
+    pub items: Vec<Signable>,
+    /// Whether an RSA key signs in the older way.
+    pub pkcs1: bool,
+    /// The numbers of versions that are asked for: they must be the newest's, which signs.
+    pub versions: Vec<usize>,
+}
+
+/// One thing that is signed.
+pub struct Signable {
     /// SHA-256 of it.
     pub digest: Digest32,
     /// It, where it is a MAC's.
     pub message: Vec<u8>,
-    /// Whether an RSA key signs in the older way.
-    pub pkcs1: bool,
-    /// The number of the version that is asked for: it must be the newest's, which signs.
-    pub version: Option<usize>,
 }
 
-/// The same, with a signature.
+/// The same, with a signature of each.
 pub struct Proof {
     /// What is said to be signed.
     pub of: Signing,
-    /// The number of the version.
-    pub version: usize,
-    /// The signature.
-    pub signature: Vec<u8>,
+    /// The signatures, in the same order.
+    pub shown: Vec<Signed>,
 }
 
-/// A signature, and the number of the version that made it.
+/// A signature, and the number of the version that made it, or is said to have.
 pub struct Signed {
     /// The signature.
     pub signature: Vec<u8>,
@@ -64,19 +68,21 @@ impl Operation for NumberedSign {
     const NAME: &'static str = "AsymmetricSign";
     const EFFECT: Effect = Effect::Read;
     type Input = Signing;
-    type Response = Signed;
+    type Response = Vec<Signed>;
 
     fn target(asked: &Signing) -> Target<'_> {
         Target::using(Use::AsymmetricSign, UsedKey::Named(&asked.key))
     }
 
-    fn run(cx: &Context<'_>, asked: Signing) -> Result<Signed, Error> {
+    fn run(cx: &Context<'_>, asked: Signing) -> Result<Vec<Signed>, Error> {
         let key = cx.key_for(Use::AsymmetricSign)?;
         let algorithm = algorithm(key.spec(), asked.pkcs1);
-        let (id, number) = version(cx, key.key(), None)?;
-        newest(asked.version, number)?;
+        let versions = versions(cx, key.key())?;
+        let (id, number) = (version(&versions, versions.len())?, versions.len());
+        asked.versions.iter().try_for_each(|given| newest(Some(*given), number))?;
         let key = cx.key_version_for(Use::AsymmetricSign, &id)?;
-        Ok(Signed { signature: cx.keys.sign(&key, algorithm, &asked.digest)?, version: number })
+        let sign = |item: &Signable| cx.keys.sign(&key, algorithm, &item.digest);
+        asked.items.iter().map(|item| Ok(Signed { signature: sign(item)?, version: number })).collect()
     }
 }
 
@@ -87,18 +93,22 @@ impl Operation for NumberedVerify {
     const NAME: &'static str = "AsymmetricVerify";
     const EFFECT: Effect = Effect::Read;
     type Input = Proof;
-    type Response = bool;
+    type Response = Vec<bool>;
 
     fn target(asked: &Proof) -> Target<'_> {
         Target::using(Use::AsymmetricVerify, UsedKey::Named(&asked.of.key))
     }
 
-    fn run(cx: &Context<'_>, asked: Proof) -> Result<bool, Error> {
+    fn run(cx: &Context<'_>, asked: Proof) -> Result<Vec<bool>, Error> {
         let key = cx.key_for(Use::AsymmetricVerify)?;
         let algorithm = algorithm(key.spec(), asked.of.pkcs1);
-        let (id, _) = version(cx, key.key(), Some(asked.version))?;
-        let key = cx.key_version_for(Use::AsymmetricVerify, &id)?;
-        cx.keys.verify(&key, algorithm, &asked.of.digest, &asked.signature)
+        let versions = versions(cx, key.key())?;
+        let verify = |(item, shown): (&Signable, &Signed)| {
+            let id = version(&versions, shown.version)?;
+            let key = cx.key_version_for(Use::AsymmetricVerify, &id)?;
+            cx.keys.verify(&key, algorithm, &item.digest, &shown.signature)
+        };
+        asked.of.items.iter().zip(&asked.shown).map(verify).collect()
     }
 }
 
@@ -109,17 +119,18 @@ impl Operation for NumberedMac {
     const NAME: &'static str = "GenerateMac";
     const EFFECT: Effect = Effect::Read;
     type Input = Signing;
-    type Response = Signed;
+    type Response = Vec<Signed>;
 
     fn target(asked: &Signing) -> Target<'_> {
         Target::using(Use::GenerateMac, UsedKey::Named(&asked.key))
     }
 
-    fn run(cx: &Context<'_>, asked: Signing) -> Result<Signed, Error> {
+    fn run(cx: &Context<'_>, asked: Signing) -> Result<Vec<Signed>, Error> {
         let key = cx.key_for(Use::GenerateMac)?;
         // Such a key has one version.
-        newest(asked.version, 1)?;
-        Ok(Signed { signature: cx.keys.mac(&key, MacAlgorithm::HmacSha256, &asked.message)?, version: 1 })
+        asked.versions.iter().try_for_each(|given| newest(Some(*given), 1))?;
+        let mac = |item: &Signable| cx.keys.mac(&key, MacAlgorithm::HmacSha256, &item.message);
+        asked.items.iter().map(|item| Ok(Signed { signature: mac(item)?, version: 1 })).collect()
     }
 }
 
@@ -130,15 +141,18 @@ impl Operation for NumberedVerifyMac {
     const NAME: &'static str = "VerifyMac";
     const EFFECT: Effect = Effect::Read;
     type Input = Proof;
-    type Response = bool;
+    type Response = Vec<bool>;
 
     fn target(asked: &Proof) -> Target<'_> {
         Target::using(Use::VerifyMac, UsedKey::Named(&asked.of.key))
     }
 
-    fn run(cx: &Context<'_>, asked: Proof) -> Result<bool, Error> {
+    fn run(cx: &Context<'_>, asked: Proof) -> Result<Vec<bool>, Error> {
         let key = cx.key_for(Use::VerifyMac)?;
-        let verifies = cx.keys.mac_verifies(&key, MacAlgorithm::HmacSha256, &asked.of.message, &asked.signature)?;
-        Ok(asked.version == 1 && verifies)
+        let verify = |(item, shown): (&Signable, &Signed)| {
+            let verifies = cx.keys.mac_verifies(&key, MacAlgorithm::HmacSha256, &item.message, &shown.signature)?;
+            Ok(shown.version == 1 && verifies)
+        };
+        asked.of.items.iter().zip(&asked.shown).map(verify).collect()
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! They need no permission: a token is the caller's own, and speaks for nobody else.
 
+mod capabilities;
+
+pub use capabilities::{Capability, DescribeCapabilities, Need, Paths};
+
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::ChildToken;
@@ -137,55 +141,5 @@ impl Operation for RevokeToken {
 
     fn run(cx: &Context<'_>, _: Own) -> Result<(), Error> {
         cx.auth.token_revoke(cx.caller)
-    }
-}
-
-/// What a caller may do, as a door calls it.
-pub struct Capability {
-    /// Its name there.
-    pub name: &'static str,
-    /// The permission that it needs.
-    pub action: &'static str,
-    /// On which resource of the account.
-    pub resource: String,
-}
-
-/// Paths of a door, and what may be done there.
-pub struct Wanted(pub Vec<(String, Vec<Capability>)>);
-
-ready!(Wanted);
-
-/// Says what the caller may do.
-pub struct Capabilities;
-
-impl Operation for Capabilities {
-    const NAME: &'static str = "DescribeCapabilities";
-    const EFFECT: Effect = Effect::Read;
-    type Input = Wanted;
-    type Response = Vec<(String, Vec<&'static str>)>;
-
-    fn target(_: &Wanted) -> Target<'_> {
-        Target::nothing()
-    }
-
-    fn run(cx: &Context<'_>, Wanted(wanted): Wanted) -> Result<Self::Response, Error> {
-        let root = cx.caller.principal == crate::auth::Principal::Root;
-        let allowed = |capability: &Capability| match cx.caller.authorise(capability.action, None, &capability.resource) {
-            Ok(_) => Ok(Some(capability.name)),
-            Err(Error::NoPermission(_)) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let of = |(path, capabilities): (String, Vec<Capability>)| {
-            if root {
-                return Ok((path, vec!["root"]));
-            }
-            let found = capabilities.iter().map(allowed).collect::<Result<Vec<_>, Error>>()?;
-            let mut names: Vec<_> = found.into_iter().flatten().collect();
-            if names.is_empty() {
-                names.push("deny");
-            }
-            Ok((path, names))
-        };
-        wanted.into_iter().map(of).collect()
     }
 }

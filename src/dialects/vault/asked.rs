@@ -4,6 +4,7 @@
 //! the endpoints.
 
 use std::cell::RefCell;
+use std::mem::{Discriminant, discriminant};
 
 use crate::api::tokens::{LookUpToken, Own};
 use crate::api::{Exchange, Mode, Request};
@@ -25,8 +26,8 @@ pub struct Asked<'a> {
     pub path: &'a str,
     /// The settings.
     pub settings: &'a Settings,
-    /// What an endpoint said of an error.
-    told: RefCell<Option<Told>>,
+    /// What an endpoint said of an error, and of which kind that was.
+    told: RefCell<Option<(Discriminant<Error>, Told)>>,
     /// The operation, for the access line and the figures.
     action: RefCell<Option<&'static str>>,
 }
@@ -42,9 +43,9 @@ impl<'a> Asked<'a> {
         exchange.asks_via(VIA, "", None);
     }
 
-    /// What an endpoint said of an error.
-    pub fn told(&self) -> Option<Told> {
-        self.told.take()
+    /// What an endpoint said of this error; nothing where another was in the way, as with a body that is wrong and a token that is, too.
+    pub fn told(&self, error: &Error) -> Option<Told> {
+        self.told.take().filter(|(kind, _)| *kind == discriminant(error)).map(|(_, told)| told)
     }
 
     /// The operation, once it is known.
@@ -60,7 +61,7 @@ impl<'a> Asked<'a> {
 
     /// An error, in these words.
     pub fn say(&self, status: u16, text: impl Into<String>, error: Error) -> Error {
-        *self.told.borrow_mut() = Some(Told { status, errors: vec![text.into()] });
+        *self.told.borrow_mut() = Some((discriminant(&error), Told { status, errors: vec![text.into()] }));
         error
     }
 

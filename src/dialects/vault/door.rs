@@ -63,7 +63,7 @@ impl Dialect for Vault {
         let Outcome { result, code, durable, asked: name, alarm } = done;
         let (reply, result) = match result {
             Ok(content) => (content.reply(&call.request_id), Ok(())),
-            Err(error) => (fault::answer(&error, asked.told()), Err(error)),
+            Err(error) => (fault::answer(&error, asked.told(&error)), Err(error)),
         };
         Answer { reply, action: asked.action(), done: Outcome { result, code, durable, asked: name, alarm } }
     }

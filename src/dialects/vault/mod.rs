@@ -9,10 +9,11 @@
 //! | `path.rs` | which mount and which secret a path names |
 //! | `body.rs`, `json.rs` | what a body says; JSON that holds secrets |
 //! | `reply.rs`, `fault.rs` | the envelope; errors in Vault's words |
-//! | `kv.rs`, `kv_metadata.rs`, `transit.rs`, `tokens.rs`, `sys.rs` | the endpoints |
+//! | `kv.rs`, `kv_metadata.rs`, `transit.rs`, `tokens.rs`, `sys.rs`, `capabilities.rs` | the endpoints |
 
 mod asked;
 mod body;
+mod capabilities;
 mod door;
 mod fault;
 mod json;

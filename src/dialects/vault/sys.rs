@@ -1,13 +1,12 @@
-//! What clients ask of the server itself: whether it is there, what is mounted, what a token may.
+//! What clients ask of the server itself: whether it is there, what is mounted.
 //!
 //! Owns: the endpoints under `sys`. Must not know: policies. Called by: door.
 
 use serde_json::{Map, Value, json};
 
-use crate::api::tokens::{Capabilities, Capability, Wanted};
-use crate::api::{Exchange, Mode};
+use crate::api::Exchange;
 use crate::dialects::vault::asked::Asked;
-use crate::dialects::vault::body::Body;
+use crate::dialects::vault::capabilities::capabilities;
 use crate::dialects::vault::reply::{Content, Envelope};
 use crate::error::Error;
 use crate::http::{Method, Reply};
@@ -80,7 +79,8 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
     }
 }
 
-fn beside(data: Value, beside: Map<String, Value>) -> Content {
+/// Data that stand beside `data` as well.
+pub fn beside(data: Value, beside: Map<String, Value>) -> Content {
     match Content::data(&data) {
         Content::Enveloped(envelope) => Content::Enveloped(Box::new(Envelope { beside, ..*envelope })),
         other => other,
@@ -114,61 +114,4 @@ fn mount_of(asked: &Asked<'_>, path: &str) -> Result<Content, Error> {
     };
     mount["path"] = format!("{name}/").into();
     Ok(Content::data(&mount))
-}
-
-fn capabilities(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
-    asked.as_bearer(exchange, "DescribeCapabilities", |request| {
-        let body = Body::of(asked)?;
-        let list = |name: &str| match body.get(name) {
-            None => Ok(Vec::new()),
-            Some(text) if text.starts_with('[') => {
-                serde_json::from_str::<Vec<String>>(text).map_err(|_| asked.bad("paths must be texts"))
-            }
-            Some(_) => Ok(body.text(asked, name)?.into_iter().collect()),
-        };
-        let (mut paths, more) = (list("paths")?, list("path")?);
-        paths.extend(more);
-        if paths.is_empty() {
-            return Err(asked.bad("paths must be supplied"));
-        }
-        let wanted = Wanted(paths.iter().map(|path| (path.clone(), needed(asked, path))).collect());
-        let found = request.execute::<Capabilities>(Ok(wanted), Mode::Real)?;
-        let mut told: Map<String, Value> = found.iter().map(|(path, names)| (path.clone(), json!(names))).collect();
-        if let [(_, only)] = found.as_slice() {
-            told.insert("capabilities".to_owned(), json!(only));
-        }
-        Ok(beside(Value::Object(told.clone()), told))
-    })
-}
-
-/// What each capability on a path needs.
-fn needed(asked: &Asked<'_>, path: &str) -> Vec<Capability> {
-    let on = |name, action, resource: &str| Capability { name, action, resource: resource.to_owned() };
-    let parts: Vec<&str> = path.trim_start_matches('/').splitn(3, '/').collect();
-    match parts.as_slice() {
-        [mount, kind, name] if *mount == asked.settings.kv_mount => {
-            let secret = format!("secret/{name}");
-            match *kind {
-                "data" => vec![
-                    on("create", "kms:CreateSecret", "secret"),
-                    on("delete", "kms:DeleteSecret", &secret),
-                    on("patch", "kms:PutSecretValue", &secret),
-                    on("read", "kms:GetSecretValue", &secret),
-                    on("update", "kms:PutSecretValue", &secret),
-                ],
-                "metadata" => vec![
-                    on("delete", "kms:DeleteSecret", &secret),
-                    on("list", "kms:ListSecrets", "secret"),
-                    on("patch", "kms:TagResource", &secret),
-                    on("read", "kms:DescribeSecret", &secret),
-                    on("update", "kms:TagResource", &secret),
-                ],
-                "delete" | "destroy" => vec![on("update", "kms:DeleteSecret", &secret)],
-                "undelete" => vec![on("update", "kms:RestoreSecret", &secret)],
-                "subkeys" => vec![on("read", "kms:GetSecretValue", &secret)],
-                _ => Vec::new(),
-            }
-        }
-        _ => Vec::new(),
-    }
 }

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::api::numbered_keys::{
     Ciphertext, Decrypting, DescribeNumbered, Encrypting, NewKeyBytes, NumberedDataKey, NumberedDecrypt, NumberedEncrypt,
-    NumberedKey, NumberedMac, NumberedReEncrypt, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Sealed, Signing,
+    NumberedKey, NumberedMac, NumberedReEncrypt, NumberedSign, NumberedVerify, NumberedVerifyMac, Proof, Sealed, Signable,
+    Signed, Signing,
 };
 use crate::api::{Exchange, Mode};
 use crate::base::ids::{ALIAS_PREFIX, Alias, KeyName, KeyRef};
@@ -32,6 +33,9 @@ use crate::http::Method;
 
 /// Bytes that are encrypted at most, as through every door.
 const LARGEST: usize = 6 * 1024;
+
+/// Entries of a batch at most: each costs the token an operation.
+const MAX_ITEMS: usize = 1000;
 
 /// Hashes that may be the last part of a path; another last part belongs to the key's name.
 const HASHES: [&str; 9] =
@@ -50,11 +54,9 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
             data_key(asked, exchange, &name.join("/"), *kind == "plaintext")
         }
         ([kind @ ("sign" | "verify" | "hmac"), name @ ..], true) => {
-            let (name, hash) = match name {
-                [name @ .., hash] if HASHES.contains(hash) && !name.is_empty() => (name, Some(*hash)),
-                name => (name, None),
-            };
-            proof(asked, exchange, kind, &name.join("/"), hash)
+            let name = name.join("/");
+            let (name, hash) = without_hash(&name);
+            proof(asked, exchange, kind, name, hash)
         }
         (["keys" | "encrypt" | "decrypt" | "rewrap" | "datakey" | "sign" | "verify" | "hmac", ..], _) => {
             unsupported(asked, exchange)
@@ -66,7 +68,19 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
     }
 }
 
-fn key(asked: &Asked<'_>, name: &str) -> Result<KeyRef, Error> {
+/// The name of a key, and the hash that may follow it.
+pub fn without_hash(path: &str) -> (&str, Option<&str>) {
+    match path.rsplit_once('/') {
+        Some((name, hash)) if HASHES.contains(&hash) => (name, Some(hash)),
+        _ => (path, None),
+    }
+}
+
+/// The key of a name.
+///
+/// # Errors
+/// Where no alias is called so.
+pub fn key(asked: &Asked<'_>, name: &str) -> Result<KeyRef, Error> {
     let alias: Result<Alias, _> = format!("{ALIAS_PREFIX}{name}").parse();
     let alias = alias.map_err(|rule| asked.bad(format!("a key is named by its alias, which is {}", rule.0)))?;
     Ok(KeyRef { home: None, name: KeyName::Alias(alias) })
@@ -188,8 +202,7 @@ struct Given<'a> {
 
 impl<'a> Given<'a> {
     /// Reads a body; `known` are the members that mean something.
-    fn of(asked: &Asked<'a>, known: &[&str]) -> Result<Self, Error> {
-        let body = Body::of(asked)?;
+    fn of(asked: &Asked<'a>, body: Body<'a>, known: &[&str]) -> Result<Self, Error> {
         let ignored = body.ignored(&[known, &["associated_data", "batch_input", "context", "reference"]].concat());
         let Some(batch) = body.get("batch_input") else {
             return Ok(Self { items: vec![Item(body.into_members())], batch: false, ignored });
@@ -198,6 +211,9 @@ impl<'a> Given<'a> {
         let each: Vec<&'a RawValue> = serde_json::from_str(batch).map_err(|_| wrong())?;
         if each.is_empty() {
             return Err(asked.bad("missing batch input to process"));
+        }
+        if each.len() > MAX_ITEMS {
+            return Err(asked.bad(format!("batch_input may have {MAX_ITEMS} entries")));
         }
         let item = |value: &&'a RawValue| json::members(value.get()).map(Item).ok_or_else(wrong);
         Ok(Self { items: each.iter().map(item).collect::<Result<_, _>>()?, batch: true, ignored })
@@ -238,7 +254,12 @@ fn sealed(made: &Sealed) -> Value {
 }
 
 fn all_sealed(made: &[Sealed]) -> Vec<Zeroizing<Vec<u8>>> {
-    made.iter().map(|made| Zeroizing::new(sealed(made).to_string().into_bytes())).collect()
+    objects(made.iter().map(sealed))
+}
+
+/// Objects without secrets, as JSON.
+fn objects(all: impl Iterator<Item = Value>) -> Vec<Zeroizing<Vec<u8>>> {
+    all.map(|object| Zeroizing::new(object.to_string().into_bytes())).collect()
 }
 
 /// What the use of a key is refused with, in words that fit: `what` is what it was to do.
@@ -267,7 +288,7 @@ fn wrong_ciphertext(asked: &Asked<'_>, error: Error) -> Error {
 
 fn encrypt(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "Encrypt", |request| {
-        let given = Given::of(asked, &["key_version", "plaintext", "type"])?;
+        let given = Given::of(asked, Body::of(asked)?, &["key_version", "plaintext", "type"])?;
         let item = |item: &Item<'_>| {
             if item.0.get("plaintext").is_none_or(|value| value.get() == "null") {
                 return Err(asked.bad("missing plaintext to encrypt"));
@@ -292,7 +313,7 @@ fn decrypting(asked: &Asked<'_>, name: &str, given: &Given<'_>) -> Result<Decryp
 
 fn decrypt(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "Decrypt", |request| {
-        let given = Given::of(asked, &["ciphertext"])?;
+        let given = Given::of(asked, Body::of(asked)?, &["ciphertext"])?;
         let decrypting = Decrypting { versions: Vec::new(), ..decrypting(asked, name, &given)? };
         let opened = request.execute::<NumberedDecrypt>(Ok(decrypting), Mode::Real);
         let object = |plaintext: &Plaintext| {
@@ -310,7 +331,7 @@ fn decrypt(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Con
 
 fn rewrap(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "ReEncrypt", |request| {
-        let given = Given::of(asked, &["ciphertext", "key_version"])?;
+        let given = Given::of(asked, Body::of(asked)?, &["ciphertext", "key_version"])?;
         let made = request.execute::<NumberedReEncrypt>(Ok(decrypting(asked, name, &given)?), Mode::Real);
         given.answered(asked, &all_sealed(&made.map_err(|error| wrong_ciphertext(asked, error))?))
     })
@@ -340,8 +361,12 @@ fn data_key(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str, shown: bool)
 }
 
 fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, hash: Option<&str>) -> Result<Content, Error> {
-    let body = Body::of(asked);
-    let by_mac = kind == "hmac" || body.as_ref().is_ok_and(|body| body.get("hmac").is_some());
+    let given = Body::of(asked).and_then(|body| {
+        let how = How::of(asked, &body, hash)?;
+        Ok((how, Given::of(asked, body, &HOW)?))
+    });
+    let by_mac =
+        kind == "hmac" || given.as_ref().is_ok_and(|(_, given)| given.items.iter().any(|item| item.0.contains_key("hmac")));
     let action = match (kind, by_mac) {
         ("sign", _) => "AsymmetricSign",
         ("verify", false) => "AsymmetricVerify",
@@ -349,11 +374,61 @@ fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, has
         _ => "GenerateMac",
     };
     asked.as_bearer(exchange, action, |request| {
-        let body = body?;
-        let named = |name: &str| body.text(asked, name);
-        if body.has("batch_input") {
-            return Err(asked.bad("batch_input is served by encrypt, decrypt and rewrap; ask for one at a time here"));
+        let (how, given) = given?;
+        let what = if by_mac { "MACs" } else { "signing" };
+        let each = given.items.iter().map(|item| how.signable(asked, item)).collect::<Result<_, _>>()?;
+        let mut of = Signing { key: key(asked, name)?, items: each, pkcs1: how.pkcs1, versions: Vec::new() };
+        if kind == "verify" {
+            let shown = given.items.iter().map(|item| shown(asked, item, by_mac)).collect::<Result<_, _>>()?;
+            let proof = Ok(Proof { of, shown });
+            let valid = match by_mac {
+                true => request.execute::<NumberedVerifyMac>(proof, Mode::Real),
+                false => request.execute::<NumberedVerify>(proof, Mode::Real),
+            };
+            let valid = valid.map_err(|error| match error {
+                // The signature says which.
+                Error::KeyVersionNotFound => error,
+                error => refused(asked, what, error),
+            })?;
+            return given.answered(asked, &objects(valid.iter().map(|valid| json!({ "valid": valid }))));
         }
+        of.versions = given.versions(asked)?;
+        let (member, made) = match by_mac {
+            true => ("hmac", request.execute::<NumberedMac>(Ok(of), Mode::Real)),
+            false => ("signature", request.execute::<NumberedSign>(Ok(of), Mode::Real)),
+        };
+        let made = made.map_err(|error| refused(asked, what, error))?;
+        let told = |made: &Signed| json!({ member: written(made.version, &made.signature), "key_version": made.version });
+        given.answered(asked, &objects(made.iter().map(told)))
+    })
+}
+
+/// Members of a body that say how its items are signed, and those of an item.
+const HOW: [&str; 10] = [
+    "algorithm",
+    "hash_algorithm",
+    "hmac",
+    "input",
+    "key_version",
+    "marshaling_algorithm",
+    "prehashed",
+    "salt_length",
+    "signature",
+    "signature_algorithm",
+];
+
+/// How the items of a request are signed.
+struct How {
+    /// Whether an RSA key signs in the older way.
+    pkcs1: bool,
+    /// Whether an input is a hash already.
+    prehashed: bool,
+}
+
+impl How {
+    /// Reads it, and refuses what is not served; `hash` is that of the path.
+    fn of(asked: &Asked<'_>, body: &Body<'_>, hash: Option<&str>) -> Result<Self, Error> {
+        let named = |name: &str| body.text(asked, name);
         let hash = match (hash.map(str::to_owned), named("hash_algorithm")?, named("algorithm")?) {
             (Some(hash), ..) | (None, Some(hash), _) | (None, None, Some(hash)) => hash,
             (None, None, None) => "sha2-256".to_owned(),
@@ -372,51 +447,26 @@ fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, has
         if body.get("salt_length").is_some_and(|salt| !matches!(salt.trim_matches('"'), "" | "auto" | "hash" | "32")) {
             return Err(asked.bad("salt_length must be hash: the salt of a pss signature is as long as the hash, 32 bytes"));
         }
-        let ignored = body.ignored(&[
-            "algorithm",
-            "hash_algorithm",
-            "hmac",
-            "input",
-            "key_version",
-            "marshaling_algorithm",
-            "prehashed",
-            "salt_length",
-            "signature",
-            "signature_algorithm",
-        ]);
-        let prehashed = body.flag(asked, "prehashed")? == Some(true);
-        let shown = [named("signature")?, named("hmac")?].into_iter().flatten().next();
-        let item = Item(body.into_members());
+        Ok(Self { pkcs1, prehashed: body.flag(asked, "prehashed")? == Some(true) })
+    }
+
+    fn signable(&self, asked: &Asked<'_>, item: &Item<'_>) -> Result<Signable, Error> {
         let message = item.bytes(asked, "input")?.to_vec();
-        let hashed = if prehashed { message.clone() } else { digest(&SHA256, &message).as_ref().to_vec() };
+        let hashed = if self.prehashed { message.clone() } else { digest(&SHA256, &message).as_ref().to_vec() };
         let digest = hashed.try_into().map_err(|_| asked.bad("a prehashed input of sha2-256 has 32 bytes"))?;
-        let what = if by_mac { "MACs" } else { "signing" };
-        let wrong_key = |error| match error {
-            Error::KeyVersionNotFound if kind == "verify" => error,
-            error => refused(asked, what, error),
-        };
-        // To verify, the signature says which.
-        let version = if kind == "verify" { None } else { item.version(asked)? };
-        let of = Signing { key: key(asked, name)?, digest, message, pkcs1, version };
-        if kind == "verify" {
-            let shown = shown.ok_or_else(|| asked.bad("one of signature, hmac must be supplied"))?;
-            let (version, signature) =
-                parsed(&shown).ok_or_else(|| asked.bad("invalid signature: no prefix, or not Base64"))?;
-            let proof = Ok(Proof { of, version, signature });
-            let valid = match by_mac {
-                true => request.execute::<NumberedVerifyMac>(proof, Mode::Real),
-                false => request.execute::<NumberedVerify>(proof, Mode::Real),
-            };
-            return Ok(Content::data(&json!({ "valid": valid.map_err(wrong_key)? })).warned(ignored));
-        }
-        let (member, made) = match by_mac {
-            true => ("hmac", request.execute::<NumberedMac>(Ok(of), Mode::Real)),
-            false => ("signature", request.execute::<NumberedSign>(Ok(of), Mode::Real)),
-        };
-        let made = made.map_err(wrong_key)?;
-        let told = json!({ member: written(made.version, &made.signature), "key_version": made.version });
-        Ok(Content::data(&told).warned(ignored))
-    })
+        Ok(Signable { digest, message })
+    }
+}
+
+/// The signature or MAC of an item. All of a batch have the same of the two.
+fn shown(asked: &Asked<'_>, item: &Item<'_>, by_mac: bool) -> Result<Signed, Error> {
+    let text = match (item.text(asked, "signature")?, item.text(asked, "hmac")?) {
+        (Some(text), None) if !by_mac => text,
+        (None, Some(text)) if by_mac => text,
+        _ => return Err(asked.bad("one of signature, hmac must be supplied")),
+    };
+    let parts = parsed(&text).ok_or_else(|| asked.bad("invalid signature: no prefix, or not Base64"))?;
+    Ok(Signed { version: parts.0, signature: parts.1 })
 }
 
 #[cfg(test)]

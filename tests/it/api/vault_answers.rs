@@ -10,6 +10,7 @@ use bulla_test_support::server::Server;
 use serde_json::{Value, json};
 
 use crate::BULLA;
+use crate::api::policies::user;
 use crate::isolated::isolated;
 use crate::vault::{Bearer, send_text};
 
@@ -156,12 +157,9 @@ fn transit(_: &Server, client: &Client, door: &Bearer<'_>) {
             let mut asked = body.clone();
             asked["key_version"] = version;
             refused(&ask(path, asked.clone()), says);
-            if path.ends_with("sealing") {
-                refused(&ask(path, json!({ "batch_input": [body, asked] })), says);
-            } else {
-                refused(&ask(path, json!({ "input": input, "batch_input": [asked] })), "batch_input");
-            }
+            refused(&ask(path, json!({ "batch_input": [body, asked] })), says);
         }
+        refused(&ask(path, json!({ "batch_input": vec![body.clone(); 1001] })), "batch_input may have 1000 entries");
         data(path, body);
     }
     let batch = json!({ "batch_input": [{ "plaintext": plain, "reference": "r\"1" }, { "plaintext": plain }], "frob": 1 });
@@ -185,6 +183,25 @@ fn transit(_: &Server, client: &Client, door: &Bearer<'_>) {
         1,
         "a name whose last part begins as hashes do"
     );
+    let two = json!({ "batch_input": [{ "input": input, "reference": "a" }, { "input": plain }], "prehashed": false });
+    for (path, member) in [("sign/signing", "signature"), ("sign/a/shakey", "signature"), ("hmac/mac", "hmac")] {
+        let made = data(path, two.clone())["batch_results"].clone();
+        assert_eq!((&made[0]["reference"], &made[1]["key_version"]), (&json!("a"), &json!(1)), "{path}");
+        let verify = path.replace("sign/", "verify/").replace("hmac/", "verify/");
+        let item = |input: &str, of: usize| json!({ "input": input, member: made[of][member], "reference": of.to_string() });
+        let told = data(&verify, json!({ "batch_input": [item("aGVsbG8=", 0), item("aGVsbG8=", 1), item("YQ==", 0)] }));
+        let valid: Vec<_> = told["batch_results"].as_array().expect("a list").iter().map(|one| one["valid"].clone()).collect();
+        assert_eq!(
+            (valid, &told["batch_results"][1]["reference"]),
+            (vec![json!(true), json!(true), json!(false)], &json!("1"))
+        );
+        refused(&ask(&verify, json!({ "batch_input": [item("YQ==", 0), { "input": input }] })), "one of signature, hmac");
+    }
+    // What is wrong with a request is not told to whoever shows no token.
+    let nobody = Bearer::with(client, "s.nobody");
+    for body in [json!({ "input": 7 }), json!({ "input": input, "salt_length": "foo" })] {
+        assert_eq!(said(&nobody.ask("POST", "transit/sign/signing", &body)), (403, "permission denied".to_owned()));
+    }
     refused(&ask("sign/sealing", json!({ "input": input })), "the type of this key does not support signing");
     refused(&ask("hmac/sealing", json!({ "input": input })), "the type of this key does not support MACs");
     refused(&ask("encrypt/signing", json!({ "plaintext": plain })), "the type of this key does not support encryption");
@@ -230,4 +247,55 @@ fn metadata(_: &Server, client: &Client, door: &Bearer<'_>) {
     refused(&door.ask("POST", "secret/metadata/m/a", &body), "metadata_cas");
     let told = door.ask("GET", "secret/metadata/m/a", &Value::Null).ok();
     assert_eq!(told.json["data"]["custom_metadata"], Value::Null);
+}
+
+#[test]
+fn capabilities_are_what_the_endpoints_ask_for() {
+    isolated(prepare, |home| with_a_door(home, capabilities));
+}
+
+fn capabilities(server: &Server, client: &Client, door: &Bearer<'_>) {
+    let made = client.call("CreateKey", &[]).ok();
+    let key = shown(&made.json["KeyMetadata"]["KeyId"]);
+    client.call("CreateAlias", &[("KeyId", &key), ("AliasName", "alias/c/sealing")]).ok();
+    let rights = json!({ "Version": "1", "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey", "kms:ReEncryptFrom", "kms:VerifyMac"],
+            "Resource": [format!("acs:kms:*:*:key/{key}")],
+        },
+        { "Effect": "Allow", "Action": ["kms:GetSecretValue"], "Resource": ["acs:kms:*:*:secret/c/*"] },
+    ] });
+    let anns = user(server, "ann", &[&rights.to_string()]);
+    let anns = Bearer::login(&anns);
+    for (path, expected) in [
+        ("secret/data/c/a", &["read"][..]),
+        ("/secret/data/c/a", &["read"]),
+        ("secret/subkeys/c/a", &["read"]),
+        ("secret/data/d", &["deny"]),
+        ("secret/data/c/ü", &["deny"]),
+        ("secret/metadata/", &["deny"]),
+        ("secret/config", &["read", "update"]),
+        ("transit/encrypt/c/sealing", &["update"]),
+        ("transit/decrypt/c/sealing", &["update"]),
+        ("transit/rewrap/c/sealing", &["deny"]),
+        ("transit/datakey/plaintext/c/sealing", &["deny"]),
+        ("transit/sign/c/sealing/sha2-256", &["deny"]),
+        ("transit/verify/c/sealing", &["update"]),
+        ("transit/keys/c/sealing", &["read"]),
+        ("transit/keys/absent", &["deny"]),
+        ("auth/token/lookup-self", &["read", "update"]),
+        ("sys/capabilities-self", &["update"]),
+        ("sys/policies/acl/x", &["deny"]),
+        ("nope", &["deny"]),
+    ] {
+        let told = anns.ask("POST", "sys/capabilities-self", &json!({ "path": path })).ok();
+        assert_eq!(told.json["data"]["capabilities"], json!(expected), "{path}");
+    }
+    let told = door.ask("POST", "sys/capabilities-self", &json!({ "paths": ["transit/encrypt/x"] })).ok();
+    assert_eq!(told.json["capabilities"], json!(["root"]));
+    // What it says is what happens.
+    let ask = |path: &str, body: Value| anns.ask("POST", path, &body).status;
+    assert_eq!(ask("transit/encrypt/c/sealing", json!({ "plaintext": "YQ==" })), 200);
+    assert_eq!(ask("transit/datakey/plaintext/c/sealing", json!({})), 403);
 }
