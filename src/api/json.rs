@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Unexpected, Visitor};
 
 /// A parameter whose text is JSON, e.g. `Tags=[{"TagKey":"k","TagValue":"v"}]` as `Option<Json<Vec<Tag>>>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,12 +55,21 @@ const MAX_SHOWN_BYTES: usize = 240;
 /// Reads JSON that is no secret; `what` it is to be, in words. The error tells place and reason, perhaps with a value of the caller's.
 ///
 /// # Errors
-/// Where it is no such JSON.
+/// Where it is no such JSON. `null` is a unit in the place of a value, which a door may take for a parameter that was not given.
 pub fn from_text<T: DeserializeOwned, E: de::Error>(what: &str, text: &str) -> Result<T, E> {
+    not_null(what, text)?;
     serde_json::from_str(text).map_err(|fault| {
         let told: String = fault.to_string().chars().take(MAX_SHOWN_BYTES).collect();
         E::custom(format_args!("{what} ({told})"))
     })
+}
+
+/// Refuses `null`: clients in Go send it for a list or a map that is not set.
+///
+/// # Errors
+/// A unit in the place of a value.
+pub fn not_null<E: de::Error>(what: &str, text: &str) -> Result<(), E> {
+    if text.trim() == "null" { Err(E::invalid_type(Unexpected::Unit, &what)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::fields::Description;
 use crate::api::fields::Text;
-use crate::api::keys::{KeyMetadata, RotationInterval, interval};
+use crate::api::keys::{KeyMetadata, interval};
 use crate::api::policies::PolicyText;
 use crate::api::tags::fields::NewTags;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
@@ -27,7 +27,7 @@ pub struct Request {
     protection_level: Option<ProtectionLevel>,
     description: Option<Description>,
     enable_automatic_rotation: Option<bool>,
-    rotation_interval: Option<RotationInterval>,
+    rotation_interval: Option<Text>,
     tags: Option<NewTags>,
     policy: Option<PolicyText>,
     #[serde(rename = "DKMSInstanceId")]
@@ -69,7 +69,7 @@ impl Input for NewKey {
         if origin == Origin::External && !matches!(spec, KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
             return Err(Error::UnsupportedOperation);
         }
-        let rotation_s = interval(request.enable_automatic_rotation == Some(true), request.rotation_interval)?;
+        let rotation_s = interval(request.enable_automatic_rotation == Some(true), request.rotation_interval.as_ref())?;
         if rotation_s.is_some() && !(origin == Origin::Service && spec.is_symmetric()) {
             return Err(Error::invalid_since(
                 Field::EnableAutomaticRotation,

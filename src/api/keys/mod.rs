@@ -10,7 +10,7 @@ pub mod describe_key;
 pub mod describe_key_version;
 pub mod disable_key;
 pub mod enable_key;
-mod filters;
+pub mod filters;
 pub mod get_parameters_for_import;
 pub mod import_key_material;
 mod interval;
@@ -26,7 +26,7 @@ pub mod update_rotation_policy;
 
 use serde::Serialize;
 
-pub use interval::{RotationInterval, interval};
+pub use interval::interval;
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::api::keys::{RotationInterval, interval};
+use crate::api::fields::Text;
+use crate::api::keys::interval;
 use crate::api::{Context, Done, Effect, Input, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
@@ -14,7 +15,7 @@ pub struct UpdateRotationPolicy;
 pub struct Request {
     key_id: KeyRef,
     enable_automatic_rotation: bool,
-    rotation_interval: Option<RotationInterval>,
+    rotation_interval: Option<Text>,
 }
 
 /// What is set.
@@ -28,7 +29,7 @@ impl Input for Asked {
     type Request = Request;
 
     fn read(request: Request) -> Result<Self, Error> {
-        let interval_s = interval(request.enable_automatic_rotation, request.rotation_interval)?;
+        let interval_s = interval(request.enable_automatic_rotation, request.rotation_interval.as_ref())?;
         Ok(Self { key: request.key_id, interval_s })
     }
 }

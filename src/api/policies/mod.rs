@@ -8,15 +8,18 @@ pub mod set_secret_policy;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::api::fields::Text;
+use crate::api::json::not_null;
 use crate::auth::policy::{PolicyError, ResourcePolicy};
 use crate::error::Error;
 
 /// Policy: a document that was read completely; kept as it was given.
+#[derive(Debug)]
 pub struct PolicyText(pub String);
 
 impl<'de> Deserialize<'de> for PolicyText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
+        not_null("a policy", &text)?;
         let told = |fault: PolicyError| {
             let told: String = fault.to_string().chars().take(MAX_NAME_BYTES).collect();
             D::Error::custom(format_args!("a policy that is understood ({told})"))

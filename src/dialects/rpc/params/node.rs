@@ -35,6 +35,8 @@ pub(super) enum Problem {
 
 impl DecodeError {
     pub(super) const INVALID: DecodeError = DecodeError::must_be("");
+    pub(super) const EMPTY: DecodeError =
+        DecodeError { problem: Problem::Empty, name: Cow::Borrowed(""), must_be: Cow::Borrowed("") };
 
     /// A value that must be something else.
     pub(super) const fn must_be(what: &'static str) -> Self {
@@ -64,8 +66,12 @@ impl de::Error for DecodeError {
         Self { must_be: what.into(), ..Self::INVALID }
     }
 
-    fn invalid_type(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
-        Self::INVALID
+    /// A unit is what a type of ours makes of JSON text that is `null`.
+    fn invalid_type(found: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
+        match found {
+            de::Unexpected::Unit => Self::EMPTY,
+            _ => Self::INVALID,
+        }
     }
 
     fn invalid_value(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
@@ -138,7 +144,7 @@ impl<'p> Node<'p> {
     ) -> Result<T, DecodeError> {
         let text = self.scalar()?;
         if text.trim() == NULL {
-            return Err(DecodeError { problem: Problem::Empty, ..DecodeError::INVALID });
+            return Err(DecodeError::EMPTY);
         }
         let mut json = serde_json::Deserializer::from_str(text);
         read(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| DecodeError::must_be("JSON of its shape"))

@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::{MAX_PARAMETERS, Params};
 use crate::api::Json;
+use crate::api::keys::filters::KeyFilters;
+use crate::api::policies::PolicyText;
+use crate::api::tags::fields::NewTags;
 use crate::base::ids::{KeyRef, SecretName, VersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::DataType;
@@ -372,4 +375,29 @@ fn many_empty_parameters_cost_little() {
     let begun = std::time::Instant::now();
     assert!(decode::<Listed>(&text.join("&")).is_err(), "980 numbers that are none");
     assert!(begun.elapsed() < std::time::Duration::from_millis(500), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn null_is_not_given_where_json_can_stand() {
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Lists {
+        tags: Option<NewTags>,
+        filters: Option<KeyFilters>,
+        policy: Option<PolicyText>,
+        description: Option<String>,
+    }
+    let read = decode::<Lists>("Tags=null&Filters=+null&Policy=null&Description=null").expect("readable");
+    assert!(read.tags.is_none() && read.filters.is_none() && read.policy.is_none());
+    assert_eq!(read.description.as_deref(), Some("null"), "a text is a text");
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Needed {
+        #[allow(dead_code)]
+        tags: NewTags,
+    }
+    assert!(decode::<Needed>("Tags=null").is_err());
+    // A member of a list that is null is a fault of its own.
+    assert_eq!(decode::<Lists>("Tags=[null]").map(|_| ()), decode::<Lists>("Tags=[1]").map(|_| ()));
 }
