@@ -83,8 +83,8 @@ pub enum Error {
     CheckAndSet,
     /// No policy allows it, or one denies it.
     NoPermission(Box<Denied>),
-    /// The operation does not fit the kind of key or secret.
-    UnsupportedOperation,
+    /// The operation does not fit the kind of key or secret; how, for the caller to read.
+    UnsupportedOperation(&'static str),
     /// What the API has and this deployment lacks; for the caller to read, e.g. `SM2PKE` or the name of a mechanism.
     Lacking(Cow<'static, str>),
     /// OpenKmsService: it is open.
@@ -152,10 +152,10 @@ pub enum Error {
     ResourceInUse,
     /// DryRun: it would have succeeded.
     DryRunSucceeded,
-    /// DryRun: a parameter was wrong.
-    DryRunInvalid,
-    /// DryRun: permission was missing.
-    DryRunDenied,
+    /// DryRun: a parameter was wrong; which and why.
+    DryRunInvalid(Box<Error>),
+    /// DryRun: this permission was missing.
+    DryRunDenied(Box<Denied>),
     /// Something the request needs is away for now; what, for the log.
     Unavailable(&'static str),
     /// Stored bytes do not verify; what, for the log and the alarm.

@@ -222,8 +222,8 @@ impl Request<'_> {
         match (mode, done) {
             (Mode::Real, done) => done,
             (Mode::Rehearsal, Ok(_)) => Err(Error::DryRunSucceeded),
-            (Mode::Rehearsal, Err(error)) if error.is_about_the_request() => Err(Error::DryRunInvalid),
-            (Mode::Rehearsal, Err(Error::NoPermission(_))) => Err(Error::DryRunDenied),
+            (Mode::Rehearsal, Err(error)) if error.is_about_the_request() => Err(Error::DryRunInvalid(Box::new(error))),
+            (Mode::Rehearsal, Err(Error::NoPermission(denied))) => Err(Error::DryRunDenied(denied)),
             (Mode::Rehearsal, Err(error)) => Err(error),
         }
     }

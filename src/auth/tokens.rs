@@ -39,7 +39,7 @@ impl Auth {
                 let found = store.read_rows("token_user", |tx| Ok(tx.user_by_name(account, name)?.map(|user| user.id)))?;
                 Some(found.ok_or(Error::AccessKeyInactive)?)
             }
-            Principal::AccessPoint(_) => return Err(Error::UnsupportedOperation),
+            Principal::AccessPoint(_) => return Err(Error::UnsupportedOperation("only users and root have tokens")),
         };
         let new = NewToken {
             account: account.clone(),
@@ -106,7 +106,7 @@ impl Auth {
             let old = tx.bearer_token(&digest)?.filter(|row| now < row.expires_at);
             let old = old.ok_or(Abort::App(Error::BearerTokenInvalid))?;
             if !old.renewable {
-                return Err(Abort::App(Error::UnsupportedOperation));
+                return Err(Abort::App(Error::UnsupportedOperation("this token is not renewable")));
             }
             let end = living_above(tx, &old, now)?.end.min(old.max_at);
             let by_ms = by_ms.filter(|ms| *ms > 0).unwrap_or(old.ttl_ms);

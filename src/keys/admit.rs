@@ -260,7 +260,7 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
 /// Whether a key is of the sort that this use needs, and can be used.
 fn admit_for(key: &KeyRow, purpose: Use, now: Timestamp) -> Result<AdmittedKey, Error> {
     if !purpose.fits(key.spec, key.usage) {
-        return Err(Error::UnsupportedOperation);
+        return Err(Error::UnsupportedOperation("keys of this kind and usage cannot do it"));
     }
     usable(key.state_at(now))?;
     Ok(AdmittedKey { key: key.id, primary: key.primary_version, spec: key.spec, at: now })

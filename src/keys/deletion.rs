@@ -31,7 +31,7 @@ impl Keys {
         self.store.commit(&caller.effect, "key_schedule_deletion", |tx| {
             let key = find(tx, caller, key)?;
             if key.service {
-                return Err(Abort::App(Error::UnsupportedOperation));
+                return Err(Abort::App(Error::UnsupportedOperation("the service made this key and needs it")));
             }
             match key.state {
                 KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport if key.deletion_protection.is_none() => {

@@ -23,7 +23,9 @@ impl Keys {
         self.store.commit(&caller.effect, "key_policy_set", |tx| {
             let key = find(tx, caller, key)?;
             if key.service {
-                return Err(Abort::App(Error::UnsupportedOperation));
+                return Err(Abort::App(Error::UnsupportedOperation(
+                    "the service made this key; the policies of its secrets decide",
+                )));
             }
             if key.state == KeyState::PendingDeletion {
                 return Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion)));

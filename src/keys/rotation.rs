@@ -35,7 +35,7 @@ impl Keys {
             let key = find(tx, caller, key)?;
             admit::usable(key.state_at(caller.now())).map_err(Abort::App)?;
             if key.service {
-                return Err(Abort::App(Error::UnsupportedOperation));
+                return Err(Abort::App(Error::UnsupportedOperation("the service made this key and rotates it")));
             }
             rotates(&key).map_err(Abort::App)?;
             let last = rows::primary(tx, &key)?;

@@ -19,7 +19,9 @@ pub(super) const SERVICE_INTERVAL_S: i64 = 365 * 86_400;
 pub(super) fn rotates(key: &KeyRow) -> Result<(), Error> {
     match key.origin {
         Origin::Service if key.spec.is_symmetric() => Ok(()),
-        Origin::Service | Origin::External => Err(Error::UnsupportedOperation),
+        Origin::Service | Origin::External => {
+            Err(Error::UnsupportedOperation("only symmetric keys rotate whose material was made here"))
+        }
     }
 }
 

@@ -144,7 +144,9 @@ impl Keys {
 fn has_versions(key: &KeyRow) -> Result<(), Error> {
     match key.origin {
         Origin::Service if key.spec.mac_algorithm().is_none() => Ok(()),
-        Origin::Service | Origin::External => Err(Error::UnsupportedOperation),
+        Origin::Service | Origin::External => {
+            Err(Error::UnsupportedOperation("keys for MACs and keys with imported material have one version"))
+        }
     }
 }
 

@@ -51,7 +51,12 @@ pub(super) fn find_live(
 
 /// Refuses secrets whose versions and labels the service manages.
 pub(super) fn only_generic(secret: &SecretRow) -> Result<(), Abort<Error>> {
-    if secret.secret_type == SecretType::Generic { Ok(()) } else { Err(Abort::App(Error::UnsupportedOperation)) }
+    match secret.secret_type {
+        SecretType::Generic => Ok(()),
+        _ => Err(Abort::App(Error::UnsupportedOperation(
+            "the service makes the versions of a managed secret, and moves its labels",
+        ))),
+    }
 }
 
 /// Records that a secret has changed now.

@@ -72,5 +72,6 @@ impl Secrets {
 /// # Errors
 /// [`Error::UnsupportedOperation`] for a secret that is not managed.
 pub(super) fn rotation_of(tx: &mut Tx<'_>, secret: &SecretRow) -> Result<RotationRow, Abort<Error>> {
-    tx.rotation_of(&secret.id)?.ok_or(Abort::App(Error::UnsupportedOperation))
+    tx.rotation_of(&secret.id)?
+        .ok_or(Abort::App(Error::UnsupportedOperation("only managed secrets are rotated; this one is Generic")))
 }

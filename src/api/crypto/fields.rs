@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Context {
         impl<'de> Visitor<'de> for Entries {
             type Value = EncryptionContext;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
+                f.write_str("an object of texts, each name once")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EncryptionContext, A::Error> {
                 let mut entries = EncryptionContext::new();

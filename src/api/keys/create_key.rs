@@ -16,14 +16,12 @@ use crate::keys::NewKey;
 
 pub struct CreateKey;
 
-/// Parameters. Origin is a text here, so that one that the API knows and this service does not serve is told apart from those that
-/// nobody knows.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_spec: Option<KeySpec>,
     key_usage: Option<KeyUsage>,
-    origin: Option<Text>,
+    origin: Option<Origin>,
     protection_level: Option<ProtectionLevel>,
     description: Option<Description>,
     enable_automatic_rotation: Option<bool>,
@@ -38,15 +36,6 @@ pub struct Request {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     key_metadata: KeyMetadata,
-}
-
-/// A word of ours, or the right refusal: `UnsupportedOperation` for a word of the API that is not served, else invalid.
-fn word<T: std::str::FromStr>(given: Option<&str>, default: T, field: Field, others: &[&str]) -> Result<T, Error> {
-    match given {
-        None => Ok(default),
-        Some(text) if others.contains(&text) => Err(Error::UnsupportedOperation),
-        Some(text) => text.parse().map_err(|_| Error::invalid_since(field, "It must be Aliyun_KMS or EXTERNAL.")),
-    }
 }
 
 impl Input for NewKey {
@@ -64,10 +53,10 @@ impl Input for NewKey {
                 return Err(Error::invalid_since(Field::KeyUsage, why));
             }
         };
-        let origin = word(request.origin.as_ref().map(|text| text.0.as_str()), Origin::Service, Field::Origin, &[])?;
+        let origin = request.origin.unwrap_or(Origin::Service);
         // Only AES keys are imported (GetParametersForImport).
         if origin == Origin::External && !matches!(spec, KeySpec::Aes128 | KeySpec::Aes192 | KeySpec::Aes256) {
-            return Err(Error::UnsupportedOperation);
+            return Err(Error::UnsupportedOperation("only AES keys are imported"));
         }
         let rotation_s = interval(request.enable_automatic_rotation == Some(true), request.rotation_interval.as_ref())?;
         if rotation_s.is_some() && !(origin == Origin::Service && spec.is_symmetric()) {

@@ -46,7 +46,7 @@ impl Input for Asked {
 
     fn read(request: Request) -> Result<Self, Error> {
         let algorithm = match (request.wrapping_key_spec.as_str(), request.wrapping_algorithm.as_str()) {
-            ("EC_SM2", "SM2PKE") => return Err(Error::UnsupportedOperation),
+            ("EC_SM2", "SM2PKE") => return Err(Error::UnsupportedOperation("wrapping keys are RSA_2048")),
             ("RSA_2048", algorithm) => {
                 algorithm.parse().map_err(|_| Error::invalid_since(Field::WrappingAlgorithm, ALGORITHMS))?
             }

@@ -35,7 +35,7 @@ impl On {
         match (key, secret, certificate) {
             (Some(key), None, None) => Ok(On::Keys(vec![key])),
             (None, Some(secret), None) => Ok(On::Secrets(vec![secret])),
-            (None, None, Some(_)) => Err(Error::UnsupportedOperation),
+            (None, None, Some(_)) => Err(Error::UnsupportedOperation("there are no certificates")),
             (None, None, None) => Err(Error::Missing(Field::KeyId)),
             (Some(_), _, _) => Err(Error::invalid_since(Field::KeyId, ONE)),
             (None, _, _) => Err(Error::invalid_since(Field::SecretName, ONE)),

@@ -43,7 +43,7 @@ pub struct AccessDeniedDetail {
 
 impl AccessDeniedDetail {
     fn of(error: &Error) -> Option<Self> {
-        let Error::NoPermission(denied) = error else { return None };
+        let (Error::NoPermission(denied) | Error::DryRunDenied(denied)) = error else { return None };
         let Denied { action, principal, account } = &**denied;
         let (kind, name) = principal.split_once('/').unwrap_or((principal, account));
         let kind = match kind {
@@ -168,14 +168,17 @@ fn message(error: &Error) -> Cow<'static, str> {
             return format!("Specified signature is not matched with our calculation. server string to sign is:{text}").into();
         }
         Error::NoPermission(denied) => {
-            let Denied { action, principal, .. } = &**denied;
-            return format!(
-                "This operation is forbidden by permission system. No policy gives {principal} the permission {action}."
-            )
-            .into();
+            return format!("This operation is forbidden by permission system. {}", lacking(denied)).into();
+        }
+        Error::DryRunDenied(denied) => {
+            return format!("The request would have failed, but DryRun was set. {}", lacking(denied)).into();
+        }
+        Error::DryRunInvalid(error) => {
+            return format!("The request would have failed, but DryRun was set. {}", message(error)).into();
         }
         Error::ResourceNotFound { kind, name } => return format!("Resource not found. There is no {kind} {name}.").into(),
         Error::TimestampExpired { behind_ms } => return expired(*behind_ms),
+        Error::UnsupportedOperation(why) => return format!("This action is not supported: {why}.").into(),
         Error::Lacking(what) => return format!("This action is not supported: there is no {what}.").into(),
         Error::TlsToPlain => {
             "This address serves plain HTTP and was sent a TLS handshake. Use http (the SDKs' Protocol=HTTP) here, or the service's https address."
@@ -197,7 +200,6 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::BearerTokenInvalid => "The token does not exist or has ended.",
         Error::CheckAndSet => "The current version is not the one that was named.",
         Error::AccessKeyInactive => "This AccessKey is not enabled.",
-        Error::UnsupportedOperation => "This action is not supported.",
         Error::ServiceOpened => "The service is open already.",
         Error::SecretTypeNotSupported => {
             "Secrets of this type need a service of the cloud. Only Generic and Rds secrets are supported here."
@@ -233,11 +235,14 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::ImportTokenInvalid => "import token is invalid.",
         Error::ImportTokenExpired => "import token is expired.",
         Error::DryRunSucceeded => "The request would have succeeded, but DryRun was set.",
-        Error::DryRunInvalid => "The request would have failed: a parameter is not valid. DryRun was set.",
-        Error::DryRunDenied => "The request would have failed: permission is missing. DryRun was set.",
         Error::Unavailable(_) => "Service Unavailable Temporary.",
         Error::Integrity(_) | Error::Internal(_) => "Internal Failure.",
     })
+}
+
+/// Which permission is missing, and whose.
+fn lacking(Denied { action, principal, .. }: &Denied) -> String {
+    format!("No policy gives {principal} the permission {action}.")
 }
 
 fn absent(part: &str, why: &str) -> Cow<'static, str> {

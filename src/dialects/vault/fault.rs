@@ -53,9 +53,7 @@ fn of(error: &Error) -> Told {
         Error::Missing(field) => one(400, &format!("missing {}", spelled(*field))),
         Error::Invalid { field, why } => one(400, &invalid(*field, why)),
         Error::LimitExceeded => one(400, "a limit on secrets, versions, labels or tags is reached"),
-        Error::UnsupportedOperation => {
-            one(400, "unsupported operation: the service manages this secret, or who asks is neither a user nor root")
-        }
+        Error::UnsupportedOperation(why) => one(400, &format!("unsupported operation: {why}")),
         Error::Lacking(what) => one(400, &format!("unsupported operation: there is no {what}")),
         Error::KeyNotFound | Error::AliasNotFound => one(400, "encryption key not found"),
         Error::KeyVersionNotFound => one(400, "encryption key version not found"),

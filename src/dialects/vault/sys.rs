@@ -70,7 +70,7 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
             .for_bearer(exchange, "NoRoute", || {
                 let text =
                     "unsupported operation: mounts cannot be changed here, and there are no leases and no wrapped answers";
-                Err(asked.say(400, text, Error::UnsupportedOperation))
+                Err(asked.say(400, text, Error::UnsupportedOperation("mounts are those of the configuration")))
             }),
         _ => {
             asked.names(exchange, "NoRoute", None);

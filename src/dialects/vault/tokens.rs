@@ -151,7 +151,7 @@ fn renew(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
     asked.as_bearer(exchange, "RenewToken", |request| {
         let by_ms = Body::of(asked)?.duration_ms(asked, "increment")?;
         let renewed = request.execute::<RenewToken>(Ok(Renewal(by_ms)), Mode::Real).map_err(|error| match error {
-            Error::UnsupportedOperation => asked.say(400, "lease is not renewable", error),
+            Error::UnsupportedOperation(_) => asked.say(400, "lease is not renewable", error),
             error => error,
         })?;
         Ok(Content::auth(auth(&renewed, asked.token().unwrap_or_default())))

@@ -265,7 +265,7 @@ fn objects(all: impl Iterator<Item = Value>) -> Vec<Zeroizing<Vec<u8>>> {
 /// What the use of a key is refused with, in words that fit: `what` is what it was to do.
 fn refused(asked: &Asked<'_>, what: &str, error: Error) -> Error {
     match error {
-        Error::UnsupportedOperation => asked.say(400, format!("the type of this key does not support {what}"), error),
+        Error::UnsupportedOperation(_) => asked.say(400, format!("the type of this key does not support {what}"), error),
         Error::KeyVersionNotFound => asked.say(
             400,
             format!("requested version for {what} is not the newest of this key: leave key_version out, or give the newest"),

@@ -137,9 +137,10 @@ impl<'p> Node<'p> {
         self.scalar()?.parse().map_err(|_| DecodeError::must_be("a whole number"))
     }
 
-    /// Reads a list, struct or map from JSON text.
+    /// Reads a list, struct or map from JSON text; `shape` is what that must be, for whoever wrote another.
     pub(super) fn json_text<T>(
         &self,
+        shape: impl fmt::Display,
         read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'p>>) -> serde_json::Result<T>,
     ) -> Result<T, DecodeError> {
         let text = self.scalar()?;
@@ -147,7 +148,8 @@ impl<'p> Node<'p> {
             return Err(DecodeError::EMPTY);
         }
         let mut json = serde_json::Deserializer::from_str(text);
-        read(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| DecodeError::must_be("JSON of its shape"))
+        let read = read(&mut json).and_then(|value| json.end().map(|()| value));
+        read.map_err(|_| DecodeError { must_be: format!("JSON, {shape}").into(), ..DecodeError::INVALID })
     }
 
     /// The elements of a flattened list, by number.
