@@ -112,7 +112,7 @@ class Missing(Exception):
 
 
 def build(language, tools, command, **options):
-    """Runs a command that builds a language's program, its dependencies from a registry included."""
+    """Runs a command that builds a language's program, its dependencies from a registry included; gives what it prints."""
     for tool in tools:
         if not shutil.which(tool):
             raise Missing(f"{language}: no {tool} on this machine")
@@ -124,6 +124,7 @@ def build(language, tools, command, **options):
         if not any(sign in reason for sign in UNREACHABLE):
             die(f"the {language} program was not built:\n{reason}")
         raise Missing(f"{language}: its registry cannot be reached from this machine")
+    return done.stdout
 
 
 def java():
@@ -166,31 +167,40 @@ def elsewhere():
     return told
 
 
-# What is built from its Go module where it is not on this machine, and by which variable an own one is named.
+# What is built from its Go module where it is not on this machine, and by which variable an own one is named: the program's name, its
+# module and version, and the folder of its main package. Versions are named because a proxy need not list what it serves.
 MODULES = {
-    "BULLA_ALIYUN": ("aliyun", "github.com/aliyun/aliyun-cli/v3/main@latest"),
-    "BULLA_TERRAFORM_PROVIDER": ("terraform-provider-alicloud", "github.com/aliyun/terraform-provider-alicloud@latest"),
-    "BULLA_TERRAFORM": ("terraform", "github.com/opentofu/opentofu/cmd/tofu@latest"),
+    "BULLA_ALIYUN": ("aliyun", "github.com/aliyun/aliyun-cli/v3@latest", "./main"),
+    "BULLA_TERRAFORM_PROVIDER": ("terraform-provider-alicloud", "github.com/aliyun/terraform-provider-alicloud@v1.240.0", "."),
+    "BULLA_TERRAFORM": ("terraform", "github.com/opentofu/opentofu@v1.12.6", "./cmd/tofu"),
 }
+
+
+def go_program(program, module, package):
+    """A program of a Go module, built as it is published: with the versions that its go.sum names, whatever it vendors."""
+    folder = PLACE / "tools" / module.replace("/", "_")
+    made = folder / program
+
+    def make():
+        fetched = build(program, ["go"], ["go", "mod", "download", "-json", module], cwd=folder)
+        source = json.loads(fetched)["Dir"]
+        build(program, ["go"], ["go", "build", "-mod=readonly", "-trimpath", "-o", made, package], cwd=source)
+
+    unless_done(folder, [], make)
+    return made
 
 
 def tools():
     """What tools.py is told: programs that the environment names or the PATH has, else built; or why one is not here."""
     told = {}
-    for variable, (program, module) in MODULES.items():
+    for variable, (program, module, package) in MODULES.items():
         found = os.environ.get(variable) or shutil.which(program)
         if variable == "BULLA_TERRAFORM" and "BULLA_TERRAFORM_PROVIDER" not in told:
             continue  # of no use, and minutes to build
-        if not found:
-            folder = PLACE / "tools" / program
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                build(program, ["go"], ["go", "install", module], env={**os.environ, "GOBIN": str(folder)})
-                [found] = folder.iterdir()
-            except Missing as reason:
-                told[f"{variable}_MISSING"] = str(reason)
-                continue
-        told[variable] = str(found)
+        try:
+            told[variable] = str(found or go_program(program, module, package))
+        except Missing as reason:
+            told[f"{variable}_MISSING"] = str(reason)
     return told
 
 
