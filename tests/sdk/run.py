@@ -14,6 +14,7 @@ To run the suite against another Bulla, set the BULLA_… variables of conftest.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import ctypes
 import hashlib
@@ -374,14 +375,28 @@ def main():
     if options.vault_tools:
         others |= vault_tools()
     suite = HERE / "tools.py" if options.tools else HERE / "vault_tools.py" if options.vault_tools else HERE
-    failed = []
-    for name in [options.only] if options.only else DATABASES:
-        print(f"--- {name}", flush=True)
-        with DATABASES[name]() as database, bulla(options.bulla.resolve(), database) as environment:
-            command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", suite, *options.pytest]
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **environment, **others, "PYTHONDONTWRITEBYTECODE": "1"})
-        if done.returncode != 0:
-            failed.append(name)
+    command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", suite, *options.pytest]
+
+    def passes(name, **output):
+        with DATABASES[name]() as database, bulla(options.bulla.resolve(), database) as told:
+            told = {**os.environ, **told, **others, "PYTHONDONTWRITEBYTECODE": "1"}
+            return subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, env=told, **output).returncode == 0
+
+    def passes_aside(name):
+        """Beside another run, so what it says is kept together until its end."""
+        with tempfile.TemporaryFile("w+") as out:
+            passed = passes(name, stdout=out, stderr=subprocess.STDOUT)
+            out.seek(0)
+            print(f"--- {name}\n{out.read()}", flush=True)
+        return passed
+
+    if options.only:
+        print(f"--- {options.only}", flush=True)
+        failed = [] if passes(options.only) else [options.only]
+    else:
+        # At once: each waits for its clients more than it works.
+        with concurrent.futures.ThreadPoolExecutor() as threads:
+            failed = [name for name, passed in zip(DATABASES, threads.map(passes_aside, DATABASES)) if not passed]
     if failed:
         die(f"failed on {', '.join(failed)}")
 
