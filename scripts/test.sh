@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Tests read English, whatever this machine speaks.
+export LC_ALL=C.UTF-8
+
 out=${CARGO_TARGET_DIR:-target}/test
 mkdir -p "$out"
 step=start

@@ -39,6 +39,9 @@
 // Modules are the crate's own unless a test or benchmark outside needs them; the documentation is built with private items.
 #![allow(rustdoc::private_intra_doc_links)]
 
+// The texts of locales/ (base/locale.rs); its macros look for them in the root of the crate.
+rust_i18n::i18n!("locales");
+
 #[cfg(feature = "server")]
 pub mod admin;
 #[cfg(feature = "server")]

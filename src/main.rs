@@ -1,11 +1,13 @@
 //! The program: arguments, logger, then one call into `admin` or `remote`.
 
 use std::alloc::System;
+use std::ffi::OsString;
 use std::time::Duration;
 
 #[cfg(feature = "server")]
 use bulla::admin;
 use bulla::base::failure::{Failure, context};
+use bulla::base::locale::{self, Language};
 #[cfg(feature = "server")]
 use bulla::cli::Host;
 use bulla::cli::{self, Cli, Command, Pages, Words};
@@ -24,8 +26,15 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 const FLUSH: Duration = Duration::from_secs(1);
 
 fn main() {
-    let (json, result) = match cli::parse(std::env::args_os()) {
-        Words::Command(cli) => (cli.json, run(*cli)),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let asked_for = Language::of_environment();
+    // A line that is none of ours is answered in JSON where this word is among it; what stands behind `run` is known when it is read.
+    locale::speak(if arguments.iter().any(|word| word == "--json") { Language::English } else { asked_for });
+    let (json, result) = match cli::parse(arguments.into_iter()) {
+        Words::Command(cli) => {
+            locale::speak(if cli.is_for_people() { asked_for } else { Language::English });
+            (cli.json, run(*cli))
+        }
         Words::Page(page) => (false, output::line(page.trim_end()).map(|()| 0)),
         Words::Wrong { failure, json } => (json, Err(failure)),
     };

@@ -48,6 +48,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("toml_edit", &["remote"]),
     ("yaml_rust2", &["remote"]),
     ("figment", &["config"]),
+    ("rust_i18n", &["base", "lib"]), // lib: where its macros look for the texts
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

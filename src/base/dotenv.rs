@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::locale::{self, t};
+
 /// Reads the lines, in order.
 ///
 /// # Errors
@@ -18,7 +20,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     while reader.rest.peek().is_some() {
         let begun = reader.line;
-        let wrong = |reason: &str| format!("line {begun}: {reason}");
+        let wrong = |reason: &str| t!("line %{line}: %{reason}", line = begun, reason = reason).into_owned();
         let mut name = String::new();
         while let Some(c) = reader.rest.next_if(|c| !matches!(c, '=' | '\n')) {
             name.push(c);
@@ -32,10 +34,10 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
             if name.is_empty() {
                 continue;
             }
-            return Err(wrong("no NAME=VALUE"));
+            return Err(wrong(&t!("no NAME=VALUE")));
         }
         let name = name.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).map_or(name, str::trim_start);
-        let value = reader.value().map_err(wrong)?;
+        let value = reader.value().map_err(|reason| wrong(&locale::reason(reason)))?;
         pairs.push((name.to_owned(), value));
     }
     Ok(pairs)

@@ -14,6 +14,7 @@ pub mod field;
 pub mod host;
 pub mod ids;
 pub mod listen;
+pub mod locale;
 pub mod members;
 pub mod printable;
 pub mod public_key;

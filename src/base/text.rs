@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use super::locale::{self, t};
+
 /// What some editors begin a file of UTF-8 with.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -11,12 +13,15 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Where it is in another encoding; which, where its first bytes say so. Nothing of its content.
 pub fn of(bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err("the text is UTF-16; save it as UTF-8".to_owned());
+        return Err(t!("the text is UTF-16; save it as UTF-8").into_owned());
     }
     let content = bytes.strip_prefix(MARK).unwrap_or(&bytes);
     match std::str::from_utf8(content) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(e) => Err(format!("no UTF-8, from byte {} on", bytes.len() - content.len() + e.valid_up_to())),
+        Err(e) => {
+            let byte = bytes.len() - content.len() + e.valid_up_to();
+            Err(t!("no UTF-8, from byte %{byte} on", byte = byte).into_owned())
+        }
     }
 }
 
@@ -25,7 +30,7 @@ pub fn of(bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, String> {
 /// # Errors
 /// Where it cannot be read, or as [`of`].
 pub fn of_file(file: &std::path::Path) -> Result<Zeroizing<String>, String> {
-    of(Zeroizing::new(std::fs::read(file).map_err(|e| e.to_string())?))
+    of(Zeroizing::new(std::fs::read(file).map_err(|e| locale::os(&e))?))
 }
 
 #[cfg(test)]

@@ -29,11 +29,15 @@ mod policy;
 mod remote;
 mod run;
 mod secret;
+mod spoken;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod usage;
 #[cfg(feature = "server")]
 mod user;
 mod words;
+mod wrong;
 
 #[cfg(feature = "server")]
 use std::path::PathBuf;
@@ -90,6 +94,18 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Whether what it says is said to people in their language: neither JSON nor a command of the server's own host, whose words are
+    /// those of its log.
+    pub fn is_for_people(&self) -> bool {
+        #[cfg(feature = "server")]
+        if matches!(self.command, Command::Host(_)) {
+            return false;
+        }
+        !self.json
+    }
 }
 
 /// Which deployment a command is for.

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use super::Cli;
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::t;
 
 /// What is made of the table of commands.
 #[derive(Subcommand)]
@@ -42,8 +43,8 @@ pub fn completion(shell: Shell, names: bool) -> Result<String, Failure> {
         (true, Shell::Zsh) => ZSH_NAMES,
         (true, Shell::Fish) => FISH_NAMES,
         (true, other) => {
-            let failure = Failure::new(format!("names are not completed in {other}")).class(Class::Usage);
-            return Err(failure.hint("bash, zsh or fish; or without --names"));
+            let failure = Failure::new(t!("names are not completed in %{shell}", shell = other)).class(Class::Usage);
+            return Err(failure.hint(t!("bash, zsh or fish; or without --names")));
         }
     };
     Ok(script + more)

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::words::{self, named, pair};
 use super::{Export, Import};
+use crate::base::locale::t;
 
 /// `bulla secret`
 #[derive(Subcommand)]
@@ -216,5 +217,5 @@ pub struct Put {
 
 /// The window in which a deletion can be taken back.
 fn days(text: &str) -> Result<u32, String> {
-    words::days(text, 7..=30).map_err(|range| format!("{range}; --now deletes at once"))
+    words::days(text, 7..=30).map_err(|range| t!("%{range}; --now deletes at once", range = range).into_owned())
 }

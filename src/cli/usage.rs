@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
-use super::Cli;
+use super::{Cli, spoken, wrong};
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::{self, t};
 
 /// What a command line says.
 pub enum Words {
@@ -26,7 +27,10 @@ pub enum Words {
 /// Reads the arguments, the program's name first.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Words {
     let arguments: Vec<OsString> = arguments.collect();
-    let error = match Cli::try_parse_from(&arguments) {
+    let read = spoken::spoken(Cli::command())
+        .try_get_matches_from(&arguments)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut Cli::command())));
+    let error = match read {
         Ok(cli) => return Words::Command(Box::new(cli)),
         Err(error) => error,
     };
@@ -35,17 +39,30 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Words {
             let json = arguments.iter().any(|a| a == "--json");
             // Help that nobody asked for: a group of commands was named, and none of it.
             if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-                let failure = Failure::new("no command").class(Class::Usage).hint(help_of(&arguments));
+                let failure = Failure::new(t!("no command")).class(Class::Usage).hint(help_of(&arguments));
                 return Words::Wrong { failure, json };
             }
-            Words::Page(error.render().to_string())
+            Words::Page(spoken::page(error.render().to_string()))
         }
         _ => Words::Wrong { failure: failure(&error, &arguments), json: arguments.iter().any(|a| a == "--json") },
     }
 }
 
-/// clap's words: `error: REASON`, then what it can suggest, then the usage.
+/// Why a line is none, and what may have been meant.
 fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
+    let (english, tips_in_english) = words(error);
+    let (reason, mut tips) = match wrong::reason(error) {
+        Some(reason) if !locale::is_english() => (reason, wrong::tips(error)),
+        _ => (english, tips_in_english),
+    };
+    if tips.is_empty() || !matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(_))) {
+        tips.push(help_of(arguments));
+    }
+    Failure::new(reason).class(Class::Usage).hint(tips.join(&t!("; ")))
+}
+
+/// clap's words: `error: REASON`, then what it can suggest, then the usage.
+fn words(error: &clap::Error) -> (String, Vec<String>) {
     let text = error.render().to_string();
     let body = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more information").next().unwrap_or(&text);
     let mut lines = body.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -61,10 +78,7 @@ fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
             }
         }
     }
-    if tips.is_empty() || !matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(_))) {
-        tips.push(help_of(arguments));
-    }
-    Failure::new(reason).class(Class::Usage).hint(tips.join("; "))
+    (reason, tips)
 }
 
 /// The command whose help tells more.
@@ -76,7 +90,7 @@ fn help_of(arguments: &[OsString]) -> String {
         path.push(word.to_owned());
         command = below;
     }
-    format!("`{} --help` says what there is", path.join(" "))
+    t!("`%{command} --help` says what there is", command = path.join(" ")).into_owned()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Words of a command line that several commands read alike.
 
+use crate::base::locale::t;
+
 /// What names something: an id, a label, a name. One that is empty is a variable that nobody set, never the same as none.
 ///
 /// # Errors
 /// Where it is empty.
 pub fn named(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("it is empty; leave it out where none is meant".to_owned()) } else { Ok(text.to_owned()) }
+    if text.is_empty() { Err(t!("it is empty; leave it out where none is meant").into_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// What Kubernetes calls an object: a DNS subdomain (RFC 1123).
@@ -17,7 +19,7 @@ pub fn subdomain(text: &str) -> Result<String, String> {
     let label = |label: &str| !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-');
     match text.len() <= 253 && text.split('.').all(label) {
         true => Ok(text.to_owned()),
-        false => Err("1 to 253 of a-z, 0-9, - and ., each part beginning and ending with a letter or a digit".to_owned()),
+        false => Err(t!("1 to 253 of a-z, 0-9, - and ., each part beginning and ending with a letter or a digit").into_owned()),
     }
 }
 
@@ -26,7 +28,7 @@ pub fn subdomain(text: &str) -> Result<String, String> {
 /// # Errors
 /// Where there is no `=`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or_else(|| t!("KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -36,7 +38,7 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 /// Where it is no number of days, or not one of these.
 pub fn days(text: &str, of: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
     let number = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| of.contains(days));
-    number.ok_or_else(|| format!("{}d to {}d", of.start(), of.end()))
+    number.ok_or_else(|| t!("%{least}d to %{most}d", least = of.start(), most = of.end()).into_owned())
 }
 
 #[cfg(test)]

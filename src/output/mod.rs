@@ -14,6 +14,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 use crate::base::printable::is_printable;
 
 /// Names and values in order. A value is null where there is none, and has its own type: people see texts, programs don't.
@@ -94,7 +95,7 @@ impl Output {
             Output::Each(rows) => rows.iter().map(block).collect::<Vec<_>>().join("\n\n"),
             Output::One(row) => block(row),
             Output::Report { text, .. } => text.clone(),
-            Output::List(rows) if rows.is_empty() => "none".to_owned(),
+            Output::List(rows) if rows.is_empty() => t!("none").into_owned(),
             Output::List(rows) => table(rows),
             Output::Text(_, text) => text.trim_end().to_owned(),
         }
@@ -131,7 +132,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => seen_in_line(text),
-        Value::Array(values) if values.is_empty() => "none".to_owned(),
+        Value::Array(values) if values.is_empty() => t!("none").into_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
@@ -173,10 +174,14 @@ pub fn print_failure(failure: &Failure, json: bool) {
             Err(error) => error.to_string(),
         }
     } else {
-        let hint = failure.hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        let request = failure.answer.as_ref().and_then(|answer| answer.request_id.as_deref());
-        let request = request.map(|id| format!("\nrequest ID: {id}")).unwrap_or_default();
-        seen(&format!("error: {}{hint}{request}", failure.reason))
+        let mut text = t!("error: %{reason}", reason = failure.reason).into_owned();
+        if let Some(hint) = &failure.hint {
+            text += &format!("\n{}", t!("hint: %{hint}", hint = hint));
+        }
+        if let Some(id) = failure.answer.as_ref().and_then(|answer| answer.request_id.as_deref()) {
+            text += &format!("\n{}", t!("request ID: %{id}", id = id));
+        }
+        seen(&text)
     };
     // Nobody is left to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
@@ -198,7 +203,7 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|e| Failure::local(format!("standard output: {e}"))),
+        written => written.map_err(|e| Failure::local(t!("standard output: %{reason}", reason = locale::os(&e)))),
     }
 }
 

@@ -1,10 +1,13 @@
 //! How far long work is: on a terminal a line that changes, else a line now and then. On standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::base::locale::t;
 
 /// How often a terminal's line changes, and how often another line comes where there is no terminal.
 const TERMINAL: Duration = Duration::from_millis(200);
@@ -12,7 +15,7 @@ const ELSEWHERE: Duration = Duration::from_secs(30);
 
 /// Work of so many steps.
 pub struct Progress {
-    what: &'static str,
+    what: Cow<'static, str>,
     total: AtomicUsize,
     done: AtomicUsize,
     begun: Instant,
@@ -22,10 +25,10 @@ pub struct Progress {
 
 impl Progress {
     /// Begins. `what` is the work's past participle.
-    pub fn new(what: &'static str, total: usize) -> Self {
+    pub fn new(what: impl Into<Cow<'static, str>>, total: usize) -> Self {
         let begun = Instant::now();
         let terminal = io::stderr().is_terminal();
-        Self { what, total: total.into(), done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
+        Self { what: what.into(), total: total.into(), done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
     }
 
     /// So many more steps are done.
@@ -50,7 +53,7 @@ impl Progress {
         }
         *said = Instant::now();
         let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
-        let line = line(self.what, done, total, self.begun.elapsed());
+        let line = line(&self.what, done, total, self.begun.elapsed());
         let (before, after) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
         let _ = write!(io::stderr().lock(), "{before}{line}{after}");
     }
@@ -69,8 +72,20 @@ fn line(what: &str, done: usize, total: usize, spent: Duration) -> String {
     let rate = done as f64 / spent.as_secs_f64().max(0.001);
     let left = (total.saturating_sub(done) as f64 / rate.max(0.001)).round();
     let (minutes, seconds) = ((left / 60.0).floor(), left % 60.0);
-    let left = if minutes > 0.0 { format!("{minutes} min {seconds} s") } else { format!("{seconds} s") };
-    format!("{what} {done} of {total}, {rate:.0} a second, {left} left")
+    let left = match minutes > 0.0 {
+        true => t!("%{minutes} min %{seconds} s", minutes = minutes, seconds = seconds),
+        false => t!("%{seconds} s", seconds = seconds),
+    };
+    let rate = format!("{rate:.0}");
+    let line = t!(
+        "%{what} %{done} of %{total}, %{rate} a second, %{left} left",
+        what = what,
+        done = done,
+        total = total,
+        rate = rate,
+        left = left
+    );
+    line.into_owned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::thread;
 use parking_lot::Mutex;
 
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 
 /// How many at a time.
 const ABREAST: usize = 8;
@@ -39,7 +40,7 @@ pub fn abreast<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> Result<R, Failu
         return Err(failure);
     }
     if done.len() < all.len() {
-        return Err(Failure::new("a thread failed"));
+        return Err(Failure::new(t!("a thread failed")));
     }
     done.sort_unstable_by_key(|(place, _)| *place);
     Ok(done.into_iter().map(|(_, result)| result).collect())

@@ -2,7 +2,9 @@
 
 use bulla_client::Error;
 
+use super::said;
 use crate::base::failure::{Answered, Class, Failure};
+use crate::base::locale;
 
 /// What the API says of a secret that waits for its deletion.
 pub const IN_DELETE_WINDOW: &str = "Rejected.ResourceInDeleteWindow";
@@ -11,12 +13,16 @@ pub const IN_DELETE_WINDOW: &str = "Rejected.ResourceInDeleteWindow";
 pub fn failure(subject: &str) -> impl Fn(Error) -> Failure {
     let subject = subject.to_owned();
     move |error| {
+        let (said, hint) = match locale::is_english() {
+            true => (error.to_string(), error.hint()),
+            false => (said::reason(&error), said::hint(&error)),
+        };
         let reason = match &error {
-            Error::Refused(refused) if !subject.is_empty() && refused.status != 503 => format!("{subject}: {error}"),
-            _ => error.to_string(),
+            Error::Refused(refused) if !subject.is_empty() && refused.status != 503 => locale::about(&subject, said),
+            _ => said,
         };
         let mut failure = Failure::new(reason).class(class(&error));
-        failure.hint = error.hint();
+        failure.hint = hint;
         failure.answer = error.refused().map(|refused| {
             Box::new(Answered { code: refused.code.clone(), status: refused.status, request_id: refused.request_id.clone() })
         });

@@ -6,6 +6,7 @@ use super::resolve::resolve;
 use super::template::Template;
 use super::{Session, terminal, usage};
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 use crate::cli::Inject;
 use crate::output;
 
@@ -13,10 +14,13 @@ use crate::output;
 pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
     let mut template = String::new();
     if asked.input.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_string(&mut template).map_err(|e| Failure::local(format!("standard input: {e}")))?;
+        std::io::stdin()
+            .lock()
+            .read_to_string(&mut template)
+            .map_err(|e| Failure::local(t!("standard input: %{reason}", reason = locale::os(&e))))?;
     } else {
-        template =
-            std::fs::read_to_string(&asked.input).map_err(|e| Failure::local(format!("{}: {e}", asked.input.display())))?;
+        template = std::fs::read_to_string(&asked.input)
+            .map_err(|e| Failure::local(locale::about(asked.input.display(), locale::os(&e))))?;
     }
     let template = Template::parse(&template).map_err(|reason| usage(reason, "{{ bulla://NAME[#FIELD][@VERSION] }}"))?;
     let references = template.references();

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::{Session, failure, terminal, usage};
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 use crate::cli::{Input, Key, KeyPair, KeyUsage};
 use crate::output::{Output, Row};
 
@@ -29,14 +30,18 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
             if let Some(alias) = &alias
                 && let Ok(there) = client.describe_key(alias)
             {
-                let failure = Failure::conflict(format!("{alias} is a name of the key {}; no key was made", there.key_id));
-                return Err(failure.hint("`bulla key alias NAME KEY` moves a name"));
+                let failure = Failure::conflict(t!(
+                    "%{alias} is a name of the key %{key}; no key was made",
+                    alias = alias,
+                    key = there.key_id
+                ));
+                return Err(failure.hint(t!("`bulla key alias NAME KEY` moves a name")));
             }
             let made = client.create_key(&new).map_err(failure(""))?;
             let mut row = Output::row([("KeyId", made.key_id.as_str().into())]);
             if let Some(alias) = alias {
                 client.create_alias(&alias, &made.key_id).map_err(|e| {
-                    let made = format!("the key {} is made, its alias is not", made.key_id);
+                    let made = t!("the key %{key} is made, its alias is not", key = made.key_id);
                     failure(&made)(e)
                 })?;
                 row.push(("AliasName", alias.into()));
@@ -64,7 +69,8 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
         }
         Key::Delete { key, after, yes, .. } => {
             let id = session.key_id(&key)?;
-            terminal::confirm(&format!("Delete the key {key}, and so all that it protects, in {after} days"), &key, yes)?;
+            let what = t!("Delete the key %{key}, and so all that it protects, in %{days} days", key = key, days = after);
+            terminal::confirm(&what, &key, yes)?;
             client.schedule_key_deletion(&id, after).map_err(failure(&key))?;
             state(session, &key)?
         }
@@ -80,7 +86,7 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
         }
         Key::Alias { name: Some(name), key: None, .. } => aliases(session, Some(&name))?,
         Key::Encrypt { key, input, context, pair } => {
-            let plaintext = bytes(&input, "What to encrypt")?;
+            let plaintext = bytes(&input, &t!("What to encrypt"))?;
             let row = client.describe_key(&key).map_err(failure(&key))?;
             if is_pair(&row) {
                 let (version, algorithm) = pair_of(session, &row, &pair, "RSAES_OAEP_SHA_256")?;
@@ -94,11 +100,11 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
             }
         }
         Key::Decrypt { key, input, context, pair } => {
-            let blob = bytes(&input, "What to decrypt")?;
+            let blob = bytes(&input, &t!("What to decrypt"))?;
             let blob = blob
                 .text()
                 .map(str::trim)
-                .ok_or_else(|| usage("the ciphertext is no Base64".to_owned(), "what `encrypt` printed"))?;
+                .ok_or_else(|| usage(t!("the ciphertext is no Base64"), &t!("what `encrypt` printed")))?;
             let plain = match key {
                 None => client.decrypt(blob, &context).map_err(failure(""))?,
                 Some(key) => {
@@ -119,12 +125,12 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
         Key::Sign { key, input, pair } => {
             let row = client.describe_key(&key).map_err(failure(&key))?;
             let (version, algorithm) = pair_of(session, &row, &pair, signing(&row))?;
-            let digest = digest_of(&input, "What to sign")?;
+            let digest = digest_of(&input, &t!("What to sign"))?;
             made(client.sign(&row.key_id, &version, &algorithm, digest.as_ref()).map_err(failure(&key))?, "Value", json)
         }
         Key::Verify { key, signature, input, pair } => verify(session, &key, &signature, &input, &pair)?,
         Key::Mac { key, input, algorithm } => {
-            let message = bytes(&input, "The message")?;
+            let message = bytes(&input, &t!("The message"))?;
             let algorithm = match algorithm {
                 Some(algorithm) => algorithm,
                 None => client.describe_key(&key).map_err(failure(&key))?.key_spec,
@@ -221,7 +227,7 @@ fn aliases(session: &Session, name: Option<&str>) -> Result<Output, Failure> {
         .map(|a| Output::row([("AliasName", a.alias_name.into()), ("KeyId", a.key_id.into())]))
         .collect();
     match name {
-        Some(name) if rows.is_empty() => Err(Failure::not_found(format!("no alias {name:?}"))),
+        Some(name) if rows.is_empty() => Err(Failure::not_found(t!("no alias %{name}", name = format!("{name:?}")))),
         _ => Ok(Output::List(rows)),
     }
 }
@@ -268,7 +274,7 @@ fn pair_of(session: &Session, key: &KeyRow, pair: &KeyPair, usual: &str) -> Resu
 fn newest(session: &Session, key: &str) -> Result<String, Failure> {
     let versions = session.client.list_key_versions(key).map_err(failure(key))?;
     let last = versions.into_iter().next_back().map(|version| version.key_version_id);
-    last.ok_or_else(|| Failure::not_found(format!("{key}: the key has no version")))
+    last.ok_or_else(|| Failure::not_found(t!("%{key}: the key has no version", key = key)))
 }
 
 fn made(made: Made, name: &'static str, json: bool) -> Output {
@@ -284,20 +290,20 @@ fn made(made: Made, name: &'static str, json: bool) -> Output {
 fn verify(session: &Session, key: &str, signature: &str, input: &Input, pair: &KeyPair) -> Result<Output, Failure> {
     let client = &session.client;
     let signature = match signature.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|e| Failure::local(format!("{file}: {e}")))?,
+        Some(file) => std::fs::read_to_string(file).map_err(|e| Failure::local(locale::about(&file, locale::os(&e))))?,
         None => signature.to_owned(),
     };
     let row = client.describe_key(key).map_err(failure(key))?;
     let right = if is_pair(&row) {
         let (version, algorithm) = pair_of(session, &row, pair, signing(&row))?;
-        let digest = digest_of(input, "What was signed")?;
+        let digest = digest_of(input, &t!("What was signed"))?;
         client.verify(&row.key_id, &version, &algorithm, digest.as_ref(), signature.trim())
     } else {
         let algorithm = pair.algorithm.clone().unwrap_or(row.key_spec);
-        client.verify_mac(key, &algorithm, &bytes(input, "The message")?, signature.trim())
+        client.verify_mac(key, &algorithm, &bytes(input, &t!("The message"))?, signature.trim())
     };
     match right.map_err(failure(key))? {
         true => Ok(Output::one([("KeyId", row.key_id.into()), ("Valid", true.into())])),
-        false => Err(Failure::new(format!("{key}: the signature is not of these bytes by this key"))),
+        false => Err(Failure::new(t!("%{key}: the signature is not of these bytes by this key", key = key))),
     }
 }

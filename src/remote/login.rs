@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::profile::{self, Profile};
 use super::{failure, terminal, usage};
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 use crate::cli::Connection;
 use crate::output::Output;
 
@@ -19,16 +20,19 @@ use crate::output::Output;
 pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, Failure> {
     let name = connection.profile.clone().unwrap_or_else(|| profile::DEFAULT.to_owned());
     if name.is_empty() || name.starts_with('.') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-        return Err(usage(format!("{name:?} is no name of a profile"), "letters, digits, - _ and ."));
+        return Err(usage(
+            t!("%{name} is no name of a profile", name = format!("{name:?}")),
+            &t!("letters, digits, - _ and ."),
+        ));
     }
-    let folder = profile::config_folder().ok_or_else(|| Failure::local("neither $XDG_CONFIG_HOME nor $HOME is set"))?;
+    let folder = profile::config_folder().ok_or_else(|| Failure::local(t!("neither $XDG_CONFIG_HOME nor $HOME is set")))?;
     let known = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
     let endpoint = match connection.endpoint.clone().or_else(|| known("BULLA_ENDPOINT")) {
         Some(endpoint) => endpoint,
-        None => terminal::ask("Endpoint (https://HOST:PORT)")?,
+        None => terminal::ask(&t!("Endpoint (https://HOST:PORT)"))?,
     };
     let ca = connection.ca.clone().or_else(|| known("BULLA_CA_FILE").map(Into::into));
-    let ca = ca.map(|file| fs::canonicalize(&file).map_err(|e| Failure::local(format!("{}: {e}", file.display()))));
+    let ca = ca.map(|file| fs::canonicalize(&file).map_err(named(&file)));
     let ca = ca.transpose()?;
     let (id, secret) = credentials(id)?;
     let new = Profile::new(&name, &endpoint, ca.clone(), AccessKey::new(&id, secret.as_str()));
@@ -66,24 +70,24 @@ fn credentials(id: Option<&str>) -> Result<(String, Zeroizing<String>), Failure>
     if std::io::stdin().is_terminal() {
         let id = match id {
             Some(id) => id.to_owned(),
-            None => terminal::ask("Access key ID")?,
+            None => terminal::ask(&t!("Access key ID"))?,
         };
-        let secret = terminal::ask_hidden("Access key secret")?;
+        let secret = terminal::ask_hidden(&t!("Access key secret"))?;
         return Ok((id, Zeroizing::new(secret.trim().to_owned())));
     }
     let mut lines = std::io::stdin().lock().lines();
     let mut line = |what: &str| match lines.next() {
         Some(Ok(line)) if !line.trim().is_empty() => Ok(Zeroizing::new(line.trim().to_owned())),
         _ => Err(usage(
-            format!("standard input has no {what}"),
-            "two lines: the access key's id and its secret; with --access-key-id, its secret",
+            t!("standard input has no %{what}", what = what),
+            &t!("two lines: the access key's id and its secret; with --access-key-id, its secret"),
         )),
     };
     let id = match id {
         Some(id) => id.to_owned(),
-        None => line("access key ID")?.to_string(),
+        None => line(&t!("access key ID"))?.to_string(),
     };
-    Ok((id, line("access key secret")?))
+    Ok((id, line(&t!("access key secret"))?))
 }
 
 /// Changes one profile and leaves the rest of the file as it is.
@@ -94,13 +98,13 @@ fn write_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Re
         Err(e) => return Err(named(file)(e)),
     };
     let mut document: DocumentMut =
-        text.parse().map_err(|e: toml_edit::TomlError| Failure::local(format!("{}: {}", file.display(), e.message())))?;
+        text.parse().map_err(|e: toml_edit::TomlError| Failure::local(locale::about(file.display(), e.message())))?;
     let profiles = document.entry("profile").or_insert_with(|| {
         let mut table = Table::new();
         table.set_implicit(true);
         Item::Table(table)
     });
-    let wrong = || Failure::local(format!("{}: profile is no table", file.display()));
+    let wrong = || Failure::local(t!("%{file}: profile is no table", file = file.display()));
     let profile = profiles.as_table_mut().ok_or_else(wrong)?.entry(name).or_insert_with(|| Item::Table(Table::new()));
     change(profile.as_table_mut().ok_or_else(wrong)?);
     terminal::write_private(file, document.to_string().as_bytes())
@@ -108,5 +112,5 @@ fn write_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Re
 
 fn named(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     let path = path.display().to_string();
-    move |e| Failure::local(format!("{path}: {e}"))
+    move |e| Failure::local(locale::about(&path, locale::os(&e)))
 }

@@ -17,6 +17,7 @@ mod profile;
 mod reference;
 mod resolve;
 mod run;
+mod said;
 mod secret;
 mod status;
 mod template;
@@ -90,6 +91,6 @@ fn version_id() -> String {
 }
 
 /// A command line that says nothing that can be done.
-fn usage(reason: String, hint: &str) -> Failure {
+fn usage(reason: impl Into<String>, hint: &str) -> Failure {
     Failure::new(reason).class(Class::Usage).hint(hint)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Session, failure, secret};
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 use crate::cli::{self, Names};
 use crate::output::Output;
 
@@ -21,7 +22,7 @@ pub(super) fn run(words: &[String]) -> Result<(), Failure> {
     match told.recv_timeout(WITHIN) {
         Ok(Ok(Output::Text("", text))) if text.is_empty() => Ok(()),
         Ok(found) => found?.print(false),
-        Err(_) => Err(Failure::unavailable("the server does not answer in time")),
+        Err(_) => Err(Failure::unavailable(t!("the server does not answer in time"))),
     }
 }
 

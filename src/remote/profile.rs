@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::failure;
 use crate::base::failure::{Class, Failure};
 use crate::base::host::is_loopback;
+use crate::base::locale::{self, t};
 use crate::cli::Connection;
 
 /// The file of a folder that `bulla dev` wrote.
@@ -78,10 +79,10 @@ impl Profile {
         let path = |path: &PathBuf| at(path).to_string_lossy().into_owned();
         let endpoint = connection.endpoint.clone().or_else(|| first(variable("BULLA_ENDPOINT"), written.endpoint.clone()));
         let endpoint = endpoint.ok_or_else(|| {
-            let failure = Failure::local("no server is known");
-            failure.hint(
-                "`bulla login --endpoint URL` keeps one; or --endpoint URL, $BULLA_ENDPOINT, --profile DIR of `bulla dev`",
-            )
+            let failure = Failure::local(t!("no server is known"));
+            failure.hint(t!(
+                "`bulla login --endpoint URL` keeps one; or --endpoint URL, $BULLA_ENDPOINT, --profile DIR of `bulla dev`"
+            ))
         })?;
         let ca_file = first(variable("BULLA_CA_FILE"), written.ca_file.as_ref().map(path)).map(PathBuf::from);
         let ca_file = connection.ca.clone().or(ca_file);
@@ -89,14 +90,22 @@ impl Profile {
             (Some(certificate), Some(key)) => Some((at(certificate), at(key))),
             (None, None) => None,
             _ => {
-                return Err(Failure::local(format!("profile {name}: client_certificate_file and client_key_file go together")));
+                return Err(Failure::local(t!(
+                    "profile %{name}: client_certificate_file and client_key_file go together",
+                    name = name
+                )));
             }
         };
         let scheme = match written.signature.as_deref() {
             None | Some("acs3") => Scheme::Acs3,
             Some("rpc") => Scheme::Rpc,
             Some(other) => {
-                return Err(Failure::local(format!("profile {name}: no signature is called {other:?}")).hint("acs3, or rpc"));
+                return Err(Failure::local(t!(
+                    "profile %{name}: no signature is called %{other}",
+                    name = name,
+                    other = format!("{other:?}")
+                ))
+                .hint(t!("acs3, or rpc")));
             }
         };
         let (access_key, source) = access_key(&written, &folder, &name, asked.is_some())?;
@@ -111,7 +120,7 @@ impl Profile {
     /// One that is not written yet.
     pub fn new(name: &str, endpoint: &str, ca_file: Option<PathBuf>, access_key: AccessKey) -> Self {
         let endpoint = with_scheme(endpoint, ca_file.is_some());
-        Self { source: format!("profile {name}"), endpoint, ca_file, access_key, identity: None, scheme: Scheme::default() }
+        Self { source: of_profile(name), endpoint, ca_file, access_key, identity: None, scheme: Scheme::default() }
     }
 
     /// A client of its server, which tries each call so often.
@@ -168,13 +177,17 @@ fn read_named(name: &str) -> Result<Found, Failure> {
     match std::fs::read_to_string(&file) {
         Ok(text) => Ok((parse(&text, &file)?, folder.to_owned(), name.to_owned())),
         Err(error) if folder.is_dir() || name.contains('/') => {
-            let failure = Failure::local(format!("{}: {error}", file.display()));
-            Err(failure.hint("`bulla dev --data DIR` writes it when it is ready"))
+            let failure = Failure::local(locale::about(file.display(), locale::os(&error)));
+            Err(failure.hint(t!("`bulla dev --data DIR` writes it when it is ready")))
         }
         Err(_) => {
             let config = config_folder().unwrap_or_default().join("config.toml");
-            let failure = Failure::local(format!("no profile {name:?} in {}, and no such folder", config.display()));
-            Err(failure.hint(format!("`bulla login --profile {name}` makes it")))
+            let failure = Failure::local(t!(
+                "no profile %{name} in %{file}, and no such folder",
+                name = format!("{name:?}"),
+                file = config.display()
+            ));
+            Err(failure.hint(t!("`bulla login --profile %{name}` makes it", name = name)))
         }
     }
 }
@@ -190,7 +203,7 @@ fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
     match std::fs::read_to_string(&file) {
         Ok(text) => parse(&text, &file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(ConfigFile::default()),
-        Err(error) => Err(Failure::local(format!("{}: {error}", file.display()))),
+        Err(error) => Err(Failure::local(locale::about(file.display(), locale::os(&error)))),
     }
 }
 
@@ -201,8 +214,8 @@ fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
 pub fn parse<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T, Failure> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let line = e.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-        Failure::local(format!("{}{line}: {}", file.display(), e.message()))
+        let line = line.map(|line| t!(", line %{line}", line = line)).unwrap_or_default();
+        Failure::local(locale::about(format!("{}{line}", file.display()), e.message()))
     })
 }
 
@@ -211,13 +224,13 @@ type Place<'p> = &'p dyn Fn() -> Result<Option<AccessKey>, Failure>;
 
 /// The access key, from the first place that has one, and what that place is called.
 fn access_key(written: &Written, folder: &Path, name: &str, named: bool) -> Result<(AccessKey, String), Failure> {
-    let of_profile = || -> Result<Option<AccessKey>, Failure> {
+    let of_file = || -> Result<Option<AccessKey>, Failure> {
         let Some(id) = &written.access_key_id else { return Ok(None) };
         Ok(Some(AccessKey::new(id, secret_of(written, folder, name)?)))
     };
     let places: [(Place<'_>, String); 4] = [
-        (&of_environment, "environment".to_owned()),
-        (&of_profile, format!("profile {name}")),
+        (&of_environment, t!("environment").into_owned()),
+        (&of_file, of_profile(name)),
         (&of_service_manager, "$CREDENTIALS_DIRECTORY/bulla-access-key".to_owned()),
         (&of_aliyun, "~/.aliyun/config.json".to_owned()),
     ];
@@ -230,11 +243,17 @@ fn access_key(written: &Written, folder: &Path, name: &str, named: bool) -> Resu
         }
     }
     let failure = Failure::local(if named {
-        format!("profile {name} has no access_key_id")
+        t!("profile %{name} has no access_key_id", name = name)
     } else {
-        "no access key is known".to_owned()
+        t!("no access key is known")
     });
-    Err(failure.hint("`bulla login` keeps one; or $ALIBABA_CLOUD_ACCESS_KEY_ID and $ALIBABA_CLOUD_ACCESS_KEY_SECRET"))
+    let hint = t!("`bulla login` keeps one; or $ALIBABA_CLOUD_ACCESS_KEY_ID and $ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    Err(failure.hint(hint))
+}
+
+/// What the place of a profile's access key is called.
+fn of_profile(name: &str) -> String {
+    t!("profile %{name}", name = name).into_owned()
 }
 
 fn of_environment() -> Result<Option<AccessKey>, Failure> {
@@ -242,14 +261,18 @@ fn of_environment() -> Result<Option<AccessKey>, Failure> {
     let key = match (variable(id), variable(secret)) {
         (Some(id), Some(secret)) => AccessKey::new(id, secret),
         (None, None) => return Ok(None),
-        (Some(_), None) => return Err(Failure::local(format!("${id} is set, and ${secret} is not"))),
-        (None, Some(_)) => return Err(Failure::local(format!("${secret} is set, and ${id} is not"))),
+        (Some(_), None) => return Err(half(id, secret)),
+        (None, Some(_)) => return Err(half(secret, id)),
     };
     if variable("ALIBABA_CLOUD_SECURITY_TOKEN").is_some() {
-        let failure = Failure::new("$ALIBABA_CLOUD_SECURITY_TOKEN is set: temporary credentials are another service's");
-        return Err(failure.class(Class::Denied).hint("unset it and use an access key of this deployment"));
+        let failure = Failure::new(t!("$ALIBABA_CLOUD_SECURITY_TOKEN is set: temporary credentials are another service's"));
+        return Err(failure.class(Class::Denied).hint(t!("unset it and use an access key of this deployment")));
     }
     Ok(Some(key))
+}
+
+fn half(there: &str, missing: &str) -> Failure {
+    Failure::local(t!("$%{there} is set, and $%{missing} is not", there = there, missing = missing))
 }
 
 /// The secret half that a profile names.
@@ -258,25 +281,26 @@ fn secret_of(written: &Written, folder: &Path, name: &str) -> Result<String, Fai
         (Some(file), None) => {
             let file = folder.join(file);
             let text = private_text(&file, true)?;
-            first_line(&text).ok_or_else(|| Failure::local(format!("{}: it is empty", file.display())))
+            first_line(&text).ok_or_else(|| Failure::local(t!("%{file}: it is empty", file = file.display())))
         }
         (None, Some(command)) => secret_by_command(command, name),
-        (None, None) => Err(Failure::local(format!("profile {name} has an access_key_id and no secret"))
-            .hint("secret_file = \"FILE\", or secret_command = \"pass show bulla\"")),
-        (Some(_), Some(_)) => Err(Failure::local(format!("profile {name}: secret_file or secret_command, not both"))),
+        (None, None) => Err(Failure::local(t!("profile %{name} has an access_key_id and no secret", name = name))
+            .hint(t!("secret_file = \"FILE\", or secret_command = \"pass show bulla\""))),
+        (Some(_), Some(_)) => Err(Failure::local(t!("profile %{name}: secret_file or secret_command, not both", name = name))),
     }
 }
 
 fn secret_by_command(command: &str, name: &str) -> Result<String, Failure> {
-    let failed = |reason: String| Failure::local(format!("profile {name}: secret_command: {reason}"));
+    let failed =
+        |reason: String| Failure::local(t!("profile %{name}: secret_command: %{reason}", name = name, reason = reason));
     let shell = Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
-    let ended = shell.map_err(|e| failed(e.to_string()))?;
+    let ended = shell.map_err(|e| failed(locale::os(&e)))?;
     let text = Zeroizing::new(ended.stdout);
     if !ended.status.success() {
         return Err(failed(ended.status.to_string()));
     }
     let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
-    first_line(&text).ok_or_else(|| failed("it prints nothing".to_owned()))
+    first_line(&text).ok_or_else(|| failed(t!("it prints nothing").into_owned()))
 }
 
 fn first_line(text: &str) -> Option<String> {
@@ -285,14 +309,14 @@ fn first_line(text: &str) -> Option<String> {
 
 /// A file with a secret in it; `strict` where nobody but its owner may be able to read it.
 fn private_text(file: &Path, strict: bool) -> Result<Zeroizing<String>, Failure> {
-    let named = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
+    let named = |e: std::io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
     let text = Zeroizing::new(std::fs::read_to_string(file).map_err(named)?);
     let mode = std::fs::metadata(file).map_err(named)?.permissions().mode();
     if strict && mode & 0o077 != 0 {
-        let failure = Failure::local(format!("{}: others may read it (mode {:04o})", file.display(), mode & 0o7777));
-        return Err(
-            failure.hint(format!("chmod 600 {}; and if others could have read it, make a new access key", file.display()))
-        );
+        let mode = format!("{:04o}", mode & 0o7777);
+        let failure = Failure::local(t!("%{file}: others may read it (mode %{mode})", file = file.display(), mode = mode));
+        return Err(failure
+            .hint(t!("chmod 600 %{file}; and if others could have read it, make a new access key", file = file.display())));
     }
     Ok(text)
 }
@@ -309,7 +333,7 @@ fn of_service_manager() -> Result<Option<AccessKey>, Failure> {
     let mut words = text.split([':', '\n', '\r', ' ', '\t']).filter(|word| !word.is_empty());
     match (words.next(), words.next(), words.next()) {
         (Some(id), Some(secret), None) => Ok(Some(AccessKey::new(id, secret))),
-        _ => Err(Failure::local(format!("{}: not ID:SECRET", file.display()))),
+        _ => Err(Failure::local(t!("%{file}: not ID:SECRET", file = file.display()))),
     }
 }
 
@@ -337,8 +361,14 @@ struct AliyunProfile {
 fn of_aliyun() -> Result<Option<AccessKey>, Failure> {
     let Some(file) = home().map(|home| home.join(".aliyun/config.json")).filter(|file| file.exists()) else { return Ok(None) };
     let text = private_text(&file, true)?;
-    let config: Aliyun = serde_json::from_str(&text)
-        .map_err(|e| Failure::local(format!("{}: line {}, column {}", file.display(), e.line(), e.column())))?;
+    let config: Aliyun = serde_json::from_str(&text).map_err(|e| {
+        Failure::local(t!(
+            "%{file}: line %{line}, column %{column}",
+            file = file.display(),
+            line = e.line(),
+            column = e.column()
+        ))
+    })?;
     let current = config.profiles.into_iter().find(|p| p.name == config.current && p.mode == "AK");
     Ok(current.filter(|p| !p.access_key_id.is_empty()).map(|p| AccessKey::new(p.access_key_id, p.access_key_secret)))
 }

@@ -5,6 +5,8 @@
 
 use bulla_client::Selector;
 
+use crate::base::locale::t;
+
 /// What a reference begins with.
 pub const SCHEME: &str = "bulla://";
 
@@ -47,12 +49,16 @@ impl Reference {
         };
         let decoded = |part: &str, what: &str| match decode(part) {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(format!("{text:?} has no {what}: bulla://NAME[#FIELD][@VERSION]")),
+            _ => Err(t!("%{text} has no %{part}: bulla://NAME[#FIELD][@VERSION]", text = format!("{text:?}"), part = what)
+                .into_owned()),
         };
         Ok(Self {
-            name: decoded(name, "name")?,
-            field: field.map(|field| decoded(field, "field")).transpose()?,
-            which: version.map(|version| decoded(version, "version")).transpose()?.map_or(Selector::Current, |v| selector(&v)),
+            name: decoded(name, &t!("name"))?,
+            field: field.map(|field| decoded(field, &t!("field"))).transpose()?,
+            which: version
+                .map(|version| decoded(version, &t!("version")))
+                .transpose()?
+                .map_or(Selector::Current, |v| selector(&v)),
         })
     }
 }

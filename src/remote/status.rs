@@ -2,6 +2,7 @@
 
 use super::{Session, failure};
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 use crate::output::Output;
 
 /// Who asks, as the server sees it.
@@ -25,12 +26,16 @@ pub(super) fn status(session: &Session) -> Result<Output, Failure> {
     let ready = look.status == 200;
     // The listener of probes can be another one.
     let said = if look.status == 404 {
-        "ready (it answers; its page of reasons is on another listener)".to_owned()
+        t!("ready (it answers; its page of reasons is on another listener)").into_owned()
     } else {
         look.text
     };
     if !ready && look.status != 404 {
-        return Err(Failure::unavailable(format!("{} is not ready: {}", client.endpoint(), said.trim())));
+        return Err(Failure::unavailable(t!(
+            "%{endpoint} is not ready: %{said}",
+            endpoint = client.endpoint(),
+            said = said.trim()
+        )));
     }
     Ok(Output::one([
         ("Endpoint", client.endpoint().into()),
@@ -39,6 +44,6 @@ pub(super) fn status(session: &Session) -> Result<Output, Failure> {
         ("Status", serde_json::from_str(&said).unwrap_or_else(|_| said.trim().into())),
         ("ClockAheadSeconds", look.clock_ahead.into()),
         ("RoundTripMs", look.round_trip_ms.into()),
-        ("AccessKey", "accepted".into()),
+        ("AccessKey", t!("accepted").into()),
     ]))
 }

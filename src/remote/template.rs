@@ -4,6 +4,7 @@ use bulla_client::Value;
 use zeroize::Zeroizing;
 
 use super::reference::{Reference, SCHEME};
+use crate::base::locale::t;
 
 /// A text that is cut into what stays and what is replaced.
 pub struct Template(Vec<Piece>);
@@ -28,10 +29,12 @@ impl Template {
                 continue;
             }
             let line = 1 + text[..text.len() - rest.len() + open].matches('\n').count();
-            let close = rest[open..].find("}}").ok_or_else(|| format!("line {line}: {{{{ without }}}}"))?;
+            let close = rest[open..].find("}}").ok_or_else(|| t!("line %{line}: {{ without }}", line = line).into_owned())?;
             let reference = Reference::parse(rest[open + 2..open + close].trim());
             pieces.push(Piece::Text(rest[..open].to_owned()));
-            pieces.push(Piece::Value(reference.map_err(|reason| format!("line {line}: {reason}"))?));
+            pieces.push(Piece::Value(
+                reference.map_err(|reason| t!("line %{line}: %{reason}", line = line, reason = reason).into_owned())?,
+            ));
             rest = &rest[open + close + 2..];
             from = 0;
         }

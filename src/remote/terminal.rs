@@ -11,6 +11,7 @@ use rustix::process;
 use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::{self, t};
 use crate::output;
 
 /// The most that is read of a value: far above what a server takes, and a bound on what a wrong pipe can do.
@@ -21,8 +22,8 @@ const MAX_INPUT_BYTES: u64 = 8 << 20;
 /// # Errors
 /// Where there is no terminal.
 pub fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
-    let answer = rpassword::prompt_password(format!("{prompt} (not shown): "));
-    Ok(Zeroizing::new(answer.map_err(|e| Failure::local(format!("the terminal: {e}")))?))
+    let answer = rpassword::prompt_password(t!("%{prompt} (not shown): ", prompt = prompt));
+    Ok(Zeroizing::new(answer.map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))?))
 }
 
 /// Asks for something that is shown.
@@ -31,13 +32,13 @@ pub fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 /// Where standard input is no terminal, or ends.
 pub fn ask(prompt: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(format!("{prompt}: nobody is there to be asked")).class(Class::Usage));
+        return Err(Failure::new(t!("%{what}: nobody is there to be asked", what = prompt)).class(Class::Usage));
     }
-    eprint!("{prompt}: ");
+    eprint!("{}", t!("%{prompt}: ", prompt = prompt));
     let mut line = String::new();
-    io::stdin().read_line(&mut line).map_err(|e| Failure::local(format!("the terminal: {e}")))?;
+    io::stdin().read_line(&mut line).map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))?;
     match line.is_empty() {
-        true => Err(Failure::new(format!("{prompt}: no answer")).class(Class::Usage)),
+        true => Err(Failure::new(t!("%{prompt}: no answer", prompt = prompt)).class(Class::Usage)),
         false => Ok(line.trim().to_owned()),
     }
 }
@@ -51,12 +52,12 @@ pub fn confirm(what: &str, word: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let failure = Failure::new(format!("{what}: nobody is there to be asked")).class(Class::Usage);
-        return Err(failure.hint("--yes does it without asking"));
+        let failure = Failure::new(t!("%{what}: nobody is there to be asked", what = what)).class(Class::Usage);
+        return Err(failure.hint(t!("--yes does it without asking")));
     }
-    match ask(&format!("{what}? Type {word} to go on"))? {
+    match ask(&t!("%{what}? Type %{word} to go on", what = what, word = word))? {
         typed if typed == word => Ok(()),
-        _ => Err(Failure::new("that is another word; nothing was done").class(Class::Usage)),
+        _ => Err(Failure::new(t!("that is another word; nothing was done")).class(Class::Usage)),
     }
 }
 
@@ -65,7 +66,7 @@ pub fn confirm(what: &str, word: &str, yes: bool) -> Result<(), Failure> {
 /// # Errors
 /// Where nothing comes.
 pub fn value_of_stdin(prompt: &str) -> Result<Value, Failure> {
-    present(Value::new(one_line(stdin(prompt)?)), STDIN)
+    present(Value::new(one_line(stdin(prompt)?)), &t!("standard input"))
 }
 
 /// Bytes from standard input: asked for where that is a terminal, else all of it.
@@ -73,11 +74,8 @@ pub fn value_of_stdin(prompt: &str) -> Result<Value, Failure> {
 /// # Errors
 /// Where nothing comes.
 pub fn bytes_of_stdin(prompt: &str) -> Result<Value, Failure> {
-    present(Value::new(stdin(prompt)?), STDIN)
+    present(Value::new(stdin(prompt)?), &t!("standard input"))
 }
-
-/// What an empty standard input is called.
-const STDIN: &str = "standard input";
 
 fn stdin(prompt: &str) -> Result<Vec<u8>, Failure> {
     if io::stdin().is_terminal() {
@@ -88,7 +86,7 @@ fn stdin(prompt: &str) -> Result<Vec<u8>, Failure> {
         .lock()
         .take(MAX_INPUT_BYTES)
         .read_to_end(&mut bytes)
-        .map_err(|e| Failure::local(format!("standard input: {e}")))?;
+        .map_err(|e| Failure::local(t!("standard input: %{reason}", reason = locale::os(&e))))?;
     Ok(std::mem::take(&mut *bytes))
 }
 
@@ -120,7 +118,7 @@ pub fn line_of_file(file: &Path) -> Result<Value, Failure> {
 }
 
 fn bytes_of_file(file: &Path) -> Result<Vec<u8>, Failure> {
-    let named = |e: io::Error| Failure::local(format!("{}: {e}", file.display()));
+    let named = |e: io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
     fs::File::open(file).and_then(|open| open.take(MAX_INPUT_BYTES).read_to_end(&mut bytes)).map_err(named)?;
     Ok(std::mem::take(&mut *bytes))
@@ -128,7 +126,7 @@ fn bytes_of_file(file: &Path) -> Result<Vec<u8>, Failure> {
 
 fn present(value: Value, from: &str) -> Result<Value, Failure> {
     if value.expose().is_empty() {
-        return Err(Failure::new(format!("{from} is empty: no value")).class(Class::Usage));
+        return Err(Failure::new(t!("%{from} is empty: no value", from = from)).class(Class::Usage));
     }
     Ok(value)
 }
@@ -143,8 +141,8 @@ pub fn print_value(value: &Value) -> Result<(), Failure> {
         // Control characters could make a terminal do things.
         let printable = value.text().is_some_and(|text| !text.chars().any(|c| c.is_control() && !"\n\t\r".contains(c)));
         if !printable {
-            let failure = Failure::new("the value is binary, and standard output is a terminal").class(Class::Usage);
-            return Err(failure.hint("--out FILE, or a pipe"));
+            let failure = Failure::new(t!("the value is binary, and standard output is a terminal")).class(Class::Usage);
+            return Err(failure.hint(t!("--out FILE, or a pipe")));
         }
         if !bytes.ends_with(b"\n") {
             bytes.push(b'\n');
@@ -158,7 +156,7 @@ pub fn print_value(value: &Value) -> Result<(), Failure> {
 /// # Errors
 /// Where it cannot be written.
 pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let named = |e: io::Error| Failure::local(format!("{}: {e}", file.display()));
+    let named = |e: io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -3,6 +3,7 @@
 use bulla_client::Value;
 
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::t;
 use crate::base::members::{self, Members};
 
 /// The members of a value that is a JSON object.
@@ -12,7 +13,7 @@ use crate::base::members::{self, Members};
 pub fn object<'v>(subject: &str, value: &'v Value) -> Result<Members<'v>, Failure> {
     let members = value.text().and_then(|text| Members::of(text).ok());
     members.ok_or_else(|| {
-        Failure::new(format!("{subject}: the value is no JSON object, and so has no fields")).class(Class::Other)
+        Failure::new(t!("%{subject}: the value is no JSON object, and so has no fields", subject = subject)).class(Class::Other)
     })
 }
 
@@ -40,7 +41,8 @@ pub fn field(subject: &str, value: &Value, name: &str) -> Result<Value, Failure>
 pub fn no_field(subject: &str, there: &Members<'_>, name: &str) -> Failure {
     let mut names: Vec<&str> = there.iter().map(|(name, _)| name).collect();
     names.sort_unstable();
-    Failure::not_found(format!("{subject}: no field {name:?}")).hint(format!("there are: {}", names.join(", ")))
+    let failure = Failure::not_found(t!("%{subject}: no field %{name}", subject = subject, name = format!("{name:?}")));
+    failure.hint(t!("there are: %{names}", names = names.join(", ")))
 }
 
 #[cfg(test)]

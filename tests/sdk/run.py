@@ -33,6 +33,9 @@ import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+# Tests read English, whatever this machine speaks.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 PLACE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk"
 VENV = PLACE / "venv"
 CACHE = PLACE / "cache-clients"

@@ -1,5 +1,6 @@
 //! What the agent keeps where, as its configuration file says it.
 
+use std::borrow::Cow;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use super::super::reference::Reference;
 use super::super::template::Template;
 use super::hook::Hook;
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 
 /// Seconds between two reads.
 const INTERVAL: RangeInclusive<u64> = 1..=3600;
@@ -152,25 +154,29 @@ impl Config {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(file).map_err(|e| Failure::local(format!("{}: {e}", file.display())))?;
+        let text = fs::read_to_string(file).map_err(|e| Failure::local(locale::about(file.display(), locale::os(&e))))?;
         let written: Written = profile::parse(&text, file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let wrong = |reason: String| Failure::local(format!("{}: {reason}", file.display()));
+        let wrong = |reason: String| Failure::local(locale::about(file.display(), reason));
         if !INTERVAL.contains(&written.interval_seconds) {
-            return Err(wrong(format!("interval_seconds is from {} to {}", INTERVAL.start(), INTERVAL.end())));
+            return Err(wrong(said(t!(
+                "interval_seconds is from %{least} to %{most}",
+                least = INTERVAL.start(),
+                most = INTERVAL.end()
+            ))));
         }
         let mut files: Vec<Kept> = Vec::new();
         for file in written.file {
             let path = file.path.clone();
-            let kept = file.kept(folder).map_err(|reason| wrong(format!("{}: {reason}", path.display())))?;
+            let kept = file.kept(folder).map_err(|reason| wrong(locale::about(path.display(), reason)))?;
             if files.iter().any(|other| other.path == kept.path) {
-                return Err(wrong(format!("{}: named twice", path.display())));
+                return Err(wrong(said(t!("%{path}: named twice", path = path.display()))));
             }
             files.push(kept);
         }
         let door = written.socket.map(WrittenSocket::door).transpose().map_err(|reason| wrong(format!("socket: {reason}")))?;
         if files.is_empty() && door.is_none() {
-            return Err(wrong("no [[file]] and no [socket], so nothing to do".to_owned()));
+            return Err(wrong(said(t!("no [[file]] and no [socket], so nothing to do"))));
         }
         Ok(Self { interval: Duration::from_secs(written.interval_seconds), files, door })
     }
@@ -179,12 +185,13 @@ impl Config {
 impl WrittenSocket {
     fn door(self) -> Result<Door, String> {
         if !self.path.is_absolute() || self.path.file_name().is_none() {
-            return Err("path is no file's, from / on".to_owned());
+            return Err(said(t!("path is no file's, from / on")));
         }
         let mode = u32::from_str_radix(&self.mode, 8).ok().filter(|mode| *mode <= 0o777);
-        let mode = mode.ok_or_else(|| format!("mode = {:?} is none: \"0600\", \"0660\", …", self.mode))?;
+        let mode =
+            mode.ok_or_else(|| said(t!("mode = %{mode} is none: \"0600\", \"0660\", …", mode = format!("{:?}", self.mode))))?;
         if self.secrets.is_empty() {
-            return Err("secrets = [\"NAME\", \"BEGINNING*\"] says what can be read".to_owned());
+            return Err(said(t!("secrets = [\"NAME\", \"BEGINNING*\"] says what can be read")));
         }
         let users = self.users.into_iter().map(user).collect::<Result<_, _>>()?;
         let (owner, group) = (self.owner.map(user).transpose()?, self.group.map(group).transpose()?);
@@ -195,20 +202,20 @@ impl WrittenSocket {
 impl WrittenFile {
     fn kept(self, folder: &Path) -> Result<Kept, String> {
         if !self.path.is_absolute() || self.path.file_name().is_none() {
-            return Err("path is no file's, from / on".to_owned());
+            return Err(said(t!("path is no file's, from / on")));
         }
         let content = match (self.secret, self.template) {
             (Some(secret), None) => Content::Value(Reference::parse(&secret)?, self.format.unwrap_or_default()),
             (None, Some(template)) => {
                 if self.format.is_some() {
-                    return Err("format is of a secret, not of a template".to_owned());
+                    return Err(said(t!("format is of a secret, not of a template")));
                 }
                 let template = folder.join(template);
-                let named = |reason: String| format!("{}: {reason}", template.display());
-                let text = fs::read_to_string(&template).map_err(|e| named(e.to_string()))?;
+                let named = |reason: String| locale::about(template.display(), reason);
+                let text = fs::read_to_string(&template).map_err(|e| named(locale::os(&e)))?;
                 Content::Template(Template::parse(&text).map_err(named)?)
             }
-            _ => return Err("secret = \"NAME[#FIELD][@VERSION]\", or template = \"FILE\"".to_owned()),
+            _ => return Err(said(t!("secret = \"NAME[#FIELD][@VERSION]\", or template = \"FILE\""))),
         };
         let hook = Hook::of(self.on_change, self.signal.as_deref(), self.pid_file)?;
         Ok(Kept {
@@ -222,11 +229,18 @@ impl WrittenFile {
     }
 }
 
+fn said(reason: Cow<'_, str>) -> String {
+    reason.into_owned()
+}
+
 /// `0440`: who may read, and for whom it is more than that.
 fn mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && mode & 0o400 != 0);
-    let mode = mode.ok_or_else(|| format!("mode = {text:?} is none: \"0400\", \"0440\", …"))?;
-    if mode & 0o007 != 0 { Err(format!("mode = {text:?}: everybody on this host could read the secret")) } else { Ok(mode) }
+    let mode = mode.ok_or_else(|| said(t!("mode = %{mode} is none: \"0400\", \"0440\", …", mode = format!("{text:?}"))))?;
+    match mode & 0o007 {
+        0 => Ok(mode),
+        _ => Err(said(t!("mode = %{mode}: everybody on this host could read the secret", mode = format!("{text:?}")))),
+    }
 }
 
 fn user(account: Account) -> Result<u32, String> {
@@ -234,8 +248,8 @@ fn user(account: Account) -> Result<u32, String> {
         Account::Number(number) => Ok(number),
         Account::Name(name) => match User::from_name(&name) {
             Ok(Some(user)) => Ok(user.uid.as_raw()),
-            Ok(None) => Err(format!("no user {name:?} on this host")),
-            Err(e) => Err(format!("user {name:?}: {e}")),
+            Ok(None) => Err(said(t!("no user %{name} on this host", name = format!("{name:?}")))),
+            Err(e) => Err(said(t!("user %{name}: %{reason}", name = format!("{name:?}"), reason = e))),
         },
     }
 }
@@ -245,8 +259,8 @@ fn group(account: Account) -> Result<u32, String> {
         Account::Number(number) => Ok(number),
         Account::Name(name) => match Group::from_name(&name) {
             Ok(Some(group)) => Ok(group.gid.as_raw()),
-            Ok(None) => Err(format!("no group {name:?} on this host")),
-            Err(e) => Err(format!("group {name:?}: {e}")),
+            Ok(None) => Err(said(t!("no group %{name} on this host", name = format!("{name:?}")))),
+            Err(e) => Err(said(t!("group %{name}: %{reason}", name = format!("{name:?}"), reason = e))),
         },
     }
 }

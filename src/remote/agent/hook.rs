@@ -1,5 +1,6 @@
 //! What a file's readers are told when it has other content: a command, or a signal.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+
+use crate::base::locale::t;
 
 /// How long a command may take.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
@@ -52,11 +55,13 @@ impl Hook {
                 let plain = signal.strip_prefix("SIG").unwrap_or(signal);
                 let known = SIGNALS.iter().find(|(name, _)| *name == plain);
                 let names = || SIGNALS.map(|(name, _)| name).join(", ");
-                let (name, number) = known.ok_or_else(|| format!("signal = {signal:?} is none of {}", names()))?;
+                let (name, number) = known.ok_or_else(|| {
+                    said(t!("signal = %{signal} is none of %{names}", signal = format!("{signal:?}"), names = names()))
+                })?;
                 Ok(Some(Hook::Signal { name, number: *number, pid_file }))
             }
-            (true, ..) => Err("signal and pid_file go together".to_owned()),
-            (false, ..) => Err("on_change, or signal with pid_file, not both".to_owned()),
+            (true, ..) => Err(said(t!("signal and pid_file go together"))),
+            (false, ..) => Err(said(t!("on_change, or signal with pid_file, not both"))),
         }
     }
 
@@ -77,6 +82,10 @@ impl Hook {
             }
         }
     }
+}
+
+fn said(reason: Cow<'_, str>) -> String {
+    reason.into_owned()
 }
 
 impl fmt::Display for Hook {

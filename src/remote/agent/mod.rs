@@ -24,6 +24,7 @@ use super::resolve::{self, Got};
 use super::{Session, value};
 use crate::base::dotenv;
 use crate::base::failure::Failure;
+use crate::base::locale::{self, Language, t};
 use crate::base::members;
 use crate::cli;
 use crate::process::notify;
@@ -54,6 +55,8 @@ pub(super) fn run(asked: &cli::Agent) -> Result<(), Failure> {
         return agent.outcome();
     }
     agent.open(asked)?;
+    // What is said from now on stands in a log.
+    locale::speak(Language::English);
     agent.say();
     let (tell, told) = mpsc::channel();
     signals::hear(move |asked| {
@@ -268,7 +271,7 @@ impl Agent {
             return Err(first);
         }
         match self.hooks.first() {
-            Some(hook) => Err(Failure::local(format!("the files are written, but not told: {hook}"))),
+            Some(hook) => Err(Failure::local(t!("the files are written, but not told: %{hook}", hook = hook))),
             None => Ok(()),
         }
     }
@@ -283,7 +286,7 @@ impl Watched {
             let values: Vec<Value> = got.into_iter().map(|got| got.value).collect();
             let bytes = self.kept.content.bytes(&values)?;
             let change = file::keep(&self.kept, &bytes, &mut self.left);
-            let change = change.map_err(|e| Failure::local(format!("it cannot be written: {e}")))?;
+            let change = change.map_err(|e| Failure::local(t!("it cannot be written: %{reason}", reason = locale::os(&e))))?;
             Ok((change, versions.join(", ")))
         });
         match done {
@@ -305,7 +308,7 @@ impl Watched {
                 }
             }
             Err(mut problem) => {
-                problem.reason = format!("{path}: {}", problem.reason);
+                problem.reason = locale::about(&path, &problem.reason);
                 if !quiet && self.problem.as_ref().is_none_or(|known| known.reason != problem.reason) {
                     log::error!("{problem}");
                 }
@@ -330,7 +333,11 @@ impl Content {
                     let text = members::text(content);
                     let line = Zeroizing::new(dotenv::line(&name, &text));
                     if !names.insert(name) {
-                        return Err(Failure::new(format!("{reference}: two members would both be {}", dotenv::name(member))));
+                        return Err(Failure::new(t!(
+                            "%{reference}: two members would both be %{name}",
+                            reference = reference,
+                            name = dotenv::name(member)
+                        )));
                     }
                     out.extend_from_slice(line.as_bytes());
                 }

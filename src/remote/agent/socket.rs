@@ -22,6 +22,7 @@ use rustix::net::sockopt::socket_peercred;
 use super::answers::{Served, answer, refusal};
 use super::config::Door;
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 
 /// The head of a request is never longer.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -50,7 +51,7 @@ impl Socket {
     /// Where the file cannot be made, or somebody serves there.
     pub(super) fn open(door: Door, served: Served) -> Result<Self, Failure> {
         let path = &door.path;
-        let named = |e: io::Error| Failure::local(format!("{}: {e}", path.display()));
+        let named = |e: io::Error| Failure::local(locale::about(path.display(), locale::os(&e)));
         remove_old(path)?;
         let listener = UnixListener::bind(path).map_err(named)?;
         // Until here it is open to whom the umask lets; who they are is asked in any case.
@@ -95,12 +96,12 @@ impl Drop for Socket {
 fn remove_old(path: &Path) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.file_type().is_socket() => {
-            Err(Failure::local(format!("{}: there is something else", path.display())))
+            Err(Failure::local(t!("%{path}: there is something else", path = path.display())))
         }
         Ok(_) if UnixStream::connect(path).is_ok() => {
-            Err(Failure::conflict(format!("{}: another agent serves there", path.display())))
+            Err(Failure::conflict(t!("%{path}: another agent serves there", path = path.display())))
         }
-        Ok(_) => fs::remove_file(path).map_err(|e| Failure::local(format!("{}: {e}", path.display()))),
+        Ok(_) => fs::remove_file(path).map_err(|e| Failure::local(locale::about(path.display(), locale::os(&e)))),
         Err(_) => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use bulla_client::Value;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use crate::base::failure::Failure;
+use crate::base::locale::{self, t};
 
 /// One file.
 pub(super) struct MemoryFile(File);
@@ -23,13 +24,15 @@ impl MemoryFile {
             file.write_all(value.expose())?;
             Ok(file)
         };
-        made().map(Self).map_err(|e| Failure::local(format!("a file in memory: {e}")))
+        made().map(Self).map_err(|e| Failure::local(t!("a file in memory: %{reason}", reason = locale::os(&e))))
     }
 
     /// Nobody can change it any more.
     pub(super) fn seal(&self) -> Result<(), Failure> {
         let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        fcntl_add_seals(&self.0, all).map_err(|e| Failure::local(format!("a file in memory: {e}")))
+        fcntl_add_seals(&self.0, all)
+            .map_err(io::Error::from)
+            .map_err(|e| Failure::local(t!("a file in memory: %{reason}", reason = locale::os(&e))))
     }
 
     /// Other content.
@@ -56,7 +59,7 @@ impl Links {
             let _ = fs::remove_file(path);
         }
         let target = format!("/proc/{process}/fd/{}", file.0.as_raw_fd());
-        symlink(target, path).map_err(|e| Failure::local(format!("{}: {e}", path.display())))?;
+        symlink(target, path).map_err(|e| Failure::local(locale::about(path.display(), locale::os(&e))))?;
         self.0.push(path.to_owned());
         Ok(())
     }

@@ -16,6 +16,7 @@ use std::process::Command;
 use super::Session;
 use super::resolve::resolve;
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::{self, t};
 use crate::cli::Run;
 use plan::Plan;
 
@@ -43,11 +44,11 @@ pub(super) fn run(run: &Run) -> Result<i32, Failure> {
 fn not_started(program: &OsStr, error: &io::Error) -> Failure {
     let program = program.to_string_lossy();
     match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(format!("{program}: no such program")).class(Class::NoProgram),
+        io::ErrorKind::NotFound => Failure::new(t!("%{program}: no such program", program = program)).class(Class::NoProgram),
         _ => {
-            let text = error.to_string();
+            let text = locale::os(error);
             let words = text.split(" (os error").next().unwrap_or(&text);
-            Failure::new(format!("{program} cannot be run: {words}")).class(Class::CannotRun)
+            Failure::new(t!("%{program} cannot be run: %{reason}", program = program, reason = words)).class(Class::CannotRun)
         }
     }
 }

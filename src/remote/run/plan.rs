@@ -13,6 +13,7 @@ use super::files::{Links, MemoryFile};
 use super::program;
 use crate::base::dotenv;
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::{self, t};
 use crate::base::text;
 use crate::cli::Run;
 use crate::remote::reference::{Reference, SCHEME};
@@ -45,13 +46,14 @@ impl<'r> Plan<'r> {
         let mut plan = Self { run, references: Vec::new(), secret: BTreeMap::new(), plain: BTreeMap::new(), files: Vec::new() };
         for (name, value) in std::env::vars_os() {
             if value.as_bytes().starts_with(SCHEME.as_bytes()) {
-                let text =
-                    value.to_str().ok_or_else(|| usage(format!("${}: no UTF-8", name.to_string_lossy()), "bulla://NAME"))?;
+                let text = value
+                    .to_str()
+                    .ok_or_else(|| usage(t!("$%{name}: no UTF-8", name = name.to_string_lossy()), "bulla://NAME"))?;
                 plan.secret(&name, text, "")?;
             }
         }
         for file in &run.env_file {
-            let named = |e: String| Failure::local(format!("{}: {e}", file.display()));
+            let named = |e: String| Failure::local(locale::about(file.display(), e));
             let text = text::of_file(file).map_err(named)?;
             for (name, value) in dotenv::parse(&text).map_err(named)? {
                 let value = Zeroizing::new(value);
@@ -81,10 +83,11 @@ impl<'r> Plan<'r> {
             let target = if target.contains('/') {
                 if run.watch.is_some() || run.mask {
                     return Err(usage(
-                        format!(
-                            "--file {target}: a link leads to the files of one process, and with --watch and --mask there are several"
+                        t!(
+                            "--file %{path}: a link leads to the files of one process, and with --watch and --mask there are several",
+                            path = target
                         ),
-                        "--file VAR=NAME sets a variable to the file's path",
+                        &t!("--file VAR=NAME sets a variable to the file's path"),
                     ));
                 }
                 Target::Link(PathBuf::from(target))
@@ -93,7 +96,7 @@ impl<'r> Plan<'r> {
                 Target::Variable(target.clone())
             };
             let parsed =
-                Reference::parse(reference).map_err(|e| usage(format!("--file: {e}"), "VAR=NAME[#FIELD][@VERSION]"))?;
+                Reference::parse(reference).map_err(|e| usage(locale::about("--file", e), "VAR=NAME[#FIELD][@VERSION]"))?;
             plan.references.push(parsed);
             plan.files.push((target, plan.references.len() - 1));
         }
@@ -103,7 +106,7 @@ impl<'r> Plan<'r> {
     fn secret(&mut self, variable: &OsStr, reference: &str, from: &str) -> Result<(), Failure> {
         let place = if from.is_empty() { format!("${}", variable.to_string_lossy()) } else { from.to_owned() };
         let parsed =
-            Reference::parse(reference).map_err(|e| usage(format!("{place}: {e}"), "bulla://NAME[#FIELD][@VERSION]"))?;
+            Reference::parse(reference).map_err(|e| usage(locale::about(&place, e), "bulla://NAME[#FIELD][@VERSION]"))?;
         self.references.push(parsed);
         self.plain.remove(variable);
         self.secret.insert(variable.to_owned(), self.references.len() - 1);
@@ -137,7 +140,10 @@ impl<'r> Plan<'r> {
             let bytes = values[*place].expose();
             if bytes.contains(&0) {
                 let reference = &self.references[*place];
-                let failure = Failure::new(format!("{reference}: the value has a zero byte, which no variable can have"));
+                let failure = Failure::new(t!(
+                    "%{reference}: the value has a zero byte, which no variable can have",
+                    reference = reference
+                ));
                 return Err(failure.class(Class::Usage).hint(format!("--file {}={reference}", name.to_string_lossy())));
             }
             command.env(name, OsStr::from_bytes(bytes));
@@ -165,7 +171,7 @@ impl<'r> Plan<'r> {
 /// A name that an environment can have.
 fn check_name(name: &str) -> Result<(), Failure> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(usage(format!("{name:?} is no name of a variable"), "VAR=NAME[#FIELD][@VERSION]"));
+        return Err(usage(t!("%{name} is no name of a variable", name = format!("{name:?}")), "VAR=NAME[#FIELD][@VERSION]"));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::mask::Values;
 use super::not_started;
 use super::plan::Plan;
 use crate::base::failure::Failure;
+use crate::base::locale::{self, Language};
 use crate::cli::{Run, Watch};
 use crate::remote::Session;
 use crate::remote::reference::Reference;
@@ -73,6 +74,8 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
         }
         let mut start = 0;
         let mut running = begin(plan, &resolved.values, run, start, &events)?;
+        // What is said from now on stands among the program's own lines, in a log.
+        locale::speak(Language::English);
         let ended = loop {
             match seen.recv() {
                 Ok(Event::Ended(which, status)) if which == start => break status?,

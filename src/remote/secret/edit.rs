@@ -3,6 +3,7 @@
 //! A change is written under a label of its own first, and ACSCurrent moves to it only from the version that was read: of two who change
 //! the same value at a time, one is told so, and nothing is overwritten unseen.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 use super::super::{Session, failure, reference, terminal, usage, value, version_id};
 use super::written;
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 use crate::base::members::{self, Members};
 use crate::output::{Output, Row};
 
@@ -37,8 +39,13 @@ pub(super) fn make_current(session: &Session, name: &str, to: &str, from: &str) 
         // The answer to an earlier attempt got lost.
         Some(current) if current.id == to => Ok(()),
         Some(current) if current.id != from => {
-            let failure = Failure::conflict(format!("{name}: the current version is {}, not {from}", current.id));
-            Err(failure.hint("read it again, and decide again"))
+            let failure = Failure::conflict(t!(
+                "%{name}: the current version is %{current}, not %{from}",
+                name = name,
+                current = current.id,
+                from = from
+            ));
+            Err(failure.hint(t!("read it again, and decide again")))
         }
         _ => Err(failure(name)(error)),
     }
@@ -73,8 +80,10 @@ fn read(session: &Session, name: &str) -> Result<SecretValue, Failure> {
 
 /// `bulla secret patch`
 pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Option<String>) -> Result<Output, Failure> {
-    let wrong =
-        |change: &str| usage(format!("{change:?} is no change"), "FIELD=@FILE, FIELD=- for standard input, FIELD! to remove");
+    let wrong = |change: &str| {
+        let hint = t!("FIELD=@FILE, FIELD=- for standard input, FIELD! to remove");
+        usage(t!("%{change} is no change", change = format!("{change:?}")), &hint)
+    };
     let mut parsed: Vec<(&str, Option<&str>)> = Vec::new();
     for change in changes {
         match (change.split_once('='), change.strip_suffix('!')) {
@@ -87,7 +96,7 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
     }
     if parsed.iter().filter(|(_, from)| *from == Some("-")).count() > 1 && !std::io::IsTerminal::is_terminal(&std::io::stdin())
     {
-        return Err(usage("standard input can be one field only".to_owned(), "FIELD=@FILE for the others"));
+        return Err(usage(t!("standard input can be one field only"), &t!("FIELD=@FILE for the others")));
     }
     let found = read(session, name)?;
     let there = value::object(name, &found.data)?;
@@ -103,9 +112,9 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
         };
         let new = match from.strip_prefix('@') {
             Some(file) => terminal::line_of_file(file.as_ref())?,
-            None => terminal::value_of_stdin(&format!("{field} of {name}"))?,
+            None => terminal::value_of_stdin(&t!("%{field} of %{name}", field = field, name = name))?,
         };
-        let text = new.text().ok_or_else(|| Failure::local(format!("{field}: no text")))?;
+        let text = new.text().ok_or_else(|| Failure::local(t!("%{subject}: no text", subject = field)))?;
         written_anew.push((field, Some(members::quoted(text))));
     }
     let changed = Value::new(patched(&there, &written_anew).as_bytes().to_vec());
@@ -132,16 +141,16 @@ pub(super) fn edit(session: &Session, name: &str, id: Option<String>) -> Result<
     let found = read(session, name)?;
     if found.binary {
         return Err(usage(
-            format!("{name}: the value is binary"),
-            "`bulla secret get --out FILE`, then `bulla secret put --file FILE`",
+            t!("%{name}: the value is binary", name = name),
+            &t!("`bulla secret get --out FILE`, then `bulla secret put --file FILE`"),
         ));
     }
     let changed = edited(&found.data)?;
     if changed.expose() == found.data.expose() {
-        return Err(Failure::new(format!("{name}: nothing was changed")));
+        return Err(Failure::new(t!("%{name}: nothing was changed", name = name)));
     }
     if changed.text().is_none_or(str::is_empty) {
-        return Err(usage(format!("{name}: the new value is empty, or no text"), "nothing was written"));
+        return Err(usage(t!("%{name}: the new value is empty, or no text", name = name), &t!("nothing was written")));
     }
     let id = id.unwrap_or_else(version_id);
     put_after(session, name, &found.version, &id, &changed, false)?;
@@ -153,7 +162,7 @@ fn edited(value: &Value) -> Result<Value, Failure> {
     let candidates = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().chain([PathBuf::from("/dev/shm")]);
     let in_memory = |folder: &PathBuf| statfs(folder).is_ok_and(|found| found.f_type == TMPFS);
     let memory = candidates.into_iter().find(in_memory).ok_or_else(|| {
-        Failure::local("neither $XDG_RUNTIME_DIR nor /dev/shm is memory: an editor would write the value to a disk")
+        Failure::local(t!("neither $XDG_RUNTIME_DIR nor /dev/shm is memory: an editor would write the value to a disk"))
     })?;
     // The folder goes with all that the editor leaves beside the file.
     let folder = tempfile::Builder::new().prefix("bulla-edit-").tempdir_in(memory)?;
@@ -164,7 +173,11 @@ fn edited(value: &Value) -> Result<Value, Failure> {
     // Through a shell, since the variable can hold arguments; the file is its first.
     let ended = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).status()?;
     if !ended.success() {
-        return Err(Failure::local(format!("the editor ({editor}): {ended}; nothing was written")));
+        return Err(Failure::local(t!(
+            "the editor (%{editor}): %{ended}; nothing was written",
+            editor = editor,
+            ended = ended
+        )));
     }
     let mut text = Zeroizing::new(fs::read(&file)?);
     // Editors end the last line; the value had no such end.
@@ -180,17 +193,17 @@ pub(super) fn diff(session: &Session, name: &str, from: &str, to: &str) -> Resul
         session.client.secret_value(name, &reference::selector(version)).map_err(failure(&format!("{name}@{version}")))
     };
     let (old, new) = (get(from)?, get(to)?);
-    let row = |field: &str, change: &str| -> Row { Output::row([("Field", field.into()), ("Change", change.into())]) };
+    let row = |field: &str, change: Cow<'_, str>| -> Row { Output::row([("Field", field.into()), ("Change", change.into())]) };
     let (before, after) = match (value::object(name, &old.data), value::object(name, &new.data)) {
         (Ok(before), Ok(after)) => (before, after),
         _ if old.data.expose() == new.data.expose() => return Ok(Output::List(Vec::new())),
-        _ => return Ok(Output::List(vec![row("(the whole value)", "changed")])),
+        _ => return Ok(Output::List(vec![row(&t!("(the whole value)"), t!("changed"))])),
     };
     let names: BTreeSet<&str> = before.iter().chain(after.iter()).map(|(name, _)| name).collect();
     let rows = names.into_iter().filter_map(|field| match (before.get(field), after.get(field)) {
-        (Some(_), None) => Some(row(field, "removed")),
-        (None, Some(_)) => Some(row(field, "added")),
-        (Some(old), Some(new)) if !members::same(old, new) => Some(row(field, "changed")),
+        (Some(_), None) => Some(row(field, t!("removed"))),
+        (None, Some(_)) => Some(row(field, t!("added"))),
+        (Some(old), Some(new)) if !members::same(old, new) => Some(row(field, t!("changed"))),
         _ => None,
     });
     Ok(Output::List(rows.collect()))

@@ -7,6 +7,7 @@ use bulla_client::{Error, Selector, Value};
 use super::super::{Session, failure, terminal, usage};
 use super::formats::{self, Entry};
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 use crate::cli::Export;
 use crate::output::progress::Progress;
 
@@ -28,7 +29,7 @@ pub(super) fn run(session: &Session, asked: &Export) -> Result<(), Failure> {
             (asked.names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect(), "")
         }
     };
-    let progress = Progress::new("read", names.len());
+    let progress = Progress::new(t!("read"), names.len());
     let mut entries = Vec::new();
     for some in names.chunks(READ) {
         let wanted: Vec<_> = some.iter().map(|name| (name.clone(), Selector::Current)).collect();
@@ -42,7 +43,7 @@ pub(super) fn run(session: &Session, asked: &Export) -> Result<(), Failure> {
     }
     progress.end();
     let text = formats::write(asked.format, &asked.name, &entries)
-        .map_err(|reason| usage(reason, "export fewer at a time, or as JSON"))?;
+        .map_err(|reason| usage(reason, &t!("export fewer at a time, or as JSON")))?;
     match &asked.out {
         Some(file) => terminal::write_private(file, text.as_bytes()),
         None => terminal::print_value(&Value::new(text.as_bytes().to_vec())),

@@ -1,5 +1,6 @@
 //! Many secrets in one text: .env, JSON, a manifest of Kubernetes. Pure: texts and values in, texts and values out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bulla_client::Value;
@@ -9,6 +10,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 use zeroize::Zeroizing;
 
 use crate::base::dotenv;
+use crate::base::locale::t;
 use crate::base::members::{self, Members};
 use crate::cli::Format;
 
@@ -69,13 +71,16 @@ pub(super) fn read(format: Format, text: &str) -> Result<Vec<Entry>, String> {
 }
 
 fn read_json(text: &str) -> Result<Vec<Entry>, String> {
-    let all = Members::of(text).map_err(|e| format!("no JSON object, line {}, column {}", e.line(), e.column()))?;
+    let all = Members::of(text)
+        .map_err(|e| said(t!("no JSON object, line %{line}, column %{column}", line = e.line(), column = e.column())))?;
     let entry = |(name, value): (&str, &RawValue)| {
         if let Some(encoded) =
             Members::of(value.get()).ok().filter(|inner| inner.iter().count() == 1).and_then(|i| i.get(BINARY))
         {
             let text = members::string(encoded).map(|text| Value::new(text.as_bytes().to_vec()));
-            let value = text.and_then(|text| text.from_base64()).ok_or_else(|| format!("{name}: {BINARY} is no Base64"))?;
+            let value = text
+                .and_then(|text| text.from_base64())
+                .ok_or_else(|| said(t!("%{name} is no Base64", name = format!("{name}: {BINARY}"))))?;
             return Ok(Entry::of(name.to_owned(), value, true));
         }
         Ok(Entry::new(name.to_owned(), members::text(value).as_bytes().to_vec()))
@@ -85,7 +90,7 @@ fn read_json(text: &str) -> Result<Vec<Entry>, String> {
 
 /// The Secrets of a manifest: NAME/KEY for each of their members. Documents of other kinds are none of ours.
 fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
-    let documents = YamlLoader::load_from_str(text).map_err(|e| format!("no YAML, line {}", e.marker().line()))?;
+    let documents = YamlLoader::load_from_str(text).map_err(|e| said(t!("no YAML, line %{line}", line = e.marker().line())))?;
     let mut entries = Vec::new();
     let mut secrets = 0;
     for document in &documents {
@@ -96,12 +101,12 @@ fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
         };
         for item in items.iter().filter(|item| item["kind"].as_str() == Some("Secret")) {
             secrets += 1;
-            let name = item["metadata"]["name"].as_str().ok_or("a Secret without metadata.name")?;
+            let name = item["metadata"]["name"].as_str().ok_or_else(|| said(t!("a Secret without metadata.name")))?;
             for member in ["data", "stringData"] {
                 let Some(pairs) = item[member].as_hash() else { continue };
                 for (key, value) in pairs {
                     let (Some(key), Yaml::String(text)) = (key.as_str(), value) else {
-                        return Err(format!("{name}: a member of {member} is no text"));
+                        return Err(said(t!("%{name}: a member of %{member} is no text", name = name, member = member)));
                     };
                     let value = Value::new(text.as_bytes().to_vec());
                     let bytes = match member {
@@ -109,7 +114,7 @@ fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
                             // Long ones are folded into lines.
                             let text: String = text.split_whitespace().collect();
                             let value = Value::new(text.into_bytes()).from_base64();
-                            value.ok_or_else(|| format!("{name}: data.{key} is no Base64"))?
+                            value.ok_or_else(|| said(t!("%{name} is no Base64", name = format!("{name}: data.{key}"))))?
                         }
                         _ => value,
                     };
@@ -118,7 +123,7 @@ fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
             }
         }
     }
-    if secrets == 0 { Err("no document of the kind Secret".to_owned()) } else { Ok(entries) }
+    if secrets == 0 { Err(said(t!("no document of the kind Secret"))) } else { Ok(entries) }
 }
 
 /// Writes a text.
@@ -131,7 +136,7 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
         let name = name_in(format, &entry.name);
         check(format, &name, &entry.name)?;
         if let Some(other) = names.insert(name.clone(), &entry.name) {
-            return Err(format!("{} and {other} would both be {name}", entry.name));
+            return Err(said(t!("%{one} and %{other} would both be %{name}", one = entry.name, other = other, name = name)));
         }
     }
     let mut out =
@@ -140,7 +145,8 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
         Format::Env => {
             for entry in entries {
                 let text = entry.value.text().filter(|_| !entry.binary);
-                let text = text.ok_or_else(|| format!("{}: bytes cannot stand in a .env file; --format json", entry.name))?;
+                let text = text
+                    .ok_or_else(|| said(t!("%{name}: bytes cannot stand in a .env file; --format json", name = entry.name)))?;
                 out.push_str(&dotenv::line(&name_in(format, &entry.name), text));
             }
         }
@@ -169,20 +175,27 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
     Ok(out)
 }
 
+/// A reason, of what language it may be.
+fn said(reason: Cow<'_, str>) -> String {
+    reason.into_owned()
+}
+
 /// Refuses names that nobody could read back.
 fn check(format: Format, name: &str, secret: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err(if secret.is_empty() {
-            "one secret is called as the prefix is, and would have no name".to_owned()
+            said(t!("one secret is called as the prefix is, and would have no name"))
         } else {
-            format!("{secret} would have no name")
+            said(t!("%{name} would have no name", name = secret))
         });
     }
     // ConfigMap and Secret, keys (Kubernetes, IsConfigMapKey).
     if format == Format::K8s && (name.len() > 253 || name == "." || name.starts_with("..")) {
-        return Err(format!(
-            "{secret} would be the key {name:?}, which no manifest can have: 1 to 253 characters, not beginning .."
-        ));
+        return Err(said(t!(
+            "%{secret} would be the key %{name}, which no manifest can have: 1 to 253 characters, not beginning ..",
+            secret = secret,
+            name = format!("{name:?}")
+        )));
     }
     Ok(())
 }

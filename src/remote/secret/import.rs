@@ -15,6 +15,7 @@ use super::formats::Entry;
 use super::source::Source;
 use crate::base::failure::{Class, Failure};
 use crate::base::ids::SecretName;
+use crate::base::locale::t;
 use crate::base::secret::VALUE_BYTES;
 use crate::cli::Import;
 use crate::output::Output;
@@ -71,19 +72,21 @@ pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> 
     let mut source = Source::open(asked)?;
     let names: Vec<String> = source.names().iter().map(|name| format!("{}{name}", asked.prefix)).collect();
     if names.is_empty() {
-        return Err(Failure::not_found("at the source there is no secret of such a name"));
+        return Err(Failure::not_found(t!("at the source there is no secret of such a name")));
     }
     check(&names)?;
     let there = session.client.list_secrets(&asked.prefix).map_err(failure(""))?;
     let there: HashSet<String> = there.into_iter().map(|secret| secret.secret_name).collect();
     let mut done = Done::default();
-    let progress = Progress::new("imported", names.len());
+    let progress = Progress::new(t!("imported"), names.len());
     let worked = all_parts(session, asked, &mut source, &names, &there, &mut done, &progress);
     let finished = progress.end();
     worked.map_err(|mut failure| {
-        failure.reason = format!("{} ({finished} of {} are done)", failure.reason, names.len());
-        let hint = failure.hint.take().map(|hint| format!("{hint}; ")).unwrap_or_default();
-        failure.hint(format!("{hint}the same command goes on where this one ended"))
+        failure.reason =
+            t!("%{reason} (%{done} of %{all} are done)", reason = failure.reason, done = finished, all = names.len())
+                .into_owned();
+        let hint = failure.hint.take().map(|hint| hint + &t!("; ")).unwrap_or_default();
+        failure.hint(hint + &t!("the same command goes on where this one ended"))
     })?;
     outcome(&done, names.len(), asked)
 }
@@ -94,8 +97,14 @@ fn check(names: &[String]) -> Result<(), Failure> {
     if wrong.is_empty() {
         return Ok(());
     }
-    let reason = format!("{} of {} names are none of secrets: {}", wrong.len(), names.len(), some(&wrong));
-    Err(usage(reason, "1 to 192 ASCII letters, digits and _/+=.@-, not beginning acs/; --from-prefix leaves others out"))
+    let reason = t!(
+        "%{wrong} of %{all} names are none of secrets: %{names}",
+        wrong = wrong.len(),
+        all = names.len(),
+        names = some(&wrong)
+    );
+    let hint = t!("1 to 192 ASCII letters, digits and _/+=.@-, not beginning acs/; --from-prefix leaves others out");
+    Err(usage(reason, &hint))
 }
 
 fn all_parts(
@@ -225,33 +234,39 @@ fn fits(entry: &Entry) -> bool {
 }
 
 fn too_long(name: &str) -> String {
-    format!(
-        "{name}: the value is too long: {} to {} bytes, those of Base64 for a binary value",
-        VALUE_BYTES.start(),
-        VALUE_BYTES.end()
+    t!(
+        "%{name}: the value is too long: %{least} to %{most} bytes, those of Base64 for a binary value",
+        name = name,
+        least = VALUE_BYTES.start(),
+        most = VALUE_BYTES.end()
     )
+    .into_owned()
 }
 
 fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
-    let rest = if asked.dry_run { "" } else { "; all others are done" };
-    let mut left: Vec<(String, Class, &str)> = Vec::new();
-    let mut told = |names: &[String], what: &str, class, hint| {
+    let rest = if asked.dry_run { "".into() } else { t!("; all others are done") };
+    let mut left = Vec::new();
+    let mut told = |names: &[String], what, class, hint| {
         if !names.is_empty() {
-            left.push((format!("{} of {all} {what}: {}", names.len(), some(names)), class, hint));
+            let reason =
+                t!("%{some} of %{all} %{what}: %{names}", some = names.len(), all = all, what = what, names = some(names));
+            left.push((reason, class, hint));
         }
     };
     told(
         &done.refused,
-        "are refused",
+        t!("are refused"),
         Class::Usage,
-        "the values, descriptions and tags that the server takes are in docs/api.md",
+        t!("the values, descriptions and tags that the server takes are in docs/api.md"),
     );
-    told(&done.blocked, "wait for their deletion", Class::Conflict, "`bulla secret restore NAME` takes that back");
-    told(&done.kept, "have another value", Class::Conflict, "--overwrite writes these as new versions");
+    let hint = t!("`bulla secret restore NAME` takes that back");
+    told(&done.blocked, t!("wait for their deletion"), Class::Conflict, hint);
+    told(&done.kept, t!("have another value"), Class::Conflict, t!("--overwrite writes these as new versions"));
     if let Some((_, class, _)) = left.first() {
-        let reasons: Vec<&str> = left.iter().map(|(reason, ..)| reason.as_str()).collect();
-        let hints: Vec<&str> = left.iter().map(|(.., hint)| *hint).collect();
-        return Err(Failure::new(format!("{}{rest}", reasons.join("; "))).class(*class).hint(hints.join("; ")));
+        let reasons: Vec<&str> = left.iter().map(|(reason, ..)| &**reason).collect();
+        let hints: Vec<&str> = left.iter().map(|(.., hint)| &**hint).collect();
+        let and = t!("; ");
+        return Err(Failure::new(format!("{}{rest}", reasons.join(&and))).class(*class).hint(hints.join(&and)));
     }
     Ok(Output::one([
         ("Created", done.created.into()),
@@ -265,6 +280,6 @@ fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
 /// The first of them, and how many there are more.
 fn some<T: AsRef<str>>(all: &[T]) -> String {
     let first: Vec<&str> = all.iter().take(TOLD).map(AsRef::as_ref).collect();
-    let more = if all.len() > TOLD { format!(" and {} more", all.len() - TOLD) } else { String::new() };
+    let more = if all.len() > TOLD { t!(" and %{more} more", more = all.len() - TOLD) } else { "".into() };
     format!("{}{more}", first.join(", "))
 }

@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 
 use super::{Session, failure, terminal, value, version_id};
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 use crate::cli::{Get, Secret, Which};
 use crate::output::{Output, Row};
 
@@ -51,11 +52,12 @@ pub(super) fn run(session: &Session, action: Secret, json: bool) -> Result<(), F
         Secret::Policy { name, set } => match set {
             Some(file) => {
                 let document = if file.as_os_str() == "-" {
-                    terminal::value_of_stdin("The policy")?
+                    terminal::value_of_stdin(&t!("The policy"))?
                 } else {
                     terminal::value_of_file(&file)?
                 };
-                let document = document.text().ok_or_else(|| Failure::local(format!("{}: no text", file.display())))?;
+                let document =
+                    document.text().ok_or_else(|| Failure::local(t!("%{subject}: no text", subject = file.display())))?;
                 session.client.set_secret_policy(&name, document).map_err(failure(&name))?;
                 Output::one([("SecretName", name.into()), ("Set", true.into())])
             }
@@ -156,19 +158,20 @@ fn versions(session: &Session, name: &str) -> Result<Output, Failure> {
 fn rollback(session: &Session, name: &str, to: Option<String>) -> Result<Output, Failure> {
     let versions = session.client.list_secret_versions(name).map_err(failure(name))?;
     let with = |stage: &str| versions.iter().find(|version| version.stages.iter().any(|s| s == stage));
-    let current = with(CURRENT).ok_or_else(|| Failure::not_found(format!("{name}: no version is {CURRENT}")))?;
+    let current =
+        with(CURRENT).ok_or_else(|| Failure::not_found(t!("%{name}: no version is %{label}", name = name, label = CURRENT)))?;
     let to = match to {
         Some(id) => id,
         None => match with(PREVIOUS) {
             Some(previous) => previous.id.clone(),
             None => {
-                let failure = Failure::not_found(format!("{name}: there is no version before the current one"));
-                return Err(failure.hint(format!("`bulla secret versions {name}` shows what there is")));
+                let failure = Failure::not_found(t!("%{name}: there is no version before the current one", name = name));
+                return Err(failure.hint(t!("`bulla secret versions %{name}` shows what there is", name = name)));
             }
         },
     };
     if to == current.id {
-        return Err(Failure::conflict(format!("{name}: {to} is the current version")));
+        return Err(Failure::conflict(t!("%{name}: %{version} is the current version", name = name, version = to)));
     }
     // From the version that was seen: who else moved it meanwhile is not overruled.
     edit::make_current(session, name, &to, &current.id)?;
@@ -176,7 +179,10 @@ fn rollback(session: &Session, name: &str, to: Option<String>) -> Result<Output,
 }
 
 fn delete(session: &Session, name: &str, after: Option<u32>, now: bool, yes: bool) -> Result<Output, Failure> {
-    let what = if now { format!("Delete {name} at once and for ever") } else { format!("Delete {name}") };
+    let what = match now {
+        true => t!("Delete %{name} at once and for ever", name = name),
+        false => t!("Delete %{name}", name = name),
+    };
     terminal::confirm(&what, name, yes)?;
     let days = (!now).then(|| after.unwrap_or(30));
     let gone = session.client.delete_secret(name, days).map_err(failure(name))?;
@@ -193,7 +199,8 @@ fn tag(session: &Session, name: &str, changes: &[String]) -> Result<Output, Fail
             (Some((key, value)), _) => set.push((key.to_owned(), value.to_owned())),
             (None, Some(key)) => gone.push(key.to_owned()),
             (None, None) => {
-                return Err(super::usage(format!("{change:?} is no change of tags"), "KEY=VALUE, or KEY! to take it away"));
+                let reason = t!("%{change} is no change of tags", change = format!("{change:?}"));
+                return Err(super::usage(reason, &t!("KEY=VALUE, or KEY! to take it away")));
             }
         }
     }

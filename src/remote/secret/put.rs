@@ -5,6 +5,7 @@ use bulla_client::{Error, NewSecret, Value};
 use super::super::{Session, failure, terminal, version_id};
 use super::{edit, written};
 use crate::base::failure::Failure;
+use crate::base::locale::t;
 use crate::cli::Put;
 use crate::output::Output;
 
@@ -14,7 +15,7 @@ pub(super) fn run(session: &Session, put: &Put) -> Result<Output, Failure> {
     let value = match (&put.file, put.generate) {
         (Some(file), _) => terminal::value_of_file(file)?,
         (None, Some(length)) => client.random_password(length).map_err(failure(""))?,
-        (None, None) => terminal::value_of_stdin(&format!("Value of {name}"))?,
+        (None, None) => terminal::value_of_stdin(&t!("Value of %{name}", name = name))?,
     };
     let binary = put.binary || value.text().is_none();
     let version = put.version_id.clone().unwrap_or_else(version_id);
@@ -47,8 +48,8 @@ fn put_version(session: &Session, put: &Put, version: &str, value: &Value, binar
     match create(session, put, version, value, binary) {
         Ok(()) => Ok(false),
         Err(error) if error.code() == "Rejected.ResourceExist" && put.key.is_some() => {
-            let failure = Failure::conflict(format!("{name} exists, and the key of a secret does not change"));
-            Err(failure.hint("without --key this writes a new version under the key that it has"))
+            let failure = Failure::conflict(t!("%{name} exists, and the key of a secret does not change", name = name));
+            Err(failure.hint(t!("without --key this writes a new version under the key that it has")))
         }
         // Somebody else was quicker.
         Err(error) if error.code() == "Rejected.ResourceExist" => {

@@ -17,6 +17,7 @@ use super::super::profile::Profile;
 use super::super::{PATIENT, failure, terminal, usage};
 use super::formats::{self, Entry};
 use crate::base::failure::{Class, Failure};
+use crate::base::locale::{self, t};
 use crate::base::text;
 use crate::cli::{Connection, Import};
 
@@ -46,7 +47,7 @@ impl Source {
             (_, Some(address), _) => of_vault(address, asked),
             (_, _, Some(endpoint)) => of_server(endpoint, asked),
             (None, None, None) => {
-                Err(usage("nothing is named that could be imported".to_owned(), "a file, --from-vault, --from-alibaba"))
+                Err(usage(t!("nothing is named that could be imported"), &t!("a file, --from-vault, --from-alibaba")))
             }
         }
     }
@@ -79,20 +80,23 @@ impl Source {
 }
 
 fn read_file(file: &str, asked: &Import) -> Result<Vec<Entry>, Failure> {
-    let named = |reason: String| Failure::local(format!("{file}: {reason}"));
+    let named = |reason: String| Failure::local(locale::about(file, reason));
     let text = if file == "-" {
         let mut bytes = Zeroizing::new(Vec::new());
-        std::io::stdin().lock().read_to_end(&mut bytes).map_err(|e| named(e.to_string()))?;
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(|e| named(locale::os(&e)))?;
         text::of(bytes)
     } else {
         text::of_file(Path::new(file))
     };
     let text = text.map_err(named)?;
     let format = asked.format.unwrap_or_else(|| formats::guess(file, &text));
-    let wrong = |reason| usage(format!("{file}: {reason}"), "--format env, json or k8s says what it is");
+    let wrong = |reason: String| usage(locale::about(file, reason), &t!("--format env, json or k8s says what it is"));
     let entries = formats::read(format, &text).map_err(wrong)?;
     if let Some(empty) = entries.iter().find(|entry| entry.value.expose().is_empty()) {
-        return Err(usage(format!("{file}: {} is empty, and a secret cannot be", empty.name), "take it out of the file"));
+        return Err(usage(
+            t!("%{file}: %{name} is empty, and a secret cannot be", file = file, name = empty.name),
+            &t!("take it out of the file"),
+        ));
     }
     Ok(entries)
 }
@@ -102,7 +106,7 @@ fn at_source(subject: &str) -> impl Fn(Error) -> Failure {
     let of = failure(subject);
     move |error| {
         let failure = of(error);
-        Failure { reason: format!("at the source: {}", failure.reason), ..failure }
+        Failure { reason: t!("at the source: %{reason}", reason = failure.reason).into_owned(), ..failure }
     }
 }
 
@@ -113,14 +117,15 @@ fn variable(name: &str) -> Option<String> {
 fn of_vault(address: &str, asked: &Import) -> Result<Source, Failure> {
     let token = match variable("VAULT_TOKEN") {
         Some(token) => Zeroizing::new(token),
-        None => terminal::ask_hidden("Token of the Vault").map_err(|failure| failure.hint("$VAULT_TOKEN"))?,
+        None => terminal::ask_hidden(&t!("Token of the Vault")).map_err(|failure| failure.hint("$VAULT_TOKEN"))?,
     };
     let ca = asked.from_ca.clone().or_else(|| variable("VAULT_CACERT").map(Into::into));
     let mount = asked.mount.as_deref().unwrap_or("secret");
     let reader = Mount::new(address, mount, token, variable("VAULT_NAMESPACE"), ca.as_deref()).map_err(at_source(""))?;
     if reader.is_version_2().map_err(at_source(mount))? == Some(false) {
-        let failure = Failure::new(format!("at the source: {mount} is no mount of KV version 2")).class(Class::Usage);
-        return Err(failure.hint("--mount names another; `vault kv enable-versioning` makes version 2 of version 1"));
+        let failure =
+            Failure::new(t!("at the source: %{mount} is no mount of KV version 2", mount = mount)).class(Class::Usage);
+        return Err(failure.hint(t!("--mount names another; `vault kv enable-versioning` makes version 2 of version 1")));
     }
     // From the last folder of the prefix on.
     let prefix = &asked.from_prefix;
@@ -131,7 +136,7 @@ fn of_vault(address: &str, asked: &Import) -> Result<Source, Failure> {
             let keys = reader.list(folder).map_err(at_source(&format!("{mount}/metadata/{folder}")))?;
             Ok(keys.into_iter().map(|key| format!("{folder}{key}")).collect::<Vec<_>>())
         });
-        let hint = "the token needs list on MOUNT/metadata/*, and read on MOUNT/data/*";
+        let hint = t!("the token needs list on MOUNT/metadata/*, and read on MOUNT/data/*");
         let levels = levels.map_err(|f| if f.class == Class::Denied { f.hint(hint) } else { f })?;
         // A folder that could have names that begin so, or that is below one.
         let of_interest =
@@ -160,10 +165,12 @@ fn of_server(endpoint: &str, asked: &Import) -> Result<Source, Failure> {
     secrets.retain(|secret| secret.secret_name.starts_with(&asked.from_prefix) && secret.planned_delete_time.is_none());
     let managed = secrets.iter().filter(|secret| secret.secret_type != "Generic").count();
     if managed > 0 {
-        log::warn!(
-            "{managed} of {} are managed secrets: their values are copied, their rotation stays at the source",
-            secrets.len()
+        let told = t!(
+            "%{managed} of %{all} are managed secrets: their values are copied, their rotation stays at the source",
+            managed = managed,
+            all = secrets.len()
         );
+        log::warn!("{told}");
     }
     Ok(Source {
         names: secrets.iter().map(|secret| secret.secret_name.clone()).collect(),
