@@ -55,7 +55,7 @@ pub use call::{Call, Method, Reply};
 pub use config::Config;
 use connection::Connection;
 use guard::{Guard, LINGER, Limits};
-use handler::Handler;
+use handler::{End, Handler};
 use room::Room;
 use stream::Stream;
 pub use tls::{Tls, TlsFiles};
@@ -102,6 +102,8 @@ pub struct Answer<D> {
     pub action: Action,
     /// The error's code, or `OK`, for the same. Never text of the caller's.
     pub code: &'static str,
+    /// Whether the caller has proved who it is.
+    pub known: bool,
     /// Until this is done, nobody may see the reply; if it fails, nobody ever does.
     pub durable: D,
 }
@@ -215,17 +217,19 @@ impl Bound {
                     let _ = told.send(Instant::now());
                 });
             let signal = builder.graceful_shutdown_signal();
-            let room = Room::new(config.max_connections);
+            let for_admin = if admin.is_some() { config.admin_connections() } else { 0 };
+            let (room, admin_room) = (Room::new(config.max_connections - for_admin), Room::new(for_admin));
             front.metrics.set_connections({
-                let room = Arc::clone(&room);
-                move || (room.open() as u64, room.shed())
+                let rooms = [Arc::clone(&room), Arc::clone(&admin_room)];
+                move || rooms.iter().fold((0, 0), |(open, shed), room| (open + room.open() as u64, shed + room.shed()))
             });
             let api_side = if admin.is_some() { Side::ApiOnly } else { Side::Api };
-            let pipeline_of = move |side| pipeline(Arc::clone(&front), side, signal.clone(), Arc::clone(&room));
+            let pipeline_of =
+                move |side, room: &Arc<Room>| pipeline(Arc::clone(&front), side, signal.clone(), Arc::clone(room));
             let api_pipeline = pipeline_of.clone();
-            let mut builder = builder.listen("api", api, move || api_pipeline(api_side))?;
+            let mut builder = builder.listen("api", api, move || api_pipeline(api_side, &room))?;
             if let Some(admin) = admin {
-                builder = builder.listen("admin", admin, move || pipeline_of(Side::Admin))?;
+                builder = builder.listen("admin", admin, move || pipeline_of(Side::Admin, &admin_room))?;
             }
             builder.run().await?;
             // Work whose client has gone is not seen by the server; its permit is.
@@ -258,12 +262,12 @@ async fn handle<S: Service>(front: Arc<Handler<S>>, side: Side, request: HttpReq
         connection.started();
     }
     let received: Received = request.extensions_mut().remove().unwrap_or_default();
-    let (response, last) = match admin::page(&request, &received, side) {
-        Some(page) => (admin::show(front, page).await, false),
+    let (response, end) = match admin::page(&request, &received, side) {
+        Some(page) => (admin::show(front, page).await, End::default()),
         None => front.respond(request, &received, payload, side).await,
     };
     if let Some(connection) = &connection {
-        connection.answered(last);
+        connection.answered(end.last, end.known);
     }
     response
 }
@@ -322,7 +326,7 @@ fn pipeline<S: Service>(
         let _ = stream.set_nodelay(true);
         let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
         let (expects_tls, metrics) = (tls.is_some(), Arc::clone(&metrics));
-        let place = room.enter();
+        let place = room.enter(stream.peer_addr().ok().map(|peer| peer.ip()));
         async move {
             let stream = match tls {
                 None => Stream::Plain(stream),

@@ -74,7 +74,7 @@ impl Service for Echo {
         let headers = vec![("x-acs-request-id", call.request_id.to_string())];
         let body = body.to_string().into_bytes().into();
         let reply = Reply { status: 200, media_type: "application/json;charset=utf-8", headers, body, retry_after_s: None };
-        Answer { reply, action, code: "OK", durable }
+        Answer { reply, action, code: "OK", known: asked("known").is_some(), durable }
     }
 
     fn readiness(&self) -> Readiness {
