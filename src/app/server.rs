@@ -210,8 +210,9 @@ impl Server {
         let Self { bound, front, jobs, metrics, store, log, watch, token_key, reload, resolver, stop_timeout } = self;
         let running = jobs.start()?;
         let stopper = bound.stopper();
+        let reload = reload.start()?;
         signals::hear(move |asked| match asked {
-            signals::Asked::Reload => reload.run(),
+            signals::Asked::Reload => reload(),
             signals::Asked::Stop => {
                 notify::stopping();
                 stopper.stop();

@@ -17,6 +17,8 @@ pub mod listen;
 pub mod members;
 pub mod printable;
 pub mod public_key;
+#[cfg(feature = "server")]
+pub mod regular;
 pub mod secret;
 pub mod signals;
 pub mod text;
