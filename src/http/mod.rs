@@ -47,6 +47,8 @@ use actix_web::http::{Method as HttpMethod, Uri};
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -132,6 +134,10 @@ enum Side {
     Admin,
 }
 
+/// Addresses that are taken and not yet listened on: clients are refused.
+#[derive(Debug)]
+pub struct Reserved(Bound);
+
 /// Listeners that are open and not yet served: clients can connect, and wait.
 #[derive(Debug)]
 pub struct Bound {
@@ -155,21 +161,49 @@ impl Stopper {
     }
 }
 
-/// Opens the listeners, so that the ports are known and taken before anything else is started.
+/// Takes the addresses, so that one that another has is found before anything else is started. Until [`Reserved::listen`] whoever
+/// connects is refused at once, which a probe understands better than silence.
 ///
 /// # Errors
 /// Of the system, when an address cannot be bound.
-pub fn bind(config: Config) -> io::Result<Bound> {
+pub fn reserve(config: Config) -> io::Result<Reserved> {
     let config = config.bounded();
-    let listen = |address: SocketAddr| -> io::Result<TcpListener> {
-        let listener = TcpListener::bind(address)?;
-        // The standard library has its own idea of the queue's length; to listen again changes it.
-        rustix::net::listen(&listener, i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-        Ok(listener)
-    };
-    let api = listen(config.listen)?;
-    let admin = config.admin_listen.map(listen).transpose()?;
-    Ok(Bound { config, api, admin, stopper: Stopper(Arc::new(Notify::new())) })
+    let api = reserved(config.listen)?;
+    let admin = config.admin_listen.map(reserved).transpose()?;
+    Ok(Reserved(Bound { config, api, admin, stopper: Stopper(Arc::new(Notify::new())) }))
+}
+
+/// A socket on this address, as the standard library makes them, which does not listen yet.
+fn reserved(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
+impl Reserved {
+    /// Where the API will be served.
+    ///
+    /// # Errors
+    /// Of the system.
+    #[cfg(test)]
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.address()
+    }
+
+    /// Opens the listeners.
+    ///
+    /// # Errors
+    /// Of the system, when another that took the same address at the same time was faster.
+    pub fn listen(self) -> io::Result<Bound> {
+        let Self(bound) = self;
+        let backlog = i32::try_from(bound.config.backlog).unwrap_or(i32::MAX);
+        for listener in [Some(&bound.api), bound.admin.as_ref()].into_iter().flatten() {
+            rustix::net::listen(listener, backlog)?;
+        }
+        Ok(bound)
+    }
 }
 
 impl Bound {
