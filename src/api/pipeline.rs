@@ -57,13 +57,15 @@ pub struct Outcome<T> {
     pub asked: String,
     /// Whether stored bytes did not verify.
     pub alarm: bool,
+    /// Whether the caller has proved who it is.
+    pub known: bool,
 }
 
 impl Outcome<()> {
     /// Of a request that nothing is recorded of: it asks whether the service is there.
     pub fn unrecorded(result: Result<(), Error>) -> Self {
         let code = Code::of_result(&result);
-        Self { result, code, durable: Ticket::for_nothing(), asked: String::new(), alarm: false }
+        Self { result, code, durable: Ticket::for_nothing(), asked: String::new(), alarm: false, known: false }
     }
 }
 
@@ -104,14 +106,16 @@ impl Service {
         let mut event = event.into_inner();
         if result.is_err() && event.is_a_strangers() && !self.strangers.is_recorded(origin.source_ip) {
             let (result, code) = (Err(Error::Throttled), Code::Throttled);
-            return Outcome { result, code, durable: Ticket::for_nothing(), asked: event.action, alarm: false };
+            let durable = Ticket::for_nothing();
+            return Outcome { result, code, durable, asked: event.action, alarm: false, known: false };
         }
         let code = Code::of_result(&result);
         if let Err(error) = &result {
             event.failed(error);
         }
         let durable = self.audit.submit(&event.record(Some(code.as_str())));
-        Outcome { result, code, durable, asked: event.action, alarm: event.alarm }
+        let known = !event.is_a_strangers();
+        Outcome { result, code, durable, asked: event.action, alarm: event.alarm, known }
     }
 }
 

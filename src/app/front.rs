@@ -49,7 +49,7 @@ impl http::Service for Front {
             self.alarms.fetch_add(1, Ordering::Relaxed);
         }
         let action = action.map_or_else(|| http::Action::Unknown(done.asked), http::Action::Served);
-        http::Answer { reply, action, code: done.code.as_str(), durable: done.durable }
+        http::Answer { reply, action, code: done.code.as_str(), known: done.known, durable: done.durable }
     }
 
     fn readiness(&self) -> http::Readiness {

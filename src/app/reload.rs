@@ -1,10 +1,15 @@
 //! What is read again on SIGHUP.
 //!
-//! Owns: the list, and that one part that fails keeps no other from its turn. Must not know: what the parts read. Called by: app.
+//! Owns: the list, that one part that fails keeps no other from its turn, and the thread on which all of it happens, so that a file system
+//! that hangs keeps no signal from being heard. Must not know: what the parts read. Called by: app.
 
 use std::fmt::Display;
+use std::sync::mpsc::sync_channel;
 
-type Part = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// The log's target of these lines, which no limit on lines holds back: each answers somebody who asked.
+const TARGET: &str = "bulla::reload";
+
+type Part = Box<dyn Fn() -> Result<(), String> + Send>;
 
 /// Parts that can read their settings or secrets again while the service runs. What does not fit is refused by its part, which then
 /// goes on with what it had.
@@ -13,22 +18,60 @@ pub(super) struct Reload(Vec<(&'static str, Part)>);
 
 impl Reload {
     /// With one more part, by the name that the log calls it.
-    pub(super) fn with<E: Display>(
-        mut self,
-        name: &'static str,
-        again: impl Fn() -> Result<(), E> + Send + Sync + 'static,
-    ) -> Self {
+    pub(super) fn with<E: Display>(mut self, name: &'static str, again: impl Fn() -> Result<(), E> + Send + 'static) -> Self {
         self.0.push((name, Box::new(move || again().map_err(|e| e.to_string()))));
         self
     }
 
+    /// What has each part read again, and waits for none. Asked while that is under way, they begin once more behind it.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(self) -> std::io::Result<impl Fn() + Send> {
+        let (ask, asked) = sync_channel::<()>(1);
+        let work = move || asked.iter().for_each(|()| self.run());
+        std::thread::Builder::new().name("bulla-reload".into()).spawn(work)?;
+        Ok(move || {
+            // Full: it is to begin once more already.
+            _ = ask.try_send(());
+        })
+    }
+
     /// Lets each part read again.
-    pub(super) fn run(&self) {
+    fn run(&self) {
         for (name, again) in &self.0 {
             match again() {
-                Ok(()) => log::info!("{name}: read again"),
-                Err(error) => log::error!("{name}: cannot be read again, goes on with what it had: {error}"),
+                Ok(()) => log::info!(target: TARGET, "{name}: read again"),
+                Err(error) => log::error!(target: TARGET, "{name}: cannot be read again, goes on with what it had: {error}"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_hangs_keeps_nobody_who_asks() {
+        let (go, gone) = channel::<()>();
+        let (begin, begun) = channel();
+        let (tell, told) = channel();
+        let hangs = move || begin.send(()).map_err(|e| e.to_string()).and_then(|()| gone.recv().map_err(|e| e.to_string()));
+        let ask = Reload::default().with("hangs", hangs).with("next", move || tell.send(())).start().expect("a thread");
+        let soon = Duration::from_secs(20);
+        ask();
+        begun.recv_timeout(soon).expect("it begins");
+        (0..100).for_each(|_| ask());
+        assert!(told.try_recv().is_err());
+        // It was asked again while it was at work: once more for all.
+        for _ in 0..2 {
+            go.send(()).expect("it waits");
+            told.recv_timeout(soon).expect("the parts behind it have their turn");
+        }
+        assert!(begun.recv_timeout(soon).is_ok() && begun.recv_timeout(Duration::from_millis(50)).is_err());
     }
 }

@@ -78,7 +78,7 @@ impl Server {
         Self::build(config, base, logins)
     }
 
-    /// Builds everything and opens the listeners.
+    /// Builds everything and, last, opens the listeners.
     ///
     /// # Errors
     /// When an address is taken, or the audit log or the logins' keys cannot be read.
@@ -90,7 +90,7 @@ impl Server {
         process::lock_memory(config.server.lock_memory)?;
         let http_config = settings::http(config)?;
         let tls = http_config.tls.clone();
-        let bound = http::bind(http_config).map_err(context(config.server.listen))?;
+        let reserved = http::reserve(http_config).map_err(context(config.server.listen))?;
         let log = base.audit_of_server(config)?;
         let (audit, node, recovered) = (Arc::clone(&log.audit), log.node, &log.recovered);
         let clock = Clock::System;
@@ -166,6 +166,8 @@ impl Server {
             }
         };
         let front = Arc::new(Front { doors, audit, token, database, clocks, alarms: Arc::clone(&alarms) });
+        // From here on there is an answer to whoever comes.
+        let bound = reserved.listen().map_err(context(config.server.listen))?;
         let stopper = bound.stopper();
         let watch = Watch::start(Arc::clone(&log.anchor), Arc::clone(&alarms), move || stopper.stop());
         let watch = watch.map_err(context("database"))?;
@@ -210,8 +212,9 @@ impl Server {
         let Self { bound, front, jobs, metrics, store, log, watch, token_key, reload, resolver, stop_timeout } = self;
         let running = jobs.start()?;
         let stopper = bound.stopper();
+        let reload = reload.start()?;
         signals::hear(move |asked| match asked {
-            signals::Asked::Reload => reload.run(),
+            signals::Asked::Reload => reload(),
             signals::Asked::Stop => {
                 notify::stopping();
                 stopper.stop();

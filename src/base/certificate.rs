@@ -7,6 +7,7 @@ use std::path::Path;
 use x509_cert::Certificate;
 
 use crate::base::clock::Timestamp;
+use crate::base::regular;
 
 /// The end of the first of the certificates in a PEM file that ends.
 ///
@@ -14,7 +15,7 @@ use crate::base::clock::Timestamp;
 /// When the file cannot be read, or has no certificate.
 pub fn first_end(file: &Path) -> std::io::Result<Timestamp> {
     let of = |e: &dyn std::fmt::Display| std::io::Error::other(format!("{}: {e}", file.display()));
-    let chain = Certificate::load_pem_chain(&std::fs::read(file).map_err(|e| of(&e))?).map_err(|e| of(&e))?;
+    let chain = Certificate::load_pem_chain(&regular::read(file)?).map_err(|e| of(&e))?;
     let ends = chain.iter().map(|certificate| certificate.tbs_certificate().validity().not_after.to_unix_duration());
     let first = ends.min().ok_or_else(|| of(&"no certificate in it"))?;
     Ok(Timestamp(i64::try_from(first.as_millis()).unwrap_or(i64::MAX)))

@@ -18,6 +18,8 @@ pub mod locale;
 pub mod members;
 pub mod printable;
 pub mod public_key;
+#[cfg(feature = "server")]
+pub mod regular;
 pub mod secret;
 pub mod signals;
 pub mod text;

@@ -29,7 +29,8 @@ pub struct Config {
     pub threads: usize,
     /// Requests that are worked on or wait for a thread; more are answered 503 at once.
     pub max_concurrent: usize,
-    /// Open connections; for one more, the one that has been of no use for longest is closed. Each can hold 128 KiB of head.
+    /// Open connections; for one more, the one of least use is closed. Each can hold 128 KiB of head. `admin_listen` has some of them for
+    /// its own.
     pub max_connections: usize,
     /// Length of the kernel's queue of connections not yet accepted.
     pub backlog: u32,
@@ -90,9 +91,14 @@ impl Config {
         self.workers = self.workers.clamp(1, MAX_WORKERS);
         self.threads = self.threads.max(self.workers);
         self.max_concurrent = self.max_concurrent.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
-        self.max_connections = self.max_connections.max(self.workers);
+        self.max_connections = self.max_connections.max(self.workers).max(2);
         self.head_timeout = self.head_timeout.min(MINUTE);
         self.body_timeout = self.body_timeout.min(MINUTE);
         self
+    }
+
+    /// How many connections `admin_listen` has for its own, so that neither side keeps the other out.
+    pub(super) fn admin_connections(&self) -> usize {
+        (self.max_connections / 8).clamp(1, 16)
     }
 }

@@ -97,14 +97,13 @@ impl Connection {
     /// A whole head has come and its request is with the handler.
     pub fn started(&self) {
         self.phase.set(Phase::Busy);
-        self.place.needed();
     }
 
-    /// The answer is ready to be sent; `last` if the connection ends with it.
-    pub fn answered(&self, last: bool) {
+    /// The answer is ready to be sent; `last` if the connection ends with it, `known` if the caller has proved who it is.
+    pub fn answered(&self, last: bool, known: bool) {
         let now = Instant::now();
         self.phase.set(if last { Phase::Closing(now) } else { Phase::Idle(now) });
         self.line.set(Line::Open(0));
-        self.place.useful();
+        self.place.answered(known);
     }
 }

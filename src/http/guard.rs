@@ -153,7 +153,7 @@ impl Guard {
             Phase::Closing(_) => Ending::Answer(Vec::new(), 0),
             _ => Ending::Answer((self.refuse)(error, self.peer), 0),
         });
-        self.connection.answered(true);
+        self.connection.answered(true, false);
         self.tick.as_mut().reset(Instant::now() + self.limits.write);
     }
 

@@ -3,6 +3,7 @@
 //! Owns: the order of checks before a call, permits, deadlines of body and work, the shape of answers. Must not know:
 //! operations, signatures. Called by: actix-web, for every request that its parser understands.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,7 @@ use super::connection::Connection;
 use super::first_byte::Told;
 use super::parser_refusals::MAX_TARGET;
 use super::peer::{self, Client};
+use super::room::Place;
 use super::{Answer, Call, Config, Durable, Method, Received, Reply, Service, Side};
 use crate::base::clock::Moment;
 use crate::base::failpoint::{Step, reach};
@@ -49,8 +51,16 @@ struct Outcome {
     reply: Reply,
     action: Action,
     code: &'static str,
-    /// Whether the connection must end because the rest of the request was not read.
-    last: bool,
+    end: End,
+}
+
+/// What an answer means for its connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct End {
+    /// Whether it must end because the rest of the request was not read.
+    pub last: bool,
+    /// Whether the caller has proved who it is.
+    pub known: bool,
 }
 
 /// A request turned away by the front.
@@ -58,17 +68,24 @@ struct Refused {
     error: Error,
     /// As in [`Outcome`].
     action: Action,
-    last: bool,
+    end: End,
 }
 
 impl Refused {
     fn now(error: Error) -> Self {
-        Self { error, action: Action::Unknown(String::new()), last: false }
+        Self { error, action: Action::Unknown(String::new()), end: End::default() }
     }
 
     fn last(error: Error) -> Self {
-        Self { last: true, ..Self::now(error) }
+        Self { end: End { last: true, known: false }, ..Self::now(error) }
     }
+}
+
+/// Who sends a request, and over which connection.
+struct Sender<'a> {
+    client: Client,
+    certificate: Option<Arc<[u8]>>,
+    place: Option<&'a Place>,
 }
 
 /// How far the work for a request has come.
@@ -163,14 +180,14 @@ impl<S: Service> Handler<S> {
         }
     }
 
-    /// Answers one request, and says whether the connection must end with the answer.
+    /// Answers one request, and says what that means for its connection.
     pub async fn respond(
         &self,
         request: HttpRequest,
         received: &Received,
         payload: Payload,
         side: Side,
-    ) -> (HttpResponse, bool) {
+    ) -> (HttpResponse, End) {
         let arrived = Instant::now();
         let request_id = RequestId::new();
         let connection = request.conn_data::<Rc<Connection>>();
@@ -179,17 +196,18 @@ impl<S: Service> Handler<S> {
         let client = |peer: SocketAddr| peer::client(peer.ip(), tls, &received.headers, &self.config.trusted_proxies);
         let client = request.peer_addr().map(client);
         let certificate = certificate.filter(|_| client.is_some_and(|client| !client.proxied));
-        let sender = client.map(|client| (client, certificate));
+        let place = connection.map(|connection| connection.place());
+        let sender = client.map(|client| Sender { client, certificate, place });
         let mut outcome = match self.answer(received, payload, side, request_id, sender, arrived).await {
             Ok(outcome) => outcome,
-            Err(Refused { error, action, last }) => {
+            Err(Refused { error, action, end }) => {
                 self.note(request_id, &error);
                 let (reply, code) = self.service.refuse(received.target.path(), &error, &request_id);
-                Outcome { reply, action, code, last }
+                Outcome { reply, action, code, end }
             }
         };
         // The parser keeps no connection whose client offered another protocol; it should be told.
-        outcome.last |= received.upgrade;
+        outcome.end.last |= received.upgrade;
         let duration = arrived.elapsed();
         self.metrics.request(outcome.action.served(), outcome.code, duration);
         Line {
@@ -203,7 +221,7 @@ impl<S: Service> Handler<S> {
             duration,
         }
         .write();
-        (response(outcome.reply, outcome.last), outcome.last)
+        (response(outcome.reply, outcome.end.last), outcome.end)
     }
 
     async fn answer(
@@ -212,12 +230,12 @@ impl<S: Service> Handler<S> {
         payload: Payload,
         side: Side,
         request_id: RequestId,
-        sender: Option<(Client, Option<Arc<[u8]>>)>,
+        sender: Option<Sender<'_>>,
         arrived: Instant,
     ) -> Result<Outcome, Refused> {
         let arrival = Moment::of(self.config.clock.now());
         let length = Length::of(&received.method, &received.headers);
-        let turn_away = |error| Refused { last: length != Length::Known(0), ..Refused::now(error) };
+        let turn_away = |error| if length == Length::Known(0) { Refused::now(error) } else { Refused::last(error) };
         let path = received.target.path();
         let method = Method::named(received.method.as_str()).ok_or_else(|| turn_away(Error::MethodNotSupported))?;
         let accepted = self.service.accepts(method, path);
@@ -233,28 +251,48 @@ impl<S: Service> Handler<S> {
             return Err(turn_away(Error::PathNotFound));
         }
         // A client that has gone before it could be asked for its address.
-        let (client, client_certificate) = sender.ok_or(Refused::last(Error::MalformedRequest))?;
-        let mut body = self.bodies.read(length, payload).await.map_err(Refused::last)?;
+        let Sender { client, certificate, place } = sender.ok_or(Refused::last(Error::MalformedRequest))?;
+        let asked_to_leave = async {
+            match place {
+                Some(place) => place.left().await,
+                None => pending().await,
+            }
+        };
+        let body = tokio::select! {
+            biased;
+            body = self.bodies.read(length, payload) => body,
+            () = asked_to_leave => Err(Error::Unavailable("connections")),
+        };
+        let mut body = body.map_err(Refused::last)?;
         let call = Call {
             request_id,
             arrival,
             peer: client.address,
             secure: client.secure,
-            client_certificate,
+            client_certificate: certificate,
             method,
             path: path.to_owned(),
             query: query.to_owned(),
             headers: headers_of(&received.headers),
             body: std::mem::take(&mut *body.bytes),
         };
-        self.work(call, body.claim, arrived).await
+        self.work(call, body.claim, place, arrived).await
     }
 
     /// The one hop: a permit, a thread, the service, the record. The permit and the claim on the body's memory end with the work,
     /// whether or not the client still waits. The answer comes from the thread that made its record durable: one wake-up for all of a batch.
-    async fn work(&self, call: Call, claim: Option<OwnedSemaphorePermit>, arrived: Instant) -> Result<Outcome, Refused> {
+    async fn work(
+        &self,
+        call: Call,
+        claim: Option<OwnedSemaphorePermit>,
+        place: Option<&Place>,
+        arrived: Instant,
+    ) -> Result<Outcome, Refused> {
         let unavailable = |what| Refused::now(Error::Unavailable(what));
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| unavailable("permits"))?;
+        if let Some(place) = place {
+            place.needed();
+        }
         let (service, progress, request_id) = (Arc::clone(&self.service), Arc::new(Progress::default()), call.request_id);
         let (tell, mut told) = oneshot::channel();
         let begun = Arc::clone(&progress);
@@ -267,12 +305,13 @@ impl<S: Service> Handler<S> {
             begun.record();
             // Nobody may wait any more for what is told.
             match answer {
-                Ok(Answer { reply, action, code, durable }) => durable.then(move |recorded| {
+                Ok(Answer { reply, action, code, known, durable }) => durable.then(move |recorded| {
+                    let end = End { last: false, known };
                     _ = tell.send(match recorded {
-                        Ok(()) => Ok(Outcome { reply, action, code, last: false }),
+                        Ok(()) => Ok(Outcome { reply, action, code, end }),
                         Err(lost) => {
                             log::error!("request_id={request_id} not recorded, so not answered: {lost}");
-                            Err(Refused { action, ..unavailable("audit") })
+                            Err(Refused { action, end, ..unavailable("audit") })
                         }
                     });
                 }),

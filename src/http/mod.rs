@@ -47,6 +47,8 @@ use actix_web::http::{Method as HttpMethod, Uri};
 use actix_web::rt::{System, net::TcpStream};
 use actix_web::web::Payload;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -55,7 +57,7 @@ pub use call::{Call, Method, Reply};
 pub use config::Config;
 use connection::Connection;
 use guard::{Guard, LINGER, Limits};
-use handler::Handler;
+use handler::{End, Handler};
 use room::Room;
 use stream::Stream;
 pub use tls::{Tls, TlsFiles};
@@ -102,6 +104,8 @@ pub struct Answer<D> {
     pub action: Action,
     /// The error's code, or `OK`, for the same. Never text of the caller's.
     pub code: &'static str,
+    /// Whether the caller has proved who it is.
+    pub known: bool,
     /// Until this is done, nobody may see the reply; if it fails, nobody ever does.
     pub durable: D,
 }
@@ -130,6 +134,10 @@ enum Side {
     Admin,
 }
 
+/// Addresses that are taken and not yet listened on: clients are refused.
+#[derive(Debug)]
+pub struct Reserved(Bound);
+
 /// Listeners that are open and not yet served: clients can connect, and wait.
 #[derive(Debug)]
 pub struct Bound {
@@ -153,21 +161,49 @@ impl Stopper {
     }
 }
 
-/// Opens the listeners, so that the ports are known and taken before anything else is started.
+/// Takes the addresses, so that one that another has is found before anything else is started. Until [`Reserved::listen`] whoever
+/// connects is refused at once, which a probe understands better than silence.
 ///
 /// # Errors
 /// Of the system, when an address cannot be bound.
-pub fn bind(config: Config) -> io::Result<Bound> {
+pub fn reserve(config: Config) -> io::Result<Reserved> {
     let config = config.bounded();
-    let listen = |address: SocketAddr| -> io::Result<TcpListener> {
-        let listener = TcpListener::bind(address)?;
-        // The standard library has its own idea of the queue's length; to listen again changes it.
-        rustix::net::listen(&listener, i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-        Ok(listener)
-    };
-    let api = listen(config.listen)?;
-    let admin = config.admin_listen.map(listen).transpose()?;
-    Ok(Bound { config, api, admin, stopper: Stopper(Arc::new(Notify::new())) })
+    let api = reserved(config.listen)?;
+    let admin = config.admin_listen.map(reserved).transpose()?;
+    Ok(Reserved(Bound { config, api, admin, stopper: Stopper(Arc::new(Notify::new())) }))
+}
+
+/// A socket on this address, as the standard library makes them, which does not listen yet.
+fn reserved(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
+impl Reserved {
+    /// Where the API will be served.
+    ///
+    /// # Errors
+    /// Of the system.
+    #[cfg(test)]
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.address()
+    }
+
+    /// Opens the listeners.
+    ///
+    /// # Errors
+    /// Of the system, when another that took the same address at the same time was faster.
+    pub fn listen(self) -> io::Result<Bound> {
+        let Self(bound) = self;
+        let backlog = i32::try_from(bound.config.backlog).unwrap_or(i32::MAX);
+        for listener in [Some(&bound.api), bound.admin.as_ref()].into_iter().flatten() {
+            rustix::net::listen(listener, backlog)?;
+        }
+        Ok(bound)
+    }
 }
 
 impl Bound {
@@ -215,17 +251,19 @@ impl Bound {
                     let _ = told.send(Instant::now());
                 });
             let signal = builder.graceful_shutdown_signal();
-            let room = Room::new(config.max_connections);
+            let for_admin = if admin.is_some() { config.admin_connections() } else { 0 };
+            let (room, admin_room) = (Room::new(config.max_connections - for_admin), Room::new(for_admin));
             front.metrics.set_connections({
-                let room = Arc::clone(&room);
-                move || (room.open() as u64, room.shed())
+                let rooms = [Arc::clone(&room), Arc::clone(&admin_room)];
+                move || rooms.iter().fold((0, 0), |(open, shed), room| (open + room.open() as u64, shed + room.shed()))
             });
             let api_side = if admin.is_some() { Side::ApiOnly } else { Side::Api };
-            let pipeline_of = move |side| pipeline(Arc::clone(&front), side, signal.clone(), Arc::clone(&room));
+            let pipeline_of =
+                move |side, room: &Arc<Room>| pipeline(Arc::clone(&front), side, signal.clone(), Arc::clone(room));
             let api_pipeline = pipeline_of.clone();
-            let mut builder = builder.listen("api", api, move || api_pipeline(api_side))?;
+            let mut builder = builder.listen("api", api, move || api_pipeline(api_side, &room))?;
             if let Some(admin) = admin {
-                builder = builder.listen("admin", admin, move || pipeline_of(Side::Admin))?;
+                builder = builder.listen("admin", admin, move || pipeline_of(Side::Admin, &admin_room))?;
             }
             builder.run().await?;
             // Work whose client has gone is not seen by the server; its permit is.
@@ -258,12 +296,12 @@ async fn handle<S: Service>(front: Arc<Handler<S>>, side: Side, request: HttpReq
         connection.started();
     }
     let received: Received = request.extensions_mut().remove().unwrap_or_default();
-    let (response, last) = match admin::page(&request, &received, side) {
-        Some(page) => (admin::show(front, page).await, false),
+    let (response, end) = match admin::page(&request, &received, side) {
+        Some(page) => (admin::show(front, page).await, End::default()),
         None => front.respond(request, &received, payload, side).await,
     };
     if let Some(connection) = &connection {
-        connection.answered(last);
+        connection.answered(end.last, end.known);
     }
     response
 }
@@ -322,7 +360,7 @@ fn pipeline<S: Service>(
         let _ = stream.set_nodelay(true);
         let (tls, refuse, stopping) = (tls.clone(), Rc::clone(&refuse), stopping.clone());
         let (expects_tls, metrics) = (tls.is_some(), Arc::clone(&metrics));
-        let place = room.enter();
+        let place = room.enter(stream.peer_addr().ok().map(|peer| peer.ip()));
         async move {
             let stream = match tls {
                 None => Stream::Plain(stream),

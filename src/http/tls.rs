@@ -3,14 +3,17 @@
 //! Owns: what is offered and accepted in a handshake: TLS 1.2 and 1.3 with the defaults of rustls, HTTP/1.1, client certificates
 //! of one's own CA. Must not know: requests. Called by: app, which loads it; http, for each connection.
 //!
-//! The files are looked at when a connection comes, once a second at most. When they have changed they are read again; if they do
-//! not fit together (yet), what was read before stays in use, and the next change is waited for.
+//! A thread of their own looks at the files, once a second. When they have changed it reads them again; if they do not fit together
+//! (yet), what was read before stays in use, and the next change is waited for. A file system that hangs hangs that thread and nobody
+//! else: connections take what was read last.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use actix_web::rt::net::TcpStream;
 use parking_lot::Mutex;
@@ -21,9 +24,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
+use zeroize::Zeroizing;
+
+use crate::base::regular;
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long whoever has them read again waits for that.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// The files, all PEM.
 #[derive(Debug, Clone)]
@@ -41,14 +49,15 @@ pub struct TlsFiles {
 /// Handshakes with the newest certificate.
 pub struct Tls {
     files: TlsFiles,
-    state: Mutex<State>,
+    newest: Newest,
+    /// Asks the thread to read at once. It ends when this is dropped.
+    ask: Mutex<Sender<Outcome>>,
 }
 
-struct State {
-    config: Arc<ServerConfig>,
-    seen: Stamps,
-    looked: Instant,
-}
+type Newest = Arc<Mutex<Arc<ServerConfig>>>;
+
+/// Takes what came of a reading that was asked for.
+type Outcome = Sender<io::Result<()>>;
 
 /// When each file changed last, and its length.
 type Stamps = Vec<Option<(SystemTime, u64)>>;
@@ -60,14 +69,17 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files, and watches them from now on.
     ///
     /// # Errors
     /// When one cannot be read, or they do not fit together.
     pub fn load(files: TlsFiles) -> io::Result<Self> {
         let seen = files.stamps();
-        let config = Arc::new(files.config()?);
-        Ok(Self { files, state: Mutex::new(State { config, seen, looked: Instant::now() }) })
+        let newest = Arc::new(Mutex::new(Arc::new(files.config()?)));
+        let (ask, asked) = channel();
+        let (watched, written) = (files.clone(), Arc::clone(&newest));
+        thread::Builder::new().name("bulla-tls-files".into()).spawn(move || watched.watch(seen, &written, &asked))?;
+        Ok(Self { files, newest, ask: Mutex::new(ask) })
     }
 
     /// Shakes hands.
@@ -75,42 +87,49 @@ impl Tls {
     /// # Errors
     /// When the client breaks off, speaks something else, or its certificate is refused.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.current()).accept(stream).await
+        let newest = Arc::clone(&self.newest.lock());
+        TlsAcceptor::from(newest).accept(stream).await
     }
 
-    /// Reads the files again, whether they have changed or not.
+    /// Has the files read again, whether they have changed or not.
     ///
     /// # Errors
-    /// As [`Tls::load`]; what was read before stays in use.
+    /// As [`Tls::load`], and when that takes too long; what was read before stays in use.
     pub fn reload(&self) -> io::Result<()> {
-        let seen = self.files.stamps();
-        let config = Arc::new(self.files.config()?);
-        *self.state.lock() = State { config, seen, looked: Instant::now() };
-        Ok(())
-    }
-
-    fn current(&self) -> Arc<ServerConfig> {
-        // What a panic could leave is either configuration, whole.
-        let mut state = self.state.lock();
-        if state.looked.elapsed() >= LOOK_EVERY {
-            state.looked = Instant::now();
-            let stamps = self.files.stamps();
-            if stamps != state.seen {
-                state.seen = stamps;
-                match self.files.config() {
-                    Ok(config) => {
-                        state.config = Arc::new(config);
-                        log::info!("TLS: certificates read again");
-                    }
-                    Err(error) => log::error!("TLS: the files have changed and do not fit, those before stay in use: {error}"),
-                }
-            }
-        }
-        Arc::clone(&state.config)
+        let (tell, told) = channel();
+        let asked = self.ask.lock().send(tell);
+        asked.map_err(|_| io::Error::other("nobody watches the files any more"))?;
+        told.recv_timeout(READ_WITHIN)
+            .unwrap_or_else(|_| Err(io::Error::other("the files are not to be had: reading them hangs")))
     }
 }
 
 impl TlsFiles {
+    /// Looks at the files until nobody can ask any more.
+    fn watch(&self, mut seen: Stamps, newest: &Newest, asked: &Receiver<Outcome>) {
+        loop {
+            let asker = match asked.recv_timeout(LOOK_EVERY) {
+                Ok(asker) => Some(asker),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let stamps = self.stamps();
+            if asker.is_none() && stamps == seen {
+                continue;
+            }
+            seen = stamps;
+            let read = self.config().map(|config| *newest.lock() = Arc::new(config));
+            match (asker, read) {
+                // It may have given up waiting.
+                (Some(asker), read) => drop(asker.send(read)),
+                (None, Ok(())) => log::info!("TLS: certificates read again"),
+                (None, Err(error)) => {
+                    log::error!("TLS: the files have changed and do not fit, those before stay in use: {error}");
+                }
+            }
+        }
+    }
+
     fn stamps(&self) -> Stamps {
         let stamp = |path: &Path| fs::metadata(path).and_then(|m| Ok((m.modified()?, m.len()))).ok();
         [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten().map(|p| stamp(p)).collect()
@@ -119,7 +138,8 @@ impl TlsFiles {
     fn config(&self) -> io::Result<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let chain = certificates(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| of(&self.key, e))?;
+        let key = Zeroizing::new(regular::read(&self.key)?);
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| of(&self.key, e))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
@@ -145,8 +165,8 @@ impl TlsFiles {
 }
 
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let read = read.map_err(|e| of(path, e))?;
+    let text = regular::read(path)?;
+    let read = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|e| of(path, e))?;
     if read.is_empty() { Err(of(path, "no certificate in it")) } else { Ok(read) }
 }
 

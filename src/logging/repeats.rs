@@ -3,7 +3,8 @@
 //! Owns: how many lines of one place in the code pass in a while, and how many did not. Must not know: forms, where lines go. Called by:
 //! the logger.
 //!
-//! Only warnings and errors are counted, since access lines are asked for one by one, and no alarms: each names an object of its own.
+//! Only warnings and errors are counted, since access lines are asked for one by one, and no alarms: each names an object of its own. Nor
+//! are answers to a signal: whoever sends one waits for its line.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use parking_lot::Mutex;
 /// Lines of one place that pass in one [`PERIOD`].
 const PASS: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
+
+/// Targets whose lines all pass.
+const UNLIMITED: [&str; 2] = ["bulla::integrity", "bulla::reload"];
 
 /// A place in the code.
 type Place = (&'static str, u32);
@@ -44,7 +48,7 @@ impl Repeats {
     /// Whether a line passes, and what has to be told before it.
     pub(super) fn look_at(&self, record: &Record<'_>, now: Instant) -> (bool, Vec<Untold>) {
         let (Some(file), Some(line)) = (record.file_static(), record.line()) else { return (true, Vec::new()) };
-        if record.level() > Level::Warn || record.target() == "bulla::integrity" {
+        if record.level() > Level::Warn || UNLIMITED.contains(&record.target()) {
             return (true, Vec::new());
         }
         let mut counts = self.counts.lock();
@@ -88,6 +92,7 @@ mod tests {
         assert_eq!(passed(Level::Warn, "bulla::http", 2, Duration::ZERO), PASS, "each place by itself");
         assert_eq!(passed(Level::Info, "bulla::access", 3, Duration::ZERO), 1000);
         assert_eq!(passed(Level::Error, "bulla::integrity", 4, Duration::ZERO), 1000);
+        assert_eq!(passed(Level::Error, "bulla::reload", 6, Duration::ZERO), 1000);
         let (passes, mut untold) = look(Level::Warn, "bulla::store", 5, PERIOD);
         untold.sort_by_key(|untold| untold.place);
         let told = |level, line| Untold { level, target: "bulla::http".into(), place: ("a.rs", line), lines: 1000 - PASS };

@@ -61,7 +61,7 @@ impl Metrics {
         );
         let turned_away = counter(
             "bulla_requests_turned_away_total",
-            "503 for want of a permit, a thread, memory for a body, time, or the audit record",
+            "503 for want of a permit, a thread, memory for a body, time, the audit record, or a place among the connections",
             &["want"],
         );
         let handshakes = counter(

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{REGION, config_file};
@@ -53,14 +52,41 @@ pub(super) fn toml_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Writes a file that only its owner may read.
+/// Writes a file that only its owner may read, beside and then in its place: whoever reads it meanwhile reads the old one.
 pub(super) fn private_file(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(context(path.display()))
+    let write = || {
+        // Of mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path).map_err(|e| e.error).map(drop)
+    };
+    write().map_err(context(path.display()))
 }
 
 fn random_text() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::new("no random bytes"))?;
     Ok(hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn who_reads_a_file_while_it_is_written_anew_reads_the_old_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("env.sh");
+        private_file(&file, "before").expect("written");
+        let mut opened = fs::File::open(&file).expect("there");
+        private_file(&file, "after").expect("written");
+        let mut read = String::new();
+        opened.read_to_string(&mut read).expect("text");
+        assert_eq!((read.as_str(), fs::read_to_string(&file).expect("there").as_str()), ("before", "after"));
+        assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1, "and nothing else stays");
+    }
 }

@@ -60,12 +60,12 @@ impl Dialect for Vault {
             asked.arrives(exchange);
             endpoint(&asked, exchange)
         });
-        let Outcome { result, code, durable, asked: name, alarm } = done;
+        let Outcome { result, code, durable, asked: name, alarm, known } = done;
         let (reply, result) = match result {
             Ok(content) => (content.reply(&call.request_id), Ok(())),
             Err(error) => (fault::answer(&error, asked.told(&error)), Err(error)),
         };
-        Answer { reply, action: asked.action(), done: Outcome { result, code, durable, asked: name, alarm } }
+        Answer { reply, action: asked.action(), done: Outcome { result, code, durable, asked: name, alarm, known } }
     }
 
     fn refuse(&self, error: &Error, _: &RequestId) -> Reply {

@@ -137,3 +137,49 @@ fn slow_clients_do_not_starve_others() {
     assert!(since.elapsed() < Duration::from_secs(2));
     drop(slow);
 }
+
+const HALF_A_BODY: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na";
+
+/// At the limit, bodies that do not come to their end make room, and are told so.
+#[test]
+fn halves_of_bodies_make_room() {
+    let server = start(Config { max_connections: 8, ..config() });
+    let mut known = Wire::to(server.address);
+    assert_eq!(known.send(get("/?known=1")).answer().status, 200);
+    let mut halves: Vec<Wire> = (0..60)
+        .map(|_| {
+            let mut wire = Wire::to(server.address);
+            wire.send(HALF_A_BODY);
+            wire
+        })
+        .collect();
+    let since = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(ask(server.address, get("/")).status, 200);
+    }
+    assert_eq!(known.send(get("/?known=1")).answer().status, 200, "whose caller is known stays");
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    if let Some(answer) = halves[0].answer_or_end() {
+        answer.is_error(503, "ServiceUnavailableTemporary");
+    }
+}
+
+/// Each listener has connections of its own.
+#[test]
+fn who_besieges_the_administrator_keeps_no_client_out_and_the_other_way_round() {
+    let admin = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = start(Config { max_connections: 16, admin_listen: admin, ..config() });
+    let admin = server.admin.unwrap();
+    let mut idle = Wire::to(server.address);
+    assert_eq!(idle.send(get("/")).answer().status, 200);
+    let besiege = |address| -> Vec<Wire> { (0..60).map(|_| Wire::to(address)).collect() };
+    let held = besiege(admin);
+    assert_eq!(ask(admin, get("/healthz")).status, 200);
+    assert_eq!(idle.send(get("/")).answer().status, 200, "it was not asked to leave");
+    drop(held);
+    let mut probe = Wire::to(admin);
+    assert_eq!(probe.send(get("/readyz")).answer().status, 200);
+    let _held = besiege(server.address);
+    assert_eq!(ask(server.address, get("/healthz")).status, 200);
+    assert_eq!(probe.send(get("/readyz")).answer().status, 200);
+}

@@ -16,7 +16,7 @@ use crate::code::Code;
 use crate::dialects::Dialect;
 use crate::dialects::rpc::Rpc;
 use crate::error::Error;
-use crate::http::{Action, Answer, Call, Config, Durable, Method, Readiness, Reply, Service, Stopper, bind};
+use crate::http::{Action, Answer, Call, Config, Durable, Method, Readiness, Reply, Reserved, Service, Stopper, reserve};
 use crate::metrics::Metrics;
 
 /// Answers with what it was called with. Words in the query make it misbehave.
@@ -74,7 +74,7 @@ impl Service for Echo {
         let headers = vec![("x-acs-request-id", call.request_id.to_string())];
         let body = body.to_string().into_bytes().into();
         let reply = Reply { status: 200, media_type: "application/json;charset=utf-8", headers, body, retry_after_s: None };
-        Answer { reply, action, code: "OK", durable }
+        Answer { reply, action, code: "OK", known: asked("known").is_some(), durable }
     }
 
     fn readiness(&self) -> Readiness {
@@ -118,7 +118,7 @@ pub(super) fn config() -> Config {
 pub(super) fn start(config: Config) -> Running {
     let ready = Readiness { token: Ok(()), database: Ok(()), audit: Ok(()), clock: Ok(None) };
     let echo = Arc::new(Echo { calls: AtomicUsize::new(0), readiness: Mutex::new(ready) });
-    let bound = bind(config).expect("a free port");
+    let bound = reserve(config).and_then(Reserved::listen).expect("a free port");
     let (address, admin, stopper) = (bound.address().unwrap(), bound.admin_address().unwrap(), bound.stopper());
     let service = Arc::clone(&echo);
     let thread = thread::spawn(move || bound.run(service, Arc::new(Metrics::new())));

@@ -1,5 +1,6 @@
 //! How a server ends: on a signal, under load, with idle and half-sent requests open.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use super::harness::*;
-use crate::http::Config;
+use crate::http::{Config, reserve};
 
 #[test]
 fn an_idle_server_with_idle_connections_stops_soon() {
@@ -87,4 +88,17 @@ fn work_whose_client_has_gone_is_waited_for_within_the_time() {
     stuck.stopper.stop();
     stuck.join();
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused_at_once_and_nobody_waits_at_one_that_is_only_reserved() {
+    let reserved = reserve(config()).unwrap();
+    let address = reserved.address().unwrap();
+    let refused = TcpStream::connect(address).map(drop).map_err(|e| e.kind());
+    assert_eq!(refused, Err(ErrorKind::ConnectionRefused));
+    let bound = reserved.listen().unwrap();
+    assert!(TcpStream::connect(address).is_ok());
+    let taken = reserve(Config { listen: address, ..config() }).map(drop).map_err(|e| e.kind());
+    assert_eq!(taken, Err(ErrorKind::AddrInUse));
+    drop(bound);
 }

@@ -28,7 +28,7 @@ pub enum StoreError {
     Busy,
     /// The same as the database said it, inside a transaction; outside it is `Busy`.
     Contended(Contention),
-    /// The database cannot be reached or cannot write, for now; detail for the log. Nothing was written, as far as it said.
+    /// The database cannot be reached, cannot write, or refuses its own user, for now; detail for the log. Nothing was written, as far as it said.
     Unavailable(String),
     /// The way to the database was lost while a write was being committed: nobody knows yet whether it happened. Detail for the log.
     Unknown(String),
@@ -115,6 +115,7 @@ fn of_database(table: &'static str, kind: DatabaseErrorKind, information: &dyn D
         _ if says(DEADLOCK) => StoreError::Contended(Contention::Deadlock),
         _ if says(TIMEOUT) => StoreError::Contended(Contention::Timeout),
         _ if says(AWAY) => StoreError::Unavailable(message.to_owned()),
+        _ if says(REFUSED) || is_missing(message) => StoreError::Unavailable(format!("{table}: {message}")),
         _ if says(DAMAGED) => StoreError::Corrupt { table, detail: message.to_owned() },
         _ => StoreError::Fault(format!("{table}: {message}")),
     }
@@ -152,6 +153,17 @@ const AWAY: &[&str] = &[
     "server closed the connection",
 ];
 
+/// PostgreSQL's 42501 and class 28: what an administrator took from the service's user, and gives back.
+const REFUSED: &[&str] =
+    &["permission denied", "must be owner of", "must be a member of", "is not permitted to log in", "authentication failed"];
+
+/// PostgreSQL's 42P01, 3F000 and 3D000. The program's own schema was there when the connection was opened.
+fn is_missing(message: &str) -> bool {
+    let what = ["relation \"", "schema \"", "database \"", "role \""];
+    what.iter().any(|what| message.starts_with(what)) && message.ends_with("does not exist")
+        || message.starts_with("no schema has been selected")
+}
+
 /// SQLITE_CORRUPT and _NOTADB; PostgreSQL's class XX001 and XX002.
 const DAMAGED: &[&str] = &[
     "database disk image is malformed",
@@ -161,3 +173,30 @@ const DAMAGED: &[&str] = &[
     "page verification failed",
     "missing chunk number",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(message: &str) -> StoreError {
+        StoreError::of("secrets", SqlError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())))
+    }
+
+    #[test]
+    fn what_an_administrator_takes_and_gives_back_is_an_outage() {
+        for message in [
+            "permission denied for table secrets",
+            "permission denied for schema bulla",
+            "must be owner of table secrets",
+            "relation \"secrets\" does not exist",
+            "schema \"bulla\" does not exist",
+            "database \"bulla\" does not exist",
+            "role \"bulla\" is not permitted to log in",
+        ] {
+            assert_eq!(class(message), StoreError::Unavailable(format!("secrets: {message}")));
+        }
+        for message in ["column \"x\" of relation \"secrets\" does not exist", "function f() does not exist", "syntax error"] {
+            assert_eq!(class(message), StoreError::Fault(format!("secrets: {message}")));
+        }
+    }
+}

@@ -48,8 +48,33 @@ pub(in crate::store) struct Manager {
 #[derive(Default)]
 struct Link {
     epoch: AtomicU64,
-    /// When connections began to fail; none while they succeed.
-    down: Mutex<Option<Instant>>,
+    /// Of connections that fail; none while they succeed.
+    down: Mutex<Option<Down>>,
+}
+
+/// What is known of connections that fail.
+struct Down {
+    /// When they began to.
+    since: Instant,
+    /// What the last one said.
+    why: String,
+}
+
+/// How libpq begins when it does not understand a URL, or finds no host of the name in it: it quotes what it has taken for a port, a host
+/// or all of it, and that may be a piece of a password which somebody did not encode.
+const QUOTES_THE_URL: &[&str] = &["URI", "percent-encoded", "connection option", "port number", "host name"];
+
+/// What there is to tell of a failed connection: no secrets, one line.
+fn told(error: &StoreError) -> String {
+    let text = match error {
+        StoreError::Unavailable(text) | StoreError::Fault(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if QUOTES_THE_URL.iter().any(|text_of_libpq| text.contains(text_of_libpq)) {
+        return "its URL cannot be read as libpq reads it, or names a host that is not known".to_owned();
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
 }
 
 /// How long connecting must have failed before nobody waits for it any more: a restart of the server, and one unlucky attempt, are
@@ -71,14 +96,17 @@ impl ManageConnection for Manager {
         let was_down = {
             let mut down = self.link.down.lock();
             let was = down.is_some();
-            *down = if opened.is_ok() { None } else { down.or_else(|| Some(Instant::now())) };
+            *down = opened
+                .as_ref()
+                .err()
+                .map(|error| Down { since: down.as_ref().map_or_else(Instant::now, |down| down.since), why: told(error) });
             was
         };
         match &opened {
             Err(error @ StoreError::Corrupt { .. }) => {
                 log::error!(target: "bulla::integrity", "ALARM {place}: {error}");
             }
-            Err(error) if !was_down => log::error!("{place}: {error}"),
+            Err(error) if !was_down => log::error!("{place}: the database cannot be reached: {}", told(error)),
             Ok(_) if was_down => log::info!("{place}: connected again"),
             _ => {}
         }
@@ -143,14 +171,17 @@ impl Pool {
             return Ok(Loan(connection));
         }
         let away = |since: Duration| {
-            self.inner.state().connections == 0 && self.link.down.lock().is_some_and(|began| began.elapsed() >= since)
+            let down = self.link.down.lock();
+            let down = down.as_ref().filter(|down| down.since.elapsed() >= since);
+            down.filter(|_| self.inner.state().connections == 0).map(|down| down.why.clone())
         };
-        if !away(GRACE)
+        if away(GRACE).is_none()
             && let Ok(connection) = waiting(|| self.inner.get_timeout(self.wait))
         {
             return Ok(Loan(connection));
         }
-        Err(if away(Duration::ZERO) { StoreError::Unavailable("it cannot be reached".to_owned()) } else { StoreError::Busy })
+        let why = away(Duration::ZERO);
+        Err(why.map_or(StoreError::Busy, |why| StoreError::Unavailable(format!("it cannot be reached: {why}"))))
     }
 
     /// Called when an operation said `Unavailable`: finds out whether its connection is lost and, if so, parts with it and all
@@ -195,5 +226,23 @@ impl Deref for Loan {
 impl DerefMut for Loan {
     fn deref_mut(&mut self) -> &mut Slot {
         &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_connection_failed_is_told_and_no_piece_of_a_password() {
+        let of = |text: &str| told(&StoreError::Unavailable(text.to_owned()));
+        let refused = "connection to server at \"h\" (::1), port 5432 failed: FATAL:  role \"b\" is not permitted to log in\n";
+        assert_eq!(of(refused), refused.trim());
+        assert_eq!(of("one\n\tand two\n"), "one; and two");
+        for quoting in
+            ["invalid integer value \"pa\" for connection option \"port\"", "could not translate host name \"ss@h\" to"]
+        {
+            assert!(!of(quoting).contains('"'), "{}", of(quoting));
+        }
     }
 }

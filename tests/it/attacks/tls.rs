@@ -136,6 +136,16 @@ fn serves_over_tls_and_takes_new_certificates_without_a_restart() {
     std::fs::write(server.data().join("tls.key"), key).expect("writable");
     until(PATIENCE, "the new certificate is not taken", || exchange(&node.endpoint(), &next_config, &request()).is_ok());
     assert!(exchange(&node.endpoint(), &config, &request()).is_err());
+
+    // What nobody ever writes to stands for a file system that hangs: it keeps no client, no signal and not the end.
+    let certificate = server.data().join("tls.crt");
+    std::fs::remove_file(&certificate).expect("it was there");
+    assert!(std::process::Command::new("mkfifo").arg(&certificate).status().expect("mkfifo").success());
+    until(PATIENCE, "it does not say that this is no file", || {
+        exchange(&node.endpoint(), &next_config, &request()).expect("the certificate before is in use");
+        node.log().contains("is no regular file")
+    });
+    node.stop();
 }
 
 #[test]

@@ -46,10 +46,21 @@ fn a_role_with_rights_on_rows_serves_and_a_changed_password_is_read_again() {
     let client = node.client();
     create(&client, "by-role", "value").ok();
 
+    // What an administrator takes away and gives back is an outage, whose reason is said.
+    cluster.sql("bulla", "REVOKE SELECT ON secrets FROM service");
+    let refused = client.call("GetSecretValue", &[("SecretName", "by-role")]);
+    assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{refused:?}");
+    assert!(node.log().contains("permission denied for table secrets"), "{}", node.log());
+    cluster.sql("bulla", "GRANT SELECT ON secrets TO service");
+    assert_eq!(client.call("GetSecretValue", &[("SecretName", "by-role")]).status, 200);
+
     cluster.sql("postgres", "ALTER ROLE service PASSWORD 'two'");
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'service'";
     cluster.sql("postgres", cut);
-    until(PATIENCE, "the old password is refused", || client.page("/readyz").status == 503);
+    until(PATIENCE, "the old password is refused, and readiness says so", || {
+        let page = client.page("/readyz");
+        page.status == 503 && page.text("database").contains("password authentication failed for user")
+    });
     std::fs::write(&file, url("service", "two")).expect("a temporary folder");
     until(PATIENCE, "the new one is read", || client.page("/readyz").status == 200);
     create(&client, "after", "value").ok();

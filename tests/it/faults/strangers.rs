@@ -29,7 +29,17 @@ fn serve_one(client: &Client, name: &str) {
     }
 }
 
-/// Connections beyond the limit, some with half a request, replaced one after the other.
+/// What strangers send, who need no credentials for any of it: nothing, half a head, half a body, a request that anybody is answered, one
+/// that is refused.
+const SENT: [&[u8]; 5] = [
+    b"",
+    b"POST / HTTP/1.1\r\nHo",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nAc",
+    b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nAction=x",
+];
+
+/// Connections beyond the limit, replaced one after the other.
 fn besiege(address: SocketAddr, count: usize, over: &AtomicBool) {
     let mut held: Vec<TcpStream> = Vec::new();
     for n in 0.. {
@@ -37,10 +47,8 @@ fn besiege(address: SocketAddr, count: usize, over: &AtomicBool) {
             return;
         }
         if let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
-            if n % 3 == 0 {
-                // Whether it still arrives does not matter.
-                let _ = std::io::Write::write_all(&mut stream, b"POST / HTTP/1.1\r\nHo");
-            }
+            // Whether it still arrives does not matter.
+            let _ = std::io::Write::write_all(&mut stream, SENT[n % SENT.len()]);
             held.push(stream);
         }
         if held.len() > count {

@@ -1,0 +1,56 @@
+//! Files that are files: settings that others write and this process reads while it serves.
+//!
+//! Owns: that what is no regular file is refused, where to open a FIFO would wait for its writer for ever. Called by: whoever reads such
+//! files (http, certificate).
+
+use std::fs::OpenOptions;
+use std::io::{Error, Read, Result};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Bytes of the longest file that is read: far more than any of these has.
+const LONGEST: u64 = 4 << 20;
+
+/// The content of a regular file; symbolic links are followed.
+///
+/// # Errors
+/// Of the system, with the path; when it is no regular file, or far too long.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let of = |e: &dyn std::fmt::Display| Error::other(format!("{}: {e}", path.display()));
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| of(&e))?;
+    let metadata = file.metadata().map_err(|e| of(&e))?;
+    if !metadata.is_file() {
+        return Err(of(&"is no regular file"));
+    }
+    if metadata.len() > LONGEST {
+        return Err(of(&"is far too long"));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.take(LONGEST).read_to_end(&mut content).map_err(|e| of(&e))?;
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (fifo, file) = (folder.path().join("fifo"), folder.path().join("file"));
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
+        assert!(made.success());
+        std::fs::write(&file, "content").expect("written");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        assert_eq!(read(&link).expect("a file"), b"content");
+        for other in [fifo.as_path(), folder.path(), Path::new("/dev/null")] {
+            let refused = read(other).expect_err("no file").to_string();
+            assert!(refused.contains("no regular file") && refused.contains(&*other.to_string_lossy()), "{refused}");
+        }
+        assert!(read(Path::new("/nowhere")).is_err());
+    }
+}
