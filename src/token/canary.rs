@@ -69,7 +69,7 @@ impl Canary {
                 }
                 mac = Some(key(opener, anchor, ObjectKind::CanaryMac, known)?.0);
             }
-            let session = opener.open(Access::ReadOnly)?;
+            let session = opener.open_at_once(Access::ReadOnly)?;
             let tried = Self::attempt(suite, place, &Keyed { session: &session, cipher, id: NOBODY, mac }, &seed);
             session.close()?;
             match tried {

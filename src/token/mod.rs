@@ -26,7 +26,7 @@ pub use self::errors::TokenError;
 pub use self::import::{CheckValue, Incoming};
 pub use self::material::Material;
 pub use self::operations::{Token, Wrapped};
-pub use self::pin::Pins;
+pub use self::pin::{Offer, Pins};
 pub use self::status::{Latency, TokenStatus};
 pub use self::templates::ObjectKind;
 
