@@ -99,7 +99,7 @@ fn a_wrong_pin_is_tried_once() {
         let Some(TokenError::Absent(found)) = Token::open(absent, pin("1234")).err() else { panic!("found") };
         assert!(found.contains("bulla test"), "{found}");
         let module = Path::new("/nonexistent.so");
-        assert!(matches!(Claim::take(module).err(), Some(TokenError::Setting(_))));
+        assert!(matches!(Claim::take(module).err(), Some(TokenError::Unsupported(_))));
     });
 }
 
