@@ -141,6 +141,36 @@ fn what_is_no_login_is_none() {
     });
 }
 
+/// What is configured wrongly is said as that, and costs no try of the PIN.
+#[test]
+fn settings_that_cannot_be_are_told_as_settings() {
+    under_chaos(|_| {
+        let none = Path::new("/etc/passwd");
+        let refused = Claim::take(none).err();
+        assert!(matches!(&refused, Some(TokenError::Setting(what)) if what.contains("/etc/passwd")), "{refused:?}");
+        // A token whose user has no PIN.
+        let claim = Claim::take(&tokens::module()).expect("the module");
+        claim.initialize().expect("C_Initialize");
+        let pkcs11 = claim.pkcs11();
+        let slot = pkcs11.get_slots_with_token().expect("slots").into_iter().next().expect("a blank one");
+        pkcs11.init_token(slot, &auth_pin(&pin("so-pin")), tokens::label()).expect("C_InitToken");
+        claim.finalize();
+        drop(claim);
+        let chaos = line();
+        let before = chaos.calls(Function::C_Login);
+        let refused = Token::open(config(1, 50), pin("1234")).err();
+        assert!(
+            matches!(&refused, Some(TokenError::Setting(what)) if what.contains("CKF_USER_PIN_INITIALIZED")),
+            "{refused:?}"
+        );
+        assert_eq!(chaos.calls(Function::C_Login), before);
+        // And another of the same label.
+        tokens::initialise();
+        let refused = Token::open(config(1, 50), pin("1234")).err();
+        assert!(matches!(&refused, Some(TokenError::Setting(what)) if what.contains("serial numbers")), "{refused:?}");
+    });
+}
+
 #[test]
 fn too_few_sessions_are_said_by_their_code() {
     under_chaos(|_| {
