@@ -270,15 +270,20 @@ impl From<TokenError> for Error {
                 Error::TokenFull
             }
             TokenError::Unsupported(lacking) => {
-                log::warn!("token: there is no {lacking}");
+                log::warn!("token: it does not support {lacking}");
                 Error::Lacking(format!("{} on the token", lacking.what()).into())
             }
             // Until there is another PIN; whoever watches the service is told more than its callers.
-            TokenError::Pin | TokenError::PinInDoubt(_) | TokenError::NoPin(_) => {
+            TokenError::Pin
+            | TokenError::PinHeld
+            | TokenError::PinInDoubt(_)
+            | TokenError::LoginFailed(_)
+            | TokenError::NoPin(_) => {
                 log::error!("token: {error}");
                 Error::Unavailable("token")
             }
-            TokenError::Absent(_) | TokenError::Fault(_) => Error::Internal(error.to_string()),
+            TokenError::TooFewSessions(_) => Error::Unavailable("token sessions"),
+            TokenError::Absent(_) | TokenError::Setting(_) | TokenError::Fault(_) => Error::Internal(error.to_string()),
         }
     }
 }

@@ -143,7 +143,7 @@ impl Module {
 }
 
 /// What a token says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenText {
     /// Its label, without the spaces behind it.
     pub label: String,
@@ -165,6 +165,8 @@ pub struct TokenText {
     pub total_public: Option<u64>,
     /// Bytes for public objects, free.
     pub free_public: Option<u64>,
+    /// Bytes of a PIN, at least and at most, where it tells.
+    pub pin_lengths: Option<(u64, u64)>,
     /// Version of the device.
     pub hardware: (u8, u8),
     /// Version of its firmware.
@@ -184,6 +186,7 @@ impl TokenText {
             serial: info.serial_number().to_owned(),
             flags: flag(info.token_initialized(), CKF_TOKEN_INITIALIZED)
                 | flag(info.write_protected(), CKF_WRITE_PROTECTED)
+                | flag(info.user_pin_initialized(), CKF_USER_PIN_INITIALIZED)
                 | flag(info.user_pin_count_low(), CKF_USER_PIN_COUNT_LOW)
                 | flag(info.user_pin_final_try(), CKF_USER_PIN_FINAL_TRY)
                 | flag(info.user_pin_locked(), CKF_USER_PIN_LOCKED),
@@ -195,6 +198,7 @@ impl TokenText {
             free_private: memory(info.free_private_memory()),
             total_public: memory(info.total_public_memory()),
             free_public: memory(info.free_public_memory()),
+            pin_lengths: u64::try_from(info.min_pin_length()).ok().zip(u64::try_from(info.max_pin_length()).ok()),
             hardware: (info.hardware_version().major(), info.hardware_version().minor()),
             firmware: (info.firmware_version().major(), info.firmware_version().minor()),
         }
@@ -214,6 +218,7 @@ impl TokenText {
             free_private: known(info.ulFreePrivateMemory),
             total_public: known(info.ulTotalPublicMemory),
             free_public: known(info.ulFreePublicMemory),
+            pin_lengths: known(info.ulMinPinLen).zip(known(info.ulMaxPinLen)),
             hardware: (info.hardwareVersion.major, info.hardwareVersion.minor),
             firmware: (info.firmwareVersion.major, info.firmwareVersion.minor),
         }
@@ -227,6 +232,11 @@ impl TokenText {
     /// Whether nothing can be written to it.
     pub fn write_protected(&self) -> bool {
         self.flags & CKF_WRITE_PROTECTED != 0
+    }
+
+    /// Whether the user has a PIN.
+    pub fn user_pin_initialised(&self) -> bool {
+        self.flags & CKF_USER_PIN_INITIALIZED != 0
     }
 
     /// Whether a wrong PIN was presented since the last right one.

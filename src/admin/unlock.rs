@@ -8,6 +8,7 @@ use crate::app::{Failure, unlock};
 use crate::base::secret::Pin;
 use crate::config::Config;
 use crate::output::Output;
+use crate::token::Offer;
 
 /// Runs the command: asks at the terminal, or takes the first line of standard input.
 pub fn run(config: &Config) -> Result<Output, Failure> {
@@ -19,11 +20,12 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     } else {
         let mut line = Zeroizing::new(String::new());
         stdin().lock().read_line(&mut line).map_err(|e| Failure::local(format!("standard input: {e}")))?;
-        line.trim_end_matches(['\r', '\n']).to_owned()
+        std::mem::take(&mut *line)
     };
-    if pin.is_empty() {
-        return Err(Failure::local("no PIN was given; the token was not asked"));
-    }
-    unlock::give(socket, &Pin::new(pin))?;
-    Ok(Output::one([("Token", "unlocked".into())]))
+    let pin = Pin::of_text(pin).map_err(|why| Failure::local(format!("the PIN {why}; the token was not asked")))?;
+    let said = match unlock::give(socket, &pin)? {
+        Offer::LoggedIn => "unlocked",
+        Offer::NotNeeded => "already logged in; nothing kept",
+    };
+    Ok(Output::one([("Token", said.into())]))
 }

@@ -91,11 +91,17 @@ pub(super) fn failure(error: &TokenError) -> Failure {
             "put the right PIN where the configuration names it before you start again: a token locks after a few wrong ones, and \
              one that is locked is unlocked with its vendor's tools",
         ),
-        TokenError::PinInDoubt(_) => failure.class(Class::Pin).hint(
+        TokenError::PinHeld => failure.class(Class::Pin).hint(
+            "unlock the PIN or reset its tries with the vendor's tools; where one try is left, a login with the right PIN there does it",
+        ),
+        TokenError::PinInDoubt(_) | TokenError::LoginFailed(_) => failure.class(Class::Pin).hint(
             "the token does not say whether it was the PIN; look whether it is well and the PIN right before you start again, since \
              each start presents it anew",
         ),
-        TokenError::NoPin(_) => failure.class(Class::Local),
+        TokenError::NoPin(_) | TokenError::Setting(_) => failure.class(Class::Local),
+        TokenError::TooFewSessions(_) => failure
+            .class(Class::Unavailable)
+            .hint("end others that have sessions on the token, or raise its limit; docs/tokens.md says what each session is for"),
         TokenError::Busy | TokenError::Gone => failure.class(Class::Unavailable),
         TokenError::Absent(_) => failure.class(Class::Unavailable),
         TokenError::KeepsNothing(_) => {

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! client   the PIN, a line feed
-//! server   `ok`, or why not; a line feed
+//! server   `ok`, that it is logged in already, or why not; a line feed
 //! ```
 //!
 //! Only the user that the server runs as, and root, are listened to; the file is theirs alone.
@@ -22,13 +22,16 @@ use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
 use crate::base::secret::Pin;
-use crate::token::Pins;
+use crate::token::{Offer, Pins, TokenError};
 
 /// Longest line, bytes.
 const MAX_PIN_BYTES: u64 = 1024;
 
 /// How long a client may take to say its line, and the server to log in with it.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// What a server says that is logged in: nothing was done with the PIN.
+const NOT_NEEDED: &str = "already logged in; nothing kept";
 
 /// How long the login may take.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
@@ -66,30 +69,32 @@ fn answer(mut stream: UnixStream, pins: &Pins) -> io::Result<()> {
     }
     stream.set_read_timeout(Some(WAIT))?;
     stream.set_write_timeout(Some(WAIT))?;
-    let pin = Pin::new(std::mem::take(&mut *read_line(&stream)?));
-    log::info!("unlock: user {} gives a PIN", peer.as_raw());
-    let said = match pins.offer(pin, LOGIN_WAIT) {
-        Ok(()) => "ok".to_owned(),
-        Err(crate::token::TokenError::Gone) => {
-            "the token did not answer; the PIN is kept and presented when it does".to_owned()
-        }
-        Err(error) => error.to_string(),
+    let pin = match Pin::of_text(std::mem::take(&mut *read_line(&stream)?)) {
+        Ok(pin) => pin,
+        Err(why) => return writeln!(stream, "the PIN {why}; the token was not asked"),
     };
-    writeln!(stream, "{said}")
+    log::info!("unlock: user {} gives a PIN", peer.as_raw());
+    pins.offer(pin, LOGIN_WAIT, |told| match told {
+        Ok(Offer::LoggedIn) => writeln!(stream, "ok"),
+        Ok(Offer::NotNeeded) => writeln!(stream, "{NOT_NEEDED}"),
+        Err(TokenError::Gone) => writeln!(stream, "the token did not answer; the PIN is kept and presented when it does"),
+        Err(error) => writeln!(stream, "{error}"),
+    })
 }
 
-/// Gives a server its PIN.
+/// Gives a server its PIN; what it did with it.
 ///
 /// # Errors
 /// When no server listens, or it was not let in.
-pub fn give(path: &Path, pin: &Pin) -> Result<(), Failure> {
+pub fn give(path: &Path, pin: &Pin) -> Result<Offer, Failure> {
     let failed = |e: io::Error| Failure::unavailable(format!("no server listens at {}: {e}", path.display()));
     let mut stream = UnixStream::connect(path).map_err(failed)?;
     stream.set_read_timeout(Some(LOGIN_WAIT + WAIT)).map_err(failed)?;
     let line = Zeroizing::new(format!("{}\n", pin.expose()));
     stream.write_all(line.as_bytes()).map_err(failed)?;
     match read_line(&stream).map_err(failed)?.as_str() {
-        "ok" => Ok(()),
+        "ok" => Ok(Offer::LoggedIn),
+        NOT_NEEDED => Ok(Offer::NotNeeded),
         "" => Err(Failure::new("the server did not listen to this user").class(Class::Denied)),
         said => Err(Failure::new(format!("token: {said}")).class(Class::Pin)),
     }

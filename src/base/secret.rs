@@ -145,6 +145,29 @@ impl Pin {
         Self(Zeroizing::new(text))
     }
 
+    /// Takes over a line that somebody has written: without its end, and without the mark that some editors put at a file's beginning.
+    ///
+    /// # Errors
+    /// What it has or is that no PIN has. Presented, it would cost one of the few tries that a token allows.
+    pub fn of_text(text: String) -> Result<Self, &'static str> {
+        let text = Zeroizing::new(text);
+        let line = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.is_empty() {
+            return Err("is empty");
+        }
+        if line.chars().all(char::is_whitespace) {
+            return Err("is only blanks");
+        }
+        if line.contains(['\r', '\n', '\u{2028}', '\u{2029}']) {
+            return Err("has more than one line");
+        }
+        if line.chars().any(char::is_control) {
+            return Err("has control characters");
+        }
+        Ok(Self::new(line.to_owned()))
+    }
+
     /// The text.
     pub fn expose(&self) -> &str {
         &self.0
@@ -183,3 +206,34 @@ pub fn wipe_stack() {
 }
 
 redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, AccountPassword, Password, Pin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_no_pin_is_none() {
+        let read = |text: &str| Pin::of_text(text.to_owned()).map(|pin| pin.expose().to_owned());
+        for (text, pin) in
+            [("1234", "1234"), ("1234\r\n", "1234"), ("\u{feff}1234\n\n", "1234"), (" 12 34 \n", " 12 34 "), ("pä", "pä")]
+        {
+            assert_eq!(read(text).as_deref(), Ok(pin), "{text:?}");
+        }
+        for (text, why) in [
+            ("", "is empty"),
+            ("\n", "is empty"),
+            ("\u{feff}\r\n", "is empty"),
+            ("  \n", "is only blanks"),
+            ("\u{a0}\n", "is only blanks"),
+            ("1234\n5678\n", "has more than one line"),
+            ("\n1234\n", "has more than one line"),
+            ("12\r34", "has more than one line"),
+            ("1234\u{2028}", "has more than one line"),
+            ("1234\0\n", "has control characters"),
+            ("1234\t", "has control characters"),
+            ("1234\u{85}\n", "has control characters"),
+        ] {
+            assert_eq!(read(text), Err(why), "{text:?}");
+        }
+    }
+}

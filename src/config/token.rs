@@ -66,7 +66,7 @@ impl Token {
         let Some(path) = self.pin_path()? else {
             let pin = rpassword::prompt_password("PIN of the token: ")
                 .map_err(|e| ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}")))?;
-            return Ok(Pin::new(pin));
+            return Pin::of_text(pin).map_err(|why| ConfigError(format!("token: the PIN {why}; the token was not asked")));
         };
         Self::pin_in(&path)
     }
@@ -74,14 +74,10 @@ impl Token {
     /// Reads the PIN in a file.
     ///
     /// # Errors
-    /// When it cannot be read, or there is none.
+    /// When it cannot be read, or is no PIN.
     pub fn pin_in(path: &Path) -> Result<Pin, ConfigError> {
-        let mut text = fs::read_to_string(path).map_err(|e| ConfigError(format!("PIN file {}: {e}", path.display())))?;
-        text.truncate(text.trim_end_matches(['\r', '\n']).len());
-        if text.is_empty() {
-            // Presented, it would cost one of the few tries that a token allows.
-            return Err(ConfigError(format!("PIN file {}: it is empty; the token was not asked", path.display())));
-        }
-        Ok(Pin::new(text))
+        let text = fs::read_to_string(path).map_err(|e| ConfigError(format!("PIN file {}: {e}", path.display())))?;
+        let refused = |why| ConfigError(format!("PIN file {}: it {why}; the token was not asked", path.display()));
+        Pin::of_text(text).map_err(refused)
     }
 }

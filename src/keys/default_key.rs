@@ -14,7 +14,7 @@ use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::error::Error;
 use crate::keys::{Keys, NewKey, create, schedule, versions};
 use crate::service_task::TaskRecord;
-use crate::store::{KeyRow, StoreError};
+use crate::store::{Abort, KeyRow, StoreError};
 
 /// How long a loser waits for the winner's key; a token makes a key in far less.
 const WAIT: Duration = Duration::from_secs(10);
@@ -26,11 +26,27 @@ const DEAD_AFTER_MS: i64 = 5_000;
 /// Between two looks at the winner's key.
 const POLL: Duration = Duration::from_millis(20);
 
+/// Why a default key was not begun.
+enum NotBegun {
+    /// Another node was first.
+    Raced,
+    Refused(Error),
+}
+
+impl From<StoreError> for NotBegun {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => NotBegun::Raced,
+            other => NotBegun::Refused(other.into()),
+        }
+    }
+}
+
 impl Keys {
     /// The account's default key; makes it on first use.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when token or database are away, or another node does not finish making it.
+    /// [`Error::Unavailable`] when token or database are away, or another node does not finish making it; [`Error::TokenFull`].
     pub fn default_key(&self, caller: &Caller) -> Result<KeyRow, Error> {
         let (account, deadline) = (&caller.account, Instant::now() + WAIT);
         loop {
@@ -67,9 +83,13 @@ impl Keys {
             kms_instance: None,
         };
         let (key, version) = create::new_rows(account, &new, true, at.now());
-        let begun = self.store.write_rows("default_key_begin", |tx| {
+        let begun = self.store.write("default_key_begin", |tx| {
+            self.check_room(tx, key.spec.objects()).map_err(|refused| match refused {
+                Abort::Db(error) => Abort::Db(error),
+                Abort::App(error) => Abort::App(NotBegun::Refused(error)),
+            })?;
             create::begin(tx, &key, &version)?;
-            tx.default_key_insert(account, &key.id)
+            Ok(tx.default_key_insert(account, &key.id)?)
         });
         match begun {
             Ok(()) => {
@@ -90,8 +110,8 @@ impl Keys {
                 }
                 made.map(|described| Some(described.key))
             }
-            Err(StoreError::Conflict) => Ok(None),
-            Err(other) => Err(other.into()),
+            Err(NotBegun::Raced) => Ok(None),
+            Err(NotBegun::Refused(error)) => Err(error),
         }
     }
 

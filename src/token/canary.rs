@@ -5,7 +5,7 @@
 
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
-use super::concessions::Concessions;
+use super::concessions::{Concessions, Maker, Templates};
 use super::errors::{Class, Failure, TokenError};
 use super::pool::{Access, Opener};
 use super::readback;
@@ -69,7 +69,7 @@ impl Canary {
                 }
                 mac = Some(key(opener, anchor, ObjectKind::CanaryMac, known)?.0);
             }
-            let session = opener.open(Access::ReadOnly)?;
+            let session = opener.open_at_once(Access::ReadOnly)?;
             let tried = Self::attempt(suite, place, &Keyed { session: &session, cipher, id: NOBODY, mac }, &seed);
             session.close()?;
             match tried {
@@ -153,7 +153,8 @@ fn key(opener: &Opener, anchor: &Session, kind: ObjectKind, known: &Concessions)
     let refusal = refusal.unwrap_or_else(|| TokenError::Unsupported("a key for its own test".into()).into());
     log::info!("token: no key lives for a session only ({}); looking for one on the token", told(&refusal));
     let id = if kind == ObjectKind::Canary { &IDS[0] } else { &IDS[1] };
-    if let [object] = anchor.find_objects(&templates::search(Half::Secret, id))?.as_slice() {
+    // Two processes that log in first at the same time make one each: any of them does.
+    if let Some(object) = anchor.find_objects(&templates::search(Half::Secret, id))?.first() {
         return Ok((*object, CanaryKey::Object));
     }
     let made = opener.open(Access::ReadWrite).map_err(Failure::from).and_then(|writer| {
@@ -173,13 +174,18 @@ fn key(opener: &Opener, anchor: &Session, kind: ObjectKind, known: &Concessions)
     }
 }
 
-fn generate(
-    session: &Session,
-    shape: Shape,
-    templates: &super::concessions::Templates,
-    known: &Concessions,
-) -> Result<ObjectHandle, Failure> {
-    let made = known.make(session, templates, &mut |t| Ok(vec![session.generate_key(&shape.maker(), &t[0])?]))?;
+/// How many of the canary's keys on the token are more than are used.
+///
+/// # Errors
+/// A failed search.
+pub(super) fn spare(session: &Session) -> Result<usize, Failure> {
+    IDS.iter().try_fold(0, |spare, id| {
+        Ok(spare + session.find_objects(&templates::search(Half::Secret, id))?.len().saturating_sub(1))
+    })
+}
+
+fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Concessions) -> Result<ObjectHandle, Failure> {
+    let made = known.make(session, Maker::Key, templates, &mut |t| Ok(vec![session.generate_key(&shape.maker(), &t[0])?]))?;
     made.first().copied().ok_or_else(|| TokenError::Fault("no handle of a new key".into()).into())
 }
 

@@ -5,8 +5,10 @@
 //!
 //! Vendors refuse attributes whose default is what we want: one knows no CKA_COPYABLE, another none of the recover flags, a third wants
 //! public halves private. So a template that is refused is tried again without one attribute after the other, in the order of
-//! [`ORDER`], then without two, then without all of them. What works is remembered for the life of the connection, unless the key that
-//! was made so is refused after all. Nothing is given up by that: whatever was left out is read back (`readback`), and refuses the key if
+//! [`ORDER`]. Where more than one is refused, all that may be left out are, and then as many are put back as the token takes, the last in
+//! that order first. What works is remembered for the life of the connection, for the call that it was found with (a token may refuse a
+//! type to C_GenerateKey, which has it from the mechanism, and must have it told to C_UnwrapKey), unless the key that was made so is
+//! refused after all. Nothing is given up by that: whatever was left out is read back (`readback`), and refuses the key if
 //! it is not as it must be. The two exceptions only make keys harder to misuse by others who have the PIN: CKA_MODIFIABLE=false and
 //! CKA_COPYABLE=false.
 
@@ -52,10 +54,40 @@ const ORDER: [Concession; 19] = [
     Concession::Without(AttributeType::ValueLen),
 ];
 
-/// What this token was found to refuse.
+/// The call that makes an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// C_GenerateKey.
+    Key,
+    /// C_GenerateKeyPair.
+    Pair,
+    /// C_UnwrapKey.
+    Unwrap,
+    /// C_CreateObject.
+    Create,
+}
+
+impl Maker {
+    /// How many there are; what is known of each stands at its position.
+    const COUNT: usize = 4;
+
+    /// What this call may be asked without. What bytes become is said by nothing but the template; a mechanism that makes a key says
+    /// that too.
+    fn may_do_without(self, concession: Concession) -> bool {
+        let essential = [AttributeType::KeyType, AttributeType::Class, AttributeType::ValueLen];
+        match self {
+            Maker::Key | Maker::Pair => true,
+            Maker::Unwrap | Maker::Create => !essential.map(Concession::Without).contains(&concession),
+        }
+    }
+}
+
+/// What this token was found to refuse, of each call.
 #[derive(Default)]
 pub(super) struct Concessions {
-    known: Mutex<Vec<Concession>>,
+    known: Mutex<[Vec<Concession>; Maker::COUNT]>,
+    /// What was found by asking for it alone: whether the call takes this attribute.
+    asked: Mutex<Vec<(Maker, AttributeType, bool)>>,
 }
 
 /// Templates of the objects that one call makes.
@@ -67,7 +99,7 @@ pub(super) type Make<'a> = &'a mut dyn FnMut(&[Vec<Attribute>]) -> Result<Vec<Ob
 impl Concessions {
     /// Whether the token refuses to be told this attribute.
     pub(super) fn unsaid(&self, attribute: AttributeType) -> bool {
-        self.known.lock().contains(&Concession::Without(attribute))
+        self.known.lock().iter().flatten().any(|known| *known == Concession::Without(attribute))
     }
 
     /// What the token refuses to be told, for people: `CKA_COPYABLE`.
@@ -76,7 +108,15 @@ impl Concessions {
             Concession::Without(attribute) => attribute.to_string(),
             Concession::PublicUnsaid | Concession::PublicPrivate => "CKA_PRIVATE = false of public keys".to_owned(),
         };
-        self.known.lock().iter().map(name).collect()
+        let known = self.known.lock();
+        let asked = self.asked.lock();
+        let refused = |c: &&Concession| {
+            known.iter().flatten().any(|known| known == *c)
+                || asked.iter().any(|(_, attribute, takes)| !takes && **c == Concession::Without(*attribute))
+        };
+        let mut names: Vec<String> = ORDER.iter().filter(refused).map(name).collect();
+        names.dedup();
+        names
     }
 
     /// Does what ends with a proved key. Where it fails, what was learnt in it is forgotten: a template less an attribute may be taken
@@ -90,13 +130,65 @@ impl Concessions {
         done
     }
 
+    /// Whether a call takes an attribute, asked once: the templates, which live for the moment, are made with and without it. None where
+    /// they are not made at all.
+    ///
+    /// # Errors
+    /// Only what says nothing of templates: a lost session, login or token.
+    pub(super) fn takes(
+        &self,
+        session: &Session,
+        maker: Maker,
+        templates: &Templates,
+        attribute: &Attribute,
+        make: Make<'_>,
+    ) -> Result<Option<bool>, Failure> {
+        let of = attribute.attribute_type();
+        let found = self.asked.lock().iter().find(|(by, about, _)| (*by, *about) == (maker, of)).map(|(.., takes)| *takes);
+        if found.is_some() {
+            return Ok(found);
+        }
+        let known: Vec<Concession> = self.known(maker).into_iter().filter(|c| *c != Concession::Without(of)).collect();
+        let without = reduced(templates, &[&known[..], &[Concession::Without(of)]].concat());
+        let mut with = without.clone();
+        with.iter_mut().for_each(|template| template.push(attribute.clone()));
+        for (templates, takes) in [(with, true), (without, false)] {
+            match make(&templates) {
+                Ok(made) => {
+                    discard(session, made);
+                    if !takes {
+                        log::info!("token: {of} is refused; it is of any value");
+                    }
+                    self.asked.lock().push((maker, of, takes));
+                    return Ok(Some(takes));
+                }
+                Err(Failure::Call(call)) if of_template(&call) == Suspicion::None && call.class() != Class::Unsupported => {
+                    return Err(Failure::Call(call));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Nothing is made with which a call could be asked for an attribute that is not as it was wanted.
+    pub(super) fn cannot_be_asked(&self, maker: Maker, attribute: AttributeType) {
+        self.asked.lock().push((maker, attribute, false));
+    }
+
     /// Makes objects, of the templates as they are or less what the token refuses.
     ///
     /// # Errors
     /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `KeepsNothing`; else what the first attempt
     /// gave.
-    pub(super) fn make(&self, session: &Session, templates: &Templates, make: Make<'_>) -> Result<Vec<ObjectHandle>, Failure> {
-        let known = self.known.lock().clone();
+    pub(super) fn make(
+        &self,
+        session: &Session,
+        maker: Maker,
+        templates: &Templates,
+        make: Make<'_>,
+    ) -> Result<Vec<ObjectHandle>, Failure> {
+        let known = self.known(maker);
         let refused = match make(&reduced(templates, &known)) {
             Err(Failure::Call(call)) if of_template(&call) != Suspicion::None => call,
             done => return done,
@@ -107,28 +199,48 @@ impl Concessions {
             Err(Failure::Call(again)) if of_template(&again) != Suspicion::None => again,
             done => return done,
         };
-        for candidate in candidates(templates, &known, of_template(&refused)) {
-            match make(&reduced(templates, &candidate)) {
-                Ok(made) => {
-                    self.learn(candidate, &refused);
-                    return Ok(made);
-                }
-                Err(Failure::Call(call)) if of_template(&call) != Suspicion::None => {}
-                Err(other) => return Err(other),
+        let effective = effective(maker, templates, &known);
+        for one in &effective {
+            let candidate = [&known[..], &[*one]].concat();
+            if let Some(made) = taken(make(&reduced(templates, &candidate)))? {
+                self.learn(maker, candidate, &refused);
+                return Ok(made);
+            }
+        }
+        let mut works = |conceded: &[Concession]| {
+            let made = taken(make(&reduced(templates, &[&known[..], conceded].concat())))?;
+            Ok(made.map(|made| discard(session, made)).is_some())
+        };
+        for most in most_that_may_go(&effective) {
+            if works(&most)? {
+                let out = put_back(most, &mut works)?;
+                let candidate = [&known[..], &out].concat();
+                let made = make(&reduced(templates, &candidate))?;
+                self.learn(maker, candidate, &refused);
+                return Ok(made);
             }
         }
         // With a code that tokens have for their own faults too: where objects are kept may be at fault.
         if of_template(&refused) == Suspicion::Some && lives_for_the_moment(session, templates, &known, make) {
             return Err(TokenError::KeepsNothing(refused.describe()).into());
         }
-        match blame(session, templates, &known, make) {
-            Some(attribute) => Err(TokenError::Unsupported(Lacking::told(attribute, refused.describe())).into()),
-            None => Err(Failure::Call(refused)),
+        for conceded in [Vec::new()].into_iter().chain(most_that_may_go(&effective).into_iter().take(1)) {
+            if let Some(attribute) = blame(session, templates, &[&known[..], &conceded].concat(), make) {
+                return Err(TokenError::Unsupported(Lacking::told(attribute, refused.describe())).into());
+            }
         }
+        Err(Failure::Call(refused))
     }
 
-    fn learn(&self, found: Vec<Concession>, refused: &Called) {
-        *self.known.lock() = found;
+    fn known(&self, maker: Maker) -> Vec<Concession> {
+        self.known.lock()[maker as usize].clone()
+    }
+
+    fn learn(&self, maker: Maker, found: Vec<Concession>, refused: &Called) {
+        if self.known(maker) == found {
+            return;
+        }
+        self.known.lock()[maker as usize] = found;
         log::info!("token: {}: templates without {} are taken", refused.describe(), self.names().join(", "));
     }
 }
@@ -159,23 +271,54 @@ fn of_template(call: &Called) -> Suspicion {
     }
 }
 
-/// What is tried in the place of a refused template: one concession more, then two, then all; where the code may mean something
-/// else, no pairs.
-fn candidates(templates: &Templates, known: &[Concession], suspicion: Suspicion) -> Vec<Vec<Concession>> {
-    let with = |more: &[Concession]| [known, more].concat();
+/// What was made; none where the template is refused.
+fn taken(tried: Result<Vec<ObjectHandle>, Failure>) -> Result<Option<Vec<ObjectHandle>>, Failure> {
+    match tried {
+        Ok(made) => Ok(Some(made)),
+        Err(Failure::Call(call)) if of_template(&call) != Suspicion::None => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// What would make these templates others than they are.
+fn effective(maker: Maker, templates: &Templates, known: &[Concession]) -> Vec<Concession> {
     let base = reduced(templates, known);
-    let effective: Vec<Concession> =
-        ORDER.into_iter().filter(|c| !known.contains(c) && reduced(templates, &with(&[*c])) != base).collect();
-    let mut all: Vec<Vec<Concession>> = effective.iter().map(|c| with(&[*c])).collect();
-    if suspicion == Suspicion::Clear {
-        for (at, first) in effective.iter().enumerate() {
-            all.extend(effective[at + 1..].iter().map(|second| with(&[*first, *second])));
-        }
-    }
-    for count in 3..=effective.len() {
-        all.push(with(&effective[..count]));
-    }
+    let changes =
+        |c: &Concession| !known.contains(c) && maker.may_do_without(*c) && reduced(templates, &[known, &[*c]].concat()) != base;
+    ORDER.into_iter().filter(changes).collect()
+}
+
+/// All that may be left out, in the ways that exclude each other: a token may not do without CKA_VALUE_LEN, or want public halves
+/// private, or refuse them.
+fn most_that_may_go(effective: &[Concession]) -> Vec<Vec<Concession>> {
+    let less = |without: &[Concession]| effective.iter().copied().filter(|c| !without.contains(c)).collect();
+    let (private, length) = (Concession::PublicPrivate, Concession::Without(AttributeType::ValueLen));
+    let mut all: Vec<Vec<Concession>> = vec![less(&[private, length]), less(&[length]), less(&[private]), less(&[])];
+    all.dedup();
     all
+}
+
+/// Of what may be left out together, what must be: the rest is put back. Takes a number of attempts that grows with the logarithm of
+/// how many they are, for each that must stay out; each makes objects and destroys them again.
+fn put_back(
+    mut rest: Vec<Concession>,
+    works: &mut dyn FnMut(&[Concession]) -> Result<bool, Failure>,
+) -> Result<Vec<Concession>, Failure> {
+    let mut out = Vec::new();
+    while !works(&out)? {
+        // The shortest beginning of the rest that does: its last must stay out.
+        let (mut too_few, mut enough) = (0, rest.len());
+        while enough - too_few > 1 {
+            let half = too_few.midpoint(enough);
+            if works(&[&out[..], &rest[..half]].concat())? { enough = half } else { too_few = half }
+        }
+        if rest.is_empty() {
+            break;
+        }
+        rest.truncate(enough);
+        out.extend(rest.pop());
+    }
+    Ok(out)
 }
 
 /// The templates less what is conceded.
@@ -253,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn every_two_refusals_are_found_by_trying() {
+    fn every_two_refusals_and_three_harmless_ones_are_found_by_trying() {
         let pair = templates::of_session(Shape::Ec(Curve::P256));
         let optional = [
             AttributeType::SignRecover,
@@ -264,18 +407,36 @@ mod tests {
             AttributeType::Verify,
             AttributeType::Sensitive,
         ];
+        let found = |refused: &[AttributeType], public_false: bool| {
+            let mut works = |c: &[Concession]| Ok(!refuses(refused, public_false, &reduced(&pair, c)));
+            let most = most_that_may_go(&effective(Maker::Pair, &pair, &[])).into_iter().find(|c| works(c).expect("no call"));
+            put_back(most.unwrap_or_else(|| panic!("{refused:?}")), &mut works).expect("no call")
+        };
         for first in optional {
             for second in optional {
                 for public_false in [false, true] {
-                    let taken = candidates(&pair, &[], Suspicion::Clear)
-                        .into_iter()
-                        .find(|c| !refuses(&[first, second], public_false, &reduced(&pair, c)));
-                    let taken = taken.unwrap_or_else(|| panic!("{first}, {second}"));
+                    let taken = found(&[first, second], public_false);
+                    // No more than must be.
+                    let least = usize::from(public_false) + if first == second { 1 } else { 2 };
+                    assert_eq!(taken.len(), least, "{first}, {second}: {taken:?}");
                     let left = reduced(&pair, &taken);
                     assert!(!refuses(&[first, second], public_false, &left));
                     // What makes the key what it is, is asked for whatever else is not.
                     assert!(left.iter().flatten().any(|a| matches!(a, Attribute::EcParams(_))));
                 }
+            }
+        }
+        let three = [AttributeType::KeyType, AttributeType::Class, AttributeType::Extractable];
+        assert_eq!(found(&three, false), three.map(Concession::Without).into_iter().rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_bytes_become_is_always_said() {
+        let key = templates::of_session(Shape::Aes(32));
+        for maker in [Maker::Unwrap, Maker::Create] {
+            for essential in [AttributeType::KeyType, AttributeType::Class, AttributeType::ValueLen] {
+                assert!(effective(Maker::Key, &key, &[]).contains(&Concession::Without(essential)));
+                assert!(!effective(maker, &key, &[]).contains(&Concession::Without(essential)));
             }
         }
     }

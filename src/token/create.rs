@@ -11,13 +11,13 @@ use aws_lc_rs::constant_time;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
-use super::concessions::{Concessions, Templates};
+use super::concessions::{Concessions, Maker, Templates};
 use super::epoch::{Epoch, duplicate, find_all};
 use super::errors::{Class, Failure, Lacking, TokenError, describe};
 use super::material::{Curve, Material};
 use super::session::Session;
 use super::templates::{self, Half, ObjectKind, Shape};
-use super::{asymmetric, canary, readback, signing, suites};
+use super::{asymmetric, canary, readback, signing, suites, told};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::PublicKey;
 
@@ -78,15 +78,8 @@ fn make(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind, s
 
 /// Makes what these templates describe; their order is that of [`Shape::halves`].
 fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Concessions) -> Result<(), Failure> {
-    let mechanism = shape.maker();
-    let made = known.make(session, templates, &mut |t| match t {
-        [private, public] => {
-            let (public, private) = session.generate_key_pair(&mechanism, public, private)?;
-            Ok(vec![private, public])
-        }
-        [secret, ..] => Ok(vec![session.generate_key(&mechanism, secret)?]),
-        [] => Ok(vec![]),
-    });
+    let maker = if shape.halves().len() > 1 { Maker::Pair } else { Maker::Key };
+    let made = known.make(session, maker, templates, &mut |t| told::make(session, shape, t));
     made.map(drop)
 }
 
@@ -283,10 +276,8 @@ pub(super) fn exists(session: &Session, id: &KeyVersionId) -> Result<bool, Failu
 /// Whether this user may make keys: by making one that lives for the session, or where none does, by the session alone.
 pub(super) fn may_make(epoch: &Epoch, session: &Session) -> Result<bool, Failure> {
     let shape = Shape::Aes(32);
-    let made = epoch
-        .lasting
-        .concessions
-        .make(session, &templates::of_session(shape), &mut |t| Ok(vec![session.generate_key(&shape.maker(), &t[0])?]));
+    let conceded = &epoch.lasting.concessions;
+    let made = conceded.make(session, Maker::Key, &templates::of_session(shape), &mut |t| told::make(session, shape, t));
     match made {
         Ok(keys) => {
             for key in keys {

@@ -97,7 +97,7 @@ impl Epoch {
         let mechanisms = claim.mechanisms(slot)?;
         let offer = suites::offered(&mechanisms)?;
         let opener = Opener::new(claim.pkcs11().clone(), claim.module().cloned(), slot, Turns::of(&token.manufacturer));
-        let anchor = opener.open(Access::ReadOnly)?;
+        let anchor = opener.open_at_once(Access::ReadOnly)?;
         present_pin(&anchor, &token, pins)?;
         let most = token.max_sessions.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let limit = config.sessions.min(most.saturating_sub(RESERVED)).max(1);
@@ -255,9 +255,18 @@ fn logged_in(session: &Session) -> Result<bool, Failure> {
 
 /// C_Login, once. A kill in the middle of it costs SoftHSM 2.6.1 the whole token, so signals wait until it is done.
 fn present_pin(session: &Session, token: &TokenText, pins: &Pins) -> Result<(), Failure> {
+    if !token.user_pin_initialised() {
+        let what = "no user PIN was set on the token (CKF_USER_PIN_INITIALIZED is not set); none was presented";
+        return Err(TokenError::Setting(what.to_owned()).into());
+    }
     let pin = pins.to_present(token)?;
     match signals::held_off(|| session.login(UserType::User, Some(&auth_pin(&pin)))) {
-        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+        Ok(()) => {
+            pins.accepted();
+            Ok(())
+        }
+        // Of a token without a login it is as much in vain as any other code.
+        Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) if logged_in(session).unwrap_or(false) => {
             pins.accepted();
             Ok(())
         }

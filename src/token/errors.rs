@@ -32,13 +32,21 @@ pub enum TokenError {
     Unsupported(Lacking),
     /// The id is taken, or more objects carry it than may; then none of them is used. An alarm: somebody else writes to the token.
     Duplicate(KeyVersionId),
-    /// The PIN is wrong, locked or expired, or one wrong try from being locked. Not presented again until it changes.
+    /// The PIN is wrong, locked or expired. Not presented again until it changes.
     Pin,
+    /// The token says of itself that the PIN is locked, or that few tries are left. Not presented while it says so.
+    PinHeld,
+    /// A login failed, and the token does not say whether for the PIN: function and code. Presented once more.
+    LoginFailed(String),
     /// The login failed twice, and the token does not say whether for the PIN: function and code. Not presented again until it
     /// changes, or the token was away.
     PinInDoubt(String),
     /// There is no PIN: nobody has given one yet, or its file cannot be read; which.
     NoPin(String),
+    /// What is configured cannot be: the module is none, or several tokens fit, or the token was not made ready.
+    Setting(String),
+    /// The token has fewer sessions than are needed, or others have them; function and code.
+    TooFewSessions(String),
     /// The token, the module or this code is at fault; function and code, for the log.
     Fault(String),
 }
@@ -56,8 +64,16 @@ impl fmt::Display for TokenError {
             TokenError::Unsupported(what) => write!(f, "the token does not support {what}"),
             TokenError::Duplicate(id) => write!(f, "more objects {id} on the token than may be"),
             TokenError::Pin => f.write_str("the token refuses the PIN; it is not presented again until it changes"),
+            TokenError::PinHeld => f.write_str(
+                "the token says that its PIN is locked or that few tries are left; no PIN is presented while it says so",
+            ),
+            TokenError::LoginFailed(said) => write!(f, "the login failed ({said})"),
             TokenError::PinInDoubt(said) => {
                 write!(f, "the login failed twice ({said}); the PIN is not presented again until it changes or is given anew")
+            }
+            TokenError::Setting(what) => f.write_str(what),
+            TokenError::TooFewSessions(said) => {
+                write!(f, "the token gives too few sessions ({said}): three at once are needed, and others may have them")
             }
             TokenError::NoPin(why) => write!(f, "no PIN: {why}"),
             TokenError::Fault(detail) => write!(f, "the token failed: {detail}"),
@@ -72,6 +88,8 @@ impl std::error::Error for TokenError {}
 pub struct Lacking {
     what: String,
     said: Option<String>,
+    /// What the token does not do, where `what` does not go with that word.
+    does: Option<&'static str>,
 }
 
 impl Lacking {
@@ -82,22 +100,23 @@ impl Lacking {
 
     /// What is missing, and the call that was refused.
     pub(super) fn told(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self { what: what.into(), said: Some(said.into()) }
+        Self { what: what.into(), said: Some(said.into()), does: None }
     }
 }
 
 impl<T: Into<String>> From<T> for Lacking {
     fn from(what: T) -> Self {
-        Self { what: what.into(), said: None }
+        Self { what: what.into(), said: None, does: None }
     }
 }
 
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.does.unwrap_or(&self.what);
         match &self.said {
             Some(said) if said.contains(&self.what) => f.write_str(said),
-            Some(said) => write!(f, "{} ({said})", self.what),
-            None => f.write_str(&self.what),
+            Some(said) => write!(f, "{what} ({said})"),
+            None => f.write_str(what),
         }
     }
 }
@@ -328,15 +347,15 @@ impl Called {
 
     /// What is missing.
     fn lacking(&self) -> Lacking {
-        let what = match (&self.error, self.mechanism) {
+        let (what, does) = match (&self.error, self.mechanism) {
             (Pkcs11Error::Pkcs11(RvError::TokenWriteProtected | RvError::SessionReadOnly, _), _) => {
-                "permission to write to the token".to_owned()
+                ("permission to write".to_owned(), Some("writing by this user"))
             }
-            (_, Some(mechanism)) => mechanism.to_string(),
-            (Pkcs11Error::Pkcs11(code, _), None) => format!("what was asked for ({})", code_name(*code)),
-            (error, None) => describe(error),
+            (_, Some(mechanism)) => (mechanism.to_string(), None),
+            (Pkcs11Error::Pkcs11(code, _), None) => (format!("way to do this ({})", code_name(*code)), Some("what was asked")),
+            (error, None) => (describe(error), None),
         };
-        Lacking::told(what, self.describe())
+        Lacking { does, ..Lacking::told(what, self.describe()) }
     }
 }
 
@@ -468,6 +487,22 @@ mod tests {
         let call = Called { error, mechanism: Some(MechanismType::RSA_PKCS_OAEP) };
         assert_eq!(call.describe(), "C_DecryptInit with CKM_RSA_PKCS_OAEP: CKR_MECHANISM_PARAM_INVALID");
         assert_eq!(call.lacking().what(), "CKM_RSA_PKCS_OAEP", "what a caller is told names no function of ours");
+        let told = |code, function| Called { error: Pkcs11Error::Pkcs11(code, function), mechanism: None }.lacking();
+        for (lacking, caller, operator) in [
+            (
+                told(RvError::AttributeValueInvalid, Function::CreateObject),
+                "way to do this (CKR_ATTRIBUTE_VALUE_INVALID)",
+                "what was asked (C_CreateObject: CKR_ATTRIBUTE_VALUE_INVALID)",
+            ),
+            (
+                told(RvError::TokenWriteProtected, Function::GenerateKey),
+                "permission to write",
+                "writing by this user (C_GenerateKey: CKR_TOKEN_WRITE_PROTECTED)",
+            ),
+        ] {
+            // "There is no … on the token", and "the token does not support …".
+            assert_eq!((lacking.what(), lacking.to_string().as_str()), (caller, operator));
+        }
         let full = |function| Class::of(&Pkcs11Error::Pkcs11(RvError::DeviceMemory, function));
         assert_eq!((full(Function::GenerateKey), full(Function::Decrypt)), (Class::Full, Class::Busy));
     }

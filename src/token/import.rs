@@ -13,6 +13,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use zeroize::Zeroize;
 
+use super::concessions::Maker;
 use super::create::{appears, destroy, exists};
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
@@ -102,14 +103,16 @@ impl Incoming<'_> {
             Incoming::Wrapped { bytes, .. } if bytes.len() != WRAPPED_LEN => Err(TokenError::Tampered.into()),
             Incoming::Wrapped { pair, algorithm, bytes } => {
                 let (pair, mechanism) = (epoch.handle(session, pair, Half::Private)?, wrapping::mechanism(*algorithm));
-                let made = epoch.lasting.concessions.make(session, &vec![(Half::Secret, template)], &mut |t| {
+                let templates = vec![(Half::Secret, template)];
+                let made = epoch.lasting.concessions.make(session, Maker::Unwrap, &templates, &mut |t| {
                     Ok(vec![session.unwrap_key(&mechanism, pair, bytes, &t[0])?])
                 })?;
                 first(&made)
             }
             Incoming::Clear(material) => {
                 template.retain(|a| a.attribute_type() != AttributeType::ValueLen);
-                let made = epoch.lasting.concessions.make(session, &vec![(Half::Secret, template)], &mut |t| {
+                let templates = vec![(Half::Secret, template)];
+                let made = epoch.lasting.concessions.make(session, Maker::Create, &templates, &mut |t| {
                     let mut whole = t[0].clone();
                     whole.insert(0, Attribute::Value(material.expose().to_vec()));
                     let made = session.create_object(&whole);

@@ -11,7 +11,7 @@
 //! | `reconnect.rs` | how the token is opened, and opened again when it was lost |
 //! | `epoch.rs` | what is valid between two reconnects: login, sessions, handles |
 //! | `pool.rs`, `session.rs`, `module.rs` | sessions; the library and the slot |
-//! | `templates.rs`, `readback.rs`, `concessions.rs` | every attribute: asked for, read back, left out where the token refuses it |
+//! | `templates.rs`, `readback.rs`, `concessions.rs`, `told.rs` | every attribute: asked for, read back, left out where the token refuses it |
 //! | `create.rs` | making, proving, destroying objects |
 //! | `import.rs`, `wrapping.rs` | material that comes from outside, and the pairs it is wrapped with |
 //! | `material.rs` | what a master key is on the token, by its spec and usage |
@@ -26,7 +26,7 @@ pub use self::errors::TokenError;
 pub use self::import::{CheckValue, Incoming};
 pub use self::material::Material;
 pub use self::operations::{Token, Wrapped};
-pub use self::pin::Pins;
+pub use self::pin::{Offer, Pins};
 pub use self::status::{Latency, TokenStatus};
 pub use self::templates::ObjectKind;
 
@@ -58,4 +58,5 @@ mod suites;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wrapping;

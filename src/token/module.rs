@@ -35,7 +35,7 @@ impl Claim {
     /// Loads the module, if it is not loaded yet, and takes the claim.
     ///
     /// # Errors
-    /// `Unsupported` if the module does not load or another one is loaded; `Fault` if the claim is taken.
+    /// `Setting` if the module does not load; `Unsupported` if another one is loaded; `Fault` if the claim is taken.
     pub(super) fn take(path: &Path) -> Result<Self, TokenError> {
         let mut loaded = LOADED.lock();
         let (pkcs11, module) = match &*loaded {
@@ -44,7 +44,7 @@ impl Claim {
                 return Err(TokenError::Unsupported(format!("a second module; {} is loaded", known.display()).into()));
             }
             None => {
-                let failed = |e| TokenError::Unsupported(format!("loading {}: {}", path.display(), describe(&e)).into());
+                let failed = |e| TokenError::Setting(format!("{} does not load: {}", path.display(), describe(&e)));
                 let pkcs11 = Pkcs11::new(path).map_err(failed)?;
                 let module = Arc::new(Module::load(path).map_err(failed)?);
                 *loaded = Some((path.to_owned(), pkcs11.clone(), Arc::clone(&module)));
@@ -134,7 +134,7 @@ impl Drop for Claim {
 /// Finds the one initialised token that fits. Slot numbers are never trusted: they move when a token or an HA member goes.
 ///
 /// # Errors
-/// `Absent` if none fits, with what was there, slots that could not be read included; `Fault` if several do.
+/// `Absent` if none fits, with what was there, slots that could not be read included; `Setting` if several do.
 pub(super) fn find_slot(claim: &Claim, selector: &Selector) -> Result<(Slot, TokenText), TokenError> {
     let slots = claim.pkcs11().get_slots_with_token().map_err(|e| TokenError::Absent(describe(&e)))?;
     let mut fitting = Vec::new();
@@ -152,7 +152,7 @@ pub(super) fn find_slot(claim: &Claim, selector: &Selector) -> Result<(Slot, Tok
         0 => Err(TokenError::Absent(format!("no token {selector}; there are: [{}]", others.join(", ")))),
         n => {
             let serials: Vec<String> = fitting.iter().map(|(_, token)| format!("{:?}", token.serial)).collect();
-            Err(TokenError::Fault(format!(
+            Err(TokenError::Setting(format!(
                 "{n} tokens {selector}, with the serial numbers {}; set serial beside label, or instead of it, in [token]",
                 serials.join(", ")
             )))

@@ -29,7 +29,7 @@ use super::session::Session;
 use super::status::{Operation, TokenStatus};
 use super::suites::SEED_LEN;
 use super::templates::{Half, ObjectKind};
-use super::{asymmetric, create, import, reconnect, signing, suites, wrapping};
+use super::{asymmetric, canary, create, import, reconnect, signing, suites, told, wrapping};
 use crate::base::canonical::Canonical;
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::{Digest32, PublicKey};
@@ -339,6 +339,9 @@ impl Token {
     pub fn description(&self) -> Result<Description, TokenError> {
         let module = self.connection.module_text()?;
         self.connection.run(Operation::Inspect, Access::ReadOnly, None, |epoch, session| {
+            if epoch.canary.place() == CanaryKey::Session {
+                told::learn(session, &epoch.lasting.concessions)?;
+            }
             Ok(Description {
                 module: module.clone(),
                 token: epoch.token.clone(),
@@ -347,6 +350,14 @@ impl Token {
                 canary: epoch.canary.place(),
             })
         })
+    }
+
+    /// How many keys of its test are on the token beyond those that are used: processes that logged in at the same time made one each.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn spare_test_keys(&self) -> Result<usize, TokenError> {
+        self.connection.run(Operation::Inspect, Access::ReadOnly, None, |_, session| canary::spare(session))
     }
 
     /// Whether this user may make keys, found by opening a session that writes and making one that lives for the moment.

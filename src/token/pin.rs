@@ -1,14 +1,16 @@
 //! The PIN: where it comes from, and how often it is presented.
 //!
-//! Owns: the count of refused presentations. Must not know: files, prompts, sockets: a source gives a PIN, an operator offers one.
-//! Called by: `reconnect`, `epoch` (a login); app (the source), `bulla unlock` through its socket.
+//! Owns: the count of refused presentations, of each PIN. Must not know: files, prompts, sockets: a source gives a PIN, an operator offers
+//! one. Called by: `reconnect`, `epoch` (a login); app (the source), `bulla unlock` through its socket.
 //!
 //! A token locks after a few wrong PINs, some after three, and not every one says that it was the PIN: C_Login fails with
 //! CKR_GENERAL_ERROR or CKR_ARGUMENTS_BAD for it too. So one PIN is presented at most twice in vain, the second time after a full
 //! re-initialisation, and once where the token says that the PIN was wrong or that few tries are left. After that only something else
-//! brings it there again: another PIN, an operator who gives it anew, or, where the code did not speak of the PIN, a token that was
-//! away in between.
+//! brings it there again: an operator who gives that same PIN anew, or, where the code did not speak of the PIN, a token that was
+//! away in between. What was refused stays so while other PINs come and go. A token that says of itself that the PIN is locked or has one
+//! try left is presented none; what it says is looked at again after a pause.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +26,12 @@ use crate::base::secret::Pin;
 
 /// Presentations of one PIN in vain, at most.
 const TRIES: u8 = 2;
+
+/// Between two looks at what a token says of its own tries.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a process that ends waits for operators to be told of it.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Gives the PIN, each time anew; or says why there is none.
 type Source = dyn Fn() -> Result<Pin, String> + Send + Sync;
@@ -46,14 +54,41 @@ struct Shared {
 struct State {
     /// Given by an operator; it goes before the source's.
     offered: Option<Pin>,
-    /// Which PIN was presented last, and how often in vain.
-    presented: Option<[u8; 32]>,
+    /// Which PIN was presented last.
+    presented: Option<Digest>,
+    /// Every PIN that was presented in vain.
+    tried: HashMap<Digest, Tried>,
+    /// When the token last said that few tries are left.
+    held: Option<Instant>,
+    /// Whether the token is there, logged in.
+    up: bool,
+    /// Counts logins that succeeded or failed.
+    outcomes: u64,
+    /// Whose the last was; none where it goes for every PIN.
+    of: Option<Digest>,
+    last: Option<TokenError>,
+    /// Operators who have not been answered.
+    attended: usize,
+}
+
+/// A PIN, told from others without being kept.
+type Digest = [u8; 32];
+
+/// What is remembered of a PIN.
+#[derive(Default)]
+struct Tried {
     in_vain: u8,
     /// Why it is not presented again.
     verdict: Option<TokenError>,
-    /// Counts logins that succeeded or failed.
-    outcomes: u64,
-    last: Option<TokenError>,
+}
+
+/// What became of a PIN that an operator offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// The token took it.
+    LoggedIn,
+    /// The token is logged in without it: it was not presented, and is not kept.
+    NotNeeded,
 }
 
 impl fmt::Debug for Pins {
@@ -79,24 +114,51 @@ impl Pins {
         Self(Arc::new(Shared { source: Box::new(source), awaited, salt, state: Mutex::default(), changed: Condvar::new() }))
     }
 
-    /// Gives a PIN, as an operator does, and waits for what becomes of it.
+    /// Gives a PIN, as an operator does, and tells what becomes of it. A process that ends waits until it is told.
     ///
-    /// # Errors
-    /// `Pin` or `PinInDoubt` when the login failed; `Gone` when nobody logged in with it in that time.
-    pub fn offer(&self, pin: Pin, wait: Duration) -> Result<(), TokenError> {
+    /// `Pin`, `PinInDoubt`, `NoPin` when the login failed or was not tried; `Gone` when nobody logged in with it in that time.
+    pub fn offer<T>(&self, pin: Pin, wait: Duration, tell: impl FnOnce(Result<Offer, TokenError>) -> T) -> T {
+        self.0.state.lock().attended += 1;
+        let told = tell(self.offered(pin, wait));
+        self.0.state.lock().attended -= 1;
+        self.0.changed.notify_all();
+        told
+    }
+
+    fn offered(&self, pin: Pin, wait: Duration) -> Result<Offer, TokenError> {
         let mut state = self.0.state.lock();
+        if state.up {
+            return Ok(Offer::NotNeeded);
+        }
+        // Who offers a PIN that was refused wants that one presented, and no other.
+        let found = self.digest(&pin);
+        state.tried.remove(&found);
         state.offered = Some(pin);
-        state.in_vain = 0;
-        state.verdict = None;
+        state.held = None;
         let before = state.outcomes;
         self.0.changed.notify_all();
         let until = Instant::now() + wait;
-        while state.outcomes == before {
-            if self.0.changed.wait_until(&mut state, until).timed_out() && state.outcomes == before {
+        // What becomes of another PIN, which was being presented, is not what becomes of this one.
+        let open = |state: &State| state.outcomes == before || state.of.is_some_and(|of| of != found);
+        while open(&state) {
+            if self.0.changed.wait_until(&mut state, until).timed_out() && open(&state) {
                 return Err(TokenError::Gone);
             }
         }
-        state.last.clone().map_or(Ok(()), Err)
+        state.last.clone().map_or(Ok(Offer::LoggedIn), Err)
+    }
+
+    /// The token is there, logged in; or no more.
+    pub(super) fn token_is_up(&self, up: bool) {
+        self.0.state.lock().up = up;
+    }
+
+    /// Nobody will log in any more: operators who wait are told why.
+    pub(super) fn give_up(&self, error: &TokenError) {
+        let until = Instant::now() + LAST_WORD;
+        self.note(None, error.clone());
+        let mut state = self.0.state.lock();
+        while state.attended > 0 && !self.0.changed.wait_until(&mut state, until).timed_out() {}
     }
 
     /// Waits until a PIN is offered, at most so long.
@@ -114,45 +176,65 @@ impl Pins {
 
     /// Whether a login may be tried again: there is a PIN that was not refused.
     pub(super) fn worth_a_try(&self) -> bool {
-        self.choose(false).is_ok()
+        self.choose().is_ok()
     }
 
-    /// The token was seen to be away: what it said of the login before may have been about that.
+    /// The token was seen to be away: what it said of logins before may have been about that.
     pub(super) fn token_was_away(&self) {
-        let mut state = self.0.state.lock();
-        if !matches!(state.verdict, Some(TokenError::Pin)) {
-            state.in_vain = 0;
-            state.verdict = None;
-        }
+        self.0.state.lock().tried.retain(|_, tried| matches!(tried.verdict, Some(TokenError::Pin | TokenError::NoPin(_))));
+    }
+
+    /// Whether the PIN that was presented last was so in vain.
+    pub(super) fn in_vain(&self) -> bool {
+        let state = self.0.state.lock();
+        state.presented.is_some_and(|presented| state.tried.contains_key(&presented))
     }
 
     /// The PIN to be presented now.
     ///
     /// # Errors
-    /// `NoPin`; `Pin` or `PinInDoubt` when it was presented as often as it may be.
+    /// `NoPin`, also for one that the token says cannot be a PIN of its; `Pin` or `PinInDoubt` when it was presented as often as it may
+    /// be, or the token says that few tries are left.
     pub(super) fn to_present(&self, token: &TokenText) -> Result<Pin, TokenError> {
         if token.pin_at_its_end() {
             log::error!("token: the PIN is locked or has one try left; it is not presented");
-            return Err(self.note(TokenError::Pin));
+            return Err(self.hold());
         }
-        self.choose(token.pin_count_low())
+        self.0.state.lock().held = None;
+        let pin = self.choose()?;
+        if let Some(why) = misfit(&pin, token) {
+            return Err(self.settle(TokenError::NoPin(why)));
+        }
+        if self.in_vain() && token.pin_count_low() {
+            log::error!("token: the login failed before, and few tries are left; the PIN is not presented again");
+            return Err(self.hold());
+        }
+        Ok(pin)
     }
 
-    fn choose(&self, low: bool) -> Result<Pin, TokenError> {
+    /// The token says that few tries are left.
+    fn hold(&self) -> TokenError {
         let mut state = self.0.state.lock();
+        state.held = Some(Instant::now());
+        // Told that it was not presented; it comes again when they know that it may be.
+        state.offered = None;
+        drop(state);
+        self.note(None, TokenError::PinHeld)
+    }
+
+    fn choose(&self) -> Result<Pin, TokenError> {
+        let mut state = self.0.state.lock();
+        if state.held.is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
+            return Err(TokenError::PinHeld);
+        }
         let pin = match &state.offered {
             Some(pin) => copy(pin),
             None => (self.0.source)().map_err(TokenError::NoPin)?,
         };
         let found = self.digest(&pin);
-        if state.presented != Some(found) {
-            state.presented = Some(found);
-            state.in_vain = 0;
-            state.verdict = None;
-        }
-        match &state.verdict {
-            Some(verdict) => Err(verdict.clone()),
-            None if low && state.in_vain > 0 => Err(TokenError::Pin),
+        state.presented = Some(found);
+        match state.tried.get(&found).and_then(|tried| tried.verdict.clone()) {
+            Some(verdict) => Err(verdict),
             None => Ok(pin),
         }
     }
@@ -160,45 +242,68 @@ impl Pins {
     /// The login succeeded.
     pub(super) fn accepted(&self) {
         let mut state = self.0.state.lock();
-        state.in_vain = 0;
-        state.verdict = None;
+        if let Some(presented) = state.presented {
+            state.tried.remove(&presented);
+            // One that was not needed is not kept.
+            if state.offered.as_ref().is_some_and(|pin| self.digest(pin) != presented) {
+                state.offered = None;
+            }
+        }
         state.outcomes += 1;
-        state.last = None;
+        (state.of, state.last) = (None, None);
         self.0.changed.notify_all();
     }
 
     /// The login failed; what that means.
     pub(super) fn refused(&self, call: &Called) -> TokenError {
-        let mut state = self.0.state.lock();
-        state.in_vain += 1;
-        let error = match call.class() {
-            Class::Pin => TokenError::Pin,
-            _ if state.in_vain >= TRIES => TokenError::PinInDoubt(call.describe()),
-            class => class.verdict(call),
+        let in_vain = {
+            let mut state = self.0.state.lock();
+            let presented = state.presented.unwrap_or_default();
+            let tried = state.tried.entry(presented).or_default();
+            tried.in_vain += 1;
+            tried.in_vain
         };
-        let settled = matches!(error, TokenError::Pin | TokenError::PinInDoubt(_));
-        if settled {
-            // An operator's PIN that was refused does not stand before the file's.
-            state.offered = None;
-            state.verdict = Some(error.clone());
-            drop(state);
-            self.note(error.clone());
+        match call.class() {
+            Class::Pin => self.settle(TokenError::Pin),
+            _ if in_vain >= TRIES => self.settle(TokenError::PinInDoubt(call.describe())),
+            _ => TokenError::LoginFailed(call.describe()),
         }
-        error
     }
 
-    fn note(&self, error: TokenError) -> TokenError {
+    /// The PIN of now is not presented again.
+    fn settle(&self, error: TokenError) -> TokenError {
+        let mut state = self.0.state.lock();
+        let presented = state.presented.unwrap_or_default();
+        // An operator's PIN that was refused does not stand before the file's.
+        if state.offered.as_ref().is_some_and(|pin| self.digest(pin) == presented) {
+            state.offered = None;
+        }
+        state.tried.entry(presented).or_default().verdict = Some(error.clone());
+        drop(state);
+        self.note(Some(presented), error)
+    }
+
+    fn note(&self, of: Option<Digest>, error: TokenError) -> TokenError {
         let mut state = self.0.state.lock();
         state.outcomes += 1;
+        state.of = of;
         state.last = Some(error.clone());
         self.0.changed.notify_all();
         error
     }
 
-    fn digest(&self, pin: &Pin) -> [u8; 32] {
+    fn digest(&self, pin: &Pin) -> Digest {
         let text = Zeroizing::new([&self.0.salt[..], pin.expose().as_bytes()].concat());
         digest(&SHA256, &text).as_ref().try_into().expect("SHA-256 gives 32 bytes")
     }
+}
+
+/// Why this cannot be a PIN of this token, by the lengths that it names; some name none, or nonsense.
+fn misfit(pin: &Pin, token: &TokenText) -> Option<String> {
+    let (length, (shortest, longest)) = (pin.expose().len() as u64, token.pin_lengths?);
+    let outside = shortest <= longest && longest > 0 && !(shortest..=longest).contains(&length);
+    outside
+        .then(|| format!("it has {length} bytes, and those of this token have {shortest} to {longest}; it was not presented"))
 }
 
 fn copy(pin: &Pin) -> Pin {
@@ -212,8 +317,20 @@ mod tests {
 
     use super::*;
 
+    const CKF_USER_PIN_COUNT_LOW: u64 = 1 << 16;
+    const CKF_USER_PIN_FINAL_TRY: u64 = 1 << 17;
+    const CKF_USER_PIN_LOCKED: u64 = 1 << 18;
+
     fn failed(code: RvError) -> Called {
         Called { error: Pkcs11Error::Pkcs11(code, Function::Login), mechanism: None }
+    }
+
+    fn offer(pins: &Pins, text: &str, wait: Duration) -> Result<Offer, TokenError> {
+        pins.offer(Pin::new(text.into()), wait, |told| told)
+    }
+
+    fn token(flags: u64) -> TokenText {
+        TokenText { flags, ..TokenText::default() }
     }
 
     #[test]
@@ -222,7 +339,7 @@ mod tests {
             let pins = Pins::from(Pin::new("1234".into()));
             let mut presented = 0;
             for _ in 0..10 {
-                if pins.choose(false).is_ok() {
+                if pins.choose().is_ok() {
                     presented += 1;
                     pins.refused(&failed(code));
                 }
@@ -238,16 +355,61 @@ mod tests {
         let text = Arc::new(Mutex::new("one".to_owned()));
         let source = Arc::clone(&text);
         let pins = Pins::from_source(move || Ok(Pin::new(source.lock().clone())), false);
-        assert_eq!(pins.choose(false).expect("a PIN").expose(), "one");
+        assert_eq!(pins.choose().expect("a PIN").expose(), "one");
         assert_eq!(pins.refused(&failed(RvError::PinIncorrect)), TokenError::Pin);
-        assert_eq!(pins.choose(false).err(), Some(TokenError::Pin));
+        assert_eq!(pins.choose().err(), Some(TokenError::Pin));
         "two".clone_into(&mut text.lock());
-        assert_eq!(pins.choose(false).expect("another").expose(), "two");
+        assert_eq!(pins.choose().expect("another").expose(), "two");
         pins.refused(&failed(RvError::GeneralError));
-        assert_eq!(pins.choose(true).err(), Some(TokenError::Pin), "not a second time when few tries are left");
-        assert_eq!(pins.offer(Pin::new("three".into()), Duration::ZERO), Err(TokenError::Gone), "nobody logs in");
-        assert_eq!(pins.choose(false).expect("the operator's").expose(), "three");
+        "one".clone_into(&mut text.lock());
+        assert_eq!(pins.choose().err(), Some(TokenError::Pin), "it was refused, and is remembered");
+        "two".clone_into(&mut text.lock());
+        assert_eq!(offer(&pins, "three", Duration::ZERO), Err(TokenError::Gone), "nobody logs in");
+        assert_eq!(pins.choose().expect("the operator's").expose(), "three");
         pins.refused(&failed(RvError::PinIncorrect));
-        assert_eq!(pins.choose(false).expect("the file's again").expose(), "two");
+        assert_eq!(pins.choose().expect("the file's again").expose(), "two");
+        pins.refused(&failed(RvError::PinIncorrect));
+        assert_eq!(offer(&pins, "four", Duration::ZERO), Err(TokenError::Gone));
+        pins.choose().expect("the operator's");
+        pins.refused(&failed(RvError::PinIncorrect));
+        assert_eq!(pins.choose().err(), Some(TokenError::Pin), "a wrong one of theirs does not bring the file's there again");
+        assert_eq!(offer(&pins, "two", Duration::ZERO), Err(TokenError::Gone));
+        assert_eq!(pins.choose().expect("given by hand").expose(), "two");
+    }
+
+    #[test]
+    fn what_the_token_says_of_its_tries_is_looked_at_again_after_a_pause() {
+        for flags in [CKF_USER_PIN_LOCKED, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_COUNT_LOW] {
+            let pins = Pins::from(Pin::new("1234".into()));
+            if flags == CKF_USER_PIN_COUNT_LOW {
+                pins.to_present(&token(flags)).expect("nothing was in vain yet");
+                pins.refused(&failed(RvError::GeneralError));
+            }
+            assert_eq!(pins.to_present(&token(flags)).err(), Some(TokenError::PinHeld));
+            assert!(!pins.worth_a_try(), "nobody initialises the module for it");
+            pins.0.state.lock().held = Instant::now().checked_sub(LOOK_AGAIN);
+            assert!(pins.worth_a_try());
+            assert_eq!(pins.to_present(&token(0)).expect("the token says no more").expose(), "1234");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_pin_of_the_token_is_not_presented() {
+        let pins = Pins::from(Pin::new("1234".into()));
+        for (lengths, fits) in [((4, 8), true), ((0, 0), true), ((9, 2), true), ((5, 8), false), ((1, 3), false)] {
+            let told = TokenText { pin_lengths: Some(lengths), ..TokenText::default() };
+            let presented = pins.to_present(&told);
+            assert_eq!(presented.is_ok(), fits, "{lengths:?}");
+            assert_eq!(pins.worth_a_try(), fits, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_logged_in_takes_no_pin_from_an_operator() {
+        let pins = Pins::from(Pin::new("1234".into()));
+        pins.token_is_up(true);
+        assert_eq!(offer(&pins, "4321", Duration::from_secs(60)), Ok(Offer::NotNeeded));
+        pins.token_is_up(false);
+        assert_eq!(pins.choose().expect("the first").expose(), "1234");
     }
 }

@@ -111,6 +111,14 @@ impl Opener {
         };
         Ok(Session::new(opened, self.module.clone(), self.turns.clone()))
     }
+
+    /// Opens one without which there is no connection: nobody waits for it, so it is said that there are too few.
+    pub(super) fn open_at_once(&self, access: Access) -> Result<Session, Failure> {
+        self.open(access).map_err(|error| match error {
+            Pkcs11Error::Pkcs11(RvError::SessionCount, _) => TokenError::TooFewSessions(describe(&error)).into(),
+            error => error.into(),
+        })
+    }
 }
 
 impl Pool {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | CLASS, KEY_TYPE, ID, LABEL, TOKEN, SENSITIVE, EXTRACTABLE, PRIVATE of what is secret, EC_PARAMS | read, and as demanded |
 //! | LOCAL, ALWAYS_SENSITIVE, NEVER_EXTRACTABLE, every use, DERIVE | as demanded, or unknown to the token: a use that it does not know it cannot do |
-//! | MODIFIABLE, COPYABLE | the same; of any value where the token refuses to be told |
+//! | MODIFIABLE, COPYABLE | the same; of any value where the token refuses to be told, or makes nothing for the moment and cannot be asked |
 //! | MODULUS_BITS | as demanded; where a token tells it of new keys only (PKCS#11 asks no more), as long as CKA_MODULUS |
 //! | VALUE_LEN, PUBLIC_EXPONENT | as demanded, or unknown |
 //! | PRIVATE of public halves | of any value |
@@ -19,6 +19,7 @@ use super::concessions::Concessions;
 use super::errors::{Class, Failure, TokenError};
 use super::session::Session;
 use super::templates::{Half, text_of};
+use super::told;
 
 /// Reads back every attribute that was demanded.
 ///
@@ -40,7 +41,8 @@ pub(super) fn compare(
             (_, Demand::Nothing) => true,
             (Some(known), _) if same(known, attribute) => true,
             (None, Demand::Unless | Demand::UnlessConceded) => true,
-            (_, Demand::UnlessConceded) => conceded.unsaid(of),
+            // Made by this process or before it: the token says itself which it lets itself be told.
+            (_, Demand::UnlessConceded) => conceded.unsaid(of) || !told::takes(session, half, attribute, conceded)?,
             (None, Demand::Modulus) => modulus_bits(session, object)? == bits(attribute),
             _ => false,
         };

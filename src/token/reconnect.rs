@@ -41,6 +41,8 @@ pub(super) fn open(config: TokenConfig, pins: Pins) -> Result<Connection, TokenE
     let mut begun = Instant::now();
     let mut told = false;
     let mut said = String::new();
+    // What the last login of this start failed with.
+    let mut in_vain = None;
     // SoftHSM 2.6.1 rewrites the token's file in place when a process logs in, and one that starts at that moment sees no token,
     // or fails to log in with another code each time.
     let epoch = persist(
@@ -57,7 +59,12 @@ pub(super) fn open(config: TokenConfig, pins: Pins) -> Result<Connection, TokenE
                 begun = Instant::now();
                 return true;
             }
-            let again = begun.elapsed() < config.open_wait && !is_about_pin(error);
+            if let TokenError::LoginFailed(_) = error {
+                in_vain = Some(error.clone());
+            }
+            // A login that failed has its second try however long the first took: who starts again in its place begins to count anew.
+            let second = matches!(error, TokenError::LoginFailed(_));
+            let again = second || begun.elapsed() < config.open_wait && !is_about_pin(error);
             if again {
                 // The same again is no news.
                 let reason = error.to_string();
@@ -69,8 +76,19 @@ pub(super) fn open(config: TokenConfig, pins: Pins) -> Result<Connection, TokenE
             }
             again
         },
-    )?;
-    Ok(Connection::new(claim, config, pins, lasting, epoch))
+    );
+    match epoch {
+        Ok(epoch) => {
+            pins.token_is_up(true);
+            Ok(Connection::new(claim, config, pins, lasting, epoch))
+        }
+        Err(error) => {
+            // Whatever came after it: the PIN may have been refused, and whoever starts again must know.
+            let error = if is_about_pin(&error) || !pins.in_vain() { error } else { in_vain.unwrap_or(error) };
+            pins.give_up(&error);
+            Err(error)
+        }
+    }
 }
 
 /// Rebuilds the connection whenever it is lost, until it is stopped. Runs on a thread of its own.
@@ -85,6 +103,7 @@ pub(super) fn keep(connection: &Connection) {
                 return;
             }
         }
+        connection.pins.token_is_up(false);
         let mut current = connection.epoch.write();
         if current.take().is_some() {
             connection.claim.finalize();
@@ -104,6 +123,7 @@ pub(super) fn keep(connection: &Connection) {
         if let Ok(epoch) = connected {
             connection.epochs.store(number, Ordering::Relaxed);
             *current = Some(epoch);
+            connection.pins.token_is_up(true);
             // Under the write half: whoever finds the new epoch lost must find the state Up.
             set(connection, State::Up);
         }
@@ -160,7 +180,7 @@ fn rest(connection: &Connection, pause: Duration) -> bool {
 
 /// Whether a failure is about the PIN, so that trying again does not help.
 fn is_about_pin(error: &TokenError) -> bool {
-    matches!(error, TokenError::Pin | TokenError::PinInDoubt(_) | TokenError::NoPin(_))
+    matches!(error, TokenError::Pin | TokenError::PinHeld | TokenError::PinInDoubt(_) | TokenError::NoPin(_))
 }
 
 /// Connects, again and again with longer pauses, until that succeeds, or `wait` does not want to wait for the pause that it is given.
@@ -172,8 +192,8 @@ fn persist(
     loop {
         match connect() {
             Err(error) => {
-                let of_login = matches!(&error, TokenError::Fault(said) if said.starts_with("C_Login"));
-                if !wait(&error, if of_login { pause.max(SECOND_TRY) } else { jittered(pause) }) {
+                let second_try = matches!(&error, TokenError::LoginFailed(_));
+                if !wait(&error, if second_try { pause.max(SECOND_TRY) } else { jittered(pause) }) {
                     return Err(error);
                 }
                 pause = (pause * 2).min(longest);

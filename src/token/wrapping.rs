@@ -15,7 +15,7 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
-use super::concessions::Concessions;
+use super::concessions::{Concessions, Maker};
 use super::errors::{Class, Failure, TokenError};
 use super::readback;
 use super::session::Session;
@@ -74,7 +74,7 @@ fn generate(
     known: &Concessions,
 ) -> Result<(ObjectHandle, ObjectHandle), Failure> {
     let templates = vec![(Half::Public, template(Half::Public, id)), (Half::Private, template(Half::Private, id))];
-    let made = known.make(session, &templates, &mut |t| {
+    let made = known.make(session, Maker::Pair, &templates, &mut |t| {
         let (public, private) = session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &t[0], &t[1])?;
         Ok(vec![public, private])
     })?;

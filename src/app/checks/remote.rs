@@ -114,7 +114,15 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     if suite != deployment.suite {
         return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
     }
-    Ok(Found::Fine(format!("{suite:?}")))
+    match token.spare_test_keys().map_err(|error| tokens::failure(&error))? {
+        0 => Ok(Found::Fine(format!("{suite:?}"))),
+        spare => Ok(Found::Odd(
+            format!(
+                "{suite:?}; {spare} objects \"bulla canary\" too many: processes that logged in at the same time made one each"
+            ),
+            "while nothing serves, destroy all but one of each CKA_ID with the vendor's tools; none holds data".to_owned(),
+        )),
+    }
 }
 
 pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {

@@ -303,6 +303,18 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
 }
 
 #[test]
+fn the_tokens_room_bounds_default_keys_too() {
+    isolated(softhsm::prepare, |home| {
+        // SYS, INT, AUD's two halves, and one key.
+        let limits = KeyLimits { token_objects: Some(5), ..KeyLimits::default() };
+        let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
+        bench.make();
+        assert_eq!(bench.keys.default_key(&bench.caller()).map(|key| key.id), Err(Error::TokenFull));
+        bench.fits();
+    });
+}
+
+#[test]
 fn quotas_bound_keys_and_aliases() {
     isolated(softhsm::prepare, |home| {
         let limits = KeyLimits { keys: Some(2), aliases: Some(2), ..KeyLimits::default() };

@@ -105,6 +105,7 @@ pub(super) fn offered(mechanisms: &[u64]) -> Result<Offer, TokenError> {
     if has(MechanismType::AES_CBC_PAD) && hmac {
         suites.push(Suite::AesCbcHmac);
     }
+    let root = hmac || (has(MechanismType::AES_KEY_GEN) && has(MechanismType::AES_CBC));
     let ec = has(MechanismType::ECC_KEY_PAIR_GEN) && has(MechanismType::ECDSA);
     let rsa = has(MechanismType::RSA_PKCS_KEY_PAIR_GEN) && has(MechanismType::RSA_PKCS);
     let mut missing = Vec::new();
@@ -116,6 +117,11 @@ pub(super) fn offered(mechanisms: &[u64]) -> Result<Offer, TokenError> {
             "CKM_AES_GCM, or CKM_SHA256_HMAC with CKM_GENERIC_SECRET_KEY_GEN or CKM_SHA256_KEY_GEN beside CKM_AES_CBC_PAD";
         let both = "CKM_AES_GCM, or CKM_AES_CBC_PAD with CKM_SHA256_HMAC";
         missing.push(if has(MechanismType::AES_CBC_PAD) { tags } else { both });
+    }
+    if !root {
+        missing.push(
+            "for the row MACs CKM_SHA256_HMAC with CKM_GENERIC_SECRET_KEY_GEN or CKM_SHA256_KEY_GEN, or CKM_AES_CBC with CKM_AES_KEY_GEN",
+        );
     }
     if !ec && !rsa {
         missing.push("CKM_EC_KEY_PAIR_GEN with CKM_ECDSA, or CKM_RSA_PKCS_KEY_PAIR_GEN with CKM_RSA_PKCS");
@@ -175,4 +181,34 @@ pub(super) fn prove(suite: Suite, key: &Keyed<'_>) -> Result<(), Failure> {
 
 fn forges() -> Failure {
     TokenError::Fault("the token does not authenticate what it decrypts".into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_missing_is_said_at_once() {
+        use MechanismType as M;
+        let all = [M::AES_KEY_GEN, M::AES_GCM, M::AES_CBC, M::ECC_KEY_PAIR_GEN, M::ECDSA, M::SHA256_HMAC, M::SHA256_KEY_GEN];
+        let missing = |without: &[M]| {
+            let left: Vec<u64> = all.iter().filter(|m| !without.contains(m)).map(|m| **m).collect();
+            offered(&left).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for (without, names) in [
+            (&[][..], &[][..]),
+            (&[M::SHA256_HMAC], &[]),
+            (&[M::AES_CBC], &[]),
+            (&[M::SHA256_HMAC, M::AES_CBC], &["row MACs"]),
+            (&[M::SHA256_KEY_GEN, M::AES_CBC, M::ECDSA], &["row MACs", "CKM_ECDSA"]),
+            (
+                &[M::AES_KEY_GEN, M::AES_GCM, M::SHA256_HMAC, M::ECDSA],
+                &["CKM_AES_KEY_GEN", "CKM_AES_GCM", "row MACs", "CKM_ECDSA"],
+            ),
+        ] {
+            let said = missing(without);
+            assert_eq!(said.is_empty(), names.is_empty(), "{without:?}: {said}");
+            assert!(names.iter().all(|name| said.contains(name)), "{without:?}: {said}");
+        }
+    }
 }

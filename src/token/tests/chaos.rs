@@ -72,18 +72,117 @@ fn whatever_a_login_answers_the_pin_is_presented_at_most_twice() {
         let chaos = line();
         let patient = || TokenConfig { open_wait: Duration::from_millis(700), ..config(1, 50) };
         for (code, _) in RETURN_CODES {
-            if *code == "CKR_USER_ALREADY_LOGGED_IN" {
-                continue;
-            }
             let before = chaos.calls(Function::C_Login);
             chaos.tell(&format!("fail C_Login {code}"));
             let refused = Token::open(patient(), pin("1234")).err().expect("no login");
             chaos.tell("clear");
             let presented = chaos.calls(Function::C_Login) - before;
-            let of_pin = matches!(refused, TokenError::Pin);
+            let of_pin = code.starts_with("CKR_PIN_") || ["CKR_NEW_PIN_MODE", "CKR_NEXT_OTP"].contains(code);
+            assert_eq!(matches!(refused, TokenError::Pin), of_pin, "{code}: {refused:?}");
             assert!(of_pin || matches!(refused, TokenError::PinInDoubt(_)), "{code}: {refused:?}");
             assert_eq!(presented, if of_pin { 1 } else { 2 }, "{code}");
         }
+    });
+}
+
+/// However long the first login takes, the second is of the same start: who starts again in its place presents the PIN for ever.
+#[test]
+fn a_slow_login_is_tried_again_and_then_in_doubt() {
+    under_chaos(|_| {
+        drop(new_token(1, 50));
+        let chaos = line();
+        let impatient = || TokenConfig { open_wait: Duration::from_millis(100), ..config(1, 50) };
+        chaos.tell("fail C_Login CKR_GENERAL_ERROR");
+        chaos.tell("delay C_Login 300");
+        let before = chaos.calls(Function::C_Login);
+        assert!(matches!(Token::open(impatient(), pin("1234")).err(), Some(TokenError::PinInDoubt(_))));
+        assert_eq!(chaos.calls(Function::C_Login), before + 2);
+        // Gone after the first: that the PIN may have been refused is still what is said, and an operator is told.
+        chaos.tell("clear");
+        chaos.tell("delay C_Login 300");
+        chaos.tell("fail C_Login CKR_GENERAL_ERROR times=1");
+        // Two slots are looked at before it.
+        chaos.tell("fail C_GetTokenInfo CKR_TOKEN_NOT_PRESENT after=2");
+        let pins = Pins::from(pin("4321"));
+        let operator = pins.clone();
+        thread::scope(|scope| {
+            let opened = scope.spawn(|| Token::open(impatient(), pins.clone()));
+            let told = operator.offer(pin("1234"), Duration::from_secs(20), |told| told);
+            assert!(matches!(told, Err(TokenError::LoginFailed(_))), "{told:?}");
+            assert!(matches!(opened.join().expect("no panic").err(), Some(TokenError::LoginFailed(_))));
+        });
+    });
+}
+
+/// A PIN is presented in vain for no code, and none where the token has none; and a token that is up takes no other.
+#[test]
+fn what_is_no_login_is_none() {
+    under_chaos(|_| {
+        drop(new_token(1, 50));
+        let chaos = line();
+        chaos.tell("fail C_Login CKR_USER_ALREADY_LOGGED_IN");
+        let before = chaos.calls(Function::C_Login);
+        assert!(matches!(Token::open(config(1, 50), pin("1234")).err(), Some(TokenError::PinInDoubt(_))));
+        assert_eq!(chaos.calls(Function::C_Login), before + 2);
+        // It did log in: C_GetSessionInfo says so.
+        chaos.tell("clear");
+        chaos.tell("fail C_Login CKR_USER_ALREADY_LOGGED_IN late");
+        let pins = Pins::from(pin("1234"));
+        let token = Token::open(config(1, 50), pins.clone()).expect("logged in");
+        let start = std::time::Instant::now();
+        assert_eq!(pins.offer(pin("4321"), Duration::from_secs(20), |told| told), Ok(Offer::NotNeeded));
+        assert!(start.elapsed() < Duration::from_secs(1));
+        chaos.tell("fail C_GenerateRandom CKR_DEVICE_REMOVED times=1");
+        assert_eq!(token.health(), Err(TokenError::Gone));
+        while token.health() != Ok(()) {
+            assert!(start.elapsed() < Duration::from_secs(10), "not back with the PIN that it had");
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+}
+
+/// What is configured wrongly is said as that, and costs no try of the PIN.
+#[test]
+fn settings_that_cannot_be_are_told_as_settings() {
+    under_chaos(|_| {
+        let none = Path::new("/etc/passwd");
+        let refused = Claim::take(none).err();
+        assert!(matches!(&refused, Some(TokenError::Setting(what)) if what.contains("/etc/passwd")), "{refused:?}");
+        // A token whose user has no PIN.
+        let claim = Claim::take(&tokens::module()).expect("the module");
+        claim.initialize().expect("C_Initialize");
+        let pkcs11 = claim.pkcs11();
+        let slot = pkcs11.get_slots_with_token().expect("slots").into_iter().next().expect("a blank one");
+        pkcs11.init_token(slot, &auth_pin(&pin("so-pin")), tokens::label()).expect("C_InitToken");
+        claim.finalize();
+        drop(claim);
+        let chaos = line();
+        let before = chaos.calls(Function::C_Login);
+        let refused = Token::open(config(1, 50), pin("1234")).err();
+        assert!(
+            matches!(&refused, Some(TokenError::Setting(what)) if what.contains("CKF_USER_PIN_INITIALIZED")),
+            "{refused:?}"
+        );
+        assert_eq!(chaos.calls(Function::C_Login), before);
+        // And another of the same label.
+        tokens::initialise();
+        let refused = Token::open(config(1, 50), pin("1234")).err();
+        assert!(matches!(&refused, Some(TokenError::Setting(what)) if what.contains("serial numbers")), "{refused:?}");
+    });
+}
+
+#[test]
+fn too_few_sessions_are_said_by_their_code() {
+    under_chaos(|_| {
+        drop(new_token(1, 50));
+        let chaos = line();
+        for most in [1, 2] {
+            chaos.tell(&format!("sessions {most}"));
+            let said = Token::open(config(1, 50), pin("1234")).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(["C_OpenSession", "CKR_SESSION_COUNT", "three"].iter().all(|word| said.contains(word)), "{most}: {said}");
+        }
+        chaos.tell("sessions 3");
+        new_key(&Token::open(config(1, 50), pin("1234")).expect("three do"));
     });
 }
 
@@ -118,8 +217,9 @@ fn a_login_in_doubt_waits_for_something_to_change() {
         thread::sleep(Duration::from_millis(1500));
         assert_eq!(chaos.calls(Function::C_Login), before + 3);
         // An operator gives a wrong one, then the right one.
-        assert_eq!(pins.offer(pin("999999"), Duration::from_secs(10)), Err(TokenError::Pin));
-        assert_eq!(pins.offer(pin("1234"), Duration::from_secs(10)), Ok(()));
+        let offer = |text: &str| pins.offer(pin(text), Duration::from_secs(10), |told| told);
+        assert_eq!(offer("999999"), Err(TokenError::Pin));
+        assert_eq!(offer("1234"), Ok(Offer::LoggedIn));
         until(&|health| health.is_ok());
         assert_eq!(chaos.calls(Function::C_Login), before + 5);
     });

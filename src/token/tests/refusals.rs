@@ -4,7 +4,8 @@ use bulla_test_support::chaos::Function;
 
 use super::tokens::{line, under_chaos};
 use super::*;
-use crate::base::words::{MacAlgorithm, SignatureAlgorithm};
+use crate::base::secret::KeyMaterial;
+use crate::base::words::{ImportAlgorithm, KeySpec, MacAlgorithm, SignatureAlgorithm};
 
 /// What each token refuses, and which vendor does.
 const PROFILES: [(&str, &str); 16] = [
@@ -82,6 +83,125 @@ fn says_what(error: &TokenError) -> bool {
         TokenError::Unsupported(_) => text.contains("CKA_") || text.contains("CKM_"),
         _ => false,
     }
+}
+
+/// What was made by a process that learnt what the token refuses is proved by one that did not, and people are told of it there too.
+#[test]
+fn what_one_process_left_out_another_lives_with() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        for (refusal, name) in [
+            ("attribute CKA_COPYABLE", "CKA_COPYABLE"),
+            ("attribute CKA_MODIFIABLE", "CKA_MODIFIABLE"),
+            ("value CKA_COPYABLE 00", "CKA_COPYABLE"),
+            ("value CKA_MODIFIABLE 00", "CKA_MODIFIABLE"),
+        ] {
+            chaos.tell(&format!("refuse {refusal}"));
+            let keys = [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud].map(|kind| (KeyVersionId::new(), kind));
+            let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+            keys.iter().for_each(|(id, kind)| token.create(id, *kind).expect("create"));
+            drop(token);
+            // Nothing of it is in the memory of the next.
+            let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+            keys.iter().for_each(|(id, kind)| assert_eq!(token.prove_system_key(id, *kind), Ok(()), "{refusal} {kind:?}"));
+            assert_eq!(token.description().expect("described").left_out, [name], "{refusal}");
+            // Told of one that the token does take, it still has to be right.
+            let other = if name == "CKA_COPYABLE" { "CKA_MODIFIABLE" } else { "CKA_COPYABLE" };
+            chaos.tell(&format!("lie {other} 01"));
+            for (id, kind) in &keys {
+                assert!(matches!(token.prove_system_key(id, *kind), Err(TokenError::Unsupported(_))), "{refusal} {kind:?}");
+            }
+            chaos.tell("lie none");
+            chaos.tell("refuse none");
+            keys.iter().for_each(|(id, _)| token.destroy(id).expect("destroyed"));
+        }
+        assert_eq!(chaos.calls(Function::C_SetAttributeValue), 0);
+    });
+}
+
+/// Where nothing lives for a session only, what the token says of the two has to do.
+#[test]
+fn without_keys_of_the_moment_a_deployment_starts_again_too() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        chaos.tell("refuse value CKA_TOKEN 00");
+        chaos.tell("refuse attribute CKA_COPYABLE");
+        let keys = [ObjectKind::Sys, ObjectKind::Aud].map(|kind| (KeyVersionId::new(), kind));
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        keys.iter().for_each(|(id, kind)| token.create(id, *kind).expect("create"));
+        drop(token);
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        keys.iter().for_each(|(id, kind)| assert_eq!(token.prove_system_key(id, *kind), Ok(()), "{kind:?}"));
+        assert_eq!(token.description().expect("described").left_out, ["CKA_COPYABLE"]);
+    });
+}
+
+/// Two processes that log in first at the same time make a canary each.
+#[test]
+fn of_two_canaries_on_the_token_one_is_used_and_none_is_added() {
+    under_chaos(|_| {
+        let token = new_token(1, 1000);
+        let shape = templates::Shape::Aes(32);
+        let template = ObjectKind::Canary.template(shape, Half::Secret, &canary::IDS[0]);
+        for _ in 0..2 {
+            let made = token.connection.run(Operation::Create, Access::ReadWrite, None, |_, session| {
+                session.generate_key(&shape.maker(), &template).map(drop)
+            });
+            assert_eq!(made, Ok(()));
+        }
+        drop(token);
+        line().tell("refuse value CKA_TOKEN 00");
+        for _ in 0..3 {
+            let token = Token::open(config(1, 1000), pin("1234")).expect("open");
+            let described = token.description().expect("described");
+            assert_eq!((described.canary, described.objects), (CanaryKey::Object, 2));
+            assert_eq!(token.spare_test_keys(), Ok(1));
+        }
+    });
+}
+
+/// What C_GenerateKey does without, since the mechanism says it, is still said where bytes become a key.
+#[test]
+fn a_refused_key_type_breaks_no_import() {
+    under_chaos(|_| {
+        let token = new_token(2, 1000);
+        line().tell("refuse value CKA_KEY_TYPE 1000000000000000");
+        let hmac = Material::Hmac(MacAlgorithm::HmacSha256, 32);
+        let made = token.create(&KeyVersionId::new(), ObjectKind::Cmk(hmac));
+        assert!(made.is_ok(), "{made:?}");
+        let names = token.connection.lasting.concessions.names();
+        assert!(names.contains(&"CKA_KEY_TYPE".to_owned()), "{names:?}");
+        let material = KeyMaterial::new(zeroize::Zeroizing::new(vec![7; 32]));
+        let (version, spec) = (KeyVersionId::new(), KeySpec::Aes256);
+        let clear = Incoming::Clear(&material);
+        let check = token.check_value(&clear, &version, spec).expect("weighed");
+        assert_eq!(token.import(&clear, &version, spec, &check), Ok(()));
+        for algorithm in [ImportAlgorithm::Pkcs1, ImportAlgorithm::OaepSha1] {
+            let (pair, version) = (KeyVersionId::new(), KeyVersionId::new());
+            let public = token.create_wrapping_pair(&pair, algorithm).expect("a pair");
+            let bytes = wrapping::wrap(&public, algorithm, &[7; 32]).expect("wrapped");
+            let wrapped = Incoming::Wrapped { pair: &pair, algorithm, bytes: &bytes };
+            let check = token.check_value(&wrapped, &version, spec).expect("weighed");
+            assert_eq!(token.import(&wrapped, &version, spec, &check), Ok(()), "{algorithm}");
+        }
+    });
+}
+
+#[test]
+fn three_harmless_refusals_make_no_deployment_fail_and_blame_no_other() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        for attribute in ["CKA_EXTRACTABLE", "CKA_CLASS", "CKA_KEY_TYPE"] {
+            chaos.tell(&format!("refuse attribute {attribute}"));
+        }
+        assert_eq!(deployment().map_err(|error| error.to_string()), Ok(()));
+        chaos.tell("refuse attribute CKA_ID");
+        let Err(TokenError::Unsupported(what)) = deployment() else { panic!("without CKA_ID") };
+        assert!(what.what().starts_with("CKA_ID"), "{what}");
+    });
 }
 
 /// What each operation costs on the wire of a token across a network.

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulla_test_support::server::{spawn, terminate};
 
@@ -51,6 +51,11 @@ fn a_server_without_a_pin_waits_for_bulla_unlock() {
     let right = unlock(&rig, PIN);
     assert!(right.status.success(), "{}", text(&right));
     until(Duration::from_secs(30), "it serves", || says("serving on"));
+    // One that is logged in wants none, and keeps none for the next login.
+    let begun = Instant::now();
+    let other = unlock(&rig, "11111111");
+    assert!(other.status.success() && text(&other).contains("nothing kept"), "{}", text(&other));
+    assert!(begun.elapsed() < Duration::from_secs(10), "it is answered at once");
     for secret in [PIN, "00000000"] {
         assert!(!says(secret), "a PIN is in the log");
     }
