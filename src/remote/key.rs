@@ -290,7 +290,7 @@ fn made(made: Made, name: &'static str, json: bool) -> Output {
 fn verify(session: &Session, key: &str, signature: &str, input: &Input, pair: &KeyPair) -> Result<Output, Failure> {
     let client = &session.client;
     let signature = match signature.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|e| Failure::local(locale::about(&file, locale::os(&e))))?,
+        Some(file) => std::fs::read_to_string(file).map_err(|e| Failure::local(locale::about(file, locale::os(&e))))?,
         None => signature.to_owned(),
     };
     let row = client.describe_key(key).map_err(failure(key))?;

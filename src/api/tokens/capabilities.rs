@@ -7,7 +7,7 @@ use crate::api::{Context, Effect, Operation, Resource, Target, UsedKey};
 use crate::auth::Principal;
 use crate::base::ids::{KeyRef, SecretRef};
 use crate::error::Error;
-use crate::keys::Use;
+pub use crate::keys::Use;
 
 /// What a caller may do, as a door calls it.
 pub struct Capability {

@@ -4,7 +4,7 @@
 
 mod capabilities;
 
-pub use capabilities::{Capability, DescribeCapabilities, Need, Paths};
+pub use capabilities::{Capability, DescribeCapabilities, Need, Paths, Use};
 
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Target};

@@ -4,17 +4,15 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::tokens::{Capability, DescribeCapabilities, Need, Paths};
+use crate::api::tokens::{Capability, DescribeCapabilities, Need, Paths, Use};
 use crate::api::{Exchange, Mode};
 use crate::base::ids::{KeyRef, SecretRef};
 use crate::dialects::vault::asked::Asked;
 use crate::dialects::vault::body::Body;
 use crate::dialects::vault::path::secret;
 use crate::dialects::vault::reply::Content;
-use crate::dialects::vault::sys::beside;
 use crate::dialects::vault::transit;
 use crate::error::Error;
-use crate::keys::Use;
 
 /// `capabilities-self`
 pub fn capabilities(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
@@ -38,7 +36,7 @@ pub fn capabilities(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Conten
         if let [(_, only)] = found.as_slice() {
             told.insert("capabilities".to_owned(), json!(only));
         }
-        Ok(beside(Value::Object(told.clone()), told))
+        Ok(Content::beside(&Value::Object(told.clone()), told))
     })
 }
 

@@ -39,6 +39,14 @@ impl Content {
         Self::secret_data(200, Zeroizing::new(data.to_string().into_bytes()))
     }
 
+    /// An envelope with data, and members that stand beside them as well.
+    pub fn beside(data: &Value, beside: Map<String, Value>) -> Self {
+        match Self::data(data) {
+            Content::Enveloped(envelope) => Content::Enveloped(Box::new(Envelope { beside, ..*envelope })),
+            other => other,
+        }
+    }
+
     /// An envelope with data that may hold a secret.
     pub fn secret_data(status: u16, data: Zeroizing<Vec<u8>>) -> Self {
         let (auth, warnings) = (Zeroizing::new(b"null".to_vec()), Vec::new());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::api::Exchange;
 use crate::dialects::vault::asked::Asked;
 use crate::dialects::vault::capabilities::capabilities;
-use crate::dialects::vault::reply::{Content, Envelope};
+use crate::dialects::vault::reply::Content;
 use crate::error::Error;
 use crate::http::{Method, Reply};
 
@@ -63,7 +63,7 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
         }
         "mounts" if method == Method::Get => asked.for_bearer(exchange, "DescribeMounts", || {
             let mounts = mounts(asked);
-            Ok(beside(Value::Object(mounts.clone()), mounts))
+            Ok(Content::beside(&Value::Object(mounts.clone()), mounts))
         }),
         "capabilities-self" if writes => capabilities(asked, exchange),
         path if path.starts_with("mounts/") || path.starts_with("wrapping/") || path.starts_with("leases/") => asked
@@ -76,14 +76,6 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
             asked.names(exchange, "NoRoute", None);
             Err(asked.no_route())
         }
-    }
-}
-
-/// Data that stand beside `data` as well.
-pub fn beside(data: Value, beside: Map<String, Value>) -> Content {
-    match Content::data(&data) {
-        Content::Enveloped(envelope) => Content::Enveloped(Box::new(Envelope { beside, ..*envelope })),
-        other => other,
     }
 }
 
