@@ -70,6 +70,12 @@ impl Base {
         }
     }
 
+    /// When a server last wrote how far its log was; none where none has run.
+    pub(super) fn newest_server_head(&self) -> Result<Option<Timestamp>, Failure> {
+        let (heads, _) = StartRetry::Server.until("database", || anchors::read(&self.store))?;
+        Ok(heads.iter().filter(|head| head.log == "audit").map(|head| head.written_at).max())
+    }
+
     /// Opens an audit log of this node that AUD signs.
     ///
     /// # Errors

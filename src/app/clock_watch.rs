@@ -1,19 +1,26 @@
 //! Feeds the comparison of clocks, and hears what an operator says of them.
 //!
-//! Owns: when the clocks are looked at, and the file `clock-accepted` beside the audit log, which holds the time, ms, at which an
-//! operator said that the clock is right. Must not know: what waits for the clock. Called by: app, admin.
+//! Owns: when the clocks are looked at, and two files beside the audit log that hold a time, ms: `clock-accepted`, at which an operator
+//! said that the clock is right, and `clock-proved`, at which it was last believed. Must not know: what waits for the clock. Called by:
+//! app, admin.
+//!
+//! A start compares the clock with the second of these: an audit line may bear the time of a clock that nobody believed, and whoever
+//! starts again would believe it by its own word.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::clock_check::ClockCheck;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Between two times that are kept.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// An operator's word counts only while the clock shows the time that it was said of, ms.
 const FRESH_MS: i64 = 60_000;
@@ -22,15 +29,30 @@ fn file(audit_folder: &Path) -> PathBuf {
     audit_folder.join("clock-accepted")
 }
 
+fn proved_file(audit_folder: &Path) -> PathBuf {
+    audit_folder.join("clock-proved")
+}
+
+/// When the clock of the node with this audit folder was last believed, if anybody kept that.
+pub(super) fn last_proved(audit_folder: &Path) -> Option<Timestamp> {
+    fs::read_to_string(proved_file(audit_folder)).ok()?.trim().parse().ok().map(Timestamp)
+}
+
+/// Puts a time into a file, whole or not at all.
+fn put(file: &Path, at: Timestamp) -> io::Result<()> {
+    let draft = file.with_extension("new");
+    let mut open = fs::File::create(&draft)?;
+    writeln!(open, "{}", at.0)?;
+    open.sync_data()?;
+    fs::rename(draft, file)
+}
+
 /// Says to the node with this audit folder that the clock of this machine is right.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn accept(audit_folder: &Path, clock: &Clock) -> io::Result<()> {
-    let file = file(audit_folder);
-    let draft = file.with_extension("new");
-    fs::write(&draft, format!("{}\n", clock.now().0))?;
-    fs::rename(draft, file)
+    put(&file(audit_folder), clock.now())
 }
 
 /// Looks at the clocks now and then, on a thread that ends with the last owner of the comparison.
@@ -44,7 +66,9 @@ pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) 
         check.accept();
     }
     let check: Weak<ClockCheck> = Arc::downgrade(check);
+    let proved = proved_file(audit_folder);
     let watch = move || {
+        let mut kept: Option<Instant> = None;
         while let Some(check) = check.upgrade() {
             let word = said();
             if word != heard {
@@ -54,7 +78,13 @@ pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) 
                 }
             }
             // A doubt that arises is logged there.
-            let _ = check.proved();
+            if let Ok(at) = check.proved()
+                && kept.is_none_or(|kept| kept.elapsed() >= KEEP_EVERY)
+            {
+                // Where it cannot be kept, a start compares with an earlier one.
+                let _ = put(&proved, at);
+                kept = Some(Instant::now());
+            }
             drop(check);
             std::thread::sleep(LOOK_EVERY);
         }

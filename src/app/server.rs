@@ -91,6 +91,8 @@ impl Server {
         let http_config = settings::http(config)?;
         let tls = http_config.tls.clone();
         let reserved = http::reserve(http_config).map_err(context(config.server.listen))?;
+        // Before this node writes its own.
+        let newest = base.newest_server_head()?;
         let log = base.audit_of_server(config)?;
         let (audit, node, recovered) = (Arc::clone(&log.audit), log.node, &log.recovered);
         let clock = Clock::System;
@@ -100,7 +102,9 @@ impl Server {
             ship(&config.audit.directory, "audit", receiver.clone())?;
             ship(&config.audit.directory, "admin", receiver.clone())?;
         }
-        let clocks = Arc::new(ClockCheck::new(clock.clone(), recovered.last_time));
+        // Where nothing was kept, what the log says; and where that is new as well, what the database says of servers' logs.
+        let last_seen = clock_watch::last_proved(&config.audit.directory).or(recovered.last_time).or(newest);
+        let clocks = Arc::new(ClockCheck::new(clock.clone(), last_seen));
         clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
         let row = &base.deployment;
         let tasks = ServiceTasks::new(Arc::clone(&audit), row.region.clone(), node);

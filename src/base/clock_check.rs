@@ -82,7 +82,7 @@ pub struct Offsets {
 }
 
 impl ClockCheck {
-    /// A comparison that begins now. `last_seen` is the time of the last audit line of this node, if there is one.
+    /// A comparison that begins now. `last_seen` is when this node's clock was last believed, as far as that is known.
     pub fn new(clock: Clock, last_seen: Option<Timestamp>) -> Self {
         let now = Point { wall: clock.now().0, boot: boot_ms() };
         let check = Self { clock, state: Mutex::new(State::begin(now, last_seen.map(|t| t.0))) };
@@ -155,8 +155,10 @@ impl State {
                 state.origin = Point { wall: last, boot: now.boot };
                 state.judge(now);
             } else if silent > SILENCE_MS {
-                let reason =
-                    format!("{} ahead of the last audit line, and nothing else tells whether that is right", span(silent));
+                let reason = format!(
+                    "{} ahead of when it was last believed, and nothing else tells whether that is right",
+                    span(silent)
+                );
                 state.since_step = Some((now, now.boot));
                 state.doubt = Some(Doubt { reason, contradicted: false });
             }
