@@ -21,6 +21,7 @@ pub const RETENTION_MS: i64 = 45 * 60 * 1000;
 
 /// An effect, and whether a transaction has left its mark already.
 pub struct Effect {
+    digest: [u8; 16],
     mark: NonceRow,
     of_request: bool,
     began: Moment,
@@ -30,15 +31,16 @@ pub struct Effect {
 impl Effect {
     /// The effect of a request with a nonce of this digest, received on this node at this moment.
     pub fn of_request(digest: [u8; 16], request_id: RequestId, node: NodeId, received: Moment) -> Self {
-        let mark = NonceRow { digest, request_id, node, expires_at: received.now().plus_ms(RETENTION_MS) };
-        Self { mark, of_request: true, began: received, marked: Cell::new(false) }
+        let mark = NonceRow { digest: digest.to_vec(), request_id, node, expires_at: received.now().plus_ms(RETENTION_MS) };
+        Self { digest, mark, of_request: true, began: received, marked: Cell::new(false) }
     }
 
     /// The effect of something that the service does of its own accord.
     pub fn of_service(node: NodeId, began: Moment) -> Self {
         let (request_id, expires_at) = (RequestId::new(), began.now().plus_ms(RETENTION_MS));
-        let mark = NonceRow { digest: *request_id.as_bytes(), request_id, node, expires_at };
-        Self { mark, of_request: false, began, marked: Cell::new(false) }
+        let digest = *request_id.as_bytes();
+        let mark = NonceRow { digest: digest.to_vec(), request_id, node, expires_at };
+        Self { digest, mark, of_request: false, began, marked: Cell::new(false) }
     }
 
     /// The moment at which it began.
@@ -53,7 +55,7 @@ impl Effect {
 
     /// The digest of the request's nonce.
     pub fn digest(&self) -> &[u8; 16] {
-        &self.mark.digest
+        &self.digest
     }
 
     /// What audit records call it by.

@@ -234,7 +234,7 @@ impl Copy {
 
 fn hash_of(file: &Path) -> Result<(u64, String), Failure> {
     let local = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
-    let mut open = File::open(file).map_err(local)?;
+    let mut open = signed::open(file)?;
     let (mut context, mut count, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
     loop {
         match open.read(&mut buffer).map_err(local)? {

@@ -146,7 +146,10 @@ impl Change {
     fn is_in(&self, store: &Store) -> Result<bool, StoreError> {
         let id = |name: &str| self.record[name].as_str().unwrap_or_default();
         let (Ok(request), Ok(node)) = (id("request_id").parse(), id("node").parse()) else { return Ok(false) };
-        store.read_rows("mark", |tx| tx.nonce_of_request(&request, &node, Timestamp(0)))
+        match store.read_rows("mark", |tx| tx.nonce_of_request(&request, &node, Timestamp(0))) {
+            Err(StoreError::Corrupt { .. }) => Ok(false),
+            found => found,
+        }
     }
 }
 

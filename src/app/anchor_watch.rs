@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::app::anchors::{LogAnchor, read};
 use crate::base::clock::Timestamp;
 use crate::base::ids::NodeId;
-use crate::store::{AnchorsRow, LogHeadRow, StoreError};
+use crate::store::{AnchorsRow, Distrust, LogHeadRow, StoreError};
 
 /// Between two looks at the database.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -26,6 +26,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(900);
 struct Memory {
     own: Arc<LogAnchor>,
     restored_at: Timestamp,
+    anchors: AnchorsRow,
     heads: HashMap<(NodeId, String), (i64, Vec<u8>)>,
 }
 
@@ -34,6 +35,11 @@ impl Memory {
     fn compare(&mut self, heads: &[LogHeadRow], anchors: &AnchorsRow) -> Option<String> {
         if anchors.restored_at < self.restored_at {
             return Some("it knows nothing of a restoration that this node knows".to_owned());
+        }
+        // A key that is made anew is a later one.
+        let (known, now) = ((self.anchors.key_since, self.anchors.key_id), (anchors.key_since, anchors.key_id));
+        if now.0 < known.0 || (now.0 == known.0 && now.1 != known.1) {
+            return Some("it names a key of the token that was made before the one which it named".to_owned());
         }
         let own = heads.iter().find(|head| head.node == self.own.node && head.log == self.own.log);
         if !self.own.is_as_left(own) {
@@ -48,6 +54,7 @@ impl Memory {
             }
         }
         std::mem::swap(&mut self.heads, &mut found);
+        self.anchors = anchors.clone();
         None
     }
 }
@@ -67,7 +74,7 @@ impl Watch {
         begin_anew: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (_, anchors) = read(&own.store)?;
-        let mut memory = Memory { own, restored_at: anchors.restored_at, heads: HashMap::new() };
+        let mut memory = Memory { own, restored_at: anchors.restored_at, anchors, heads: HashMap::new() };
         let (stop, stopped) = channel();
         let restored = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&restored);
@@ -113,25 +120,26 @@ impl Watch {
 /// Looks once; whether the database was accepted in another state.
 fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
     let store = Arc::clone(&memory.own.store);
-    let found = match store.replaced_file() {
-        Some(file) => Some(format!("the file {} was replaced", file.display())),
+    let put_back = |why| Distrust::Lie(format!("the database was put back to an earlier state, or exchanged: {why}"));
+    let reason = match store.distrusted() {
+        Some(Distrust::Lie(why)) => Some(put_back(why)),
+        Some(away) => Some(away),
         None => match read(&store) {
             Ok((_, anchors)) if anchors.restored_at > memory.restored_at => {
                 log::error!("database: `bulla restore` has accepted another state of it; this node ends, to begin anew");
-                store.disbelieve(Some("it was restored; this node has to begin anew".to_owned()));
+                store.disbelieve(Some(Distrust::Lie("it was restored; this node has to begin anew".to_owned())));
                 return true;
             }
-            Ok((heads, anchors)) => memory.compare(&heads, &anchors),
-            Err(error @ StoreError::Corrupt { .. }) => Some(error.to_string()),
+            Ok((heads, anchors)) => memory.compare(&heads, &anchors).map(put_back),
+            Err(error @ StoreError::Corrupt { .. }) => Some(put_back(error.to_string())),
             // Away: what it is then is looked at when it is back.
             Err(_) => return false,
         },
     };
-    let reason = found.map(|why| format!("the database was put back to an earlier state, or exchanged: {why}"));
-    let lies = reason.clone();
-    if store.disbelieve(reason) {
-        match lies {
-            Some(reason) => {
+    if store.disbelieve(reason.clone()) {
+        match reason {
+            Some(Distrust::Away(why)) => log::error!("database: it is away: {why}"),
+            Some(Distrust::Lie(reason)) => {
                 alarms.fetch_add(1, Ordering::Relaxed);
                 let until = "nothing is served until it is as it was, or `bulla restore` accepts it";
                 log::error!(target: "bulla::integrity", "ALARM {reason}; {until}");

@@ -75,9 +75,12 @@ pub fn place_of(folder: &Path) -> String {
     format!("{host}:{}", path.display())
 }
 
-/// What the database says of logs.
+/// What the database says of logs, if its schema is still this program's.
 pub(super) fn read(store: &Store) -> Result<(Vec<LogHeadRow>, AnchorsRow), StoreError> {
-    store.read_rows("anchors", |tx| Ok((tx.log_heads()?, tx.anchors()?)))
+    store.read_rows("anchors", |tx| {
+        tx.shape_checked()?;
+        Ok((tx.log_heads()?, tx.anchors()?))
+    })
 }
 
 /// Whether a database is no older than a log that knew it; why it is. `now` is the last time at which the node of the log may have

@@ -37,7 +37,7 @@ impl Pass {
     /// One pass, until it is over or all ends.
     pub(super) fn run(&mut self, stopped: &Receiver<()>) {
         self.said.clear();
-        let mut whole = true;
+        let mut whole = self.look_at_values(stopped);
         for part in 0..=u8::MAX {
             let begun = Instant::now();
             if self.store.is_believed() {
@@ -65,6 +65,19 @@ impl Pass {
         }
     }
 
+    /// Looks at the kinds of all values; whether that could be done.
+    fn look_at_values(&mut self, stopped: &Receiver<()>) -> bool {
+        let begun = Instant::now();
+        let looked = self.store.values_check();
+        match &looked {
+            Ok(()) => {}
+            Err(error @ StoreError::Corrupt { .. }) => self.alarm(&error.to_string()),
+            Err(error) => log::warn!("pass: the kinds of values: {error}"),
+        }
+        let _ = stopped.recv_timeout(pause(begun.elapsed(), self.percent));
+        looked.is_ok()
+    }
+
     /// Compares a part of the secrets, and as much of keys and of who may do what; whether that could be done.
     fn compare(&mut self, part: u8) -> bool {
         let found = self.store.part_check(part).and_then(|PartFound { mut strange, .. }| {
@@ -77,7 +90,9 @@ impl Pass {
                 true
             }
             Err(error) => {
-                log::debug!("pass: part {part:02x}: {error}");
+                if self.said.insert(error.to_string()) {
+                    log::warn!("pass: part {part:02x}: {error}");
+                }
                 false
             }
         }

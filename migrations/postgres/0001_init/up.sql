@@ -431,7 +431,8 @@ CREATE TABLE nonces (
     digest     BYTEA NOT NULL PRIMARY KEY CHECK (length(digest) = 16),
     request_id BYTEA NOT NULL CHECK (length(request_id) = 16),
     node       BYTEA NOT NULL CHECK (length(node) = 16),
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT NOT NULL,
+    mac        BYTEA NOT NULL
 );
 CREATE INDEX nonces_by_expiry ON nonces (node, expires_at);
 

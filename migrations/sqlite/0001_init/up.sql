@@ -433,7 +433,8 @@ CREATE TABLE nonces (
     digest     BLOB    NOT NULL PRIMARY KEY CHECK (length(digest) = 16),
     request_id BLOB    NOT NULL CHECK (length(request_id) = 16),
     node       BLOB    NOT NULL CHECK (length(node) = 16),
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    mac        BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX nonces_by_expiry ON nonces (node, expires_at);
 

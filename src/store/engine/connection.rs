@@ -5,9 +5,10 @@
 //!
 //! `Conn::establish` is never used: it tries the variants in turn and takes any text for a file of SQLite.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query,
     sql_types::{Bool, Text},
 };
+use parking_lot::Mutex;
 
 use crate::store::StoreError;
 use crate::store::engine::location::{self, Location};
@@ -161,12 +163,22 @@ struct JournalMode {
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Takes a database from all but its owner. What is none is not touched: a path may be misspelt.
+///
+/// Once for each file, before its first connection: whoever closes a file gives up every lock that the process has on it (POSIX), those
+/// of SQLite's connections as well. Another program that opens the database then takes itself for the only one, and at its end removes
+/// the log in which the service goes on to write.
 fn make_private(path: &Path) -> Result<(), StoreError> {
+    /// Device and number of each file that was looked at.
+    static LOOKED_AT: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+    let mut looked_at = LOOKED_AT.lock();
     let named = |e: io::Error| unavailable(format_args!("{}: {e}", path.display()));
     let is_none = || StoreError::Fault(format!("{} is no SQLite database", path.display()));
     let metadata = std::fs::metadata(path).map_err(named)?;
     if !metadata.is_file() {
         return Err(is_none());
+    }
+    if !looked_at.insert((metadata.dev(), metadata.ino())) {
+        return Ok(());
     }
     let mut start = Vec::new();
     File::open(path).map_err(named)?.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut start).map_err(named)?;

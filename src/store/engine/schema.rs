@@ -418,6 +418,7 @@ diesel::table! {
         request_id -> Binary,
         node -> Binary,
         expires_at -> BigInt,
+        mac -> Binary,
     }
 }
 

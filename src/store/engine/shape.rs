@@ -5,7 +5,7 @@
 //! A view can give other rows than there are, a trigger or rule undo a revocation behind its success. Who may make them may often
 //! change rows too, but not always (CREATE on the database is enough for a schema before ours), and what is found here is an alarm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use diesel::prelude::*;
@@ -33,6 +33,9 @@ struct Table {
 /// first where they are not named.
 pub(in crate::store) const SEARCH_PATH: &str = "search_path = public, pg_temp";
 
+/// The migrations that were run, by their versions.
+const VERSIONS: &str = "SELECT CAST(version AS TEXT) AS line FROM __diesel_schema_migrations ORDER BY version";
+
 /// What stands in the place of a table, or acts beside one.
 const STRANGE_IN_POSTGRES: &str = "\
     SELECT c.relname::text || CASE \
@@ -46,7 +49,22 @@ const STRANGE_IN_POSTGRES: &str = "\
         AND (c.relkind <> 'r' OR c.relpersistence <> 'p' OR c.relrowsecurity OR c.relforcerowsecurity \
         OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) \
         OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
-        OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))";
+        OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid))) \
+    UNION ALL \
+    SELECT c.relname || '.' || a.attname || ' is of a type, or made by a rule, of somebody else' AS line \
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+        JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace \
+    WHERE n.nspname = 'public' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped \
+        AND (tn.nspname <> 'pg_catalog' OR a.attgenerated <> '')";
+
+/// The indexes that hold, those of primary keys by their tables.
+const INDEXES_IN_POSTGRES: &str = "\
+    SELECT CASE WHEN i.indisprimary THEN 'the primary key of ' || t.relname \
+        ELSE 'the ' || CASE WHEN i.indisunique THEN 'unique ' ELSE '' END || 'index ' || c.relname END AS line \
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+        JOIN pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = 'public' AND i.indisvalid AND i.indisready";
 
 /// Refuses a role or database in whose sessions tables would be looked for elsewhere than in our schema. For sessions of a pooler, in which a
 /// search path that we set would not stay.
@@ -66,13 +84,29 @@ pub(in crate::store) fn check_search_path(conn: &mut PgConnection) -> Result<(),
     )))
 }
 
-/// Refuses a schema with anything but plain tables in it.
+/// Refuses a schema with anything but plain tables of plain columns in it, or without a key or index of this program's migrations.
 ///
 /// # Errors
 /// `Corrupt`, with what was found.
 pub(in crate::store) fn check_postgres(conn: &mut PgConnection) -> Result<(), StoreError> {
-    let strange: Vec<Line> = sql_query(STRANGE_IN_POSTGRES).load(conn).map_err(|e| StoreError::of("schema", e))?;
-    none(strange.into_iter().map(|found| found.line).collect())
+    let of = |e| StoreError::of("schema", e);
+    let strange: Vec<Line> = sql_query(STRANGE_IN_POSTGRES).load(conn).map_err(of)?;
+    none(strange.into_iter().map(|found| found.line).collect())?;
+    let found: Vec<Line> = sql_query(INDEXES_IN_POSTGRES).load(conn).map_err(of)?;
+    let found: BTreeSet<String> = found.into_iter().map(|found| found.line).collect();
+    let versions: Vec<Line> = sql_query(VERSIONS).load(conn).map_err(of)?;
+    let (known, texts) = expected()?;
+    // Beside a program one level ahead an index may have gone that this one knows.
+    if versions.iter().map(|version| &version.line).ne(known.iter()) {
+        return Ok(());
+    }
+    let expected = texts.iter().filter_map(|(name, text)| match text.split_whitespace().nth(1) {
+        Some("TABLE") => Some(format!("the primary key of {name}")),
+        Some("UNIQUE") => Some(format!("the unique index {name}")),
+        Some("INDEX") => Some(format!("the index {name}")),
+        _ => None,
+    });
+    none(expected.filter(|index| !found.contains(index)).map(|index| format!("it lacks {index}")).collect())
 }
 
 /// The same, and the text of every table and index as this program's migrations make it.
@@ -85,15 +119,34 @@ pub(in crate::store) fn check_sqlite(conn: &mut SqliteConnection) -> Result<(), 
     let strange: Vec<Line> = sql_query(strange).load(conn).map_err(of)?;
     none(strange.into_iter().map(|found| found.line).collect())?;
     let found = texts(conn).map_err(of)?;
-    let versions = "SELECT version AS line FROM __diesel_schema_migrations ORDER BY version";
-    let versions: Vec<Line> = sql_query(versions).load(conn).map_err(of)?;
+    let versions: Vec<Line> = sql_query(VERSIONS).load(conn).map_err(of)?;
     let (known, expected) = expected()?;
     // Beside a program one level ahead the text of a table may have changed; its columns are named in every statement.
     if versions.iter().map(|version| &version.line).ne(known.iter()) {
         return Ok(());
     }
     let differs = |(name, sql): (&String, &String)| (found.get(name) != Some(sql)).then(|| format!("{name} is another one"));
-    none(expected.iter().filter_map(differs).collect())
+    // An index refuses rows, or computes what its text says. A table that nobody asks does nothing.
+    let is_index = |sql: &str| sql.split_whitespace().take(3).any(|word| word.eq_ignore_ascii_case("INDEX"));
+    let added = found.iter().filter(|(name, sql)| is_index(sql) && !expected.contains_key(*name));
+    let added = added.map(|(name, _)| format!("the index {name} is of somebody else"));
+    none(expected.iter().filter_map(differs).chain(added).collect())
+}
+
+/// Refuses a file in which values are not of the kinds of their columns, or that is broken otherwise: whoever writes into the file itself can
+/// put a row where no query by its key finds it, and a query by another column does. Reads all of it.
+///
+/// # Errors
+/// `Corrupt`, with what was found first.
+pub(in crate::store) fn check_values(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let said: Vec<QuickCheck> = sql_query("PRAGMA quick_check(1)").load(conn).map_err(|e| StoreError::of("schema", e))?;
+    none(said.into_iter().map(|found| found.quick_check).filter(|said| said != "ok").collect())
+}
+
+#[derive(QueryableByName)]
+struct QuickCheck {
+    #[diesel(sql_type = Text)]
+    quick_check: String,
 }
 
 fn texts(conn: &mut SqliteConnection) -> QueryResult<BTreeMap<String, String>> {

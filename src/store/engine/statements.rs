@@ -24,10 +24,10 @@ macro_rules! insert {
         let inserted = $crate::store::engine::statements::change!(
             $tx,
             stringify!($table),
-            false,
+            true,
             diesel::insert_into($table::table).values(values)
         )
-        .map(drop);
+        .and_then(|count| $crate::store::expect_changed(count == 1, stringify!($table)));
         $tx.came($row, &mac);
         inserted
     }};

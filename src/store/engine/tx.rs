@@ -21,6 +21,7 @@ use crate::store::engine::known::{PartState, Scopes};
 use crate::store::engine::part_sum::PartSum;
 use crate::store::engine::row_mac::{RowMac, Sealed, Sealer};
 use crate::store::engine::scope::{Child, Counted, Scope, part_of};
+use crate::store::engine::shape;
 use crate::store::engine::together::{Part, Together};
 use crate::store::engine::waits;
 use crate::store::{Contention, StoreError};
@@ -216,6 +217,25 @@ impl<'a> Tx<'a> {
             self.failed = true;
             StoreError::of(table, error)
         })
+    }
+
+    /// Refuses a schema that is not as this program makes it: it may have become another since this connection was opened.
+    ///
+    /// # Errors
+    /// `Corrupt`, with what was found.
+    pub fn shape_checked(&mut self) -> Result<(), StoreError> {
+        self.conn.check_shape()
+    }
+
+    /// Refuses values that are not of the kinds of their columns; reads the whole file. PostgreSQL keeps none.
+    ///
+    /// # Errors
+    /// `Corrupt`, with what was found.
+    pub(in crate::store) fn values_checked(&mut self) -> Result<(), StoreError> {
+        match self.conn {
+            Conn::Sqlite(conn) => shape::check_values(conn),
+            Conn::Postgres(_) => Ok(()),
+        }
     }
 
     /// How rows are sealed.

@@ -25,8 +25,8 @@ use crate::store::shared::tags::TagRecord;
 use crate::store::{
     AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AnchorsRow, BearerTokenRow, ClientKeyRow,
     CondemnedRow, DeploymentRow, ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, LogHeadRow,
-    NetworkRuleRow, NodeRow, PolicyRow, ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow, Store,
-    StoreError, StoreOptions, Tx, UserRow,
+    NetworkRuleRow, NodeRow, NonceRow, PolicyRow, ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow,
+    Store, StoreError, StoreOptions, Tx, UserRow,
 };
 
 /// A row that does not hold, and why. No values.
@@ -130,7 +130,7 @@ macro_rules! table {
 }
 
 /// The sealed tables; a test compares the list with the database.
-pub(in crate::store) const TABLES: [&str; 30] = [
+pub(in crate::store) const TABLES: [&str; 31] = [
     "access_keys",
     "access_points",
     "access_policies",
@@ -150,6 +150,7 @@ pub(in crate::store) const TABLES: [&str; 30] = [
     "log_heads",
     "network_rules",
     "nodes",
+    "nonces",
     "parts",
     "policies",
     "policy_attachments",
@@ -177,6 +178,9 @@ impl Store {
         }
         begin(&mut conn, Mode::Snapshot).map_err(|e| StoreError::of("begin", e))?;
         let mut tx = Tx::new(&mut conn, &self.seals, Mode::Snapshot);
+        if let Err(error) = tx.values_checked() {
+            course.flaw("schema", "values".to_owned(), error.to_string());
+        }
         course.all = tx.rows_in_all()?;
         tx.prove(&mut course)?;
         let Course { mut proof, scopes, parts, .. } = course;
@@ -202,6 +206,7 @@ impl Tx<'_> {
     fn prove(&mut self, course: &mut Course<'_>) -> Result<(), StoreError> {
         table!(self, course, deployment: DeploymentRow, |row| row.id.to_string());
         table!(self, course, nodes: NodeRow, |row| row.id.to_string());
+        table!(self, course, nonces: NonceRow, |row| format!("of request {}", row.request_id));
         table!(self, course, log_heads: LogHeadRow, |row| format!("{} of node {}", row.log, row.node));
         table!(self, course, anchors: AnchorsRow, |row| row.id.to_string());
         table!(self, course, accounts: AccountRow, |row| row.id.to_string());

@@ -6,29 +6,45 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::{delete, insert_into, sql_query};
+use diesel::{delete, sql_query};
 
+use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, RequestId};
 use crate::store::engine::connection::{Conn, per_backend};
+use crate::store::engine::level::Level;
+use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::nonces;
-use crate::store::engine::statements::change;
+use crate::store::engine::scope::Counted;
+use crate::store::engine::statements::{all, insert};
 use crate::store::{Store, StoreError, Tx};
 
 const TABLE: &str = "nonces";
 
 /// A nonce that was used.
-#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = nonces)]
 pub struct NonceRow {
-    /// Digest of the access key and the nonce.
-    pub digest: [u8; 16],
+    /// Digest of the access key and the nonce, 16 bytes.
+    pub digest: Vec<u8>,
     /// The request that used it.
     pub request_id: RequestId,
     /// The node that served the request.
     pub node: NodeId,
     /// When a replay is refused by its time alone.
     pub expires_at: Timestamp,
+}
+
+impl Sealed for NonceRow {
+    const TABLE: &'static str = "nonces";
+
+    fn fields(&self, _: Level, row: Canonical) -> Canonical {
+        row.field(&self.digest).field(self.request_id.as_bytes()).field(self.node.as_bytes()).integer(self.expires_at.0)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::Nowhere
+    }
 }
 
 /// Transactions of this database that may still commit and began before so many milliseconds ago.
@@ -72,25 +88,39 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` on a replay; of a guarded write at its end.
     pub fn nonce_insert(&mut self, row: &NonceRow) -> Result<(), StoreError> {
-        change!(self, TABLE, false, insert_into(nonces::table).values(row.clone())).map(drop)
+        insert!(self, nonces, row)
     }
 
     /// Whether a request of a node had its effect, told by its nonce. Looks only at nonces that expire at `expires_from` or
     /// later, of which a node that has just come back has few.
     ///
     /// # Errors
-    /// As any read.
+    /// As [`Tx::nonces_of_requests`].
     pub fn nonce_of_request(
         &mut self,
         request: &RequestId,
         node: &NodeId,
         expires_from: Timestamp,
     ) -> Result<bool, StoreError> {
+        self.nonces_of_requests(&[*request], node, expires_from).map(|found| found > 0)
+    }
+
+    /// Of these requests of a node, how many have left their mark among those that expire at `expires_from` or later.
+    ///
+    /// # Errors
+    /// `Corrupt` where a mark does not verify: nobody knows then whether there was one.
+    pub fn nonces_of_requests(
+        &mut self,
+        requests: &[RequestId],
+        node: &NodeId,
+        expires_from: Timestamp,
+    ) -> Result<usize, StoreError> {
         let query = nonces::table
             .filter(nonces::node.eq(node))
             .filter(nonces::expires_at.ge(expires_from))
-            .filter(nonces::request_id.eq(request));
-        self.run(TABLE, per_backend!(|conn| query.count().get_result::<i64>(conn))).map(|count| count > 0)
+            .filter(nonces::request_id.eq_any(requests.iter().map(|id| id.as_bytes().to_vec())));
+        let is_one = |row: &NonceRow| row.node == *node && row.expires_at >= expires_from && requests.contains(&row.request_id);
+        all!(self, nonces: NonceRow, query, |row| is_one(row)).map(|found| found.len())
     }
 
     /// Deletes up to `limit` nonces of a node that expired before `now`; how many.

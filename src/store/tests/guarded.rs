@@ -24,7 +24,7 @@ impl From<StoreError> for Refused {
 }
 
 fn nonce(number: u128) -> NonceRow {
-    NonceRow { digest: number.to_be_bytes(), request_id: RequestId::new(), node: NodeId::new(), expires_at: NOW }
+    NonceRow { digest: number.to_be_bytes().to_vec(), request_id: RequestId::new(), node: NodeId::new(), expires_at: NOW }
 }
 
 /// What CreateSecret does.

@@ -365,7 +365,7 @@ fn secrets_are_counted_as_they_come_and_go(on: &Fixture) {
 fn a_nonce_works_once(on: &Fixture) {
     let node = NodeId::new();
     let nonce = |digest: u8, expires: i64| NonceRow {
-        digest: [digest; 16],
+        digest: vec![digest; 16],
         request_id: RequestId::new(),
         node,
         expires_at: Timestamp(expires),

@@ -20,6 +20,10 @@ fn what_is_no_plain_table_is_refused(on: &Fixture) {
             "ALTER TABLE tags RENAME TO tags_; CREATE VIEW tags AS SELECT * FROM tags_",
             "DROP VIEW tags; ALTER TABLE tags_ RENAME TO tags",
         ),
+        (
+            "CREATE DOMAIN d AS text; ALTER TABLE secrets ALTER description TYPE d",
+            "ALTER TABLE secrets ALTER description TYPE text; DROP DOMAIN d",
+        ),
     ];
     let on_sqlite: &[(&str, &str)] = &[
         ("CREATE VIEW extra AS SELECT 1 AS one", "DROP VIEW extra"),
@@ -34,6 +38,9 @@ fn what_is_no_plain_table_is_refused(on: &Fixture) {
         on.intruder().batch_execute(done).unwrap();
         let refused = on.open(on.options()).map(drop);
         assert!(matches!(&refused, Err(StoreError::Corrupt { table: "schema", .. })), "{done}: {refused:?}");
+        // Whoever has a connection already finds it as well.
+        let looked = on.store.read_rows("test", |tx| tx.shape_checked());
+        assert!(matches!(&looked, Err(StoreError::Corrupt { table: "schema", .. })), "{done}: {looked:?}");
         if undone.is_empty() {
             break;
         }
@@ -44,11 +51,61 @@ fn what_is_no_plain_table_is_refused(on: &Fixture) {
 }
 
 #[test]
+fn indexes_are_those_of_the_migrations() {
+    let nonces = ("DROP INDEX nonces_by_expiry", "CREATE INDEX nonces_by_expiry ON nonces (node, expires_at)");
+    let key = ("ALTER TABLE nonces DROP CONSTRAINT nonces_pkey", "ALTER TABLE nonces ADD PRIMARY KEY (digest)");
+    let more = ("CREATE UNIQUE INDEX more ON secrets (secret_type) WHERE name > 'n'", "DROP INDEX more");
+    for (on, changes) in [(Fixture::sqlite(1), [nonces, more]), (Fixture::postgres(1), [nonces, key])] {
+        for (done, undone) in changes {
+            on.intruder().batch_execute(done).unwrap();
+            let refused = on.open(on.options()).map(drop);
+            assert!(matches!(&refused, Err(StoreError::Corrupt { table: "schema", .. })), "{done}: {refused:?}");
+            on.intruder().batch_execute(undone).unwrap();
+            assert_eq!(on.open(on.options()).map(drop), Ok(()), "{undone}");
+        }
+    }
+}
+
+#[test]
 fn another_table_of_the_same_name_is_refused_on_sqlite() {
     let on = Fixture::sqlite(1);
     let looser = "DROP TABLE nonces; CREATE TABLE nonces (digest BLOB, request_id BLOB, node BLOB, expires_at INTEGER)";
     on.intruder().batch_execute(looser).unwrap();
     assert!(matches!(on.open(on.options()).map(drop), Err(StoreError::Corrupt { table: "schema", .. })));
+}
+
+/// The text of the schema is as it was, and a row is where its name alone finds it.
+#[test]
+fn values_of_another_kind_are_found_on_sqlite() {
+    let on = Fixture::sqlite(1);
+    on.with_secret();
+    assert_eq!(on.store.values_check(), Ok(()));
+    let text = |from: &str, to: &str| {
+        format!(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') WHERE name = 'secrets'; \
+             PRAGMA writable_schema = RESET;"
+        )
+    };
+    let (strict, loose) = (") STRICT, WITHOUT ROWID", ")   WITHOUT  ROWID");
+    on.intruder().batch_execute(&text(strict, loose)).unwrap();
+    on.intruder().batch_execute("UPDATE secrets SET name = CAST(name AS BLOB)").unwrap();
+    on.intruder().batch_execute(&text(loose, strict)).unwrap();
+    assert_eq!(on.open(on.options()).map(drop), Ok(()), "the schema is as it was");
+    let looked = on.store.values_check();
+    assert!(matches!(&looked, Err(StoreError::Corrupt { table: "schema", .. })), "{looked:?}");
+    assert!(matches!(on.store.distrusted(), Some(Distrust::Lie(_))));
+    let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
+    assert!(proof.flaws.iter().any(|flaw| flaw.to_string().contains("secrets")), "{:?}", proof.flaws.len());
+}
+
+/// What a column gives as its text becomes part of a statement in the copy.
+#[test]
+fn columns_of_other_types_are_not_copied() {
+    let on = Fixture::postgres(1);
+    on.intruder().batch_execute("ALTER TABLE secrets ALTER description TYPE varchar").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let saved = copy::save(&on.options(), &folder.path().join("copy.db"));
+    assert!(matches!(&saved, Err(StoreError::Corrupt { table: "schema", .. })), "{saved:?}");
 }
 
 /// A schema of the role's own name stands before `public` in PostgreSQL's default search path; who may create schemas could put empty

@@ -27,7 +27,7 @@ macro_rules! sealed {
 
 const TABLES: &[(&str, Reader)] = &sealed!(
     accounts: AccountRow, users: UserRow, access_keys: AccessKeyRow, bearer_tokens: BearerTokenRow, policies: PolicyRow, policy_attachments: AttachmentRow,
-    deployment: DeploymentRow, nodes: NodeRow, log_heads: LogHeadRow, anchors: AnchorsRow, default_keys: DefaultKeyRow, keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
+    deployment: DeploymentRow, nodes: NodeRow, nonces: NonceRow, log_heads: LogHeadRow, anchors: AnchorsRow, default_keys: DefaultKeyRow, keys: KeyRow, key_versions: KeyVersionRow, key_rotations: KeyRotationRow, aliases: AliasRow, secrets: SecretRow,
     version_stages: StageRow,
     condemned: CondemnedRow, key_materials: KeyMaterialRow, import_parameters: ImportParametersRow,
     access_points: AccessPointRow, access_policies: AccessPolicyRow, network_rules: NetworkRuleRow, client_keys: ClientKeyRow,
@@ -53,8 +53,10 @@ fn fill(on: &Fixture) -> AccountId {
         digest: vec![3; 32],
         written_at: NOW,
     };
+    let (request_id, node) = (crate::base::ids::RequestId::new(), NodeId::new());
     on.write(|tx| {
         tx.log_head_put(None, &head)?;
+        tx.nonce_insert(&NonceRow { digest: vec![7; 16], request_id, node, expires_at: NOW })?;
         let new = AnchorsRow {
             id: 1,
             restored_at: NOW,

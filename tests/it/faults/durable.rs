@@ -13,9 +13,10 @@ use bulla::secrets::identity;
 use bulla::store::{Abort, SecretFilter, SecretRow, StoreError, VersionRow};
 use bulla::token::softhsm;
 use bulla_test_support::server::Server;
+use diesel::connection::SimpleConnection;
 
 use crate::isolated::isolated;
-use crate::{BULLA, create, on_sqlite};
+use crate::{BULLA, create, database, on_sqlite};
 
 fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).expect("readable") {
@@ -146,4 +147,26 @@ fn a_replayed_write_changes_nothing_also_after_a_restart() {
     let client = server.client();
     assert_eq!(client.send_raw(&bytes).expect("an answer").code(), "SignatureNonceUsed");
     assert_eq!(client.call("GetSecretValue", &[("SecretName", "once")]).code(), "Forbidden.ResourceNotFound");
+}
+
+/// SQLite's locks hold from the first connection on: a program that looks at the database and goes away does not take itself for the last
+/// one, and leaves the log that the server writes.
+#[test]
+fn another_program_may_look_at_the_database() {
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    for round in 0..5 {
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let client = &client;
+                scope.spawn(move || create(client, &format!("looked-at/{round}-{n}"), "value").ok());
+            }
+        });
+        let mut other = database(&server);
+        other.batch_execute("SELECT count(*) FROM secrets").expect("readable");
+        drop(other);
+        assert!(server.data().join("bulla.db-wal").exists(), "round {round}: the log is there");
+        create(&client, &format!("looked-at/after-{round}"), "value").ok();
+    }
+    assert_eq!(client.page("/readyz").status, 200);
 }
