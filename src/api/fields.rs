@@ -37,7 +37,8 @@ pub struct Bounded<const MIN: u32, const MAX: u32>(pub u32);
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Bounded<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let number = u32::deserialize(d).ok().filter(|number| (MIN..=MAX).contains(number));
+        // Wider than it may be, so that a number below none is told its bounds too.
+        let number = u32::try_from(i64::deserialize(d)?).ok().filter(|number| (MIN..=MAX).contains(number));
         number.map(Self).ok_or_else(|| D::Error::custom(format_args!("a number from {MIN} to {MAX}")))
     }
 }

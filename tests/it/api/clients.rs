@@ -219,11 +219,12 @@ fn texts_say_what_would_be_right() {
         ),
         ("DeleteSecret", &[name, ("RecoveryWindowInDays", "3")], invalid, "from 7 to 30"),
         ("ListSecrets", &[("PageSize", "101")], invalid, "from 1 to 100"),
+        ("ListSecrets", &[("PageSize", "-1")], invalid, "from 1 to 100"),
         ("ListSecrets", &[("Filters", r#"[{"Key":"Name","Values":["a"]}]"#)], invalid, "SecretName"),
         ("ListKeys", &[("Filters", r#"[{"Key":"State","Values":["a"]}]"#)], invalid, "KeyState"),
         ("TagResource", &[name, ("Tags", r#"[{"TagKey":"acs:x","TagValue":""}]"#)], invalid, "\"Tags\""),
         ("CreateKey", &[("KeySpec", "AES")], invalid, "Aliyun_AES_256"),
-        ("CreateKey", &[("Origin", "Here")], invalid, "Aliyun_KMS or EXTERNAL"),
+        ("CreateKey", &[("Origin", "Here")], invalid, "one of Aliyun_KMS EXTERNAL"),
         ("Decrypt", &[("CiphertextBlob", "QQ==")], invalid, "\"CiphertextBlob\""),
     ];
     for (action, parameters, code, why) in calls {

@@ -1,11 +1,13 @@
 //! Who answers queries gives a valid row as the answer to another question. No row is forged or old, no MAC is touched.
 
+use std::time::Duration;
+
 use bulla_test_support::client::Client;
 use bulla_test_support::server::Server;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 
-use crate::{create, database, on_postgres, on_sqlite};
+use crate::{create, database, on_postgres, on_sqlite, until};
 
 const SECRETS: &str =
     "secret_type, description, key_id, user_key, created_at, updated_at, delete_at, kms_instance, content, mac";
@@ -43,16 +45,20 @@ fn a_view_that_lies_at_random_on_sqlite() {
         format!("CASE WHEN name = 'victim' AND random() % 2 = 0 THEN '{said}' ELSE {column} END AS {column}")
     };
     let view = format!(
-        "PRAGMA legacy_alter_table = ON; ALTER TABLE secrets RENAME TO secrets_; CREATE VIEW secrets AS SELECT {}, {}, id, {SECRETS} \
+        "CREATE TABLE kept AS SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL; \
+         PRAGMA legacy_alter_table = ON; ALTER TABLE secrets RENAME TO secrets_; CREATE VIEW secrets AS SELECT {}, {}, id, {SECRETS} \
          FROM secrets_ WHERE name <> 'mine'",
         lie("account_id", &mallory),
         lie("name", "mine")
     );
     database(&server).batch_execute(&view).expect("a view");
     asks(&server, &client, 400);
-    database(&server)
-        .batch_execute("PRAGMA legacy_alter_table = ON; DROP VIEW secrets; ALTER TABLE secrets_ RENAME TO secrets")
-        .expect("the table");
+    // The texts of the schema too: while one is another nothing is served.
+    let back = "PRAGMA legacy_alter_table = ON; DROP VIEW secrets; ALTER TABLE secrets_ RENAME TO secrets; PRAGMA writable_schema = ON; \
+                UPDATE sqlite_schema SET sql = kept.sql FROM kept WHERE kept.name = sqlite_schema.name; \
+                PRAGMA writable_schema = RESET; DROP TABLE kept";
+    database(&server).batch_execute(back).expect("the table");
+    until(Duration::from_secs(10), "it is believed again", || client.page("/readyz").status == 200);
     assert_eq!(client.call("GetSecretValue", &[("SecretName", "mine")]).ok().text("SecretData"), "what mallory has");
 }
 

@@ -107,8 +107,10 @@ fn a_forged_intent_gets_no_outcome_and_a_forged_line_no_checkpoint() {
     let node = std::fs::read_to_string(server.data().join("audit/node-id")).expect("an id").trim().replace('-', "");
     let request = id.replace('-', "");
     database(&server)
-        .batch_execute(&format!("INSERT INTO nonces VALUES (x'{request}', x'{request}', x'{node}', 9999999999999)"))
-        .expect("a row without a MAC");
+        .batch_execute(&format!(
+            "INSERT INTO nonces VALUES (x'{request}', x'{request}', x'{node}', 9999999999999, zeroblob(17))"
+        ))
+        .expect("a row whose MAC is none");
     proofs_refuse(&server, "a forged intent");
     server.restart();
     until(PATIENCE, "an alarm", || server.log().contains("ALARM audit"));
