@@ -16,6 +16,7 @@ use crate::admin::{signed, verify};
 use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
+use crate::base::regular;
 use crate::base::words::Origin;
 use crate::cli::{Backup, BackupAction};
 use crate::config::Config;
@@ -234,7 +235,7 @@ impl Copy {
 
 fn hash_of(file: &Path) -> Result<(u64, String), Failure> {
     let local = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
-    let mut open = signed::open(file)?;
+    let mut open = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()))?;
     let (mut context, mut count, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
     loop {
         match open.read(&mut buffer).map_err(local)? {

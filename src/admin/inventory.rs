@@ -10,6 +10,7 @@ use crate::app::{Base, Failure, context, system_keys};
 use crate::audit;
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
+use crate::base::regular;
 use crate::cli::{Inventory, InventoryAction};
 use crate::config::Config;
 use crate::output::{Output, Row};
@@ -114,7 +115,7 @@ fn short(version: &Value) -> Row {
 }
 
 fn verify(file: &Path, public_key: &Path) -> Result<Output, Failure> {
-    let pem = std::fs::read(public_key).map_err(|e| Failure::local(format!("{}: {e}", public_key.display())))?;
+    let pem = regular::read(public_key).map_err(|e| Failure::local(e.to_string()))?;
     let key = audit::public_key(&pem).ok_or_else(|| Failure::local("the public key is no PEM text of a P-256 or RSA key"))?;
     let signed = signed::read(file)?;
     let document: Value = serde_json::from_str(signed::prove(&signed, KIND, &key)?)?;

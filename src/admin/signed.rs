@@ -3,9 +3,7 @@
 //! The signature is over the text `bulla KIND 1`, a newline, and the first line without its newline, as those of audit checkpoints are:
 //! ECDSA P-256 (64 bytes r‖s) or RSA, in hexadecimal digits.
 
-use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,6 +11,7 @@ use serde::Deserialize;
 use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::PublicKey;
+use crate::base::regular;
 use crate::token::Token;
 
 /// The longest document that is read, bytes.
@@ -42,16 +41,9 @@ struct SignatureLine {
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let local = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
     let mut text = String::new();
-    open(file)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|e| local(&e))?;
+    let opened = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()))?;
+    opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|e| local(&e))?;
     if text.len() as u64 > MAX_BYTES { Err(local(&"it is too long for what it should be")) } else { Ok(text) }
-}
-
-/// Opens a file that somebody else may have put there: a plain one, which ends, and none that another name leads to.
-pub(super) fn open(file: &Path) -> Result<File, Failure> {
-    let local = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let open = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(file).map_err(|e| local(&e))?;
-    if open.metadata().map_err(|e| local(&e))?.is_file() { Ok(open) } else { Err(local(&"it is no plain file")) }
 }
 
 /// The document, if its signature is by this key.

@@ -12,7 +12,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::app::anchors::{LogAnchor, read};
-use crate::base::clock::Timestamp;
 use crate::base::ids::NodeId;
 use crate::store::{AnchorsRow, Distrust, LogHeadRow, StoreError};
 
@@ -25,7 +24,6 @@ const WRITE_EVERY: Duration = Duration::from_millis(900);
 /// What a node remembers of the database while it runs.
 struct Memory {
     own: Arc<LogAnchor>,
-    restored_at: Timestamp,
     anchors: AnchorsRow,
     heads: HashMap<(NodeId, String), (i64, Vec<u8>)>,
 }
@@ -33,7 +31,7 @@ struct Memory {
 impl Memory {
     /// What contradicts what is remembered; takes up what does not.
     fn compare(&mut self, heads: &[LogHeadRow], anchors: &AnchorsRow) -> Option<String> {
-        if anchors.restored_at < self.restored_at {
+        if anchors.restored_at < self.anchors.restored_at {
             return Some("it knows nothing of a restoration that this node knows".to_owned());
         }
         // A key that is made anew is a later one.
@@ -74,7 +72,7 @@ impl Watch {
         begin_anew: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (_, anchors) = read(&own.store)?;
-        let mut memory = Memory { own, restored_at: anchors.restored_at, anchors, heads: HashMap::new() };
+        let mut memory = Memory { own, anchors, heads: HashMap::new() };
         let (stop, stopped) = channel();
         let restored = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&restored);
@@ -125,7 +123,7 @@ fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
         Some(Distrust::Lie(why)) => Some(put_back(why)),
         Some(away) => Some(away),
         None => match read(&store) {
-            Ok((_, anchors)) if anchors.restored_at > memory.restored_at => {
+            Ok((_, anchors)) if anchors.restored_at > memory.anchors.restored_at => {
                 log::error!("database: `bulla restore` has accepted another state of it; this node ends, to begin anew");
                 store.disbelieve(Some(Distrust::Lie("it was restored; this node has to begin anew".to_owned())));
                 return true;

@@ -1,9 +1,9 @@
-//! Files that are files: settings that others write and this process reads while it serves.
+//! Files that are files: what others write and this process reads.
 //!
-//! Owns: that what is no regular file is refused, where to open a FIFO would wait for its writer for ever. Called by: whoever reads such
-//! files (http, certificate).
+//! Owns: that what is no regular file is refused, where to open a FIFO would wait for its writer for ever, and a device has no end. Called
+//! by: whoever reads such files (http, certificate, logins, admin).
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -18,19 +18,33 @@ const LONGEST: u64 = 4 << 20;
 /// # Errors
 /// Of the system, with the path; when it is no regular file, or far too long.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let of = |e: &dyn std::fmt::Display| Error::other(format!("{}: {e}", path.display()));
-    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| of(&e))?;
-    let metadata = file.metadata().map_err(|e| of(&e))?;
-    if !metadata.is_file() {
-        return Err(of(&"is no regular file"));
+    let (file, length) = open(path, OFlags::empty())?;
+    if length > LONGEST {
+        return Err(named(path, "is far too long"));
     }
-    if metadata.len() > LONGEST {
-        return Err(of(&"is far too long"));
-    }
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    file.take(LONGEST).read_to_end(&mut content).map_err(|e| of(&e))?;
+    let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    file.take(LONGEST).read_to_end(&mut content).map_err(|e| named(path, e))?;
     Ok(content)
+}
+
+/// Opens a regular file that stands at this path itself: no symbolic link.
+///
+/// # Errors
+/// Of the system, with the path; when it is no regular file.
+pub fn open_itself(path: &Path) -> Result<File> {
+    open(path, OFlags::NOFOLLOW).map(|(file, _)| file)
+}
+
+/// The file and its length, bytes.
+fn open(path: &Path, more: OFlags) -> Result<(File, u64)> {
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).union(more).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| named(path, e))?;
+    let metadata = file.metadata().map_err(|e| named(path, e))?;
+    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(named(path, "is no regular file")) }
+}
+
+fn named(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::other(format!("{}: {why}", path.display()))
 }
 
 #[cfg(test)]
@@ -47,9 +61,11 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         assert_eq!(read(&link).expect("a file"), b"content");
+        assert!(open_itself(&file).is_ok() && open_itself(&link).is_err());
         for other in [fifo.as_path(), folder.path(), Path::new("/dev/null")] {
             let refused = read(other).expect_err("no file").to_string();
             assert!(refused.contains("no regular file") && refused.contains(&*other.to_string_lossy()), "{refused}");
+            assert_eq!(open_itself(other).expect_err("no file").to_string(), refused);
         }
         assert!(read(Path::new("/nowhere")).is_err());
     }

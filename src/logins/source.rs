@@ -13,6 +13,7 @@ use x509_cert::der::Decode;
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
 use crate::base::host::is_loopback;
+use crate::base::regular;
 use crate::logins::options::KeysFrom;
 
 /// How long an issuer may take to give its keys.
@@ -86,7 +87,7 @@ impl KeysFrom {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))
+    regular::read(file).map_err(|e| e.to_string())
 }
 
 /// The keys of a JWK Set. Those that cannot sign what we take are passed over: a set may hold keys for others.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::admin::load;
 use crate::app::{Base, Failure, context, line_key};
 use crate::audit::{self, Flaw, Keys, Log, Report};
+use crate::base::regular;
 use crate::cli::{Audit, Form, Logs};
 use crate::config::Config;
 use crate::output::Output;
@@ -68,7 +69,7 @@ pub(super) struct Proof {
 impl Proof {
     fn of(asked: &Logs) -> Result<Self, Failure> {
         if let Some(path) = &asked.public_key {
-            let keys = Keys::public(std::fs::read(path).map_err(|e| Failure::local(format!("{}: {e}", path.display())))?);
+            let keys = Keys::public(regular::read(path).map_err(|e| Failure::local(e.to_string()))?);
             let files = if asked.files.is_empty() { vec![load(&asked.place)?.audit.directory] } else { asked.files.clone() };
             return Ok(Self { logs: logs_in(&files)?, keys, heads: None, whole: false });
         }
