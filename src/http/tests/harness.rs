@@ -191,6 +191,14 @@ impl Wire {
         any.then(|| self.answer())
     }
 
+    /// Whether the server has neither sent a byte nor ended the connection.
+    pub fn is_silent(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let silent = self.0.peek(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+        self.0.set_nonblocking(false).unwrap();
+        silent
+    }
+
     /// The next head.
     pub fn head(&mut self) -> String {
         let mut head = Vec::new();
