@@ -34,29 +34,53 @@ pub struct Object {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Makes the object, or the pair, and proves it. What fails is destroyed again, and of a kind that may be made in several ways the next
-/// is tried.
+/// Makes objects of an id that has none. What fails is destroyed again, as is, before another attempt, whatever the token made in an earlier
+/// one and did not own up to: the id was free, and is random, so all that has it is ours. `begun` tells attempts of one making from the
+/// first.
 ///
 /// # Errors
-/// `Duplicate` if the id is taken; see [`prove`].
-pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
-    if !find_all(session, id)?.is_empty() {
+/// `Duplicate` if the id is taken; those of `make`.
+pub(super) fn alone<T>(
+    epoch: &Epoch,
+    session: &Session,
+    id: &KeyVersionId,
+    begun: &mut bool,
+    make: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if *begun {
+        clear_away(epoch, session, id)?;
+    } else if exists(session, id)? {
         log::error!("token: an object has the id {id} already");
         return Err(TokenError::Duplicate(*id).into());
     }
+    *begun = true;
+    let made = make();
+    if made.is_err()
+        && let Err(left) = clear_away(epoch, session, id)
+    {
+        log::error!("token: an unusable object {id} is left: {left:?}");
+    }
+    made
+}
+
+/// Makes the object, or the pair, of an id that is free ([`alone`]), and proves it. Of a kind that may be made in several ways the next is
+/// tried where one fails.
+///
+/// # Errors
+/// See [`prove`].
+pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
     if let ObjectKind::Cmk(material) = kind {
         material.check(&epoch.mechanisms)?;
     }
     let offered = |shape: &Shape| epoch.mechanisms.contains(&*shape.maker().mechanism_type());
     let mut refused = None;
     for shape in kind.shapes().into_iter().filter(offered) {
+        if refused.is_some() {
+            clear_away(epoch, session, id)?;
+        }
         let conceded = &epoch.lasting.concessions;
         let made = conceded.if_proved(|| make(epoch, session, id, kind, shape).and_then(|()| prove(epoch, session, id, kind)));
         let Err(failure) = made else { return Ok(()) };
-        // Also after a failed generation: some tokens fail and leave half an object.
-        if let Err(left) = destroy(epoch, session, id) {
-            log::error!("token: an unusable object {id} is left: {left:?}");
-        }
         match failure {
             Failure::Final(TokenError::Unsupported(_)) => refused = refused.or(Some(failure)),
             Failure::Call(ref call) if matches!(call.class(), Class::Unsupported | Class::Fatal | Class::Ambiguous) => {
@@ -72,20 +96,19 @@ fn make(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind, s
     let template = |half: &Half| (*half, kind.template(shape, *half, id));
     let templates: Templates = shape.halves().iter().map(template).collect();
     let made = generate(session, shape, &templates, &epoch.lasting.concessions);
-    made.map_err(|failure| smaller(epoch, session, shape, failure))?;
-    appears(epoch, session, id, kind)
+    let made = made.map_err(|failure| smaller(epoch, session, kind, shape, failure))?;
+    appears(epoch, session, id, &made)
 }
 
 /// Makes what these templates describe; their order is that of [`Shape::halves`].
-fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Concessions) -> Result<(), Failure> {
+fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Concessions) -> Result<Vec<ObjectHandle>, Failure> {
     let maker = if shape.halves().len() > 1 { Maker::Pair } else { Maker::Key };
-    let made = known.make(session, maker, templates, &mut |t| told::make(session, shape, t));
-    made.map(drop)
+    known.make(session, maker, templates, &mut |t| told::make(session, shape, t))
 }
 
 /// A failure to make a pair, named after its curve or its length if that is what the token lacks: most tokens have a code for it, some
 /// say CKR_GENERAL_ERROR. A usual pair, which lives for the moment, tells.
-fn smaller(epoch: &Epoch, session: &Session, shape: Shape, failure: Failure) -> Failure {
+fn smaller(epoch: &Epoch, session: &Session, kind: ObjectKind, shape: Shape, failure: Failure) -> Failure {
     let (usual, what) = match shape {
         Shape::Ec(Curve::P256k) => (Shape::Ec(Curve::P256), "curve secp256k1 (CKM_EC_KEY_PAIR_GEN)".to_owned()),
         Shape::Rsa(bits, pair) if bits > 2048 => {
@@ -95,8 +118,7 @@ fn smaller(epoch: &Epoch, session: &Session, shape: Shape, failure: Failure) -> 
     };
     match failure {
         Failure::Call(call) if matches!(call.class(), Class::Unsupported | Class::Ambiguous | Class::Fatal | Class::Data) => {
-            let templates = templates::of_session(usual);
-            if call.class() == Class::Unsupported || generate(session, usual, &templates, &epoch.lasting.concessions).is_ok() {
+            if call.class() == Class::Unsupported || is_made(epoch, session, kind, usual) {
                 return TokenError::Unsupported(Lacking::told(what, call.describe())).into();
             }
             Failure::Call(call)
@@ -105,17 +127,43 @@ fn smaller(epoch: &Epoch, session: &Session, shape: Shape, failure: Failure) -> 
     }
 }
 
-/// Waits until a new object is found: in a cluster of tokens it is not at once on every member.
-pub(super) fn appears(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind) -> Result<(), Failure> {
+/// Whether the token makes such a pair; it is destroyed again. For the moment, if it keeps anything for so long.
+fn is_made(epoch: &Epoch, session: &Session, kind: ObjectKind, shape: Shape) -> bool {
+    let templates = if epoch.canary.place() == canary::CanaryKey::Session {
+        templates::of_session(shape)
+    } else {
+        let id = KeyVersionId::new();
+        shape.halves().iter().map(|half| (*half, kind.template(shape, *half, &id))).collect()
+    };
+    let Ok(made) = generate(session, shape, &templates, &epoch.lasting.concessions) else { return false };
+    for object in made {
+        if let Err(left) = session.destroy_object(object) {
+            log::error!("token: half of a pair that was made for a trial is left: {left:?}");
+        }
+    }
+    true
+}
+
+/// Waits until what was made is found: in a cluster of tokens it is not at once on every member. What else has the id was made by a call
+/// that ended in an error, and is destroyed.
+pub(super) fn appears(epoch: &Epoch, session: &Session, id: &KeyVersionId, made: &[ObjectHandle]) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        let found = find_all(session, id)?;
-        if found.len() >= kind.halves().len() {
-            if found.len() == kind.halves().len() {
-                epoch.found(id, &found);
-                return Ok(());
+        let mut found = find_all(session, id)?;
+        if found.len() > made.len() {
+            let (ours, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, object)| made.contains(object));
+            if ours.len() < made.len() {
+                return Err(duplicate(id).into());
             }
-            return Err(duplicate(id).into());
+            for (_, other) in others {
+                log::warn!("token: a call that failed has made an object {id} all the same; it is destroyed");
+                session.destroy_object(other)?;
+            }
+            found = ours;
+        }
+        if found.len() == made.len() {
+            epoch.found(id, &found);
+            return Ok(());
         }
         if begun.elapsed() > APPEARS_WITHIN {
             log::error!(
@@ -214,11 +262,17 @@ fn prove_signature(session: &Session, key: ObjectHandle, public: &PublicKey) -> 
 /// # Errors
 /// `Duplicate` if there are more than one of a class: which of them is ours is for a person to say. `Fault` if one is left.
 pub(super) fn destroy(epoch: &Epoch, session: &Session, id: &KeyVersionId) -> Result<usize, Failure> {
-    epoch.forget(id);
     let found = find_all(session, id)?;
     if Half::ALL.iter().any(|half| found.iter().filter(|(of, _)| of == half).count() > 1) {
         return Err(duplicate(id).into());
     }
+    clear_away(epoch, session, id)
+}
+
+/// The same, however many there are.
+fn clear_away(epoch: &Epoch, session: &Session, id: &KeyVersionId) -> Result<usize, Failure> {
+    epoch.forget(id);
+    let found = find_all(session, id)?;
     for (_, object) in &found {
         session.destroy_object(*object)?;
     }

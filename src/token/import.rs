@@ -14,7 +14,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use zeroize::Zeroize;
 
 use super::concessions::Maker;
-use super::create::{appears, destroy, exists};
+use super::create::appears;
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
 use super::material::Material;
@@ -79,13 +79,11 @@ pub(super) fn import(
     kind: Material,
     check: &CheckValue,
 ) -> Result<(), Failure> {
-    alone(session, version)?;
-    let made = epoch.lasting.concessions.if_proved(|| {
-        material.bring(epoch, session, kept(kind, version))?;
-        appears(epoch, session, version, ObjectKind::Cmk(kind))?;
+    epoch.lasting.concessions.if_proved(|| {
+        let object = material.bring(epoch, session, kept(kind, version))?;
+        appears(epoch, session, version, &[object])?;
         prove(epoch, session, version, kind, check)
-    });
-    clean_up(epoch, session, version, made)
+    })
 }
 
 impl Incoming<'_> {
@@ -137,25 +135,6 @@ pub(super) fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
         material @ Material::Aes(bytes) => Ok((material, usize::try_from(bytes).unwrap_or(usize::MAX))),
         _ => Err(TokenError::Unsupported("material of a key that is not AES".into())),
     }
-}
-
-/// That no object has the id yet.
-pub(super) fn alone(session: &Session, id: &KeyVersionId) -> Result<(), Failure> {
-    if exists(session, id)? {
-        log::error!("token: an object has the id {id} already");
-        return Err(TokenError::Duplicate(*id).into());
-    }
-    Ok(())
-}
-
-/// Destroys what a failed creation left.
-pub(super) fn clean_up<T>(epoch: &Epoch, session: &Session, id: &KeyVersionId, made: Result<T, Failure>) -> Result<T, Failure> {
-    if made.is_err()
-        && let Err(failure) = destroy(epoch, session, id)
-    {
-        log::error!("token: an unusable object {id} is left: {failure:?}");
-    }
-    made
 }
 
 fn shape(kind: Material) -> Shape {

@@ -109,8 +109,10 @@ impl Token {
     /// # Errors
     /// `Duplicate` if an object has the id, `Unsupported` if the token does not keep to an attribute, `Busy`, `Gone`, `Fault`.
     pub fn create(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
-        self.connection
-            .run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| create::create(epoch, session, id, kind))?;
+        let mut begun = false;
+        self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
+            create::alone(epoch, session, id, &mut begun, || create::create(epoch, session, id, kind))
+        })?;
         self.connection.more_objects(kind.halves().len() as i64);
         Ok(())
     }
@@ -434,11 +436,11 @@ impl Token {
     /// # Errors
     /// As [`Token::create`].
     pub fn create_wrapping_pair(&self, id: &KeyVersionId, algorithm: ImportAlgorithm) -> Result<Vec<u8>, TokenError> {
+        let mut begun = false;
         self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
-            import::alone(session, id)?;
-            let conceded = &epoch.lasting.concessions;
-            let made = conceded.if_proved(|| wrapping::make(session, id, algorithm, conceded));
-            import::clean_up(epoch, session, id, made)
+            create::alone(epoch, session, id, &mut begun, || {
+                epoch.lasting.concessions.if_proved(|| wrapping::make(epoch, session, id, algorithm))
+            })
         })
     }
 
@@ -474,8 +476,10 @@ impl Token {
         check: &CheckValue,
     ) -> Result<(), TokenError> {
         let (kind, _) = aes(spec)?;
+        let mut begun = false;
         self.connection.run(Operation::Create, Access::ReadWrite, Some(version), |epoch, session| {
-            import::import(epoch, session, material, version, kind, check)
+            let import = || import::import(epoch, session, material, version, kind, check);
+            create::alone(epoch, session, version, &mut begun, import)
         })
     }
 }

@@ -16,6 +16,8 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
 use super::concessions::{Concessions, Maker};
+use super::create::appears;
+use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
 use super::readback;
 use super::session::Session;
@@ -32,12 +34,14 @@ const EXPONENT: [u8; 3] = [1, 0, 1];
 /// Makes a pair that lives on the token under this id, reads its attributes back and tries it. Answers the public key:
 /// SubjectPublicKeyInfo in DER.
 pub(super) fn make(
+    epoch: &Epoch,
     session: &Session,
     id: &KeyVersionId,
     algorithm: ImportAlgorithm,
-    known: &Concessions,
 ) -> Result<Vec<u8>, Failure> {
+    let known = &epoch.lasting.concessions;
     let (public, private) = generate(session, Some(id), known)?;
+    appears(epoch, session, id, &[public, private])?;
     for (half, object) in [(Half::Public, public), (Half::Private, private)] {
         readback::compare(session, object, half, &expected(half, id), known)?;
     }

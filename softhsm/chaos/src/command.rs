@@ -54,9 +54,9 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
             let code = return_code("CKR_ATTRIBUTE_TYPE_INVALID")?;
             plug.state().refusals.templates.push(Refusal { attribute, value: None, code });
         }
-        ["refuse", "value", attribute, bytes] => {
+        ["refuse", "value", attribute, bytes, code @ ..] => {
             let (attribute, value) = attribute_is(attribute, bytes)?;
-            let code = return_code("CKR_ATTRIBUTE_VALUE_INVALID")?;
+            let code = return_code(code.first().unwrap_or(&"CKR_ATTRIBUTE_VALUE_INVALID"))?;
             plug.state().refusals.templates.push(Refusal { attribute, value: Some(value), code });
         }
         ["objects", "any"] => plug.state().refusals.most_objects = None,

@@ -6,6 +6,10 @@ use bulla_test_support::sizes::size;
 
 use super::tokens::{line, under_chaos};
 use super::*;
+use crate::base::secret::KeyMaterial;
+use crate::base::words::{ImportAlgorithm, KeySpec};
+use crate::token::material::Curve;
+use crate::token::wrapping;
 
 #[test]
 fn a_wrong_pin_is_presented_once() {
@@ -429,3 +433,49 @@ fn a_token_that_is_sick_for_a_moment_is_not_put_on_a_lesser_suite() {
 }
 
 const SICK: &str = "the token failed: C_EncryptInit with CKM_AES_GCM: CKR_DEVICE_ERROR";
+
+/// What a call has made that ended in an error is neither taken for the key nor left on the token.
+#[test]
+fn what_a_failed_call_has_made_is_cleared_away() {
+    under_chaos(|_| {
+        let token = new_token(2, 1000);
+        let chaos = line();
+        let bytes = KeyMaterial::new(vec![7; 32].into());
+        let algorithm = ImportAlgorithm::OaepSha1;
+        let pair = KeyVersionId::new();
+        let public = token.create_wrapping_pair(&pair, algorithm).expect("a pair");
+        let wrapped = wrapping::wrap(&public, algorithm, bytes.expose()).expect("wrapped");
+        let from_both = [Incoming::Wrapped { pair: &pair, algorithm, bytes: &wrapped }, Incoming::Clear(&bytes)];
+        let codes = ["CKR_GENERAL_ERROR", "CKR_DEVICE_ERROR", "CKR_SESSION_HANDLE_INVALID", "CKR_TEMPLATE_INCONSISTENT"];
+        for (code, times) in codes.iter().flat_map(|code| [(code, 1), (code, 2), (code, 30)]) {
+            let late = |function: &str| chaos.tell(&format!("fail {function} {code} late times={times}"));
+            let looks = |id: &KeyVersionId, objects: usize, made: Result<(), TokenError>| {
+                chaos.tell("clear");
+                let start = std::time::Instant::now();
+                while token.health() != Ok(()) {
+                    assert!(start.elapsed() < Duration::from_secs(20), "not back");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                let left = token.inspect(id).expect("looked at").len();
+                assert!(!matches!(made, Err(TokenError::Duplicate(_))), "{code}, {times} times: {made:?}");
+                assert_eq!(left, if made.is_ok() { objects } else { 0 }, "{code}, {times} times: {made:?}");
+            };
+            let id = KeyVersionId::new();
+            late("C_GenerateKey");
+            looks(&id, 1, token.create(&id, ObjectKind::Cmk(Material::Aes(32))));
+            let id = KeyVersionId::new();
+            late("C_GenerateKeyPair");
+            looks(&id, 2, token.create(&id, ObjectKind::Cmk(Material::Ec(Curve::P256))));
+            let id = KeyVersionId::new();
+            late("C_GenerateKeyPair");
+            looks(&id, 2, token.create_wrapping_pair(&id, algorithm).map(drop));
+            for material in &from_both {
+                let id = KeyVersionId::new();
+                let check = token.check_value(material, &id, KeySpec::Aes256).expect("a check value");
+                late("C_UnwrapKey");
+                late("C_CreateObject");
+                looks(&id, 1, token.import(material, &id, KeySpec::Aes256, &check));
+            }
+        }
+    });
+}

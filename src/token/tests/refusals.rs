@@ -6,6 +6,7 @@ use super::tokens::{line, under_chaos};
 use super::*;
 use crate::base::secret::KeyMaterial;
 use crate::base::words::{ImportAlgorithm, KeySpec, MacAlgorithm, SignatureAlgorithm};
+use crate::token::material::Curve;
 
 /// What each token refuses, and which vendor does.
 const PROFILES: [(&str, &str); 16] = [
@@ -308,5 +309,31 @@ fn a_refusal_for_the_moment_spoils_no_later_key() {
             token.create(&KeyVersionId::new(), ObjectKind::Aud).expect("a pair");
         }
         assert_eq!(token.status().epoch, 1);
+    });
+}
+
+/// Also on a token that keeps nothing for a moment, and that has no code for what it lacks.
+#[test]
+fn a_curve_that_is_missing_is_named_whatever_else_is() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        for more in ["refuse none", "refuse value CKA_TOKEN 00"] {
+            chaos.tell("refuse none");
+            chaos.tell(more);
+            let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+            let before = token.description().expect("described").objects;
+            for code in ["CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_ATTRIBUTE_VALUE_INVALID"] {
+                chaos.tell("refuse none");
+                chaos.tell(more);
+                chaos.tell(&format!("refuse value CKA_EC_PARAMS 06052b8104000a {code}"));
+                let refused = token.create(&KeyVersionId::new(), ObjectKind::Cmk(Material::Ec(Curve::P256k)));
+                let lacks =
+                    |error: &TokenError| matches!(error, TokenError::Unsupported(_)) && error.to_string().contains("secp256k1");
+                assert!(refused.as_ref().is_err_and(lacks), "{more}, {code}: {refused:?}");
+            }
+            chaos.tell("refuse none");
+            assert_eq!(token.description().expect("described").objects, before, "nothing is left of the trials");
+        }
     });
 }
