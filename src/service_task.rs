@@ -104,15 +104,15 @@ impl ServiceTasks {
     }
 }
 
-/// Does something with every item. One that fails keeps no other from its turn, unless token or database are away: then
-/// none would do better.
+/// Does something with every item of a sweep. One that fails, or does not verify, keeps no other from its turn, unless token or database
+/// are away: then none would do better.
 ///
 /// # Errors
 /// The first failure.
-pub fn each<T>(items: Vec<T>, mut f: impl FnMut(T) -> Result<(), Error>) -> Result<(), Error> {
+pub fn each<T, E: Into<Error>>(items: Vec<Result<T, E>>, mut f: impl FnMut(T) -> Result<(), Error>) -> Result<(), Error> {
     let mut first = Ok(());
     for item in items {
-        match f(item) {
+        match item.map_err(E::into).and_then(&mut f) {
             Ok(()) => {}
             Err(unavailable @ Error::Unavailable(_)) => return Err(unavailable),
             Err(error) => first = first.and(Err(error)),

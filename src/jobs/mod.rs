@@ -109,7 +109,10 @@ impl Jobs {
             pass.lock().run(stopped);
             Ok(())
         })?;
-        let rotations = Worker::start("bulla-rotation", ROTATION_EVERY, move |stopped| jobs.rotate(stopped))?;
+        let rotations = Worker::start("bulla-rotation", ROTATION_EVERY, move |stopped| {
+            attempt(&jobs.parts.alarms, "rotations", || jobs.rotate(stopped));
+            Ok(())
+        })?;
         Ok(Running::of(vec![sweeps, data_keys, rotations, pass]))
     }
 

@@ -25,7 +25,8 @@ impl Jobs {
             if stopped.try_recv() != Err(TryRecvError::Empty) {
                 break;
             }
-            first = first.and(self.parts.secrets.rotate_due(&due, Moment::of(now)));
+            let done = due.map_err(Error::from).and_then(|due| self.parts.secrets.rotate_due(&due, Moment::of(now)));
+            first = first.and(done);
         }
         first
     }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::rows::STALE_MS;
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, CondemnedRow, KeyRow, KeyVersionRow, Tx};
+use crate::store::{Abort, CondemnedRow, Each, KeyRow, KeyVersionRow, Tx};
 
 /// How many objects are destroyed in one round.
 const BATCH: i64 = 500;
@@ -29,8 +29,8 @@ impl Keys {
         let before = at.now().plus_ms(-STALE_MS);
         let stale = self.store.read("key_versions_unready", |tx| {
             let stale = tx.key_versions_unready_before(before)?;
-            let with_key = stale.into_iter().map(|version| Ok((tx.key_by_id(&version.key_id)?, version)));
-            with_key.collect::<Result<Vec<_>, Abort<Error>>>()
+            let mut with_key = |version: KeyVersionRow| Ok((tx.apart(|tx| tx.key_by_id(&version.key_id))?, version));
+            Ok::<Each<_>, Abort<Error>>(stale.into_iter().map(|version| version.and_then(&mut with_key)).collect())
         })?;
         let given_up = each(stale, |(key, version)| match key {
             Some(key) => self.give_up(&key, &version, at),

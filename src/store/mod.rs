@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use engine::content::Content;
 pub use engine::copy;
 pub use engine::disbelief::Distrust;
-pub use engine::error::{Abort, Contention, StoreError, expect_changed};
+pub use engine::error::{Abort, Contention, Each, StoreError, expect_changed};
 pub use engine::known::Changed;
 pub use engine::level::{Level, Levels};
 pub use engine::migrate;

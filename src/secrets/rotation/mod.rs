@@ -33,7 +33,7 @@ use crate::secrets::Secrets;
 use crate::secrets::find::find_live;
 use crate::secrets::rotation_policy::rotation_of;
 use crate::service_task::TaskRecord;
-use crate::store::{Abort, KeyRow, RotationRow, SecretRow, Tx};
+use crate::store::{Abort, Each, KeyRow, RotationRow, SecretRow, Tx};
 
 /// How long a node holds a rotation, ms: twice what its calls to the server can take.
 const HOLD_MS: i64 = 90_000;
@@ -107,13 +107,13 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Integrity`].
-    pub fn rotations_due(&self, node: &NodeId, now: Timestamp, limit: i64) -> Result<Vec<Due>, Error> {
+    pub fn rotations_due(&self, node: &NodeId, now: Timestamp, limit: i64) -> Result<Each<Due>, Error> {
         let due = self.store.read_rows("rotations_due", |tx| tx.rotations_due(node, now, limit))?;
-        let named = due.into_iter().map(|(secret, rotation)| {
+        let named = |(secret, rotation): (_, RotationRow)| {
             let version = rotation.pending_id.clone().unwrap_or_else(VersionId::random);
             Due { secret, version, rotation }
-        });
-        Ok(named.collect())
+        };
+        Ok(due.into_iter().map(|due| due.map(named)).collect())
     }
 
     /// Carries out a rotation whose time has come; a failure is recorded and remembered, and the next attempt waits.

@@ -43,6 +43,9 @@ pub enum StoreError {
     Fault(String),
 }
 
+/// What a sweep has to do, each row by itself: one that does not verify keeps no other from its turn.
+pub type Each<T> = Vec<Result<T, StoreError>>;
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -126,4 +126,21 @@ macro_rules! all {
     };
 }
 
-pub(in crate::store) use {all, change, delete, exchange, insert, one, remove, replace};
+/// Loads sealed rows, each by itself ([`Tx::each`](crate::store::engine::tx::Tx::each)).
+macro_rules! each {
+    ($tx:ident, $table:ident: $row:ty, $query:expr, |$found:pat_param| $asked:expr) => {
+        $tx.each(
+            |$found: &$row| $asked,
+            $crate::store::engine::statements::load_each!($query.select((<$row>::as_select(), $table::mac))),
+        )
+    };
+}
+
+/// Loads rows, each with whether it can be read.
+macro_rules! load_each {
+    ($query:expr) => {
+        per_backend!(|conn| Ok($query.load_iter::<_, diesel::connection::DefaultLoadingMode>(conn)?.collect()))
+    };
+}
+
+pub(in crate::store) use {all, change, delete, each, exchange, insert, load_each, one, remove, replace};

@@ -24,7 +24,7 @@ use crate::store::engine::scope::{Child, Counted, Scope, part_of};
 use crate::store::engine::shape;
 use crate::store::engine::together::{Part, Together};
 use crate::store::engine::waits;
-use crate::store::{Contention, StoreError};
+use crate::store::{Contention, Each, StoreError};
 
 /// The sums of what belongs to a secret, by [`Child`].
 pub(in crate::store) type Sums = [Digest; 4];
@@ -359,6 +359,34 @@ impl<'a> Tx<'a> {
     ) -> Result<Vec<R>, StoreError> {
         let found = self.run(R::TABLE, query)?;
         found.into_iter().map(|row| self.verified(row, &asked)).collect()
+    }
+
+    /// Loads sealed rows for a sweep, each by itself: one that is not what was asked for, or cannot even be read, keeps no other from
+    /// its turn.
+    pub(in crate::store) fn each<R: Sealed>(
+        &mut self,
+        asked: impl Fn(&R) -> bool,
+        query: impl FnOnce(&mut Conn) -> QueryResult<Vec<QueryResult<(R, Vec<u8>)>>>,
+    ) -> Result<Each<R>, StoreError> {
+        let found = self.run(R::TABLE, query)?;
+        let mut proved = |row: QueryResult<_>| {
+            let row = row.map_err(|e| StoreError::of(R::TABLE, e))?;
+            self.apart(|tx| tx.verified(row, &asked))
+        };
+        Ok(found.into_iter().map(&mut proved).collect())
+    }
+
+    /// Looks at one thing of many in a read: that it does not verify says nothing of the others.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub fn apart<T>(&mut self, look: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let failed = self.failed;
+        let seen = look(self);
+        if matches!(seen, Err(StoreError::Corrupt { .. })) && !self.mode.writes() {
+            self.failed = failed;
+        }
+        seen
     }
 
     /// Loads all sealed rows that a table has of a scope, each of which must be what was asked for.

@@ -12,8 +12,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{condemned, key_versions, secret_versions};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{all, delete, insert, one};
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{delete, each, insert, one};
+use crate::store::{Each, StoreError, Tx};
 
 /// The object of a key version that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -56,13 +56,13 @@ impl Tx<'_> {
     /// Objects that were condemned before this time or then, oldest first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn condemned_until(&mut self, time: Timestamp, limit: i64) -> Result<Vec<CondemnedRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn condemned_until(&mut self, time: Timestamp, limit: i64) -> Result<Each<CondemnedRow>, StoreError> {
         let query = condemned::table
             .filter(condemned::condemned_at.le(time))
             .order((condemned::condemned_at, condemned::id))
             .limit(limit);
-        all!(self, condemned: CondemnedRow, query, |row| row.condemned_at <= time)
+        each!(self, condemned: CondemnedRow, query, |row| row.condemned_at <= time)
     }
 
     /// The ids of all condemned objects.

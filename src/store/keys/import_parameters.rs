@@ -13,8 +13,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::import_parameters;
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, expect_changed};
+use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::{Each, StoreError, Tx, expect_changed};
 
 /// A wrapping pair.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -109,20 +109,20 @@ impl Tx<'_> {
     /// Pairs whose day is over, and those that are not ready and would last no longer than `unready`; the oldest first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
+    /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn import_parameters_due(
         &mut self,
         now: Timestamp,
         unready: Timestamp,
         limit: i64,
-    ) -> Result<Vec<ImportParametersRow>, StoreError> {
+    ) -> Result<Each<ImportParametersRow>, StoreError> {
         let over = import_parameters::expires_at.le(now);
         let given_up = import_parameters::ready.eq(false).and(import_parameters::expires_at.le(unready));
         let query = import_parameters::table
             .filter(over.or(given_up))
             .order((import_parameters::expires_at, import_parameters::id))
             .limit(limit);
-        all!(self, import_parameters: ImportParametersRow, query, |row| row.expires_at <= now || (!row.ready && row.expires_at <= unready))
+        each!(self, import_parameters: ImportParametersRow, query, |row| row.expires_at <= now || (!row.ready && row.expires_at <= unready))
     }
 
     /// Puts `new` in the place of `old`, which has the same key; false when the row is not `old` any more.

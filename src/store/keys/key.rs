@@ -13,8 +13,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{default_keys, keys};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tagged, Tx, expect_changed};
+use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::{Each, StoreError, Tagged, Tx, expect_changed};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -138,20 +138,20 @@ impl Tx<'_> {
     /// Keys whose time of destruction has come, and those whose destruction has begun; the longest due first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn keys_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn keys_due(&mut self, now: Timestamp, limit: i64) -> Result<Each<KeyRow>, StoreError> {
         let query = keys::table.filter(keys::delete_at.le(now)).order((keys::delete_at, keys::id)).limit(limit);
-        all!(self, keys: KeyRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
+        each!(self, keys: KeyRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
     }
 
     /// Keys whose material has expired, the longest expired first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn keys_expired(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn keys_expired(&mut self, now: Timestamp, limit: i64) -> Result<Each<KeyRow>, StoreError> {
         let query =
             keys::table.filter(keys::material_expires_at.le(now)).order((keys::material_expires_at, keys::id)).limit(limit);
-        all!(self, keys: KeyRow, query, |row| row.material_expires_at.is_some_and(|at| at <= now))
+        each!(self, keys: KeyRow, query, |row| row.material_expires_at.is_some_and(|at| at <= now))
     }
 
     /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.

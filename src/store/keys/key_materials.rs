@@ -13,8 +13,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::key_materials;
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx};
+use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::{Each, StoreError, Tx};
 
 /// What the version of an EXTERNAL key was given.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -70,14 +70,14 @@ impl Tx<'_> {
     /// Material that has been on its way to or off the token since before this time, oldest first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn key_materials_moving_before(&mut self, time: Timestamp, limit: i64) -> Result<Vec<KeyMaterialRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn key_materials_moving_before(&mut self, time: Timestamp, limit: i64) -> Result<Each<KeyMaterialRow>, StoreError> {
         let query = key_materials::table
             .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
             .filter(key_materials::changed_at.lt(time))
             .order((key_materials::changed_at, key_materials::key_version_id))
             .limit(limit);
-        all!(self, key_materials: KeyMaterialRow, query, |row| row.changed_at < time && [MaterialState::Importing, MaterialState::Removing].contains(&row.state))
+        each!(self, key_materials: KeyMaterialRow, query, |row| row.changed_at < time && [MaterialState::Importing, MaterialState::Removing].contains(&row.state))
     }
 
     /// The versions whose material is on its way to or off the token.

@@ -13,8 +13,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_rotations, keys};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, insert, replace};
-use crate::store::{KeyRow, StoreError, Tx, expect_changed};
+use crate::store::engine::statements::{delete, insert, load_each, replace};
+use crate::store::{Each, KeyRow, StoreError, Tx, expect_changed};
 
 /// The rotation of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -97,24 +97,25 @@ impl Tx<'_> {
     /// Enabled keys whose next version is due, the longest due first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn keys_to_rotate(&mut self, now: Timestamp, limit: i64) -> Result<Vec<KeyRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn keys_to_rotate(&mut self, now: Timestamp, limit: i64) -> Result<Each<KeyRow>, StoreError> {
         let query = key_rotations::table
             .inner_join(keys::table)
             .filter(key_rotations::due_at.le(now))
             .filter(keys::state.eq(KeyState::Enabled))
             .order((key_rotations::due_at, keys::id))
             .limit(limit);
-        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(
+        let found: Vec<QueryResult<(_, Vec<u8>, _, Vec<u8>)>> = self.run(
             KeyRotationRow::TABLE,
-            per_backend!(|conn| {
-                query.select((KeyRow::as_select(), keys::mac, KeyRotationRow::as_select(), key_rotations::mac)).load(conn)
-            }),
+            load_each!(query.select((KeyRow::as_select(), keys::mac, KeyRotationRow::as_select(), key_rotations::mac))),
         )?;
-        let verify = |(key, key_mac, rotation, rotation_mac)| {
-            let rotation = self.verified((rotation, rotation_mac), |row: &KeyRotationRow| row.due_at <= now)?;
-            self.verified((key, key_mac), |row: &KeyRow| row.id == rotation.key_id && row.state == KeyState::Enabled)
+        let verify = |row: QueryResult<_>| {
+            let (key, key_mac, rotation, rotation_mac) = row.map_err(|e| StoreError::of(KeyRotationRow::TABLE, e))?;
+            self.apart(|tx| {
+                let rotation = tx.verified((rotation, rotation_mac), |row: &KeyRotationRow| row.due_at <= now)?;
+                tx.verified((key, key_mac), |row: &KeyRow| row.id == rotation.key_id && row.state == KeyState::Enabled)
+            })
         };
-        found.into_iter().map(verify).collect()
+        Ok(found.into_iter().map(verify).collect())
     }
 }

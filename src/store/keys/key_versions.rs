@@ -13,8 +13,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_versions, keys};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{all, delete, insert, one, replace};
-use crate::store::{StoreError, Tx, expect_changed};
+use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::{Each, StoreError, Tx, expect_changed};
 
 /// A version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -101,13 +101,13 @@ impl Tx<'_> {
     /// Versions whose making began before this time and did not end, oldest first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn key_versions_unready_before(&mut self, time: Timestamp) -> Result<Vec<KeyVersionRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn key_versions_unready_before(&mut self, time: Timestamp) -> Result<Each<KeyVersionRow>, StoreError> {
         let query = key_versions::table
             .filter(key_versions::ready.eq(false))
             .filter(key_versions::created_at.lt(time))
             .order((key_versions::created_at, key_versions::id));
-        all!(self, key_versions: KeyVersionRow, query, |row| !row.ready && row.created_at < time)
+        each!(self, key_versions: KeyVersionRow, query, |row| !row.ready && row.created_at < time)
     }
 
     /// How many versions there are of keys with these specs, of all accounts.

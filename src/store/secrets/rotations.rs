@@ -15,8 +15,8 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{rotation_accounts, rotation_calls, rotations, secrets};
 use crate::store::engine::scope::{Child, Counted};
-use crate::store::engine::statements::{delete, insert, one, replace};
-use crate::store::{SecretRow, StoreError, Tx, expect_changed};
+use crate::store::engine::statements::{delete, insert, load_each, one, replace};
+use crate::store::{Each, SecretRow, StoreError, Tx, expect_changed};
 
 /// How a managed secret is rotated, and where it stands in that.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -122,13 +122,13 @@ impl Tx<'_> {
     /// deleted ones only those that are in the middle of a rotation.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
+    /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn rotations_due(
         &mut self,
         node: &NodeId,
         now: Timestamp,
         limit: i64,
-    ) -> Result<Vec<(SecretRow, RotationRow)>, StoreError> {
+    ) -> Result<Each<(SecretRow, RotationRow)>, StoreError> {
         let free = rotations::holder.is_null().or(rotations::holder.eq(node)).or(rotations::held_until.le(now));
         let query = rotations::table
             .inner_join(secrets::table.on(secrets::id.eq(rotations::secret_id)))
@@ -137,26 +137,28 @@ impl Tx<'_> {
             .filter(rotations::pending_id.is_not_null().or(secrets::delete_at.is_null()))
             .order(rotations::attempt_at)
             .limit(limit);
-        let found: Vec<(_, Vec<u8>, _, Vec<u8>)> = self.run(
+        let found: Vec<QueryResult<(_, Vec<u8>, _, Vec<u8>)>> = self.run(
             RotationRow::TABLE,
-            per_backend!(|conn| {
-                query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac)).load(conn)
-            }),
+            load_each!(query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac))),
         )?;
-        let verify = |(secret, secret_mac, rotation, rotation_mac)| {
+        let verify = |row: QueryResult<_>| {
+            let (secret, secret_mac, rotation, rotation_mac) = row.map_err(|e| StoreError::of(RotationRow::TABLE, e))?;
             let due = |row: &RotationRow| {
                 let free = row.holder.is_none_or(|holder| holder == *node) || row.held_until.is_some_and(|until| until <= now);
                 free && row.attempt_at.is_some_and(|at| at <= now)
             };
-            let rotation = self.verified((rotation, rotation_mac), due)?;
-            let its =
-                |row: &SecretRow| row.id == rotation.secret_id && (rotation.pending_id.is_some() || row.delete_at.is_none());
-            let secret = self.verified((secret, secret_mac), its)?;
-            let secret = self.noted(secret)?;
-            self.rotation_proved(&secret.id)?;
-            Ok((secret, rotation))
+            self.apart(|tx| {
+                let rotation = tx.verified((rotation, rotation_mac), due)?;
+                let its = |row: &SecretRow| {
+                    row.id == rotation.secret_id && (rotation.pending_id.is_some() || row.delete_at.is_none())
+                };
+                let secret = tx.verified((secret, secret_mac), its)?;
+                let secret = tx.noted(secret)?;
+                tx.rotation_proved(&secret.id)?;
+                Ok((secret, rotation))
+            })
         };
-        found.into_iter().map(verify).collect()
+        Ok(found.into_iter().map(verify).collect())
     }
 
     /// How many secrets have failed to rotate since they last did.

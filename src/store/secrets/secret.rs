@@ -15,9 +15,9 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{secret_versions, secrets, tags};
 use crate::store::engine::scope::Counted;
-use crate::store::engine::statements::{all, insert, one, remove};
+use crate::store::engine::statements::{each, insert, one, remove};
 use crate::store::shared::tags::number;
-use crate::store::{StageRow, StoreError, Tagged, Tx, VersionRow};
+use crate::store::{Each, StageRow, StoreError, Tagged, Tx, VersionRow};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -288,10 +288,10 @@ impl Tx<'_> {
     /// Secrets whose time of deletion has come, the longest due first.
     ///
     /// # Errors
-    /// `Corrupt` when a row does not verify.
-    pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<SecretRow>, StoreError> {
+    /// As any read; of a row, `Corrupt` when it does not verify.
+    pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Each<SecretRow>, StoreError> {
         let query = secrets::table.filter(secrets::delete_at.le(now)).order(secrets::delete_at).limit(limit);
-        all!(self, secrets: SecretRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
+        each!(self, secrets: SecretRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
     }
 
     /// Whether any secret is under this key. Reads the whole table.

@@ -11,13 +11,13 @@ fn material_moves_and_goes_with_its_key(on: &Fixture) {
     on.write(|tx| tx.key_material_insert(&present));
     assert_eq!(on.try_write(|tx| tx.key_material_insert(&present)), Err(StoreError::Conflict));
     assert_eq!(on.read(|tx| tx.key_material_by_version(&key.primary_version)), Some(present.clone()));
-    assert!(on.read(|tx| tx.key_materials_moving_before(NOW.plus_ms(1), 10)).is_empty());
+    assert!(on.sweep(|tx| tx.key_materials_moving_before(NOW.plus_ms(1), 10)).is_empty());
     assert!(on.read(|tx| tx.key_materials_moving_ids()).is_empty());
     assert!(on.write(|tx| tx.key_material_update_if(&present, &moving)));
     assert_eq!(on.read(|tx| tx.key_materials_moving_ids()), [moving.key_version_id]);
     assert!(!on.write(|tx| tx.key_material_update_if(&present, &moving)));
-    assert_eq!(on.read(|tx| tx.key_materials_moving_before(Timestamp(6), 10)), std::slice::from_ref(&moving));
-    assert!(on.read(|tx| tx.key_materials_moving_before(Timestamp(5), 10)).is_empty());
+    assert_eq!(on.sweep(|tx| tx.key_materials_moving_before(Timestamp(6), 10)), std::slice::from_ref(&moving));
+    assert!(on.sweep(|tx| tx.key_materials_moving_before(Timestamp(5), 10)).is_empty());
 
     let other = self::key(&key.account_id);
     on.write(|tx| {
@@ -45,7 +45,7 @@ fn pairs_are_counted_and_fall_due(on: &Fixture) {
     assert_eq!(on.read(|tx| tx.import_parameters_count(&key.id)), 2);
     assert_eq!(on.read(|tx| tx.import_parameters_count(&KeyId::new())), 0);
     assert_eq!(on.read(|tx| tx.import_parameters_by_id(&kept.id)), Some(kept.clone()));
-    let due = |now: i64, unready: i64| on.read(|tx| tx.import_parameters_due(Timestamp(now), Timestamp(unready), 10));
+    let due = |now: i64, unready: i64| on.sweep(|tx| tx.import_parameters_due(Timestamp(now), Timestamp(unready), 10));
     assert_eq!(due(7, 0), std::slice::from_ref(&kept));
     assert!(due(6, i64::MAX).is_empty(), "both are ready");
     let failed = ImportParametersRow { failures: 1, ready: false, ..first.clone() };
@@ -64,8 +64,8 @@ fn material_expires(on: &Fixture) {
     let (_, key, ..) = on.with_secret();
     let expiring = KeyRow { material_expires_at: Some(Timestamp(9)), ..key.clone() };
     on.write(|tx| tx.key_update(&key, &expiring));
-    assert_eq!(on.read(|tx| tx.keys_expired(Timestamp(9), 10)), std::slice::from_ref(&expiring));
-    assert!(on.read(|tx| tx.keys_expired(Timestamp(8), 10)).is_empty());
+    assert_eq!(on.sweep(|tx| tx.keys_expired(Timestamp(9), 10)), std::slice::from_ref(&expiring));
+    assert!(on.sweep(|tx| tx.keys_expired(Timestamp(8), 10)).is_empty());
     assert_eq!(expiring.state_at(Timestamp(8)), KeyState::Enabled);
     assert_eq!(expiring.state_at(Timestamp(9)), KeyState::PendingImport);
     let doomed = KeyRow { state: KeyState::PendingDeletion, ..expiring };

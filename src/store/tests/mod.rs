@@ -153,6 +153,11 @@ impl Fixture {
         self.store.read("test", |tx| f(tx).map_err(Abort::<StoreError>::Db)).unwrap()
     }
 
+    /// What a sweep finds; all of it verifies.
+    pub(super) fn sweep<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<Each<T>, StoreError>) -> Vec<T> {
+        self.read(f).into_iter().map(|row| row.expect("it verifies")).collect()
+    }
+
     /// An account, a key in it, and a secret with one version under two labels.
     pub(super) fn with_secret(&self) -> (AccountRow, KeyRow, SecretRow, VersionRow) {
         let account = account("main");

@@ -208,7 +208,8 @@ fn an_old_rotation_sets_no_password_back(on: &Fixture) {
     conn.batch_execute("DELETE FROM rotations; INSERT INTO rotations SELECT * FROM kept").unwrap();
     on_each(on, &|store| {
         refused(ask(store, |tx| tx.rotation_of(&secret.id)), "rotation of secret app/db");
-        refused(ask(store, |tx| tx.rotations_due(&NodeId::new(), Timestamp(30), 10)), "rotation of secret app/db");
+        let due = ask(store, |tx| tx.rotations_due(&NodeId::new(), Timestamp(30), 10)).map(|mut due| due.remove(0));
+        refused(due.and_then(|due| due), "rotation of secret app/db");
     });
 }
 

@@ -38,10 +38,6 @@ fn keys_and_aliases(on: &Fixture) {
         assert_eq!(tx.keys_page(&account.id, &[], 0, 10)?, [shown.clone(), due.clone()]);
         assert_eq!(tx.keys_page(&account.id, &[], 1, 10)?, std::slice::from_ref(&due));
         assert_eq!(tx.key_count(&account.id, &[])?, 2);
-        assert_eq!(tx.key_versions_unready_before(Timestamp(6))?, std::slice::from_ref(&in_the_making));
-        assert!(tx.key_versions_unready_before(Timestamp(5))?.is_empty());
-        assert_eq!(tx.keys_due(Timestamp(9), 10)?, std::slice::from_ref(&due));
-        assert!(tx.keys_due(Timestamp(8), 10)?.is_empty());
         assert_eq!(tx.default_key(&account.id)?.as_ref(), Some(&shown));
         assert_eq!(tx.alias_by_name(&account.id, &alias.name)?, Some(alias.clone()));
         assert_eq!(tx.aliases_page(&account.id, 0, 10)?, std::slice::from_ref(&alias));
@@ -50,6 +46,10 @@ fn keys_and_aliases(on: &Fixture) {
         assert!(tx.key_version_by_id(&due.primary_version)?.is_some());
         Ok(())
     });
+    assert_eq!(on.sweep(|tx| tx.key_versions_unready_before(Timestamp(6))), std::slice::from_ref(&in_the_making));
+    assert!(on.sweep(|tx| tx.key_versions_unready_before(Timestamp(5))).is_empty());
+    assert_eq!(on.sweep(|tx| tx.keys_due(Timestamp(9), 10)), std::slice::from_ref(&due));
+    assert!(on.sweep(|tx| tx.keys_due(Timestamp(8), 10)).is_empty());
     assert_eq!(on.try_write(|tx| tx.default_key_insert(&account.id, &due.id)), Err(StoreError::Conflict));
     on.write(|tx| tx.alias_update(&alias, &moved));
     assert_eq!(on.read(|tx| tx.aliases_of_key(&shown.id)), [moved]);
@@ -82,14 +82,14 @@ fn versions_and_rotations_of_keys(on: &Fixture) {
 
     let monthly = KeyRotationRow { key_id: key.id, interval_s: Some(30), due_at: Timestamp(9) };
     on.write(|tx| tx.key_rotation_put(&monthly));
-    assert_eq!(on.read(|tx| tx.keys_to_rotate(Timestamp(9), 5)), std::slice::from_ref(&key));
-    assert!(on.read(|tx| tx.keys_to_rotate(Timestamp(8), 5)).is_empty());
+    assert_eq!(on.sweep(|tx| tx.keys_to_rotate(Timestamp(9), 5)), std::slice::from_ref(&key));
+    assert!(on.sweep(|tx| tx.keys_to_rotate(Timestamp(8), 5)).is_empty());
     let once = KeyRotationRow { interval_s: None, due_at: Timestamp(1), ..monthly };
     on.write(|tx| tx.key_rotation_put(&once));
     assert_eq!(on.read(|tx| tx.key_rotation(&key.id)), Some(once));
     let disabled = KeyRow { state: KeyState::Disabled, ..key.clone() };
     on.write(|tx| tx.key_update(&key, &disabled));
-    assert!(on.read(|tx| tx.keys_to_rotate(NOW, 5)).is_empty(), "it is not Enabled");
+    assert!(on.sweep(|tx| tx.keys_to_rotate(NOW, 5)).is_empty(), "it is not Enabled");
     assert!(on.write(|tx| tx.key_rotation_delete(&key.id)));
     assert!(!on.write(|tx| tx.key_rotation_delete(&key.id)));
     assert!(on.read(|tx| tx.secrets_under(&key.id)));
@@ -164,8 +164,8 @@ fn secrets_page_in_order_and_go_whole(on: &Fixture) {
     let deleted = SecretRow { delete_at: Some(Timestamp(9)), updated_at: NOW.plus_ms(1), ..first.clone() };
     on.write(|tx| tx.secret_update(&first, &deleted));
     assert!(matches!(on.try_write(|tx| tx.secret_update(&first, &deleted)), Err(StoreError::Fault(_))));
-    assert_eq!(on.read(|tx| tx.secrets_due(Timestamp(9), 10)), std::slice::from_ref(&deleted));
-    assert!(on.read(|tx| tx.secrets_due(Timestamp(8), 10)).is_empty());
+    assert_eq!(on.sweep(|tx| tx.secrets_due(Timestamp(9), 10)), std::slice::from_ref(&deleted));
+    assert!(on.sweep(|tx| tx.secrets_due(Timestamp(8), 10)).is_empty());
 
     on.write(|tx| tx.tag_put(&account.id, Tagged::Secret(first.id), "k", "v"));
     let deleted = on.as_it_is(&deleted);
@@ -281,7 +281,7 @@ fn rotations_wait_for_their_time_and_their_node(on: &Fixture) {
     assert_eq!(on.read(|tx| tx.rotations_failing()), 1);
 
     let due = |node: &NodeId, now| -> Vec<RotationRow> {
-        on.read(|tx| tx.rotations_due(node, Timestamp(now), 10)).into_iter().map(|(_, rotation)| rotation).collect()
+        on.sweep(|tx| tx.rotations_due(node, Timestamp(now), 10)).into_iter().map(|(_, rotation)| rotation).collect()
     };
     assert_eq!(due(&holder, 20), std::slice::from_ref(&row), "its own, held or not");
     assert!(due(&holder, 19).is_empty(), "not its time");

@@ -9,7 +9,13 @@ use crate::store::keys::key::DefaultKeyRow;
 use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
 
-on_both!(every_column_counts, another_key_verifies_nothing, a_policy_that_is_renamed_is_found, what_a_key_has_lost_is_found);
+on_both!(
+    every_column_counts,
+    a_bad_row_keeps_no_other_from_its_turn,
+    another_key_verifies_nothing,
+    a_policy_that_is_renamed_is_found,
+    what_a_key_has_lost_is_found
+);
 
 /// Reads all rows of a table.
 type Reader = fn(&mut Tx<'_>) -> Result<(), StoreError>;
@@ -168,6 +174,37 @@ fn other(table: &str, column: &str, kind: &str, sqlite: bool) -> String {
         _ if sqlite => "x'00112233445566778899aabbccddeeff'".to_owned(),
         _ => "'\\x00112233445566778899aabbccddeeff'".to_owned(),
     }
+}
+
+/// Whether it cannot be read, or does not verify.
+fn a_bad_row_keeps_no_other_from_its_turn(on: &Fixture) {
+    let (account, key, ..) = on.with_secret();
+    let of_key =
+        |due: i64| KeyRow { state: KeyState::PendingDeletion, delete_at: Some(Timestamp(due)), ..super::key(&account.id) };
+    let of_secret =
+        |due: i64| SecretRow { delete_at: Some(Timestamp(due)), ..secret(&account.id, &key.id, &format!("app/{due}")) };
+    let (keys, secrets) = ([1, 2, 3].map(of_key), [1, 2, 3].map(of_secret));
+    on.write(|tx| {
+        keys.iter().try_for_each(|key| tx.key_insert(key))?;
+        secrets.iter().try_for_each(|secret| tx.secret_insert(secret))
+    });
+    let mut conn = on.intruder();
+    for change in [
+        "UPDATE keys SET state = 'Gone' WHERE delete_at = 1",
+        "UPDATE keys SET description = 'another' WHERE delete_at = 2",
+        "UPDATE secrets SET name = '' WHERE delete_at = 1",
+        "UPDATE secrets SET description = 'another' WHERE delete_at = 2",
+    ] {
+        conn.batch_execute(change).unwrap();
+    }
+    let due = on.read(|tx| Ok((tx.keys_due(Timestamp(9), 10)?, tx.secrets_due(Timestamp(9), 10)?)));
+    let corrupt = |error: &StoreError| matches!(error, StoreError::Corrupt { .. });
+    assert!(matches!(&due.0[..], [Err(a), Err(b), Ok(row)] if corrupt(a) && corrupt(b) && *row == keys[2]), "{:?}", due.0);
+    assert!(
+        matches!(&due.1[..], [Err(a), Err(b), Ok(row)] if corrupt(a) && corrupt(b) && row.id == secrets[2].id),
+        "{:?}",
+        due.1
+    );
 }
 
 fn every_column_counts(on: &Fixture) {
