@@ -134,7 +134,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauge("bulla_database_connections_in_use", "database connections at work", store.connections - store.idle),
         Figure::gauge("bulla_database_connections_idle", "database connections open and free", store.idle),
         Figure::gauge("bulla_database_connections_limit", "database connections at most", store.limit),
-        Figure::counters_by("bulla_store_retries_total", "transactions run again: after a `serialization` failure, a `deadlock`, a `timeout` at a lock, a `constraint` that a write without a look beforehand met, a lost `connection`, or as another was faster (`busy`)", ["transaction", "cause"], &store.retries),
+        Figure::counters_by("bulla_store_retries_total", "transactions run again: after a `serialization` failure, a `deadlock`, a `timeout` at a lock, a `constraint` that a write without a look beforehand met, a lost `connection`, as another node had written (`stale`), or as another was faster (`busy`)", ["transaction", "cause"], &store.retries),
         Figure::gauge("bulla_integrity_pass_age_seconds", "how long ago every secret had been compared with its digest; since the start where none of it is complete", store.pass_age_s),
         Figure::gauge("bulla_integrity_secrets_quarantined", "secrets that are not served: they were deleted or put back behind the service", store.secrets_quarantined),
         Figure::gauge("bulla_integrity_parts_quarantined", "parts of the secrets, of 256, of which none is served, as more was changed than can be told apart", store.parts_quarantined),

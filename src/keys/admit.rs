@@ -10,7 +10,7 @@ use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::envelope::Identity;
 use crate::error::{Error, RejectedState};
 use crate::keys::find::FoundKey;
-use crate::store::{KeyRow, KeyVersionRow};
+use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
 
 /// What a key is used for; each is a permission of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,15 +130,17 @@ impl AdmittedKey {
         &self.primary
     }
 
-    /// That the key can still be used, as its row says now. Who may use it was asked when it was admitted.
+    /// That the key can still be used, where a write asks anything: one that asks nothing came before whatever has changed since. Who may
+    /// use it was asked when it was admitted.
     ///
     /// # Errors
-    /// [`Error::KeyState`], [`Error::KeyNotFound`]; [`Error::Integrity`] for the row of another key.
-    pub fn still_usable(&self, row: &KeyRow, now: Timestamp) -> Result<(), Error> {
-        if row.id != self.key {
-            return Err(Error::Integrity(format!("key {} stands where key {} was admitted", row.id, self.key)));
+    /// [`Error::KeyState`], [`Error::KeyNotFound`].
+    pub fn still_usable(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Abort<Error>> {
+        if tx.asks_nothing() {
+            return Ok(());
         }
-        usable(row.state_at(now))
+        let row = tx.key_by_id(&self.key)?.ok_or(Abort::App(Error::KeyNotFound))?;
+        usable(row.state_at(now)).map_err(Abort::App)
     }
 
     /// The same for a version that is one of this key's, and made.

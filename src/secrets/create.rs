@@ -136,10 +136,8 @@ impl Secrets {
     }
 
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, admitted: &AdmittedKey) -> Result<(), Abort<Error>> {
-        // The key may have been disabled since it was admitted.
         let now = caller.now();
-        let key = tx.key_by_id(admitted.key())?.ok_or(Abort::App(Error::KeyNotFound))?;
-        admitted.still_usable(&key, now).map_err(Abort::App)?;
+        admitted.still_usable(tx, now)?;
         if let Some(existing) = tx.secret_in_the_way(&caller.account, &rows.secret.name)? {
             match life(&existing, now) {
                 Life::Live => return Err(Abort::App(Error::SecretExists)),

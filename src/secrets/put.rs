@@ -4,14 +4,13 @@
 //! Called by: api::secrets::put_secret_value. Source of the rules: the page of PutSecretValue.
 
 use crate::auth::Caller;
-use crate::base::clock::Timestamp;
 use crate::base::ids::{SecretRef, Stage};
 use crate::error::Error;
 use crate::keys::{self, AdmittedKey, Use};
 use crate::secrets::find::{find_live, only_generic, touch};
 use crate::secrets::stages::{self, Labels};
 use crate::secrets::{NewVersion, Secrets};
-use crate::store::{Abort, KeyRow, SecretRow, Tx, VersionRow};
+use crate::store::{Abort, KeyRow, SecretRow, StageRow, Tx, VersionHead, VersionRow};
 
 /// How often a call begins again because another one made a version of the same name while it ran. The second time it finds that
 /// version, unless ten others have pushed it out meanwhile.
@@ -21,10 +20,11 @@ const MAX_TURNS: u32 = 4;
 struct Before {
     secret: SecretRow,
     key: KeyRow,
-    /// The version that has the new one's name, and its labels.
-    same: Option<(VersionRow, Vec<Stage>)>,
-    /// When the youngest version was made.
-    youngest: Timestamp,
+    /// All that it has, oldest first.
+    versions: Vec<VersionHead>,
+    labels: Vec<StageRow>,
+    /// The version that has the new one's name.
+    same: Option<VersionRow>,
 }
 
 impl Secrets {
@@ -42,18 +42,28 @@ impl Secrets {
         for _ in 0..MAX_TURNS {
             let before = self.store.read("secret_put_begin", |tx| self.before(tx, caller, secret, new))?;
             let admitted = keys::admit(caller, &before.key, Use::GenerateDataKey)?;
-            if let Some((stored, stages)) = before.same {
+            if let Some(stored) = before.same {
                 if stored.head().is_withheld() {
                     return Err(Error::SecretExists);
                 }
                 self.repeat(caller, &before.secret, &admitted, &stored, new)?;
-                return Ok(stages);
+                return Ok(Labels::of(&before.labels).on(&new.id));
             }
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
-            let created_at = caller.now().max(before.youngest.plus_ms(1));
+            let youngest = before.versions.last().map_or(before.secret.created_at, |head| head.created_at);
+            let created_at = caller.now().max(youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, new, created_at)?;
             match self.store.commit_guarded(&caller.effect, "secret_put", |tx| {
-                self.add(tx, caller, secret, &before.secret, &admitted, &version, labels)
+                // As a rule nothing has changed since it was read.
+                if tx.secret_is_still(&before.secret)? {
+                    return self.add(tx, caller, &before, &admitted, &version, labels);
+                }
+                let now = self.before(tx, caller, secret, new)?;
+                if now.secret.id != before.secret.id {
+                    // Deleted, and made again under the same name: the one that was meant is not there.
+                    return Err(Abort::App(Error::SecretNotFound));
+                }
+                self.add(tx, caller, &now, &admitted, &version, labels)
             }) {
                 // Another call has made a version of this name since: whether it is the same shows when it is opened.
                 Err(Error::SecretExists) => {}
@@ -68,12 +78,9 @@ impl Secrets {
         only_generic(&secret)?;
         let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
         let versions = tx.versions_of(&secret.id)?;
-        let same = match versions.iter().find(|head| head.version_id == new.id) {
-            None => None,
-            Some(head) => Some((tx.version(head)?, Labels::of(&tx.stages_of(&secret.id)?).on(&new.id))),
-        };
-        let youngest = versions.last().map_or(secret.created_at, |head| head.created_at);
-        Ok(Before { secret, key, same, youngest })
+        let labels = tx.stages_of(&secret.id)?;
+        let same = versions.iter().find(|head| head.version_id == new.id).map(|head| tx.version(head)).transpose()?;
+        Ok(Before { secret, key, versions, labels, same })
     }
 
     /// The end of a call that names a version that is there: refused, or nothing to do.
@@ -94,32 +101,22 @@ impl Secrets {
         self.store.commit_guarded(&caller.effect, "secret_put_again", |_| Ok(()))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a put is about, each of its own type")]
     fn add(
         &self,
         tx: &mut Tx<'_>,
         caller: &Caller,
-        name: &SecretRef,
-        sealed_for: &SecretRow,
+        before: &Before,
         admitted: &AdmittedKey,
         version: &VersionRow,
         labels: &[Stage],
     ) -> Result<Vec<Stage>, Abort<Error>> {
-        let now = caller.now();
-        let secret = find_live(tx, caller, name, now)?;
-        if secret.id != sealed_for.id {
-            // Deleted, and made again under the same name: the one that was meant is not there.
-            return Err(Abort::App(Error::SecretNotFound));
-        }
-        let versions = tx.versions_of(&secret.id)?;
-        if versions.iter().any(|head| head.version_id == version.version_id) {
+        if before.same.is_some() {
             return Err(Abort::App(Error::SecretExists));
         }
         // The key may have been disabled since it was admitted.
-        let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        admitted.still_usable(&key, now).map_err(Abort::App)?;
-        let stages = stages::store_version(tx, version, versions, labels)?;
-        touch(tx, &secret, now)?;
+        admitted.still_usable(tx, caller.now())?;
+        let stages = stages::store_version(tx, version, before.versions.clone(), &before.labels, labels)?;
+        touch(tx, &before.secret, caller.now())?;
         Ok(stages)
     }
 }

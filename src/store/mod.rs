@@ -68,13 +68,13 @@ pub use shared::tags::{TagRow, Tagged};
 
 use parking_lot::Mutex;
 
+use engine::begin::Mode;
 use engine::connection::{Access, Conn};
 use engine::disbelief::Disbelief;
 use engine::gate::Gate;
 use engine::location::Location;
 use engine::pool::{Pool, Source};
 use engine::row_mac::Sealer;
-use engine::runner::Mode;
 use engine::shared_commit::Writer;
 
 /// Whether a URL is one of a database.
@@ -179,6 +179,7 @@ impl Store {
         if (found.derivation(), found.ready) != claimed || tx.names_system_key(&deployment.system_keys())? {
             return Err(tx.corrupt(DeploymentRow::TABLE, "its system keys are not those of the token"));
         }
+        drop(tx);
         seals.set_level(found.level);
         first.check_shape()?;
         drop(first);

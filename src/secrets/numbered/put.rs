@@ -171,11 +171,11 @@ impl Secrets {
             return Err(Abort::App(Error::CheckAndSet));
         }
         // The key may have been disabled since it was admitted.
-        let key = tx.key_by_id(&secret.key_id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-        admitted.still_usable(&key, now).map_err(Abort::App)?;
+        admitted.still_usable(tx, now)?;
         let others = tx.versions_of(&secret.id)?;
         let version = stages::numbered(version, &others);
-        stages::store_version(tx, &version, others, &[Stage::current()])?;
+        let labels = tx.stages_of(&secret.id)?;
+        stages::store_version(tx, &version, others, &labels, &[Stage::current()])?;
         let changed = SecretRow { updated_at: now, delete_at: None, ..secret.clone() };
         tx.secret_update(&secret, &changed)?;
         let tags = live_tags(tx, &secret)?;

@@ -117,8 +117,7 @@ impl Secrets {
             let live = tx.secret_by_id(&id)?.filter(|s| life(s, now) == Life::Live);
             live.ok_or(Abort::App(Error::SecretNotFound))?;
             unchanged(tx, &id, &rotation)?;
-            let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-            admitted.still_usable(&key, now).map_err(Abort::App)?;
+            admitted.still_usable(tx, now)?;
             if !effect.is_service() {
                 count_call(tx, &secret.account_id, &row.uuid, now)?;
             }
@@ -193,7 +192,8 @@ impl Secrets {
             let versions = tx.versions_of(&id)?;
             let pending = versions.iter().find(|head| head.version_id == pending.0 && head.uuid == pending.1);
             let place = pending.map(Place::from).ok_or(Abort::App(Error::SecretVersionNotFound))?;
-            stages::label_version(tx, &id, &place, &[Stage::current()], &versions)?;
+            let labels = tx.stages_of(&id)?;
+            stages::label_version(tx, &id, &labels, &place, &[Stage::current()], &versions)?;
             let next_at = rotation.interval_ms.map(|ms| now.plus_ms(ms));
             let done = RotationRow {
                 last_at: Some(now),

@@ -122,9 +122,19 @@ pub fn change(
     change: impl FnOnce(&mut Labels) -> Result<(), Error>,
 ) -> Result<Labels, Abort<Error>> {
     let before = tx.stages_of(secret)?;
-    let mut labels = Labels::of(&before);
+    change_from(tx, secret, &before, change)
+}
+
+/// The same of labels that are known.
+fn change_from(
+    tx: &mut Tx<'_>,
+    secret: &SecretId,
+    before: &[StageRow],
+    change: impl FnOnce(&mut Labels) -> Result<(), Error>,
+) -> Result<Labels, Abort<Error>> {
+    let mut labels = Labels::of(before);
     change(&mut labels).and_then(|()| labels.check()).map_err(Abort::App)?;
-    for old in &before {
+    for old in before {
         match labels.0.get(&old.stage) {
             None => expect_changed(tx.stage_delete(old)?, StageRow::TABLE)?,
             Some(place) => {
@@ -152,8 +162,8 @@ pub fn store_first(tx: &mut Tx<'_>, secret: &SecretRow, version: &VersionRow) ->
     tx.stage_insert(&label)
 }
 
-/// Stores a sealed version beside `others`, all that the secret has, under these labels, and removes what is too many then. Gives the
-/// version's labels.
+/// Stores a sealed version beside `others`, all that the secret has, under these labels, of those that it has, and removes what is too many
+/// then. Gives the version's labels.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`].
@@ -161,6 +171,7 @@ pub fn store_version(
     tx: &mut Tx<'_>,
     version: &VersionRow,
     others: Vec<VersionHead>,
+    before: &[StageRow],
     stages: &[Stage],
 ) -> Result<Vec<Stage>, Abort<Error>> {
     let version = &numbered(version, &others);
@@ -168,7 +179,7 @@ pub fn store_version(
     let mut versions = others;
     versions.push(version.head());
     versions.sort_by(|a, b| (a.created_at, a.version_id.as_str()).cmp(&(b.created_at, b.version_id.as_str())));
-    label_version(tx, &version.secret_id, &Place::from(version), stages, &versions)
+    label_version(tx, &version.secret_id, before, &Place::from(version), stages, &versions)
 }
 
 /// A sealed version with the number after all others of its secret. The youngest is never removed as one too many, so that no number
@@ -190,7 +201,7 @@ pub fn follow(tx: &mut Tx<'_>, secret: &SecretId, place: &Place) -> Result<(), A
     .map(drop)
 }
 
-/// Puts labels on a stored version, and removes those of a secret's versions, oldest first, that are too many then. Gives the version's
+/// Puts labels on a stored version, from where they stood before, and removes those of a secret's versions, oldest first, that are too many then. Gives the version's
 /// labels.
 ///
 /// # Errors
@@ -198,11 +209,12 @@ pub fn follow(tx: &mut Tx<'_>, secret: &SecretId, place: &Place) -> Result<(), A
 pub fn label_version(
     tx: &mut Tx<'_>,
     secret: &SecretId,
+    before: &[StageRow],
     place: &Place,
     stages: &[Stage],
     versions: &[VersionHead],
 ) -> Result<Vec<Stage>, Abort<Error>> {
-    let labels = change(tx, secret, |labels| {
+    let labels = change_from(tx, secret, before, |labels| {
         labels.put_all(stages, place);
         Ok(())
     })?;

@@ -254,8 +254,8 @@ fn open_postgres(
         None => {
             execute(&mut connection, &format!("SET {}", shape::SEARCH_PATH))?;
             if serves {
-                // Writes say READ WRITE at their beginning; everything else cannot write.
-                execute(&mut connection, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")?;
+                // Whatever the server's settings are: a write of one statement says nothing at its beginning. Reads of several say READ ONLY.
+                execute(&mut connection, "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")?;
                 let settings = session_settings(busy).map(|(name, value)| format!("SET {name} = {value};")).concat();
                 execute(&mut connection, &settings)?;
                 shape::check_postgres(&mut connection)?;

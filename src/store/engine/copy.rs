@@ -15,9 +15,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel::{PgConnection, SqliteConnection, sql_query};
 
+use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::location::Location;
-use crate::store::engine::runner::{Mode, begin};
 use crate::store::{StoreError, StoreOptions, migrate};
 
 /// Statements that are run at once.

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::base::ids::{AccountId, SecretId};
 use crate::store::engine::digest::{Digest, RowMac};
@@ -19,6 +19,9 @@ use crate::store::engine::scope_digests::ScopeDigests;
 
 /// How long the digests are believed without asking whether anything changed.
 const YOUNG: Duration = Duration::from_secs(1);
+
+/// How long writes ask again once something was not as it was known: a server logs each statement that it refuses.
+const ALONE_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many proved rows are remembered; past it the memory starts anew.
 const MOST_ROWS: usize = 200_000;
@@ -75,6 +78,10 @@ struct Rights {
 pub(in crate::store) struct Known {
     rights: RwLock<Rights>,
     parts: Mutex<HashMap<u8, PartState>>,
+    /// Whose turn it is to change a part.
+    turns: [Mutex<()>; 256],
+    /// When a part, or another row, last stood otherwise than it was known.
+    missed: Mutex<Option<Instant>>,
     quarantine: RwLock<Quarantine>,
     /// The secrets of each part, where reads of them are exact.
     exact: Option<Mutex<HashMap<u8, Arc<ExactPart>>>>,
@@ -87,6 +94,8 @@ impl Default for Known {
         Self {
             rights: RwLock::default(),
             parts: Mutex::default(),
+            turns: [const { Mutex::new(()) }; 256],
+            missed: Mutex::default(),
             quarantine: RwLock::default(),
             exact: None,
             passed: Mutex::new(Instant::now()),
@@ -217,6 +226,21 @@ impl Known {
     /// A part as it was last seen here.
     pub(in crate::store) fn part(&self, part: u8) -> Option<PartState> {
         self.parts.lock().get(&part).copied()
+    }
+
+    /// The turn to change a part, as the last thing of a write: what it is then known to be, it is, unless another node writes.
+    pub(in crate::store) fn turn(&self, part: u8) -> MutexGuard<'_, ()> {
+        self.turns[usize::from(part)].lock()
+    }
+
+    /// Notes that something was not as it is known here: others write too.
+    pub(in crate::store) fn missed(&self) {
+        *self.missed.lock() = Some(Instant::now());
+    }
+
+    /// Whether what is known here is likely to be so.
+    pub(in crate::store) fn is_likely(&self) -> bool {
+        self.missed.lock().is_none_or(|at| at.elapsed() > ALONE_AGAIN)
     }
 
     /// Notes a part that is in the database, unless a later state of it is known.

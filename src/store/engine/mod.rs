@@ -2,6 +2,7 @@
 //!
 //! Owns: how a statement runs on either database. Must not know: any table but `deployment`'s schema number. Called by: the rows.
 
+pub mod begin;
 pub mod connection;
 pub mod content;
 pub mod copy;

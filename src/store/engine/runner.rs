@@ -6,17 +6,15 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
-use diesel::result::QueryResult;
-use diesel::{Connection, PgConnection};
+use diesel::Connection;
+use diesel::connection::TransactionManager;
 use uuid::Uuid;
 
 use crate::base::threads::waiting;
+use crate::store::engine::begin::{Mode, begin_with, line_up};
 use crate::store::engine::connection::Conn;
 use crate::store::engine::pool::{Loan, Pool, Slot};
-use crate::store::engine::row_mac::Sealer;
-pub(in crate::store) use crate::store::engine::tx::Mode;
-use crate::store::engine::tx::Written;
+use crate::store::engine::tx::{Standing, Written};
 use crate::store::engine::waits::Watch;
 use crate::store::{Abort, Contention, Store, StoreError, Tx};
 
@@ -32,6 +30,8 @@ pub(in crate::store) enum Failure<E> {
     Unguarded,
     /// A read of one query turned out to need more.
     NeedsSnapshot,
+    /// A write that asked nothing turned out to need to.
+    NeedsTransaction,
 }
 
 impl<E: From<StoreError>> Failure<E> {
@@ -162,9 +162,10 @@ impl Store {
     ) -> Result<T, E> {
         let started = Instant::now();
         let mut attempts = 0;
+        let mut alone = mode == Mode::Guarded && self.seals.known().is_likely();
         self.disbelief.check(name)?;
         loop {
-            let attempt = || self.attempt(mode, attempts > 0, &f);
+            let attempt = || self.attempt(mode, attempts > 0, alone, &f);
             // All that is asked of a server is waited for.
             let attempted = if self.writer.is_none() { waiting(attempt) } else { attempt() };
             let error = match attempted {
@@ -175,8 +176,13 @@ impl Store {
                     mode = Mode::Snapshot;
                     continue;
                 }
+                Err(Failure::NeedsTransaction) => {
+                    alone = false;
+                    *self.retried.lock().entry((name, "stale")).or_default() += 1;
+                    continue;
+                }
                 Err(Failure::Unguarded) => {
-                    mode = Mode::Write;
+                    (mode, alone) = (Mode::Write, false);
                     *self.retried.lock().entry((name, "constraint")).or_default() += 1;
                     continue;
                 }
@@ -186,6 +192,7 @@ impl Store {
                 return Err(if matches!(error, StoreError::Contended(_)) { StoreError::Busy } else { error }.into());
             }
             attempts += 1;
+            alone = false;
             if mode == Mode::Guarded && attempts == GUARDED_ATTEMPTS {
                 mode = Mode::Write;
             }
@@ -198,6 +205,7 @@ impl Store {
         &self,
         mode: Mode,
         again: bool,
+        alone: bool,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, Failure<E>> {
         if let (true, Some(writer)) = (mode.writes(), &self.writer) {
@@ -216,14 +224,18 @@ impl Store {
         if mode == Mode::One {
             let mut tx = Tx::new(&mut loan.conn, &self.seals, mode);
             let ended = f(&mut tx);
-            if tx.wants_snapshot() {
+            let wants_snapshot = tx.wants_snapshot();
+            drop(tx);
+            if wants_snapshot {
                 return Err(Failure::NeedsSnapshot);
             }
             return ended.map_err(|abort| failure(pool, &mut loan, abort));
         }
         loan.unfit = true;
         let Slot { conn, each, .. } = &mut *loan;
-        if let Err(error) = begin_with(conn, mode, each.as_deref()).map_err(|e| StoreError::of("begin", e)) {
+        // A pooler's session knows no settings but those that a transaction says.
+        let alone = alone && each.is_none();
+        if !alone && let Err(error) = begin_with(conn, mode, each.as_deref()).map_err(|e| StoreError::of("begin", e)) {
             loan.unfit = false;
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
@@ -231,7 +243,20 @@ impl Store {
             loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
-        let ended = run(&mut loan.conn, &self.seals, mode, f);
+        let mut tx = if alone { Tx::alone(&mut loan.conn, &self.seals) } else { Tx::new(&mut loan.conn, &self.seals, mode) };
+        let ended = run(&mut tx, f);
+        let standing = tx.standing();
+        drop(tx);
+        if standing != Standing::Begun {
+            loan.unfit = false;
+            return match (standing, ended) {
+                (_, Ok(value)) => Ok(value),
+                (Standing::Missed, Err(_)) => Err(Failure::NeedsTransaction),
+                (Standing::Sent, Err(Abort::Db(StoreError::Conflict))) => Err(Failure::Unguarded),
+                (Standing::Sent, Err(Abort::Db(error))) => Err(uncommitted(pool, &mut loan, error)),
+                (_, Err(abort)) => Err(failure(pool, &mut loan, abort)),
+            };
+        }
         let value = match ended {
             Ok(value) => value,
             Err(abort) => {
@@ -252,64 +277,29 @@ impl Store {
                 loan.unfit = false;
                 Err(Failure::Again(error))
             }
-            // Only reads may be repeated when the end of the commit is unknown.
-            Err(error) => match failure(pool, &mut loan, Abort::Db(error)) {
-                Failure::Again(error) if mode.writes() => Err(Failure::Final(StoreError::Unknown(error.to_string()).into())),
-                failure => Err(failure),
-            },
+            Err(error) if mode.writes() => Err(uncommitted(pool, &mut loan, error)),
+            Err(error) => Err(failure(pool, &mut loan, Abort::Db(error))),
         }
     }
 }
 
-/// Runs a closure in a transaction that has begun.
+/// Runs a closure in a transaction.
 pub(in crate::store) fn run<T, E: From<StoreError>>(
-    conn: &mut Conn,
-    seals: &Sealer,
-    mode: Mode,
+    tx: &mut Tx<'_>,
     f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
 ) -> Result<T, Abort<E>> {
-    let mut tx = Tx::new(conn, seals, mode);
-    match f(&mut tx) {
+    match f(tx) {
         Ok(_) if tx.failed() => Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned()))),
         ended => ended,
     }
 }
 
-/// Begins a transaction. IMMEDIATE, because SQLite refuses a reader that turns into a writer after another one wrote, whatever
-/// time it may wait.
-pub(in crate::store) fn begin(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
-    begin_with(conn, mode, None)
-}
-
-/// The same in a session of a pooler, where each transaction says how it is to be.
-pub(in crate::store) fn begin_with(conn: &mut Conn, mode: Mode, each: Option<&str>) -> QueryResult<()> {
-    let postgres = |conn: &mut PgConnection, isolation: &str| {
-        AnsiTransactionManager::begin_transaction_sql(
-            conn,
-            &format!("BEGIN ISOLATION LEVEL {isolation}{}", each.unwrap_or_default()),
-        )
-    };
-    match (conn, mode) {
-        (Conn::Sqlite(conn), Mode::Write | Mode::Guarded) => {
-            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
-        }
-        (Conn::Sqlite(conn), _) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
-        (Conn::Postgres(conn), Mode::Write) => postgres(conn, "SERIALIZABLE READ WRITE"),
-        (Conn::Postgres(conn), Mode::Guarded) => postgres(conn, "REPEATABLE READ READ WRITE"),
-        (Conn::Postgres(conn), Mode::Snapshot | Mode::One) => postgres(conn, "REPEATABLE READ READ ONLY"),
-    }
-}
-
-/// Lets only one of the writes that PostgreSQL has refused before run at a time, on all nodes, until it ends. SERIALIZABLE refuses
-/// by what was read beside what was written, by whole pages, and so many at once would refuse each other over and over. The lock
-/// is of a table that nothing writes while the service runs, in the weakest mode that stands against itself; it is taken before
-/// the transaction's first read, which fixes what the transaction sees.
-fn line_up(conn: &mut Conn, mode: Mode) -> QueryResult<()> {
-    match (conn, mode) {
-        (Conn::Postgres(conn), Mode::Write | Mode::Guarded) => {
-            conn.batch_execute("LOCK TABLE deployment IN SHARE UPDATE EXCLUSIVE MODE")
-        }
-        _ => Ok(()),
+/// What the failure of a commit means: where the connection is lost, nobody knows whether there was one, so it is not repeated.
+fn uncommitted<E: From<StoreError>>(pool: &Pool, loan: &mut Loan, error: StoreError) -> Failure<E> {
+    match failure(pool, loan, Abort::Db(error)) {
+        again @ Failure::Again(StoreError::Contended(_)) => again,
+        Failure::Again(error) => Failure::Final(StoreError::Unknown(error.to_string()).into()),
+        failure => failure,
     }
 }
 

@@ -15,9 +15,10 @@ use diesel::connection::{SimpleConnection, TransactionManager};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::base::threads::waiting;
+use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::pool::{Loan, Pool};
 use crate::store::engine::row_mac::Sealer;
-use crate::store::engine::runner::{Failure, Mode, Transactions, begin, run};
+use crate::store::engine::runner::{Failure, Transactions, run};
 use crate::store::{Abort, StoreError, Tx};
 
 /// The most transactions in one commit: the first waits for the last.
@@ -154,7 +155,8 @@ impl Shared {
         let of = |e| StoreError::of("savepoint", e);
         Transactions::begin_transaction(&mut self.loan.conn).map_err(of)?;
         self.members += 1;
-        match run(&mut self.loan.conn, seals, Mode::Write, f) {
+        let ended = run(&mut Tx::new(&mut self.loan.conn, seals, Mode::Write), f);
+        match ended {
             Ok(value) => {
                 Transactions::commit_transaction(&mut self.loan.conn).map_err(of)?;
                 Ok(Ok(value))

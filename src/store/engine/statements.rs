@@ -11,7 +11,7 @@ macro_rules! change {
             $tx.put_off($table, Box::new($statement), $one);
             Ok::<usize, StoreError>(1)
         } else {
-            $tx.run($table, per_backend!(|conn| $statement.execute(conn)))
+            $tx.run_change($table, per_backend!(|conn| $statement.execute(conn)))
         }
     };
 }
@@ -99,7 +99,7 @@ macro_rules! delete {
         let count = found.len();
         if count > 0 {
             let rows = $table::table.filter($filter);
-            $tx.run(stringify!($table), per_backend!(|conn| diesel::delete(rows).execute(conn)))?;
+            $tx.run_change(stringify!($table), per_backend!(|conn| diesel::delete(rows).execute(conn)))?;
         }
         for (row, mac) in found {
             let row = $tx.verified_alone((row, mac.clone()), |$found: &$row| $asked)?;

@@ -14,18 +14,26 @@ use diesel::sql_types::{Array, BigInt};
 /// A statement that inserts, updates or deletes, and has no RETURNING of its own.
 pub(in crate::store) type Part = Box<dyn QueryFragment<Pg> + Send>;
 
-/// Statements as one.
-pub(in crate::store) struct Together(pub(in crate::store) Vec<Part>);
+/// What the server's words hold where a part that must change one row did not.
+pub(in crate::store) const MISSED: &str = "bulla: a row is not as it was read";
+
+/// Statements as one; with each, whether the whole fails unless it changes one row.
+pub(in crate::store) struct Together(pub(in crate::store) Vec<(Part, bool)>);
 
 impl QueryFragment<Pg> for Together {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        for (number, part) in self.0.iter().enumerate() {
+        for (number, (part, _)) in self.0.iter().enumerate() {
             out.push_sql(if number == 0 { "WITH " } else { ", " });
             out.push_sql(&format!("p{number} AS ("));
             part.walk_ast(out.reborrow())?;
             out.push_sql(" RETURNING 1)");
         }
-        let counts: Vec<_> = (0..self.0.len()).map(|number| format!("(SELECT count(*) FROM p{number})")).collect();
+        // No text that is not a number ever becomes one.
+        let missed = format!("CASE count(*) WHEN 1 THEN 1 ELSE CAST('{MISSED}' || count(*) AS bigint) END");
+        let count = |(number, (_, must)): (usize, &(Part, bool))| {
+            format!("(SELECT {} FROM p{number})", if *must { &missed } else { "count(*)" })
+        };
+        let counts: Vec<_> = self.0.iter().enumerate().map(count).collect();
         out.push_sql(&format!(" SELECT ARRAY[{}]", counts.join(", ")));
         Ok(())
     }
@@ -53,12 +61,14 @@ mod tests {
     #[test]
     fn parts_are_one_statement_and_each_is_counted() {
         let insert = insert_into(nonces::table).values((nonces::digest.eq(vec![1]), nonces::expires_at.eq(2)));
-        let parts: Vec<Part> = vec![Box::new(insert), Box::new(delete(nonces::table.find(vec![3])))];
+        let parts: Vec<(Part, bool)> = vec![(Box::new(insert), false), (Box::new(delete(nonces::table.find(vec![3]))), true)];
         assert_eq!(
             debug_query::<Pg, _>(&Together(parts)).to_string(),
             "WITH p0 AS (INSERT INTO \"nonces\" (\"digest\", \"expires_at\") VALUES ($1, $2) RETURNING 1), \
              p1 AS (DELETE FROM \"nonces\" WHERE (\"nonces\".\"digest\" = $3) RETURNING 1) \
-             SELECT ARRAY[(SELECT count(*) FROM p0), (SELECT count(*) FROM p1)] -- binds: [[1], 2, [3]]"
+             SELECT ARRAY[(SELECT count(*) FROM p0), \
+             (SELECT CASE count(*) WHEN 1 THEN 1 ELSE CAST('bulla: a row is not as it was read' || count(*) AS bigint) END FROM p1)] \
+             -- binds: [[1], 2, [3]]"
         );
     }
 }

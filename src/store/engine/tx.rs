@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use diesel::RunQueryDsl;
 use diesel::result::{Error as SqlError, QueryResult};
+use parking_lot::MutexGuard;
 
 use crate::base::ids::SecretId;
+use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::Conn;
 use crate::store::engine::digest::Digest;
 use crate::store::engine::known::{PartState, Scopes};
@@ -22,7 +24,7 @@ use crate::store::engine::part_sum::PartSum;
 use crate::store::engine::row_mac::{RowMac, Sealed, Sealer};
 use crate::store::engine::scope::{Child, Counted, Scope, part_of};
 use crate::store::engine::shape;
-use crate::store::engine::together::{Part, Together};
+use crate::store::engine::together::{MISSED, Part, Together};
 use crate::store::engine::waits;
 use crate::store::{Contention, Each, StoreError};
 
@@ -51,24 +53,17 @@ pub(in crate::store) struct Written {
     pub(in crate::store) parts: Vec<(u8, PartState)>,
 }
 
-/// What surrounds the closure.
+/// What is open around a closure.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Mode {
-    /// Nothing: its one query is its own transaction.
-    One,
-    /// A snapshot.
-    Snapshot,
-    /// A serializable transaction that may write.
-    Write,
-    /// A snapshot that may write what constraints, and the rows that it replaces, hold together.
-    Guarded,
-}
-
-impl Mode {
-    /// Whether it may write.
-    pub(in crate::store) fn writes(self) -> bool {
-        matches!(self, Mode::Write | Mode::Guarded)
-    }
+pub(in crate::store) enum Standing {
+    /// A transaction, or nothing that anything would be written in.
+    Begun,
+    /// Nothing, so far: all that it changes is to go to the server at its end, as one statement. To read, it begins a transaction.
+    Alone,
+    /// That statement was sent.
+    Sent,
+    /// It found a row not as this node knew it, and has changed nothing.
+    Missed,
 }
 
 /// A statement of a guarded write that waits for the others.
@@ -84,6 +79,7 @@ pub struct Tx<'a> {
     conn: &'a mut Conn,
     seals: &'a Sealer,
     mode: Mode,
+    standing: Standing,
     failed: bool,
     /// How many changes of who may do what there are at least: known before this transaction saw anything.
     floor: i64,
@@ -100,6 +96,8 @@ pub struct Tx<'a> {
     pub(in crate::store) kept_back: Vec<Box<dyn Any>>,
     /// What goes to the database as one statement.
     waiting: Vec<Waiting>,
+    /// Its turns to change the digests of parts.
+    turns: Vec<MutexGuard<'a, ()>>,
 }
 
 /// The question whose answer is every row of a table.
@@ -114,6 +112,7 @@ impl<'a> Tx<'a> {
             conn,
             seals,
             mode,
+            standing: Standing::Begun,
             failed: false,
             floor,
             wants_snapshot: false,
@@ -124,7 +123,23 @@ impl<'a> Tx<'a> {
             contents: HashMap::new(),
             kept_back: Vec::new(),
             waiting: Vec::new(),
+            turns: Vec::new(),
         }
+    }
+
+    /// A guarded write on PostgreSQL around which no transaction is open yet.
+    pub(in crate::store) fn alone(conn: &'a mut Conn, seals: &'a Sealer) -> Self {
+        Self { standing: Standing::Alone, ..Self::new(conn, seals, Mode::Guarded) }
+    }
+
+    /// What is open around it.
+    pub(in crate::store) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Whether it asks nothing: all that it relies on stands in the statement that it becomes.
+    pub fn asks_nothing(&self) -> bool {
+        self.standing == Standing::Alone
     }
 
     /// Whether a statement failed: PostgreSQL then turns the commit into a rollback without a word, so nobody may commit.
@@ -194,7 +209,7 @@ impl<'a> Tx<'a> {
     pub(in crate::store) fn send_waiting(&mut self) -> Result<Vec<i64>, StoreError> {
         let waiting = std::mem::take(&mut self.waiting);
         let Some(table) = waiting.last().map(|last| last.table) else { return Ok(Vec::new()) };
-        let (ones, parts): (Vec<_>, Vec<_>) = waiting.into_iter().map(|waiting| (waiting.one, waiting.part)).unzip();
+        let (ones, parts): (Vec<_>, Vec<_>) = waiting.into_iter().map(|waiting| (waiting.one, (waiting.part, false))).unzip();
         let counts: Vec<i64> = self.run_now(table, |conn| match conn {
             Conn::Postgres(conn) => Together(parts).get_result(conn),
             Conn::Sqlite(_) => Err(SqlError::QueryBuilderError("SQLite's writes are not put off".into())),
@@ -206,11 +221,53 @@ impl<'a> Tx<'a> {
         Ok(counts)
     }
 
+    /// Waits until nobody else of this process changes this part as the last thing of a write.
+    pub(in crate::store) fn take_turn(&mut self, part: u8) {
+        self.turns.push(self.seals.known().turn(part));
+    }
+
+    /// Something is not as this node knows it: the write begins again, and reads.
+    pub(in crate::store) fn missed(&mut self) -> StoreError {
+        self.standing = Standing::Missed;
+        StoreError::Contended(Contention::Serialization)
+    }
+
+    /// Sends a write around which no transaction is open as one statement, which commits it.
+    ///
+    /// # Errors
+    /// As any write, a lost connection among them: then nobody knows. `Contended` where a row was not there any more.
+    pub(in crate::store) fn send_alone(&mut self) -> Result<(), StoreError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.standing = Standing::Sent;
+        let Some(table) = waiting.last().map(|last| last.table) else { return Ok(()) };
+        let parts = waiting.into_iter().map(|waiting| (waiting.part, waiting.one)).collect();
+        let sent: QueryResult<Vec<i64>> = match self.conn {
+            Conn::Postgres(conn) => Together(parts).get_result(conn),
+            Conn::Sqlite(_) => Err(SqlError::QueryBuilderError("SQLite's writes are not put off".into())),
+        };
+        waits::progress();
+        match sent {
+            Ok(_) => Ok(()),
+            Err(SqlError::DatabaseError(_, said)) if said.message().contains(MISSED) => {
+                self.seals.known().missed();
+                Err(self.missed())
+            }
+            Err(error) => {
+                self.failed = true;
+                Err(StoreError::of(table, error))
+            }
+        }
+    }
+
     fn run_now<T>(
         &mut self,
         table: &'static str,
         statement: impl FnOnce(&mut Conn) -> QueryResult<T>,
     ) -> Result<T, StoreError> {
+        if self.standing == Standing::Alone {
+            begin(self.conn, self.mode).map_err(|error| StoreError::of("begin", error))?;
+            self.standing = Standing::Begun;
+        }
         let ended = statement(self.conn);
         waits::progress();
         ended.map_err(|error| {
@@ -415,6 +472,18 @@ impl<'a> Tx<'a> {
         table: &'static str,
         statement: impl FnOnce(&mut Conn) -> QueryResult<usize>,
     ) -> Result<bool, StoreError> {
-        self.run(table, statement).map(|count| count > 0)
+        self.run_change(table, statement).map(|count| count > 0)
+    }
+
+    /// Runs a statement that changes rows; how many. A read has none: its session could.
+    pub(in crate::store) fn run_change(
+        &mut self,
+        table: &'static str,
+        statement: impl FnOnce(&mut Conn) -> QueryResult<usize>,
+    ) -> Result<usize, StoreError> {
+        if !self.mode.writes() {
+            return Err(StoreError::Fault(format!("a read was to change {table}")));
+        }
+        self.run(table, statement)
     }
 }

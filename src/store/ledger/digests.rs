@@ -98,6 +98,14 @@ fn again(error: StoreError) -> StoreError {
     if error == StoreError::Conflict { StoreError::Busy } else { error }
 }
 
+/// The statement that changes a part which stands as it is known.
+macro_rules! exchange_part {
+    ($known:expr, $row:expr, $state:expr) => {
+        diesel::update(parts::table.filter(parts::part.eq($row.part)).filter(parts::mac.eq($known.mac.to_vec())))
+            .set(($row, parts::mac.eq($state.mac.to_vec())))
+    };
+}
+
 impl Tx<'_> {
     /// Brings the digests up to what this write has changed. The last thing that it does.
     ///
@@ -105,13 +113,16 @@ impl Tx<'_> {
     /// As any write; `Corrupt` when a digest does not verify.
     pub(in crate::store) fn end_of_write(&mut self) -> Result<(), StoreError> {
         self.contents_end()?;
-        for (part, by) in std::mem::take(&mut self.changes.parts) {
-            if by != PartSum::default() {
-                self.part_change(part, by)?;
-            }
-        }
+        let parts = std::mem::take(&mut self.changes.parts);
+        let parts: Vec<_> = parts.into_iter().filter(|(_, by)| *by != PartSum::default()).collect();
         let scopes = std::mem::take(&mut self.changes.scopes);
         let scopes: Vec<_> = scopes.into_iter().filter(|(_, by)| *by != Digest::default()).collect();
+        if self.asks_nothing() && scopes.is_empty() {
+            return self.end_alone(parts);
+        }
+        for (part, by) in parts {
+            self.part_change(part, by)?;
+        }
         if !scopes.is_empty() {
             self.scopes_change(scopes)?;
         }
@@ -151,38 +162,57 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The end of a write that has asked nothing: the parts must stand as this node knows them. Who changes one of them here waits for it.
+    fn end_alone(&mut self, parts: Vec<(u8, PartSum)>) -> Result<(), StoreError> {
+        let mut after = Vec::new();
+        for (part, by) in parts {
+            self.take_turn(part);
+            let Some(known) = self.seals().known().part(part) else { return Err(self.missed()) };
+            let (row, state) = self.part_next(part, &known, by);
+            self.put_off(PartRow::TABLE, Box::new(exchange_part!(known, row, state)), true);
+            after.push((part, state));
+        }
+        self.send_alone()?;
+        after.iter().for_each(|(part, state)| self.seals().known().saw_part(*part, *state));
+        Ok(())
+    }
+
     /// Changes a part: at once where this node knows how it stands, which is so unless another node wrote.
     fn part_change(&mut self, part: u8, by: PartSum) -> Result<(), StoreError> {
         if let Some(known) = self.seals().known().part(part) {
-            let there = parts::part.eq(i16::from(part)).and(parts::mac.eq(known.mac.to_vec()));
-            let row = self.part_after(part, known.seq, known.sum.plus(by));
-            let (mac, seq) = (self.mac(&row), row.seq);
-            let update = diesel::update(parts::table.filter(there)).set((row, parts::mac.eq(mac.to_vec())));
+            let (row, state) = self.part_next(part, &known, by);
+            let update = exchange_part!(known, row, state);
             let changed = if self.puts_off() {
                 self.send_with(PartRow::TABLE, Box::new(update))? > 0
             } else {
                 self.changed(PartRow::TABLE, per_backend!(|conn| update.execute(conn)))?
             };
             if changed {
-                self.written.parts.push((part, PartState { seq, sum: known.sum.plus(by), mac }));
+                self.written.parts.push((part, state));
                 return Ok(());
             }
         }
         let old = self.part_row(part)?;
-        let (seq, sum) = old.as_ref().map_or((0, PartSum::default()), |old| (old.row.seq, old.sum));
-        let row = self.part_after(part, seq, sum.plus(by));
+        let known = match &old {
+            Some(old) => PartState { seq: old.row.seq, sum: old.sum, mac: old.mac },
+            None => PartState { seq: 0, sum: PartSum::default(), mac: RowMac::default() },
+        };
+        let (row, state) = self.part_next(part, &known, by);
         match &old {
             Some(old) => expect_changed(replace!(self, parts, &old.row => &row, parts::part.eq(row.part))?, PartRow::TABLE)?,
             None => insert!(self, parts, &row).map_err(again)?,
         }
-        let mac = self.mac(&row);
-        self.written.parts.push((part, PartState { seq: row.seq, sum: sum.plus(by), mac }));
+        self.written.parts.push((part, state));
         Ok(())
     }
 
-    fn part_after(&self, part: u8, seq: i64, sum: PartSum) -> PartRow {
+    /// The row of a part after a change, and how it stands then.
+    fn part_next(&self, part: u8, known: &PartState, by: PartSum) -> (PartRow, PartState) {
+        let (seq, sum) = (known.seq + 1, known.sum.plus(by));
         let digest = self.seals().mask(&place_of_part(part), &sum.bytes());
-        PartRow { part: part.into(), seq: seq + 1, digest }
+        let row = PartRow { part: part.into(), seq, digest };
+        let mac = self.mac(&row);
+        (row, PartState { seq, sum, mac })
     }
 
     /// What the root counts for the row of a scope.

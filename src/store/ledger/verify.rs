@@ -13,10 +13,10 @@ use diesel::prelude::*;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 
 use crate::store::AttachmentRow;
+use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::location::Location;
 use crate::store::engine::row_mac::Sealed;
-use crate::store::engine::runner::{Mode, begin};
 use crate::store::engine::schema;
 use crate::store::engine::scope::{Counted, Scope, part_of};
 use crate::store::keys::key::DefaultKeyRow;
@@ -187,6 +187,7 @@ impl Store {
         proof.flaws.extend(tx.digests_proved(scopes, parts)?);
         proof.flaws.extend(tx.relations()?);
         // Nothing was written; the connection closes next.
+        drop(tx);
         let _ = conn.batch_execute("ROLLBACK");
         Ok(proof)
     }

@@ -248,7 +248,7 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         const TABLE: &str = "rotation_calls";
         let of_account = rotation_calls::table.filter(rotation_calls::account_id.eq(account));
-        self.run(
+        self.run_change(
             TABLE,
             per_backend!(|conn| diesel::delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)),
         )?;

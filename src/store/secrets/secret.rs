@@ -195,6 +195,27 @@ impl Tx<'_> {
         if self.puts_off() { Ok(None) } else { self.secret_by_name(account, name) }
     }
 
+    /// Whether a secret is as it was read, and so all that belongs to it. A write that asks nothing takes it as such, and is refused where it
+    /// is not.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn secret_is_still(&mut self, row: &SecretRow) -> Result<bool, StoreError> {
+        // Of a row that may have been written at either of two levels nobody knows the MAC.
+        if !self.asks_nothing() || self.seals().macs(row).count() > 1 {
+            let there = secrets::account_id.eq(&row.account_id).and(secrets::name.eq(&row.name));
+            let query = secrets::table.filter(there).select(secrets::mac);
+            self.secrets_flush()?;
+            let now: Option<Vec<u8>> = self.run(SecretRow::TABLE, per_backend!(|conn| query.get_result(conn).optional()))?;
+            if !now.is_some_and(|now| self.seals().macs(row).any(|mac| mac[..] == now[..])) {
+                return Ok(false);
+            }
+        }
+        let sums = self.sums_of(row)?;
+        self.contents.insert(row.id, sums);
+        Ok(true)
+    }
+
     /// The secret with this id.
     ///
     /// # Errors
@@ -333,7 +354,7 @@ impl Tx<'_> {
         self.rotation_delete(id)?;
         self.stages_delete(id)?;
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
-        self.run("secret_versions", per_backend!(|conn| diesel::delete(versions).execute(conn)))?;
+        self.run_change("secret_versions", per_backend!(|conn| diesel::delete(versions).execute(conn)))?;
         self.tags_delete(Tagged::Secret(row.id))?;
         self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
         let key = secrets::account_id.eq(&row.account_id).and(secrets::name.eq(&row.name));

@@ -31,7 +31,7 @@ impl Tx<'_> {
         if by < 0 {
             // No MAC keeps it from having been set to less than there are: it does not fall below nothing, and the pass puts it right.
             let row = secret_counts::table.find((account, part)).filter(secret_counts::secrets.ge(-by));
-            return self.run(TABLE, per_backend!(|conn| update(row).set(new).execute(conn))).map(drop);
+            return self.run_change(TABLE, per_backend!(|conn| update(row).set(new).execute(conn))).map(drop);
         }
         let first =
             (secret_counts::account_id.eq(account.clone()), secret_counts::part.eq(part), secret_counts::secrets.eq(by));
@@ -59,10 +59,10 @@ impl Tx<'_> {
         let there = secrets::table.filter(secrets::account_id.eq(account)).filter(secrets::id.between(&from[..], &to[..]));
         let there: i64 = self.run("secrets", per_backend!(|conn| there.count().get_result(conn)))?;
         let row = secret_counts::table.find((account, i16::from(part)));
-        self.run(TABLE, per_backend!(|conn| diesel::delete(row).execute(conn)))?;
+        self.run_change(TABLE, per_backend!(|conn| diesel::delete(row).execute(conn)))?;
         let new =
             (secret_counts::account_id.eq(account), secret_counts::part.eq(i16::from(part)), secret_counts::secrets.eq(there));
-        self.run(TABLE, per_backend!(|conn| insert_into(secret_counts::table).values(new).execute(conn))).map(drop)
+        self.run_change(TABLE, per_backend!(|conn| insert_into(secret_counts::table).values(new).execute(conn))).map(drop)
     }
 
     /// How many rows of secrets an account has.

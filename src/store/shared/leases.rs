@@ -37,7 +37,8 @@ impl Tx<'_> {
             Some(_) => self.changed(TABLE, per_backend!(|conn| update(row).set(values).execute(conn))),
             None => {
                 let values = (leases::name.eq(name), values.0, values.1);
-                let inserted = self.run(TABLE, per_backend!(|conn| insert_into(leases::table).values(values).execute(conn)));
+                let inserted =
+                    self.run_change(TABLE, per_backend!(|conn| insert_into(leases::table).values(values).execute(conn)));
                 match inserted {
                     Ok(_) => Ok(true),
                     // Another node was faster; the next attempt sees its row.

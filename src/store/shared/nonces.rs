@@ -132,7 +132,7 @@ impl Tx<'_> {
         let query = expired.order(nonces::expires_at).limit(limit).select(nonces::digest);
         let digests: Vec<Vec<u8>> = self.run(TABLE, per_backend!(|conn| query.load(conn)))?;
         for digest in &digests {
-            self.run(TABLE, per_backend!(|conn| delete(nonces::table.find(digest)).execute(conn)))?;
+            self.run_change(TABLE, per_backend!(|conn| delete(nonces::table.find(digest)).execute(conn)))?;
         }
         Ok(digests.len())
     }

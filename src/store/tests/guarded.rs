@@ -2,12 +2,15 @@
 
 use super::*;
 use crate::base::ids::RequestId;
+use crate::store::engine::scope::part_of;
 
 on_both!(
     a_name_that_is_taken_is_found,
     a_nonce_is_used_once,
     what_is_done_side_by_side_adds_up,
-    a_closure_may_read_what_it_wrote
+    a_closure_may_read_what_it_wrote,
+    what_asks_nothing_is_one_statement,
+    what_has_changed_meanwhile_is_noticed
 );
 
 #[derive(Debug, PartialEq)]
@@ -34,7 +37,9 @@ fn make(on: &Store, nonce: &NonceRow, secret: &SecretRow, version: &VersionRow) 
             Err(StoreError::Conflict) => return Err(Abort::App(Refused::Used)),
             other => other?,
         }
-        tx.key_by_id(&secret.key_id)?.unwrap();
+        if !tx.asks_nothing() {
+            tx.key_by_id(&secret.key_id)?.unwrap();
+        }
         if let Some(there) = tx.secret_in_the_way(&secret.account_id, &secret.name)? {
             return Err(Abort::App(Refused::Taken(there.name)));
         }
@@ -125,4 +130,75 @@ fn a_closure_may_read_what_it_wrote(on: &Fixture) {
         Ok::<_, Abort<StoreError>>((seen, again.description))
     });
     assert_eq!(seen, Ok((2, "new".to_owned())));
+}
+
+/// On PostgreSQL, once this node has seen how the part of the secret stands.
+fn what_asks_nothing_is_one_statement(on: &Fixture) {
+    let (account, key, ..) = on.with_secret();
+    let first = secret(&account.id, &key.id, "first");
+    let part = part_of(&first.id);
+    let in_part = |name: &str| loop {
+        let made = secret(&account.id, &key.id, name);
+        if part_of(&made.id) == part {
+            return made;
+        }
+    };
+    let alone = |store: &Store, digest: u128, secret: &SecretRow| {
+        let ends = std::cell::RefCell::new(Vec::new());
+        let done = store.write_guarded("make", |tx| {
+            tx.nonce_insert(&nonce(digest))?;
+            let version = version(&secret.id, &key.primary_version, "v1");
+            let label = stage(&version, "ACSCurrent");
+            tx.secret_insert_with(secret, &version, &label)?;
+            tx.version_insert(&version)?;
+            tx.stage_insert(&label)?;
+            ends.borrow_mut().push(tx.asks_nothing());
+            Ok::<_, Abort<StoreError>>(())
+        });
+        (done, ends.into_inner())
+    };
+    let postgres = !on.is_sqlite();
+    // Nobody knows the part yet; then this node does.
+    assert_eq!(alone(&on.store, 1, &first), (Ok(()), if postgres { vec![true, false] } else { vec![false] }));
+    assert_eq!(alone(&on.store, 2, &in_part("second")), (Ok(()), vec![postgres]));
+    // Another node changes it, so what this one knows is no longer so; for a while it asks again.
+    let other = on.open(on.options()).unwrap();
+    assert_eq!(alone(&other, 3, &in_part("third")).0, Ok(()));
+    assert_eq!(alone(&on.store, 4, &in_part("fourth")), (Ok(()), if postgres { vec![true, false] } else { vec![false] }));
+    assert_eq!(alone(&on.store, 5, &in_part("fifth")), (Ok(()), vec![false]));
+    // What a constraint refuses has changed nothing.
+    assert_eq!(alone(&other, 6, &in_part("sixth")).0, Ok(()));
+    assert_eq!(alone(&other, 7, &in_part("sixth")).0, Err(StoreError::Conflict));
+    assert_eq!(alone(&other, 6, &in_part("seventh")).0, Err(StoreError::Conflict));
+    assert_eq!(alone(&other, 7, &in_part("eighth")).0, Ok(()));
+    assert_eq!(on.read(|tx| tx.secrets_in_all(&account.id)), 8);
+    let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
+    assert!(proof.flaws.is_empty(), "{:?}", proof.flaws);
+}
+
+/// By a write that was told what there is, and by one that asks.
+fn what_has_changed_meanwhile_is_noticed(on: &Fixture) {
+    let (account, key, secret, _) = on.with_secret();
+    let now = |store: &Store| store.read_rows("test", |tx| tx.secret_by_name(&account.id, &secret.name)).unwrap().unwrap();
+    let touch = |read: &SecretRow, description: &str| {
+        let asked = std::cell::Cell::new(0);
+        let same = on.store.write_guarded("touch", |tx| {
+            asked.set(asked.get() + 1);
+            if !tx.secret_is_still(read)? {
+                return Ok::<_, Abort<StoreError>>(false);
+            }
+            tx.version_insert(&VersionRow { number: 2, ..version(&secret.id, &key.primary_version, description) })?;
+            tx.secret_update(read, &SecretRow { description: description.to_owned(), ..read.clone() })?;
+            Ok(true)
+        });
+        (same, asked.get())
+    };
+    let read = now(&on.store);
+    assert_eq!(touch(&read, "v2").0, Ok(true));
+    let (same, asked) = touch(&read, "v3");
+    assert_eq!(same, Ok(false));
+    assert!(asked == 1 || !on.is_sqlite(), "where the first attempt asks nothing, the second does");
+    assert_eq!(touch(&read, "v4"), (Ok(false), 1), "and for a while the first");
+    assert_eq!(now(&on.store).description, "v2");
+    assert_eq!(on.read(|tx| tx.versions_of(&secret.id)).len(), 2);
 }

@@ -14,7 +14,7 @@ use fastrand::Rng;
 
 use super::*;
 use crate::base::ids::PolicyName;
-use crate::store::engine::runner::{Mode, begin};
+use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::scope::part_of;
 
 /// The tables of who may do what, and of keys, with their keys; those of secrets; each with its digests last.

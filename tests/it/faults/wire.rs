@@ -70,6 +70,22 @@ fn a_write_that_is_cut_at_any_message_is_whole_or_not_and_the_log_says_which() {
         });
         assert!(cut, "a commit was cut");
     }
+    // A write that is one statement, as it is once this node has seen how its part stands: before it arrives, and before its answer does.
+    for number in 0..400 {
+        assert_eq!(create(&client, &format!("fill/{number}"), "value").status, 200);
+    }
+    for delivered in [0, 1, 2] {
+        let cut = (0..20).any(|attempt| {
+            let name = format!("alone/{delivered}/{attempt}");
+            relay.cut("alone/", delivered);
+            let answer = create(&client, &name, "value");
+            relay.counted();
+            answers.push((name, answer.status));
+            until_served(&client, &format!("after/alone/{delivered}/{attempt}"), Duration::from_secs(15));
+            answer.status == 503
+        });
+        assert!(cut || delivered > 1, "a statement was cut");
+    }
     let unknown = answers.iter().filter(|(_, status)| *status == 503).count();
     until(Duration::from_secs(15), "what was unknown is resolved", || {
         let lines = audit_lines(&server);
