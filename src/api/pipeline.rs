@@ -268,7 +268,30 @@ impl Context<'_> {
     /// # Errors
     /// Those of `O`, [`Error::NoPermission`] among them.
     pub fn part<O: Operation>(&self, request: Result<<O::Input as Input>::Request, Error>) -> Result<O::Response, Error> {
-        let event = RefCell::new(self.recording.event.borrow().part());
+        let event = self.recording.event.borrow().part();
+        self.apart::<O>(event, request)
+    }
+
+    /// Asks for the permission for something that a write brings about besides what it is, and records the answer under the name of that,
+    /// durably, before it is done.
+    ///
+    /// # Errors
+    /// [`Error::NoPermission`]; [`Error::Unavailable`] when it cannot be recorded.
+    pub fn also<O: Operation>(&self, request: <O::Input as Input>::Request) -> Result<O::Response, Error> {
+        const { assert!(matches!(O::EFFECT, Effect::Read), "the intent and the outcome are those of the request") };
+        let mut event = self.recording.event.borrow().part();
+        O::NAME.clone_into(&mut event.action);
+        let result = self.apart::<O>(event, Ok(request));
+        self.recording.settle()?;
+        result
+    }
+
+    fn apart<O: Operation>(
+        &self,
+        event: Event,
+        request: Result<<O::Input as Input>::Request, Error>,
+    ) -> Result<O::Response, Error> {
+        let event = RefCell::new(event);
         let recording = self.recording.of(&event);
         let result = execute::<O>(Context { recording, authorised: Authorised::default(), ..*self }, request);
         self.recording.add(event.into_inner(), &result);

@@ -51,10 +51,35 @@ impl Operation for WriteVersion {
             expected: asked.expected,
             may_create: cx.caller.authorise("kms:CreateSecret", None, "secret").is_ok(),
             may_add: cx.caller.authorise("kms:PutSecretValue", None, &format!("secret/{}", asked.secret.name)).is_ok(),
+            may_restore: false,
         };
-        let added = cx.secrets.put_numbered(cx.caller, &asked.secret, asked.value, put)?;
+        let added = match cx.secrets.put_numbered(cx.caller, &asked.secret, &asked.value, put) {
+            Err(Error::SecretInDeleteWindow) => {
+                cx.also::<Restores>(asked.secret.clone())?;
+                cx.secrets.put_numbered(cx.caller, &asked.secret, &asked.value, Put { may_restore: true, ..put })?
+            }
+            done => done?,
+        };
         cx.serves(&added.version.id);
         Ok(added)
+    }
+}
+
+/// RestoreSecret, which a write to a secret in its deletion window does as well: its permission, and its record.
+struct Restores;
+
+impl Operation for Restores {
+    const NAME: &'static str = "RestoreSecret";
+    const EFFECT: Effect = Effect::Read;
+    type Input = SecretRef;
+    type Response = ();
+
+    fn target(secret: &SecretRef) -> Target<'_> {
+        Target::of(Resource::Secret(secret))
+    }
+
+    fn run(_: &Context<'_>, _: SecretRef) -> Result<(), Error> {
+        Ok(())
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Put {
     pub may_create: bool,
     /// Whether it may add to one that there is.
     pub may_add: bool,
+    /// Whether it may take one out of its deletion window.
+    pub may_restore: bool,
 }
 
 /// A secret, before a version is added to it.
@@ -48,8 +50,8 @@ impl Secrets {
     /// first of a new one.
     ///
     /// # Errors
-    /// [`Error::CheckAndSet`]; [`Error::NoPermission`] where the caller may not do what is needed; what [`Secrets::create`] and
-    /// [`Secrets::put`] refuse.
+    /// [`Error::CheckAndSet`]; [`Error::NoPermission`] where the caller may not do what is needed; [`Error::SecretInDeleteWindow`] where it
+    /// is not said that it may restore; what [`Secrets::create`] and [`Secrets::put`] refuse.
     pub fn put_numbered(
         &self,
         caller: &Caller,
@@ -75,12 +77,16 @@ impl Secrets {
             if !put.may_add {
                 return Err(caller.denied("kms:PutSecretValue"));
             }
+            // Before its number is compared, which is not told to who may not restore it.
+            if !put.may_restore && life(&before.secret, caller.now()) != Life::Live {
+                return Err(Error::SecretInDeleteWindow);
+            }
             let admitted = keys::admit(caller, &before.key, Use::GenerateDataKey)?;
             // Younger than the others whatever this node's clock says, so that age is the order in which versions came.
             let created_at = caller.now().max(before.youngest.plus_ms(1));
             let version = self.seal(&before.secret, &admitted, &new(), created_at)?;
             let added = self.store.commit_guarded(&caller.effect, "secret_put", |tx| {
-                self.add_numbered(tx, caller, secret, &before.secret, &admitted, &version, put.expected)
+                self.add_numbered(tx, caller, secret, &before.secret, &admitted, &version, put)
             });
             match added {
                 // Removed since it was read: the next turn finds that there is none.
@@ -112,7 +118,7 @@ impl Secrets {
             let value = present.value.ok_or(Error::SecretInDeleteWindow)?;
             let next = change(&value)?;
             let again = || Plaintext::new(next.expose().to_vec());
-            let put = Put { expected: Some(number), may_create: false, may_add: true };
+            let put = Put { expected: Some(number), may_create: false, may_add: true, may_restore: false };
             match self.put_numbered(caller, secret, again, put) {
                 // Another was faster: the change is made to what it left.
                 Err(Error::CheckAndSet) if expected.is_none() => {}
@@ -157,7 +163,7 @@ impl Secrets {
         sealed_for: &SecretRow,
         admitted: &AdmittedKey,
         version: &VersionRow,
-        expected: Option<i64>,
+        put: Put,
     ) -> Result<Added, Abort<Error>> {
         let now = caller.now();
         let secret = find(tx, caller, name, now)?;
@@ -165,7 +171,11 @@ impl Secrets {
             // Deleted, and made again under the same name.
             return Err(Abort::App(Error::SecretNotFound));
         }
-        if let Some(expected) = expected
+        if !put.may_restore && life(&secret, now) != Life::Live {
+            // Deleted since it was read.
+            return Err(Abort::App(Error::SecretInDeleteWindow));
+        }
+        if let Some(expected) = put.expected
             && current_of(tx, &secret.id)? != expected
         {
             return Err(Abort::App(Error::CheckAndSet));

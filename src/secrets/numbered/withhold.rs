@@ -17,7 +17,8 @@ use crate::store::{Abort, SecretRow, Tx, expect_changed};
 pub enum Withheld {
     /// They are not served until they are undeleted.
     Deleted,
-    /// They are served again, unless they are destroyed; a secret in its deletion window is restored.
+    /// They are served again, unless they are destroyed. A secret in its deletion window is restored if the current version is among them, or
+    /// one that is withheld by itself.
     Undeleted,
     /// Their data keys and values go for ever.
     Destroyed,
@@ -52,8 +53,9 @@ impl Secrets {
             let Some(found) = found(tx, caller, secret, now)? else { return Ok(()) };
             only_generic(&found)?;
             let heads = tx.versions_of(&found.id)?;
+            let current = current_of(tx, &found.id)?;
             let numbers = match which {
-                Which::Current => vec![current_of(tx, &found.id)?],
+                Which::Current => vec![current],
                 Which::Numbers(numbers) => numbers.clone(),
             };
             let mut changed = false;
@@ -70,7 +72,7 @@ impl Secrets {
                 stages::follow(tx, &found.id, &Place::from(&new))?;
                 changed = true;
             }
-            if to == Withheld::Undeleted && found.delete_at.is_some() {
+            if to == Withheld::Undeleted && found.delete_at.is_some() && (changed || numbers.contains(&current)) {
                 let restored = SecretRow { updated_at: now, delete_at: None, ..found.clone() };
                 return Ok(tx.secret_update(&found, &restored)?);
             }

@@ -12,5 +12,6 @@ pub mod policies;
 pub mod tags;
 pub mod vault_answers;
 pub mod vault_effects;
+pub mod vault_rights;
 pub mod versions;
 mod watch;

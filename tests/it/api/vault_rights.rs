@@ -1,0 +1,88 @@
+//! What a permission is enough for through the second door, what it tells besides, and what the audit log says of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bulla::token::softhsm;
+use bulla_test_support::client::Client;
+use bulla_test_support::server::Server;
+use serde_json::{Value, json};
+
+use crate::BULLA;
+use crate::api::policies::user;
+use crate::isolated::isolated;
+use crate::vault::Bearer;
+
+fn prepare(home: &Path) -> io::Result<PathBuf> {
+    softhsm::prepare(&home.join("data"))
+}
+
+/// A server, and a client of its root.
+fn with_a_server(home: &Path, test: impl FnOnce(&Server, &Client)) {
+    let server = Server::dev(BULLA, home.join("data"), None);
+    test(&server, &server.client());
+}
+
+/// A user who may do this with secrets.
+fn who_may(server: &Server, name: &str, actions: &[&str]) -> Client {
+    let actions: Vec<String> = actions.iter().map(|action| format!("kms:{action}")).collect();
+    let statement =
+        json!([{ "Effect": "Allow", "Action": actions, "Resource": ["acs:kms:*:*:secret/*", "acs:kms:*:*:secret"] }]);
+    user(server, name, &[&json!({ "Version": "1", "Statement": statement }).to_string()])
+}
+
+/// The newest records: kind, action, code, and the version that was served.
+fn records(server: &Server, last: usize) -> Vec<[String; 4]> {
+    let lines = crate::audit_lines(server);
+    let mut all: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    all.retain(|line| line["action"].as_str().is_some_and(|action| !action.is_empty()));
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let told = |line: &Value| ["kind", "action", "code", "version_id"].map(|member| text(&line[member]));
+    all[all.len() - last..].iter().map(told).collect()
+}
+
+/// Kind, action and code of the newest records.
+fn told_of(server: &Server, last: usize) -> Vec<String> {
+    records(server, last).into_iter().map(|[kind, action, code, _]| format!("{kind} {action} {code}")).collect()
+}
+
+const DENIED: u16 = 403;
+
+#[test]
+fn who_writes_does_not_restore() {
+    isolated(prepare, |home| with_a_server(home, writes));
+}
+
+fn writes(server: &Server, root: &Client) {
+    let (writer, both) =
+        (who_may(server, "writer", &["PutSecretValue"]), who_may(server, "both", &["PutSecretValue", "RestoreSecret"]));
+    let (writer, both, root_door) = (Bearer::login(&writer), Bearer::login(&both), Bearer::login(root));
+    let body = json!({ "data": { "n": 1 } });
+    root_door.ask("POST", "secret/data/w/a", &body).ok();
+    root.call("DeleteSecret", &[("SecretName", "w/a")]).ok();
+    let read = root_door.ask("GET", "secret/data/w/a", &Value::Null);
+    assert_eq!((read.status, &read.json["data"]["data"]), (404, &Value::Null));
+    // The same whether a secret is in its window or is not there, and whatever number is compared.
+    let (there, absent) = (writer.ask("POST", "secret/data/w/a", &body), writer.ask("POST", "secret/data/w/none", &body));
+    assert_eq!((there.status, &there.json), (DENIED, &absent.json), "{}", absent.status);
+    let cas = json!({ "data": { "n": 1 }, "options": { "cas": 7 } });
+    assert_eq!(writer.ask("POST", "secret/data/w/a", &cas).status, DENIED);
+    let told = told_of(server, 2);
+    assert_eq!(told, ["refused RestoreSecret Forbidden.NoPermission", "outcome PutSecretValue Forbidden.NoPermission"]);
+    assert_eq!(root_door.ask("GET", "secret/data/w/a", &Value::Null).status, 404, "it is in its window still");
+    // Numbers that name nothing which is withheld restore nothing.
+    for numbers in [json!([0]), json!([-1]), json!(["9"])] {
+        assert_eq!(root_door.ask("POST", "secret/undelete/w/a", &json!({ "versions": numbers })).status, 204);
+        assert_eq!(root_door.ask("GET", "secret/data/w/a", &Value::Null).status, 404, "{numbers}");
+    }
+    assert_eq!(both.ask("POST", "secret/data/w/a", &body).ok().json["data"]["version"], 2);
+    let told = told_of(server, 3);
+    assert_eq!(told, ["intent PutSecretValue -", "read RestoreSecret OK", "outcome PutSecretValue OK"]);
+    root_door.ask("GET", "secret/data/w/a", &Value::Null).ok();
+    // Out of the window nothing more is needed.
+    writer.ask("POST", "secret/data/w/a", &body).ok();
+    root.call("DeleteSecret", &[("SecretName", "w/a")]).ok();
+    assert_eq!(root_door.ask("POST", "secret/undelete/w/a", &json!({ "versions": [3] })).status, 204);
+    root_door.ask("GET", "secret/data/w/a", &Value::Null).ok();
+    crate::verify_audit(server);
+}
