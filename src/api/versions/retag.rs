@@ -18,7 +18,7 @@ pub struct Retagged {
 
 ready!(Retagged);
 
-/// TagResource and UntagResource in one.
+/// TagResource, and UntagResource where a tag goes: then the permission for that is needed as well.
 pub struct Retag;
 
 impl Operation for Retag {
@@ -33,6 +33,7 @@ impl Operation for Retag {
 
     fn run(cx: &Context<'_>, asked: Retagged) -> Result<(), Error> {
         let may_create = asked.create.then(|| cx.caller.authorise("kms:CreateSecret", None, "secret").is_ok());
-        cx.secrets.retag(cx.caller, &asked.secret, asked.change, may_create)
+        let may_untag = cx.caller.authorise("kms:UntagResource", None, &format!("secret/{}", asked.secret.name)).is_ok();
+        cx.secrets.retag(cx.caller, &asked.secret, asked.change, may_create, may_untag)
     }
 }

@@ -10,22 +10,23 @@ use crate::base::words::DataType;
 use crate::error::Error;
 use crate::secrets::find::{find, touch};
 use crate::secrets::{NewSecret, NewVersion, Secrets};
-use crate::store::{TagRow, Tagged};
+use crate::store::{Abort, TagRow, Tagged};
 use crate::tags::{self, Change, Pairs};
 
 impl Secrets {
     /// Sets the tags of a secret anew: `change` says from those that it has which it gets. Where `may_create` is given, a secret that is
-    /// not there is made, with a first version, number 0, that never had a value, if the caller may.
+    /// not there is made, with a first version, number 0, that never had a value, if the caller may. A tag goes only if it may take tags away.
     ///
     /// # Errors
     /// [`Error::SecretNotFound`]; [`Error::LimitExceeded`] for too many; [`Error::NoPermission`] where there is none and the caller may
-    /// not make it.
+    /// not make it, and where a tag would go that it may not take away.
     pub fn retag(
         &self,
         caller: &Caller,
         secret: &SecretRef,
         change: impl Fn(Pairs) -> Pairs,
         may_create: Option<bool>,
+        may_untag: bool,
     ) -> Result<(), Error> {
         if !caller.at_home(secret.home.as_ref()) {
             return Err(Error::SecretNotFound);
@@ -39,6 +40,9 @@ impl Secrets {
                 let tags = change(pairs(&had));
                 let stays = |tag: &TagRow| tags.iter().any(|(key, _)| *key == tag.tag_key);
                 let gone: Vec<String> = had.iter().filter(|tag| !stays(tag)).map(|tag| tag.tag_key.clone()).collect();
+                if !gone.is_empty() && !may_untag {
+                    return Err(Abort::App(caller.denied("kms:UntagResource")));
+                }
                 tags::apply(tx, &found.account_id, on, &Change::Remove(gone))?;
                 tags::apply(tx, &found.account_id, on, &Change::Set(tags))?;
                 touch(tx, &found, now)

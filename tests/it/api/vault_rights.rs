@@ -86,3 +86,26 @@ fn writes(server: &Server, root: &Client) {
     root_door.ask("GET", "secret/data/w/a", &Value::Null).ok();
     crate::verify_audit(server);
 }
+
+#[test]
+fn who_tags_does_not_untag() {
+    isolated(prepare, |home| with_a_server(home, tags));
+}
+
+fn tags(server: &Server, root: &Client) {
+    let (tagger, both) =
+        (who_may(server, "tagger", &["TagResource"]), who_may(server, "both", &["TagResource", "UntagResource"]));
+    let (tagger, both, root) = (Bearer::login(&tagger), Bearer::login(&both), Bearer::login(root));
+    root.ask("POST", "secret/data/t/a", &json!({ "data": { "n": 1 } })).ok();
+    let set = |door: &Bearer<'_>, method: &str, tags: Value| {
+        door.ask(method, "secret/metadata/t/a", &json!({ "custom_metadata": tags })).status
+    };
+    let tags = || root.ask("GET", "secret/metadata/t/a", &Value::Null).ok().json["data"]["custom_metadata"].clone();
+    assert_eq!(set(&tagger, "POST", json!({ "owner": "ann", "env": "prod" })), 204);
+    assert_eq!(set(&tagger, "PATCH", json!({ "owner": null })), DENIED);
+    assert_eq!(set(&tagger, "POST", json!({ "owner": "ann" })), DENIED);
+    assert_eq!(set(&tagger, "PATCH", json!({ "env": "test", "absent": null })), 204, "another value, and nothing goes");
+    assert_eq!(tags(), json!({ "owner": "ann", "env": "test" }));
+    assert_eq!(set(&both, "PATCH", json!({ "owner": null })), 204);
+    assert_eq!(tags(), json!({ "env": "test" }));
+}
