@@ -15,8 +15,8 @@ pub(super) struct Event {
     source_ip: std::net::IpAddr,
     /// As asked for; it need not exist.
     pub action: String,
-    /// As given; it need not exist.
-    pub access_key: Option<String>,
+    /// As given, where it could be one; it need not exist.
+    access_key: Option<String>,
     caller: Option<(String, String)>,
     /// ARN of what is acted on.
     pub resource: Option<String>,
@@ -54,10 +54,11 @@ impl Event {
         }
     }
 
-    /// What it asks for, and in whose name.
+    /// What it asks for, and in whose name. What stands in the place of an access key's id and has another form than those that are made
+    /// here may be a secret: clients mix the two up. Nothing of it is recorded until it has proved to be one.
     pub fn asks(&mut self, action: &str, access_key: Option<&AccessKeyId>) {
         action.clone_into(&mut self.action);
-        self.access_key = access_key.map(AccessKeyId::to_string);
+        self.access_key = access_key.filter(|id| id.is_made_here()).map(AccessKeyId::to_string);
     }
 
     /// Of the same request, the part about another resource.
@@ -101,9 +102,9 @@ impl Event {
     /// Who it is, once that is proved.
     pub fn identified(&mut self, caller: &Caller) {
         self.caller = Some((caller.account.to_string(), caller.principal.to_string()));
+        self.access_key = caller.access_key.as_ref().map(AccessKeyId::to_string);
         if let Some(bearer) = &caller.bearer {
             self.token = Some(bearer.row.accessor.clone());
-            self.access_key = caller.access_key.as_ref().map(AccessKeyId::to_string);
         }
     }
 

@@ -209,10 +209,22 @@ impl AccountId {
 impl AccessKeyId {
     /// A new random access key id: `BLLA` and 20 letters and digits.
     pub fn random() -> Self {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
         let random = Uuid::new_v4().as_u128() ^ (Uuid::new_v4().as_u128() << 6);
-        let tail = (0..20).map(|i| char::from(ALPHABET[(random >> (5 * i) & 31) as usize]));
-        Self("BLLA".chars().chain(tail).collect())
+        let tail = (0..Self::TAIL).map(|i| char::from(Self::ALPHABET[(random >> (5 * i) & 31) as usize]));
+        Self(Self::PREFIX.chars().chain(tail).collect())
+    }
+
+    /// How the ids of access keys begin, what follows, and how much of it.
+    const PREFIX: &'static str = "BLLA";
+    const ALPHABET: &'static [u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    const TAIL: usize = 20;
+
+    /// Whether it is an id as this service makes them, which no secret is.
+    pub fn is_made_here(&self) -> bool {
+        let is_of_access_key = |tail: &str| tail.len() == Self::TAIL && tail.bytes().all(|byte| Self::ALPHABET.contains(&byte));
+        let is_of_client_key = |tail: &str| tail.parse::<Uuid>().is_ok_and(|id| id.to_string() == tail);
+        self.0.strip_prefix(Self::PREFIX).is_some_and(is_of_access_key)
+            || self.0.strip_prefix(Self::CLIENT_KEY_PREFIX).is_some_and(is_of_client_key)
     }
 
     /// How the ids of client keys begin.
@@ -374,6 +386,17 @@ mod tests {
         }
         assert_eq!(AccessKeyId::random().as_str().len(), 24);
         assert!(AccountId::random().as_str().parse::<AccountId>().is_ok());
+    }
+
+    #[test]
+    fn ids_of_access_keys_are_told_from_secrets() {
+        assert!(AccessKeyId::random().is_made_here() && AccessKeyId::of_client_key().is_made_here());
+        let token = "s.CAESIJ3x";
+        for other in
+            ["irTC7dZ.xQ0vK2mN4pR6sT8uW1yB3cD5eF7gH9jL", token, "BLLA2345", "BLLAirTC7dZxQ0vK2mN4pR6s", "KAAP.x", "nobody"]
+        {
+            assert!(!other.parse::<AccessKeyId>().expect("an id as requests may name it").is_made_here(), "{other}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::BULLA;
 use crate::api::policies::user;
 use crate::isolated::isolated;
-use crate::vault::Bearer;
+use crate::vault::{Bearer, send};
 
 fn prepare(home: &Path) -> io::Result<PathBuf> {
     softhsm::prepare(&home.join("data"))
@@ -108,4 +108,30 @@ fn tags(server: &Server, root: &Client) {
     assert_eq!(tags(), json!({ "owner": "ann", "env": "test" }));
     assert_eq!(set(&both, "PATCH", json!({ "owner": null })), 204);
     assert_eq!(tags(), json!({ "env": "test" }));
+}
+
+#[test]
+fn a_secret_in_the_place_of_an_id_is_not_recorded() {
+    isolated(prepare, |home| with_a_server(home, logins));
+}
+
+fn logins(server: &Server, root: &Client) {
+    server.admin(&["user", "create", "ann"]);
+    let key = server.admin(&["access-key", "create", "--user", "ann"]);
+    let text = |field: &str| key[field].as_str().expect("shown once").to_owned();
+    let (id, secret) = (text("AccessKeyId"), text("AccessKeySecret"));
+    let token = Bearer::login(root).token;
+    for role in [&secret, &token, "hunter2"] {
+        let body = json!({ "role_id": role, "secret_id": id });
+        assert_eq!(send(root, "", "POST", "auth/approle/login", &body, "").expect("an answer").status, 400);
+        let swapped = server.client_as(role, &id);
+        assert!(swapped.call("ListSecrets", &[]).status >= 400);
+        assert!(!crate::audit_lines(server).contains(&format!("\"{role}\"")), "in the audit log");
+    }
+    // What can be an id is recorded, and whose it is once that is proved.
+    let known = server.client_as(&id, "wrong");
+    assert!(known.call("ListSecrets", &[]).status >= 400);
+    assert!(crate::audit_lines(server).contains(&format!("\"access_key\":\"{id}\"")));
+    let roots = root.access_key_id.clone();
+    assert!(crate::audit_lines(server).contains(&format!("\"access_key\":\"{roots}\"")));
 }
