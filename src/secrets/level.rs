@@ -19,7 +19,7 @@ const MAX_SECRETS: usize = 100_000;
 
 impl Secrets {
     /// What stands directly under a prefix, which is empty or ends with `/`: names behind it, and with a `/` at the end those under which
-    /// there is more. In order.
+    /// there is more. In order. Names with an empty segment, `.` or `..` are left out: no path leads to them, and who follows them never ends.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] for a level of more than 100,000; [`Error::Unavailable`].
@@ -32,7 +32,7 @@ impl Secrets {
             let Some(last) = names.last() else { break };
             // Names are ASCII: the next one behind a name is that with the lowest character added.
             let mut next = format!("{last}!");
-            for name in &names {
+            for name in names.iter().filter(|name| !name.as_str().split('/').any(|part| matches!(part, "" | "." | ".."))) {
                 let rest = &name.as_str()[prefix.len()..];
                 match rest.find('/') {
                     None => drop(found.insert(rest.to_owned())),
@@ -51,7 +51,6 @@ impl Secrets {
             }
             from = next;
         }
-        found.remove("");
         Ok(found.into_iter().collect())
     }
 }
