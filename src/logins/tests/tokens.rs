@@ -109,15 +109,21 @@ fn what_is_refused_and_in_which_words() {
         let why = format!("error validating token: error verifying token signature: {why}");
         assert_eq!(jwts.speaks("app", token, NOW), refused(&why), "{token:.20}");
     }
+    for held in [format!("{good}\n"), format!(" {good}\r\n"), format!("{good}=="), format!("{good}=\n")] {
+        assert_eq!(jwts.speaks("app", &held, NOW), Ok(speaks()), "{held:?}");
+    }
     let (message, signature) = good.rsplit_once('.').expect("parts");
     let (head, body) = message.split_once('.').expect("parts");
+    for wrong in ["%", "a=a", "a\u{a0}"] {
+        let why = "error validating token: error verifying token signature: the signature is not base64url";
+        assert_eq!(jwts.speaks("app", &format!("{message}.{wrong}"), NOW), refused(why), "{wrong}");
+    }
     let widened = with(&[("sub", json!("app")), ("groups", json!("root"))]).to_string();
     for token in [
         format!("{message}."),
         format!("{message}.{}", encoded([0; 64])),
         format!("{}.{body}.{signature}", encoded(json!({ "alg": "ES256" }).to_string())),
         format!("{head}.{}.{signature}", encoded(widened)),
-        format!("{message}.{signature}="),
     ] {
         assert!(matches!(jwts.speaks("app", &token, NOW), Err(LoginError::Refused(_))), "{token}");
     }
