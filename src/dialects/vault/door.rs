@@ -6,7 +6,7 @@
 use crate::api::{self, Exchange, Outcome};
 use crate::auth::proof::Origin;
 use crate::base::ids::RequestId;
-use crate::dialects::vault::asked::Asked;
+use crate::dialects::vault::asked::{Asked, refusal};
 use crate::dialects::vault::fault;
 use crate::dialects::vault::path::{self, Path};
 use crate::dialects::vault::reply::{Content, reply};
@@ -45,6 +45,10 @@ impl Dialect for Vault {
                 }
                 let moved = Reply { headers: vec![("location", path)], ..reply(307, Vec::new()) };
                 return unrecorded(moved, Ok(()));
+            }
+            Path::Refused(why) => {
+                let error = refusal(why);
+                return unrecorded(fault::answer(&error, None), Err(error));
             }
             Path::Unreadable => return unrecorded(fault::answer(&Error::PathNotFound, None), Err(Error::PathNotFound)),
         };
