@@ -35,7 +35,9 @@ impl Operation for ReadVersion {
 
     fn run(cx: &Context<'_>, asked: Numbered) -> Result<NumberedValue, Error> {
         let found = cx.secrets.value_numbered(cx.caller, &asked.secret, asked.number)?;
-        cx.serves(&found.version.id);
+        if found.value.is_some() {
+            cx.serves(&found.version.id);
+        }
         Ok(found)
     }
 }

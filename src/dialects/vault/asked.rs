@@ -12,11 +12,20 @@ use crate::auth::bearer::BearerToken;
 use crate::base::ids::AccessKeyId;
 use crate::dialects::vault::Settings;
 use crate::dialects::vault::fault::Told;
+use crate::dialects::vault::reply::Content;
 use crate::error::{Error, Unreadable};
-use crate::http::Call;
+use crate::http::{Call, Method};
 
 /// What audit records call this door.
 const VIA: &str = "vault";
+
+/// What an endpoint says of an error.
+pub enum Said {
+    /// Texts of its own.
+    Told(Told),
+    /// What is known all the same.
+    Content(Content),
+}
 
 /// A call on its way through the endpoints.
 pub struct Asked<'a> {
@@ -27,7 +36,7 @@ pub struct Asked<'a> {
     /// The settings.
     pub settings: &'a Settings,
     /// What an endpoint said of an error, and of which kind that was.
-    told: RefCell<Option<(Discriminant<Error>, Told)>>,
+    said: RefCell<Option<(Discriminant<Error>, Said)>>,
     /// The operation, for the access line and the figures.
     action: RefCell<Option<&'static str>>,
 }
@@ -35,7 +44,7 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// A call of which nothing is known yet.
     pub fn new(call: &'a Call, path: &'a str, settings: &'a Settings) -> Self {
-        Self { call, path, settings, told: RefCell::default(), action: RefCell::default() }
+        Self { call, path, settings, said: RefCell::default(), action: RefCell::default() }
     }
 
     /// Notes that it came through this door.
@@ -44,8 +53,17 @@ impl<'a> Asked<'a> {
     }
 
     /// What an endpoint said of this error; nothing where another was in the way, as with a body that is wrong and a token that is, too.
-    pub fn told(&self, error: &Error) -> Option<Told> {
-        self.told.take().filter(|(kind, _)| *kind == discriminant(error)).map(|(_, told)| told)
+    pub fn said(&self, error: &Error) -> Option<Said> {
+        self.said.take().filter(|(kind, _)| *kind == discriminant(error)).map(|(_, said)| said)
+    }
+
+    /// The method; GET with the parameter `list` is LIST, on every path.
+    pub fn method(&self) -> Method {
+        let lists = || matches!(self.query("list").as_deref(), Some("true" | "TRUE" | "True" | "t" | "T" | "1"));
+        match self.call.method {
+            Method::Get if lists() => Method::List,
+            method => method,
+        }
     }
 
     /// The operation, once it is known.
@@ -61,7 +79,14 @@ impl<'a> Asked<'a> {
 
     /// An error, in these words.
     pub fn say(&self, status: u16, text: impl Into<String>, error: Error) -> Error {
-        *self.told.borrow_mut() = Some((discriminant(&error), Told { status, errors: vec![text.into()] }));
+        let told = Told { status, errors: vec![text.into()] };
+        *self.said.borrow_mut() = Some((discriminant(&error), Said::Told(told)));
+        error
+    }
+
+    /// An error, which is recorded, with an answer that says what is known all the same.
+    pub fn answers(&self, content: Content, error: Error) -> Error {
+        *self.said.borrow_mut() = Some((discriminant(&error), Said::Content(content)));
         error
     }
 
@@ -77,8 +102,9 @@ impl<'a> Asked<'a> {
 
     /// The caller's token as it was shown.
     pub fn token(&self) -> Option<&'a str> {
-        let bearer = self.call.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
-        self.call.header("x-vault-token").or(bearer).map(str::trim).filter(|token| !token.is_empty())
+        let given = |text: &'a str| Some(text.trim()).filter(|token| !token.is_empty());
+        let bearer = || self.call.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
+        self.call.header("x-vault-token").and_then(given).or_else(|| bearer().and_then(given))
     }
 
     /// Goes on as the bearer of the token that was shown; `action` is what records call it.
@@ -118,10 +144,13 @@ impl<'a> Asked<'a> {
         exchange.asks_via(VIA, action, access_key);
     }
 
-    /// The refusal of a path that there is not.
-    pub fn no_route(&self) -> Error {
+    /// The refusal of a path that there is not, for whoever shows a token: strangers are not told what there is.
+    ///
+    /// # Errors
+    /// [`Error::BearerTokenInvalid`], [`Error::PathNotFound`].
+    pub fn no_route<T>(&self, exchange: &Exchange<'_>) -> Result<T, Error> {
         let text = format!("no handler for route {:?}. route entry not found.", self.path);
-        self.say(404, text, Error::PathNotFound)
+        self.for_bearer(exchange, "NoRoute", || Err(self.say(404, text, Error::PathNotFound)))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Owns: its members, and reading numbers, durations and lists in the forms in which clients write them. Must not know: endpoints.
 //! Called by: the endpoints.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::dialects::vault::asked::Asked;
@@ -74,7 +76,7 @@ impl<'a> Body<'a> {
     /// [`Error::Unreadable`] for another value.
     pub fn flag(&self, asked: &Asked<'_>, name: &str) -> Result<Option<bool>, Error> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        match value.trim_matches('"') {
+        match &*plain(value) {
             "true" | "1" => Ok(Some(true)),
             "false" | "0" | "" => Ok(Some(false)),
             _ => Err(converting(asked, name, "bool", value)),
@@ -87,8 +89,8 @@ impl<'a> Body<'a> {
     /// [`Error::Unreadable`] for another value.
     pub fn duration_ms(&self, asked: &Asked<'_>, name: &str) -> Result<Option<i64>, Error> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let text = value.trim_matches('"');
-        let read = duration_ms(text).ok_or_else(|| asked.bad(format!("time: invalid duration {text:?}")))?;
+        let text = plain(value);
+        let read = duration_ms(&text).ok_or_else(|| asked.bad(format!("time: invalid duration {text:?}")))?;
         Ok(Some(read))
     }
 
@@ -104,6 +106,20 @@ impl<'a> Body<'a> {
         members(value).map(Some).ok_or_else(|| asked.bad(Unfit::NoText.why()))
     }
 
+    /// One whole number, also as a text; none where that is empty.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] for another value, a list of one number among them.
+    pub fn number(&self, asked: &Asked<'_>, name: &str) -> Result<Option<i64>, Error> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        if value.starts_with(['[', '{', 't', 'f']) {
+            return Err(converting(asked, name, "int", value));
+        }
+        whole(value).map_err(|()| {
+            asked.bad(format!("Field validation failed: error converting input for field {name:?}: it must be a whole number"))
+        })
+    }
+
     /// Whole numbers: a list of them, or one; each also as a text, and several in one, with commas.
     ///
     /// # Errors
@@ -114,7 +130,13 @@ impl<'a> Body<'a> {
             Ok(items) => items.iter().map(|item| item.get()).collect(),
             Err(_) => vec![value],
         };
-        let parts = items.iter().flat_map(|item| item.trim_matches('"').split(','));
+        let texts: Vec<_> = items.iter().map(|item| plain(item)).collect();
+        if let [one] = texts.as_slice()
+            && one.trim().is_empty()
+        {
+            return Ok(Vec::new());
+        }
+        let parts = texts.iter().flat_map(|text| text.split(','));
         let numbers = parts.map(|part| part.trim().parse::<i64>());
         numbers.collect::<Result<_, _>>().map_err(|_| {
             asked.bad(format!(
@@ -136,27 +158,75 @@ pub fn converting(asked: &Asked<'_>, name: &str, kind: &str, value: &str) -> Err
     asked.bad(format!("error converting input for field {name:?}: '' expected type '{kind}', got unconvertible type '{got}'"))
 }
 
-/// A duration in ms: a number of seconds, or numbers with h, m, s or ms behind them, or d.
+/// What a value says that may be a text or not: a text without its quotes, and anything else as it stands.
+pub fn plain(value: &str) -> Cow<'_, str> {
+    serde_json::from_str::<String>(value).map_or(Cow::Borrowed(value), Cow::Owned)
+}
+
+/// A whole number that may be a text; none where that is empty.
+///
+/// # Errors
+/// Where it is something else.
+pub fn whole(value: &str) -> Result<Option<i64>, ()> {
+    match plain(value).trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(drop),
+    }
+}
+
+/// A duration in ms, of which a part counts as one: a number of seconds, or numbers, of which each may have decimals, with h, m, s, ms, us
+/// or ns behind them, or d; a sign before all of it.
 pub fn duration_ms(text: &str) -> Option<i64> {
+    const UNITS: [(&str, i128); 8] = [
+        ("ms", 1_000_000),
+        ("us", 1000),
+        ("µs", 1000),
+        ("ns", 1),
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("d", 86_400_000_000_000),
+    ];
     if text.is_empty() {
         return Some(0);
     }
     if let Ok(seconds) = text.parse::<i64>() {
         return seconds.checked_mul(1000);
     }
-    let (mut rest, mut total) = (text, 0i64);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0)?;
-        let number: i64 = rest[..digits].parse().ok()?;
-        let unit = &rest[digits..];
-        let (length, ms) = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("d", 86_400_000)]
-            .into_iter()
-            .find(|(name, _)| unit.starts_with(name))
-            .map(|(name, ms)| (name.len(), ms))?;
-        total = total.checked_add(number.checked_mul(ms)?)?;
-        rest = &unit[length..];
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut total = 0i128;
+    if rest.is_empty() {
+        return None;
     }
-    Some(total)
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (whole, decimals) = rest[..end].split_once('.').unwrap_or((&rest[..end], ""));
+        if whole.len() + decimals.len() == 0 || whole.len() > 18 || decimals.contains('.') {
+            return None;
+        }
+        let (name, unit) = UNITS.into_iter().find(|(name, _)| rest[end..].starts_with(name))?;
+        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        // Beyond these no unit has a ns.
+        let decimals = &decimals[..decimals.len().min(18)];
+        let part =
+            if decimals.is_empty() { 0 } else { decimals.parse::<i128>().ok()? * unit / 10i128.pow(decimals.len() as u32) };
+        total += whole * unit + part;
+        rest = &rest[end + name.len()..];
+    }
+    i64::try_from((total + 999_999) / 1_000_000).ok().map(|ms| sign * ms)
+}
+
+/// A duration as Go writes it: `1h0m0s`.
+pub fn spelled_s(seconds: i64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +240,14 @@ mod tests {
         {
             assert_eq!(duration_ms(text), Some(ms), "{text}");
         }
-        for wrong in ["soon", "h", "1x", "1h2", "99999999999999999999", "9999999999999999h"] {
+        for (text, ms) in
+            [("1.5h", 5_400_000), ("0.0s", 0), ("1us", 1), ("1.5s1ns", 1501), (".5s", 500), ("-5", -5000), ("-1m", -60_000)]
+        {
+            assert_eq!(duration_ms(text), Some(ms), "{text}");
+        }
+        assert_eq!([59, 60, 3601].map(spelled_s), ["59s", "1m0s", "1h0m1s"]);
+        for wrong in ["soon", "-", ".s", "1.5", "1.5.5s", "1.s.", "h", "1x", "1h2", "99999999999999999999", "9999999999999999h"]
+        {
             assert_eq!(duration_ms(wrong), None, "{wrong}");
         }
     }

@@ -23,7 +23,11 @@ pub fn capabilities(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Conten
             Some(text) if text.starts_with('[') => {
                 serde_json::from_str::<Vec<String>>(text).map_err(|_| asked.bad("paths must be texts"))
             }
-            Some(_) => Ok(body.text(asked, name)?.into_iter().collect()),
+            // Several in one text, with commas.
+            Some(_) => {
+                let text = body.text(asked, name)?.unwrap_or_default();
+                Ok(text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(str::to_owned).collect())
+            }
         };
         let (mut paths, more) = (list("paths")?, list("path")?);
         paths.extend(more);
@@ -63,7 +67,8 @@ fn to_everybody(path: &str) -> Vec<Capability> {
         "auth/token/lookup-self" => &["read", "update"],
         "auth/token/renew-self" | "auth/token/revoke-self" | "auth/token/create" | "sys/capabilities-self" => &["update"],
         "sys/health" | "sys/seal-status" | "sys/leader" | "sys/mounts" | "sys/internal/ui/mounts" => &["read"],
-        _ if path.starts_with("sys/internal/ui/mounts/") => &["read"],
+        _ if path.starts_with("sys/mounts/") && path.ends_with("/tune") => &["read", "update"],
+        _ if path.starts_with("sys/internal/ui/mounts/") || path.starts_with("sys/mounts/") => &["read"],
         _ => &[],
     };
     names.iter().map(|name| capability(name, [])).collect()

@@ -6,7 +6,7 @@
 use crate::api::{self, Exchange, Outcome};
 use crate::auth::proof::Origin;
 use crate::base::ids::RequestId;
-use crate::dialects::vault::asked::{Asked, refusal};
+use crate::dialects::vault::asked::{Asked, Said, refusal};
 use crate::dialects::vault::fault;
 use crate::dialects::vault::path::{self, Path};
 use crate::dialects::vault::reply::{Content, reply};
@@ -67,7 +67,14 @@ impl Dialect for Vault {
         let Outcome { result, code, durable, asked: name, alarm, known } = done;
         let (reply, result) = match result {
             Ok(content) => (content.reply(&call.request_id), Ok(())),
-            Err(error) => (fault::answer(&error, asked.told(&error)), Err(error)),
+            Err(error) => {
+                let reply = match asked.said(&error) {
+                    Some(Said::Content(content)) => content.reply(&call.request_id),
+                    Some(Said::Told(told)) => fault::answer(&error, Some(told)),
+                    None => fault::answer(&error, None),
+                };
+                (reply, Err(error))
+            }
         };
         Answer { reply, action: asked.action(), done: Outcome { result, code, durable, asked: name, alarm, known } }
     }
@@ -101,9 +108,6 @@ fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error
             (kind, path) => kv::endpoint(asked, exchange, kind, path),
         },
         _ if mount == asked.settings.transit_mount => transit::endpoint(asked, exchange, rest),
-        _ => {
-            asked.names(exchange, "NoRoute", None);
-            Err(asked.no_route())
-        }
+        _ => asked.no_route(exchange),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 /// How deep values may be nested.
-const DEEPEST: usize = 64;
+pub const DEEPEST: usize = 64;
 
 /// The members of an object.
 pub type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;

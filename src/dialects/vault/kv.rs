@@ -18,7 +18,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::SecretRef;
 use crate::base::secret::{Plaintext, VALUE_BYTES};
 use crate::dialects::vault::asked::{Asked, refusal};
-use crate::dialects::vault::body::{Body, converting};
+use crate::dialects::vault::body::{Body, converting, whole};
 use crate::dialects::vault::json;
 use crate::dialects::vault::path::secret;
 use crate::dialects::vault::reply::{Content, time, time_or_empty};
@@ -36,9 +36,13 @@ const NO_SUCH_PATH: &str =
     "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use.";
 const NO_ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
 
+/// What it says where no versions are named, in its two spellings.
+const NO_VERSIONS: &str = "No version number provided";
+const NONE_TO_DESTROY: &str = "no version number provided";
+
 /// An endpoint of the mount but for metadata.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, path: &str) -> Result<Content, Error> {
-    let method = asked.call.method;
+    let method = asked.method();
     let writes = matches!(method, Method::Post | Method::Put);
     let at_root = path.is_empty() && !asked.path.ends_with('/');
     match kind {
@@ -49,12 +53,12 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, path: &s
             Method::Get | Method::Head => read(asked, exchange, path),
             Method::Post | Method::Put => write(asked, exchange, path),
             Method::Patch => patch(asked, exchange, path),
-            Method::Delete => withhold::<DeleteVersions>(asked, exchange, path, Some(Which::Current)),
+            Method::Delete => withhold::<DeleteVersions>(asked, exchange, path, What::Current),
             Method::List => unsupported(asked, exchange),
         },
-        "delete" if writes => withhold::<DeleteVersions>(asked, exchange, path, None),
-        "undelete" if writes => withhold::<UndeleteVersions>(asked, exchange, path, None),
-        "destroy" if writes => withhold::<DestroyVersions>(asked, exchange, path, None),
+        "delete" if writes => withhold::<DeleteVersions>(asked, exchange, path, What::Listed(NO_VERSIONS)),
+        "undelete" if writes => withhold::<UndeleteVersions>(asked, exchange, path, What::Listed(NO_VERSIONS)),
+        "destroy" if writes => withhold::<DestroyVersions>(asked, exchange, path, What::Listed(NONE_TO_DESTROY)),
         "subkeys" if method == Method::Get => subkeys(asked, exchange, path),
         "config" if path.is_empty() => config(asked, exchange),
         "delete" | "undelete" | "destroy" | "subkeys" => unsupported(asked, exchange),
@@ -140,14 +144,14 @@ fn around(before: &[u8], middle: &[u8], behind: &[u8]) -> Zeroizing<Vec<u8>> {
 
 fn read(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
     asked.as_bearer(exchange, "GetSecretValue", |request| {
-        let found = find(request, numbered(asked, path)?)?;
-        let metadata = facts(&found.version, &custom(found.tags), found.gone_at).to_string();
-        let (status, data) = match &found.value {
-            Some(value) => (200, as_object(value)?),
-            None => (404, Zeroizing::new(b"null".to_vec())),
-        };
+        let mut found = find(request, numbered(asked, path)?)?;
+        let metadata = facts(&found.version, &custom(std::mem::take(&mut found.tags)), found.gone_at).to_string();
         let behind = format!(",\"metadata\":{metadata}}}");
-        Ok(Content::secret_data(status, around(b"{\"data\":", &data, behind.as_bytes())))
+        let told = |status, data: &[u8]| Content::secret_data(status, around(b"{\"data\":", data, behind.as_bytes()));
+        match &found.value {
+            Some(value) => Ok(told(200, &as_object(value)?)),
+            None => Err(asked.answers(told(404, b"null"), found.withheld())),
+        }
     })
 }
 
@@ -156,18 +160,18 @@ fn subkeys(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Con
         let depth = asked.query("depth").unwrap_or_default();
         let depth = if depth.is_empty() { Ok(0) } else { depth.parse::<u64>() };
         let depth = depth.map_err(|_| asked.bad("depth must be a whole number"))?;
-        let found = find(request, numbered(asked, path)?)?;
-        let metadata = facts(&found.version, &custom(found.tags), found.gone_at).to_string();
-        let (status, keys) = match &found.value {
+        let mut found = find(request, numbered(asked, path)?)?;
+        let metadata = facts(&found.version, &custom(std::mem::take(&mut found.tags)), found.gone_at).to_string();
+        let before = format!("{{\"metadata\":{metadata},\"subkeys\":");
+        let told = |status, keys: &[u8]| Content::secret_data(status, around(before.as_bytes(), keys, b"}"));
+        match &found.value {
             Some(value) => {
                 let object = as_object(value)?;
                 let text = std::str::from_utf8(&object).map_err(|_| Error::Internal("JSON that is no text".to_owned()))?;
-                (200, json::subkeys(text, depth).map_err(|unfit| asked.bad(unfit.why()))?)
+                Ok(told(200, &json::subkeys(text, depth).map_err(|unfit| asked.bad(unfit.why()))?))
             }
-            None => (404, Zeroizing::new(b"null".to_vec())),
-        };
-        let before = format!("{{\"metadata\":{metadata},\"subkeys\":");
-        Ok(Content::secret_data(status, around(before.as_bytes(), &keys, b"}")))
+            None => Err(asked.answers(told(404, b"null"), found.withheld())),
+        }
     })
 }
 
@@ -178,12 +182,13 @@ fn sent<'a>(asked: &Asked<'a>, body: &Body<'a>) -> Result<(&'a str, Option<i64>)
         return Err(converting(asked, "data", "map[string]interface {}", data));
     }
     let options = body.object(asked, "options")?.unwrap_or_default();
-    let cas = options.get("cas").map(|value| value.get()).filter(|text| *text != "null");
-    let cas = cas.map(|text| text.trim_matches('"').parse::<i64>()).transpose();
-    Ok((data, cas.map_err(|_| asked.bad("error parsing check-and-set parameter"))?))
+    // One that is there and says nothing, as null does, is 0: a write that wants no secret to be there must not replace one.
+    let cas = options.get("cas").map(|value| if value.get() == "null" { Ok(None) } else { whole(value.get()) });
+    let cas = cas.transpose().map_err(|()| asked.bad("error parsing check-and-set parameter"))?;
+    Ok((data, cas.map(Option::unwrap_or_default)))
 }
 
-/// A value in the one form, where it can be stored. The refusal is the same whether it was sent or is what a patch makes.
+/// A value that was sent, in the one form, where it can be stored.
 fn stored(value: Result<Zeroizing<Vec<u8>>, json::Unfit>) -> Result<Zeroizing<Vec<u8>>, Error> {
     let value = value.map_err(|unfit| refusal(unfit.why()))?;
     match value.len() {
@@ -192,12 +197,31 @@ fn stored(value: Result<Zeroizing<Vec<u8>>, json::Unfit>) -> Result<Zeroizing<Ve
     }
 }
 
+/// What a patch makes of a value, where it can be stored. The refusal says nothing of the value, which who patches need not be able to read:
+/// a length would tell by how much a patch makes it longer.
+fn patched(present: &str, changes: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    // What is wrong with the patch itself is told.
+    json::normal(changes).map_err(|unfit| refusal(unfit.why()))?;
+    let next = json::merged(present, changes).ok().filter(|next| next.len() <= LARGEST);
+    next.ok_or_else(|| {
+        refusal(format!(
+            "what the patch makes of the data cannot be stored: at most {LARGEST} bytes of JSON and {} levels are, with names that are texts",
+            json::DEEPEST
+        ))
+    })
+}
+
 /// The path of what is written.
 fn written(asked: &Asked<'_>, path: &str) -> Result<SecretRef, Error> {
     if path.is_empty() || path.ends_with('/') {
         return Err(asked.bad("cannot write to a path ending in '/'"));
     }
     secret(asked, path)
+}
+
+/// The path of what is deleted: with a `/` behind it, it is the same.
+pub fn removed(asked: &Asked<'_>, path: &str) -> Result<SecretRef, Error> {
+    secret(asked, path.strip_suffix('/').unwrap_or(path))
 }
 
 fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
@@ -221,7 +245,7 @@ fn patch(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Conte
         let change = move |value: &Plaintext| {
             let present = as_object(value)?;
             let text = std::str::from_utf8(&present).map_err(|_| Error::Internal("JSON that is no text".to_owned()))?;
-            Ok(Plaintext::new(stored(json::merged(text, &changes))?.to_vec()))
+            Ok(Plaintext::new(patched(text, &changes)?.to_vec()))
         };
         let patched = Patched { secret, change: Box::new(change), expected };
         let added = request.execute::<PatchVersion>(Ok(patched), Mode::Real)?;
@@ -245,29 +269,37 @@ pub fn merge_patch(asked: &Asked<'_>) -> Result<(), Error> {
     }
 }
 
-fn withhold<O>(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, which: Option<Which>) -> Result<Content, Error>
+/// Of which versions an endpoint is.
+enum What {
+    /// The current one; a `/` behind the path means nothing.
+    Current,
+    /// Those that the body lists; what is said where it lists none.
+    Listed(&'static str),
+}
+
+fn withhold<O>(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, what: What) -> Result<Content, Error>
 where
     O: Operation<Input = Versions, Response = ()>,
 {
     asked.as_bearer(exchange, O::NAME, |request| {
-        let which = match which {
-            Some(which) => which,
-            None => {
+        let versions = match what {
+            What::Current => Versions { secret: removed(asked, path)?, which: Which::Current },
+            What::Listed(without) => {
+                let secret = written(asked, path)?;
                 let numbers = Body::of(asked)?.numbers(asked, "versions")?;
                 if numbers.is_empty() {
-                    return Err(asked.bad("no version number provided"));
+                    return Err(asked.bad(without));
                 }
-                Which::Numbers(numbers)
+                Versions { secret, which: Which::Numbers(numbers) }
             }
         };
-        let versions = Versions { secret: secret(asked, path)?, which };
         request.execute::<O>(Ok(versions), Mode::Real)?;
         Ok(Content::Nothing)
     })
 }
 
 fn config(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
-    match asked.call.method {
+    match asked.method() {
         Method::Get => asked.for_bearer(exchange, "DescribeMount", || {
             Ok(Content::data(&json!({"cas_required": false, "delete_version_after": "0s", "max_versions": MAX_VERSIONS})))
         }),
@@ -287,8 +319,8 @@ pub fn unchanged(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
     if body.duration_ms(asked, "delete_version_after")?.is_some_and(|ms| ms != 0) {
         return Err(asked.bad("versions are not deleted after a time here"));
     }
-    let most = body.numbers(asked, "max_versions")?;
-    if most.first().is_some_and(|most| *most != 0 && *most != MAX_VERSIONS as i64) {
+    let most = body.number(asked, "max_versions")?;
+    if most.is_some_and(|most| most != 0 && most != MAX_VERSIONS as i64) {
         return Err(asked.bad(format!("{MAX_VERSIONS} versions of a secret are kept; another number cannot be set")));
     }
     Ok(())

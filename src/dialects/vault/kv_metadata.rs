@@ -13,7 +13,7 @@ use crate::api::{Exchange, Mode};
 use crate::dialects::vault::asked::Asked;
 use crate::dialects::vault::body::{Body, converting};
 use crate::dialects::vault::json::Members;
-use crate::dialects::vault::kv::{custom, merge_patch, unchanged};
+use crate::dialects::vault::kv::{custom, merge_patch, removed, unchanged};
 use crate::dialects::vault::path::secret;
 use crate::dialects::vault::reply::{Content, time, time_or_empty};
 use crate::error::Error;
@@ -21,18 +21,16 @@ use crate::http::Method;
 
 /// An endpoint under `metadata`.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
-    match asked.call.method {
+    match asked.method() {
         Method::List => list(asked, exchange, path),
         Method::Get | Method::Head => match asked.query("list").as_deref() {
-            None | Some("") => read(asked, exchange, path),
-            Some("true" | "TRUE" | "True" | "t" | "T" | "1") => list(asked, exchange, path),
-            Some("false" | "FALSE" | "False" | "f" | "F" | "0") => read(asked, exchange, path),
-            Some(_) => Err(asked.bad("list must be true or false")),
+            None | Some("" | "false" | "FALSE" | "False" | "f" | "F" | "0") => read(asked, exchange, path),
+            Some(_) => asked.for_bearer(exchange, "NoRoute", || Err(asked.bad("list must be true or false"))),
         },
         Method::Post | Method::Put => write(asked, exchange, path, false),
         Method::Patch => write(asked, exchange, path, true),
         Method::Delete => asked.as_bearer(exchange, "DeleteSecret", |request| {
-            request.execute::<RemoveSecret>(secret(asked, path), Mode::Real)?;
+            request.execute::<RemoveSecret>(removed(asked, path), Mode::Real)?;
             Ok(Content::Nothing)
         }),
     }

@@ -33,14 +33,18 @@ pub struct Envelope {
     pub beside: Map<String, Value>,
 }
 
+/// The members of every envelope.
+const MEMBERS: [&str; 8] = ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth"];
+
 impl Content {
     /// An envelope with data.
     pub fn data(data: &Value) -> Self {
         Self::secret_data(200, Zeroizing::new(data.to_string().into_bytes()))
     }
 
-    /// An envelope with data, and members that stand beside them as well.
-    pub fn beside(data: &Value, beside: Map<String, Value>) -> Self {
+    /// An envelope with data, and members that stand beside them as well, but for those of every envelope.
+    pub fn beside(data: &Value, mut beside: Map<String, Value>) -> Self {
+        beside.retain(|name, _| !MEMBERS.contains(&name.as_str()));
         match Self::data(data) {
             Content::Enveloped(envelope) => Content::Enveloped(Box::new(Envelope { beside, ..*envelope })),
             other => other,
@@ -113,4 +117,20 @@ pub fn time(at: Timestamp) -> Value {
 /// The same; empty for none.
 pub fn time_or_empty(at: Option<Timestamp>) -> Value {
     at.map_or_else(|| "".into(), time)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_member_stands_twice() {
+        let told = json!({ "data": ["deny"], "request_id": ["deny"], "secret/data/a": ["read"] });
+        let reply = Content::beside(&told, told.as_object().cloned().expect("an object")).reply(&RequestId::new());
+        let text = String::from_utf8(reply.body.to_vec()).expect("JSON");
+        assert_eq!((text.matches("\"data\":").count(), text.matches("\"request_id\":").count()), (2, 2), "{text}");
+        assert!(text.ends_with(",\"secret/data/a\":[\"read\"]}\n"), "{text}");
+    }
 }

@@ -2,11 +2,16 @@
 //!
 //! Owns: the endpoints under `sys`. Must not know: policies. Called by: door.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::api::Exchange;
 use crate::dialects::vault::asked::Asked;
+use crate::dialects::vault::body::{Body, plain};
 use crate::dialects::vault::capabilities::capabilities;
+use crate::dialects::vault::kv::unsupported;
 use crate::dialects::vault::reply::Content;
 use crate::error::Error;
 use crate::http::{Method, Reply};
@@ -18,7 +23,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+bulla");
 pub fn unrecorded(asked: &Asked<'_>) -> Option<Reply> {
     let sealed = (asked.settings.sealed)();
     let path = asked.path.trim_end_matches('/');
-    let content = match (path, asked.call.method) {
+    let content = match (path, asked.method()) {
         ("sys/health", Method::Get | Method::Head) => health(asked, sealed),
         ("sys/seal-status", Method::Get) => Content::Plain(
             200,
@@ -29,7 +34,8 @@ pub fn unrecorded(asked: &Asked<'_>) -> Option<Reply> {
             }),
         ),
         ("sys/leader", Method::Get) => Content::Plain(200, json!({ "ha_enabled": false })),
-        ("sys/health" | "sys/seal-status" | "sys/leader", _) => Content::Plain(405, json!({ "errors": [] })),
+        ("sys/init", Method::Get) => Content::Plain(200, json!({ "initialized": true })),
+        ("sys/health" | "sys/seal-status" | "sys/leader" | "sys/init", _) => Content::Plain(405, json!({ "errors": [] })),
         _ => return None,
     };
     Some(content.reply(&asked.call.request_id))
@@ -52,31 +58,65 @@ fn health(asked: &Asked<'_>, sealed: bool) -> Content {
 
 /// The other endpoints under `sys`.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
-    let method = asked.call.method;
-    let writes = matches!(method, Method::Post | Method::Put);
-    if let Some(of) = path.strip_prefix("internal/ui/mounts/").filter(|_| method == Method::Get) {
-        return asked.for_bearer(exchange, "DescribeMount", || mount_of(asked, of));
-    }
-    match path.trim_end_matches('/') {
-        "internal/ui/mounts" if method == Method::Get => {
+    let method = asked.method();
+    let (reads, writes) = (method == Method::Get, matches!(method, Method::Post | Method::Put));
+    let path = if path.starts_with("internal/ui/mounts/") { path } else { path.trim_end_matches('/') };
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["internal", "ui", "mounts"] | ["internal", "ui", "mounts", ""] if reads => {
             asked.for_bearer(exchange, "DescribeMounts", || Ok(Content::data(&json!({ "secret": mounts(asked), "auth": {} }))))
         }
-        "mounts" if method == Method::Get => asked.for_bearer(exchange, "DescribeMounts", || {
+        ["internal", "ui", "mounts", of @ ..] if reads => {
+            asked.for_bearer(exchange, "DescribeMount", || mount_of(asked, &of.join("/")))
+        }
+        ["mounts"] if reads => asked.for_bearer(exchange, "DescribeMounts", || {
             let mounts = mounts(asked);
             Ok(Content::beside(&Value::Object(mounts.clone()), mounts))
         }),
-        "capabilities-self" if writes => capabilities(asked, exchange),
-        path if path.starts_with("mounts/") || path.starts_with("wrapping/") || path.starts_with("leases/") => asked
-            .for_bearer(exchange, "NoRoute", || {
-                let text =
-                    "unsupported operation: mounts cannot be changed here, and there are no leases and no wrapped answers";
-                Err(asked.say(400, text, Error::UnsupportedOperation("mounts are those of the configuration")))
-            }),
-        _ => {
-            asked.names(exchange, "NoRoute", None);
-            Err(asked.no_route())
-        }
+        ["mounts", name] if reads => asked.for_bearer(exchange, "DescribeMount", || {
+            let mount = mounts(asked).remove(&format!("{name}/")).ok_or_else(|| no_mount(asked, name))?;
+            Ok(beside(mount))
+        }),
+        ["mounts", name, "tune"] if reads || writes => asked.for_bearer(exchange, "DescribeMount", || {
+            let mount = mounts(asked).remove(&format!("{name}/")).ok_or_else(|| no_mount(asked, name))?;
+            if writes { tuned(asked, &mount) } else { Ok(beside(tuning(&mount))) }
+        }),
+        ["capabilities-self"] if writes => capabilities(asked, exchange),
+        ["internal", "ui", "mounts", ..] | ["mounts"] | ["capabilities-self"] => unsupported(asked, exchange),
+        ["mounts" | "wrapping" | "leases", _, ..] => asked.for_bearer(exchange, "NoRoute", || Err(unchangeable(asked))),
+        _ => asked.no_route(exchange),
     }
+}
+
+fn unchangeable(asked: &Asked<'_>) -> Error {
+    let text = "unsupported operation: mounts cannot be changed here, and there are no leases and no wrapped answers";
+    asked.say(400, text, Error::UnsupportedOperation("mounts are those of the configuration"))
+}
+
+fn no_mount(asked: &Asked<'_>, name: &str) -> Error {
+    asked.bad(format!("No secret engine mount at {name}/"))
+}
+
+/// Members as data, and beside it.
+fn beside(told: Value) -> Content {
+    let members = told.as_object().cloned().unwrap_or_default();
+    Content::beside(&told, members)
+}
+
+/// What can be set of a mount elsewhere.
+fn tuning(mount: &Value) -> Value {
+    let mut told = mount["config"].clone();
+    told["description"] = mount["description"].clone();
+    told["options"] = mount["options"].clone();
+    told
+}
+
+/// Sets of a mount what it is already: clients make sure so that it is of KV version 2.
+fn tuned(asked: &Asked<'_>, mount: &Value) -> Result<Content, Error> {
+    let body = Body::of(asked)?;
+    let options = body.object(asked, "options")?.unwrap_or_default();
+    let is_set = |(name, value): (&Cow<'_, str>, &&RawValue)| mount["options"][name.as_ref()] == *plain(value.get());
+    let others = body.into_members().into_keys().any(|name| name != "options");
+    if others || options.is_empty() || !options.iter().all(is_set) { Err(unchangeable(asked)) } else { Ok(Content::Nothing) }
 }
 
 fn mount(kind: &str, description: &str, options: &Value) -> Value {

@@ -21,7 +21,8 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::AccessKeyId;
 use crate::base::printable::is_printable;
 use crate::dialects::vault::asked::Asked;
-use crate::dialects::vault::body::Body;
+use crate::dialects::vault::body::{Body, spelled_s};
+use crate::dialects::vault::kv::unsupported;
 use crate::dialects::vault::reply::{Content, time};
 use crate::error::Error;
 use crate::http::Method;
@@ -34,31 +35,35 @@ const WRONG: &str = "invalid role or secret ID";
 
 /// An endpoint under `auth`.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
-    let writes = matches!(asked.call.method, Method::Post | Method::Put);
+    let method = asked.method();
+    let writes = matches!(method, Method::Post | Method::Put);
     let path = path.trim_end_matches('/');
     match (path, writes) {
         ("approle/login", true) => approle(asked, exchange),
         ("cert/login", true) if exchange.takes_certificates() => certificate(asked, exchange),
         ("token/lookup-self", true) => look_up(asked, exchange),
-        ("token/lookup-self", false) if asked.call.method == Method::Get => look_up(asked, exchange),
+        ("token/lookup-self", false) if method == Method::Get => look_up(asked, exchange),
         ("token/renew-self", true) => renew(asked, exchange),
         ("token/revoke-self", true) => asked.as_bearer(exchange, "RevokeToken", |request| {
             request.execute::<RevokeToken>(Ok(Own), Mode::Real)?;
             Ok(Content::Nothing)
         }),
         ("token/create", true) => create(asked, exchange),
-        ("approle/login" | "token/lookup-self" | "token/renew-self" | "token/revoke-self" | "token/create", _) => {
-            asked.names(exchange, "NoRoute", None);
-            Err(Error::MethodNotSupported)
-        }
+        ("token/lookup-self" | "token/renew-self" | "token/revoke-self" | "token/create", _) => unsupported(asked, exchange),
+        ("approle/login", _) => no_login(asked, exchange),
+        ("cert/login", _) if exchange.takes_certificates() => no_login(asked, exchange),
         _ => match path.strip_suffix("/login").filter(|mount| exchange.takes_jwt(mount)) {
             Some(mount) if writes => jwt(asked, exchange, mount),
-            login => {
-                asked.names(exchange, "NoRoute", None);
-                Err(if login.is_some() { Error::MethodNotSupported } else { asked.no_route() })
-            }
+            Some(_) => no_login(asked, exchange),
+            None => asked.no_route(exchange),
         },
     }
+}
+
+/// The refusal of a method where callers have no token yet.
+fn no_login(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
+    asked.names(exchange, "NoRoute", None);
+    Err(Error::MethodNotSupported)
 }
 
 fn jwt(asked: &Asked<'_>, exchange: &Exchange<'_>, mount: &str) -> Result<Content, Error> {
@@ -150,11 +155,15 @@ fn look_up(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error>
 fn renew(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
     asked.as_bearer(exchange, "RenewToken", |request| {
         let by_ms = Body::of(asked)?.duration_ms(asked, "increment")?;
+        if let Some(negative) = by_ms.filter(|ms| *ms < 0) {
+            return Err(asked.bad(format!("cannot provide negative value '{}'", negative / 1000)));
+        }
         let renewed = request.execute::<RenewToken>(Ok(Renewal(by_ms)), Mode::Real).map_err(|error| match error {
             Error::UnsupportedOperation(_) => asked.say(400, "lease is not renewable", error),
             error => error,
         })?;
-        Ok(Content::auth(auth(&renewed, asked.token().unwrap_or_default())))
+        let cut = cut_down(by_ms, &renewed);
+        Ok(Content::auth(auth(&renewed, asked.token().unwrap_or_default())).warned(cut))
     })
 }
 
@@ -176,6 +185,7 @@ fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> 
             renewable: body.flag(asked, "renewable")?,
             label,
         };
+        let wanted_ms = child.ttl_ms;
         let ignored = body.ignored(&[&LIMITS[..], &["ttl", "explicit_max_ttl", "renewable", "display_name"]].concat());
         let made = request.execute::<CreateToken>(Ok(child), Mode::Real).map_err(|error| match error {
             Error::LimitExceeded => asked.say(
@@ -186,7 +196,7 @@ fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> 
             error => error,
         });
         let Issued { token, facts } = made?;
-        Ok(Content::auth(auth(&facts, token.expose())).warned(ignored))
+        Ok(Content::auth(auth(&facts, token.expose())).warned(ignored).warned(cut_down(wanted_ms, &facts)))
     })
 }
 
@@ -199,7 +209,7 @@ fn no_other_limits(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
     if body.get("policies").is_some_and(|policies| policies != "[]") {
         return Err(asked.bad("a token has the policies of its user; others cannot be given"));
     }
-    if body.numbers(asked, "num_uses")?.iter().any(|uses| *uses != 0) {
+    if body.number(asked, "num_uses")?.is_some_and(|uses| uses != 0) {
         return Err(asked.bad("the uses of a token are not counted: num_uses must be 0 or absent; give it a short ttl"));
     }
     if body.text(asked, "type")?.is_some_and(|kind| !matches!(kind.as_str(), "" | "default" | "service")) {
@@ -219,6 +229,15 @@ fn no_other_limits(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The warning of a token that lives less long than was asked for.
+fn cut_down(wanted_ms: Option<i64>, facts: &TokenFacts) -> Option<String> {
+    let (wanted, left) = (wanted_ms? / 1000, left_s(facts.row.expires_at, facts.now));
+    let [wanted_text, left_text] = [wanted, left].map(spelled_s);
+    (wanted > left).then(|| {
+        format!("TTL of {wanted_text:?} exceeded the effective max_ttl of {left_text:?}; TTL value is capped accordingly")
+    })
 }
 
 fn left_s(until: Timestamp, now: Timestamp) -> i64 {

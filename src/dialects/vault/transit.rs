@@ -43,10 +43,10 @@ const HASHES: [&str; 9] =
 
 /// An endpoint of the mount.
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
-    let writes = matches!(asked.call.method, Method::Post | Method::Put);
+    let writes = matches!(asked.method(), Method::Post | Method::Put);
     let parts: Vec<&str> = path.split('/').collect();
     match (parts.as_slice(), writes) {
-        (["keys", name @ ..], false) if asked.call.method == Method::Get => keys(asked, exchange, &name.join("/")),
+        (["keys", name @ ..], false) if asked.method() == Method::Get => keys(asked, exchange, &name.join("/")),
         (["encrypt", name @ ..], true) => encrypt(asked, exchange, &name.join("/")),
         (["decrypt", name @ ..], true) => decrypt(asked, exchange, &name.join("/")),
         (["rewrap", name @ ..], true) => rewrap(asked, exchange, &name.join("/")),
@@ -61,10 +61,9 @@ pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Resul
         (["keys" | "encrypt" | "decrypt" | "rewrap" | "datakey" | "sign" | "verify" | "hmac", ..], _) => {
             unsupported(asked, exchange)
         }
-        _ => {
-            asked.names(exchange, "NoRoute", None);
+        _ => asked.for_bearer(exchange, "NoRoute", || {
             Err(asked.say(404, format!("unsupported path {:?}", asked.path), Error::PathNotFound))
-        }
+        }),
     }
 }
 

@@ -69,6 +69,14 @@ pub struct NumberedValue {
     pub tags: Pairs,
 }
 
+impl NumberedValue {
+    /// Why there is no value, in the words of who reads by version id.
+    pub fn withheld(&self) -> Error {
+        let is_gone = self.gone_at.is_none() && self.version.destroyed;
+        if is_gone { Error::SecretVersionNotFound } else { Error::SecretInDeleteWindow }
+    }
+}
+
 /// A secret and all that is known of its versions.
 #[derive(Debug)]
 pub struct NumberedVersions {

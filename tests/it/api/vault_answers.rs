@@ -65,7 +65,10 @@ fn values(_: &Server, client: &Client, door: &Bearer<'_>) {
     refused(&raw("POST", "secret/metadata/v/sur", r#"{"custom_metadata":{"\ud800":"x"}}"#), "half of a surrogate pair");
     assert_eq!(read("v/sur"), whole);
     crate::create(client, "v/rpc", r#"{"a":{"\ud800":1,"pw":"keep"},"b":2}"#).ok();
-    refused(&raw("PATCH", "secret/data/v/rpc", r#"{"data":{"a":{"new":1}}}"#), "half of a surrogate pair");
+    refused(
+        &raw("PATCH", "secret/data/v/rpc", r#"{"data":{"a":{"new":1}}}"#),
+        "what the patch makes of the data cannot be stored",
+    );
     // A binary value is the Base64 that it was given as, read and patched.
     let bytes = [("SecretName", "v/bin"), ("VersionId", "1"), ("SecretData", "aGVsbG8="), ("SecretDataType", "binary")];
     client.call("CreateSecret", &bytes).ok();
@@ -112,10 +115,18 @@ fn tokens(server: &Server, client: &Client, door: &Bearer<'_>) {
     // What clients send where they want nothing in particular.
     let usual = json!({ "num_uses": 0, "type": "service", "no_parent": false, "period": "", "policies": [], "ttl": "", "meta": { "a": "b" } });
     assert_eq!(make(usual).ok().json["warnings"], json!(["Endpoint ignored these unrecognized parameters: [meta]"]));
+    for wrong in [json!([]), json!([0])] {
+        refused(&make(json!({ "num_uses": wrong })), "unconvertible type '[]interface {}'");
+    }
+    assert_eq!(make(json!({ "ttl": "0.5h", "num_uses": "" })).ok().json["warnings"], Value::Null);
+    refused(&door.ask("POST", "auth/token/renew-self", &json!({ "increment": -5 })), "cannot provide negative value '-5'");
     server.admin(&["user", "create", "ann"]);
     let anns = server.admin(&["token", "create", "--user", "ann", "--ttl", "1h"]);
     let anns = Bearer::with(client, anns["Token"].as_str().expect("a token"));
     let made = anns.ask("POST", "auth/token/create", &json!({ "explicit_max_ttl": "60s", "display_name": "root" })).ok();
+    let longer = anns.ask("POST", "auth/token/create", &json!({ "ttl": "2h" })).ok();
+    let warned = shown(&longer.json["warnings"][0]);
+    assert!(warned.starts_with("TTL of \"2h0m0s\" exceeded the effective max_ttl of "), "{warned}");
     let made = Bearer::with(client, made.json["auth"]["client_token"].as_str().expect("a token"));
     let told = made.ask("GET", "auth/token/lookup-self", &Value::Null).ok().json["data"].clone();
     assert_eq!((&told["explicit_max_ttl"], &told["display_name"]), (&json!(60), &json!("root")));
@@ -298,4 +309,105 @@ fn capabilities(server: &Server, client: &Client, door: &Bearer<'_>) {
     let ask = |path: &str, body: Value| anns.ask("POST", path, &body).status;
     assert_eq!(ask("transit/encrypt/c/sealing", json!({ "plaintext": "YQ==" })), 200);
     assert_eq!(ask("transit/datakey/plaintext/c/sealing", json!({})), 403);
+}
+    let two = anns.ask("POST", "sys/capabilities-self", &json!({ "paths": "secret/data/c/a,data" })).ok();
+    assert_eq!(two.json["data"]["secret/data/c/a"], json!(["read"]));
+    assert_eq!(two.json["data"]["data"], json!(["deny"]));
+
+#[test]
+fn paths_lead_where_they_say() {
+    isolated(prepare, |home| with_a_door(home, paths));
+}
+
+fn paths(_: &Server, client: &Client, door: &Bearer<'_>) {
+    let get = |path: &str| door.ask("GET", path, &Value::Null);
+    for name in ["s/tenants/bob", "s/admin", "s/folder/x"] {
+        door.ask("POST", &format!("secret/data/{name}"), &json!({ "data": { "name": name } })).ok();
+    }
+    for path in
+        ["tenants/..%2Fadmin", "tenants/%2e%2e/admin", "tenants/bob%2F..%2F..%2Fadmin", "tenants/.%2Fbob", "tenants/bob%2F."]
+    {
+        let (status, text) = said(&get(&format!("secret/data/s/{path}")));
+        assert_eq!((status, text.as_str()), (400, "relative paths not supported"), "{path}");
+    }
+    refused(&get("secret/data/s/tenants%2F/bob"), "empty segments");
+    assert_eq!(get("secret/data/s/tenants%2Fbob").ok().json["data"]["data"]["name"], "s/tenants/bob");
+    // Names that no path says are in no list.
+    for name in ["s//x", "/s/x", "s/../x", "s/./x", "s/x/", "..", "s/folder//y", "only//x"] {
+        crate::create(client, name, "value").ok();
+    }
+    let list = |path: &str| door.ask("LIST", &format!("secret/metadata/{path}"), &Value::Null);
+    assert_eq!(list("").ok().json["data"]["keys"], json!(["s/"]));
+    assert_eq!(list("s/").ok().json["data"]["keys"], json!(["admin", "folder/", "tenants/"]));
+    assert_eq!(list("s/folder").ok().json["data"]["keys"], json!(["x"]));
+    assert_eq!(list("only").status, 404);
+    // With a slash behind it, what is deleted is the same; nothing else is done there.
+    for kind in ["delete", "undelete", "destroy"] {
+        let answer = door.ask("POST", &format!("secret/{kind}/s/admin/"), &json!({ "versions": [1] }));
+        refused(&answer, "cannot write to a path ending in '/'");
+    }
+    for (kind, without) in
+        [("delete", "No version number"), ("undelete", "No version number"), ("destroy", "no version number")]
+    {
+        refused(&door.ask("POST", &format!("secret/{kind}/s/admin"), &json!({ "versions": "" })), without);
+    }
+    assert_eq!(door.ask("DELETE", "secret/data/s/admin/", &Value::Null).status, 204);
+    assert_eq!(get("secret/data/s/admin").status, 404);
+    assert_eq!(get("secret/metadata/s/admin").status, 200);
+    assert_eq!(door.ask("DELETE", "secret/metadata/s/admin/", &Value::Null).status, 204);
+    assert_eq!(get("secret/metadata/s/admin").status, 404);
+    // A compare-and-set that says nothing is 0.
+    for (method, cas) in [("POST", Value::Null), ("PUT", json!("")), ("PATCH", Value::Null), ("POST", json!("0"))] {
+        let body = json!({ "data": { "other": 1 }, "options": { "cas": cas } });
+        refused(&door.ask(method, "secret/data/s/tenants/bob", &body), "check-and-set parameter did not match");
+        refused(&door.ask("POST", "secret/config", &json!({ "max_versions": [10] })), "unconvertible type");
+    }
+    assert_eq!(door.ask("POST", "secret/config", &json!({ "delete_version_after": "0.0s" })).status, 204);
+    for path in ["secret/data/s/tenants/bob?list=true", "secret/subkeys/s/tenants/bob?list=true"] {
+        assert_eq!(get(path).status, 405, "{path}");
+    }
+}
+
+#[test]
+fn a_stranger_is_not_told_what_there_is() {
+    isolated(prepare, |home| with_a_door(home, strangers));
+}
+
+fn strangers(_: &Server, client: &Client, door: &Bearer<'_>) {
+    let ask = |token: &str, method: &str, path: &str, headers: &str| {
+        send_text(client, token, method, path, "", headers).expect("an answer").status
+    };
+    for (method, path, known) in [
+        ("GET", "nope/x", 404),
+        ("GET", "sys/nope", 404),
+        ("GET", "transit/nope", 404),
+        ("GET", "auth/nope", 404),
+        ("GET", "secret/nope", 404),
+        ("DELETE", "auth/token/create", 405),
+        ("DELETE", "sys/mounts", 405),
+        ("GET", "sys/capabilities-self", 405),
+        ("POST", "sys/internal/ui/mounts", 405),
+        ("GET", "secret/metadata/a?list=maybe", 400),
+    ] {
+        assert_eq!((ask("", method, path, ""), ask(&door.token, method, path, "")), (403, known), "{method} {path}");
+    }
+    assert_eq!(ask("", "GET", "auth/approle/login", ""), 405, "where nobody has a token yet");
+    assert_eq!(ask("", "GET", "sys/init", ""), 200);
+    // A header without anything in it does not hide the other.
+    let bearer = format!("X-Vault-Token: \r\nAuthorization: Bearer {}\r\n", door.token);
+    assert_eq!(ask("", "GET", "auth/token/lookup-self", &bearer), 200);
+    let mount = door.ask("GET", "sys/mounts/secret", &Value::Null).ok();
+    assert_eq!((&mount.json["data"]["type"], &mount.json["type"]), (&json!("kv"), &json!("kv")));
+    assert_eq!(door.ask("GET", "sys/mounts/secret/tune", &Value::Null).ok().json["data"]["options"]["version"], "2");
+    refused(&door.ask("GET", "sys/mounts/nope", &Value::Null), "No secret engine mount at nope/");
+    let tune = |name: &str, body: Value| door.ask("POST", &format!("sys/mounts/{name}/tune"), &body);
+    assert_eq!(tune("secret", json!({ "options": { "version": "2" } })).status, 204);
+    for (name, body) in [
+        ("secret", json!({ "options": { "version": "1" } })),
+        ("secret", json!({ "options": { "version": "2" }, "max_lease_ttl": "1h" })),
+        ("transit", json!({ "options": { "version": "2" } })),
+        ("secret", json!({})),
+    ] {
+        refused(&tune(name, body), "mounts cannot be changed here");
+    }
 }

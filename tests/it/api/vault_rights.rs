@@ -111,6 +111,33 @@ fn tags(server: &Server, root: &Client) {
 }
 
 #[test]
+fn a_patch_says_nothing_of_what_it_changes() {
+    isolated(prepare, |home| with_a_server(home, patches));
+}
+
+fn patches(server: &Server, root: &Client) {
+    let writer = who_may(server, "writer", &["PutSecretValue"]);
+    let (writer, root_door) = (Bearer::login(&writer), Bearer::login(root));
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(90), "]".repeat(90));
+    let said = |name: &str, changes: Value| {
+        let answer = writer.ask("PATCH", &format!("secret/data/{name}"), &json!({ "data": changes }));
+        assert_eq!(answer.status, 400, "{name}");
+        answer.json["errors"][0].as_str().expect("a text").to_owned()
+    };
+    root_door.ask("POST", "secret/data/p/short", &json!({ "data": { "password": "x" } })).ok();
+    root_door.ask("POST", "secret/data/p/long", &json!({ "data": { "password": "x".repeat(100), "more": "y" } })).ok();
+    crate::create(root, "p/deep", &deep).ok();
+    crate::create(root, "p/surrogate", r#"{"a":{"\ud800":1}}"#).ok();
+    let pad = "z".repeat(30_720);
+    let one = said("p/short", json!({ "pad": pad }));
+    assert!(one.contains("at most 30720 bytes"), "{one}");
+    assert_eq!(one, said("p/long", json!({ "pad": pad })));
+    assert_eq!(one, said("p/long", json!({ "pad": pad, "more": null })), "whether a field is there");
+    assert_eq!(one, said("p/deep", json!({ "b": 1 })));
+    assert_eq!(one, said("p/surrogate", json!({ "a": { "b": 1 } })));
+}
+
+#[test]
 fn a_secret_in_the_place_of_an_id_is_not_recorded() {
     isolated(prepare, |home| with_a_server(home, logins));
 }
@@ -134,4 +161,32 @@ fn logins(server: &Server, root: &Client) {
     assert!(crate::audit_lines(server).contains(&format!("\"access_key\":\"{id}\"")));
     let roots = root.access_key_id.clone();
     assert!(crate::audit_lines(server).contains(&format!("\"access_key\":\"{roots}\"")));
+}
+
+#[test]
+fn a_read_without_a_value_is_recorded_as_that() {
+    isolated(prepare, |home| with_a_server(home, reads));
+}
+
+fn reads(server: &Server, root: &Client) {
+    let door = Bearer::login(root);
+    for n in 1..=3 {
+        door.ask("POST", "secret/data/r/a", &json!({ "data": { "n": n } })).ok();
+    }
+    door.ask("POST", "secret/delete/r/a", &json!({ "versions": [1] }));
+    door.ask("POST", "secret/destroy/r/a", &json!({ "versions": [2] }));
+    let told = |path: &str| {
+        let answer = door.ask("GET", path, &Value::Null);
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.json["data"]["metadata"]["version"].is_number(), "{path}: what is known is told");
+        let [kind, action, code, version] = records(server, 1).remove(0);
+        assert_eq!((kind.as_str(), action.as_str(), version.as_str()), ("read", "GetSecretValue", "-"), "{path}");
+        code
+    };
+    for kind in ["data", "subkeys"] {
+        assert_eq!(told(&format!("secret/{kind}/r/a?version=1")), "Rejected.ResourceInDeleteWindow");
+        assert_eq!(told(&format!("secret/{kind}/r/a?version=2")), "Forbidden.ResourceNotFound");
+    }
+    root.call("DeleteSecret", &[("SecretName", "r/a")]).ok();
+    assert_eq!(told("secret/data/r/a"), "Rejected.ResourceInDeleteWindow");
 }
