@@ -17,6 +17,8 @@ pub struct Signing {
     pub items: Vec<Signable>,
     /// Whether an RSA key signs in the older way.
     pub pkcs1: bool,
+    /// The algorithm of a MAC; none for that of the key.
+    pub mac: Option<MacAlgorithm>,
     /// The numbers of versions that are asked for: they must be the newest's, which signs.
     pub versions: Vec<usize>,
 }
@@ -112,7 +114,12 @@ impl Operation for NumberedVerify {
     }
 }
 
-/// GenerateMac, HMAC with SHA-256.
+/// The algorithm that is asked for, or that of the key.
+fn mac_algorithm(spec: KeySpec, asked: Option<MacAlgorithm>) -> Result<MacAlgorithm, Error> {
+    asked.or(spec.mac_algorithm()).ok_or(Error::UnsupportedOperation("keys of this type make no MACs"))
+}
+
+/// GenerateMac.
 pub struct NumberedMac;
 
 impl Operation for NumberedMac {
@@ -129,7 +136,8 @@ impl Operation for NumberedMac {
         let key = cx.key_for(Use::GenerateMac)?;
         // Such a key has one version.
         asked.versions.iter().try_for_each(|given| newest(Some(*given), 1))?;
-        let mac = |item: &Signable| cx.keys.mac(&key, MacAlgorithm::HmacSha256, &item.message);
+        let algorithm = mac_algorithm(key.spec(), asked.mac)?;
+        let mac = |item: &Signable| cx.keys.mac(&key, algorithm, &item.message);
         asked.items.iter().map(|item| Ok(Signed { signature: mac(item)?, version: 1 })).collect()
     }
 }
@@ -149,8 +157,9 @@ impl Operation for NumberedVerifyMac {
 
     fn run(cx: &Context<'_>, asked: Proof) -> Result<Vec<bool>, Error> {
         let key = cx.key_for(Use::VerifyMac)?;
+        let algorithm = mac_algorithm(key.spec(), asked.of.mac)?;
         let verify = |(item, shown): (&Signable, &Signed)| {
-            let verifies = cx.keys.mac_verifies(&key, MacAlgorithm::HmacSha256, &item.message, &shown.signature)?;
+            let verifies = cx.keys.mac_verifies(&key, algorithm, &item.message, &shown.signature)?;
             Ok(shown.version == 1 && verifies)
         };
         asked.of.items.iter().zip(&asked.shown).map(verify).collect()

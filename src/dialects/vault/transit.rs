@@ -22,9 +22,9 @@ use crate::api::numbered_keys::{
 use crate::api::{Exchange, Mode};
 use crate::base::ids::{ALIAS_PREFIX, Alias, KeyName, KeyRef};
 use crate::base::secret::Plaintext;
-use crate::base::words::KeySpec;
+use crate::base::words::{KeySpec, MacAlgorithm};
 use crate::dialects::vault::asked::Asked;
-use crate::dialects::vault::body::Body;
+use crate::dialects::vault::body::{Body, plain, whole};
 use crate::dialects::vault::json::{self, Members};
 use crate::dialects::vault::kv::unsupported;
 use crate::dialects::vault::reply::Content;
@@ -110,7 +110,11 @@ fn told(name: &str, NumberedKey { spec, versions }: &NumberedKey) -> Value {
         }
     };
     let made = |(place, at): (usize, &crate::base::clock::Timestamp)| {
-        let at = if signs { json!({ "creation_time": at.with_ms(), "name": kind }) } else { json!(at.0.div_euclid(1000)) };
+        let at = if signs {
+            json!({ "creation_time": at.with_ms(), "name": if *spec == KeySpec::EcP256 { "P-256" } else { kind } })
+        } else {
+            json!(at.0.div_euclid(1000))
+        };
         ((place + 1).to_string(), at)
     };
     let each: Map<String, Value> = versions.iter().enumerate().map(made).collect();
@@ -133,6 +137,11 @@ impl Item<'_> {
         text.map(|text| Some(Zeroizing::new(text))).map_err(|_| asked.bad(format!("{name} must be a text")))
     }
 
+    /// A text that says something.
+    fn given(&self, asked: &Asked<'_>, name: &str) -> Result<Option<Zeroizing<String>>, Error> {
+        Ok(self.text(asked, name)?.filter(|text| !text.is_empty()))
+    }
+
     fn bytes(&self, asked: &Asked<'_>, name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let text = self.text(asked, name)?.ok_or_else(|| asked.bad(format!("missing {name}")))?;
         decoded(&text).ok_or_else(|| asked.bad(format!("failed to base64-decode {name}")))
@@ -143,7 +152,7 @@ impl Item<'_> {
         let Some(value) = self.0.get("key_version").map(|value| value.get()).filter(|text| *text != "null") else {
             return Ok(None);
         };
-        let number = value.trim_matches('"').parse::<i64>().map_err(|_| asked.bad("key_version must be a whole number"))?;
+        let number = whole(value).map_err(|()| asked.bad("key_version must be a whole number"))?.unwrap_or_default();
         let number = usize::try_from(number).map_err(|_| asked.bad("key_version must not be negative"))?;
         Ok(Some(number).filter(|number| *number > 0))
     }
@@ -153,12 +162,13 @@ impl Item<'_> {
         Ok(json::quoted(self.text(asked, "reference")?.as_deref().map_or("", String::as_str)))
     }
 
-    /// What the item is bound to: these members, as they stand.
+    /// What the item is bound to: the bytes of these members, in the one spelling of Base64.
     fn bound(&self, asked: &Asked<'_>) -> Result<BTreeMap<String, String>, Error> {
         let mut bound = BTreeMap::new();
         for name in ["associated_data", "context"] {
-            if let Some(text) = self.text(asked, name)?.filter(|text| !text.is_empty()) {
-                bound.insert(name.to_owned(), text.to_string());
+            if let Some(text) = self.given(asked, name)? {
+                let bytes = decoded(&text).ok_or_else(|| asked.bad(format!("failed to base64-decode {name}")))?;
+                bound.insert(name.to_owned(), STANDARD.encode(&*bytes));
             }
         }
         Ok(bound)
@@ -340,11 +350,11 @@ fn data_key(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str, shown: bool)
     let action = if shown { "GenerateDataKey" } else { "GenerateDataKeyWithoutPlaintext" };
     asked.as_bearer(exchange, action, |request| {
         let body = Body::of(asked)?;
-        let length = match body.numbers(asked, "bits")?.as_slice() {
-            [] | [256] => 32,
-            [128] => 16,
-            [512] => 64,
-            _ => return Err(asked.bad("invalid bit length: 128, 256 or 512")),
+        let length = match body.number(asked, "bits")? {
+            None | Some(256) => 32,
+            Some(128) => 16,
+            Some(512) => 64,
+            Some(_) => return Err(asked.bad("invalid bit length: 128, 256 or 512")),
         };
         let ignored = body.ignored(&["associated_data", "bits", "context"]);
         let bound = Item(body.into_members()).bound(asked)?;
@@ -364,8 +374,8 @@ fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, has
         let how = How::of(asked, &body, hash)?;
         Ok((how, Given::of(asked, body, &HOW)?))
     });
-    let by_mac =
-        kind == "hmac" || given.as_ref().is_ok_and(|(_, given)| given.items.iter().any(|item| item.0.contains_key("hmac")));
+    let shows_mac = |item: &Item<'_>| item.given(asked, "hmac").is_ok_and(|mac| mac.is_some());
+    let by_mac = kind == "hmac" || given.as_ref().is_ok_and(|(_, given)| given.items.iter().any(shows_mac));
     let action = match (kind, by_mac) {
         ("sign", _) => "AsymmetricSign",
         ("verify", false) => "AsymmetricVerify",
@@ -375,8 +385,9 @@ fn proof(asked: &Asked<'_>, exchange: &Exchange<'_>, kind: &str, name: &str, has
     asked.as_bearer(exchange, action, |request| {
         let (how, given) = given?;
         let what = if by_mac { "MACs" } else { "signing" };
+        let mac = how.mac(asked, by_mac)?;
         let each = given.items.iter().map(|item| how.signable(asked, item)).collect::<Result<_, _>>()?;
-        let mut of = Signing { key: key(asked, name)?, items: each, pkcs1: how.pkcs1, versions: Vec::new() };
+        let mut of = Signing { key: key(asked, name)?, items: each, pkcs1: how.pkcs1, mac, versions: Vec::new() };
         if kind == "verify" {
             let shown = given.items.iter().map(|item| shown(asked, item, by_mac)).collect::<Result<_, _>>()?;
             let proof = Ok(Proof { of, shown });
@@ -418,6 +429,8 @@ const HOW: [&str; 10] = [
 
 /// How the items of a request are signed.
 struct How {
+    /// The hash, where one is named.
+    hash: Option<String>,
     /// Whether an RSA key signs in the older way.
     pkcs1: bool,
     /// Whether an input is a hash already.
@@ -427,26 +440,36 @@ struct How {
 impl How {
     /// Reads it, and refuses what is not served; `hash` is that of the path.
     fn of(asked: &Asked<'_>, body: &Body<'_>, hash: Option<&str>) -> Result<Self, Error> {
-        let named = |name: &str| body.text(asked, name);
-        let hash = match (hash.map(str::to_owned), named("hash_algorithm")?, named("algorithm")?) {
-            (Some(hash), ..) | (None, Some(hash), _) | (None, None, Some(hash)) => hash,
-            (None, None, None) => "sha2-256".to_owned(),
-        };
-        if hash != "sha2-256" {
-            return Err(asked.bad("the hash algorithm that is served is sha2-256"));
-        }
+        let named = |name: &str| Ok::<_, Error>(body.text(asked, name)?.filter(|text| !text.is_empty()));
+        let hash = hash.map(str::to_owned).or(named("hash_algorithm")?).or(named("algorithm")?);
         if named("marshaling_algorithm")?.is_some_and(|name| name != "asn1") {
             return Err(asked.bad("signatures are marshaled as asn1"));
         }
         let pkcs1 = match named("signature_algorithm")?.as_deref() {
-            None | Some("" | "pss") => false,
+            None | Some("pss") => false,
             Some("pkcs1v15") => true,
             Some(_) => return Err(asked.bad("signature_algorithm must be pss or pkcs1v15")),
         };
-        if body.get("salt_length").is_some_and(|salt| !matches!(salt.trim_matches('"'), "" | "auto" | "hash" | "32")) {
+        if body.get("salt_length").is_some_and(|salt| !matches!(&*plain(salt), "" | "auto" | "hash" | "32")) {
             return Err(asked.bad("salt_length must be hash: the salt of a pss signature is as long as the hash, 32 bytes"));
         }
-        Ok(Self { pkcs1, prehashed: body.flag(asked, "prehashed")? == Some(true) })
+        Ok(Self { hash, pkcs1, prehashed: body.flag(asked, "prehashed")? == Some(true) })
+    }
+
+    /// The algorithm of MACs that is asked for; none for the key's own.
+    ///
+    /// # Errors
+    /// For a hash that is not served.
+    fn mac(&self, asked: &Asked<'_>, by_mac: bool) -> Result<Option<MacAlgorithm>, Error> {
+        match (self.hash.as_deref(), by_mac) {
+            (None, _) | (Some("sha2-256"), false) => Ok(None),
+            (Some("sha2-224"), true) => Ok(Some(MacAlgorithm::HmacSha224)),
+            (Some("sha2-256"), true) => Ok(Some(MacAlgorithm::HmacSha256)),
+            (Some("sha2-384"), true) => Ok(Some(MacAlgorithm::HmacSha384)),
+            (Some("sha2-512"), true) => Ok(Some(MacAlgorithm::HmacSha512)),
+            (Some(_), true) => Err(asked.bad("the hash algorithm of a MAC is that of its key, sha2-224 to sha2-512")),
+            (Some(_), false) => Err(asked.bad("the hash algorithm that is served is sha2-256")),
+        }
     }
 
     fn signable(&self, asked: &Asked<'_>, item: &Item<'_>) -> Result<Signable, Error> {
@@ -459,7 +482,7 @@ impl How {
 
 /// The signature or MAC of an item. All of a batch have the same of the two.
 fn shown(asked: &Asked<'_>, item: &Item<'_>, by_mac: bool) -> Result<Signed, Error> {
-    let text = match (item.text(asked, "signature")?, item.text(asked, "hmac")?) {
+    let text = match (item.given(asked, "signature")?, item.given(asked, "hmac")?) {
         (Some(text), None) if !by_mac => text,
         (None, Some(text)) if by_mac => text,
         _ => return Err(asked.bad("one of signature, hmac must be supplied")),

@@ -143,9 +143,13 @@ fn transit_answers_what_was_asked() {
 }
 
 fn transit(_: &Server, client: &Client, door: &Bearer<'_>) {
-    for (alias, spec) in
-        [("sealing", "Aliyun_AES_256"), ("signing", "RSA_2048"), ("mac", "HMAC_SHA_256"), ("a/shakey", "EC_P256")]
-    {
+    for (alias, spec) in [
+        ("sealing", "Aliyun_AES_256"),
+        ("signing", "RSA_2048"),
+        ("mac", "HMAC_SHA_256"),
+        ("mac512", "HMAC_SHA_512"),
+        ("a/shakey", "EC_P256"),
+    ] {
         let made = client.call("CreateKey", &[("KeySpec", spec)]).ok();
         let id = made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
         client.call("CreateAlias", &[("KeyId", &id), ("AliasName", &format!("alias/{alias}"))]).ok();
@@ -213,6 +217,37 @@ fn transit(_: &Server, client: &Client, door: &Bearer<'_>) {
     for body in [json!({ "input": 7 }), json!({ "input": input, "salt_length": "foo" })] {
         assert_eq!(said(&nobody.ask("POST", "transit/sign/signing", &body)), (403, "permission denied".to_owned()));
     }
+    // What says nothing is not there.
+    let nothing = json!({ "input": input, "signature": signature, "hmac": null, "key_version": "", "hash_algorithm": "", "algorithm": "" });
+    for hmac in [Value::Null, json!("")] {
+        let mut asked = nothing.clone();
+        asked["hmac"] = hmac;
+        assert_eq!(data("verify/signing", asked), json!({ "valid": true }));
+    }
+    // What is bound is the bytes, in whatever spelling of Base64 that is read.
+    let bound = |context: &str| json!({ "plaintext": plain, "associated_data": context });
+    let made = data("encrypt/sealing", bound("YWI=\n"));
+    let opened =
+        |context: &str| ask("decrypt/sealing", json!({ "ciphertext": made["ciphertext"], "associated_data": context }));
+    assert_eq!(opened("YW\nI=").ok().json["data"]["plaintext"], "aGVsbG8=");
+    refused(&opened("YWM="), "bound to something else");
+    refused(&opened("!!"), "failed to base64-decode associated_data");
+    refused(&ask("encrypt/sealing", bound("!!")), "failed to base64-decode associated_data");
+    refused(&ask("datakey/wrapped/sealing", json!({ "context": "!!" })), "failed to base64-decode context");
+    for bits in [json!([256]), json!([])] {
+        refused(&ask("datakey/wrapped/sealing", json!({ "bits": bits })), "unconvertible type");
+    }
+    // A key makes MACs of its own algorithm.
+    let mac = data("hmac/mac512", json!({ "input": input }))["hmac"].clone();
+    for path in ["verify/mac512", "verify/mac512/sha2-512"] {
+        assert_eq!(data(path, json!({ "input": input, "hmac": mac })), json!({ "valid": true }), "{path}");
+    }
+    assert_eq!(data("hmac/mac512", json!({ "input": input, "algorithm": "sha2-512" }))["hmac"], mac);
+    refused(&ask("hmac/mac512/sha2-256", json!({ "input": input })), "signature_algorithm");
+    refused(&ask("hmac/mac512/sha1", json!({ "input": input })), "that of its key");
+    let keys = |path: &str| door.ask("GET", &format!("transit/keys{path}"), &Value::Null);
+    assert_eq!(keys("/a/shakey").ok().json["data"]["keys"]["1"]["name"], "P-256");
+    assert_eq!(keys("?list=true").status, 405);
     refused(&ask("sign/sealing", json!({ "input": input })), "the type of this key does not support signing");
     refused(&ask("hmac/sealing", json!({ "input": input })), "the type of this key does not support MACs");
     refused(&ask("encrypt/signing", json!({ "plaintext": plain })), "the type of this key does not support encryption");
@@ -305,14 +340,14 @@ fn capabilities(server: &Server, client: &Client, door: &Bearer<'_>) {
     }
     let told = door.ask("POST", "sys/capabilities-self", &json!({ "paths": ["transit/encrypt/x"] })).ok();
     assert_eq!(told.json["capabilities"], json!(["root"]));
+    let two = anns.ask("POST", "sys/capabilities-self", &json!({ "paths": "secret/data/c/a,data" })).ok();
+    assert_eq!(two.json["data"]["secret/data/c/a"], json!(["read"]));
+    assert_eq!(two.json["data"]["data"], json!(["deny"]));
     // What it says is what happens.
     let ask = |path: &str, body: Value| anns.ask("POST", path, &body).status;
     assert_eq!(ask("transit/encrypt/c/sealing", json!({ "plaintext": "YQ==" })), 200);
     assert_eq!(ask("transit/datakey/plaintext/c/sealing", json!({})), 403);
 }
-    let two = anns.ask("POST", "sys/capabilities-self", &json!({ "paths": "secret/data/c/a,data" })).ok();
-    assert_eq!(two.json["data"]["secret/data/c/a"], json!(["read"]));
-    assert_eq!(two.json["data"]["data"], json!(["deny"]));
 
 #[test]
 fn paths_lead_where_they_say() {
