@@ -272,11 +272,11 @@ impl Context<'_> {
         self.apart::<O>(event, request)
     }
 
-    /// Asks for the permission for something that a write brings about besides what it is, and records the answer under the name of that,
-    /// durably, before it is done.
+    /// Does what a request brings about besides what it is, or asks for the permission for it, as the operation `O`, and records it under
+    /// the name of that, durably, before the request goes on.
     ///
     /// # Errors
-    /// [`Error::NoPermission`]; [`Error::Unavailable`] when it cannot be recorded.
+    /// Those of `O`, [`Error::NoPermission`] among them; [`Error::Unavailable`] when it cannot be recorded.
     pub fn also<O: Operation>(&self, request: <O::Input as Input>::Request) -> Result<O::Response, Error> {
         const { assert!(matches!(O::EFFECT, Effect::Read), "the intent and the outcome are those of the request") };
         let mut event = self.recording.event.borrow().part();

@@ -95,7 +95,7 @@ fn keys(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Conten
     })
 }
 
-fn told(name: &str, NumberedKey { spec, versions }: &NumberedKey) -> Value {
+fn told(name: &str, NumberedKey { spec, versions, public_keys }: &NumberedKey) -> Value {
     let (kind, encrypts, signs) = match spec {
         KeySpec::Aes256 => ("aes256-gcm96", true, false),
         KeySpec::Aes128 => ("aes128-gcm96", true, false),
@@ -110,12 +110,14 @@ fn told(name: &str, NumberedKey { spec, versions }: &NumberedKey) -> Value {
         }
     };
     let made = |(place, at): (usize, &crate::base::clock::Timestamp)| {
-        let at = if signs {
-            json!({ "creation_time": at.with_ms(), "name": if *spec == KeySpec::EcP256 { "P-256" } else { kind } })
-        } else {
-            json!(at.0.div_euclid(1000))
-        };
-        ((place + 1).to_string(), at)
+        let mut told = if signs { json!({ "creation_time": at.with_ms() }) } else { json!(at.0.div_euclid(1000)) };
+        if signs {
+            told["name"] = if *spec == KeySpec::EcP256 { "P-256" } else { kind }.into();
+        }
+        if let Some(pem) = public_keys.get(place) {
+            told["public_key"] = pem.as_str().into();
+        }
+        ((place + 1).to_string(), told)
     };
     let each: Map<String, Value> = versions.iter().enumerate().map(made).collect();
     json!({

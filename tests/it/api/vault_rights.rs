@@ -190,3 +190,32 @@ fn reads(server: &Server, root: &Client) {
     root.call("DeleteSecret", &[("SecretName", "r/a")]).ok();
     assert_eq!(told("secret/data/r/a"), "Rejected.ResourceInDeleteWindow");
 }
+
+#[test]
+fn who_describes_a_key_has_no_public_key() {
+    isolated(prepare, |home| with_a_server(home, describes));
+}
+
+fn describes(server: &Server, root: &Client) {
+    let made = root.call("CreateKey", &[("KeySpec", "EC_P256")]).ok();
+    let id = made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
+    root.call("CreateAlias", &[("KeyId", &id), ("AliasName", "alias/d/pair")]).ok();
+    let version =
+        root.call("ListKeyVersions", &[("KeyId", &id)]).ok().json["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].clone();
+    let version = version.as_str().expect("an id");
+    let public = root.call("GetPublicKey", &[("KeyId", &id), ("KeyVersionId", version)]).ok().json["PublicKey"].clone();
+    let told = |client: &Client| {
+        let answer = Bearer::login(client).ask("GET", "transit/keys/d/pair", &Value::Null).ok();
+        answer.json["data"]["keys"]["1"].clone()
+    };
+    let told_root = told(root);
+    assert_eq!((&told_root["public_key"], &told_root["name"]), (&public, &json!("P-256")));
+    assert_eq!(told_of(server, 2), ["read GetPublicKey OK", "read DescribeKey OK"]);
+    let allow = |action: &str| {
+        let statement = json!([{ "Effect": "Allow", "Action": [action], "Resource": [format!("acs:kms:*:*:key/{id}")] }]);
+        json!({ "Version": "1", "Statement": statement }).to_string()
+    };
+    let describer = user(server, "describer", &[&allow("kms:DescribeKey")]);
+    assert_eq!(told(&describer)["public_key"], Value::Null);
+    assert_eq!(told_of(server, 2), ["refused GetPublicKey Forbidden.NoPermission", "read DescribeKey OK"]);
+}
