@@ -245,6 +245,31 @@ def lines(server):
     ask("double", "GET", f"{d}/o//num")
     ask("control", "POST", f"{d}/o/x%01y", {"data": {"k": 1}})
     ask("wrap", "GET", f"{d}/o/num", headers={"X-Vault-Wrap-TTL": "60"})
+    for encoded in ("x/..%2Fnum", "x/%2e%2e/num", "x%2F..%2Fnum", ".%2Fnum", "num%2F."):
+        ask(f"encoded dots {encoded}", "GET", f"{d}/o/{encoded}")
+    for nothing in (None, ""):
+        ask("cas that says nothing", "POST", f"{d}/o/num", {"data": {"n": 1}, "options": {"cas": nothing}})
+        ask("cas that says nothing", "PATCH", f"{d}/o/num", {"data": {"n": 1}, "options": {"cas": nothing}}, headers={"Content-Type": "application/merge-patch+json"})
+    for kind in ("delete", "undelete", "destroy"):
+        ask(f"{kind} with a slash", "POST", f"/v1/secret/{kind}/o/num/", {"versions": [1]})
+        ask(f"{kind} of an empty text", "POST", f"/v1/secret/{kind}/o/num", {"versions": ""})
+    ask("write to be deleted", "POST", f"{d}/o/gone", {"data": {"k": 1}})
+    ask("delete with a slash", "DELETE", f"{d}/o/gone/")
+    ask("read what is deleted", "GET", f"{d}/o/gone")
+    ask("delete metadata with a slash", "DELETE", f"{m}/o/gone/")
+    ask("metadata of what is gone", "GET", f"{m}/o/gone")
+    for method, where in (("GET", "nope/x"), ("GET", "sys/nope"), ("GET", "auth/nope"), ("DELETE", "auth/token/create"), ("GET", "secret/nope")):
+        ask(f"stranger {where}", method, f"/v1/{where}", token=False)
+    ask("init", "GET", "/v1/sys/init", token=False)
+    ask("list of a value", "GET", f"{d}/o/num?list=true")
+    ask("list of subkeys", "GET", "/v1/secret/subkeys/o/num?list=true")
+    ask("max_versions in a list", "POST", "/v1/secret/config", {"max_versions": [10]})
+    ask("delete_version_after", "POST", "/v1/secret/config", {"delete_version_after": "0.0s"})
+    ask("tune", "POST", "/v1/sys/mounts/secret/tune", {"options": {"version": "2"}})
+    ask("mount absent", "GET", "/v1/sys/mounts/nope")
+    ask("mounts deleted", "DELETE", "/v1/sys/mounts")
+    ask("paths with commas", "POST", "/v1/sys/capabilities-self", {"paths": "secret/data/o/a,data"})
+    ask("empty token header", "GET", f"{m}/o/gone", headers={"X-Vault-Token": ""}, token=False)
     return out
 
 

@@ -113,7 +113,7 @@ impl<'a> Body<'a> {
     pub fn number(&self, asked: &Asked<'_>, name: &str) -> Result<Option<i64>, Error> {
         let Some(value) = self.get(name) else { return Ok(None) };
         if value.starts_with(['[', '{', 't', 'f']) {
-            return Err(converting(asked, name, "int", value));
+            return Err(asked.bad(format!("Field validation failed: {}", unconvertible(name, "int", value))));
         }
         whole(value).map_err(|()| {
             asked.bad(format!("Field validation failed: error converting input for field {name:?}: it must be a whole number"))
@@ -148,6 +148,10 @@ impl<'a> Body<'a> {
 
 /// The refusal of a member of another kind, which is told by how its text begins.
 pub fn converting(asked: &Asked<'_>, name: &str, kind: &str, value: &str) -> Error {
+    asked.bad(unconvertible(name, kind, value))
+}
+
+fn unconvertible(name: &str, kind: &str, value: &str) -> String {
     let got = match value.bytes().next() {
         Some(b'"') => "string",
         Some(b't' | b'f') => "bool",
@@ -155,7 +159,7 @@ pub fn converting(asked: &Asked<'_>, name: &str, kind: &str, value: &str) -> Err
         Some(b'{') => "map[string]interface {}",
         _ => "json.Number",
     };
-    asked.bad(format!("error converting input for field {name:?}: '' expected type '{kind}', got unconvertible type '{got}'"))
+    format!("error converting input for field {name:?}: '' expected type '{kind}', got unconvertible type '{got}'")
 }
 
 /// What a value says that may be a text or not: a text without its quotes, and anything else as it stands.
