@@ -111,6 +111,7 @@ impl Error {
         match self {
             Error::Refused(refused) => refused.hint(),
             Error::Unreachable { .. } => Some("is the server running, and is this its address?".to_owned()),
+            Error::Lost { action, .. } if is_read(action) => None,
             Error::Lost { .. } => Some("the server may have done it; look before doing it again".to_owned()),
             Error::Tls { endpoint, fault, .. } => fault.hint(endpoint),
             Error::Settings(_) => None,
@@ -174,6 +175,13 @@ impl Refused {
     }
 }
 
+/// Whether an operation, or a page, changes nothing that anybody would look for.
+pub fn is_read(action: &str) -> bool {
+    const READS: [&str; 11] =
+        ["/", "GET", "Get", "BatchGet", "List", "Describe", "Encrypt", "Decrypt", "Asymmetric", "Generate", "Verify"];
+    READS.iter().any(|begin| action.starts_with(begin))
+}
+
 /// `20 min 3 s`
 fn duration(seconds: u64) -> String {
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
@@ -234,6 +242,16 @@ mod tests {
         assert_eq!(refused("Rejected.LimitExceeded", None), "");
         let plain = TlsFault::Plain.hint("https://localhost:8080");
         assert_eq!(plain.as_deref(), Some("the server speaks plain HTTP here: use http://localhost:8080"));
+    }
+
+    #[test]
+    fn only_what_changes_something_may_have_been_done() {
+        for (action, expected) in
+            [("GetSecretValue", false), ("ListKeys", false), ("GET", false), ("CreateSecret", true), ("PutSecretValue", true)]
+        {
+            let lost = Error::Lost { action: action.to_owned(), reason: "r".to_owned() };
+            assert_eq!(lost.hint().is_some(), expected, "{action}");
+        }
     }
 
     #[test]

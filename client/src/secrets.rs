@@ -252,9 +252,14 @@ struct RawVersion {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Text {
-    #[serde(alias = "RandomPassword", alias = "Policy", alias = "PlannedDeleteTime", default)]
-    text: Option<String>,
+struct Password {
+    random_password: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Policy {
+    policy: String,
 }
 
 /// An answer of a batch, and where it belongs.
@@ -363,7 +368,7 @@ impl Client {
         let request = request.with("SecretData", text).with("SecretDataType", kind);
         let request = request.maybe("Description", new.description).maybe("EncryptionKeyId", new.key);
         let tags = (!new.tags.is_empty()).then(|| tags_json(new.tags));
-        match self.run(&request.maybe("Tags", tags)) {
+        match self.change(&request.maybe("Tags", tags), new.name, Some(new.version)).map(drop) {
             Err(Error::Refused(refused)) if refused.after_lost && refused.code == "Rejected.ResourceExist" => {
                 // Whoever made it chose this version's id at random, as callers do, and this value.
                 match self.secret_value(new.name, &Selector::Version(new.version.to_owned())) {
@@ -390,7 +395,8 @@ impl Client {
         let (text, kind) = data(value, binary);
         let request = Request::new("PutSecretValue").with("SecretName", name).with("VersionId", version);
         let stages = (!stages.is_empty()).then(|| serde_json::Value::from(stages.to_vec()).to_string());
-        self.run(&request.with("SecretData", text).with("SecretDataType", kind).maybe("VersionStages", stages))
+        let request = request.with("SecretData", text).with("SecretDataType", kind).maybe("VersionStages", stages);
+        self.change(&request, name, Some(version)).map(drop)
     }
 
     /// DescribeSecret, with tags.
@@ -458,7 +464,7 @@ impl Client {
     /// As [`Client::call`].
     pub fn move_stage(&self, name: &str, stage: &str, to: Option<&str>, from: Option<&str>) -> Result<(), Error> {
         let request = Request::new("UpdateSecretVersionStage").with("SecretName", name).with("VersionStage", stage);
-        self.run(&request.maybe("MoveToVersion", to).maybe("RemoveFromVersion", from))
+        self.change(&request.maybe("MoveToVersion", to).maybe("RemoveFromVersion", from), name, None).map(drop)
     }
 
     /// DeleteSecret: after so many days, or at once. Gives the time from which on it is gone.
@@ -471,12 +477,12 @@ impl Client {
             Some(days) => request.with("RecoveryWindowInDays", days.to_string()),
             None => request.with("ForceDeleteWithoutRecovery", "true"),
         };
-        match self.call::<Text>(&request) {
+        match self.change(&request, name, None) {
             Err(Error::Refused(r)) if r.after_lost && r.code == "Rejected.ResourceInDeleteWindow" => {
                 Ok(self.describe_secret(name)?.planned_delete_time)
             }
             Err(Error::Refused(r)) if r.after_lost && days.is_none() && r.code == "Forbidden.ResourceNotFound" => Ok(None),
-            other => Ok(other?.text),
+            other => Ok(other?.planned_delete_time),
         }
     }
 
@@ -485,7 +491,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub fn restore_secret(&self, name: &str) -> Result<(), Error> {
-        match self.run(&Request::new("RestoreSecret").with("SecretName", name)) {
+        match self.change(&Request::new("RestoreSecret").with("SecretName", name), name, None).map(drop) {
             Err(Error::Refused(r)) if r.after_lost && r.code == "Rejected.ResourceInUse" => Ok(()),
             other => other,
         }
@@ -496,7 +502,8 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub fn rotate_secret(&self, name: &str, version: &str) -> Result<(), Error> {
-        self.run(&Request::new("RotateSecret").with("SecretName", name).with("VersionId", version))
+        let request = Request::new("RotateSecret").with("SecretName", name).with("VersionId", version);
+        self.change(&request, name, Some(version)).map(drop)
     }
 
     /// UpdateSecret: its description.
@@ -504,7 +511,8 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub fn describe_secret_as(&self, name: &str, description: &str) -> Result<(), Error> {
-        self.run(&Request::new("UpdateSecret").with("SecretName", name).with("Description", description))
+        let request = Request::new("UpdateSecret").with("SecretName", name).with("Description", description);
+        self.change(&request, name, None).map(drop)
     }
 
     /// TagResource.
@@ -530,8 +538,7 @@ impl Client {
     /// As [`Client::call`].
     pub fn random_password(&self, length: u32) -> Result<Value, Error> {
         let request = Request::new("GetRandomPassword").with("PasswordLength", length.to_string());
-        let answer: Text = self.call(&request.with("RequireEachIncludedType", "true"))?;
-        Ok(Value::new(answer.text.unwrap_or_default().into_bytes()))
+        Ok(self.call::<Password>(&request.with("RequireEachIncludedType", "true"))?.random_password)
     }
 
     /// GetSecretPolicy: the policy of the secret itself, a JSON document.
@@ -539,8 +546,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub fn secret_policy(&self, name: &str) -> Result<String, Error> {
-        let answer: Text = self.call(&Request::new("GetSecretPolicy").with("SecretName", name))?;
-        Ok(answer.text.unwrap_or_default())
+        Ok(self.call::<Policy>(&Request::new("GetSecretPolicy").with("SecretName", name))?.policy)
     }
 
     /// SetSecretPolicy.

@@ -120,6 +120,11 @@ impl Transport {
             ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 Some(inner) => tls(inner),
                 None if never_sent(e) => unreachable(&words(e)),
+                // getaddrinfo(3), by its words: the standard library keeps no number of it.
+                None if e.to_string().contains("Temporary failure in name resolution") => {
+                    unreachable("the name service does not answer")
+                }
+                None if e.to_string().starts_with(NOT_RESOLVED) => unreachable("no such host"),
                 None => Error::Lost { action: action.to_owned(), reason: words(e) },
             },
             ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => {
@@ -129,6 +134,9 @@ impl Transport {
         }
     }
 }
+
+/// What the standard library puts before getaddrinfo's words.
+const NOT_RESOLVED: &str = "failed to lookup address information";
 
 /// HOST, or HOST:PORT, of the address of a server.
 ///

@@ -140,10 +140,13 @@ pub const FOREIGN: &[&str] = &[
     "a quote does not end",
     // bulla_client
     "no such host",
+    "the name service does not answer",
     "no connection",
     "no answer in time",
     "the server does not speak Vault's API",
     "a thread failed",
+    "it is about another secret",
+    "it is about another version",
 ];
 
 #[cfg(test)]

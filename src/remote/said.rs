@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use bulla_client::error::TlsFault;
+use bulla_client::error::{TlsFault, is_read};
 use bulla_client::{Error, Refused};
 
 use crate::base::locale::{self, t};
@@ -149,6 +149,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
     let said = match error {
         Error::Refused(refused) => return of_refusal(refused).map(Cow::into_owned),
         Error::Unreachable { .. } => t!("is the server running, and is this its address?"),
+        Error::Lost { action, .. } if is_read(action) => return None,
         Error::Lost { .. } => t!("the server may have done it; look before doing it again"),
         Error::Tls { endpoint, fault, .. } => match fault {
             TlsFault::Plain => {
@@ -228,6 +229,7 @@ mod tests {
         let errors = [
             Error::Unreachable { endpoint: "http://h".into(), reason: "no connection".into() },
             Error::Lost { action: "GetSecretValue".into(), reason: "timeout".into() },
+            Error::Lost { action: "PutSecretValue".into(), reason: "timeout".into() },
             Error::Settings("\"x\" is no address: https://HOST:PORT, or http://HOST:PORT".into()),
             Error::Settings("the authority's file: no certificate in PEM".into()),
             Error::Settings("/x: No such file or directory (os error 2)".into()),

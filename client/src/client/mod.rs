@@ -191,12 +191,31 @@ impl Client {
         })
     }
 
-    /// Calls an operation whose answer says nothing.
+    /// Calls an operation whose answer says no more than that it is done.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`]; also where the answer has not what each answer of this API has, a request's id: then nobody knows whether it is
+    /// done.
     pub fn run(&self, request: &Request) -> Result<(), Error> {
-        self.answer(request).map(drop)
+        self.call::<Done>(request).map(drop)
+    }
+
+    /// Calls an operation that changes a secret, and whose answer says which, and which version of it where it makes one.
+    ///
+    /// # Errors
+    /// As [`Client::run`]; also where the answer is about another secret or version than was asked for.
+    pub(crate) fn change(&self, request: &Request, name: &str, version: Option<&str>) -> Result<Changed, Error> {
+        let changed: Changed = self.call(request)?;
+        let about_another =
+            |what: &str| Error::Answer { action: request.action.to_owned(), reason: format!("it is about another {what}") };
+        // A secret that was named by its ARN is answered by its name.
+        if changed.secret_name != name && !name.ends_with(&format!(":secret/{}", changed.secret_name)) {
+            return Err(about_another("secret"));
+        }
+        match version {
+            Some(version) if changed.version_id.as_deref() != Some(version) => Err(about_another("version")),
+            _ => Ok(changed),
+        }
     }
 
     /// The answer's text.
@@ -308,6 +327,25 @@ pub fn page(endpoint: &str, path: &str, timeout: Duration) -> Result<(u16, Strin
 
 /// The type of every body.
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What each answer has that says that something is done.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Done {
+    #[serde(rename = "RequestId")]
+    _request_id: String,
+}
+
+/// The same of a change of a secret.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Changed {
+    #[serde(rename = "RequestId")]
+    _request_id: String,
+    secret_name: String,
+    version_id: Option<String>,
+    pub(crate) planned_delete_time: Option<String>,
+}
 
 /// An error as the API writes it.
 #[derive(Deserialize, Default)]

@@ -34,18 +34,64 @@ fn each_attempt_has_a_nonce_of_its_own() {
 #[test]
 fn what_must_not_happen_twice_is_not_tried_twice() {
     let once = Request::new("CreateKey").once();
-    let (endpoint, asked) = serving(vec![String::new(), answer("200 OK", "", "{}")]);
+    let (endpoint, asked) = serving(vec![String::new(), answer("200 OK", "", r#"{"RequestId":"r"}"#)]);
     let lost = client(&endpoint, Scheme::Acs3).run(&once);
     assert!(matches!(lost, Err(Error::Lost { .. })), "{lost:?}");
     assert_eq!(asked.try_iter().count(), 1);
     // 503 may say that it was done; 429 says that it was not.
     let busy = answer("503 Service Unavailable", "Retry-After: 0\r\n", r#"{"Code":"ServiceUnavailableTemporary"}"#);
-    let (endpoint, asked) = serving(vec![busy, answer("200 OK", "", "{}")]);
+    let (endpoint, asked) = serving(vec![busy, answer("200 OK", "", r#"{"RequestId":"r"}"#)]);
     assert_eq!(client(&endpoint, Scheme::Acs3).run(&once).expect_err("refused").code(), "ServiceUnavailableTemporary");
     assert_eq!(asked.try_iter().count(), 1);
     let throttled = answer("429 Too Many Requests", "Retry-After: 0\r\n", r#"{"Code":"Rejected.Throttling"}"#);
-    let (endpoint, _asked) = serving(vec![throttled, answer("200 OK", "", "{}")]);
+    let (endpoint, _asked) = serving(vec![throttled, answer("200 OK", "", r#"{"RequestId":"r"}"#)]);
     client(&endpoint, Scheme::Acs3).run(&once).expect("the second time");
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_not_reached() {
+    let client = Client::builder("http://no-such-host.invalid:1")
+        .access_key(AccessKey::new("id", "s"))
+        .attempts(1)
+        .build()
+        .expect("sound");
+    let error = client.restore_secret("n").expect_err("nobody is there");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+/// A proxy, a portal, another service: 200 alone says nothing.
+#[test]
+fn what_nobody_confirmed_is_not_done() {
+    let value = crate::secret::Value::new(b"v".to_vec());
+    let new = NewSecret { name: "n", version: "v", ..NewSecret::default() };
+    for said in ["{}", r#"{"status":"ok"}"#, "<html>", "", r#"{"RequestId":"r","SecretName":"other","VersionId":"v"}"#] {
+        let (endpoint, _asked) = serving(vec![answer("200 OK", "", said); 10]);
+        let client = client(&endpoint, Scheme::Acs3);
+        let mut results = vec![
+            client.create_secret(&new, &value, false),
+            client.put_secret_value("n", "v", &value, false, &[]),
+            client.move_stage("n", "l", Some("v"), None),
+            client.delete_secret("n", None).map(drop),
+            client.restore_secret("n"),
+            client.rotate_secret("n", "v"),
+            client.describe_secret_as("n", "d"),
+        ];
+        if !said.contains("RequestId") {
+            results.extend([client.set_secret_policy("n", "{}"), client.delete_alias("alias/a")]);
+        }
+        results.push(client.secret_policy("n").map(drop));
+        for result in results {
+            assert!(matches!(result, Err(Error::Answer { .. })), "{said}: {result:?}");
+        }
+    }
+    let (endpoint, _asked) = serving(vec![
+        answer("200 OK", "", r#"{"RequestId":"r","SecretName":"n","VersionId":"w"}"#),
+        answer("200 OK", "", r#"{"RequestId":"r","SecretName":"n","VersionId":"v"}"#),
+    ]);
+    let client = client(&endpoint, Scheme::Acs3);
+    let other = client.rotate_secret("n", "v").expect_err("another version").to_string();
+    assert_eq!(other, "RotateSecret: the answer is not understood: it is about another version");
+    client.rotate_secret("acs:kms:r:1:secret/n", "v").expect("the same secret");
 }
 
 #[test]
