@@ -53,6 +53,7 @@ fn main() {
 
 /// Gives the exit code.
 fn run(cli: Cli) -> Result<i32, Failure> {
+    process::outlive_file_limits().map_err(context("signals"))?;
     match cli.command {
         #[cfg(feature = "server")]
         Command::Host(command) => host(command, cli.json).map(|()| 0),

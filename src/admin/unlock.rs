@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal, stdin};
 use zeroize::Zeroizing;
 
 use crate::app::{Failure, unlock};
+use crate::base::hidden;
 use crate::base::secret::Pin;
 use crate::config::Config;
 use crate::output::Output;
@@ -15,14 +16,15 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     let Some(socket) = &config.token.unlock_socket else {
         return Err(Failure::local("token.unlock_socket is not set: no server waits for a PIN"));
     };
-    let pin = if stdin().is_terminal() {
-        rpassword::prompt_password("PIN of the token: ").map_err(|e| Failure::local(format!("the terminal: {e}")))?
+    let mut pin = if stdin().is_terminal() {
+        hidden::ask("PIN of the token: ").map_err(|e| Failure::local(format!("the terminal: {e}")))?
     } else {
         let mut line = Zeroizing::new(String::new());
         stdin().lock().read_line(&mut line).map_err(|e| Failure::local(format!("standard input: {e}")))?;
-        std::mem::take(&mut *line)
+        line
     };
-    let pin = Pin::of_text(pin).map_err(|why| Failure::local(format!("the PIN {why}; the token was not asked")))?;
+    let pin = Pin::of_text(std::mem::take(&mut *pin))
+        .map_err(|why| Failure::local(format!("the PIN {why}; the token was not asked")))?;
     let said = match unlock::give(socket, &pin)? {
         Offer::LoggedIn => "unlocked",
         Offer::NotNeeded => "already logged in; nothing kept",

@@ -11,6 +11,7 @@ pub mod dotenv;
 pub mod failpoint;
 pub mod failure;
 pub mod field;
+pub mod hidden;
 pub mod host;
 pub mod ids;
 pub mod listen;
@@ -25,4 +26,5 @@ pub mod signals;
 pub mod text;
 #[cfg(feature = "server")]
 pub mod threads;
+pub mod undo;
 pub mod words;

@@ -74,6 +74,11 @@ pub fn gate() -> Option<RwLockWriteGuard<'static, ()>> {
     GATE.try_write_for(GATE_WAIT)
 }
 
+/// Whether somebody else decides what signals do.
+pub fn are_taken_over() -> bool {
+    HANDLERS.get().and_then(Option::as_ref).is_some_and(|handlers| handlers.taken_over.load(Ordering::SeqCst))
+}
+
 /// From now on somebody else decides what signals do.
 pub fn taken_over() {
     if let Some(handlers) = handlers() {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::files::{ConfigError, anchor, secret_file};
+use crate::base::hidden;
 use crate::base::secret::Pin;
 
 /// `[token]`
@@ -64,9 +65,10 @@ impl Token {
     /// When it cannot be read.
     pub fn pin(&self) -> Result<Pin, ConfigError> {
         let Some(path) = self.pin_path()? else {
-            let pin = rpassword::prompt_password("PIN of the token: ")
+            let mut pin = hidden::ask("PIN of the token: ")
                 .map_err(|e| ConfigError(format!("token: no pin_file, no pin_credential, and no terminal to ask at: {e}")))?;
-            return Pin::of_text(pin).map_err(|why| ConfigError(format!("token: the PIN {why}; the token was not asked")));
+            return Pin::of_text(std::mem::take(&mut *pin))
+                .map_err(|why| ConfigError(format!("token: the PIN {why}; the token was not asked")));
         };
         Self::pin_in(&path)
     }

@@ -8,6 +8,7 @@ pub mod open_files;
 pub mod signals;
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -43,6 +44,15 @@ pub fn forbid_dumps() -> io::Result<()> {
 /// Of the system.
 pub fn forbid_traces() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// A file that the system lets grow no further (RLIMIT_FSIZE) is an error of the write, not the end of the process. Programs that this one
+/// starts or becomes have the system's way again: a handler does not outlive exec.
+///
+/// # Errors
+/// Of the system.
+pub fn outlive_file_limits() -> io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Locks what memory there is and will be, page by page as it is first used, so that reserved address space costs nothing.

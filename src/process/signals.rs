@@ -20,7 +20,7 @@ use signal_hook::consts::signal::*;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, exit, signal_name};
 
-use crate::base::signals as held;
+use crate::base::{signals as held, undo};
 use crate::logging;
 
 /// What a signal asks for.
@@ -75,6 +75,8 @@ pub fn answer() -> io::Result<()> {
                 (None, Asked::Reload) => log::info!("{name}: nothing to do before the service is there"),
                 // Nothing is being served that had to be brought to an end.
                 (None, Asked::Stop) => {
+                    // A PIN may be being typed.
+                    undo::undo(signal);
                     // Held until the end: no login begins any more.
                     let _gate = held::gate();
                     logging::flush(FLUSH);

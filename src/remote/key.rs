@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::{Session, failure, terminal, usage};
 use crate::base::failure::Failure;
+use crate::base::ids::Alias;
 use crate::base::locale::{self, t};
 use crate::cli::{Input, Key, KeyPair, KeyUsage};
 use crate::output::{Output, Row};
@@ -26,7 +27,13 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
                 rotation_interval: rotate_every.as_deref(),
                 tags: &tags,
             };
-            // Asked first, so that no key is left behind without the name that it was to have.
+            // Looked at first, so that no key is left behind without the name that it was to have.
+            if let Some(alias) = &alias {
+                alias.parse::<Alias>().map_err(|_| {
+                    let hint = t!("alias/ and letters, digits, _ - /, at most 255 characters in all; no key was made");
+                    super::usage(t!("%{alias} is no alias", alias = format!("{alias:?}")), &hint)
+                })?;
+            }
             if let Some(alias) = &alias
                 && let Ok(there) = client.describe_key(alias)
             {
@@ -41,8 +48,14 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
             let mut row = Output::row([("KeyId", made.key_id.as_str().into())]);
             if let Some(alias) = alias {
                 client.create_alias(&alias, &made.key_id).map_err(|e| {
-                    let made = t!("the key %{key} is made, its alias is not", key = made.key_id);
-                    failure(&made)(e)
+                    let what = t!("the key %{key} is made, its alias is not", key = made.key_id);
+                    let hint = t!(
+                        "`bulla key alias %{alias} %{key}` tries again; `bulla key delete %{key}` takes the key away",
+                        alias = alias,
+                        key = made.key_id
+                    );
+                    let failure = failure("")(e);
+                    Failure { hint: Some(hint.into_owned()), reason: locale::about(what, &failure.reason), ..failure }
                 })?;
                 row.push(("AliasName", alias.into()));
             }
@@ -251,9 +264,11 @@ fn bytes(input: &Input, prompt: &str) -> Result<Value, Failure> {
     }
 }
 
-/// The SHA-256 of what is to be signed.
+/// The SHA-256 of what is to be signed, of any length.
 fn digest_of(input: &Input, prompt: &str) -> Result<digest::Digest, Failure> {
-    Ok(digest::digest(&digest::SHA256, bytes(input, prompt)?.expose()))
+    let mut hash = digest::Context::new(&digest::SHA256);
+    terminal::each_part(input.file.as_deref(), prompt, |part| hash.update(part))?;
+    Ok(hash.finish())
 }
 
 fn is_pair(key: &KeyRow) -> bool {

@@ -2,28 +2,31 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bulla_client::Value;
+use rustix::fs::{AtFlags, CWD, OFlags, linkat};
+use rustix::io::Errno;
 use rustix::process;
 use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
+use crate::base::hidden;
 use crate::base::locale::{self, t};
 use crate::output;
 
-/// The most that is read of a value: far above what a server takes, and a bound on what a wrong pipe can do.
-const MAX_INPUT_BYTES: u64 = 8 << 20;
+/// The most that is read of a value, MiB: far above what a server takes, and a bound on what a wrong pipe can do.
+const MOST_MIB: u64 = 8;
 
 /// Asks for something that is not shown.
 ///
 /// # Errors
 /// Where there is no terminal.
 pub fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
-    let answer = rpassword::prompt_password(t!("%{prompt} (not shown): ", prompt = prompt));
-    Ok(Zeroizing::new(answer.map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))?))
+    let answer = hidden::ask(&t!("%{prompt} (not shown): ", prompt = prompt));
+    answer.map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))
 }
 
 /// Asks for something that is shown.
@@ -81,13 +84,47 @@ fn stdin(prompt: &str) -> Result<Vec<u8>, Failure> {
     if io::stdin().is_terminal() {
         return Ok(ask_hidden(prompt)?.as_bytes().to_vec());
     }
+    bounded(io::stdin().lock(), &t!("standard input"))
+}
+
+/// All of it; what is too long for a value is refused, and never cut off.
+fn bounded(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
+    let most = MOST_MIB << 20;
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
-    io::stdin()
-        .lock()
-        .take(MAX_INPUT_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Failure::local(t!("standard input: %{reason}", reason = locale::os(&e))))?;
+    from.take(most + 1).read_to_end(&mut bytes).map_err(|e| Failure::local(locale::about(name, locale::os(&e))))?;
+    if bytes.len() as u64 > most {
+        return Err(Failure::new(t!("%{from} is longer than %{most} MiB", from = name, most = MOST_MIB)).class(Class::Usage));
+    }
     Ok(std::mem::take(&mut *bytes))
+}
+
+/// Hands bytes of any length on, part by part: those of a file, else of standard input, asked for where that is a terminal.
+///
+/// # Errors
+/// Where nothing comes, or it cannot be read.
+pub fn each_part(file: Option<&Path>, prompt: &str, mut part: impl FnMut(&[u8])) -> Result<(), Failure> {
+    let (name, mut from): (String, Box<dyn Read>) = match file {
+        Some(file) => (file.display().to_string(), Box::new(open(file)?)),
+        None if io::stdin().is_terminal() => {
+            part(ask_hidden(prompt)?.as_bytes());
+            return Ok(());
+        }
+        None => (t!("standard input").into_owned(), Box::new(io::stdin().lock())),
+    };
+    let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
+    let mut empty = true;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) if empty => return Err(no_value(&name)),
+            Ok(0) => return Ok(()),
+            Ok(length) => {
+                empty = false;
+                part(&buffer[..length]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Failure::local(locale::about(name, locale::os(&e)))),
+        }
+    }
 }
 
 /// Without the end of a single line, which `echo` adds and editors leave. A text of several lines and bytes that are no text stay as they are.
@@ -118,17 +155,22 @@ pub fn line_of_file(file: &Path) -> Result<Value, Failure> {
 }
 
 fn bytes_of_file(file: &Path) -> Result<Vec<u8>, Failure> {
-    let named = |e: io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
-    let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
-    fs::File::open(file).and_then(|open| open.take(MAX_INPUT_BYTES).read_to_end(&mut bytes)).map_err(named)?;
-    Ok(std::mem::take(&mut *bytes))
+    bounded(open(file)?, &file.display().to_string())
+}
+
+fn open(file: &Path) -> Result<fs::File, Failure> {
+    fs::File::open(file).map_err(|e| Failure::local(locale::about(file.display(), locale::os(&e))))
 }
 
 fn present(value: Value, from: &str) -> Result<Value, Failure> {
     if value.expose().is_empty() {
-        return Err(Failure::new(t!("%{from} is empty: no value", from = from)).class(Class::Usage));
+        return Err(no_value(from));
     }
     Ok(value)
+}
+
+fn no_value(from: &str) -> Failure {
+    Failure::new(t!("%{from} is empty: no value", from = from)).class(Class::Usage)
 }
 
 /// Prints a value: its bytes alone in a pipe or file, with a line's end on a terminal. Bytes that are no text never go to a terminal.
@@ -151,7 +193,7 @@ pub fn print_value(value: &Value) -> Result<(), Failure> {
     output::bytes(&bytes)
 }
 
-/// Writes a file that only its owner may read, whole or not at all. What is open already, as /dev/stdout is, gets the bytes where it stands.
+/// Writes a file that only its owner may read, whole or not at all: whenever the process is killed, nothing else is left. What is open already, as /dev/stdout is, gets the bytes where it stands.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -169,13 +211,40 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
         return fs::OpenOptions::new().write(true).open(file).and_then(|mut open| open.write_all(bytes)).map_err(named);
     }
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let mut new = tempfile::Builder::new()
-        .prefix(".bulla-")
-        .tempfile_in(target.parent().filter(|p| p.is_dir()).unwrap_or(folder))
-        .map_err(named)?;
-    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(named)?;
-    new.persist(&target).map_err(|e| named(e.error))?;
-    Ok(())
+    let folder = target.parent().filter(|p| p.is_dir()).unwrap_or(folder);
+    match nameless_in(folder) {
+        Some(mut new) => {
+            new.write_all(bytes).and_then(|()| new.sync_all()).and_then(|()| give_name(&new, folder, &target)).map_err(named)
+        }
+        None => {
+            let mut new = tempfile::Builder::new().prefix(".bulla-").tempfile_in(folder).map_err(named)?;
+            new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(named)?;
+            new.persist(&target).map(drop).map_err(|e| named(e.error))
+        }
+    }
+}
+
+/// A file without a name, which the end of the process takes away; none where the file system, or a missing /proc, does not allow that.
+fn nameless_in(folder: &Path) -> Option<fs::File> {
+    let nameless = OFlags::TMPFILE.bits().cast_signed();
+    let file = fs::OpenOptions::new().write(true).custom_flags(nameless).mode(0o600).open(folder).ok()?;
+    path_of(&file).exists().then_some(file)
+}
+
+fn path_of(file: &fs::File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Gives a file without a name its own. No link takes the place of a file that is there: one of another name does, by a rename at once.
+fn give_name(file: &fs::File, folder: &Path, target: &Path) -> io::Result<()> {
+    let link = |name: &Path| linkat(CWD, path_of(file), CWD, name, AtFlags::SYMLINK_FOLLOW);
+    match link(target) {
+        Err(Errno::EXIST) => {}
+        done => return Ok(done?),
+    }
+    let beside = folder.join(format!(".bulla-{}", uuid::Uuid::new_v4().simple()));
+    link(&beside)?;
+    fs::rename(&beside, target).inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
 /// Links that are followed on the way to a descriptor, as many as the kernel follows.
@@ -221,10 +290,8 @@ pub fn create_private(file: &Path) -> io::Result<fs::File> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Seek;
-    use std::os::fd::AsRawFd;
-
     use super::*;
+    use std::io::Seek;
 
     #[test]
     fn the_end_of_a_single_line_is_no_part_of_it() {
@@ -234,6 +301,43 @@ mod tests {
             assert_eq!(one_line(given.as_bytes().to_vec()), expected.as_bytes(), "{given:?}");
         }
         assert_eq!(one_line(b"\xff\n".to_vec()), b"\xff\n");
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_and_not_cut_off() {
+        let most = (MOST_MIB as usize) << 20;
+        assert_eq!(bounded(io::repeat(7).take(most as u64), "f").map(|bytes| bytes.len()), Ok(most));
+        let refused = bounded(io::repeat(7).take(most as u64 + 1), "f").expect_err("longer");
+        assert_eq!((refused.class, refused.reason.as_str()), (Class::Usage, "f is longer than 8 MiB"));
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut length = 0;
+        assert!(each_part(Some(file.path()), "", |_| ()).is_err_and(|e| e.reason.ends_with("is empty: no value")));
+        file.as_file().set_len(most as u64 + 5).expect("long");
+        each_part(Some(file.path()), "", |part| length += part.len()).expect("of any length");
+        assert_eq!(length, most + 5);
+    }
+
+    #[test]
+    fn a_file_has_no_name_before_it_is_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = || {
+            let names = fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+            names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let target = folder.path().join("f");
+        for text in [&b"first"[..], b"second"] {
+            let before = names();
+            let Some(mut new) = nameless_in(folder.path()) else { return };
+            new.write_all(text).expect("written");
+            assert_eq!(names(), before, "a kill here leaves nothing");
+            give_name(&new, folder.path(), &target).expect("named");
+            assert_eq!(fs::read(&target).expect("read"), text);
+            assert_eq!(names(), ["f"]);
+        }
+        fs::create_dir(folder.path().join("d")).expect("a folder");
+        let new = nameless_in(folder.path()).expect("as before");
+        give_name(&new, folder.path(), &folder.path().join("d")).expect_err("a folder is no file");
+        assert_eq!(names().len(), 2, "{:?}", names());
     }
 
     #[test]

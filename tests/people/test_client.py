@@ -246,6 +246,166 @@ def test_an_editor_works_in_memory(gives, asks, dev, env, tmp_path):
     refused(asks("secret", "edit", "ed/x", more={"EDITOR": "false", "VISUAL": ""}), 7, "nothing was written")
 
 
+def editing(dev, env, editor):
+    return subprocess.Popen(
+        [BULLA, "--profile", str(dev["data"]), "secret", "edit", "ed/kill"],
+        env={**env, "EDITOR": str(editor), "VISUAL": "", "XDG_RUNTIME_DIR": ""},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_of_what_an_editor_had(gives, dev, env, tmp_path, number):
+    gives("secret", "put", "ed/kill", stdin=CANARY.encode())
+    seen, editor = tmp_path / "seen", tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\necho "$1 $$" > {seen}.new; mv {seen}.new {seen}\nexec sleep 60\n')
+    editor.chmod(0o755)
+    running = editing(dev, env, editor)
+    until = time.monotonic() + 30
+    while not seen.exists():
+        assert time.monotonic() < until and running.poll() is None
+        time.sleep(0.02)
+    file, pid = seen.read_text().split()
+    assert CANARY in pathlib.Path(file).read_text()
+    # A key of the terminal is the editor's.
+    running.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert running.poll() is None and pathlib.Path(file).exists()
+    running.send_signal(number)
+    assert running.wait(20) == -number, running.stderr.read()
+    assert not pathlib.Path(file).parent.exists()
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    assert not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_the_next_edit_removes_what_a_killed_one_left(gives, dev, env, tmp_path):
+    gives("secret", "put", "ed/kill", stdin=CANARY.encode())
+    seen, editor = tmp_path / "seen", tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\necho "$1" > {seen}.new; mv {seen}.new {seen}\nexec sleep 20\n')
+    editor.chmod(0o755)
+    folders = []
+    for _ in range(2):
+        running = editing(dev, env, editor)
+        until = time.monotonic() + 30
+        while not seen.exists():
+            assert time.monotonic() < until and running.poll() is None
+            time.sleep(0.02)
+        folders.append((running, pathlib.Path(seen.read_text().strip()).parent))
+        seen.unlink()
+    (killed, left), (living, kept) = folders
+    killed.kill()
+    killed.wait()
+    old = time.time() - 60
+    for folder in (left, kept):
+        os.utime(folder, (old, old))
+    gives("secret", "edit", "ed/kill", more={"EDITOR": "sed -i s/c4/C4/", "VISUAL": "", "XDG_RUNTIME_DIR": ""})
+    assert not left.exists() and kept.exists()
+    living.terminate()
+    living.wait(20)
+
+
+@pytest.mark.parametrize("keys, number", [("\x03", signal.SIGINT), ("\x1c", signal.SIGQUIT), (None, signal.SIGTERM)])
+def test_a_terminal_shows_what_is_typed_after_a_hidden_prompt(dev, env, keys, number):
+    line = f'trap : INT QUIT; {BULLA} --profile {dev["data"]} secret put tty/y; echo "ended $?"; stty -a'
+    shell = pexpect.spawn("/bin/sh", ["-c", line], env=env, timeout=60, encoding="utf-8")
+    shell.expect(re.escape("Value of tty/y (not shown): "))
+    time.sleep(0.3)
+    if keys:
+        shell.send(keys)
+    else:
+        child = subprocess.run(["pgrep", "-P", str(shell.pid)], capture_output=True, text=True).stdout.split()[0]
+        os.kill(int(child), number)
+    shell.expect(f"ended {128 + number}")
+    shell.expect(pexpect.EOF)
+    modes = shell.before.split()
+    assert "icanon" in modes and "echo" in modes, modes
+
+
+def test_a_hidden_prompt_takes_long_values_and_stops(gives, dev, env):
+    child = terminal(["--profile", str(dev["data"]), "secret", "put", "tty/long"], env)
+    child.expect(re.escape("Value of tty/long (not shown): "))
+    time.sleep(0.3)
+    child.send("\x1a")
+    until = time.monotonic() + 20
+    state = lambda: pathlib.Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]  # noqa: E731
+    while state() != "T":
+        assert time.monotonic() < until, state()
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGCONT)
+    child.expect(re.escape("Value of tty/long (not shown): "))
+    for _ in range(100):
+        child.send("0123456789" * 10)
+        time.sleep(0.01)
+    child.sendline("x\x7f!")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert gives("secret", "get", "tty/long") == b"0123456789" * 1000 + b"!"
+
+
+def test_what_is_too_long_is_refused_and_signed_whole(gives, asks, tmp_path):
+    file = tmp_path / "big"
+    file.write_bytes(b"a" * (8 << 20) + b"tail")
+    refused(asks("secret", "put", "long/x", "--file", file), 2, "is longer than 8 MiB")
+    refused(asks("secret", "put", "long/x", stdin=file.read_bytes()), 2, "standard input is longer than 8 MiB")
+    key = json.loads(gives("--json", "key", "create", "--spec", "EC_P256", "--usage", "sign"))["KeyId"]
+    signature = gives("key", "sign", key, "--in-file", file).decode().strip()
+    verify = ("key", "verify", key, "--signature", signature)
+    gives(*verify, stdin=file.read_bytes())
+    file.write_bytes(b"a" * (8 << 20) + b"TAIL")
+    refused(asks(*verify, "--in-file", file), 1, "the signature is not of these bytes")
+    gives("key", "delete", key, "--yes")
+
+
+def test_a_file_that_may_not_grow_leaves_nothing(gives, dev, env, tmp_path):
+    gives("secret", "put", "full/x", stdin=CANARY.encode() * 500)
+    line = f'ulimit -f 1; exec {BULLA} --profile {dev["data"]} secret get full/x --out {tmp_path}/out'
+    ended = subprocess.run(["/bin/sh", "-c", line], env=env, capture_output=True)
+    refused(ended, 7, "File too large")
+    assert list(tmp_path.iterdir()) == []
+    # A program that takes the place of `bulla` has the system's way again.
+    line = f"ulimit -f 1; exec {BULLA} --profile {dev['data']} run -- /bin/sh -c 'head -c 100000 /dev/zero > {tmp_path}/z; kill -l $?'"
+    ended = subprocess.run(["/bin/sh", "-c", line], env=env, capture_output=True)
+    assert b"XFSZ" in ended.stdout, ended
+
+
+def test_a_key_is_not_left_without_its_alias(gives, asks):
+    before = gives("key", "list", "--quiet")
+    refused(asks("key", "create", "--alias", "my key"), 2, "is no alias", "no key was made")
+    assert gives("key", "list", "--quiet") == before
+
+
+def test_a_profile_that_others_may_write_runs_nothing(gives, asks, dev, tmp_path):
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "key").write_text(dev["AccessKeySecret"])
+    profile = folder / "profile.toml"
+    profile.write_text(f'endpoint = "{dev["Endpoint"]}"\naccess_key_id = "{dev["AccessKeyId"]}"\nsecret_command = "touch {tmp_path}/ran; cat {folder}/key"\n')
+    for mode in (0o664, 0o646):
+        profile.chmod(mode)
+        refused(asks("whoami", profile=folder), 7, "others may write it", f"chmod go-w {profile}")
+        assert not (tmp_path / "ran").exists()
+    profile.chmod(0o644)
+    gives("whoami", profile=folder)
+    if os.geteuid() == 0:
+        os.chown(profile, 12345, -1)
+        refused(asks("whoami", profile=folder), 7, "belongs to another user")
+
+
+def test_a_file_that_is_not_needed_is_not_read(gives, asks, dev, tmp_path):
+    config = tmp_path / "bulla"
+    config.mkdir()
+    (config / "config.toml").write_text("no TOML")
+    more = {"XDG_CONFIG_HOME": str(tmp_path)}
+    refused(asks("whoami", profile=None, more=more), 7, "config.toml")
+    refused(asks("whoami", profile="nosuch", more=more), 7, "config.toml")
+    gives("whoami", more=more)
+    key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": dev["AccessKeyId"], "ALIBABA_CLOUD_ACCESS_KEY_SECRET": dev["AccessKeySecret"]}
+    gives("whoami", profile=None, more={**more, **key, "BULLA_ENDPOINT": dev["Endpoint"]})
+
+
 SHOW = [sys.executable, "-c", "import json,os,sys; json.dump(dict(os.environ), sys.stdout)"]
 
 
@@ -487,6 +647,14 @@ def test_an_empty_name_is_not_none(gives, asks):
     for command in (("put", "--if-version", ""), ("get", "--version", ""), ("get", "--stage=",), ("rollback", "--version", "")):
         refused(asks("secret", command[0], "empty/a", *command[1:], stdin=b"two"), 2, "empty")
     assert gives("secret", "get", "empty/a") == b"one"
+    # A variable that nobody set asks neither for all nor for a member without a name.
+    for command in (("export", "--prefix", ""), ("import", "-", "--prefix", ""), ("list", ""), ("put", "empty/a", "--tag", "=v")):
+        refused(asks("secret", *command, stdin=b"A=1"), 2)
+    gives("secret", "put", "empty/j", stdin=b'{"a":"1"}')
+    for change in ("=-", "!"):
+        refused(asks("secret", "patch", "empty/j", change, stdin=b"x"), 2, "is no change")
+        refused(asks("secret", "tag", "empty/j", change), 2, "is no change of tags")
+    assert gives("secret", "get", "empty/j") == b'{"a":"1"}'
     refused(asks("whoami", "--endpoint", "127.0.0.1:99999"), 2, "1 to 65535")
 
 

@@ -6,13 +6,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bulla_client::secrets::CURRENT;
 use bulla_client::{SecretValue, Selector, Value};
-use rustix::fs::statfs;
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::process::{Pid, Signal, geteuid, kill_process, test_kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use zeroize::Zeroizing;
 
 use super::super::{Session, failure, reference, terminal, usage, value, version_id};
@@ -20,10 +27,20 @@ use super::written;
 use crate::base::failure::Failure;
 use crate::base::locale::t;
 use crate::base::members::{self, Members};
+use crate::base::undo;
 use crate::output::{Output, Row};
 
 /// The magic number of tmpfs (statfs(2)).
 const TMPFS: i64 = 0x0102_1994;
+
+/// What the names of the folders begin with that editors work in.
+const FOLDERS: &str = "bulla-edit-";
+
+/// Folders that are younger are another edit's that begins.
+const JUST_NOW: Duration = Duration::from_secs(10);
+
+/// How long an editor may take to end before it is killed.
+const EDITOR_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Makes a version the current one, if another still is.
 pub(super) fn make_current(session: &Session, name: &str, to: &str, from: &str) -> Result<(), Failure> {
@@ -88,14 +105,14 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
     for change in changes {
         match (change.split_once('='), change.strip_suffix('!')) {
             // The words of a change that carries its value are not repeated.
+            (Some(("", _)), _) | (_, Some("")) => return Err(wrong("=…")),
             (Some((field, from)), _) if from == "-" || from.starts_with('@') => parsed.push((field, Some(from))),
             (Some((field, _)), _) => return Err(wrong(&format!("{field}=…"))),
             (None, Some(field)) => parsed.push((field, None)),
             (None, None) => return Err(wrong(change)),
         }
     }
-    if parsed.iter().filter(|(_, from)| *from == Some("-")).count() > 1 && !std::io::IsTerminal::is_terminal(&std::io::stdin())
-    {
+    if parsed.iter().filter(|(_, from)| *from == Some("-")).count() > 1 && !io::IsTerminal::is_terminal(&io::stdin()) {
         return Err(usage(t!("standard input can be one field only"), &t!("FIELD=@FILE for the others")));
     }
     let found = read(session, name)?;
@@ -164,14 +181,27 @@ fn edited(value: &Value) -> Result<Value, Failure> {
     let memory = candidates.into_iter().find(in_memory).ok_or_else(|| {
         Failure::local(t!("neither $XDG_RUNTIME_DIR nor /dev/shm is memory: an editor would write the value to a disk"))
     })?;
+    remove_left(&memory);
     // The folder goes with all that the editor leaves beside the file.
-    let folder = tempfile::Builder::new().prefix("bulla-edit-").tempdir_in(memory)?;
+    let folder = tempfile::Builder::new().prefix(FOLDERS).tempdir_in(memory)?;
+    let _lock = lock(folder.path())?;
     let file = folder.path().join("value");
-    terminal::create_private(&file)?.write_all(value.expose())?;
     let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let editor = editor.unwrap_or_else(|| "vi".to_owned());
-    // Through a shell, since the variable can hold arguments; the file is its first.
-    let ended = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).status()?;
+    let running: Arc<Mutex<Option<Pid>>> = Arc::default();
+    let of_signals = (folder.path().to_owned(), Arc::clone(&running));
+    let ended = undo::guarded(
+        move |signal| interrupted(signal, &of_signals.0, &of_signals.1),
+        || -> io::Result<ExitStatus> {
+            terminal::create_private(&file)?.write_all(value.expose())?;
+            // Through a shell, since the variable can hold arguments; the file is its first.
+            let mut child = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).spawn()?;
+            *running.lock() = Some(Pid::from_child(&child));
+            let ended = child.wait();
+            *running.lock() = None;
+            ended
+        },
+    )??;
     if !ended.success() {
         return Err(Failure::local(t!(
             "the editor (%{editor}): %{ended}; nothing was written",
@@ -185,6 +215,55 @@ fn edited(value: &Value) -> Result<Value, Failure> {
         text.pop();
     }
     Ok(Value::new(std::mem::take(&mut *text)))
+}
+
+/// What a signal does while the editor runs; gives whether it ends or stops this process too. Keys of the terminal are the editor's.
+fn interrupted(signal: i32, folder: &Path, editor: &Mutex<Option<Pid>>) -> bool {
+    match signal {
+        SIGINT | SIGQUIT => return false,
+        SIGTERM | SIGHUP => {}
+        _ => return true,
+    }
+    // Not every shell becomes the program that it runs.
+    let running: Vec<Pid> = editor.lock().into_iter().flat_map(|shell| [vec![shell], children(shell)].concat()).collect();
+    let send = |signal| {
+        for pid in &running {
+            let _ = kill_process(*pid, signal);
+        }
+    };
+    send(if signal == SIGHUP { Signal::HUP } else { Signal::TERM });
+    let until = Instant::now() + EDITOR_ENDS_WITHIN;
+    while running.iter().any(|pid| test_kill_process(*pid).is_ok()) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
+    send(Signal::KILL);
+    let _ = fs::remove_dir_all(folder);
+    true
+}
+
+fn children(of: Pid) -> Vec<Pid> {
+    let pid = of.as_raw_nonzero();
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?)).collect()
+}
+
+/// Keeps others from taking the folder for one that was left; as long as it is open.
+fn lock(folder: &Path) -> io::Result<fs::File> {
+    let open = fs::File::open(folder)?;
+    flock(&open, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(open)
+}
+
+/// Removes the folders of edits that were killed: this user's, that nobody has locked. Those that were made just now may not be locked yet.
+fn remove_left(memory: &Path) {
+    for entry in fs::read_dir(memory).into_iter().flatten().flatten() {
+        let Ok(found) = fs::symlink_metadata(entry.path()) else { continue };
+        let age = found.modified().ok().and_then(|made| made.elapsed().ok()).unwrap_or_default();
+        let ours = found.is_dir() && found.uid() == geteuid().as_raw() && age > JUST_NOW;
+        if ours && entry.file_name().to_string_lossy().starts_with(FOLDERS) && lock(&entry.path()).is_ok() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// `bulla secret diff`: which fields differ, and how; of values that are no objects, whether they do.
