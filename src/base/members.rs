@@ -4,6 +4,7 @@
 //! or passes on values that are JSON.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -12,7 +13,10 @@ use zeroize::Zeroizing;
 
 /// The members of an object, in its order. Of a name that stands twice the last value counts, at the first's place.
 #[derive(Default)]
-pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>, Option<Twice<'a>>);
+
+/// The first name that stands twice, and which members have it, from 1 on.
+type Twice<'a> = (Cow<'a, str>, usize, usize);
 
 impl<'a> Members<'a> {
     /// The members of a text that is an object.
@@ -28,6 +32,11 @@ impl<'a> Members<'a> {
         self.iter().find(|(there, _)| *there == name).map(|(_, value)| value)
     }
 
+    /// The first name that stands twice, and which members have it, from 1 on.
+    pub fn twice(&self) -> Option<(&str, usize, usize)> {
+        self.1.as_ref().map(|(name, one, other)| (name.as_ref(), *one, *other))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
@@ -38,31 +47,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all: Self::Value = Vec::new();
-                let mut places = std::collections::HashMap::new();
+                let (mut all, mut twice): (Vec<(Cow<'de, str>, &'de RawValue)>, _) = (Vec::new(), None);
+                let mut count = 0;
+                let mut places: HashMap<_, (usize, usize)> = HashMap::new();
                 while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    count += 1;
                     match places.get(&name) {
-                        Some(place) => {
-                            let (_, there): &mut (Cow<'de, str>, &'de RawValue) = &mut all[*place];
-                            *there = value;
+                        Some((place, number)) => {
+                            all[*place].1 = value;
+                            twice.get_or_insert((name, *number, count));
                         }
                         None => {
-                            places.insert(name.clone(), all.len());
+                            places.insert(name.clone(), (all.len(), count));
                             all.push((name, value));
                         }
                     }
                 }
-                Ok(all)
+                Ok(Members(all, twice))
             }
         }
-        d.deserialize_map(Object).map(Self)
+        d.deserialize_map(Object)
     }
 }
 

@@ -32,8 +32,8 @@ pub enum Secret {
     /// The names of secrets.
     List {
         /// Only those that begin so.
-        #[arg(default_value = "", hide_default_value = true)]
-        prefix: String,
+        #[arg(value_parser = named)]
+        prefix: Option<String>,
         /// One level: what follows the next slash is one line.
         #[arg(short = 'd', long, overrides_with = "recursive")]
         directories: bool,

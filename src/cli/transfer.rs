@@ -29,14 +29,14 @@ pub struct Import {
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub from_ca: Option<PathBuf>,
     /// With --from-vault and --from-alibaba: only those whose names begin so there.
-    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true, conflicts_with = "file")]
-    pub from_prefix: String,
+    #[arg(long, value_name = "PREFIX", conflicts_with = "file", value_parser = named)]
+    pub from_prefix: Option<String>,
     /// What the file is; by its name and its first words where nothing is said.
     #[arg(long, requires = "file")]
     pub format: Option<Format>,
     /// What all names begin with here, before those of the source.
-    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
-    pub prefix: String,
+    #[arg(long, value_name = "PREFIX", value_parser = named)]
+    pub prefix: Option<String>,
     /// Write secrets that have another value as new versions; without it they stay, are named, and the exit code is 5.
     #[arg(long)]
     pub overwrite: bool,
@@ -58,7 +58,7 @@ pub struct Export {
     #[arg(required_unless_present = "prefix", conflicts_with = "prefix", value_parser = named)]
     pub names: Vec<String>,
     /// All whose names begin so, without that beginning.
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = named)]
     pub prefix: Option<String>,
     /// What to write.
     #[arg(long, default_value = "json")]

@@ -26,9 +26,9 @@ pub fn subdomain(text: &str) -> Result<String, String> {
 /// `KEY=VALUE`
 ///
 /// # Errors
-/// Where there is no `=`.
+/// Where there is no `=`, or nothing before it.
 pub fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| t!("KEY=VALUE"))?;
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| t!("KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -48,8 +48,8 @@ mod tests {
 
     use crate::cli::Cli;
 
-    /// What may be empty: the beginning of all names, and a description that is taken away.
-    const MAY_BE_EMPTY: &[&str] = &["prefix", "from_prefix", "description"];
+    /// What may be empty: a description that is taken away.
+    const MAY_BE_EMPTY: &[&str] = &["description"];
 
     fn refused(words: &[String]) -> bool {
         let kind = Cli::command().try_get_matches_from(words).map_err(|e| e.kind());

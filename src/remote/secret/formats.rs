@@ -53,10 +53,11 @@ pub(super) fn guess(file: &str, text: &str) -> Format {
     if manifest { Format::K8s } else { Format::Json }
 }
 
-/// Reads a text. Of two entries of one name the later counts, as where such files are used.
+/// Reads a text. Of two lines of a .env file with one name the later counts, as to a shell; of two members of one Secret, that of stringData,
+/// as in Kubernetes.
 ///
 /// # Errors
-/// What is wrong with it, and where; never a value.
+/// What is wrong with it, and where; never a value. Two members of one name in JSON, and in two documents of manifests, are wrong.
 pub(super) fn read(format: Format, text: &str) -> Result<Vec<Entry>, String> {
     let entries = match format {
         Format::Env => dotenv::parse(text)?.into_iter().map(|(name, value)| Entry::new(name, value.into_bytes())).collect(),
@@ -73,6 +74,9 @@ pub(super) fn read(format: Format, text: &str) -> Result<Vec<Entry>, String> {
 fn read_json(text: &str) -> Result<Vec<Entry>, String> {
     let all = Members::of(text)
         .map_err(|e| said(t!("no JSON object, line %{line}, column %{column}", line = e.line(), column = e.column())))?;
+    if let Some((name, one, other)) = all.twice() {
+        return Err(twice(name, &t!("member %{number}", number = one), &t!("member %{number}", number = other)));
+    }
     let entry = |(name, value): (&str, &RawValue)| {
         if let Some(encoded) =
             Members::of(value.get()).ok().filter(|inner| inner.iter().count() == 1).and_then(|i| i.get(BINARY))
@@ -88,20 +92,34 @@ fn read_json(text: &str) -> Result<Vec<Entry>, String> {
     all.iter().map(entry).collect()
 }
 
+/// Two of one name, of which one would get lost.
+fn twice(name: &str, one: &str, other: &str) -> String {
+    said(t!("%{name} is there twice: %{one} and %{other}", name = name, one = one, other = other))
+}
+
 /// The Secrets of a manifest: NAME/KEY for each of their members. Documents of other kinds are none of ours.
 fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
     let documents = YamlLoader::load_from_str(text).map_err(|e| said(t!("no YAML, line %{line}", line = e.marker().line())))?;
     let mut entries = Vec::new();
     let mut secrets = 0;
-    for document in &documents {
+    // Where each entry stands.
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for (i, document) in documents.iter().enumerate() {
         let items = match document["kind"].as_str() {
             Some("Secret") => std::slice::from_ref(document),
             Some("List") => document["items"].as_vec().map_or(&[][..], Vec::as_slice),
             _ => &[],
         };
-        for item in items.iter().filter(|item| item["kind"].as_str() == Some("Secret")) {
+        for (j, item) in items.iter().enumerate().filter(|(_, item)| item["kind"].as_str() == Some("Secret")) {
             secrets += 1;
             let name = item["metadata"]["name"].as_str().ok_or_else(|| said(t!("a Secret without metadata.name")))?;
+            let place = match (item["metadata"]["namespace"].as_str(), items.len()) {
+                (Some(namespace), _) => {
+                    t!("%{space}/%{name} in document %{number}", space = namespace, name = name, number = i + 1)
+                }
+                (None, 1) => t!("document %{number}", number = i + 1),
+                (None, _) => t!("item %{item} of document %{number}", item = j + 1, number = i + 1),
+            };
             for member in ["data", "stringData"] {
                 let Some(pairs) = item[member].as_hash() else { continue };
                 for (key, value) in pairs {
@@ -118,7 +136,11 @@ fn read_manifest(text: &str) -> Result<Vec<Entry>, String> {
                         }
                         _ => value,
                     };
-                    entries.push(Entry::new(format!("{name}/{key}"), bytes.expose().to_vec()));
+                    let entry = Entry::new(format!("{name}/{key}"), bytes.expose().to_vec());
+                    if let Some(other) = places.insert(entry.name.clone(), place.to_string()).filter(|other| *other != place) {
+                        return Err(twice(&entry.name, &other, &place));
+                    }
+                    entries.push(entry);
                 }
             }
         }
@@ -144,7 +166,8 @@ pub(super) fn write(format: Format, manifest: &str, entries: &[Entry]) -> Result
     match format {
         Format::Env => {
             for entry in entries {
-                let text = entry.value.text().filter(|_| !entry.binary);
+                // A shell cannot have a NUL in a variable, and reads on without it.
+                let text = entry.value.text().filter(|text| !entry.binary && !text.contains('\0'));
                 let text = text
                     .ok_or_else(|| said(t!("%{name}: bytes cannot stand in a .env file; --format json", name = entry.name)))?;
                 out.push_str(&dotenv::line(&name_in(format, &entry.name), text));
@@ -265,6 +288,38 @@ mod tests {
             ("kind: Secret\nmetadata: {name: a}\nstringData: {k: 1}\n", "a: a member of stringData is no text"),
         ] {
             assert_eq!(read(Format::K8s, wrong).map(|_| ()), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn of_two_of_one_name_none_gets_lost() {
+        let secret = |metadata: &str, key: &str| format!("kind: Secret\nmetadata: {{{metadata}}}\nstringData: {{{key}: v}}\n");
+        let pair =
+            |one: &str, other: &str| read(Format::K8s, &format!("{one}---\n{other}")).map(|entries| shown(&entries).len());
+        let (prod, test) = (secret("name: app, namespace: prod", "k"), secret("name: app, namespace: test", "k"));
+        assert_eq!(
+            pair(&prod, &test),
+            Err("app/k is there twice: prod/app in document 1 and test/app in document 2".to_owned())
+        );
+        let plain = secret("name: app", "k");
+        assert_eq!(pair(&plain, &plain), Err("app/k is there twice: document 1 and document 2".to_owned()));
+        assert_eq!(pair(&plain, &secret("name: app", "other")), Ok(2));
+        let item = "{kind: Secret, metadata: {name: app}, stringData: {k: v}}";
+        let list = read(Format::K8s, &format!("kind: List\nitems: [{item}, {item}]\n")).map(drop);
+        assert_eq!(list, Err("app/k is there twice: item 1 of document 1 and item 2 of document 1".to_owned()));
+        let both = "kind: Secret\nmetadata: {name: a}\nstringData: {k: later}\ndata: {k: dQ==}\n";
+        assert_eq!(shown(&read(Format::K8s, both).expect("sound")), [("a/k".to_owned(), b"later".to_vec(), false)]);
+        let json = read(Format::Json, r#"{"a":"1","b":"2","a":"3"}"#).map(drop);
+        assert_eq!(json, Err("a is there twice: member 1 and member 3".to_owned()));
+    }
+
+    #[test]
+    fn a_nul_is_no_text_to_a_shell() {
+        let entries = [Entry::new("n".into(), b"a\0b".to_vec())];
+        assert!(write(Format::Env, "m", &entries).is_err_and(|reason| reason.contains("n: bytes")));
+        for format in [Format::Json, Format::K8s] {
+            let text = write(format, "m", &entries).expect("writable");
+            assert_eq!(read(format, &text).expect("readable")[0].value.expose(), b"a\0b");
         }
     }
 

@@ -70,14 +70,18 @@ struct Done {
 /// Runs the command.
 pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> {
     let mut source = Source::open(asked)?;
-    let names: Vec<String> = source.names().iter().map(|name| format!("{}{name}", asked.prefix)).collect();
-    if names.is_empty() {
+    let prefix = asked.prefix.as_deref().unwrap_or_default();
+    let names: Vec<String> = source.names().iter().map(|name| format!("{prefix}{name}")).collect();
+    if names.is_empty() && source.out_of_reach().is_empty() {
         return Err(Failure::not_found(t!("at the source there is no secret of such a name")));
     }
     check(&names)?;
-    let there = session.client.list_secrets(&asked.prefix).map_err(failure(""))?;
+    let there = session.client.list_secrets(prefix).map_err(failure(""))?;
     let there: HashSet<String> = there.into_iter().map(|secret| secret.secret_name).collect();
-    let mut done = Done::default();
+    let out_of_reach =
+        source.out_of_reach().iter().map(|name| t!("%{name}: no address of Vault's API names it", name = name).into_owned());
+    let mut done = Done { refused: out_of_reach.collect(), ..Done::default() };
+    let all = names.len() + done.refused.len();
     let progress = Progress::new(t!("imported"), names.len());
     let worked = all_parts(session, asked, &mut source, &names, &there, &mut done, &progress);
     let finished = progress.end();
@@ -88,7 +92,7 @@ pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> 
         let hint = failure.hint.take().map(|hint| hint + &t!("; ")).unwrap_or_default();
         failure.hint(hint + &t!("the same command goes on where this one ended"))
     })?;
-    outcome(&done, names.len(), asked)
+    outcome(&done, all, asked)
 }
 
 /// Names that no secret can have, before anything is written.

@@ -30,7 +30,9 @@ pub(super) fn run(session: &Session, action: Secret, json: bool) -> Result<(), F
         Secret::Put(put) => put::run(session, &put)?,
         Secret::Patch { name, changes, version_id } => edit::patch(session, &name, &changes, version_id)?,
         Secret::Edit { name, version_id } => edit::edit(session, &name, version_id)?,
-        Secret::List { prefix, directories, long, .. } => list::names(session, &prefix, directories, long || json)?,
+        Secret::List { prefix, directories, long, .. } => {
+            list::names(session, prefix.as_deref().unwrap_or_default(), directories, long || json)?
+        }
         Secret::Find { word } => list::find(session, &word, json)?,
         Secret::Show { name } => show(session, &name)?,
         Secret::Versions { name } => versions(session, &name)?,
@@ -196,9 +198,9 @@ fn tag(session: &Session, name: &str, changes: &[String]) -> Result<Output, Fail
     let (mut set, mut gone) = (Vec::new(), Vec::new());
     for change in changes {
         match (change.split_once('='), change.strip_suffix('!')) {
-            (Some((key, value)), _) => set.push((key.to_owned(), value.to_owned())),
-            (None, Some(key)) => gone.push(key.to_owned()),
-            (None, None) => {
+            (Some((key, value)), _) if !key.is_empty() => set.push((key.to_owned(), value.to_owned())),
+            (None, Some(key)) if !key.is_empty() => gone.push(key.to_owned()),
+            _ => {
                 let reason = t!("%{change} is no change of tags", change = format!("{change:?}"));
                 return Err(super::usage(reason, &t!("KEY=VALUE, or KEY! to take it away")));
             }

@@ -24,6 +24,8 @@ use crate::cli::{Connection, Import};
 /// Secrets that are to come here.
 pub(super) struct Source {
     names: Vec<String>,
+    /// Names there, or the beginnings of some, that cannot be read.
+    out_of_reach: Vec<String>,
     place: Place,
 }
 
@@ -42,7 +44,7 @@ impl Source {
             (Some(file), ..) => {
                 let entries = read_file(&file.display().to_string(), asked)?;
                 let names = entries.iter().map(|entry| entry.name.clone()).collect();
-                Ok(Self { names, place: Place::File(entries.into_iter().map(Some).collect()) })
+                Ok(Self { names, out_of_reach: Vec::new(), place: Place::File(entries.into_iter().map(Some).collect()) })
             }
             (_, Some(address), _) => of_vault(address, asked),
             (_, _, Some(endpoint)) => of_server(endpoint, asked),
@@ -55,6 +57,11 @@ impl Source {
     /// The secrets' names, there.
     pub(super) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Names there, or the beginnings of some, that cannot be read.
+    pub(super) fn out_of_reach(&self) -> &[String] {
+        &self.out_of_reach
     }
 
     /// Those of a part; none for one that has no value (any more).
@@ -128,20 +135,24 @@ fn of_vault(address: &str, asked: &Import) -> Result<Source, Failure> {
         return Err(failure.hint(t!("--mount names another; `vault kv enable-versioning` makes version 2 of version 1")));
     }
     // From the last folder of the prefix on.
-    let prefix = &asked.from_prefix;
+    let prefix = asked.from_prefix.as_deref().unwrap_or_default();
     let begin = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
-    let (mut names, mut folders) = (Vec::new(), vec![begin.to_owned()]);
+    let (mut names, mut out_of_reach, mut folders) = (Vec::new(), Vec::new(), vec![begin.to_owned()]);
     while !folders.is_empty() {
         let levels = abreast(&folders, |folder| {
             let keys = reader.list(folder).map_err(at_source(&format!("{mount}/metadata/{folder}")))?;
-            Ok(keys.into_iter().map(|key| format!("{folder}{key}")).collect::<Vec<_>>())
+            Ok(keys.into_iter().map(|key| (format!("{folder}{key}"), key.is_empty())).collect::<Vec<_>>())
         });
         let hint = t!("the token needs list on MOUNT/metadata/*, and read on MOUNT/data/*");
         let levels = levels.map_err(|f| if f.class == Class::Denied { f.hint(hint) } else { f })?;
         // A folder that could have names that begin so, or that is below one.
         let of_interest =
-            |name: &String| name.starts_with(prefix.as_str()) || name.ends_with('/') && prefix.starts_with(name.as_str());
+            |(name, _): &(String, bool)| name.starts_with(prefix) || name.ends_with('/') && prefix.starts_with(name.as_str());
         let found = levels.into_iter().flatten().filter(of_interest);
+        // A folder's own name among those below it is that of a secret whose name ends with a slash.
+        let (found, odd): (Vec<_>, Vec<_>) = found.partition(|(name, is_folder)| !is_folder && is_addressed(name));
+        out_of_reach.extend(odd.into_iter().map(|(name, _)| name));
+        let found = found.into_iter().map(|(name, _)| name);
         (folders, names) = found.fold((Vec::new(), names), |(mut folders, mut names), name| {
             if name.ends_with('/') {
                 folders.push(name)
@@ -152,7 +163,13 @@ fn of_vault(address: &str, asked: &Import) -> Result<Source, Failure> {
         });
     }
     names.sort();
-    Ok(Source { names, place: Place::Vault(reader) })
+    Ok(Source { names, out_of_reach, place: Place::Vault(reader) })
+}
+
+/// Whether an address leads to a name, or to what is below a folder: servers take the parts of paths that say nothing out of them.
+fn is_addressed(name: &str) -> bool {
+    let parts = name.strip_suffix('/').unwrap_or(name);
+    parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn of_server(endpoint: &str, asked: &Import) -> Result<Source, Failure> {
@@ -162,7 +179,8 @@ fn of_server(endpoint: &str, asked: &Import) -> Result<Source, Failure> {
     // Not by a filter: what that is called differs from service to service.
     let mut secrets = client.list_secrets("").map_err(at_source(""))?;
     // What waits for its deletion has no value.
-    secrets.retain(|secret| secret.secret_name.starts_with(&asked.from_prefix) && secret.planned_delete_time.is_none());
+    let prefix = asked.from_prefix.as_deref().unwrap_or_default();
+    secrets.retain(|secret| secret.secret_name.starts_with(prefix) && secret.planned_delete_time.is_none());
     let managed = secrets.iter().filter(|secret| secret.secret_type != "Generic").count();
     if managed > 0 {
         let told = t!(
@@ -174,6 +192,7 @@ fn of_server(endpoint: &str, asked: &Import) -> Result<Source, Failure> {
     }
     Ok(Source {
         names: secrets.iter().map(|secret| secret.secret_name.clone()).collect(),
+        out_of_reach: Vec::new(),
         place: Place::Server(client, secrets),
     })
 }
@@ -184,5 +203,28 @@ fn read_secret(client: &Client, secret: &Secret) -> Result<Option<Entry>, Failur
         // Deleted since the list was made.
         Err(error) if matches!(error.code(), "Forbidden.ResourceNotFound" | IN_DELETE_WINDOW) => Ok(None),
         Err(error) => Err(at_source(&secret.secret_name)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_address_has() {
+        for (name, expected) in [
+            ("a", true),
+            ("a/", true),
+            ("a/b/.c", true),
+            ("", false),
+            ("/", false),
+            ("/abs", false),
+            ("trail//", false),
+            ("a//b", false),
+            ("../x", false),
+            ("a/./b", false),
+        ] {
+            assert_eq!(is_addressed(name), expected, "{name:?}");
+        }
     }
 }
