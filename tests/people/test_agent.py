@@ -139,6 +139,15 @@ def test_files_are_written_once(gives, asks, settings, tmp_path):
     refused(asks("agent", "--once", "--config", settings(wrong)), 7, "everybody on this host")
 
 
+def test_what_is_no_file_stays_as_it_is(asks, settings, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused(asks("agent", "--config", settings({"secret": "ag/none", "path": str(pipe)}), "--once"), 7, f"{pipe}: is no file")
+    assert pipe.is_fifo()
+    twice = [{"secret": "ag/none", "path": path} for path in (f"{tmp_path}/a", f"{tmp_path}/../{tmp_path.name}/a")]
+    refused(asks("agent", "--config", settings(*twice), "--once"), 7, "named twice")
+
+
 def test_the_example_is_sound(asks, tmp_path):
     """As it is shipped, but for users that are not on this machine."""
     text = (ROOT / "packaging/agent/agent.toml").read_text()

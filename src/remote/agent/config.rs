@@ -169,7 +169,10 @@ impl Config {
         for file in written.file {
             let path = file.path.clone();
             let kept = file.kept(folder).map_err(|reason| wrong(locale::about(path.display(), reason)))?;
-            if files.iter().any(|other| other.path == kept.path) {
+            if fs::symlink_metadata(&kept.path).is_ok_and(|there| !there.is_file() && !there.is_symlink()) {
+                return Err(wrong(locale::about(path.display(), t!("is no file"))));
+            }
+            if files.iter().any(|other| place(&other.path) == place(&kept.path)) {
                 return Err(wrong(said(t!("%{path}: named twice", path = path.display()))));
             }
             files.push(kept);
@@ -226,6 +229,15 @@ impl WrittenFile {
             group: self.group.map(group).transpose()?,
             hook,
         })
+    }
+}
+
+/// Which file a path is, however it is written: the folder as the system finds it, and the name there, which may be a link's.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use super::config::Kept;
+use crate::base::locale::t;
 
 /// What was done.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub(super) fn keep(kept: &Kept, content: &[u8], left: &mut Option<Left>) -> io::
     };
     let mut change = Change::Made;
     if let Some(there) = &there {
+        // A device, a pipe or a folder is somebody else's; a link is replaced, and not followed.
+        if !there.is_file() && !there.is_symlink() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, t!("is no file")));
+        }
         if left.as_ref().is_some_and(|left| left.content == hash && left.file == identity(there)) {
             return Ok(Change::None);
         }
@@ -161,8 +166,13 @@ mod tests {
         assert_eq!(keep(&kept, b"s", &mut None).expect("writable"), Change::Replaced);
         assert_eq!(fs::read(&victim).expect("readable"), b"untouched");
         assert!(fs::symlink_metadata(&path).expect("there").is_file());
+        let (fifo, mut of_fifo) = (folder.path().join("fifo"), kept);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
+        of_fifo.path = fifo.clone();
+        assert_eq!(keep(&of_fifo, b"s", &mut None).expect_err("no file").to_string(), "is no file");
+        assert!(!fs::symlink_metadata(&fifo).expect("there").is_file());
         fs::create_dir(folder.path().join("d")).expect("a folder");
-        let mut of_folder = kept;
+        let mut of_folder = of_fifo;
         of_folder.path = folder.path().join("d");
         keep(&of_folder, b"s", &mut None).expect_err("a folder is no file");
         assert!(!beside(&of_folder).exists());
