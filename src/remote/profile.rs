@@ -3,7 +3,7 @@
 //! A profile that is named on the command line goes before the environment. Both halves of an access key come from one place.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +19,13 @@ use crate::cli::Connection;
 
 /// The file of a folder that `bulla dev` wrote.
 const FOLDER_FILE: &str = "profile.toml";
+
+/// The file of profiles that `bulla login` writes.
+const CONFIG_FILE: &str = "config.toml";
+
+/// The variables of an access key.
+const ACCESS_KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
+const ACCESS_KEY_SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
 
 /// The profile where nobody names one.
 pub const DEFAULT: &str = "default";
@@ -37,6 +44,9 @@ struct Written {
     client_key_file: Option<PathBuf>,
     /// `acs3` or `rpc`.
     signature: Option<String>,
+    /// Where all this is written.
+    #[serde(skip)]
+    file: PathBuf,
 }
 
 /// `config.toml`
@@ -68,7 +78,11 @@ impl Profile {
         let named = asked.clone().or_else(|| variable("BULLA_PROFILE"));
         let (written, folder, name) = match &named {
             Some(name) => read_named(name)?,
-            None => read_default()?,
+            None => {
+                let endpoint = connection.endpoint.is_some() || variable("BULLA_ENDPOINT").is_some();
+                let key = variable(ACCESS_KEY_ID).is_some() && variable(ACCESS_KEY_SECRET).is_some();
+                read_default(!(endpoint && key))?
+            }
         };
         // A profile of the command line stands before the environment, any other behind it.
         let first = |variable: Option<String>, written: Option<String>| match asked {
@@ -167,15 +181,18 @@ fn home() -> Option<PathBuf> {
 type Found = (Written, PathBuf, String);
 
 fn read_named(name: &str) -> Result<Found, Failure> {
-    if let Some(folder) = config_folder()
-        && let Some(written) = read_config(&folder)?.profile.remove(name)
-    {
-        return Ok((written, folder, name.to_owned()));
-    }
     let folder = Path::new(name);
     let file = folder.join(FOLDER_FILE);
+    if let Some(config) = config_folder() {
+        match read_profile(&config, name) {
+            Ok(Some(written)) => return Ok((written, config, name.to_owned())),
+            // A folder needs no other file.
+            Err(failure) if !file.exists() => return Err(failure),
+            _ => {}
+        }
+    }
     match std::fs::read_to_string(&file) {
-        Ok(text) => Ok((parse(&text, &file)?, folder.to_owned(), name.to_owned())),
+        Ok(text) => Ok((Written { file: file.clone(), ..parse(&text, &file)? }, folder.to_owned(), name.to_owned())),
         Err(error) if folder.is_dir() || name.contains('/') => {
             let failure = Failure::local(locale::about(file.display(), locale::os(&error)));
             Err(failure.hint(t!("`bulla dev --data DIR` writes it when it is ready")))
@@ -192,14 +209,24 @@ fn read_named(name: &str) -> Result<Found, Failure> {
     }
 }
 
-fn read_default() -> Result<Found, Failure> {
+/// The default profile; `needed` where the environment does not say server and access key.
+fn read_default(needed: bool) -> Result<Found, Failure> {
     let Some(folder) = config_folder() else { return Ok((Written::default(), PathBuf::new(), DEFAULT.to_owned())) };
-    let written = read_config(&folder)?.profile.remove(DEFAULT);
+    let written = match read_profile(&folder, DEFAULT) {
+        Err(failure) if needed => return Err(failure),
+        found => found.ok().flatten(),
+    };
     Ok((written.unwrap_or_default(), folder, DEFAULT.to_owned()))
 }
 
+/// A profile of a folder's `config.toml`, where that has it.
+fn read_profile(folder: &Path, name: &str) -> Result<Option<Written>, Failure> {
+    let written = read_config(folder)?.profile.remove(name);
+    Ok(written.map(|written| Written { file: folder.join(CONFIG_FILE), ..written }))
+}
+
 fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
-    let file = folder.join("config.toml");
+    let file = folder.join(CONFIG_FILE);
     match std::fs::read_to_string(&file) {
         Ok(text) => parse(&text, &file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(ConfigFile::default()),
@@ -257,7 +284,7 @@ fn of_profile(name: &str) -> String {
 }
 
 fn of_environment() -> Result<Option<AccessKey>, Failure> {
-    let (id, secret) = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    let (id, secret) = (ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     let key = match (variable(id), variable(secret)) {
         (Some(id), Some(secret)) => AccessKey::new(id, secret),
         (None, None) => return Ok(None),
@@ -283,11 +310,36 @@ fn secret_of(written: &Written, folder: &Path, name: &str) -> Result<String, Fai
             let text = private_text(&file, true)?;
             first_line(&text).ok_or_else(|| Failure::local(t!("%{file}: it is empty", file = file.display())))
         }
-        (None, Some(command)) => secret_by_command(command, name),
+        (None, Some(command)) => {
+            trusted(&written.file)?;
+            secret_by_command(command, name)
+        }
         (None, None) => Err(Failure::local(t!("profile %{name} has an access_key_id and no secret", name = name))
             .hint(t!("secret_file = \"FILE\", or secret_command = \"pass show bulla\""))),
         (Some(_), Some(_)) => Err(Failure::local(t!("profile %{name}: secret_file or secret_command, not both", name = name))),
     }
+}
+
+/// Whether a file that names a program is this user's or root's, and nobody else may write it: who can, runs programs as this user.
+fn trusted(file: &Path) -> Result<(), Failure> {
+    let found = std::fs::metadata(file).map_err(|e| Failure::local(locale::about(file.display(), locale::os(&e))))?;
+    if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Failure::local(t!(
+            "%{file}: it has a secret_command and belongs to another user (uid %{uid}), so it is not run",
+            file = file.display(),
+            uid = found.uid()
+        )));
+    }
+    if found.mode() & 0o022 != 0 {
+        let mode = format!("{:04o}", found.mode() & 0o7777);
+        let failure = Failure::local(t!(
+            "%{file}: it has a secret_command, and others may write it (mode %{mode}), so it is not run",
+            file = file.display(),
+            mode = mode
+        ));
+        return Err(failure.hint(t!("chmod go-w %{file}, if what it says is yours", file = file.display())));
+    }
+    Ok(())
 }
 
 fn secret_by_command(command: &str, name: &str) -> Result<String, Failure> {
