@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use figment::value::{Dict, Value};
 use serde::Deserialize;
 
 pub use audit::Audit;
@@ -88,7 +89,10 @@ impl Config {
             return Err(ConfigError(format!("no configuration file {}", file.display())));
         }
         let whole = std::path::absolute(file).map_err(|e| named(&e))?;
-        let figment = Figment::from(Toml::file_exact(file)).merge(environment());
+        let figment = texts_of_environment(Figment::from(Toml::file_exact(file)).merge(environment()));
+        if let Some(path) = figment.extract().ok().and_then(|all: Dict| empty_path(&all, "")) {
+            return Err(named(&format!("{path} is empty; leave it out where none is meant")));
+        }
         let mut config: Self = figment.extract().map_err(|e| files::told(file, e))?;
         config.file.clone_from(&whole);
         config.anchor(whole.parent().unwrap_or(Path::new("/")));
@@ -191,6 +195,37 @@ impl Config {
 /// so no other name is taken for a misspelt setting.
 fn environment() -> Env {
     Env::prefixed("BULLA_").filter(|name| name == "region" || name.as_str().contains("__")).split("__")
+}
+
+/// Whether a setting is a text whatever stands in it: a path, or what the vendor calls a token.
+fn is_text(name: &str) -> bool {
+    matches!(name, "label" | "serial" | "module" | "directory" | "unlock_socket")
+        || name.ends_with("_file")
+        || name.ends_with("_credential")
+}
+
+/// Texts of the environment as they stand there: a serial number of digits alone is no number.
+fn texts_of_environment(figment: Figment) -> Figment {
+    environment().iter().fold(figment, |figment, (name, value)| {
+        let text = name.as_str().rsplit('.').next().is_some_and(is_text);
+        let read_otherwise = !matches!(value.parse(), Ok(Value::String(..)));
+        if text && read_otherwise { figment.merge((name.as_str().to_owned(), value)) } else { figment }
+    })
+}
+
+/// The first path that is empty, which would be the folder of the file.
+fn empty_path(all: &Dict, above: &str) -> Option<String> {
+    let inside = |name: &str, value: &Value| match value {
+        Value::String(_, text) => {
+            (text.is_empty() && is_text(name.rsplit('.').next().unwrap_or_default())).then(|| name.to_owned())
+        }
+        Value::Dict(_, below) => empty_path(below, &format!("{name}.")),
+        Value::Array(_, all) => {
+            all.iter().find_map(|one| one.as_dict().and_then(|below| empty_path(below, &format!("{name}."))))
+        }
+        _ => None,
+    };
+    all.iter().find_map(|(name, value)| inside(&format!("{above}{name}"), value))
 }
 
 #[cfg(test)]
@@ -317,6 +352,22 @@ mod tests {
         let tls = config.server.tls.expect("tls");
         assert_eq!((tls.certificate_file, tls.key_file), (at("tls/c"), PathBuf::from("/k")));
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8081");
+    }
+
+    #[test]
+    fn an_empty_path_is_no_path() {
+        for (text, name) in [
+            ("token = { module = \"\", label = \"b\" }\naudit = { directory = \"a\" }", "token.module"),
+            ("token = { module = \"m\", label = \"b\" }\naudit = { directory = \"\" }", "audit.directory"),
+            (
+                "token = { module = \"m\", label = \"b\" }\naudit = { directory = \"a\" }\n[[rotation.instance]]\nca_file = \"\"",
+                "rotation.instance.ca_file",
+            ),
+        ] {
+            let all = format!("region = \"cn-hangzhou\"\ndatabase = {{ url = \"sqlite:b.db\" }}\n{text}");
+            let error = load(&all).map(drop).expect_err("an empty path").to_string();
+            assert!(error.contains(&format!("{name} is empty")), "{error}");
+        }
     }
 
     /// The samples that people copy.

@@ -207,6 +207,28 @@ def test_systemd_hears_that_it_serves_and_lives(copy, serving, tmp_path):
         assert server.process.wait(30) == 0
 
 
+def test_a_folder_that_is_not_there_is_not_made(tmp_path):
+    for command in ("check", "serve", "init"):
+        ended = bulla(command, "--data", tmp_path / "typo")
+        assert ended.returncode == 7 and "typo/bulla.toml: No such file" in ended.stderr, ended
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_seed_that_cannot_be_is_refused_at_once(tmp_path):
+    seed = tmp_path / "seed"
+    for text, reason in (("A=\n", "A: the value has 0 bytes"), ("A=" + "x" * 30721, "A: the value has 30721 bytes")):
+        seed.write_text(text)
+        ended = bulla("dev", "--data", tmp_path / "d", "--listen", "0", "--seed", seed)
+        assert (ended.returncode, ended.stdout) == (7, "") and reason in ended.stderr, ended
+    assert not (tmp_path / "d").exists()
+
+
+def test_dev_ends_where_it_cannot_say_that_it_is_ready(tmp_path):
+    (tmp_path / "d/profile.toml").mkdir(parents=True)
+    ended = bulla("dev", "--data", tmp_path / "d", "--listen", "0", "--json")
+    assert ended.returncode not in (0, -9) and '"error"' in ended.stderr, ended
+
+
 def test_dev_for_teams(serving, tmp_path):
     """--tls with its own authority, a chosen access key, a seed, beyond loopback in as many words."""
     (tmp_path / "key").write_text("a-secret-of-the-compose-file\n")
@@ -281,6 +303,7 @@ def test_configuration_errors_name_file_and_key(copy):
         ("[limits]\nrequests_per_second = 0\n", {}, "bulla.toml: limits.requests_per_second: "),
         ("[token\n", {}, "bulla.toml: "),
         ("", {"BULLA_SERVER__LISTEN": "x"}, "$BULLA_SERVER__LISTEN: "),
+        ("", {"BULLA_AUDIT__DIRECTORY": ""}, "bulla.toml: audit.directory is empty"),
     ]
     text = (copy / "bulla.toml").read_text()
     for more, env, place in faults:
@@ -289,3 +312,8 @@ def test_configuration_errors_name_file_and_key(copy):
         assert refused.returncode == 7 and place in refused.stderr, refused
         assert "default." not in refused.stderr and "TOML file" not in refused.stderr, refused
     (copy / "bulla.toml").write_text(text)
+
+
+def test_a_serial_number_of_digits_is_a_text(copy):
+    ended = bulla("check", "--data", copy, env={"BULLA_TOKEN__SERIAL": "0012"})
+    assert ended.returncode != 0 and "unsigned int" not in ended.stderr and "0012" in ended.stdout + ended.stderr, ended

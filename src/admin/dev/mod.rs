@@ -24,6 +24,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Signal, getpid, kill_process};
+
 use crate::admin::init;
 use crate::app::{Failure, Server, context};
 use crate::audit;
@@ -62,7 +64,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         let failure = Failure::conflict(format!("another `bulla dev` (process {pid}) serves {}", data.display()));
         return Err(failure.hint(announce::running(&data)));
     }
-    enter(&data)?;
+    enter_made(&data)?;
     let mut config = folder::prepare(&data, dev.database.as_deref())?;
     if dev.tls {
         config.server.tls = Some(authority::prepare(&data, dev.listen)?);
@@ -84,15 +86,22 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         authority: dev.tls.then(|| authority::certificate(&data)),
     };
     let announcement = Announcement { root, target, folder: data.clone(), seed: seed.unwrap_or_default(), json };
-    let announced = std::thread::spawn(move || announcement.make());
+    let announced = std::thread::spawn(move || {
+        announcement.make().inspect_err(|_| {
+            let _ = kill_process(getpid(), Signal::TERM);
+        })
+    });
     let served = server.run();
-    if let Ok(Err(failure)) = announced.join() {
-        log::error!("{failure}");
-    }
+    // What was still waiting for the server ends with it, and is no reason.
+    let is_reason = announced.is_finished();
+    let announced = match announced.join() {
+        Ok(Err(failure)) if is_reason => Err(failure),
+        _ => Ok(()),
+    };
     if dev.temporary {
         fs::remove_dir_all(&data).map_err(context(data.display()))?;
     }
-    served
+    announced.and(served)
 }
 
 /// Makes sure that this process sees the SoftHSM token of a data folder: SoftHSM finds its configuration through the environment,
@@ -101,6 +110,17 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
 /// # Errors
 /// When the program cannot be started again. On success it either returns, or the process has become another.
 pub fn enter(folder: &Path) -> Result<(), Failure> {
+    // A word that is typed wrong makes no folder.
+    let file = config_file(folder);
+    if let Err(e) = fs::metadata(&file) {
+        let failure = Failure::local(format!("{}: {e}", file.display()));
+        return Err(failure.hint("`bulla dev --data DIR` makes such a folder; --config names a configuration elsewhere"));
+    }
+    enter_made(folder)
+}
+
+/// The same of a folder that may have no configuration yet.
+fn enter_made(folder: &Path) -> Result<(), Failure> {
     let conf = softhsm::prepare(folder).map_err(context(folder.display()))?;
     if std::env::var_os(softhsm::CONF_VARIABLE).is_some_and(|set| Path::new(&set) == conf) {
         return Ok(());

@@ -8,6 +8,7 @@ use crate::app::Failure;
 use crate::base::dotenv;
 use crate::base::ids::SecretName;
 use crate::base::members::{self, Members};
+use crate::base::secret::VALUE_BYTES;
 use crate::base::text;
 
 /// Names and values, in order.
@@ -21,8 +22,12 @@ pub(super) fn read(file: &Path) -> Result<Seed, Failure> {
     let named = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
     let text = text::of_file(file).map_err(|e| named(&e))?;
     let seed = parse(&text).map_err(|reason| named(&reason).hint("NAME=VALUE lines, or a JSON object of texts"))?;
-    for (name, _) in &seed {
+    for (name, value) in &seed {
         name.parse::<SecretName>().map_err(|e| named(&format!("{name:?} is no name of a secret: {e}")))?;
+        if !VALUE_BYTES.contains(&value.len()) {
+            let (length, least, most) = (value.len(), VALUE_BYTES.start(), VALUE_BYTES.end());
+            return Err(named(&format!("{name}: the value has {length} bytes, and a secret's has {least} to {most}")));
+        }
     }
     Ok(seed)
 }
@@ -39,6 +44,21 @@ fn parse(text: &str) -> Result<Seed, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_no_secret_can_have_are_named_at_once() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let longest = "x".repeat(*VALUE_BYTES.end());
+        for (text, reason) in [
+            ("A=1\nB=\n".to_owned(), Some("B: the value has 0 bytes, and a secret's has 1 to 30720")),
+            (format!("A={longest}y\n"), Some("A: the value has 30721 bytes, and a secret's has 1 to 30720")),
+            (format!("A={longest}\n"), None),
+        ] {
+            std::fs::write(file.path(), text).expect("written");
+            let expected = reason.map(|reason| format!("{}: {reason}", file.path().display()));
+            assert_eq!(read(file.path()).err().map(|failure| failure.reason), expected);
+        }
+    }
 
     #[test]
     fn both_forms() {

@@ -111,8 +111,13 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
             return Ok(Found::Odd(named(&e), "a start waits for space".to_owned()));
         }
         Err(e) => {
-            let hint = format!("it belongs to uid {}, and this is uid {me}", metadata.uid());
-            return Err(Failure::local(named(&e)).hint(hint));
+            let failure = Failure::local(named(&e));
+            return Err(match e.kind() {
+                ErrorKind::PermissionDenied => {
+                    failure.hint(format!("it belongs to uid {}, and this is uid {me}", metadata.uid()))
+                }
+                _ => failure,
+            });
         }
     }
     if metadata.uid() != me {
