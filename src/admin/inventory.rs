@@ -1,6 +1,9 @@
 //! `bulla inventory`: every key version, as database and token know it, signed for auditors.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -29,7 +32,7 @@ pub(super) fn run(asked: &Inventory, json: bool) -> Result<Output, Failure> {
             let versions = versions(&config, &base)?;
             let document = document(&base, &versions)?;
             if let Some(file) = to {
-                std::fs::write(file, signed::sign(&base, KIND, &document)?)
+                write_whole(file, &signed::sign(&base, KIND, &document)?)
                     .map_err(|e| Failure::local(format!("{}: {e}", file.display())))?;
                 let count = versions.len();
                 return Ok(Output::one([("File", file.display().to_string().into()), ("KeyVersions", count.into())]));
@@ -40,6 +43,21 @@ pub(super) fn run(asked: &Inventory, json: bool) -> Result<Output, Failure> {
             Ok(Output::List(versions.iter().map(short).collect()))
         }
     }
+}
+
+/// Whole or not at all; what stood there stays until then. What is no file, as /dev/stdout, is written to where it stands.
+fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
+    if std::fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+        return std::fs::write(file, text);
+    }
+    let target = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    // As a file that is written anew: an auditor of another user reads it.
+    new.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    new.as_file().sync_all()?;
+    new.persist(&target).map(drop).map_err(|e| e.error)
 }
 
 /// Every version of every key, and the objects that the token shows for it.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Place;
+use super::words::named;
 
 /// `bulla audit`
 #[derive(Subcommand)]
@@ -58,34 +59,34 @@ pub struct Logs {
 #[derive(Args, Clone, Default)]
 pub struct Wanted {
     /// Done to this secret.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "resource"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "resource"], value_parser = named)]
     pub secret: Option<String>,
     /// Done to this master key.
-    #[arg(long, value_name = "ID", conflicts_with = "resource")]
+    #[arg(long, value_name = "ID", conflicts_with = "resource", value_parser = named)]
     pub key: Option<String>,
     /// Done to this: an ARN, or its end from the last colon on.
-    #[arg(long, value_name = "ARN")]
+    #[arg(long, value_name = "ARN", value_parser = named)]
     pub resource: Option<String>,
     /// By them: a user's name, user/NAME, access-point/NAME, root, or an access key id.
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = named)]
     pub who: Option<String>,
     /// This operation.
-    #[arg(long, value_name = "ACTION")]
+    #[arg(long, value_name = "ACTION", value_parser = named)]
     pub action: Option<String>,
     /// Of this account.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     pub account: Option<String>,
     /// From this address.
     #[arg(long, value_name = "IP")]
     pub source_ip: Option<IpAddr>,
     /// This request.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     pub request_id: Option<String>,
     /// Not before: a time (2026-11-28T04:10:00Z), a day (2026-11-28), or so long ago (7d, 12h, 30m).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = named)]
     pub since: Option<String>,
     /// Before; as --since.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = named)]
     pub until: Option<String>,
     /// Only what was refused.
     #[arg(long)]

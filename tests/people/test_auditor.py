@@ -42,6 +42,28 @@ def test_from_a_question_to_its_proof(evidence):
     assert none.startswith("0 records")
 
 
+def test_conditions_that_nothing_can_meet_are_refused(evidence):
+    search = ("audit", "search", evidence / "node-a", "--public-key", evidence / "aud.pem")
+    asked = done(*search, "--action", "kms:deleteuser", env={"BULLA_CONFIG": "/nonexistent"})
+    assert "DeleteUser" in asked
+    for more, code, word in (
+        (("--who", ""), 2, "empty"),
+        (("--secret", ""), 2, "empty"),
+        (("--account", "dev"), 2, "is no account's id"),
+        (("--since", "2026-11-28", "--until", "2026-11-27"), 2, "--since is not before --until"),
+        (("--action", "GetSecretValu"), 3, "did you mean GetSecretValue?"),
+    ):
+        ended = bulla(*search, *more)
+        assert ended.returncode == code and word in ended.stderr, ended
+
+
+def test_a_file_without_a_key_is_no_tampering(evidence, tmp_path):
+    (tmp_path / "notapem").write_text("no key")
+    for command in ("verify", "search"):
+        ended = bulla("audit", command, evidence / "node-a", "--public-key", tmp_path / "notapem")
+        assert ended.returncode == 7 and "notapem: no public key" in ended.stderr, ended
+
+
 def test_reports_name_node_range_and_key(evidence):
     report = done("audit", "verify", evidence / "node-a", "--public-key", evidence / "aud.pem")
     assert "KeyFingerprint" in report and "proved" in report and "from its first line on" in report

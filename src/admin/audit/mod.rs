@@ -69,7 +69,13 @@ pub(super) struct Proof {
 impl Proof {
     fn of(asked: &Logs) -> Result<Self, Failure> {
         if let Some(path) = &asked.public_key {
-            let keys = Keys::public(regular::read(path).map_err(|e| Failure::local(e.to_string()))?);
+            let pem = regular::read(path).map_err(|e| Failure::local(e.to_string()))?;
+            // Else each log would be found wanting.
+            if audit::public_key(&pem).is_none() {
+                let failure = Failure::local(format!("{}: no public key (P-256 or RSA) in PEM", path.display()));
+                return Err(failure.hint("`bulla audit public-key` prints the one that proves the logs"));
+            }
+            let keys = Keys::public(pem);
             let files = if asked.files.is_empty() { vec![load(&asked.place)?.audit.directory] } else { asked.files.clone() };
             return Ok(Self { logs: logs_in(&files)?, keys, heads: None, whole: false });
         }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Proof;
 use super::verify::shown;
+use crate::api::table;
 use crate::app::Failure;
 use crate::audit::{self, ReadLine};
+use crate::auth::policy;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::cli::{Form, Wanted};
@@ -132,6 +134,9 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
         return Err(Failure::local("standard output cannot be written"));
     }
     printer.end()?;
+    if let (0, true, Some(action)) = (found, flaws.is_empty(), filter.unknown()) {
+        return Err(no_action(action));
+    }
     if !flaws.is_empty() {
         let reason = format!("a log does not verify: {}; {found} records were found before that", flaws.join("; "));
         return Err(Failure::new(reason).hint("nothing behind that line was read"));
@@ -187,7 +192,22 @@ impl Filter {
             quoted[1..quoted.len() - 1].to_owned()
         };
         let mut needles: Vec<String> = Vec::new();
-        let texts = [&resource, &who, &wanted.action, &wanted.account, &wanted.request_id];
+        let mut wanted = wanted.clone();
+        wanted.action = wanted.action.as_deref().map(operation);
+        if let Some(account) =
+            wanted.account.as_deref().filter(|id| !id.trim_end_matches('*').bytes().all(|b| b.is_ascii_digit()))
+        {
+            let failure = Failure::new(format!("--account {account:?} is no account's id")).class(Class::Usage);
+            return Err(failure.hint("16 digits; `bulla account list` shows them"));
+        }
+        let (since, until) = (time(&wanted.since)?, time(&wanted.until)?);
+        if since.as_ref().zip(until.as_ref()).is_some_and(|(since, until)| since >= until) {
+            let failure = Failure::new("--since is not before --until: no time is between them").class(Class::Usage);
+            return Err(failure.hint("--since is the earlier of both"));
+        }
+        // In what letter case others stand is not known.
+        let action = wanted.action.clone().filter(|action| is_operation(action));
+        let texts = [&resource, &who, &action, &wanted.account, &wanted.request_id];
         needles.extend(texts.into_iter().flatten().map(|text| json(text.trim_end_matches('*'))));
         needles.extend(wanted.source_ip.map(|ip| ip.to_string()));
         if wanted.denied {
@@ -196,7 +216,13 @@ impl Filter {
         // The rarest text first is guessed to be the longest.
         needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
         let needles = needles.iter().map(|needle| Finder::new(needle).into_owned()).collect();
-        Ok(Self { needles, since: time(&wanted.since)?, until: time(&wanted.until)?, wanted: wanted.clone(), resource, who })
+        Ok(Self { needles, since, until, wanted, resource, who })
+    }
+
+    /// The action that is wanted, where it is no operation of the API: one of the commands on the host, or misspelt.
+    fn unknown(&self) -> Option<&str> {
+        let action = self.wanted.action.as_deref().filter(|action| !action.ends_with('*'))?;
+        (!is_operation(action)).then_some(action)
     }
 
     /// Whether a line is worth decoding.
@@ -215,12 +241,37 @@ impl Filter {
         });
         resource
             && self.who.as_deref().is_none_or(|who| fits(who, &record.principal) || fits(who, &record.access_key))
-            && is(action, &record.action)
+            && action.as_deref().is_none_or(|action| fits(&action.to_ascii_lowercase(), &record.action.to_ascii_lowercase()))
             && is(account, &record.account)
             && is(request_id, &record.request_id)
             && source_ip.is_none_or(|ip| record.source_ip == ip.to_string())
             && (!denied || record.decision == "refused")
             && (!failed || (record.code != "OK" && !record.code.is_empty()))
+    }
+}
+
+/// An operation as the log writes it: without the service's name, and in its own letter case.
+fn operation(text: &str) -> String {
+    let service = text.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("kms:"));
+    let word = if service { &text[4..] } else { text };
+    let begin = word.strip_suffix('*').unwrap_or(word);
+    let is = |name: &&str| match begin.len() == word.len() {
+        true => name.eq_ignore_ascii_case(begin),
+        false => name.get(..begin.len()).is_some_and(|there| there.eq_ignore_ascii_case(begin)),
+    };
+    let known = table::names().find(is).map(|name| &name[..begin.len()]);
+    known.map_or(word.to_owned(), |known| format!("{known}{}", &word[begin.len()..]))
+}
+
+fn is_operation(action: &str) -> bool {
+    table::names().any(|name| name == action)
+}
+
+fn no_action(action: &str) -> Failure {
+    let failure = Failure::not_found(format!("no record has the action {action:?}, and no operation is called so"));
+    match policy::nearest(action, table::names()) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        None => failure.hint("the operations are in docs/api.md, the commands on the host in docs/operations.md"),
     }
 }
 
