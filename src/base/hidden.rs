@@ -40,7 +40,7 @@ pub fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
         }
     };
     let (again, show_first) = (hide.clone(), show.clone());
-    let answer = undo::guarded(
+    undo::guarded(
         move |signal| {
             let _ = if signal == SIGCONT { again() } else { show_first() };
             true
@@ -50,8 +50,7 @@ pub fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
             show()?;
             answer
         },
-    )?;
-    answer
+    )?
 }
 
 /// One line, with the keys that erase.
@@ -60,6 +59,7 @@ fn line(from: &mut impl Read, modes: &Termios) -> io::Result<Zeroizing<String>> 
     read_line(from, code(SpecialCodeIndex::VERASE), code(SpecialCodeIndex::VKILL), code(SpecialCodeIndex::VEOF))
 }
 
+#[allow(clippy::unbuffered_bytes, reason = "what follows the line is for who reads next")]
 fn read_line(from: &mut impl Read, erase: u8, kill: u8, end: u8) -> io::Result<Zeroizing<String>> {
     let mut typed = Zeroizing::new(Vec::with_capacity(64 << 10));
     for byte in from.bytes() {
