@@ -134,6 +134,7 @@ pub struct Scope {
 
 /// The table of commands.
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made in a process")]
 pub enum Command {
     /// The commands of the server's own host.
     #[cfg(feature = "server")]
