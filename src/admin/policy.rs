@@ -110,6 +110,7 @@ fn list(session: &Session, account: &AccountId) -> Result<Output, Failure> {
 }
 
 fn delete(session: &Session, account: &AccountId, name: &PolicyName) -> Result<Output, Failure> {
+    own(name)?;
     session.change("DeletePolicy", name.as_str(), |tx| {
         let attachments = tx.attachments_of_policy(account, name, false)?;
         if !attachments.is_empty() {

@@ -141,6 +141,7 @@ def test_refusals_say_what_to_do(dev, tmp_path):
         (2, ["user", "creat"]),
         (3, ["user", "show", "nobody"]),
         (5, ["account", "create", "dev"]),
+        (5, ["policy", "delete", "AliyunKMSFullAccess"]),
         (6, ["probe", "http://127.0.0.1:1/readyz"]),
         (7, ["policy", "create", "x", "--document", "/absent"]),
     ],
