@@ -213,7 +213,8 @@ impl fmt::Display for Error {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code.as_str(), self.message.as_str()) {
+        // A server's words are one line of ours.
+        match (self.code.as_str(), self.message.replace(['\n', '\r'], " ").as_str()) {
             ("", "") => write!(f, "the server answered {}", self.status),
             ("", message) => write!(f, "the server answered {}: {message}", self.status),
             (code, "") => f.write_str(code),
@@ -227,6 +228,13 @@ impl std::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_servers_words_are_one_line() {
+        let message = "no\nerror: forged\r\nhint: run it".to_owned();
+        let refused = Refused { message, status: 400, ..Refused::default() };
+        assert_eq!(refused.to_string(), "the server answered 400: no error: forged  hint: run it");
+    }
 
     #[test]
     fn hints_say_what_to_do() {

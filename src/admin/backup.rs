@@ -77,7 +77,11 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     fs::DirBuilder::new().mode(0o700).create(folder).map_err(local)?;
     let file = folder.join(DATABASE);
     let time = Clock::System.now();
-    copy::save(&verify::options(config)?, &file).map_err(context("database"))?;
+    copy::save(&verify::options(config)?, &file).map_err(|error| {
+        // A folder that holds no copy is in the way of the next attempt.
+        let _ = fs::remove_file(&file).and_then(|()| fs::remove_dir(folder));
+        context(format!("the copy of the database in {}", folder.display()))(error)
+    })?;
     let saved = Copy::open(&base, &file)?;
     let proof = saved.proof()?;
     if let Some(flaw) = proof.flaws.first() {

@@ -2,6 +2,7 @@
 //!
 //! Owns: what is built in which order, and closed in which. Must not know: what the parts do. Called by: main, admin (`bulla dev`).
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
@@ -90,7 +91,11 @@ impl Server {
         process::lock_memory(config.server.lock_memory)?;
         let http_config = settings::http(config)?;
         let tls = http_config.tls.clone();
-        let reserved = http::reserve(http_config).map_err(context(config.server.listen))?;
+        let reserved = http::reserve(http_config).map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => Failure::conflict(format!("{}: {error}", config.server.listen))
+                .hint("this service, or another program, listens there; `ss -ltnp` says which"),
+            _ => context(config.server.listen)(error),
+        })?;
         // Before this node writes its own.
         let newest = base.newest_server_head()?;
         let log = base.audit_of_server(config)?;

@@ -134,6 +134,7 @@ fn shown(value: &Value) -> String {
         Value::String(text) => seen_in_line(text),
         Value::Array(values) if values.is_empty() => t!("none").into_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
+        Value::Object(members) => members.values().map(shown).collect::<Vec<_>>().join("="),
         other => other.to_string(),
     }
 }

@@ -13,6 +13,7 @@ use super::super::failure::IN_DELETE_WINDOW;
 use super::super::{Session, failure, usage, version_id};
 use super::formats::Entry;
 use super::source::Source;
+use super::{sent_len, too_long};
 use crate::base::failure::{Class, Failure};
 use crate::base::ids::SecretName;
 use crate::base::locale::t;
@@ -138,7 +139,9 @@ fn all_parts(
         progress.more(names.len() - work.len());
         let became = abreast(&work, |(place, name, entry, step)| {
             let became = match *step {
-                _ if asked.dry_run && !fits(entry) => Became::Refused(too_long(name)),
+                _ if asked.dry_run && !VALUE_BYTES.contains(&sent_len(&entry.value, entry.binary)) => {
+                    Became::Refused(too_long(name))
+                }
                 Step::Create if asked.dry_run => Became::Created,
                 _ if asked.dry_run => Became::Updated,
                 Step::Create => create(session, name, entry, source.description(*place)?.as_deref(), asked)?,
@@ -229,22 +232,6 @@ fn refused(error: Error, name: &str) -> Result<Became, Failure> {
     }
     let failure = failure(name)(error);
     if failure.class == Class::Usage { Ok(Became::Refused(failure.reason)) } else { Err(failure) }
-}
-
-/// Whether the server would take a value, by the rule that it goes by.
-fn fits(entry: &Entry) -> bool {
-    let length = entry.value.expose().len();
-    VALUE_BYTES.contains(&if entry.binary { length.div_ceil(3) * 4 } else { length })
-}
-
-fn too_long(name: &str) -> String {
-    t!(
-        "%{name}: the value is too long: %{least} to %{most} bytes, those of Base64 for a binary value",
-        name = name,
-        least = VALUE_BYTES.start(),
-        most = VALUE_BYTES.end()
-    )
-    .into_owned()
 }
 
 fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use bulla_client::secrets::Secret;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::super::{Session, failure};
 use crate::base::failure::Failure;
-use crate::output::{Output, Row};
+use crate::output::{Output, Row, seen_in_line};
 
 /// The names that begin so; a line each, for scripts. With `directories` one level of them, with `more` all that a list knows.
 pub(super) fn names(session: &Session, prefix: &str, directories: bool, more: bool) -> Result<Output, Failure> {
@@ -38,7 +38,7 @@ pub(super) fn find(session: &Session, word: &str, more: bool) -> Result<Output, 
 }
 
 fn lines(names: impl IntoIterator<Item = String>) -> Output {
-    Output::Text("", names.into_iter().collect::<Vec<_>>().join("\n"))
+    Output::Text("", names.into_iter().map(|name| seen_in_line(&name)).collect::<Vec<_>>().join("\n"))
 }
 
 fn row(secret: &Secret) -> Row {
@@ -48,8 +48,13 @@ fn row(secret: &Secret) -> Row {
         ("CreateTime", secret.create_time.as_str().into()),
         ("UpdateTime", secret.update_time.as_str().into()),
         ("PlannedDeleteTime", secret.planned_delete_time.as_deref().map_or(Json::Null, Json::from)),
-        ("Tags", secret.tags().iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().into()),
+        ("Tags", tags(secret)),
     ])
+}
+
+/// The tags of a secret, as the API writes them.
+pub(super) fn tags(secret: &Secret) -> Json {
+    secret.tags().into_iter().map(|(key, value)| json!({ "TagKey": key, "TagValue": value })).collect()
 }
 
 /// The name up to the first slash behind the prefix.

@@ -9,12 +9,13 @@ mod put;
 mod source;
 
 use bulla_client::secrets::{CURRENT, PREVIOUS};
-use bulla_client::{SecretValue, Selector};
+use bulla_client::{SecretValue, Selector, Value};
 use serde_json::Value as Json;
 
 use super::{Session, failure, terminal, value, version_id};
 use crate::base::failure::Failure;
 use crate::base::locale::t;
+use crate::base::secret::VALUE_BYTES;
 use crate::cli::{Get, Secret, Which};
 use crate::output::{Output, Row};
 
@@ -132,7 +133,7 @@ fn show(session: &Session, name: &str) -> Result<Output, Failure> {
         ("PlannedDeleteTime", text(&secret.planned_delete_time)),
         ("CurrentVersionId", current.map_or(Json::Null, |version| version.id.as_str().into())),
         ("Versions", versions.len().into()),
-        ("Tags", secret.tags().iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().into()),
+        ("Tags", list::tags(&secret)),
     ]);
     if secret.automatic_rotation.is_some() {
         row.extend([
@@ -192,6 +193,22 @@ fn delete(session: &Session, name: &str, after: Option<u32>, now: bool, yes: boo
         ("SecretName", name.into()),
         ("PlannedDeleteTime", gone.filter(|g| !g.is_empty()).map_or(Json::Null, Json::from)),
     ]))
+}
+
+/// The bytes of a value as they are sent: in Base64 where it is a binary one.
+fn sent_len(value: &Value, binary: bool) -> usize {
+    let length = value.expose().len();
+    if binary { length.div_ceil(3) * 4 } else { length }
+}
+
+fn too_long(name: &str) -> String {
+    t!(
+        "%{name}: the value is too long: %{least} to %{most} bytes, those of Base64 for a binary value",
+        name = name,
+        least = VALUE_BYTES.start(),
+        most = VALUE_BYTES.end()
+    )
+    .into_owned()
 }
 
 fn tag(session: &Session, name: &str, changes: &[String]) -> Result<Output, Failure> {

@@ -3,9 +3,10 @@
 use bulla_client::{Error, NewSecret, Value};
 
 use super::super::{Session, failure, terminal, version_id};
-use super::{edit, written};
-use crate::base::failure::Failure;
+use super::{edit, sent_len, too_long, written};
+use crate::base::failure::{Class, Failure};
 use crate::base::locale::t;
+use crate::base::secret::VALUE_BYTES;
 use crate::cli::Put;
 use crate::output::Output;
 
@@ -18,6 +19,9 @@ pub(super) fn run(session: &Session, put: &Put) -> Result<Output, Failure> {
         (None, None) => terminal::value_of_stdin(&t!("Value of %{name}", name = name))?,
     };
     let binary = put.binary || value.text().is_none();
+    if sent_len(&value, binary) > *VALUE_BYTES.end() {
+        return Err(Failure::new(too_long(name)).class(Class::Usage));
+    }
     let version = put.version_id.clone().unwrap_or_else(version_id);
     if let Some(current) = &put.if_version {
         edit::put_after(session, name, current, &version, &value, binary)?;

@@ -23,6 +23,9 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// How long writes ask again once something was not as it was known: a server logs each statement that it refuses.
 const ALONE_AGAIN: Duration = Duration::from_secs(10);
 
+/// How long one waits for its turn to change a part.
+const TURN: Duration = Duration::from_secs(1);
+
 /// How many proved rows are remembered; past it the memory starts anew.
 const MOST_ROWS: usize = 200_000;
 
@@ -228,9 +231,10 @@ impl Known {
         self.parts.lock().get(&part).copied()
     }
 
-    /// The turn to change a part, as the last thing of a write: what it is then known to be, it is, unless another node writes.
-    pub(in crate::store) fn turn(&self, part: u8) -> MutexGuard<'_, ()> {
-        self.turns[usize::from(part)].lock()
+    /// The turn to change a part, as the last thing of a write: what it is then known to be, it is, unless another node writes. None where
+    /// the server takes so long with another's that this is not worth waiting for.
+    pub(in crate::store) fn turn(&self, part: u8) -> Option<MutexGuard<'_, ()>> {
+        self.turns[usize::from(part)].try_lock_for(TURN)
     }
 
     /// Notes that something was not as it is known here: others write too.

@@ -221,9 +221,11 @@ impl<'a> Tx<'a> {
         Ok(counts)
     }
 
-    /// Waits until nobody else of this process changes this part as the last thing of a write.
-    pub(in crate::store) fn take_turn(&mut self, part: u8) {
-        self.turns.push(self.seals.known().turn(part));
+    /// Waits until nobody else of this process changes this part as the last thing of a write, and then tells how it stands; none where
+    /// that is not known here, or it took too long.
+    pub(in crate::store) fn take_turn(&mut self, part: u8) -> Option<PartState> {
+        self.turns.push(self.seals.known().turn(part)?);
+        self.seals.known().part(part)
     }
 
     /// Something is not as this node knows it: the write begins again, and reads.

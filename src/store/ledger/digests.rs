@@ -166,8 +166,7 @@ impl Tx<'_> {
     fn end_alone(&mut self, parts: Vec<(u8, PartSum)>) -> Result<(), StoreError> {
         let mut after = Vec::new();
         for (part, by) in parts {
-            self.take_turn(part);
-            let Some(known) = self.seals().known().part(part) else { return Err(self.missed()) };
+            let Some(known) = self.take_turn(part) else { return Err(self.missed()) };
             let (row, state) = self.part_next(part, &known, by);
             self.put_off(PartRow::TABLE, Box::new(exchange_part!(known, row, state)), true);
             after.push((part, state));
