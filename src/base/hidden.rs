@@ -2,6 +2,8 @@
 //!
 //! Owns: the terminal's modes while that lasts; they are as they were afterwards, also where a signal ends the process (Ctrl-C, Ctrl-\) or
 //! stops it (Ctrl-Z). Must not know: what is asked for. Called by: remote, admin and config (the PIN).
+//!
+//! Not a library's, since the one that was used here (rpassword 7) raises SIGINT before it has put the modes back, and takes Ctrl-Z away.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};

@@ -71,9 +71,15 @@ impl Tx<'_> {
     }
 
     /// Takes note of what a secret that was read says.
-    pub(in crate::store) fn noted(&mut self, row: SecretRow) -> Result<SecretRow, StoreError> {
-        let sums = self.sums_of(&row)?;
+    pub(in crate::store) fn note(&mut self, row: &SecretRow) -> Result<(), StoreError> {
+        let sums = self.sums_of(row)?;
         self.contents.insert(row.id, sums);
+        Ok(())
+    }
+
+    /// The same; gives the secret back.
+    pub(in crate::store) fn noted(&mut self, row: SecretRow) -> Result<SecretRow, StoreError> {
+        self.note(&row)?;
         Ok(row)
     }
 

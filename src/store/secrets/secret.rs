@@ -211,8 +211,7 @@ impl Tx<'_> {
                 return Ok(false);
             }
         }
-        let sums = self.sums_of(row)?;
-        self.contents.insert(row.id, sums);
+        self.note(row)?;
         Ok(true)
     }
 
