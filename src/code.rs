@@ -99,7 +99,7 @@ impl Code {
     /// The word for an error.
     pub fn of(error: &Error) -> Self {
         match error {
-            Error::MalformedRequest | Error::TlsToPlain | Error::PlainToTls => Code::MalformedRequest,
+            Error::MalformedRequest(_) | Error::TlsToPlain | Error::PlainToTls => Code::MalformedRequest,
             Error::PathNotFound | Error::ActionNotFound => Code::NotFoundApi,
             Error::MethodNotSupported => Code::MethodNotSupported,
             Error::HeadTooLarge => Code::HeadTooLarge,
@@ -114,8 +114,8 @@ impl Code {
             Error::TimestampMalformed => Code::InvalidTimestampFormat,
             Error::TimestampExpired { .. } => Code::InvalidTimestampExpired,
             Error::NonceUsed => Code::NonceUsed,
-            Error::SignatureMethodNotSupported => Code::InvalidSignatureMethod,
-            Error::SignatureIncomplete => Code::IncompleteSignature,
+            Error::SignatureMethodNotSupported(_) => Code::InvalidSignatureMethod,
+            Error::SignatureIncomplete(_) => Code::IncompleteSignature,
             Error::SignatureMismatch { .. } => Code::SignatureMismatch,
             Error::AccessKeyNotFound => Code::AccessKeyNotFound,
             Error::AccessKeyInactive => Code::AccessKeyInactive,
@@ -126,22 +126,22 @@ impl Code {
             Error::UnsupportedOperation(_) | Error::Lacking(_) | Error::SecretTypeNotSupported => Code::UnsupportedOperation,
             Error::ServiceOpened => Code::ServiceOpened,
             Error::AccountManaged | Error::SecretExists | Error::ResourceExists => Code::ResourceExists,
-            Error::LimitExceeded | Error::TokenFull | Error::KeyVersionTooSoon => Code::LimitExceeded,
+            Error::LimitExceeded { .. } | Error::TokenFull | Error::KeyVersionTooSoon => Code::LimitExceeded,
             Error::Throttled => Code::Throttled,
             Error::SecretNotFound
             | Error::SecretVersionNotFound
             | Error::SecretStageNotFound
             | Error::PolicyNotFound
             | Error::ResourceNotFound { .. } => Code::ResourceNotFound,
-            Error::SecretInDeleteWindow => Code::ResourceInDeleteWindow,
-            Error::SecretInUse | Error::ResourceInUse => Code::ResourceInUse,
+            Error::SecretInDeleteWindow | Error::SecretVersionDeleted => Code::ResourceInDeleteWindow,
+            Error::SecretInUse | Error::ResourceInUse { .. } => Code::ResourceInUse,
             Error::KeyNotFound => Code::KeyNotFound,
             Error::KeyVersionNotFound => Code::KeyVersionNotFound,
             Error::KeyUsesExhausted | Error::KeyState(RejectedState::Unavailable) => Code::KeyUnavailable,
             Error::KeyState(RejectedState::Disabled) => Code::KeyDisabled,
             Error::KeyState(RejectedState::PendingDeletion) => Code::KeyPendingDeletion,
             Error::KeyState(RejectedState::PendingImport) => Code::KeyPendingImport,
-            Error::KeyStateChange => Code::KeyStateChange,
+            Error::KeyStateChange(_) => Code::KeyStateChange,
             Error::AliasNotFound => Code::AliasNotFound,
             Error::AliasExists => Code::AliasExists,
             Error::AliasNotAllowed => Code::AliasNotAllowed,

@@ -19,8 +19,8 @@ pub const UNKNOWN: &str = "end of the commit";
 /// Why a request was not answered with success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The bytes are no request of this protocol.
-    MalformedRequest,
+    /// The bytes are no request of this protocol; a sentence that says what would be right.
+    MalformedRequest(&'static str),
     /// A TLS handshake where plain HTTP is served.
     TlsToPlain,
     /// Plain HTTP where TLS is served.
@@ -61,10 +61,10 @@ pub enum Error {
     },
     /// The nonce was used by this access key before.
     NonceUsed,
-    /// A SignatureMethod or SignatureVersion that is not served.
-    SignatureMethodNotSupported,
-    /// The signature's form is wrong, or it leaves out what it must cover.
-    SignatureIncomplete,
+    /// A SignatureMethod or SignatureVersion that is not served; a sentence that says which is.
+    SignatureMethodNotSupported(&'static str),
+    /// The signature's form is wrong, or it leaves out what it must cover; a sentence that says what would be right.
+    SignatureIncomplete(Cow<'static, str>),
     /// The signature is not the one the server computes; what the server signed.
     SignatureMismatch {
         /// The string to sign as the server built it. For the RPC scheme it holds the request's parameters, so only the caller
@@ -94,7 +94,12 @@ pub enum Error {
     /// Another secret manages the account.
     AccountManaged,
     /// A quota or a limit of the API is reached.
-    LimitExceeded,
+    LimitExceeded {
+        /// How many there may be.
+        most: i64,
+        /// Of what, in words (`tags on a resource`).
+        of: &'static str,
+    },
     /// The token has no room for another key.
     TokenFull,
     /// Too many requests.
@@ -111,6 +116,8 @@ pub enum Error {
     SecretExists,
     /// The secret is in its deletion window.
     SecretInDeleteWindow,
+    /// The version was deleted, through the Vault door, and the secret is not.
+    SecretVersionDeleted,
     /// RestoreSecret of a secret that is not deleted.
     SecretInUse,
     /// No such key.
@@ -124,7 +131,7 @@ pub enum Error {
     /// The key's state does not allow its use.
     KeyState(RejectedState),
     /// The key's state does not allow the change.
-    KeyStateChange,
+    KeyStateChange(Unchanged),
     /// A new version within seven days of the last.
     KeyVersionTooSoon,
     /// The key version has encrypted as often as it may.
@@ -149,7 +156,12 @@ pub enum Error {
     /// One of that name exists.
     ResourceExists,
     /// Something else names it.
-    ResourceInUse,
+    ResourceInUse {
+        /// What that is, in words.
+        by: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// DryRun: it would have succeeded.
     DryRunSucceeded,
     /// DryRun: a parameter was wrong; which and why.
@@ -198,6 +210,19 @@ pub enum RejectedState {
     Unavailable,
 }
 
+/// Why a key's state cannot be changed as the caller wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unchanged {
+    /// Its deletion protection is on.
+    Protected,
+    /// It is in its deletion window.
+    PendingDeletion,
+    /// It waits for its material.
+    PendingImport,
+    /// It is not in its deletion window.
+    NotPendingDeletion,
+}
+
 impl Error {
     /// A part with a value that it cannot have, and a sentence that says what would be right.
     pub fn invalid_since(field: Field, why: impl Into<Why>) -> Self {
@@ -216,7 +241,7 @@ impl Error {
     }
 }
 
-/// Who may not do what. Nothing of it depends on what is stored, so that it tells nobody whether a thing exists.
+/// Who may not do what. To the caller nothing is told of it that depends on what is stored, so that it tells nobody whether a thing exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
     /// The permission that is missing (`kms:Decrypt`).
@@ -225,6 +250,19 @@ pub struct Denied {
     pub principal: String,
     /// The account of both.
     pub account: String,
+    /// The statement that denies it, where one does.
+    pub deny: Option<Deny>,
+    /// ARN of what it is missing on, for the record, where that is another thing than the request names.
+    pub resource: Option<String>,
+}
+
+/// A policy that denies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deny {
+    /// Its name, as audit records have it.
+    pub by: String,
+    /// Whether the caller may be told: it would be allowed without. Else who may nothing there would learn that there is such a policy.
+    pub told: bool,
 }
 
 /// A part whose grammar failed.

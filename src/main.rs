@@ -58,7 +58,7 @@ fn run(cli: Cli) -> Result<i32, Failure> {
         #[cfg(feature = "server")]
         Command::Host(command) => host(command, cli.json).map(|()| 0),
         Command::Remote(command) => {
-            logging::set(if command.serves() { logging::Options::default() } else { BRIEF });
+            logging::set(if command.serves() { logging::Options::default() } else { brief(cli.json) });
             if command.serves() {
                 signals::answer().map_err(context("signals"))?;
             }
@@ -77,14 +77,17 @@ fn run(cli: Cli) -> Result<i32, Failure> {
 }
 
 /// What a command logs that ends by itself.
-const BRIEF: logging::Options = logging::Options { level: log::LevelFilter::Warn, format: Form::Brief };
+fn brief(json: bool) -> logging::Options {
+    logging::Options { level: log::LevelFilter::Warn, format: if json { Form::BriefJson } else { Form::Brief } }
+}
 
 /// The server, and the commands beside it.
 #[cfg(feature = "server")]
 fn host(command: Host, json: bool) -> Result<(), Failure> {
     // A server logs as it is configured once it has read its configuration.
-    logging::set(if command.serves() { logging::Options::default() } else { BRIEF });
+    logging::set(if command.serves() { logging::Options::default() } else { brief(json) });
     process::forbid_dumps().map_err(context("core dumps"))?;
+    process::forbid_others_to_write();
     if command.serves() {
         signals::answer().map_err(context("signals"))?;
     }

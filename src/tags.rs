@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::canonical::{Canonical, Purpose};
 use crate::base::field::Field;
 use crate::base::ids::AccountId;
 use crate::base::words::ResourceType;
@@ -49,13 +50,31 @@ pub struct Query<'a> {
     pub after: Option<&'a str>,
 }
 
+impl Query<'_> {
+    /// What is asked, whatever page of it.
+    fn question(&self) -> Canonical {
+        let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        let mut asked = Canonical::new(Purpose::Row).text(self.account.as_str()).integer(count(self.filters.len()));
+        for (key, value) in self.filters {
+            asked = asked.text(key).optional(value.as_deref().map(str::as_bytes));
+        }
+        let among = self.among.iter().flatten();
+        among.fold(asked.integer(self.among.as_ref().map_or(-1, |all| count(all.len()))), |asked, on| asked.field(on.bytes()))
+    }
+}
+
 /// One page of tagged resources.
 #[derive(Debug)]
 pub struct TaggedPage {
     /// The name of a resource with each of its tags.
     pub tags: Vec<(String, TagRow)>,
-    /// Where the next page begins; none at the end. Good for this account and kind only.
+    /// Where the next page begins; none at the end. Good for this question only.
     pub next: Option<String>,
+}
+
+/// More tags than a resource may have.
+pub fn full() -> Error {
+    Error::LimitExceeded { most: MAX_TAGS, of: "tags on a key or secret" }
 }
 
 /// Changes the tags of a resource.
@@ -69,7 +88,7 @@ pub fn apply(tx: &mut Tx<'_>, account: &AccountId, on: Tagged, change: &Change) 
                 tx.tag_put(account, on, key, value)?;
             }
             if tx.tags_count(on)? > MAX_TAGS {
-                return Err(Abort::App(Error::LimitExceeded));
+                return Err(Abort::App(full()));
             }
         }
         Change::Remove(keys) => {
@@ -92,10 +111,11 @@ pub fn page(
     query: &Query<'_>,
     name: impl Fn(&mut Tx<'_>, Tagged) -> Result<Option<String>, Abort<Error>>,
 ) -> Result<TaggedPage, Abort<Error>> {
+    let question = query.question();
     let after = match query.after {
         None => None,
         Some(token) => {
-            let place = tx.tag_place_open(query.account, query.kind, token);
+            let place = tx.tag_place_open(question.as_bytes(), query.kind, token);
             Some(place.ok_or(Abort::App(Error::invalid_since(
                 Field::NextToken,
                 "It must be the one of the page before, of the same question.",
@@ -107,7 +127,7 @@ pub fn page(
         let Some(name) = name(tx, on)? else { continue };
         let of_one = tx.tags_of(on)?;
         if tags.len() + of_one.len() > PAGE {
-            return Ok(TaggedPage { tags, next: last.map(|on| tx.tag_place_seal(query.account, on)) });
+            return Ok(TaggedPage { tags, next: last.map(|on| tx.tag_place_seal(question.as_bytes(), on)) });
         }
         tags.extend(of_one.into_iter().map(|tag| (name.clone(), tag)));
         last = Some(on);

@@ -158,6 +158,9 @@ impl Refused {
                 }
                 _ => "set this machine's clock".to_owned(),
             },
+            "Forbidden.NoPermission" if self.message.contains("A Deny in ") => {
+                "no Allow helps against a Deny: ask who administers Bulla to change that policy".to_owned()
+            }
             "Forbidden.NoPermission" => match &self.auth_action {
                 Some(action) => {
                     let who = self.auth_principal.as_deref().unwrap_or("you");
@@ -165,6 +168,9 @@ impl Refused {
                 }
                 None => "ask who administers Bulla for a policy".to_owned(),
             },
+            "Rejected.ResourceInDeleteWindow" if self.message.starts_with("This version") => {
+                "undelete it through Vault's API, or put a new value with `bulla secret put NAME`".to_owned()
+            }
             "Rejected.ResourceInDeleteWindow" => "it is to be deleted; `bulla secret restore NAME` takes that back".to_owned(),
             "Rejected.Throttling" => "too many requests at a time; try again".to_owned(),
             _ if self.message.contains("Use https.") => "the server speaks TLS here: use https://".to_owned(),
@@ -214,7 +220,8 @@ impl fmt::Display for Error {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A server's words are one line of ours.
-        match (self.code.as_str(), self.message.replace(['\n', '\r'], " ").as_str()) {
+        let line = |text: &str| text.replace(['\n', '\r'], " ");
+        match (line(&self.code).as_str(), line(&self.message).as_str()) {
             ("", "") => write!(f, "the server answered {}", self.status),
             ("", message) => write!(f, "the server answered {}: {message}", self.status),
             (code, "") => f.write_str(code),

@@ -110,6 +110,7 @@ struct Verdict {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Plaintext {
+    key_id: String,
     plaintext: Value,
 }
 
@@ -340,14 +341,14 @@ impl Client {
         self.call(&request.maybe("EncryptionContext", context(with)))
     }
 
-    /// Decrypt: the bytes that [`Client::encrypt`] was given; text that was encrypted as it is stays as it is.
+    /// Decrypt: the id of the key, and the bytes that [`Client::encrypt`] was given; text that was encrypted as it is stays as it is.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub fn decrypt(&self, ciphertext: &str, with: &[(String, String)]) -> Result<Value, Error> {
+    pub fn decrypt(&self, ciphertext: &str, with: &[(String, String)]) -> Result<(String, Value), Error> {
         let request = Request::new("Decrypt").with("CiphertextBlob", ciphertext);
         let answer: Plaintext = self.call(&request.maybe("EncryptionContext", context(with)))?;
-        Ok(answer.plaintext.from_base64().unwrap_or(answer.plaintext))
+        Ok((answer.key_id, answer.plaintext.from_base64().unwrap_or(answer.plaintext)))
     }
 
     /// AsymmetricEncrypt.

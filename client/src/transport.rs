@@ -1,6 +1,7 @@
 //! One request out, one answer in: connections, TLS, time limits, and which failure is which.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,15 @@ pub(crate) struct Answer {
     pub(crate) date: Option<String>,
 }
 
+/// Whether no proxy that the environment names is for this server: none is for a server of this machine, and that of https is not for http.
+fn goes_without_proxy(endpoint: &str) -> bool {
+    let (host, _) = with_port(host_of(endpoint).unwrap_or_default());
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let here = host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback());
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    here || endpoint.starts_with("http://") && !["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"].into_iter().any(set)
+}
+
 impl Transport {
     pub(crate) fn new(endpoint: &str, settings: &Settings) -> Result<Self, Error> {
         let mut config = Agent::config_builder()
@@ -71,6 +81,9 @@ impl Transport {
             .max_idle_age(IDLE);
         if endpoint.starts_with("https://") {
             config = config.tls_config(tls(settings)?);
+        }
+        if goes_without_proxy(endpoint) {
+            config = config.proxy(None);
         }
         let connector =
             ().chain(ConnectProxyConnector::default())
@@ -106,7 +119,10 @@ impl Transport {
 
     fn failure(&self, action: &str, error: &ureq::Error) -> Error {
         let endpoint = self.endpoint.clone();
-        let unreachable = |reason: &str| Error::Unreachable { endpoint: endpoint.clone(), reason: reason.to_owned() };
+        let proxy = self.agent.config().proxy().filter(|proxy| !proxy.is_no_proxy(&self.endpoint.parse().unwrap_or_default()));
+        let way = proxy.map(|proxy| format!(", by the proxy {}:{} of the environment", proxy.host(), proxy.port()));
+        let way = way.unwrap_or_default();
+        let unreachable = |reason: &str| Error::Unreachable { endpoint: endpoint.clone(), reason: format!("{reason}{way}") };
         let tls = |e: &rustls::Error| Error::Tls { endpoint: endpoint.clone(), reason: e.to_string(), fault: fault(e) };
         match error {
             ureq::Error::HostNotFound => unreachable("no such host"),
@@ -147,12 +163,16 @@ pub fn host_of(address: &str) -> Result<&str, Error> {
     if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
         return Err(Error::Settings(format!("{address:?} is no address: https://HOST:PORT, or http://HOST:PORT")));
     }
-    // The colons in an IPv6 address are in brackets.
-    let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port);
-    match port.map(str::parse::<u16>) {
+    match with_port(host).1.map(str::parse::<u16>) {
         Some(Err(_) | Ok(0)) => Err(Error::Settings(format!("{address:?} has no port that there is: 1 to 65535"))),
         _ => Ok(host),
     }
+}
+
+/// HOST and PORT of either; the colons in an IPv6 address are in brackets.
+fn with_port(host: &str) -> (&str, Option<&str>) {
+    let parts = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+    parts.map_or((host, None), |(host, port)| (host, Some(port)))
 }
 
 /// The system's words, without its number.

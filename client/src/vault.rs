@@ -157,7 +157,11 @@ impl Mount {
             let (error, wait) = match self.transport.exchange("GET", &format!("/v1/{path}"), &headers, None) {
                 Ok(answer) if answer.status == 200 => return Ok(Some(answer.body)),
                 Ok(answer) if absent.contains(&answer.status) => {
-                    return if is_of_vaults_api(&answer) { Ok(None) } else { Err(another_api(path)) };
+                    return match absence(&answer) {
+                        Absence::Thing => Ok(None),
+                        Absence::Route => Err(refused(&answer)),
+                        Absence::Api => Err(another_api(path)),
+                    };
                 }
                 Ok(answer) if answer.status == 429 || answer.status >= 500 => {
                     (refused(&answer), answer.retry_after.map(Duration::from_secs))
@@ -186,15 +190,27 @@ fn parsed<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<T, Error
         .map_err(|e| Error::Answer { action: what.to_owned(), reason: format!("line {}, column {}", e.line(), e.column()) })
 }
 
-/// Whether an answer has the members that those of Vault's API have: what is not there is answered with a list of errors, or what is
-/// known of a deleted version. Where nothing of that stands, nobody knows what is there.
-fn is_of_vaults_api(answer: &Answer) -> bool {
+/// What an answer says is not there.
+enum Absence {
+    /// A name or a level: an empty list of errors, or what is known of a deleted version.
+    Thing,
+    /// A mount: words about it.
+    Route,
+    /// Nobody knows: an answer of Vault's API has one of these.
+    Api,
+}
+
+fn absence(answer: &Answer) -> Absence {
     #[derive(Deserialize)]
     struct Members {
         errors: Option<Vec<String>>,
         data: Option<IgnoredAny>,
     }
-    serde_json::from_slice::<Members>(&answer.body).is_ok_and(|members| members.errors.is_some() || members.data.is_some())
+    match serde_json::from_slice(&answer.body) {
+        Ok(Members { errors: Some(errors), .. }) if !errors.is_empty() => Absence::Route,
+        Ok(Members { errors: None, data: None }) | Err(_) => Absence::Api,
+        Ok(_) => Absence::Thing,
+    }
 }
 
 fn another_api(path: &str) -> Error {
@@ -250,8 +266,12 @@ mod tests {
         let none = answer("404 Not Found", "", r#"{"errors":[]}"#);
         let ours = answer("404 Not Found", "", r#"{"Code":"InvalidApi.NotFound","Message":"The API is not found."}"#);
         let page = answer("404 Not Found", "", "<html>not found</html>");
-        let (endpoint, _asked) = serving(vec![none.clone(), none, ours, page.clone(), page]);
+        let other =
+            answer("404 Not Found", "", r#"{"errors":["no handler for route \"team/kv/metadata/\". route entry not found."]}"#);
+        let (endpoint, _asked) = serving(vec![other, none.clone(), none, ours, page.clone(), page]);
         let mount = mount(&endpoint);
+        let error = mount.list("").expect_err("another mount").to_string();
+        assert!(error.starts_with("the server answered 404: no handler for route"), "{error}");
         assert_eq!(mount.is_version_2().expect("Vault's"), None);
         assert_eq!(mount.list("app/").expect("Vault's"), [""; 0]);
         for failure in [mount.is_version_2().map(drop), mount.list("").map(drop), mount.read("a").map(drop)] {

@@ -86,10 +86,22 @@ impl<'a> Asked<'a> {
     fn new(session: &Session, account: &AccountId, question: &'a Question) -> Result<Self, Failure> {
         let wrong = |reason: String, hint: String| Failure::new(reason).class(Class::Usage).hint(hint);
         let name = question.action.split_once(':').map_or(question.action.as_str(), |(_, name)| name);
-        let Some(name) = table::names().find(|known| known.eq_ignore_ascii_case(name)) else {
-            let meant = policy::nearest(name, table::names()).map(|meant| format!("did you mean kms:{meant}?"));
-            let hint = meant.unwrap_or_else(|| "docs/api.md lists the operations".to_owned());
-            return Err(wrong(format!("no operation {}", question.action), hint));
+        let permissions = || table::permissions().map(|(_, permission)| permission);
+        let of_operation: Vec<&str> =
+            table::permissions().filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, asked)| asked).collect();
+        let itself = permissions().find(|known| known.eq_ignore_ascii_case(name));
+        let name = match (itself, of_operation.as_slice()) {
+            (Some(permission), _) => permission,
+            (None, [permission]) => *permission,
+            (None, []) => {
+                let meant = policy::nearest(name, permissions()).map(|meant| format!("did you mean kms:{meant}?"));
+                let hint = meant.unwrap_or_else(|| "docs/api.md lists the operations".to_owned());
+                return Err(wrong(format!("no operation {}", question.action), hint));
+            }
+            (None, several) => {
+                let hint = format!("ask for kms:{}", several.join(" or kms:"));
+                return Err(wrong(format!("{} asks for more than one permission", question.action), hint));
+            }
         };
         let relative = match question.resource.strip_prefix("acs:kms:") {
             None => question.resource.clone(),
@@ -128,16 +140,16 @@ impl<'a> Asked<'a> {
             other => Failure::new(format!("the policies cannot be read: {other:?}")),
         };
         let Some(caller) = Caller::supposed(&session.base.store, who).map_err(failed)? else { return Ok(None) };
-        let by = match caller.authorise(&self.action, None, &self.relative) {
-            Ok(by) => Some(by),
-            Err(Error::NoPermission(_)) => None,
+        let (allowed, by) = match caller.authorise(&self.action, None, &self.relative) {
+            Ok(by) => (true, Some(by)),
+            Err(Error::NoPermission(denied)) => (false, denied.deny.map(|deny| deny.by)),
             Err(error) => return Err(failed(error)),
         };
         Ok(Some(Output::row([
             ("Principal", principal.to_string().into()),
             ("Action", self.action.as_str().into()),
             ("Resource", self.relative.as_str().into()),
-            ("Allowed", by.is_some().into()),
+            ("Allowed", allowed.into()),
             ("By", by.into()),
         ])))
     }

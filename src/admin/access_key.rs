@@ -60,6 +60,9 @@ fn set_enabled(session: &Session, account: &AccountId, id: &AccessKeyId, enabled
         let old = find(tx, account, id)?;
         let new = AccessKeyRow { enabled, ..old.clone() };
         tx.access_key_update(&old, &new)?;
+        if !enabled {
+            tx.bearer_tokens_end(account, |token| token.access_key.as_ref() == Some(id))?;
+        }
         Ok(Output::One(row(&new)))
     })
 }

@@ -49,6 +49,9 @@ fn set_enabled(session: &Session, name: &str, enabled: bool) -> Result<Output, F
         let old = find(tx, name)?;
         let new = AccountRow { enabled, ..old.clone() };
         tx.account_update(&old, &new)?;
+        if !enabled {
+            tx.bearer_tokens_end(&old.id, |_| true)?;
+        }
         Ok(Output::One(row(&new)))
     })
 }

@@ -4,16 +4,18 @@
 //! A backup is a folder: `bulla.db`, a database of SQLite whatever the service runs on, and `manifest.json`, which AUD signs.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::admin::{signed, verify};
-use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys};
+use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys, token_failure};
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::base::regular;
@@ -73,8 +75,13 @@ pub(super) fn run(asked: &Backup, json: bool) -> Result<Output, Failure> {
 /// Makes a backup. The copy is proved before it is signed: what does not verify is no backup.
 fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     let base = Base::open(config)?;
+    base.require_freshness(config)?;
     let local = |e: std::io::Error| Failure::local(format!("{}: {e}", folder.display()));
-    fs::DirBuilder::new().mode(0o700).create(folder).map_err(local)?;
+    fs::DirBuilder::new().mode(0o700).create(folder).map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => Failure::conflict(format!("{} is there already", folder.display()))
+            .hint("a backup makes a folder of its own: name one that is not there"),
+        _ => local(e),
+    })?;
     let file = folder.join(DATABASE);
     let time = Clock::System.now();
     copy::save(&verify::options(config)?, &file).map_err(|error| {
@@ -82,7 +89,10 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
         let _ = fs::remove_file(&file).and_then(|()| fs::remove_dir(folder));
         context(format!("the copy of the database in {}", folder.display()))(error)
     })?;
-    let saved = Copy::open(&base, &file)?;
+    let beside = tempfile::Builder::new().prefix(".proof-").tempdir_in(folder).map_err(local)?;
+    let copy = Private::copy(&file, beside)?;
+    let (bytes, sha256) = (copy.bytes, copy.sha256.clone());
+    let saved = Copy::of(Arc::clone(&base.token), copy)?;
     let proof = saved.proof()?;
     if let Some(flaw) = proof.flaws.first() {
         let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
@@ -90,7 +100,6 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     }
     let held = saved.held()?;
     drop(saved);
-    let (bytes, sha256) = hash_of(&file)?;
     let row = &base.deployment;
     let system = system_keys(row).map(|(role, id, _)| Needed { id, role: role.to_owned(), key: None, secrets: 0 });
     let keys = held.iter().map(|held| Needed {
@@ -126,8 +135,20 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
 /// A backup whose manifest and file hold, and the token that it was proved with.
 pub(super) struct Proved {
     pub(super) manifest: Manifest,
-    pub(super) file: PathBuf,
     pub(super) token: Token,
+    file: Private,
+}
+
+impl Proved {
+    /// The file that the manifest is about: a copy, which is removed with this.
+    pub(super) fn file(&self) -> PathBuf {
+        self.file.file()
+    }
+
+    /// The database in it, to look at.
+    pub(super) fn opened(self) -> Result<Copy, Failure> {
+        Copy::of(Arc::new(self.token), self.file)
+    }
 }
 
 /// Proves manifest and file with AUD of the token, which is one of ours by its label and attributes.
@@ -143,22 +164,23 @@ pub(super) fn prove(config: &Config, folder: &Path) -> Result<Proved, Failure> {
     let key = token.public_key(&claimed.audit_key).map_err(context(subject.as_str()))?;
     let manifest: Manifest = serde_json::from_str(signed::prove(&signed, KIND, &key)?)?;
     let file = folder.join(DATABASE);
-    let found = hash_of(&file)?;
-    if found != (manifest.bytes, manifest.sha256.clone()) {
+    let apart = tempfile::tempdir().map_err(|e| Failure::local(format!("{}: {e}", std::env::temp_dir().display())))?;
+    let copy = Private::copy(&file, apart)?;
+    if (copy.bytes, &copy.sha256) != (manifest.bytes, &manifest.sha256) {
         return Err(Failure::new(format!("{} is not the file that the manifest is about", file.display())));
     }
-    Ok(Proved { manifest, file, token })
+    Ok(Proved { manifest, token, file: copy })
 }
 
 /// Says what a restore would lack.
 fn drill(config: &Config, folder: &Path, json: bool) -> Result<Output, Failure> {
-    let Proved { manifest, file, token } = prove(config, folder)?;
-    let saved = Copy::with(token, &file)?;
+    let Proved { manifest, token, file } = prove(config, folder)?;
+    let saved = Copy::of(Arc::new(token), file)?;
     let proof = saved.proof()?;
     let (mut missing, mut secrets) = (Vec::new(), 0);
     for held in saved.held()? {
         let gone = held.version.ready && held.key.origin == Origin::Service;
-        if gone && !saved.token.exists(&held.version.id).map_err(context("token"))? {
+        if gone && !saved.base.token.exists(&held.version.id).map_err(token_failure("token"))? {
             secrets += held.secrets;
             missing.push(saved.lacks(&held)?);
         }
@@ -184,49 +206,36 @@ fn drill(config: &Config, folder: &Path, json: bool) -> Result<Output, Failure> 
 }
 
 /// The database of a backup, opened on a copy, so that the backup stays as it is.
-struct Copy {
-    /// Removed at the end.
-    _folder: tempfile::TempDir,
-    options: StoreOptions,
-    store: Store,
-    token: std::sync::Arc<Token>,
+pub(super) struct Copy {
+    pub(super) options: StoreOptions,
+    pub(super) base: Base,
+    /// Removed at the end, once nobody has it open: members are dropped in the order in which they stand.
+    _file: Private,
 }
 
 impl Copy {
-    fn open(base: &Base, file: &Path) -> Result<Self, Failure> {
-        Self::of(std::sync::Arc::clone(&base.token), file)
-    }
-
-    fn with(token: Token, file: &Path) -> Result<Self, Failure> {
-        Self::of(std::sync::Arc::new(token), file)
-    }
-
-    fn of(token: std::sync::Arc<Token>, file: &Path) -> Result<Self, Failure> {
-        let beside = file.parent().unwrap_or(Path::new("."));
-        let local = |e: std::io::Error| Failure::local(format!("{}: {e}", beside.display()));
-        let folder = tempfile::Builder::new().prefix(".drill-").tempdir_in(beside).map_err(local)?;
-        let copy = folder.path().join(DATABASE);
-        fs::copy(file, &copy).map_err(local)?;
-        let options = StoreOptions::new(format!("sqlite:{}", copy.display()));
+    fn of(token: Arc<Token>, file: Private) -> Result<Self, Failure> {
+        let options = StoreOptions::new(format!("sqlite:{}", file.file().display()));
         let row = deployment::read(&options.url).map_err(context("database"))?;
         let row = row.filter(|row| row.ready).ok_or_else(|| Failure::new("it holds no deployment"))?;
         prove_system_keys(&token, &row)?;
         let key = crate::app::row_key(&token, &row)?;
         let store = Store::open(options.clone(), &row, key).map_err(context("database"))?;
-        Ok(Self { _folder: folder, options, store, token })
+        Ok(Self { options, base: Base { token, deployment: row, store: Arc::new(store), alarms: Arc::default() }, _file: file })
     }
 
     fn proof(&self) -> Result<crate::store::Proof, Failure> {
-        verify::proof(&self.store, &self.options)
+        verify::proof(&self.base.store, &self.options)
     }
 
     fn held(&self) -> Result<Vec<HeldVersion>, Failure> {
-        self.store.read_rows("held", |tx| tx.held_versions()).map_err(context("database"))
+        self.base.store.read_rows("held", |tx| tx.held_versions()).map_err(context("database"))
     }
 
     /// In words: which key version is gone, and what hangs on it.
     fn lacks(&self, held: &HeldVersion) -> Result<String, Failure> {
         let names = self
+            .base
             .store
             .read_rows("held", |tx| tx.secrets_under_version(&held.version.id, NAMED))
             .map_err(context("database"))?;
@@ -237,18 +246,38 @@ impl Copy {
     }
 }
 
-fn hash_of(file: &Path) -> Result<(u64, String), Failure> {
-    let local = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
-    let mut open = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()))?;
-    let (mut context, mut count, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
-    loop {
-        match open.read(&mut buffer).map_err(local)? {
-            0 => return Ok((count, hex::encode(context.finish()))),
-            n => {
-                context.update(&buffer[..n]);
-                count += n as u64;
+/// A file that was copied to where nobody else writes, so that what is opened is what was counted and hashed: SQLite plays into a
+/// database what stands beside it.
+struct Private {
+    /// Removed at the end.
+    folder: TempDir,
+    bytes: u64,
+    sha256: String,
+}
+
+impl Private {
+    /// Copies a file, not what a symbolic link names, into a folder.
+    fn copy(file: &Path, folder: TempDir) -> Result<Self, Failure> {
+        let local = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
+        let mut from = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()))?;
+        let copy = folder.path().join(DATABASE);
+        let unwritten = |e: std::io::Error| Failure::local(format!("{}: {e}", copy.display()));
+        let mut to = File::create(&copy).map_err(unwritten)?;
+        let (mut context, mut bytes, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
+        loop {
+            match from.read(&mut buffer).map_err(local)? {
+                0 => return Ok(Self { folder, bytes, sha256: hex::encode(context.finish()) }),
+                n => {
+                    context.update(&buffer[..n]);
+                    to.write_all(&buffer[..n]).map_err(unwritten)?;
+                    bytes += n as u64;
+                }
             }
         }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join(DATABASE)
     }
 }
 

@@ -2,31 +2,55 @@
 //!
 //! The row that names the deployment and the ids of its system keys is written first, marked as not ready; the keys are made under
 //! those ids; then it is sealed and marked ready. A run that was killed is taken up by the next one, which keeps what it can prove
-//! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing.
+//! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing. One process
+//! at a time does all this: two would make keys under the same ids, and each take the other's for what a failed call of its own had left.
+
+use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
-use crate::app::{Base, Failure, context, open_token, row_key, system_keys};
+use crate::app::{Base, Failure, context, database_url, of_database, open_token, row_key, system_keys, token_failure};
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
 use crate::output::Output;
-use crate::store::{DeploymentRow, Levels, deployment, migrate};
+use crate::store::{DeploymentRow, Levels, SetupLock, deployment, migrate, setup_lock};
 use crate::token::{Token, TokenError};
+
+/// How long one waits for another that is at it.
+const ALONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub fn run(config: &Config, first_account: &UserName) -> Result<Output, Failure> {
-    let base = begin(config)?;
-    let output = first_account_create(config, &base, first_account)?;
+    let (_, output) = whole(config, first_account)?;
     output.ok_or_else(|| Failure::conflict("the deployment is initialised already").hint("`bulla check` says how it is"))
 }
 
 /// Brings the schema up, and makes the system keys unless that was done.
 pub fn begin(config: &Config) -> Result<Base, Failure> {
+    let _alone = alone(config)?;
+    begun(config)
+}
+
+/// The same, and the first account with its root access key; what it has to show, unless there was an account already.
+pub fn whole(config: &Config, first_account: &UserName) -> Result<(Base, Option<Output>), Failure> {
+    let _alone = alone(config)?;
+    let base = begun(config)?;
+    let created = first_account_create(config, &base, first_account)?;
+    Ok((base, created))
+}
+
+/// Keeps every other process out, on this host and others.
+fn alone(config: &Config) -> Result<SetupLock, Failure> {
     same_user(&config.audit.directory)?;
-    let url = config.database.location()?;
-    migrate::run(&url).map_err(context("database"))?;
+    let held = setup_lock::take(&database_url(config)?, ALONE_WITHIN).map_err(of_database)?;
+    held.ok_or_else(|| Failure::conflict("another `bulla init` sets this deployment up").hint("wait until it has ended"))
+}
+
+fn begun(config: &Config) -> Result<Base, Failure> {
+    let url = database_url(config)?;
+    migrate::run(&url).map_err(of_database)?;
     let token = open_token(config)?;
-    let row = match deployment::read(&url).map_err(context("database"))? {
+    let row = match deployment::read(&url).map_err(of_database)? {
         Some(row) => row,
         None => insert_row(config, &url, &token)?,
     };
@@ -35,7 +59,7 @@ pub fn begin(config: &Config) -> Result<Base, Failure> {
 }
 
 /// Makes the first account and its root access key; none if there is an account already.
-pub fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result<Option<Output>, Failure> {
+fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result<Option<Output>, Failure> {
     let log = base.audit(config, "admin", LOCK_WAIT_MS)?;
     let session = Session { base: base.clone(), log, clock: Clock::System };
     if session.read(|tx| Ok(!tx.accounts()?.is_empty()))? {
@@ -59,43 +83,46 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
         sys_key: KeyVersionId::new(),
         int_key: KeyVersionId::new(),
         aud_key: KeyVersionId::new(),
-        suite: token.probe().map_err(context("token"))?,
+        suite: token.probe().map_err(token_failure("token"))?,
         ready: false,
         created_at: Clock::System.now(),
         level: Levels::served().highest,
     };
-    deployment::insert(url, &row).map_err(context("database"))?;
+    deployment::insert(url, &row).map_err(of_database)?;
     Ok(row)
 }
 
 /// Makes the system keys, or takes those that an earlier run made; answers the row as it is then.
 fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<DeploymentRow, Failure> {
-    if deployment::is_used(url).map_err(context("database"))? {
+    if deployment::is_used(url).map_err(of_database)? {
         let reason = "it holds accounts, so it was initialised; its row was changed since, or comes from elsewhere";
         return Err(Failure::new(format!("database: {reason}")));
     }
     for (name, id, kind) in system_keys(&row) {
         let subject = || format!("token: {name} ({id})");
-        if token.exists(&id).map_err(context(subject()))? {
-            match token.prove(&id, kind) {
+        let objects = token.inspect(&id).map_err(context(subject()))?.len();
+        let flaw = match objects {
+            0 => continue,
+            // To prove half of a pair would be to wait for the other half.
+            found if found < kind.objects() => format!("{found} of {} objects", kind.objects()),
+            _ => match token.prove(&id, kind) {
                 Ok(()) => continue,
                 Err(error @ (TokenError::Busy | TokenError::Gone | TokenError::Pin)) => return Err(context(subject())(error)),
-                Err(error) => {
-                    log::warn!(
-                        "token: the object {id} is no whole {name} ({error}); it is left as it is, and another one made"
-                    );
-                    row = deployment::rename(url, &row, id, KeyVersionId::new()).map_err(context("database"))?;
-                }
-            }
-        }
+                Err(error) => error.to_string(),
+            },
+        };
+        log::warn!(
+            "token: the object {id} is no whole {name} ({flaw}); it is left as it is, and another one made (docs/operations.md, First start)"
+        );
+        row = deployment::rename(url, &row, id, KeyVersionId::new()).map_err(of_database)?;
     }
     for (name, id, kind) in system_keys(&row) {
-        if !token.exists(&id).map_err(context("token"))? {
-            token.create(&id, kind).map_err(context(format_args!("token: {name}")))?;
+        if !token.exists(&id).map_err(token_failure("token"))? {
+            token.create(&id, kind).map_err(token_failure(format_args!("token: {name}")))?;
         }
     }
     let key = row_key(token, &row)?;
-    if !deployment::complete(url, &row, &key).map_err(context("database"))? {
+    if !deployment::complete(url, &row, &key).map_err(of_database)? {
         return Err(Failure::new("database: another `bulla init` was faster"));
     }
     Ok(DeploymentRow { ready: true, ..row })

@@ -23,12 +23,11 @@ mod serve;
 mod signed;
 mod unlock;
 mod user;
-mod values;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
-use crate::app::{Base, Failure, OpenLog, clock_watch, context};
+use crate::app::{Base, Failure, OpenLog, clock_watch, context, database_url, of_database};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::failure::Class;
@@ -52,6 +51,7 @@ pub fn run(command: Host, json: bool) -> Result<(), Failure> {
     if let Some(folder) = command.data_folder() {
         dev::enter(folder)?;
     }
+    let makes = makes(&command);
     let output = match command {
         Host::Dev(dev) => return dev::run(&dev, json),
         Host::Probe { url } => return probe::run(&url),
@@ -75,7 +75,36 @@ pub fn run(command: Host, json: bool) -> Result<(), Failure> {
         Host::Access { scope, action } => access::run(&Session::open(&scope.place)?, &scope, action)?,
         Host::Audit { action } => audit::run(action, json)?,
     };
-    output.print(json)
+    output.print(json).map_err(|failure| if makes { made_unheard(&failure, &output) } else { failure })
+}
+
+/// Whether a command makes what cannot be made twice, or is shown once.
+fn makes(command: &Host) -> bool {
+    match command {
+        Host::Init { .. } => true,
+        Host::Account { action, .. } => matches!(action, cli::Account::Create { .. }),
+        Host::User { action, .. } => matches!(action, cli::User::Create { .. }),
+        Host::AccessKey { action, .. } => matches!(action, cli::AccessKey::Create { .. }),
+        Host::Token { action, .. } => matches!(action, cli::BearerToken::Create { .. }),
+        _ => false,
+    }
+}
+
+/// What was made is there, and nobody was told of it: which it is, and how it is taken back or made good.
+fn made_unheard(failure: &Failure, output: &Output) -> Failure {
+    let Output::One(row) = output else { return failure.clone() };
+    let of = |name: &str| row.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_str());
+    let hint = match (of("AccountId"), of("AccessKeyId"), of("Accessor"), of("UserName")) {
+        (Some(account), Some(key), ..) => format!(
+            "account {account} is there, and nobody knows the secret of its access key: `bulla access-key delete {key} --account \
+             {account}`, then `bulla access-key create --account {account}`"
+        ),
+        (_, Some(key), ..) => format!("nobody knows its secret: `bulla access-key delete {key}`, then once more"),
+        (.., Some(accessor), _) => format!("nobody knows the token: `bulla token revoke {accessor}`, then once more"),
+        (.., Some(user)) => format!("the user is there: `bulla user show {user}`"),
+        _ => return failure.clone(),
+    };
+    Failure { reason: format!("done, but the answer could not be written: {}", failure.reason), ..failure.clone() }.hint(hint)
 }
 
 /// The configuration file of a place.
@@ -86,7 +115,7 @@ fn config_file(place: &Place) -> Result<PathBuf, Failure> {
     if let Some(folder) = &place.data {
         return Ok(dev::config_file(folder));
     }
-    if let Some(file) = std::env::var_os("BULLA_CONFIG") {
+    if let Some(file) = std::env::var_os("BULLA_CONFIG").filter(|file| !file.is_empty()) {
         return Ok(file.into());
     }
     let usual = PathBuf::from(CONFIG_FILE);
@@ -102,7 +131,7 @@ fn load(place: &Place) -> Result<Config, Failure> {
 }
 
 fn migrate(config: &Config) -> Result<Output, Failure> {
-    let applied = migrate::run(&config.database.location()?).map_err(context("database"))?;
+    let applied = migrate::run(&database_url(config)?).map_err(of_database)?;
     Ok(Output::List(applied.into_iter().map(|name| Output::row([("Migration", name.into())])).collect()))
 }
 
@@ -218,5 +247,29 @@ fn unless_needed(deleted: Result<bool, StoreError>, what: &str) -> Result<(), Ab
         Err(StoreError::Conflict) => Err(refuse(format!("{what} is still in use"))),
         Err(other) => Err(other.into()),
         Ok(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_and_not_shown_is_named_with_the_way_back() {
+        let lost = Failure::local("standard output: No space left on device");
+        for (row, hint) in [
+            (
+                Output::row([("AccountId", "1".into()), ("AccessKeyId", "BLLA1".into()), ("AccessKeySecret", "s3cret".into())]),
+                "`bulla access-key delete BLLA1 --account 1`",
+            ),
+            (Output::row([("AccessKeyId", "BLLA1".into()), ("AccessKeySecret", "s3cret".into())]), "delete BLLA1`"),
+            (Output::row([("Token", "s3cret".into()), ("Accessor", "a1".into())]), "`bulla token revoke a1`"),
+            (Output::row([("UserName", "ann".into()), ("Enabled", true.into())]), "`bulla user show ann`"),
+        ] {
+            let told = made_unheard(&lost, &Output::One(row));
+            assert_eq!(told.class, Class::Local);
+            assert!(told.reason.contains("done, but") && told.reason.ends_with(&lost.reason), "{told}");
+            assert!(told.hint.is_some_and(|told| told.contains(hint) && !told.contains("s3cret")), "{hint}");
+        }
     }
 }

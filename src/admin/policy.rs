@@ -1,12 +1,15 @@
 //! `bulla policy`: policies, and who has them.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::admin::{Session, present, unless_taken, user};
 use crate::api::table;
 use crate::app::Failure;
-use crate::auth::policy::{self, SYSTEM_POLICIES};
+use crate::auth::policy::{self, MAX_DOCUMENT_BYTES, SYSTEM_POLICIES};
 use crate::base::ids::{AccountId, PolicyName, UserName};
+use crate::base::text;
 use crate::cli::{Policy, Scope};
 use crate::output::{Output, Row};
 use crate::store::{Abort, AttachmentRow, PolicyRow, Tx};
@@ -32,12 +35,21 @@ pub fn run(session: &Session, scope: &Scope, action: Policy) -> Result<Output, F
 /// The document of a file, and what of it deserves a warning.
 fn read(file: &Path) -> Result<(String, Vec<String>), Failure> {
     let named = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-    let document = std::fs::read_to_string(file).map_err(|e| Failure::local(named(&e)))?;
+    let mut bytes = Vec::new();
+    // A pipe is good enough, and may have no end.
+    let longest = text::MARK.len() + MAX_DOCUMENT_BYTES;
+    let read = File::open(file).and_then(|file| file.take(longest as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|e| Failure::local(named(&e)))?;
+    if bytes.len() > longest {
+        return Err(Failure::local(named(&format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"))));
+    }
+    let document = String::from_utf8(bytes).map_err(|_| Failure::local(named(&"it is not UTF-8")))?;
+    let document = text::without_mark(&document).to_owned();
     let hint = "a document is {\"Version\":\"1\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"kms:GetSecretValue\",\
                 \"Resource\":\"acs:kms:*:*:secret/app/*\"}]}";
     let policy = policy::Policy::parse(&document).map_err(|e| Failure::local(named(&e)).hint(hint))?;
-    let operations: Vec<&str> = table::names().collect();
-    Ok((document, policy.unmatched(&operations)))
+    let asked: Vec<(&str, &str)> = table::permissions().collect();
+    Ok((document, policy.unmatched(&asked)))
 }
 
 fn own(name: &PolicyName) -> Result<(), Failure> {

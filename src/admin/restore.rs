@@ -30,22 +30,25 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
         let failure = Failure::conflict(format!("a server runs here (process {holder})"));
         return Err(failure.hint("stop every node first: what they would still write belongs to the state before"));
     }
-    let (base, mut row) = match from {
-        None => (Base::open(config)?, Row::new()),
+    // What is only looked at is the copy of a backup, which goes behind whoever has it open.
+    let mut looked_at = None;
+    let (base, options, mut row) = match from {
+        None => (Base::open(config)?, verify::options(config)?, Row::new()),
         Some(folder) => {
             let proved = backup::prove(config, folder)?;
             let mut row: Row = backup::shown(&proved.manifest).into();
-            if !accept {
-                row.insert(0, ("Accepted", false.into()));
-                row.push(("Next", NEXT.into()));
-                return Ok(Output::One(row));
+            if accept {
+                let options = verify::options(config)?;
+                let aside = copy::load(&proved.file(), &options).map_err(context("database"))?;
+                row.extend(aside.map(|aside| ("DatabaseOfBefore", aside.display().to_string().into())));
+                (Base::of_token(config, proved.token)?, options, row)
+            } else {
+                let copy = looked_at.insert(proved.opened()?);
+                (copy.base.clone(), copy.options.clone(), row)
             }
-            let aside = copy::load(&proved.file, &verify::options(config)?).map_err(context("database"))?;
-            row.extend(aside.map(|aside| ("DatabaseOfBefore", aside.display().to_string().into())));
-            (Base::of_token(config, proved.token)?, row)
         }
     };
-    let proof = verify::proof(&base.store, &verify::options(config)?)?;
+    let proof = verify::proof(&base.store, &options)?;
     if let Some(flaw) = proof.flaws.first() {
         let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
         return Err(
@@ -53,7 +56,7 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
         );
     }
     let (heads, anchors) =
-        base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?, tx.anchors()?))).map_err(context("database"))?;
+        base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?.rows, tx.anchors()?))).map_err(context("database"))?;
     let state = State::of(config, &base, &heads)?;
     if accept {
         take(config, &base, &anchors, &state)?;
@@ -83,7 +86,10 @@ impl State {
             let mut failure = None;
             let mut each = |line: &ReadLine<'_>| {
                 if let Some(change) = Change::told_by(line) {
-                    line.time.clone_into(&mut state.in_log);
+                    // Logs are walked one after the other, and the latest may be in any.
+                    if line.time > state.in_log.as_str() {
+                        line.time.clone_into(&mut state.in_log);
+                    }
                     if line.time > since.as_str() {
                         match change.is_in(&base.store) {
                             Ok(true) => {}

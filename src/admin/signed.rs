@@ -6,9 +6,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
-
-use crate::app::{Base, Failure, context};
+use crate::app::{Base, Failure, token_failure};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::PublicKey;
 use crate::base::regular;
@@ -27,14 +25,14 @@ pub(super) fn sign(base: &Base, kind: &str, document: &str) -> Result<String, Fa
 }
 
 fn sign_with(token: &Token, aud: &KeyVersionId, kind: &str, document: &str) -> Result<String, Failure> {
-    let signature = token.sign(aud, &text(kind, document)).map_err(context("token: AUD"))?;
+    let signature = token.sign(aud, &text(kind, document)).map_err(token_failure("token: AUD"))?;
     Ok(format!("{document}\n{{\"Signature\":\"{}\"}}\n", hex::encode(signature)))
 }
 
-#[derive(Deserialize)]
-struct SignatureLine {
-    #[serde(rename = "Signature")]
-    signature: String,
+/// The signature of the second line, which is one as [`sign`] writes it: nothing stands there that nobody signed.
+fn signature_of(line: &str) -> Option<Vec<u8>> {
+    let digits = line.strip_prefix("{\"Signature\":\"")?.strip_suffix("\"}")?;
+    hex::decode(digits).ok().filter(|signature| hex::encode(signature) == digits)
 }
 
 /// Reads a document of a kind from a file; nothing of it is proved.
@@ -50,12 +48,32 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
 pub(super) fn prove<'t>(signed: &'t str, kind: &str, key: &PublicKey) -> Result<&'t str, Failure> {
     let none = || Failure::new(format!("this is no signed {kind}")).hint("it is two lines: the document, and its signature");
     let (document, rest) = signed.split_once('\n').ok_or_else(none)?;
-    let line: SignatureLine = serde_json::from_str(rest.trim_end()).map_err(|_| none())?;
-    let signature = hex::decode(line.signature).map_err(|_| none())?;
+    let signature = signature_of(rest.strip_suffix('\n').unwrap_or(rest)).ok_or_else(none)?;
     if key.verifies_message(&text(kind, document), &signature) {
         return Ok(document);
     }
     let hint =
         "it was changed, or signed by another deployment's key; `bulla audit public-key` prints the fingerprint of this one's";
     Err(Failure::new(format!("the signature of the {kind} is not valid")).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stands_beside_a_signature() {
+        assert_eq!(signature_of(r#"{"Signature":"0aff"}"#), Some(vec![0x0a, 0xff]));
+        for strange in [
+            r#"{"Signature":"0aff","Note":"approved"}"#,
+            r#"{"Note":"approved","Signature":"0aff"}"#,
+            r#"{"Signature":"0AFF"}"#,
+            r#"{"Signature": "0aff"}"#,
+            "\n{\"Signature\":\"0aff\"}",
+            "{\"Signature\":\"0aff\"}\r",
+            "",
+        ] {
+            assert_eq!(signature_of(strange), None, "{strange:?}");
+        }
+    }
 }

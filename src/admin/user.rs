@@ -83,6 +83,10 @@ fn set_enabled(session: &Session, account: &AccountId, name: &UserName, enabled:
         let old = find(tx, account, name)?;
         let new = UserRow { enabled, ..old.clone() };
         tx.user_update(&old, &new)?;
+        if !enabled {
+            // For good: whoever is enabled again logs in again.
+            tx.bearer_tokens_end(account, |token| token.user_id == Some(old.id))?;
+        }
         Ok(Output::One(row(&new)))
     })
 }

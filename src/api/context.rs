@@ -36,9 +36,14 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Notes, for the record, which version is served.
+    /// Notes, for the record, which version is served, or was made under an id that the caller did not choose.
     pub fn serves(&self, version: impl ToString) {
         self.recording.event.borrow_mut().version_id = Some(version.to_string());
+    }
+
+    /// Notes, for the record, what was made: its ARN's end (`key/ID`).
+    pub fn makes(&self, relative: &str) {
+        self.recording.event.borrow_mut().makes(self.caller.arn(None, relative));
     }
 
     /// Notes, for the record, the accessor of a token that is given.

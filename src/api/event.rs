@@ -6,7 +6,7 @@ use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
 use crate::auth::proof::Origin;
 use crate::base::ids::{AccessKeyId, RequestId};
-use crate::error::{Error, UNKNOWN};
+use crate::error::{Denied, Error, UNKNOWN};
 
 /// A request on its way, as the audit log will tell it.
 pub(super) struct Event {
@@ -18,8 +18,10 @@ pub(super) struct Event {
     /// As given, where it could be one; it need not exist.
     access_key: Option<String>,
     caller: Option<(String, String)>,
-    /// ARN of what is acted on.
-    pub resource: Option<String>,
+    /// ARN of what is acted on, the first of several; of what it was refused for.
+    resource: Option<String>,
+    /// ARNs of all that is acted on.
+    resources: Vec<String>,
     /// Version or stage of it.
     pub version: Option<String>,
     /// The version that was served.
@@ -30,6 +32,8 @@ pub(super) struct Event {
     pub via: Option<&'static str>,
     /// By what it was allowed.
     pub grant: Option<String>,
+    /// Whether a permission was missing, if only for what showed while it ran.
+    denied: bool,
     /// Whether stored bytes did not verify.
     pub alarm: bool,
 }
@@ -45,11 +49,13 @@ impl Event {
             access_key: None,
             caller: None,
             resource: None,
+            resources: Vec::new(),
             version: None,
             version_id: None,
             token: None,
             via: None,
             grant: None,
+            denied: false,
             alarm: false,
         }
     }
@@ -71,11 +77,13 @@ impl Event {
             access_key: self.access_key.clone(),
             caller: self.caller.clone(),
             resource: None,
+            resources: Vec::new(),
             version: None,
             version_id: None,
             token: self.token.clone(),
             via: self.via,
             grant: None,
+            denied: false,
             alarm: false,
         }
     }
@@ -95,8 +103,44 @@ impl Event {
                 log::warn!("request_id={id} action={action} its commit was cut");
             }
             Error::Unavailable(what) => log::warn!("request_id={id} action={action} unavailable: {what}"),
+            Error::NoPermission(denied) | Error::DryRunDenied(denied) => self.is_denied(denied),
             _ => {}
         }
+    }
+
+    /// A permission was missing. What was read before is not told, so that nothing was read.
+    fn is_denied(&mut self, denied: &Denied) {
+        if self.kind == Kind::Read {
+            self.kind = Kind::Refused;
+        }
+        if let Some(arn) = &denied.resource {
+            self.refused_on(arn.clone());
+        }
+        self.denied = true;
+        self.grant = denied.deny.as_ref().map(|deny| deny.by.clone());
+    }
+
+    /// Another thing that is acted on.
+    pub fn acts_on(&mut self, arn: String) {
+        self.resource.get_or_insert_with(|| arn.clone());
+        if !self.resources.contains(&arn) {
+            self.resources.push(arn);
+        }
+    }
+
+    /// The thing that it is refused for, whatever allowed the rest.
+    pub fn refused_on(&mut self, arn: String) {
+        self.grant = None;
+        self.resource = Some(arn.clone());
+        self.acts_on(arn);
+    }
+
+    /// The thing that was made; it takes the place of the whole in which it was made.
+    pub fn makes(&mut self, arn: String) {
+        let holds_it = |whole: &String| arn.strip_prefix(whole.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        self.resources.retain(|whole| !holds_it(whole));
+        self.resource.take_if(|whole| holds_it(whole));
+        self.acts_on(arn);
     }
 
     /// Who it is, once that is proved.
@@ -125,7 +169,7 @@ impl Event {
 
     /// The record, with the result's code once there is one.
     pub fn record<'a>(&'a self, code: Option<&'a str>) -> Record<'a> {
-        let decision = if self.is_refusal() { Verdict::Refused } else { Verdict::Allowed };
+        let decision = if self.is_refusal() || self.denied { Verdict::Refused } else { Verdict::Allowed };
         Record {
             account: self.caller.as_ref().map(|(account, _)| account.as_str()),
             principal: self.caller.as_ref().map(|(_, principal)| principal.as_str()),
@@ -134,6 +178,7 @@ impl Event {
             via: self.via,
             source_ip: Some(self.source_ip),
             resource: self.resource.as_deref(),
+            resources: if self.resources.len() > 1 { &self.resources } else { &[] },
             version: self.version.as_deref(),
             version_id: self.version_id.as_deref(),
             decision: Some(decision),

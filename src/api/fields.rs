@@ -3,6 +3,8 @@
 //! Owns: their bounds. Must not know: what operations do with them. Called by: api's operations.
 //! A value that breaks its rule does not deserialise; the caller is told the parameter's name.
 
+use std::str::FromStr;
+
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -18,6 +20,11 @@ impl<'de> Deserialize<'de> for Text {
         let text = String::deserialize(d)?;
         if text.is_empty() { Err(D::Error::custom("a text")) } else { Ok(Self(text)) }
     }
+}
+
+/// A whole number in decimal text. A sign in front of a positive number is Rust's, not the API's.
+pub fn whole_number<T: FromStr>(text: &str) -> Option<T> {
+    if text.starts_with('+') { None } else { text.parse().ok() }
 }
 
 /// A description: at most 8,192 characters (CreateKey; the pages of secrets give no limit).

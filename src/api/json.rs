@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Unexpected, Visitor};
 
+use crate::base::raw_json::given;
+
 /// A parameter whose text is JSON, e.g. `Tags=[{"TagKey":"k","TagValue":"v"}]` as `Option<Json<Vec<Tag>>>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
@@ -52,13 +54,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// Characters of what is said of a text.
 const MAX_SHOWN_BYTES: usize = 240;
 
-/// Reads JSON that is no secret; `what` it is to be, in words. The error tells place and reason, perhaps with a value of the caller's.
+/// Reads JSON that is no secret, but for what is not given in it ([`given`]); `what` it is to be, in words. The error tells place and
+/// reason, perhaps with a value of the caller's.
 ///
 /// # Errors
 /// Where it is no such JSON. `null` is a unit in the place of a value, which a door may take for a parameter that was not given.
 pub fn from_text<T: DeserializeOwned, E: de::Error>(what: &str, text: &str) -> Result<T, E> {
     not_null(what, text)?;
-    serde_json::from_str(text).map_err(|fault| {
+    serde_json::from_str(&given(text)).map_err(|fault| {
         let told: String = fault.to_string().chars().take(MAX_SHOWN_BYTES).collect();
         E::custom(format_args!("{what} ({told})"))
     })

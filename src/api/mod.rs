@@ -12,7 +12,7 @@ mod context;
 pub(crate) mod crypto;
 mod effect;
 mod event;
-mod fields;
+pub(crate) mod fields;
 mod interval;
 mod json;
 pub(crate) mod keys;

@@ -9,7 +9,7 @@ use crate::api::fields::Bounded;
 /// PageNumber: from 1.
 pub type PageNumber = Bounded<1, { i32::MAX as u32 }>;
 
-/// PageSize: 1 to 100.
+/// PageSize: 1 to 100, where the API says nothing else of the operation.
 pub type PageSize = Bounded<1, 100>;
 
 /// A page of a list, as asked for.
@@ -23,7 +23,11 @@ pub struct Page {
 
 impl Page {
     /// The page asked for; the first, of `size_unsaid` rows, where nothing was said.
-    pub fn new(number: Option<PageNumber>, size: Option<PageSize>, size_unsaid: u32) -> Self {
+    pub fn new<const MIN: u32, const MAX: u32>(
+        number: Option<PageNumber>,
+        size: Option<Bounded<MIN, MAX>>,
+        size_unsaid: u32,
+    ) -> Self {
         Self { number: number.map_or(1, |n| n.0), size: size.map_or(size_unsaid, |s| s.0) }
     }
 

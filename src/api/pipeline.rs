@@ -247,16 +247,24 @@ fn execute<O: Operation>(
     response
 }
 
-/// Asks for every permission that the target needs; the first resource is the one that the record names, with the policy that allowed
-/// it.
+/// Asks for every permission that the target needs. The record names all resources, with the policy that allowed the first; the one that
+/// is refused before the others.
 fn authorise(cx: &Context<'_>, action: &str, target: Target<'_>) -> Result<Authorised, Error> {
     let mut authorised = Authorised::default();
     let mut event = cx.recording.event.borrow_mut();
     event.version = target.version;
     for wanted in target.wanted {
         let (arn, grant) = wanted.authorise(cx, action, &mut authorised);
-        event.resource.get_or_insert(arn);
-        event.grant.get_or_insert(grant?);
+        match grant {
+            Ok(grant) => {
+                event.acts_on(arn);
+                event.grant.get_or_insert(grant);
+            }
+            Err(error) => {
+                event.refused_on(arn);
+                return Err(error);
+            }
+        }
     }
     Ok(authorised)
 }

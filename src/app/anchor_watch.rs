@@ -1,7 +1,7 @@
 //! That the database is not put back while a node serves.
 //!
 //! Owns: the thread that looks, and what a node remembers: every node's row, of which only it writes its own, so that one which is not as
-//! it left it was put back, whatever it says. Must not know: what the rows are compared with at a start (see `anchors`). Called by:
+//! it left it was put back, whatever it says. Must not know: what the rows are compared with (see `anchors`). Called by:
 //! app::server.
 
 use std::collections::HashMap;
@@ -11,7 +11,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::app::anchors::{LogAnchor, read};
+use crate::app::anchors::{LogAnchor, digests_older_than, read, strange_heads};
+use crate::app::start_retry::Passing;
 use crate::base::ids::NodeId;
 use crate::store::{AnchorsRow, Distrust, LogHeadRow, StoreError};
 
@@ -26,6 +27,10 @@ struct Memory {
     own: Arc<LogAnchor>,
     anchors: AnchorsRow,
     heads: HashMap<(NodeId, String), (i64, Vec<u8>)>,
+    /// How many rows did not verify.
+    strange: usize,
+    /// Whether the last look failed in a way that does not pass by itself.
+    failed: bool,
 }
 
 impl Memory {
@@ -72,7 +77,7 @@ impl Watch {
         begin_anew: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (_, anchors) = read(&own.store)?;
-        let mut memory = Memory { own, anchors, heads: HashMap::new() };
+        let mut memory = Memory { own, anchors, heads: HashMap::new(), strange: 0, failed: false };
         let (stop, stopped) = channel();
         let restored = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&restored);
@@ -128,9 +133,33 @@ fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
                 store.disbelieve(Some(Distrust::Lie("it was restored; this node has to begin anew".to_owned())));
                 return true;
             }
-            Ok((heads, anchors)) => memory.compare(&heads, &anchors).map(put_back),
+            Ok((heads, anchors)) => {
+                memory.failed = false;
+                if heads.strange > memory.strange {
+                    alarms.fetch_add(1, Ordering::Relaxed);
+                    log::error!(target: "bulla::integrity", "ALARM database: {}", strange_heads(heads.strange));
+                }
+                memory.strange = heads.strange;
+                match memory.compare(&heads.rows, &anchors) {
+                    Some(why) => Some(put_back(why)),
+                    None => match digests_older_than(&store, &heads.since_restoration(&anchors)) {
+                        Ok(why) => why.map(put_back),
+                        // Nobody may do anything then, and the pass says so.
+                        Err(StoreError::Corrupt { .. }) => None,
+                        Err(_) => return false,
+                    },
+                }
+            }
             Err(error @ StoreError::Corrupt { .. }) => Some(put_back(error.to_string())),
             // Away: what it is then is looked at when it is back.
+            Err(error) if error.passes() => {
+                memory.failed = false;
+                return false;
+            }
+            // A connection that broke in the middle is another one at the next look; what else fails says nothing good of the database.
+            Err(error) if std::mem::replace(&mut memory.failed, true) => {
+                Some(Distrust::Lie(format!("the database cannot be compared with what this node knows of it: {error}")))
+            }
             Err(_) => return false,
         },
     };

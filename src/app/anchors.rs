@@ -21,7 +21,7 @@ use crate::audit::{Audit, Recovered};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::NodeId;
 use crate::effect::RETENTION_MS;
-use crate::store::{Abort, AnchorsRow, Head, LogHeadRow, Store, StoreError};
+use crate::store::{Abort, AnchorsRow, Head, LogHeadRow, LogHeads, Store, StoreError};
 
 /// The most requests that are asked after, the last ones: whoever puts a database back undoes its end.
 const MAX_REQUESTS: usize = 64;
@@ -75,12 +75,34 @@ pub fn place_of(folder: &Path) -> String {
     format!("{host}:{}", path.display())
 }
 
-/// What the database says of logs, if its schema is still this program's.
-pub(super) fn read(store: &Store) -> Result<(Vec<LogHeadRow>, AnchorsRow), StoreError> {
+/// What the database says of logs, and of itself, if its schema is still this program's.
+pub(super) fn read(store: &Store) -> Result<(LogHeads, AnchorsRow), StoreError> {
     store.read_rows("anchors", |tx| {
         tx.shape_checked()?;
         Ok((tx.log_heads()?, tx.anchors()?))
     })
+}
+
+/// In words, that there are heads that nobody wrote.
+pub(super) fn strange_heads(count: usize) -> String {
+    format!("{count} rows of log_heads do not verify, and are taken for none; `bulla verify` names them")
+}
+
+/// The head that the database has of a log of this node, and why the database is older than the log, if it is; `now` as for [`older_than`].
+///
+/// # Errors
+/// As any read.
+pub(super) fn beside_log(
+    store: &Store,
+    node: &NodeId,
+    log: &str,
+    found: &Recovered,
+    now: Timestamp,
+) -> Result<(Option<LogHeadRow>, Option<String>), StoreError> {
+    let (heads, anchors) = read(store)?;
+    let head = heads.rows.into_iter().find(|head| head.node == *node && head.log == log);
+    let why = older_than(store, node, head.as_ref(), &anchors, found, now)?;
+    Ok((head, why.map(|why| format!("the database is older than the log \"{log}\" of this node: {why}"))))
 }
 
 /// Whether a database is no older than a log that knew it; why it is. `now` is the last time at which the node of the log may have
@@ -88,7 +110,7 @@ pub(super) fn read(store: &Store) -> Result<(Vec<LogHeadRow>, AnchorsRow), Store
 ///
 /// # Errors
 /// As any read.
-pub fn older_than(
+fn older_than(
     store: &Store,
     node: &NodeId,
     head: Option<&LogHeadRow>,
@@ -125,19 +147,12 @@ fn head_of(row: &LogHeadRow) -> Option<Head> {
 }
 
 /// Why the digests of a database are older than its own rows of logs say, if they are: what they count was put back, and these were not.
-/// The rows were read before.
+/// The rows were read before. A part whose digest does not verify has had no changes.
 ///
 /// # Errors
-/// As any read.
+/// As any read; `Corrupt` where the changes of who may do what cannot be told.
 pub(super) fn digests_older_than(store: &Store, heads: &[LogHeadRow]) -> Result<Option<String>, StoreError> {
-    let now = match store.head() {
-        Err(error @ StoreError::Corrupt { .. }) => {
-            // Nothing is served that depends on such a row, and the pass says so again.
-            log::error!(target: "bulla::integrity", "ALARM where the database stands cannot be told: {error}");
-            return Ok(None);
-        }
-        now => now?,
-    };
+    let now = store.head_told()?;
     let contradiction = |row: &LogHeadRow| {
         let why = head_of(row).map_or_else(|| Some("a digest of another length".to_owned()), |then| now.contradicts(&then));
         why.map(|why| format!("the row of the log \"{}\" of node {} says so: {why}", row.log, row.node))

@@ -5,18 +5,19 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::app::anchors::{self, LogAnchor};
-use crate::app::node::node_id;
+use crate::app::freshness::{self, LOGS, RESTORE};
+use crate::app::node::{known_node, node_id};
 use crate::app::start_retry::{Passing, StartRetry};
 use crate::app::system_keys;
 use crate::app::token;
-use crate::app::token_key;
-use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered};
+use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered, holder};
 use crate::auth::SysKey;
-use crate::base::clock::{Clock, Timestamp};
-use crate::base::failure::{Failure, context};
+use crate::base::clock::Timestamp;
+use crate::base::failure::{Class, Failure};
 use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::store::{DeploymentRow, LogHeadRow, Store, StoreError, StoreOptions, UrlAgain};
@@ -31,10 +32,9 @@ pub struct Base {
     pub deployment: DeploymentRow,
     /// The database.
     pub store: Arc<Store>,
+    /// How many alarms have been given; a server goes on counting.
+    pub alarms: Arc<AtomicU64>,
 }
-
-/// What to do about a database that is older than what knew it.
-const RESTORE: &str = "`bulla restore` shows what a database that was restored on purpose lacks, and accepts it";
 
 /// Opens the token of the configuration for a command, with its PIN.
 ///
@@ -57,7 +57,7 @@ impl Base {
         token.authenticate_with(deployment.int_key);
         system_keys::prove_system_keys(&token, &deployment)?;
         let store = open_store(config, &token, &deployment, retry)?;
-        Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store) })
+        Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store), alarms: Arc::default() })
     }
 
     /// SYS, which wraps access-key secrets.
@@ -73,7 +73,26 @@ impl Base {
     /// When a server last wrote how far its log was; none where none has run.
     pub(super) fn newest_server_head(&self) -> Result<Option<Timestamp>, Failure> {
         let (heads, _) = StartRetry::Server.until("database", || anchors::read(&self.store))?;
-        Ok(heads.iter().filter(|head| head.log == "audit").map(|head| head.written_at).max())
+        Ok(heads.rows.iter().filter(|head| head.log == "audit").map(|head| head.written_at).max())
+    }
+
+    /// Why the database is older than the token, its own rows or this host's logs know it to be, if it is. Writes nothing.
+    ///
+    /// # Errors
+    /// When token, database or logs cannot be read.
+    pub fn contradiction(&self, config: &Config) -> Result<Option<String>, Failure> {
+        let (retry, folder) = (StartRetry::Command, &config.audit.directory);
+        let (found, anchors) = retry.until("database", || anchors::read(&self.store))?;
+        let heads = found.since_restoration(&anchors);
+        freshness::contradiction(&self.token, &self.deployment, &self.store, folder, retry, (&heads, &anchors), &LOGS)
+    }
+
+    /// Refuses a database that was put back to an earlier state.
+    ///
+    /// # Errors
+    /// That it was, and as [`Base::contradiction`].
+    pub fn require_freshness(&self, config: &Config) -> Result<(), Failure> {
+        self.contradiction(config).and_then(unless_older)
     }
 
     /// Opens an audit log of this node that AUD signs.
@@ -110,42 +129,60 @@ impl Base {
     ) -> Result<OpenLog, Failure> {
         let folder = &config.audit.directory;
         let place = anchors::place_of(folder);
-        let (mut heads, anchors) = retry.until("database", || anchors::read(&self.store))?;
-        // What a database says that was put back is about logs of before.
-        heads.retain(|head| must_be_fresh && head.written_at > anchors.restored_at);
-        if must_be_fresh && token_key::is_gone(&self.token, &anchors).map_err(context("token"))? {
-            let why = "the database is older than the key on the token that is made anew: it names one that is gone";
-            return Err(Failure::new(why).hint(RESTORE));
+        let (found, anchors) = retry.until("database", || anchors::read(&self.store))?;
+        if found.strange > 0 && retry == StartRetry::Command {
+            log::error!(target: "bulla::integrity", "ALARM database: {}", anchors::strange_heads(found.strange));
         }
-        if must_be_fresh && let Some(why) = retry.until("database", || anchors::digests_older_than(&self.store, &heads))? {
-            return Err(Failure::new(format!("rows of the database were put back to an earlier state: {why}")).hint(RESTORE));
+        let no_heads = found.rows.is_empty();
+        let heads = if must_be_fresh { found.since_restoration(&anchors) } else { Vec::new() };
+        // Both logs of a node are asked before either is written; the one that is opened, behind its lock.
+        if must_be_fresh {
+            let others: Vec<_> = LOGS.into_iter().filter(|log| *log != name).collect();
+            let (token, deployment, store) = (&self.token, &self.deployment, &self.store);
+            let why = freshness::contradiction(token, deployment, store, folder, retry, (&heads, &anchors), &others)?;
+            unless_older(why)?;
+        }
+        let alarm = |what: String| {
+            self.alarms.fetch_add(1, Ordering::Relaxed);
+            log::error!(target: "bulla::integrity", "ALARM {what}");
+        };
+        if must_be_fresh && no_heads {
+            let changes = retry.until("database", || self.store.head_told())?.changes;
+            if changes > 0 {
+                alarm(format!(
+                    "audit: the database has had {changes} changes of secrets, and has no head of any log: they were deleted"
+                ));
+            }
         }
         let here = heads.iter().filter(|head| head.place == place).max_by_key(|head| head.written_at).map(|head| head.node);
-        let node = retry.until("audit", || node_id(folder, here))?;
+        // Somebody has taken its logs away: a folder of another host is not at the same place.
+        if let (Some(gone), None) = (here, retry.until("audit", || known_node(folder))?) {
+            let folder = folder.display();
+            alarm(format!("audit: the logs of node {gone}, which were in {folder}, are gone; a new node begins"));
+        }
+        let node = retry.until("audit", || node_id(folder))?;
         let known = heads.iter().find(|head| head.node == node && head.log == name).and_then(log_end);
         let options =
             AuditConfig { max_file_bytes: config.audit.max_file_bytes, lock_wait_ms, known, ..AuditConfig::new(folder, name) };
         let key = system_keys::line_key(&self.token, &self.deployment, &node)?;
         let is_older = Cell::new(false);
-        let fresh = |log: &str, found: &Recovered, now: Timestamp| {
-            let (heads, anchors) = anchors::read(&self.store)?;
-            let head = heads.into_iter().find(|head| head.node == node && head.log == log);
-            let older = anchors::older_than(&self.store, &node, head.as_ref(), &anchors, found, now)?;
+        let fresh = |found: &Recovered, now: Timestamp| {
+            let (head, older) = anchors::beside_log(&self.store, &node, name, found, now)?;
             match older.filter(|_| must_be_fresh) {
                 None => Ok(head),
                 Some(why) => {
                     is_older.set(true);
-                    Err(NotOpened::Older(format!("the database is older than the log \"{log}\" of this node: {why}")))
+                    Err(NotOpened::Older(why))
                 }
             }
         };
-        let hinted = |failure: Failure| if is_older.get() { failure.hint(RESTORE) } else { failure };
-        // Both logs of a node are asked before either is written.
-        for other in ["audit", "admin"].into_iter().filter(|other| *other != name) {
-            let options = AuditConfig { name: other.to_owned(), ..options.clone() };
-            let found = Audit::glance(&options, node, &key).map_err(context("audit"))?;
-            retry.until("audit", || fresh(other, &found, Clock::System.now())).map_err(hinted)?;
-        }
+        let hinted = |failure: Failure| match (failure.class, holder(folder, name)) {
+            _ if is_older.get() => failure.hint(RESTORE),
+            (Class::Conflict, Some(pid)) => {
+                failure.hint(format!("process {pid} does; one server, and one command at a time, to a folder"))
+            }
+            _ => failure,
+        };
         let head = RefCell::new(None);
         let opened = retry.until("audit", || {
             let (token, aud) = (Arc::clone(&self.token), self.deployment.aud_key);
@@ -153,13 +190,13 @@ impl Base {
             Audit::open_if(options.clone(), node, key.clone(), Box::new(signer), |found| {
                 // Behind the lock, where nobody else of this node writes.
                 let stopped = found.last_time.unwrap_or(Timestamp(0));
-                head.replace(fresh(name, found, stopped).map_err(AuditError::from)?);
+                head.replace(fresh(found, stopped).map_err(AuditError::from)?);
                 Ok(())
             })
         });
         let (audit, recovered) = opened.map_err(hinted)?;
         if let Some(reason) = &recovered.set_aside {
-            log::error!(target: "bulla::integrity", "ALARM audit: the log \"{name}\" is not as this node left it: {reason}");
+            alarm(format!("audit: the log \"{name}\" is not as this node left it: {reason}"));
         }
         let audit = Arc::new(audit);
         let anchor = Arc::new(LogAnchor::new(&self.store, &audit, node, name, place, head.into_inner()));
@@ -251,11 +288,13 @@ pub(super) fn url_of(config: &Config) -> Result<String, StoreError> {
     config.database.location().map_err(|e| StoreError::Unavailable(e.to_string()))
 }
 
+/// Refuses a database for which there is a reason why it is older than it should be.
+fn unless_older(why: Option<String>) -> Result<(), Failure> {
+    why.map_or(Ok(()), |why| Err(Failure::new(why).hint(RESTORE)))
+}
+
 /// How the URL of the database is read again, where it lies in a file.
 fn url_again(config: &Config) -> Option<UrlAgain> {
-    let file = config.database.url_file.clone()?;
-    Some(Arc::new(move || {
-        let text = std::fs::read_to_string(&file).map_err(|e| format!("database.url_file {}: {e}", file.display()))?;
-        Ok(text.trim().to_owned())
-    }))
+    let database = config.database.clone();
+    database.url_file.is_some().then(|| -> UrlAgain { Arc::new(move || database.location().map_err(|e| e.to_string())) })
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::clock_check::ClockCheck;
+use crate::base::regular;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -35,7 +36,12 @@ fn proved_file(audit_folder: &Path) -> PathBuf {
 
 /// When the clock of the node with this audit folder was last believed, if anybody kept that.
 pub(super) fn last_proved(audit_folder: &Path) -> Option<Timestamp> {
-    fs::read_to_string(proved_file(audit_folder)).ok()?.trim().parse().ok().map(Timestamp)
+    time_in(&proved_file(audit_folder)).map(Timestamp)
+}
+
+/// The time that a file holds, ms.
+fn time_in(file: &Path) -> Option<i64> {
+    regular::read_text(file).ok()?.trim().parse().ok()
 }
 
 /// Puts a time into a file, whole or not at all.
@@ -58,7 +64,7 @@ pub fn accept(audit_folder: &Path, clock: &Clock) -> io::Result<()> {
 /// Looks at the clocks now and then, on a thread that ends with the last owner of the comparison.
 pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) -> io::Result<()> {
     let file = file(audit_folder);
-    let said = move || fs::read_to_string(&file).ok()?.trim().parse::<i64>().ok();
+    let said = move || time_in(&file);
     let mut heard = said();
     let fresh = move |word: Option<i64>, clock: &Clock| word.is_some_and(|at| (clock.now().0 - at).abs() <= FRESH_MS);
     // Said while nobody was there to hear it.

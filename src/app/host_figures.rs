@@ -1,16 +1,17 @@
 //! Figures of what the service stands on at this host: certificates, the disk of the audit log.
 //!
-//! Owns: reading them, at each scrape. Called by: app::figures.
+//! Owns: reading them, at each scrape; of certificates, those that are offered. Called by: app::figures.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::base::certificate;
 use crate::config::Config;
+use crate::http::Tls;
 
 /// What was read; none where it cannot be told.
 #[derive(Default)]
 pub(super) struct HostFigures {
-    /// When the first certificate of the listener ends, Unix time, seconds.
+    /// When the first certificate that the listener offers ends, Unix time, seconds.
     pub certificate_end: Option<i64>,
     /// Bytes of the files of the audit folder.
     pub audit_bytes: Option<u64>,
@@ -20,23 +21,18 @@ pub(super) struct HostFigures {
 
 /// Where to look.
 pub(super) struct Host {
-    certificate: Option<PathBuf>,
+    tls: Option<Arc<Tls>>,
     audit: PathBuf,
 }
 
 impl Host {
-    pub(super) fn new(config: &Config) -> Self {
-        let certificate = config.server.tls.as_ref().map(|tls| tls.certificate_file.clone());
-        Self { certificate, audit: config.audit.directory.clone() }
+    pub(super) fn new(config: &Config, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, audit: config.audit.directory.clone() }
     }
 
     pub(super) fn figures(&self) -> HostFigures {
         HostFigures {
-            certificate_end: self
-                .certificate
-                .as_deref()
-                .and_then(|file| certificate::first_end(file).ok())
-                .map(|end| end.0 / 1000),
+            certificate_end: self.tls.as_ref().and_then(|tls| tls.certificate_end()).map(|end| end.0 / 1000),
             audit_bytes: bytes_in(&self.audit),
             audit_free: rustix::fs::statvfs(&self.audit).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         }

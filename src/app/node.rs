@@ -2,33 +2,60 @@
 //!
 //! Owns: the file of the audit folder that holds it. Called by: app::base.
 
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use crate::audit::AuditError;
 use crate::base::ids::NodeId;
+use crate::base::private_folder;
+use crate::base::regular;
 
-/// This node's id, from its audit folder; made at the first start. `known` is the node whose logs were in this folder, if any were: then
-/// somebody has taken them away, for a folder of another host is not at the same place.
-pub(super) fn node_id(folder: &Path, known: Option<NodeId>) -> Result<NodeId, AuditError> {
-    let failed = |path: &Path, error: std::io::Error| AuditError::of(path, &error);
-    std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-    let file = folder.join("node-id");
-    match std::fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse().map_err(|e| failed(&file, std::io::Error::other(e))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+/// The file of the audit folder.
+const FILE: &str = "node-id";
+
+/// This node's id, from its audit folder; made at the first start.
+pub(super) fn node_id(folder: &Path) -> Result<NodeId, AuditError> {
+    let failed = |path: &Path, error: Error| AuditError::of(path, &error);
+    private_folder::make(folder).map_err(|e| failed(folder, e))?;
+    let file = folder.join(FILE);
+    match known_node(folder)? {
+        Some(node) => Ok(node),
+        None => {
             let id = NodeId::new();
-            if let Some(known) = known {
-                let folder = folder.display();
-                log::error!(target: "bulla::integrity", "ALARM audit: the logs of node {known}, which were in {folder}, are gone; a new node begins");
-            }
             // Linked into place whole, so that of two processes at their first start both use the one that was first.
             let draft = folder.join(format!("node-id.{id}"));
             let written = std::fs::write(&draft, format!("{id}\n"));
             let linked = written.is_ok() && std::fs::hard_link(&draft, &file).is_ok();
             std::fs::remove_file(&draft).map_err(|e| failed(&draft, e))?;
             written.map_err(|e| failed(&draft, e))?;
-            if linked { Ok(id) } else { node_id(folder, known) }
+            if linked { Ok(id) } else { node_id(folder) }
         }
-        Err(e) => Err(failed(&file, e)),
+    }
+}
+
+/// The id of the node whose audit folder this is; none where no node has started.
+pub(super) fn known_node(folder: &Path) -> Result<Option<NodeId>, AuditError> {
+    match regular::read_text(&folder.join(FILE)) {
+        Ok(text) => text.trim().parse().map(Some).map_err(|e| AuditError::of(&folder.join(FILE), &Error::other(e))),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(AuditError::of(folder, &e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_its_owners_alone_and_keeps_the_id() {
+        let above = tempfile::tempdir().expect("a folder");
+        let folder = above.path().join("deep/audit");
+        let id = node_id(&folder).expect("made");
+        for made in [folder.as_path(), &above.path().join("deep")] {
+            assert_eq!(std::fs::metadata(made).expect("there").permissions().mode() & 0o777, 0o700);
+        }
+        assert_eq!(node_id(&folder), Ok(id));
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::sync::mpsc::sync_channel;
 
 /// The log's target of these lines, which no limit on lines holds back: each answers somebody who asked.
-const TARGET: &str = "bulla::reload";
+pub(super) const TARGET: &str = "bulla::reload";
 
 type Part = Box<dyn Fn() -> Result<(), String> + Send>;
 

@@ -4,7 +4,6 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use crate::app::clock_watch;
 use crate::app::figures::Sources;
 use crate::app::front::Front;
 use crate::app::host_figures::Host;
-use crate::app::reload::Reload;
+use crate::app::reload::{self, Reload};
 use crate::app::settings;
 use crate::app::start_retry::StartRetry;
 use crate::app::supervised;
@@ -64,6 +63,13 @@ pub struct Server {
     reload: Reload,
     resolver: Resolver,
     stop_timeout: Duration,
+}
+
+/// What differs between two configurations and is read at a start alone, if anything does.
+fn changed(started: Option<&[(&'static str, u64); 11]>, now: &Config) -> Option<String> {
+    let of_now = now.of_a_start();
+    let differing: Vec<_> = started?.iter().zip(&of_now).filter(|(was, is)| was != is).map(|(was, _)| was.0).collect();
+    (!differing.is_empty()).then(|| differing.join(", "))
 }
 
 impl Server {
@@ -144,9 +150,9 @@ impl Server {
             config.limits.nonces,
         );
         let metrics = Arc::new(Metrics::new());
-        let alarms = Arc::new(AtomicU64::new(u64::from(recovered.set_aside.is_some())));
+        let alarms = Arc::clone(&base.alarms);
         let swept = Arc::new(Mutex::new(Instant::now()));
-        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, &swept, Host::new(config));
+        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, &swept, Host::new(config, tls.clone()));
         metrics.set_source(move || sources.figures());
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),
@@ -184,9 +190,21 @@ impl Server {
         let again = move || Config::load(&file).map_err(|e| Failure::new(e.to_string()));
         let (limited, rotated) = (Arc::downgrade(&front), again.clone());
         let (logged, let_in) = (again.clone(), again.clone());
-        let reload = Reload::default()
-            .with("certificates", move || tls.as_ref().map_or(Ok(()), |tls| tls.reload()))
-            .with("log", move || logged().map(|config| logging::set(config.log)))
+        // As the file has it: `bulla dev` sets some of it otherwise.
+        let started = again().ok().map(|config| config.of_a_start());
+        let reload = match tls {
+            Some(tls) => Reload::default().with("certificates", move || tls.reload()),
+            None => Reload::default(),
+        };
+        let reload = reload
+            .with("log", move || {
+                let config = logged()?;
+                logging::set(config.log);
+                if let Some(changed) = changed(started.as_ref(), &config) {
+                    log::warn!(target: reload::TARGET, "settings that take a restart have changed: {changed}");
+                }
+                Ok::<_, Failure>(())
+            })
             .with("rotation servers", move || {
                 servers.replace(settings::server_options(&rotated()?)?);
                 Ok::<_, Failure>(())

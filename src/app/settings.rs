@@ -170,7 +170,7 @@ pub(super) fn tls(config: &Config) -> Result<Option<http::Tls>, Failure> {
             certificate: tls.certificate_file.clone(),
             key: tls.key_file.clone(),
             client_ca: tls.client_ca_file.clone(),
-            client_required: tls.client_certificate_required,
+            client_required: tls.requires_client_certificate(),
         })
     });
     tls.transpose().map_err(context("server.tls"))

@@ -29,6 +29,11 @@ pub(super) enum StartRetry {
 pub(super) trait Passing {
     /// Whether it may.
     fn passes(&self) -> bool;
+
+    /// What kind of failure it is to whoever does not wait.
+    fn class(&self) -> Class {
+        if self.passes() { Class::Unavailable } else { Class::Other }
+    }
 }
 
 impl Passing for StoreError {
@@ -45,6 +50,15 @@ impl Passing for AuditError {
         match self {
             AuditError::Full | AuditError::Write(_) => true,
             AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) | AuditError::Contradicts(_) => false,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            AuditError::Full | AuditError::Write(_) => Class::Unavailable,
+            AuditError::InUse(_) => Class::Conflict,
+            AuditError::Open(..) => Class::Local,
+            AuditError::Closed | AuditError::Contradicts(_) => Class::Other,
         }
     }
 }
@@ -72,15 +86,26 @@ impl StartRetry {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(longest);
                 }
-                other => {
-                    return other.map_err(|error| {
-                        let class = if error.passes() { Class::Unavailable } else { Class::Other };
-                        context(subject)(error).class(class)
-                    });
+                Ok(given) => return Ok(given),
+                Err(error) => {
+                    let failure = failed(subject, &error);
+                    // What a host's own files lack may be there again when a supervisor starts the server anew.
+                    let comes_again = self == StartRetry::Server && failure.class == Class::Local;
+                    return Err(if comes_again { failure.class(Class::Other) } else { failure });
                 }
             }
         }
     }
+}
+
+/// Why a command did not get what it asked for.
+fn failed<E: Passing + Display>(subject: &str, error: &E) -> Failure {
+    context(subject)(error).class(error.class())
+}
+
+/// Why a command did not get what it asked the database for.
+pub fn of_database(error: StoreError) -> Failure {
+    failed("database", &error)
 }
 
 #[cfg(test)]
@@ -96,7 +121,12 @@ mod tests {
             if left == 0 { Ok(()) } else { outage() }
         });
         assert!(back.is_ok());
-        assert!(StartRetry::Command.until("database", outage).is_err());
+        assert_eq!(StartRetry::Command.until("database", outage).map_err(|failure| failure.class), Err(Class::Unavailable));
+        let held = || Err::<(), _>(AuditError::InUse("/a/audit.lock".into()));
+        assert_eq!(StartRetry::Server.until("audit", held).map_err(|failure| failure.class), Err(Class::Conflict));
+        let open = || Err::<(), _>(AuditError::Open("/a".into(), "others may write".into()));
+        assert_eq!(StartRetry::Command.until("audit", open).map_err(|failure| failure.class), Err(Class::Local));
+        assert_eq!(StartRetry::Server.until("audit", open).map_err(|failure| failure.class), Err(Class::Other));
         let never = StartRetry::Server.until("database", || Err::<(), _>(StoreError::Fault("newer schema".into())));
         assert_eq!(never.map_err(|failure| failure.reason), Err("database: database fault: newer schema".to_owned()));
     }

@@ -2,6 +2,7 @@
 //!
 //! Owns: where the PIN comes from, and how a failure to open reads. Must not know: PKCS#11. Called by: app.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
         look_again: LOOK_AGAIN,
         missed_for: MISSED_FOR,
     };
-    Token::open(options, pins).map_err(|error| failure(&error))
+    Token::open(options, pins).map_err(token_failure("token"))
 }
 
 /// That the module's file exists, or which ones do. A name without a folder is for the loader to find.
@@ -74,18 +75,22 @@ pub(super) fn module_is_there(module: &Path) -> Result<(), Failure> {
 }
 
 fn pins(token: &config::Token, opener: Opener) -> Result<Pins, Failure> {
-    match token.pin_path()? {
+    let local = |e: config::ConfigError| Failure::local(e.to_string());
+    match token.pin_path().map_err(local)? {
         Some(path) => Ok(Pins::from_source(move || config::Token::pin_in(&path).map_err(|e| e.to_string()), false)),
         None if opener == Opener::Server && token.unlock_socket.is_some() => {
             Ok(Pins::from_source(|| Err("nobody has given it yet".to_owned()), true))
         }
-        None => Ok(token.pin()?.into()),
+        None => Ok(token.pin().map_err(local)?.into()),
     }
 }
 
-/// A failure of the token, with what to do about it.
-pub(super) fn failure(error: &TokenError) -> Failure {
-    let failure = Failure::new(format!("token: {error}"));
+/// Puts a subject before a failure of the token, and behind it what to do about it.
+pub fn token_failure(subject: impl Display) -> impl FnOnce(TokenError) -> Failure {
+    move |error| explained(Failure::new(format!("{subject}: {error}")), &error)
+}
+
+fn explained(failure: Failure, error: &TokenError) -> Failure {
     match error {
         TokenError::Pin => failure.class(Class::Pin).hint(
             "put the right PIN where the configuration names it before you start again: a token locks after a few wrong ones, and \

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! client   the PIN, a line feed
-//! server   `ok`, that it is logged in already, or why not; a line feed
+//! server   `ok`, that it is logged in already, or why not (`not presented: ` before it where the token was not asked); a line feed
 //! ```
 //!
 //! Only the user that the server runs as, and root, are listened to; the file is theirs alone.
@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
 use crate::base::secret::Pin;
+use crate::base::socket::Place;
 use crate::token::{Offer, Pins, TokenError};
 
 /// Longest line, bytes.
@@ -33,6 +34,9 @@ const WAIT: Duration = Duration::from_secs(10);
 /// What a server says that is logged in: nothing was done with the PIN.
 const NOT_NEEDED: &str = "already logged in; nothing kept";
 
+/// What a server's line begins with that could not present what it was given: no try was used up.
+const NOT_PRESENTED: &str = "not presented: ";
+
 /// How long the login may take.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
@@ -41,15 +45,8 @@ const LOGIN_WAIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the socket cannot be made.
 pub(super) fn listen(path: &Path, pins: Pins) -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::local(format!("token.unlock_socket {}: {e}", path.display()));
-    // What a server that was killed has left; one that lives would be listened to no more, and is found by its file.
-    if UnixStream::connect(path).is_ok() {
-        return Err(Failure::conflict(format!("token.unlock_socket {}: another server listens there", path.display())));
-    }
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-        _ => {}
-    }
+    let failed = |e: io::Error| named(path, &e);
+    free(path, Place::cleared(path).map_err(failed)?)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let serve = move || {
@@ -62,6 +59,38 @@ pub(super) fn listen(path: &Path, pins: Pins) -> Result<(), Failure> {
     std::thread::Builder::new().name("bulla-unlock".into()).spawn(serve).map(drop).map_err(failed)
 }
 
+/// Whether a server could listen there, of which nothing is touched. Who does not start one takes who serves there for the one that runs.
+///
+/// # Errors
+/// When it could not, and why.
+pub(super) fn check(path: &Path, starts: bool) -> Result<(), Failure> {
+    let failed = |e: io::Error| named(path, &e);
+    match Place::of(path).map_err(failed)? {
+        Place::Served if !starts => return Ok(()),
+        place => free(path, place)?,
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    tempfile::tempfile_in(folder).map(drop).map_err(failed)
+}
+
+/// That nothing is in the way; a server that lives there would be listened to no more, and is found by its file.
+fn free(path: &Path, place: Place) -> Result<(), Failure> {
+    match place {
+        Place::Free | Place::Left => Ok(()),
+        Place::Served => {
+            Err(Failure::conflict(format!("token.unlock_socket {}: another server listens there", path.display())))
+        }
+        Place::Other => {
+            let failure = Failure::local(format!("token.unlock_socket {}: there is something else", path.display()));
+            Err(failure.hint("name a file that is not there; the server makes it"))
+        }
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> Failure {
+    Failure::local(format!("token.unlock_socket {}: {error}", path.display()))
+}
+
 fn answer(mut stream: UnixStream, pins: &Pins) -> io::Result<()> {
     let peer = rustix::net::sockopt::socket_peercred(&stream)?.uid;
     if !peer.is_root() && peer != rustix::process::geteuid() {
@@ -69,15 +98,20 @@ fn answer(mut stream: UnixStream, pins: &Pins) -> io::Result<()> {
     }
     stream.set_read_timeout(Some(WAIT))?;
     stream.set_write_timeout(Some(WAIT))?;
-    let pin = match Pin::of_text(std::mem::take(&mut *read_line(&stream)?)) {
+    let mut line = match read_line(&stream) {
+        Err(half) if half.kind() == io::ErrorKind::InvalidData => return writeln!(stream, "{NOT_PRESENTED}{half}"),
+        line => line?,
+    };
+    let pin = match Pin::of_text(std::mem::take(&mut *line)) {
         Ok(pin) => pin,
-        Err(why) => return writeln!(stream, "the PIN {why}; the token was not asked"),
+        Err(why) => return writeln!(stream, "{NOT_PRESENTED}the PIN {why}; the token was not asked"),
     };
     log::info!("unlock: user {} gives a PIN", peer.as_raw());
     pins.offer(pin, LOGIN_WAIT, |told| match told {
         Ok(Offer::LoggedIn) => writeln!(stream, "ok"),
         Ok(Offer::NotNeeded) => writeln!(stream, "{NOT_NEEDED}"),
         Err(TokenError::Gone) => writeln!(stream, "the token did not answer; the PIN is kept and presented when it does"),
+        Err(error @ (TokenError::NoPin(_) | TokenError::Setting(_))) => writeln!(stream, "{NOT_PRESENTED}{error}"),
         Err(error) => writeln!(stream, "{error}"),
     })
 }
@@ -96,13 +130,21 @@ pub fn give(path: &Path, pin: &Pin) -> Result<Offer, Failure> {
         "ok" => Ok(Offer::LoggedIn),
         NOT_NEEDED => Ok(Offer::NotNeeded),
         "" => Err(Failure::new("the server did not listen to this user").class(Class::Denied)),
-        said => Err(Failure::new(format!("token: {said}")).class(Class::Pin)),
+        said => Err(match said.strip_prefix(NOT_PRESENTED) {
+            Some(why) => Failure::local(format!("token: {why}")),
+            None => Failure::new(format!("token: {said}")).class(Class::Pin),
+        }),
     }
 }
 
 fn read_line(stream: &UnixStream) -> io::Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(String::with_capacity(MAX_PIN_BYTES as usize));
-    BufReader::new(stream.take(MAX_PIN_BYTES)).read_line(&mut line)?;
+    let bytes = BufReader::new(stream.take(MAX_PIN_BYTES)).read_line(&mut line)?;
+    if bytes > 0 && !line.ends_with('\n') {
+        // Half of what somebody has to say is not what they say.
+        let why = format!("the line does not end within {MAX_PIN_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
     let length = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(length);
     Ok(line)

@@ -2,14 +2,16 @@
 //!
 //! Owns: names, modes, the lock, durability. Must not know: what lines say. Called by: writer, recover, verify.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{AuditConfig, AuditError};
 use crate::base::failpoint::{Step, reach};
+use crate::base::private_folder;
+use crate::base::regular;
 
 /// Why lines could not be appended; it decides how to go on.
 #[derive(Debug)]
@@ -55,6 +57,17 @@ pub(super) fn present(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.jsonl"))
 }
 
+/// `<dir>/<name>.jsonl.new`: the next file, before it takes the present one's place.
+pub(super) fn next(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.jsonl.new"))
+}
+
+/// Puts the next file in the place of the present one, which is not there any more.
+pub(super) fn take_place(dir: &Path, name: &str) -> io::Result<()> {
+    fs::rename(next(dir, name), present(dir, name))?;
+    sync_dir(dir)
+}
+
 /// `<dir>/<name>-<seq of its first line>.jsonl`.
 pub(super) fn rotated(dir: &Path, name: &str, first_seq: u64) -> PathBuf {
     dir.join(format!("{name}-{first_seq:020}.jsonl"))
@@ -97,7 +110,7 @@ pub fn sound_folder(dir: &Path) -> Result<(), AuditError> {
 /// The process that holds a log, if one does.
 pub fn holder(dir: &Path, name: &str) -> Option<String> {
     let path = dir.join(format!("{name}.lock"));
-    match File::open(&path).ok()?.try_lock_shared() {
+    match regular::open_itself(&path).ok()?.try_lock_shared() {
         Err(TryLockError::WouldBlock) => Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned()),
         _ => None,
     }
@@ -109,7 +122,7 @@ pub(super) fn lock(config: &AuditConfig) -> Result<File, AuditError> {
     if config.name.is_empty() || !config.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(AuditError::Open(config.dir.clone(), format!("{:?} is no name of a log", config.name)));
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(&config.dir).map_err(|e| failed(&config.dir, e))?;
+    private_folder::make(&config.dir).map_err(|e| failed(&config.dir, e))?;
     sound_folder(&config.dir)?;
     let path = config.dir.join(format!("{}.lock", config.name));
     let lock = options().create(true).open(&path).map_err(|e| failed(&path, e))?;
@@ -151,7 +164,7 @@ impl LogFile {
     /// Begins a file with its first line, beside the present one, which is renamed to `aside`. The new file is durable before it
     /// takes the present one's place.
     pub(super) fn begin(dir: &Path, name: &str, aside: Option<&Path>, first_seq: u64, first_line: &[u8]) -> io::Result<Self> {
-        let new = dir.join(format!("{name}.jsonl.new"));
+        let new = next(dir, name);
         match fs::remove_file(&new) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
@@ -165,8 +178,7 @@ impl LogFile {
             set_aside(&path, aside)?;
             reach(Step::AuditFileAside);
         }
-        fs::rename(&new, &path)?;
-        sync_dir(dir)?;
+        take_place(dir, name)?;
         let len = first_line.len() as u64;
         Ok(Self { dir: dir.to_owned(), name: name.to_owned(), file, len, first_seq })
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::chain::Head;
+use super::recover::FIRST;
 use super::verify::{Broken, Flaw};
 
 /// The longest first line that is looked at, bytes: it names the intents that are open.
@@ -40,12 +41,17 @@ pub fn logs(paths: &[PathBuf]) -> Result<Vec<Log>, Broken> {
     let mut found: BTreeMap<(String, String), Vec<(u64, PathBuf)>> = BTreeMap::new();
     for path in paths {
         let unreadable = |e: io::Error| Broken { file: path.clone(), line: 0, flaw: Flaw::Unreadable(e.to_string()) };
-        let files = if path.is_dir() { in_folder(path).map_err(unreadable)? } else { vec![path.clone()] };
+        let is_folder = path.is_dir();
+        let files = if is_folder { in_folder(path).map_err(unreadable)? } else { vec![path.clone()] };
         if files.is_empty() {
             return Err(Broken { file: path.clone(), line: 0, flaw: Flaw::Empty });
         }
         for file in files {
-            let (node, name, seq) = first_line(&file)?;
+            let (node, name, seq) = match first_line(&file) {
+                // In a folder of logs it stands in the place of one, and the proof says what it is.
+                Err(Broken { flaw: Flaw::NotALine, .. }) if is_folder => ("unknown".to_owned(), name_of(&file), 0),
+                found => found?,
+            };
             found.entry((node, name)).or_default().push((seq, file));
         }
     }
@@ -74,6 +80,12 @@ fn in_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The log's name by that of a file.
+fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    stem.split_once('-').map_or(&*stem, |(name, _)| name).to_owned()
+}
+
 /// Node, name of the log, and number of the file's first line.
 fn first_line(file: &Path) -> Result<(String, String, u64), Broken> {
     let broken = |flaw| Broken { file: file.to_owned(), line: 1, flaw };
@@ -86,8 +98,9 @@ fn first_line(file: &Path) -> Result<(String, String, u64), Broken> {
     }
     line.pop_if(|last| *last == b'\n');
     let head = Head::parse(&line).ok_or_else(|| broken(Flaw::NotALine))?;
-    if head.kind != "file" {
-        return Err(broken(Flaw::Beginning));
+    if head.kind != FIRST {
+        // Its beginning was cut off, which the proof says; whose it is its name tells.
+        return Ok((head.node.to_owned(), name_of(file), head.seq));
     }
     let said: FileLine = serde_json::from_slice(&line).map_err(|_| broken(Flaw::NotALine))?;
     Ok((head.node.to_owned(), said.log, head.seq))

@@ -38,7 +38,7 @@
 //! | `file` | first in every file | `log` (its name), `format` (1), `reason`, `database` (as in the last checkpoint), `open` (intents without outcome, as objects) |
 //! | `start`, `stop` | when the log is opened, closed | |
 //! | `read` | a read was allowed | those of a record |
-//! | `refused` | a request was refused | those of a record |
+//! | `refused` | a request was refused; a write whose intent was recorded has an `outcome` with the decision `refused` | those of a record |
 //! | `intent` | before a write's transaction commits | those of a record |
 //! | `outcome` | after it, before the answer leaves | those of a record |
 //! | `unknown` | instead, when the database was lost during the commit; the outcome follows when it is back | those of a record |
@@ -47,7 +47,9 @@
 //! | `recovered` | after a crash or a failure to write | `reason`; after a crash `cut` (bytes), `cut_sha256`, `cut_text` (their beginning); after a failure `refused` (records) |
 //!
 //! Members of a record, absent where they do not apply: `request_id`, `account`, `principal` (`root` or `user/<name>`),
-//! `access_key`, `source_ip`, `action`, `resource`, `version`, `version_id` (the version that was served), `decision` (`allowed` or `refused`), `by` (policy, `root` or rule),
+//! `access_key`, `source_ip`, `action`, `resource`, `resources` (all, `resource` among them, where a request names several or a key was
+//! refused that it does not name), `version`, `version_id` (the version that was served or made), `decision` (`allowed` or `refused`), `by`
+//! (policy, `root` or rule; of a refusal the policy that denies, where one does),
 //! `code`. Texts are cut to [`MAX_TEXT_BYTES`] bytes and then end in `…`.
 //!
 //! `sig` is the ECDSA P-256 signature (64 bytes r‖s, 128 hex digits) by the key AUD on the token over SHA-256 of this text, where

@@ -71,6 +71,9 @@ pub struct Record<'a> {
     /// ARN of what it was done to.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub resource: Option<&'a str>,
+    /// ARNs of all that it was done to, where they are several; `resource` is one of them.
+    #[serde(skip_serializing_if = "<[String]>::is_empty", serialize_with = "bounded_each")]
+    pub resources: &'a [String],
     /// VersionId of the secret, or version of the key.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub version: Option<&'a str>,
@@ -102,6 +105,7 @@ impl<'a> Record<'a> {
             source_ip: None,
             action,
             resource: None,
+            resources: &[],
             version: None,
             version_id: None,
             decision: None,
@@ -134,6 +138,10 @@ fn bounded_option<S: Serializer>(text: &Option<&str>, s: S) -> Result<S::Ok, S::
     text.map(bound).serialize(s)
 }
 
+fn bounded_each<S: Serializer>(texts: &[String], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(texts.iter().map(|text| bound(text)))
+}
+
 /// An intent whose outcome is not in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenIntent {
@@ -150,6 +158,9 @@ pub struct OpenIntent {
     /// ARN of what it is done to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    /// ARNs of all that it is done to, where they are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// VersionId of the secret, or version of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -164,6 +175,7 @@ impl OpenIntent {
             principal: owned(record.principal),
             action: bound(record.action).into_owned(),
             resource: owned(record.resource),
+            resources: record.resources.iter().map(|arn| bound(arn).into_owned()).collect(),
             version: owned(record.version),
         }
     }
@@ -173,6 +185,7 @@ impl OpenIntent {
             account: self.account.as_deref(),
             principal: self.principal.as_deref(),
             resource: self.resource.as_deref(),
+            resources: &self.resources,
             version: self.version.as_deref(),
             code: Some(code),
             ..Record::new(Kind::Outcome, self.request_id, &self.action)

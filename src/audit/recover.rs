@@ -20,12 +20,16 @@ use super::line_mac::LineKey;
 use super::record::OpenIntent;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
+use crate::base::regular;
 
 /// How much of a file's end is glanced at, bytes: some ten thousand lines, among them checkpoints.
 pub(super) const GLANCE: u64 = 4 << 20;
 
 /// More than one batch of lines can be, bytes.
-const MOST_TORN: u64 = 64 << 20;
+const MOST_TORN: u64 = 128 << 20;
+
+/// The kind of a file's first line, and of no other.
+pub(super) const FIRST: &str = "file";
 
 /// Intents without outcome, with the number of their line.
 #[derive(Debug, Default, Clone)]
@@ -91,7 +95,10 @@ impl Unread {
             while reader.read_until(b'\n', &mut line)? > 0 && found.broken.is_none() {
                 line.pop_if(|last| *last == b'\n');
                 match found.own(&line, &log) {
-                    Ok(head) => found.line(&head, &line, None),
+                    Ok(head) => {
+                        found.begins(&head);
+                        found.line(&head, &line, None);
+                    }
                     Err(reason) => found.note(reason),
                 }
                 line.clear();
@@ -174,7 +181,7 @@ pub(super) fn end(log: &Log<'_>) -> io::Result<End> {
 /// no intent of before is open. None where anything in it is not as it should be; then all of the file is read.
 fn known_end(log: &Log<'_>) -> io::Result<Option<End>> {
     let Some(known) = &log.known else { return Ok(None) };
-    let Ok(mut file) = File::open(file::present(log.dir, log.name)) else { return Ok(None) };
+    let Ok(mut file) = regular::open_itself(&file::present(log.dir, log.name)) else { return Ok(None) };
     let len = file.metadata()?.len();
     if len <= log.first_look {
         return Ok(None);
@@ -183,7 +190,10 @@ fn known_end(log: &Log<'_>) -> io::Result<Option<End>> {
     BufReader::new((&mut file).take(MOST_TORN)).read_until(b'\n', &mut first)?;
     first.pop_if(|last| *last == b'\n');
     let mut found = Found::default();
-    let Ok(first_seq) = found.own(&first, log).map(|head| head.seq) else { return Ok(None) };
+    let first_seq = match found.own(&first, log) {
+        Ok(head) if head.kind == FIRST => head.seq,
+        _ => return Ok(None),
+    };
     file.seek(SeekFrom::Start(len - log.first_look))?;
     let mut bytes = Vec::new();
     (&mut file).take(log.first_look).read_to_end(&mut bytes)?;
@@ -213,7 +223,10 @@ fn end_of_files(log: &Log<'_>) -> io::Result<End> {
     let path = file::present(dir, name);
     let found = match read(&path, log) {
         Ok(found) => Some(found),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match end_rotation(log)? {
+            true => Some(read(&path, log)?),
+            false => None,
+        },
         Err(e) => return Err(e),
     };
     let exists = found.is_some();
@@ -232,6 +245,23 @@ fn end_of_files(log: &Log<'_>) -> io::Result<End> {
     let reason = if exists { "the present file had no line" } else { missing }.to_owned();
     let place = Place::Begin { aside, reason };
     Ok(End { position, intents, last_time, anchor, done: requests(done), place, unread: None })
+}
+
+/// Ends a rotation in which a power cut left no present file: the full one had its new name, and the next, whole since before, did not have
+/// its place yet. Whether that was so.
+fn end_rotation(log: &Log<'_>) -> io::Result<bool> {
+    let Some(full) = file::all_rotated(log.dir, log.name)?.pop() else { return Ok(false) };
+    let next = match read(&file::next(log.dir, log.name), log) {
+        Ok(next) => next,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    let follows = next.first_seq == Some(read(&full, log)?.position.next_seq);
+    if follows && next.broken.is_none() && next.tail == Tail::default() {
+        file::take_place(log.dir, log.name)?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 fn requests(done: Vec<(u64, Timestamp, RequestId)>) -> Vec<(Timestamp, RequestId)> {
@@ -305,7 +335,7 @@ struct CheckpointLine {
 
 /// Reads a file from its beginning: some tenths of a second for a file of the usual 64 MiB at most.
 fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut reader = BufReader::with_capacity(1 << 16, regular::open_itself(path)?);
     let mut found = Found::default();
     let mut line = Vec::new();
     // As it was before the first line that this service did not write, and why that is none.
@@ -323,6 +353,7 @@ fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
         found.len += count;
         match found.own(&line, log) {
             Ok(head) => {
+                found.begins(&head);
                 goes_on |= sound.is_some();
                 found.line(&head, &line, log.known.as_ref());
             }
@@ -338,7 +369,7 @@ fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
 
 /// What the last lines of the present file say of the database; a log that is being written may be looked at.
 pub(super) fn glance(log: &Log<'_>) -> io::Result<End> {
-    let mut file = match File::open(file::present(log.dir, log.name)) {
+    let mut file = match regular::open_itself(&file::present(log.dir, log.name)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         other => Some(other?),
     };
@@ -374,7 +405,7 @@ pub(super) fn glance(log: &Log<'_>) -> io::Result<End> {
 /// synced by itself, so nothing before one can be missing unless somebody took it away. What somebody wrote behind the last line is
 /// put away; a file that was changed further up is evidence as it is.
 fn ended(path: &Path, found: Found, mut sound: Found, reason: String, goes_on: bool) -> io::Result<Found> {
-    let mut file = File::open(path)?;
+    let mut file = regular::open_itself(path)?;
     file.seek(SeekFrom::Start(sound.len))?;
     let mut rest = Vec::new();
     file.take(MOST_TORN).read_to_end(&mut rest)?;
@@ -400,6 +431,13 @@ impl Found {
             return Err(format!("line {} was changed, or written by somebody else: its MAC is not this node's", head.seq));
         }
         Ok(head)
+    }
+
+    /// Notes where the first line of a file is none: what was before it was cut off.
+    fn begins(&mut self, head: &Head<'_>) {
+        if self.first_seq.is_none() && head.kind != FIRST {
+            self.note(format!("the beginning of the file is missing, up to line {}", head.seq));
+        }
     }
 
     fn line(&mut self, head: &Head<'_>, line: &[u8], known: Option<&LogEnd>) {
@@ -432,7 +470,7 @@ impl Found {
                 let CheckpointLine { at, database } = serde_json::from_slice(line)?;
                 self.anchored(at, database);
             }
-            "file" => {
+            FIRST => {
                 let FileLine { open, database } = serde_json::from_slice(line)?;
                 for intent in open {
                     self.intents.open(head.seq, intent);

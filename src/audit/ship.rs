@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::chain::Head;
 use super::{file, log_files};
+use crate::base::regular;
 
 /// Between two looks at a file that has not grown.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -71,7 +72,7 @@ impl TryFrom<String> for Receiver {
 /// Of the system, when the thread cannot be made.
 pub fn ship(dir: &Path, name: &str, to: Receiver) -> io::Result<()> {
     let mut shipment = Shipment { dir: dir.to_owned(), name: name.to_owned(), to, line: None, file: None, next: 1, noted: 0 };
-    shipment.next = fs::read_to_string(shipment.note()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
+    shipment.next = regular::read_text(&shipment.note()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
     shipment.noted = shipment.next;
     std::thread::Builder::new().name("bulla-ship".into()).spawn(move || shipment.run()).map(drop)
 }
@@ -159,7 +160,7 @@ impl Shipment {
     fn find(&self) -> io::Result<Option<BufReader<File>>> {
         let mut found = None;
         for path in log_files(&self.dir, &self.name)? {
-            let Ok(open) = File::open(&path) else { continue };
+            let Ok(open) = regular::open_itself(&path) else { continue };
             let (mut reader, mut first) = (BufReader::new(open), Vec::new());
             reader.read_until(b'\n', &mut first)?;
             first.pop_if(|last| *last == b'\n');

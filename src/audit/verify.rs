@@ -278,7 +278,7 @@ impl<'a> Proof<'a> {
 
     fn line<'l>(&mut self, line: &'l [u8], first_of_file: bool) -> Result<Head<'l>, Flaw> {
         let head = Head::parse(line).ok_or(Flaw::NotALine)?;
-        if first_of_file && head.kind != "file" {
+        if first_of_file && head.kind != recover::FIRST {
             return Err(Flaw::Beginning);
         }
         match self.position {
@@ -310,7 +310,7 @@ impl<'a> Proof<'a> {
         match head.kind {
             "checkpoint" => self.checkpoint(&head, line)?,
             "recovered" => report.recoveries += 1,
-            "file" => report.missing.extend(missing(line)),
+            recover::FIRST => report.missing.extend(missing(line)),
             _ => {}
         }
         self.report.unproven = if self.report.proved == 0 { self.report.lines } else { head.seq - self.report.proved };

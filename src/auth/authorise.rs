@@ -14,13 +14,10 @@ use crate::auth::caller::Caller;
 use crate::auth::policy::{self, Conditions, Decision, Requester, ResourcePolicy};
 use crate::auth::principal::Principal;
 use crate::base::ids::{Home, KeyId, SecretName};
-use crate::error::{Denied, Error};
+use crate::error::{Denied, Deny, Error};
 use crate::store::{Abort, Tagged, Tx};
 
-/// The key of the condition that names a cipher.
-pub const ENCRYPTION_ALGORITHM: &str = "kms:EncryptionAlgorithm";
-
-/// Its value for symmetric keys.
+/// The value of [`ENCRYPTION_ALGORITHM`](policy::ENCRYPTION_ALGORITHM) for symmetric keys.
 pub const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
 
 /// The resource of actions that are about nothing in particular; it belongs to no account, so that only `*` matches it.
@@ -72,8 +69,12 @@ impl Caller {
 
     /// The refusal of an action to this caller.
     pub fn denied(&self, action: &str) -> Error {
+        self.refused(action, None)
+    }
+
+    fn refused(&self, action: &str, deny: Option<Deny>) -> Error {
         let (principal, account) = (self.principal.to_string(), self.account.to_string());
-        Error::NoPermission(Box::new(Denied { action: action.to_owned(), principal, account }))
+        Error::NoPermission(Box::new(Denied { action: action.to_owned(), principal, account, deny, resource: None }))
     }
 
     fn requester(&self) -> Requester<'_> {
@@ -126,8 +127,13 @@ impl Caller {
             }
         };
         let by_resource = own.map_or(Decision::NotAllowed, |own| own.decide(self.requester(), &request));
+        let allows =
+            |decision: Decision<'_>| matches!(decision, Decision::Allowed { .. } | Decision::Denied { otherwise: true, .. });
         match (by_account, by_resource) {
-            (Decision::Denied { .. }, _) | (_, Decision::Denied { .. }) => Err(self.denied(action)),
+            (Decision::Denied { by, .. }, _) | (_, Decision::Denied { by, .. }) => {
+                let deny = Deny { by: by.to_owned(), told: allows(by_account) || allows(by_resource) };
+                Err(self.refused(action, Some(deny)))
+            }
             (Decision::Allowed { by }, _) | (_, Decision::Allowed { by }) => Ok(by.to_owned()),
             (Decision::NotAllowed, Decision::NotAllowed) => Err(self.denied(action)),
         }

@@ -34,9 +34,10 @@ mod tokens;
 
 use std::sync::Arc;
 
-pub use authorise::{ENCRYPTION_ALGORITHM, EVERYTHING, Grant, SYMMETRIC_DEFAULT};
+pub use authorise::{EVERYTHING, Grant, SYMMETRIC_DEFAULT};
 pub use caller::Caller;
 pub use credentials::Credentials;
+pub use policy::ENCRYPTION_ALGORITHM;
 pub use principal::Principal;
 pub use supposed::Supposed;
 pub use system_key::SysKey;

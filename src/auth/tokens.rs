@@ -86,7 +86,7 @@ impl Auth {
         let row = store.commit(&caller.effect, "token_create", |tx| {
             let above = living_above(tx, &row, now)?;
             if above.tokens.len() > MAX_ABOVE {
-                return Err(Abort::App(Error::LimitExceeded));
+                return Err(Abort::App(Error::LimitExceeded { most: MAX_ABOVE as i64, of: "tokens above a token" }));
             }
             let row = BearerTokenRow { expires_at: row.expires_at.min(above.end), ..row.clone() };
             tx.bearer_token_insert(&row)?;
@@ -123,7 +123,7 @@ impl Auth {
     pub fn token_revoke(&self, caller: &Caller) -> Result<(), Error> {
         let (digest, _) = own(caller)?;
         self.credentials.store().commit(&caller.effect, "token_revoke", |tx| match tx.bearer_token(&digest)? {
-            Some(row) => Ok(tx.bearer_token_end(&row)?),
+            Some(row) => Ok(tx.bearer_token_end(&row).map(drop)?),
             None => Err(Abort::App(Error::BearerTokenInvalid)),
         })
     }

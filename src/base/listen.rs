@@ -51,6 +51,11 @@ impl FromStr for Listen {
         if host.is_empty() || port.parse::<u16>().is_err() {
             return Err(wrong("is no address and port"));
         }
+        // What the system would take for a number of one of the old forms: 0127.0.0.1 is octal there, and 127.1 lacks two parts.
+        let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        if !last.is_empty() && (last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X")) {
+            return Err(wrong("is no address: four numbers from 0 to 255 without zeros before them"));
+        }
         let found = text.to_socket_addrs().map_err(|e| wrong(&format!("is not known here ({e})")))?;
         // Names like localhost have both kinds of address; clients try IPv4 in any case.
         let mut found: Vec<SocketAddr> = found.collect();
@@ -101,7 +106,20 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Listen>().expect(text).to_string(), address, "{text}");
         }
-        for wrong in ["", ":", "x", "127.0.0.1", "127.0.0.1:99999", "no.such.host.invalid:80", ":x"] {
+        for wrong in [
+            "",
+            ":",
+            "x",
+            "127.0.0.1",
+            "127.0.0.1:99999",
+            "no.such.host.invalid:80",
+            ":x",
+            "0127.0.0.1:80",
+            "127.1:80",
+            "0x7f.0.0.1:80",
+            "127.0.0.0x1:80",
+            "2130706433:80",
+        ] {
             let reason = wrong.parse::<Listen>().expect_err(wrong);
             assert!(reason.contains("for example 127.0.0.1:8080"), "{reason}");
         }

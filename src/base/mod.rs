@@ -16,13 +16,15 @@ pub mod host;
 pub mod ids;
 pub mod listen;
 pub mod locale;
-pub mod members;
 pub mod printable;
+pub mod private_folder;
 pub mod public_key;
+pub mod raw_json;
 #[cfg(feature = "server")]
 pub mod regular;
 pub mod secret;
 pub mod signals;
+pub mod socket;
 pub mod text;
 #[cfg(feature = "server")]
 pub mod threads;

@@ -1,7 +1,7 @@
 //! Files that are files: what others write and this process reads.
 //!
 //! Owns: that what is no regular file is refused, where to open a FIFO would wait for its writer for ever, and a device has no end. Called
-//! by: whoever reads such files (http, certificate, logins, admin).
+//! by: whoever reads such files (http, certificate, logins, audit, app, admin).
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result};
@@ -16,7 +16,7 @@ const LONGEST: u64 = 4 << 20;
 /// The content of a regular file; symbolic links are followed.
 ///
 /// # Errors
-/// Of the system, with the path; when it is no regular file, or far too long.
+/// Of the system, with its kind and the path; when it is no regular file, or far too long.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let (file, length) = open(path, OFlags::empty())?;
     if length > LONGEST {
@@ -27,10 +27,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
+/// The same of a text.
+///
+/// # Errors
+/// As [`read`]; when it is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| named(path, "is not UTF-8"))
+}
+
 /// Opens a regular file that stands at this path itself: no symbolic link.
 ///
 /// # Errors
-/// Of the system, with the path; when it is no regular file.
+/// Of the system, with its kind and the path; when it is no regular file.
 pub fn open_itself(path: &Path) -> Result<File> {
     open(path, OFlags::NOFOLLOW).map(|(file, _)| file)
 }
@@ -38,8 +46,9 @@ pub fn open_itself(path: &Path) -> Result<File> {
 /// The file and its length, bytes.
 fn open(path: &Path, more: OFlags) -> Result<(File, u64)> {
     let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).union(more).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| named(path, e))?;
-    let metadata = file.metadata().map_err(|e| named(path, e))?;
+    let failed = |e: Error| Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
     if metadata.is_file() { Ok((file, metadata.len())) } else { Err(named(path, "is no regular file")) }
 }
 
@@ -67,6 +76,6 @@ mod tests {
             assert!(refused.contains("no regular file") && refused.contains(&*other.to_string_lossy()), "{refused}");
             assert_eq!(open_itself(other).expect_err("no file").to_string(), refused);
         }
-        assert!(read(Path::new("/nowhere")).is_err());
+        assert_eq!(read(Path::new("/nowhere")).expect_err("nothing").kind(), std::io::ErrorKind::NotFound);
     }
 }

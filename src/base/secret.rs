@@ -9,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::text::without_mark;
+
 macro_rules! redacted {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
@@ -116,7 +118,7 @@ impl AccessKeySecret {
     }
 }
 
-/// The password of a PKCS #12 file, chosen by the caller who gets it: 8 to 64 characters (CreateClientKey).
+/// The password of a PKCS #12 file, chosen by the caller who gets it: 8 to 64 characters of two bytes (CreateClientKey).
 pub struct Password(Zeroizing<String>);
 
 impl Password {
@@ -129,9 +131,11 @@ impl Password {
 impl<'de> serde::Deserialize<'de> for Password {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(d)?);
+        // What a PKCS #12 file can be opened with: its passwords are of characters of two bytes (RFC 7292, B.1), and a NUL ends them.
+        let fits = text.chars().all(|c| u32::from(c) <= 0xffff && !c.is_control());
         match text.chars().count() {
-            8..=64 => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("8 to 64 characters")),
+            8..=64 if fits => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("8 to 64 characters, none of them a control character or above U+FFFF")),
         }
     }
 }
@@ -151,7 +155,7 @@ impl Pin {
     /// What it has or is that no PIN has. Presented, it would cost one of the few tries that a token allows.
     pub fn of_text(text: String) -> Result<Self, &'static str> {
         let text = Zeroizing::new(text);
-        let line = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let line = without_mark(&text);
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             return Err("is empty");
@@ -210,6 +214,23 @@ redacted!(DataKey, Plaintext, KeyMaterial, AccessKeySecret, AccountPassword, Pas
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_one_that_a_file_can_be_opened_with() {
+        let read = |text: &str| serde_json::from_value::<Password>(text.into()).is_ok();
+        for (text, good) in [
+            ("correct horse", true),
+            ("pässwörd数据", true),
+            ("1234567", false),
+            (&*"x".repeat(64), true),
+            (&*"x".repeat(65), false),
+            ("pass\u{1f600}word", false),
+            ("pass\0word", false),
+            ("pass\nword", false),
+        ] {
+            assert_eq!(read(text), good, "{text:?}");
+        }
+    }
 
     #[test]
     fn what_can_be_no_pin_is_none() {

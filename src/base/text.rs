@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::locale::{self, t};
 
 /// What some editors begin a file of UTF-8 with.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The text of a file's bytes, without a byte order mark.
 ///
@@ -23,6 +23,11 @@ pub fn of(bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, String> {
             Err(t!("no UTF-8, from byte %{byte} on", byte = byte).into_owned())
         }
     }
+}
+
+/// A text that is one already, without that mark.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// The text of a file.

@@ -170,7 +170,7 @@ pub struct Get {
     /// One field of a value that is a JSON object; dots lead deeper.
     #[arg(long, value_name = "NAME", value_parser = named)]
     pub field: Option<String>,
-    /// Write the bytes into this file, which only its owner may read.
+    /// Write the bytes into this file, which only its owner may read; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

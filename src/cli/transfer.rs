@@ -63,7 +63,7 @@ pub struct Export {
     /// What to write.
     #[arg(long, default_value = "json")]
     pub format: Format,
-    /// Into this file, for its owner alone; else standard output.
+    /// Into this file, for its owner alone; else, or with -, standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// What the manifest's Secret is called.

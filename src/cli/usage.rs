@@ -55,6 +55,13 @@ fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
         Some(reason) if !locale::is_english() => (reason, wrong::tips(error)),
         _ => (english, tips_in_english),
     };
+    if let Some((option, value)) = value_of_option(error, arguments) {
+        // clap's way is for a word of its own, and this one belongs to an option.
+        tips.retain(|tip| !tip.contains(&format!("'-- {value}'")));
+        tips.push(
+            t!("to pass '%{word}' as a value, use '%{line}'", word = value, line = format!("{option}={value}")).into_owned(),
+        );
+    }
     if tips.is_empty() || !matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(_))) {
         tips.push(help_of(arguments));
     }
@@ -81,8 +88,23 @@ fn words(error: &clap::Error) -> (String, Vec<String>) {
     (reason, tips)
 }
 
-/// The command whose help tells more.
-fn help_of(arguments: &[OsString]) -> String {
+/// The option that takes a value, and the word behind it that was taken for another option.
+fn value_of_option<'a>(error: &clap::Error, arguments: &'a [OsString]) -> Option<(&'a str, &'a str)> {
+    let Some(ContextValue::String(refused)) = error.get(ContextKind::InvalidArg) else { return None };
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let (command, _) = command_of(arguments);
+    words.windows(2).find_map(|pair| {
+        let [option, value] = pair else { return None };
+        let takes = |argument: &clap::Arg| {
+            argument.get_action().takes_values()
+                && argument.get_long().is_some_and(|long| option.strip_prefix("--") == Some(long))
+        };
+        (value == refused && command.get_arguments().any(takes)).then_some((*option, *value))
+    })
+}
+
+/// The command that the arguments name, and its words.
+fn command_of(arguments: &[OsString]) -> (clap::Command, Vec<String>) {
     let mut command = Cli::command();
     let mut path = vec![command.get_name().to_owned()];
     for word in arguments.iter().skip(1).filter_map(|a| a.to_str()) {
@@ -90,6 +112,12 @@ fn help_of(arguments: &[OsString]) -> String {
         path.push(word.to_owned());
         command = below;
     }
+    (command, path)
+}
+
+/// The command whose help tells more.
+fn help_of(arguments: &[OsString]) -> String {
+    let (_, path) = command_of(arguments);
     t!("`%{command} --help` says what there is", command = path.join(" ")).into_owned()
 }
 
@@ -123,6 +151,11 @@ mod tests {
         assert!(hint.contains("'create'") && hint.contains("`bulla user --help`"), "{hint}");
         let (reason, hint) = said("bulla policy");
         assert_eq!((reason.as_str(), hint.as_str()), ("no command", "`bulla policy --help` says what there is"));
+        // What belongs to an option is not told to stand by itself.
+        let (_, hint) = said("bulla audit search --limit -1");
+        assert!(hint.contains("use '--limit=-1'") && !hint.contains("'-- -1'"), "{hint}");
+        let (_, hint) = said("bulla user create -x");
+        assert!(hint.contains("'-- -x'"), "{hint}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod server;
 mod token;
 mod vault;
 
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -36,6 +38,9 @@ pub use vault::{CertificateLogin, JwtLogin, Vault};
 use crate::base::ids::Region;
 use crate::base::listen::Listen;
 use crate::logging;
+
+/// The longest wait that can be set, ms.
+const A_DAY_MS: u64 = 86_400_000;
 
 /// Everything that can be set.
 #[derive(Debug, Deserialize)]
@@ -85,18 +90,21 @@ impl Config {
     /// When the file cannot be read, a key is unknown or missing, or a value has the wrong form.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let named = |e: &dyn std::fmt::Display| ConfigError(format!("{}: {e}", file.display()));
-        if !file.is_file() {
+        if !file.exists() {
             return Err(ConfigError(format!("no configuration file {}", file.display())));
+        }
+        if !file.is_file() {
+            return Err(named(&"it is no regular file; a configuration is read again at each SIGHUP"));
         }
         let whole = std::path::absolute(file).map_err(|e| named(&e))?;
         let figment = texts_of_environment(Figment::from(Toml::file_exact(file)).merge(environment()));
         if let Some(path) = figment.extract().ok().and_then(|all: Dict| empty_path(&all, "")) {
-            return Err(named(&format!("{path} is empty; leave it out where none is meant")));
+            return Err(files::blamed(file, &of_environment(), &format!("{path} is empty; leave it out where none is meant")));
         }
-        let mut config: Self = figment.extract().map_err(|e| files::told(file, e))?;
+        let mut config: Self = figment.extract().map_err(|e| files::told(file, &figment, e))?;
         config.file.clone_from(&whole);
         config.anchor(whole.parent().unwrap_or(Path::new("/")));
-        config.check().map_err(|e| named(&e))?;
+        config.check().map_err(|ConfigError(why)| files::blamed(file, &of_environment(), &why))?;
         Ok(config)
     }
 
@@ -109,6 +117,29 @@ impl Config {
         self.check().map(|()| self)
     }
 
+    /// What a server reads at its start alone, by name, each with a number that changes when it does.
+    pub fn of_a_start(&self) -> [(&'static str, u64); 11] {
+        // Of a text that may hold a password nothing else is kept.
+        let of = |settings: &dyn Debug| {
+            let mut hasher = DefaultHasher::new();
+            format!("{settings:?}").hash(&mut hasher);
+            hasher.finish()
+        };
+        [
+            ("region", of(&self.region)),
+            ("server", of(&self.server)),
+            ("token", of(&self.token)),
+            ("database", of(&self.database)),
+            ("audit", of(&self.audit)),
+            ("limits.nonces", of(&self.limits.nonces)),
+            ("quotas", of(&self.quotas)),
+            ("keys", of(&self.keys)),
+            ("client_keys", of(&self.client_keys)),
+            ("vault.enabled", of(&self.vault.enabled)),
+            ("the mounts of vault", of(&(&self.vault.kv_mount, &self.vault.transit_mount))),
+        ]
+    }
+
     fn anchor(&mut self, folder: &Path) {
         self.server.tls.iter_mut().for_each(|tls| tls.anchor(folder));
         self.token.anchor(folder);
@@ -118,23 +149,27 @@ impl Config {
         self.vault.anchor(folder);
     }
 
-    /// What cannot be less, with its value and the least.
-    fn least(&self) -> [(&'static str, u64, u64); 12] {
+    /// What cannot be less or more, with its value, the least and the most: what memory is set aside for, and what a clock can add up.
+    fn bounds(&self) -> [(&'static str, u64, u64, u64); 16] {
         let Self { server, token, database, audit, limits, .. } = self;
         let of = |count: usize| count as u64;
         [
-            ("server.threads", of(server.threads), 1),
-            ("server.max_concurrent", of(server.max_concurrent), 1),
-            ("server.max_connections", of(server.max_connections), 1),
-            ("server.max_body_bytes", of(server.max_body_bytes), 4_096),
-            ("server.head_timeout_ms", server.head_timeout_ms, 1),
-            ("server.body_timeout_ms", server.body_timeout_ms, 1),
-            ("server.answer_timeout_ms", server.answer_timeout_ms, 1),
-            ("token.sessions", of(token.sessions), 1),
-            ("database.connections", database.connections.into(), 1),
-            ("database.wait_ms", database.wait_ms, 1),
-            ("audit.max_file_bytes", audit.max_file_bytes, 4_096),
-            ("limits.nonces", of(limits.nonces), 1),
+            ("server.threads", of(server.threads), 1, 10_000),
+            ("server.max_concurrent", of(server.max_concurrent), 1, 1_000_000),
+            ("server.max_connections", of(server.max_connections), 1, 10_000_000),
+            ("server.max_body_bytes", of(server.max_body_bytes), 4_096, 1 << 30),
+            ("server.head_timeout_ms", server.head_timeout_ms, 1, 60_000),
+            ("server.body_timeout_ms", server.body_timeout_ms, 1, 60_000),
+            ("server.keep_alive_ms", server.keep_alive_ms, 0, A_DAY_MS),
+            ("server.answer_timeout_ms", server.answer_timeout_ms, 1, A_DAY_MS),
+            ("server.stop_timeout_ms", server.stop_timeout_ms, 0, A_DAY_MS),
+            ("token.sessions", of(token.sessions), 1, 10_000),
+            ("token.session_wait_ms", token.session_wait_ms, 0, A_DAY_MS),
+            ("database.connections", database.connections.into(), 1, 10_000),
+            ("database.wait_ms", database.wait_ms, 1, A_DAY_MS),
+            ("database.check_percent", database.check_percent.get().into(), 1, 100),
+            ("audit.max_file_bytes", audit.max_file_bytes, 4_096, u64::MAX),
+            ("limits.nonces", of(limits.nonces), 1, u64::MAX),
         ]
     }
 
@@ -154,6 +189,16 @@ impl Config {
                 server.listen
             ));
         }
+        if let Some(tls) = &server.tls
+            && tls.client_certificate_required == Some(true)
+            && tls.client_ca_file.is_none()
+        {
+            return wrong(
+                "server.tls.client_certificate_required = true needs server.tls.client_ca_file, the roots that clients' certificates \
+                 must lead to: without it no client is asked for one"
+                    .into(),
+            );
+        }
         if let Some(admin) = server.admin_listen.filter(|admin| !admin.is_loopback())
             && !server.admin_plain_http_beyond_loopback
             && !server.plain_http_beyond_loopback
@@ -170,9 +215,12 @@ impl Config {
         if !(16..=1 << 30).contains(&rotate) || !(rotate + 1..=1 << 31).contains(&stop) {
             return wrong("keys: rotate_after_uses is from 16 to 2^30, stop_after_uses is more and at most 2^31".into());
         }
-        for (name, value, least) in self.least() {
+        for (name, value, least, most) in self.bounds() {
             if value < least {
                 return wrong(format!("{name} is {value}, and {least} at least"));
+            }
+            if value > most {
+                return wrong(format!("{name} is {value}, and {most} at most"));
             }
         }
         if self.database.url.is_some() == self.database.url_file.is_some() {
@@ -195,6 +243,11 @@ impl Config {
 /// so no other name is taken for a misspelt setting.
 fn environment() -> Env {
     Env::prefixed("BULLA_").filter(|name| name == "region" || name.as_str().contains("__")).split("__")
+}
+
+/// Their paths.
+fn of_environment() -> Vec<String> {
+    environment().iter().map(|(name, _)| name.as_str().to_owned()).collect()
 }
 
 /// Whether a setting is a text whatever stands in it: a path, or what the vendor calls a token.
@@ -269,6 +322,10 @@ mod tests {
             ("server", "answer_timeout_ms = 0", "server.answer_timeout_ms is 0"),
             ("server", "admin_listen = 8080\nlisten = 8080", "server.admin_listen is server.listen"),
             ("audit", "max_file_bytes = 0", "audit.max_file_bytes is 0"),
+            ("token", "sessions = 9223372036854775807", "token.sessions is 9223372036854775807, and 10000 at most"),
+            ("database", "connections = 4294967295", "database.connections is 4294967295, and 10000 at most"),
+            ("database", "check_percent = 101", "database.check_percent is 101, and 100 at most"),
+            ("server", "head_timeout_ms = 60001", "server.head_timeout_ms is 60001, and 60000 at most"),
             ("database", "url_file = \"/x\"", "name url or url_file, one of them"),
         ] {
             let inline = format!("        {section} = {{ ");
@@ -278,6 +335,38 @@ mod tests {
             };
             let refused = load(&text).expect_err(line).to_string();
             assert!(refused.contains(least), "{line}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_requirement_that_nobody_would_meet_is_refused() {
+        let tls = "[server.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"";
+        let of = |more: &str| load(&format!("{LEAST}\n{tls}\n{more}"));
+        let refused = of("client_certificate_required = true").map(drop).expect_err("without roots").to_string();
+        assert!(refused.contains("needs server.tls.client_ca_file"), "{refused}");
+        for (more, required) in [
+            ("", true),
+            ("client_certificate_required = false", false),
+            ("client_ca_file = \"/a\"", true),
+            ("client_ca_file = \"/a\"\nclient_certificate_required = true", true),
+        ] {
+            let tls = of(more).expect(more).server.tls.expect("tls");
+            assert_eq!(tls.requires_client_certificate(), required, "{more}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_path_names_no_database() {
+        let of = |url: &str| load(&LEAST.replace("sqlite:/x", url)).expect(url).database.location().map_err(|e| e.to_string());
+        assert_eq!(of("sqlite:/x y"), Ok("sqlite:/x y".to_owned()));
+        for (url, why) in [
+            ("sqlite:/x?mode=ro", "sqlite: takes no parameters"),
+            ("sqlite:/x ", "a blank before or behind"),
+            (" postgresql://h/d", "a blank before or behind"),
+            ("sqlite:/x\\ny", "control characters"),
+        ] {
+            let refused = of(url).expect_err(url);
+            assert!(refused.contains(why) && refused.contains("database.url"), "{refused}");
         }
     }
 
@@ -352,6 +441,70 @@ mod tests {
         let tls = config.server.tls.expect("tls");
         assert_eq!((tls.certificate_file, tls.key_file), (at("tls/c"), PathBuf::from("/k")));
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8081");
+    }
+
+    #[test]
+    fn the_path_of_a_database_begins_there_too_wherever_it_is_named() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (file, url) = (folder.path().join("bulla.toml"), folder.path().join("url"));
+        std::fs::write(&file, LEAST.replace("url = \"sqlite:/x\"", "url_file = \"url\", plain = true")).expect("write");
+        let of = |text: &str| {
+            std::fs::write(&url, text).expect("write");
+            Config::load(&file).expect("a configuration").database.location().expect("url")
+        };
+        assert_eq!(of("sqlite:b.db\n"), format!("sqlite:{}", folder.path().join("b.db").display()));
+        assert_eq!(of("sqlite:///b.db"), "sqlite:/b.db");
+        assert_eq!(of("postgresql://h/d?a=1\n"), "postgresql://h/d?a=1&sslmode=disable");
+        assert_eq!(of("\u{feff}sqlite:/b.db\r\n"), "sqlite:/b.db");
+        std::fs::write(&url, "sqlite:b.db\nsqlite:c.db\n").expect("write");
+        let two = Config::load(&file).expect("a configuration").database.location().expect_err("two lines").to_string();
+        assert!(two.contains("database.url_file") && two.contains("more than one line"), "{two}");
+        assert_eq!(of("b.db"), "b.db", "refused by the store");
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_told_by_its_name() {
+        let of = |text: &str| load(text).expect(text).of_a_start();
+        let differing = |text: &str| {
+            let (was, is) = (of(LEAST), of(text));
+            was.into_iter().zip(is).filter(|(was, is)| was != is).map(|(was, _)| was.0).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            differing(&LEAST.replace("sqlite:/x", "sqlite:/y").replace("cn-hangzhou", "cn-beijing")),
+            ["region", "database"]
+        );
+        assert_eq!(differing(&format!("{LEAST}\n[limits]\nnonces = 7\nrequests_per_second = 9")), ["limits.nonces"]);
+        assert_eq!(differing(&format!("{LEAST}\n[log]\nlevel = \"warn\"")), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_proxy_is_trusted_by_its_network_or_its_address() {
+        let of = |text: &str| load(&format!("{LEAST}\n[server]\ntrusted_proxies = [\"{text}\"]"));
+        for (text, network) in [("10.0.0.0/8", "10.0.0.0/8"), ("127.0.0.1", "127.0.0.1/32"), ("::1", "::1/128")] {
+            assert_eq!(of(text).expect(text).server.trusted_proxies, [network.parse().expect(network)]);
+        }
+        let refused = of("localhost").map(drop).expect_err("a name").to_string();
+        assert!(refused.contains("is no network; write for example"), "{refused}");
+    }
+
+    #[test]
+    fn no_error_quotes_what_may_hold_a_password() {
+        let url = "postgresql://bulla:HUNTER2pw@h/x";
+        let begin = "region = \"cn-hangzhou\"\n";
+        for (text, said) in [
+            (format!("{begin}[database]\nurl = \"{url}\n"), "line 3, column"),
+            (format!("{begin}[database]\nurl={url}\n"), "line 3, column"),
+            (LEAST.replace("url = \"sqlite:/x\"", &format!("connections = \"{url}\"")), "database.connections: "),
+            (format!("{LEAST}\n[server]\nlisten = \"{url}\""), "server.listen: "),
+            (format!("{LEAST}\n[log]\nformat = \"{url}\""), "log.format: "),
+            (format!("{LEAST}\n[log]\nlevel = \"{url}\""), "log.level: "),
+            (LEAST.replace("cn-hangzhou", url), "region: "),
+        ] {
+            let error = load(&text).map(drop).expect_err(&text).to_string();
+            assert!(error.contains(said) && !error.contains("HUNTER2"), "{error}");
+        }
+        let error = load(&format!("{LEAST}\n[log]\nlevel = \"wran\"")).map(drop).expect_err("a level").to_string();
+        assert!(error.contains("log.level: "), "{error}");
     }
 
     #[test]

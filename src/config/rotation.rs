@@ -96,6 +96,13 @@ impl Rotation {
             if !seen.insert(&instance.id) {
                 return wrong("there are two of this id");
             }
+            for (name, text) in
+                [("host", &instance.host), ("administrator", &instance.administrator), ("database", &instance.database)]
+            {
+                if text.trim().is_empty() {
+                    return wrong(&format!("{name} is empty"));
+                }
+            }
             if instance.tls != instance.ca_file.is_some() {
                 return wrong("TLS needs ca_file; without TLS (tls = false) there is none");
             }

@@ -1,9 +1,10 @@
 //! `[server]`: the listeners.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::files::anchor;
 use crate::base::listen::Listen;
@@ -24,6 +25,7 @@ pub struct Server {
     /// Whether `admin_listen`, which is always plain HTTP, may be an address that is not loopback: for a kubelet, for Prometheus.
     pub admin_plain_http_beyond_loopback: bool,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// Threads that do requests' work.
     pub threads: usize,
@@ -45,6 +47,17 @@ pub struct Server {
     pub stop_timeout_ms: u64,
     /// Whether memory is kept from being written to swap: `where_allowed`, `always` or `never`.
     pub lock_memory: LockMemory,
+}
+
+/// Networks, of which one address may stand for itself.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: &String| {
+        let of_address = || text.parse::<IpAddr>().map(IpNet::from);
+        let none = |_| de::Error::custom(format!("{text:?} is no network; write for example \"10.0.0.0/8\" or \"127.0.0.1\""));
+        text.parse::<IpNet>().or_else(|_| of_address()).map_err(none)
+    };
+    texts.iter().map(network).collect()
 }
 
 impl Default for Server {
@@ -80,9 +93,8 @@ pub struct Tls {
     pub key_file: PathBuf,
     /// Roots of clients' certificates; without it no client is asked for one.
     pub client_ca_file: Option<PathBuf>,
-    /// Whether a client without a certificate is refused, where `client_ca_file` is set.
-    #[serde(default = "Tls::default_client_certificate_required")]
-    pub client_certificate_required: bool,
+    /// Whether a client without a certificate is refused, where `client_ca_file` is set; true where nothing is said.
+    pub client_certificate_required: Option<bool>,
 }
 
 impl Tls {
@@ -92,7 +104,8 @@ impl Tls {
         self.client_ca_file.iter_mut().for_each(|file| anchor(file, folder));
     }
 
-    fn default_client_certificate_required() -> bool {
-        true
+    /// Whether a client without a certificate is refused, where clients are asked for one.
+    pub fn requires_client_certificate(&self) -> bool {
+        self.client_certificate_required.unwrap_or(true)
     }
 }

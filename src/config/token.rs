@@ -1,12 +1,12 @@
 //! `[token]`: the PKCS#11 token and its PIN.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::files::{ConfigError, anchor, secret_file};
 use crate::base::hidden;
+use crate::base::regular;
 use crate::base::secret::Pin;
 
 /// `[token]`
@@ -78,7 +78,7 @@ impl Token {
     /// # Errors
     /// When it cannot be read, or is no PIN.
     pub fn pin_in(path: &Path) -> Result<Pin, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|e| ConfigError(format!("PIN file {}: {e}", path.display())))?;
+        let text = regular::read_text(path).map_err(|e| ConfigError(format!("PIN file {e}")))?;
         let refused = |why| ConfigError(format!("PIN file {}: it {why}; the token was not asked", path.display()));
         Pin::of_text(text).map_err(refused)
     }

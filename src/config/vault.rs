@@ -90,7 +90,10 @@ pub struct CertificateLogin {
 
 /// A text, or several.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "it must be a text, or a list of texts; \"5\" and \"true\" are claims that are a number or a flag too"
+)]
 pub enum OneOrMore {
     /// One.
     One(String),

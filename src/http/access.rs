@@ -45,24 +45,55 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     pub fn write(&self) {
-        log::info!(target: TARGET, "{self}");
+        let Line { request_id, peer, method, action, code, status, bytes, duration } = self;
+        log::info!(
+            target: TARGET,
+            request_id:% = request_id,
+            peer:% = Peer(*peer),
+            method:% = Foreign(method),
+            action:% = Foreign(text_of(action)),
+            code = *code,
+            status = *status,
+            bytes = *bytes,
+            duration_ms = milliseconds(*duration);
+            "{self}"
+        );
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn text_of(action: &Action) -> &str {
+    match action {
+        Action::Served(name) => name,
+        Action::Unknown(text) => text,
+    }
+}
+
+/// The address of a client, if it is known.
+struct Peer(Option<IpAddr>);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("-"),
+        }
     }
 }
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line { request_id, peer, method, action, code, status, bytes, duration } = self;
-        write!(f, "request_id={request_id} peer=")?;
-        match peer {
-            Some(peer) => peer.fmt(f)?,
-            None => f.write_str("-")?,
-        }
-        let action = match action {
-            Action::Served(name) => name,
-            Action::Unknown(text) => text.as_str(),
-        };
-        write!(f, " method={} action={} code={code} status={status} bytes={bytes}", Foreign(method), Foreign(action))?;
-        write!(f, " duration_ms={:.3}", duration.as_secs_f64() * 1000.0)
+        let (peer, method, action) = (Peer(*peer), Foreign(method), Foreign(text_of(action)));
+        write!(
+            f,
+            "request_id={request_id} peer={peer} method={method} action={action} code={code} status={status} bytes={bytes}"
+        )?;
+        write!(f, " duration_ms={:.3}", milliseconds(*duration))
     }
 }
 

@@ -82,7 +82,7 @@ impl Bodies {
         let mut claim: Option<OwnedSemaphorePermit> = None;
         let mut claimed = BLOCK;
         while let Some(chunk) = poll_fn(|cx| Pin::new(&mut payload).poll_next(cx)).await {
-            let chunk = chunk.map_err(|_| Error::MalformedRequest)?;
+            let chunk = chunk.map_err(|_| Error::MalformedRequest("The body broke off, or its chunks are not well formed."))?;
             let length = bytes.len() + chunk.len();
             if length > self.longest {
                 return Err(Error::BodyTooLarge);

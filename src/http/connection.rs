@@ -1,13 +1,16 @@
 //! What a connection is doing, known to both its ends: the stream below the HTTP parser and the handler above it.
 //!
-//! Owns: the phases of a connection and the length of the request line being read. Must not know: sockets, requests.
-//! Called by: guard (bytes come) and front (a request starts, an answer is ready). One thread only, hence cells.
+//! Owns: the phases of a connection, which bytes are of its present request, and the length of the request line being read. Must not
+//! know: sockets, requests. Called by: guard (bytes come) and front (a request starts, an answer is ready). One thread only, hence cells.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tokio::time::Instant;
 
+use super::body::Length;
+use super::framing::Framing;
 use super::room::Place;
 
 /// What a connection is doing.
@@ -32,6 +35,9 @@ pub(super) struct Connection {
     certificate: Option<Arc<[u8]>>,
     place: Place,
     phase: Cell<Phase>,
+    framing: Cell<Framing>,
+    /// Who waits for bytes that may be passed on.
+    reader: RefCell<Option<Waker>>,
     line: Cell<Line>,
 }
 
@@ -45,7 +51,15 @@ enum Line {
 impl Connection {
     /// A connection accepted now; whether it is under TLS, and the client's certificate in DER.
     pub fn new(secure: bool, certificate: Option<Arc<[u8]>>, place: Place) -> Self {
-        Self { secure, certificate, place, phase: Cell::new(Phase::New(Instant::now())), line: Cell::new(Line::Open(0)) }
+        Self {
+            secure,
+            certificate,
+            place,
+            phase: Cell::new(Phase::New(Instant::now())),
+            framing: Cell::new(Framing::NEXT),
+            reader: RefCell::new(None),
+            line: Cell::new(Line::Open(0)),
+        }
     }
 
     /// Whether it is under TLS.
@@ -68,8 +82,34 @@ impl Connection {
         self.phase.get()
     }
 
-    /// Bytes have come from the client.
-    pub fn received(&self, bytes: &[u8]) {
+    /// Whether bytes may be passed on to the parser now; who waits for that is woken when they may.
+    pub fn is_open(&self, cx: &Context<'_>) -> bool {
+        let open = !self.framing.get().is_closed();
+        if !open {
+            *self.reader.borrow_mut() = Some(cx.waker().clone());
+        }
+        open
+    }
+
+    /// How many of these bytes from the client may be passed on, which then are.
+    pub fn pass(&self, bytes: &[u8]) -> usize {
+        let mut framing = self.framing.get();
+        let passed = framing.pass(bytes);
+        self.framing.set(framing);
+        self.received(&bytes[..passed]);
+        passed
+    }
+
+    fn frame(&self, framing: Framing) {
+        self.framing.set(framing);
+        if !framing.is_closed()
+            && let Some(reader) = self.reader.take()
+        {
+            reader.wake();
+        }
+    }
+
+    fn received(&self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -86,17 +126,17 @@ impl Connection {
         }
     }
 
-    /// Length of the request line so far. Exact for the first request and for one that comes after the answer to the one
-    /// before; for a pipelined one it may fall short.
+    /// Length of the request line so far.
     pub fn line_length(&self) -> usize {
         match self.line.get() {
             Line::Open(length) | Line::Ended(length) => length,
         }
     }
 
-    /// A whole head has come and its request is with the handler.
-    pub fn started(&self) {
+    /// A whole head has come and its request is with the handler; it has a body of this length.
+    pub fn started(&self, body: Length) {
         self.phase.set(Phase::Busy);
+        self.frame(Framing::body(body));
     }
 
     /// The answer is ready to be sent; `last` if the connection ends with it, `known` if the caller has proved who it is.
@@ -104,6 +144,8 @@ impl Connection {
         let now = Instant::now();
         self.phase.set(if last { Phase::Closing(now) } else { Phase::Idle(now) });
         self.line.set(Line::Open(0));
+        // What is left of a body that nobody read is the parser's to skip.
+        self.frame(if last || self.framing.get() != Framing::Whole { Framing::All } else { Framing::NEXT });
         self.place.answered(known);
     }
 }

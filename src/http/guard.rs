@@ -7,6 +7,9 @@
 //!   of these have one.
 //! - After a refusal it closes at once. With bytes unread that makes the kernel reset the connection, and the client may lose
 //!   the answer. Here the rest is read and thrown away, for [`LINGER`] at most.
+//! - It reads requests ahead, and frames an answer by the last head that it read. Here it gets one request at a time ([`framing`]).
+//!
+//! [`framing`]: super::framing
 //!
 //! Owns: deadlines of heads and writes, the end of a connection. Must not know: what answers look like. Called by: actix-http.
 
@@ -19,6 +22,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+use zeroize::Zeroizing;
 
 use super::connection::{Connection, Phase};
 use super::first_byte;
@@ -53,6 +57,8 @@ pub(super) struct Guard {
     refuse: Refuse,
     /// Wakes the connection at its next deadline at the latest. It is set anew when it fires, not at each request.
     tick: Pin<Box<Sleep>>,
+    /// What has come of requests whose turn it is not yet.
+    ahead: Zeroizing<Vec<u8>>,
     /// Since when the client takes nothing of what is to be sent.
     stalled: Option<Instant>,
     ending: Option<Ending>,
@@ -92,6 +98,7 @@ impl Guard {
             limits,
             refuse,
             tick: Box::pin(sleep(limits.tick())),
+            ahead: Zeroizing::default(),
             stalled: None,
             ending: None,
         }
@@ -145,6 +152,33 @@ impl Guard {
             Some(Overdue::Write) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             _ => Poll::Pending,
         }
+    }
+
+    /// Reads of the present request.
+    fn poll_request(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.connection.is_open(cx) {
+            return Poll::Pending;
+        }
+        if !self.ahead.is_empty() {
+            let some = self.ahead.len().min(buf.remaining());
+            let passed = self.connection.pass(&self.ahead[..some]);
+            buf.put_slice(&self.ahead[..passed]);
+            self.ahead.drain(..passed);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let came = &buf.filled()[before..];
+        let first = came.first().copied().filter(|_| matches!(self.connection.phase(), Phase::New(_)));
+        if !self.connection.is_secure() && first.is_some_and(first_byte::is_tls) {
+            buf.set_filled(before);
+            self.end(&Error::TlsToPlain);
+            return Poll::Ready(Ok(()));
+        }
+        let passed = self.connection.pass(came);
+        self.ahead.extend_from_slice(&came[passed..]);
+        buf.set_filled(before + passed);
+        Poll::Ready(Ok(()))
     }
 
     /// Begins the end of the connection, with an answer unless the last one has been given already.
@@ -203,16 +237,7 @@ impl AsyncRead for Guard {
         if this.ending.is_some() {
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        if let Poll::Ready(result) = Pin::new(&mut this.io).poll_read(cx, buf) {
-            let came = &buf.filled()[before..];
-            let first = came.first().copied().filter(|_| matches!(this.connection.phase(), Phase::New(_)));
-            if !this.connection.is_secure() && first.is_some_and(first_byte::is_tls) {
-                buf.set_filled(before);
-                this.end(&Error::TlsToPlain);
-                return Poll::Ready(Ok(()));
-            }
-            this.connection.received(came);
+        if let Poll::Ready(result) = this.poll_request(cx, buf) {
             return Poll::Ready(result);
         }
         // No bytes without an error is the end of the stream: the parser starts to close, and asks poll_shutdown.

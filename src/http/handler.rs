@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -250,8 +250,13 @@ impl<S: Service> Handler<S> {
         if side == Side::Admin {
             return Err(turn_away(Error::PathNotFound));
         }
+        let encoded =
+            received.headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if encoded && length != Length::Known(0) {
+            return Err(Refused::last(Error::MalformedRequest("The body must come as it is: no Content-Encoding is served.")));
+        }
         // A client that has gone before it could be asked for its address.
-        let Sender { client, certificate, place } = sender.ok_or(Refused::last(Error::MalformedRequest))?;
+        let Sender { client, certificate, place } = sender.ok_or(Refused::last(Error::MalformedRequest("")))?;
         let asked_to_leave = async {
             match place {
                 Some(place) => place.left().await,

@@ -17,6 +17,7 @@ mod call;
 mod config;
 mod connection;
 mod first_byte;
+mod framing;
 mod guard;
 mod handler;
 mod parser_refusals;
@@ -53,6 +54,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 pub use access::Action;
+use body::Length;
 pub use call::{Call, Method, Reply};
 pub use config::Config;
 use connection::Connection;
@@ -292,10 +294,10 @@ struct Received {
 /// What is done with a request.
 async fn handle<S: Service>(front: Arc<Handler<S>>, side: Side, request: HttpRequest, payload: Payload) -> HttpResponse {
     let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);
-    if let Some(connection) = &connection {
-        connection.started();
-    }
     let received: Received = request.extensions_mut().remove().unwrap_or_default();
+    if let Some(connection) = &connection {
+        connection.started(Length::of(&received.method, &received.headers));
+    }
     let (response, end) = match admin::page(&request, &received, side) {
         Some(page) => (admin::show(front, page).await, End::default()),
         None => front.respond(request, &received, payload, side).await,

@@ -33,7 +33,7 @@ pub(super) fn error_of(status: u16, line_length: usize) -> Error {
         413 => Error::BodyTooLarge,
         414 | 431 => Error::HeadTooLarge,
         400 if line_length > MAX_TARGET => Error::HeadTooLarge,
-        400..=499 => Error::MalformedRequest,
+        400..=499 => Error::MalformedRequest("It must be a well-formed request of HTTP/1.1."),
         _ => Error::Internal(format!("the HTTP parser answered {status}")),
     }
 }

@@ -19,13 +19,15 @@ use actix_web::rt::net::TcpStream;
 use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{Error as TlsError, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
+use crate::base::certificate;
+use crate::base::clock::Timestamp;
 use crate::base::regular;
 
 /// Between two looks at the files.
@@ -54,7 +56,15 @@ pub struct Tls {
     ask: Mutex<Sender<Outcome>>,
 }
 
-type Newest = Arc<Mutex<Arc<ServerConfig>>>;
+type Newest = Arc<Mutex<Loaded>>;
+
+/// What handshakes take from the files.
+#[derive(Clone)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// When the first of its certificates ends, where that can be told.
+    end: Option<Timestamp>,
+}
 
 /// Takes what came of a reading that was asked for.
 type Outcome = Sender<io::Result<()>>;
@@ -75,7 +85,7 @@ impl Tls {
     /// When one cannot be read, or they do not fit together.
     pub fn load(files: TlsFiles) -> io::Result<Self> {
         let seen = files.stamps();
-        let newest = Arc::new(Mutex::new(Arc::new(files.config()?)));
+        let newest = Arc::new(Mutex::new(files.loaded()?));
         let (ask, asked) = channel();
         let (watched, written) = (files.clone(), Arc::clone(&newest));
         thread::Builder::new().name("bulla-tls-files".into()).spawn(move || watched.watch(seen, &written, &asked))?;
@@ -87,8 +97,13 @@ impl Tls {
     /// # Errors
     /// When the client breaks off, speaks something else, or its certificate is refused.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let newest = Arc::clone(&self.newest.lock());
+        let newest = Arc::clone(&self.newest.lock().config);
         TlsAcceptor::from(newest).accept(stream).await
+    }
+
+    /// When the first certificate that is offered ends, whatever the file holds by now; none where that cannot be told.
+    pub fn certificate_end(&self) -> Option<Timestamp> {
+        self.newest.lock().end
     }
 
     /// Has the files read again, whether they have changed or not.
@@ -118,7 +133,7 @@ impl TlsFiles {
                 continue;
             }
             seen = stamps;
-            let read = self.config().map(|config| *newest.lock() = Arc::new(config));
+            let read = self.loaded().map(|loaded| *newest.lock() = loaded);
             match (asker, read) {
                 // It may have given up waiting.
                 (Some(asker), read) => drop(asker.send(read)),
@@ -135,11 +150,12 @@ impl TlsFiles {
         [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten().map(|p| stamp(p)).collect()
     }
 
-    fn config(&self) -> io::Result<ServerConfig> {
+    fn loaded(&self) -> io::Result<Loaded> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let chain = certificates(&self.certificate)?;
+        let pem = regular::read(&self.certificate)?;
+        let chain = certificates_in(&self.certificate, &pem)?;
         let key = Zeroizing::new(regular::read(&self.key)?);
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| of(&self.key, e))?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| of(&self.key, not_a_key(&key, e)))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
@@ -155,21 +171,96 @@ impl TlsFiles {
                 builder.with_client_cert_verifier(verifier.build().map_err(|e| of(path, e))?)
             }
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|e| of(&self.certificate, e))?;
+        let mut config = builder.with_single_cert(chain, key).map_err(|e| match e {
+            // What the library says when it cannot use the key at all.
+            TlsError::General(_) => {
+                of(&self.key, "not a key that TLS takes: RSA of 2048 bits or more, EC P-256 or P-384, Ed25519")
+            }
+            other => of(&self.certificate, other),
+        })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A resumed session would go on with the certificate of a client that is refused by now.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(config)
+        Ok(Loaded { config: Arc::new(config), end: certificate::validity_in(&pem).ok().map(|validity| validity.until) })
     }
 }
 
+/// Why a file holds no key that can be used; nothing of the file.
+fn not_a_key(pem: &[u8], error: impl std::fmt::Display) -> String {
+    let holds = |mark: &[u8]| memchr::memmem::find(pem, mark).is_some();
+    if holds(b"ENCRYPTED") {
+        return "the key is encrypted, and nobody is there to say its passphrase: `openssl pkey` writes it without".to_owned();
+    }
+    if holds(b"BEGIN CERTIFICATE") && !holds(b"PRIVATE KEY") {
+        return "no private key, but a certificate".to_owned();
+    }
+    format!("no private key in PEM ({error})")
+}
+
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let text = regular::read(path)?;
-    let read = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|e| of(path, e))?;
+    certificates_in(path, &regular::read(path)?)
+}
+
+fn certificates_in(path: &Path, pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|e| of(path, not_whole(&e)))?;
     if read.is_empty() { Err(of(path, "no certificate in it")) } else { Ok(read) }
+}
+
+/// Why a file is no PEM; the library tells labels as numbers.
+fn not_whole(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a part of it has no end: the file was cut off".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a line that begins a part is not whole".to_owned(),
+        other => format!("no PEM ({other})"),
+    }
 }
 
 fn of(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_holds_no_key_is_told_for_what_it_is() {
+        let of = |pem: &str| not_a_key(pem.as_bytes(), "x");
+        assert!(of("-----BEGIN ENCRYPTED PRIVATE KEY-----").contains("is encrypted"));
+        assert!(of("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED").contains("is encrypted"));
+        assert!(of("-----BEGIN CERTIFICATE-----").contains("but a certificate"));
+        assert!(of("secret").ends_with("in PEM (x)"));
+    }
+
+    #[test]
+    fn a_certificate_that_was_cut_off_is_told_in_words() {
+        let cut = b"-----BEGIN CERTIFICATE-----\nMIIB\n";
+        let refused = certificates_in(Path::new("/c"), cut).expect_err("no end").to_string();
+        assert_eq!(refused, "/c: a part of it has no end: the file was cut off");
+    }
+
+    #[test]
+    fn the_end_is_that_of_the_certificate_in_use() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let make = |year| {
+            let mut parameters = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).expect("a name");
+            parameters.not_after = rcgen::date_time_ymd(year, 1, 2);
+            let key = rcgen::KeyPair::generate().expect("a key");
+            (parameters.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+        };
+        let ((first, key), (another, _)) = (make(2040), make(2050));
+        fs::write(at("crt"), first).expect("written");
+        fs::write(at("key"), key).expect("written");
+        let files = TlsFiles { certificate: at("crt"), key: at("key"), client_ca: None, client_required: true };
+        let tls = Tls::load(files).expect("they fit");
+        let ends = || tls.certificate_end().map(|end| end.to_string());
+        assert_eq!(ends().as_deref(), Some("2040-01-02T00:00:00Z"));
+        fs::write(at("crt"), another).expect("written");
+        assert!(tls.reload().is_err(), "of another key");
+        assert_eq!(ends().as_deref(), Some("2040-01-02T00:00:00Z"));
+        fs::remove_file(at("crt")).expect("removed");
+        assert!(tls.reload().is_err() && ends().is_some());
+    }
 }

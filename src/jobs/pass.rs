@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::store::{PARTS, PartFound, Store, StoreError};
+use crate::store::{PARTS, Store, StoreError};
 
 /// How long a pass takes at least at 5 % of a core: a small database needs no more.
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -80,22 +80,23 @@ impl Pass {
 
     /// Compares a part of the secrets, and as much of keys and of who may do what; whether that could be done.
     fn compare(&mut self, part: u8) -> bool {
-        let found = self.store.part_check(part).and_then(|PartFound { mut strange, .. }| {
-            strange.extend(self.store.scopes_check(part)?);
-            Ok(strange)
-        });
-        match found {
-            Ok(strange) => {
-                strange.iter().for_each(|what| self.alarm(what));
-                true
-            }
-            Err(error) => {
-                if self.said.insert(error.to_string()) {
-                    log::warn!("pass: part {part:02x}: {error}");
+        // Each by itself: what one look finds is told, whatever becomes of the other.
+        let looks = [self.store.part_check(part).map(|found| found.strange), self.store.scopes_check(part)];
+        let mut whole = true;
+        for look in looks {
+            match look {
+                Ok(strange) => strange.iter().for_each(|what| self.alarm(what)),
+                Err(error) => {
+                    whole = false;
+                    match error {
+                        StoreError::Corrupt { .. } => self.alarm(&error.to_string()),
+                        _ if self.said.insert(error.to_string()) => log::warn!("pass: part {part:02x}: {error}"),
+                        _ => {}
+                    }
                 }
-                false
             }
         }
+        whole
     }
 
     /// Looks whether a part stands earlier than it did.

@@ -8,7 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Home, KeyId, KeyVersionId};
 use crate::base::words::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage};
 use crate::envelope::Identity;
-use crate::error::{Error, RejectedState};
+use crate::error::{Denied, Error, RejectedState};
 use crate::keys::find::FoundKey;
 use crate::store::{Abort, KeyRow, KeyVersionRow, Tx};
 
@@ -254,7 +254,13 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
         return Err(caller.denied(purpose.action()));
     }
     if !key.service {
-        authorise_use(caller, purpose, None, &format!("key/{}", key.id))?;
+        let relative = format!("key/{}", key.id);
+        authorise_use(caller, purpose, None, &relative).map_err(|error| match error {
+            Error::NoPermission(denied) => {
+                Error::NoPermission(Box::new(Denied { resource: Some(caller.arn(None, &relative)), ..*denied }))
+            }
+            other => other,
+        })?;
     }
     admit_for(key, purpose, caller.now())
 }

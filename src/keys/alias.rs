@@ -7,7 +7,7 @@ use crate::auth::Caller;
 use crate::base::field::Field;
 use crate::base::ids::{AccountId, Alias, KeyId, KeyRef};
 use crate::base::words::KeyState;
-use crate::error::Error;
+use crate::error::{Error, Unchanged};
 use crate::keys::Keys;
 use crate::keys::find::find;
 use crate::keys::rows::editable;
@@ -36,12 +36,12 @@ impl Keys {
         self.store.commit(&caller.effect, "alias_create", |tx| {
             let key = find(tx, caller, key)?;
             if key.state == KeyState::PendingDeletion {
-                return Err(Abort::App(Error::KeyStateChange));
+                return Err(Abort::App(Error::KeyStateChange(Unchanged::PendingDeletion)));
             }
             if let Some(most) = self.limits.aliases
                 && tx.alias_count(&caller.account)? >= i64::from(most)
             {
-                return Err(Abort::App(Error::LimitExceeded));
+                return Err(Abort::App(Error::LimitExceeded { most: most.into(), of: "aliases in an account" }));
             }
             let row = AliasRow { account_id: caller.account.clone(), name: alias.clone(), key_id: key.id, created_at: now };
             match tx.alias_insert(&row) {

@@ -5,7 +5,7 @@
 use crate::auth::Caller;
 use crate::base::ids::KeyRef;
 use crate::base::words::KeyState;
-use crate::error::Error;
+use crate::error::{Error, Unchanged};
 use crate::keys::Keys;
 use crate::keys::find::find;
 use crate::keys::rows::{editable, replace};
@@ -23,8 +23,9 @@ impl Keys {
             match key.state_at(caller.now()) {
                 KeyState::Enabled | KeyState::Disabled if key.state == state => Ok(()),
                 KeyState::Enabled | KeyState::Disabled => replace(tx, &key, KeyRow { state, ..key.clone() }),
-                KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => {
-                    Err(Abort::App(Error::KeyStateChange))
+                KeyState::PendingImport => Err(Abort::App(Error::KeyStateChange(Unchanged::PendingImport))),
+                KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => {
+                    Err(Abort::App(Error::KeyStateChange(Unchanged::PendingDeletion)))
                 }
             }
         })

@@ -84,7 +84,9 @@ impl Keys {
 
     pub(super) fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {
         match self.limits.keys {
-            Some(most) if tx.key_count(account, &[])? >= i64::from(most) => Err(Abort::App(Error::LimitExceeded)),
+            Some(most) if tx.key_count(account, &[])? >= i64::from(most) => {
+                Err(Abort::App(Error::LimitExceeded { most: most.into(), of: "keys in an account" }))
+            }
             _ => Ok(()),
         }
     }

@@ -43,11 +43,13 @@ impl From<StoreError> for NotBegun {
 }
 
 impl Keys {
-    /// The account's default key; makes it on first use.
+    /// The account's default key; makes it on first use, unless `needed` finds that nothing would come of it: a request that is refused
+    /// leaves no key behind.
     ///
     /// # Errors
+    /// Those of `needed`;
     /// [`Error::Unavailable`] when token or database are away, or another node does not finish making it; [`Error::TokenFull`].
-    pub fn default_key(&self, caller: &Caller) -> Result<KeyRow, Error> {
+    pub fn default_key(&self, caller: &Caller, needed: impl Fn() -> Result<(), Error>) -> Result<KeyRow, Error> {
         let (account, deadline) = (&caller.account, Instant::now() + WAIT);
         loop {
             match self.read_default(account)? {
@@ -57,6 +59,7 @@ impl Keys {
                 }
                 Some(_) => {}
                 None => {
+                    needed()?;
                     if let Some(key) = self.make_default(account, caller.moment())? {
                         return Ok(key);
                     }

@@ -13,7 +13,7 @@ use crate::auth::Caller;
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState, Origin};
-use crate::error::Error;
+use crate::error::{Error, Unchanged};
 use crate::keys::Keys;
 use crate::keys::find::find;
 use crate::keys::rows::{editable, replace};
@@ -38,7 +38,12 @@ impl Keys {
                     let state = KeyState::PendingDeletion;
                     replace(tx, &key, KeyRow { state, delete_at: Some(at), ..key.clone() })
                 }
-                _ => Err(Abort::App(Error::KeyStateChange)),
+                KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport => {
+                    Err(Abort::App(Error::KeyStateChange(Unchanged::Protected)))
+                }
+                KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => {
+                    Err(Abort::App(Error::KeyStateChange(Unchanged::PendingDeletion)))
+                }
             }
         })
     }
@@ -51,7 +56,7 @@ impl Keys {
         self.store.commit(&caller.effect, "key_cancel_deletion", |tx| {
             let key = find(tx, caller, key)?;
             if key.state != KeyState::PendingDeletion {
-                return Err(Abort::App(Error::KeyStateChange));
+                return Err(Abort::App(Error::KeyStateChange(Unchanged::NotPendingDeletion)));
             }
             let state = if has_material(tx, &key)? { KeyState::Enabled } else { KeyState::PendingImport };
             replace(tx, &key, KeyRow { state, delete_at: None, ..key.clone() })

@@ -52,7 +52,7 @@ impl Keys {
             has_versions(&key).map_err(Abort::App)?;
             let versions = tx.key_versions_of(&key.id)?;
             if versions.iter().filter(|version| version.ready).count() as i64 >= MAX_VERSIONS {
-                return Err(Abort::App(Error::LimitExceeded));
+                return Err(Abort::App(Error::LimitExceeded { most: MAX_VERSIONS, of: "versions of a key" }));
             }
             if versions.iter().any(|version| !version.ready) {
                 return Err(Abort::App(Error::Unavailable("another version of the key is in the making")));

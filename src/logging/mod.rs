@@ -35,6 +35,9 @@ pub enum Form {
     Json,
     /// `warning: message`; for commands, whose lines people read one by one.
     Brief,
+    /// `{"warning":{"message":"…"}}`; for commands whose lines a program reads.
+    #[serde(skip)]
+    BriefJson,
 }
 
 impl Form {
@@ -43,7 +46,13 @@ impl Form {
             Form::Text => text(record),
             Form::Json => json(record),
             Form::Brief => brief(record),
+            Form::BriefJson => brief_json(record),
         }
+    }
+
+    /// Whether each line is part of a command's answer.
+    fn is_of_a_command(self) -> bool {
+        matches!(self, Form::Brief | Form::BriefJson)
     }
 }
 
@@ -123,7 +132,7 @@ impl Log for Logger {
         drop(state);
         // A command's lines are its answer.
         let (passes, untold) =
-            if form == Form::Brief { (true, Vec::new()) } else { self.repeats.look_at(record, Instant::now()) };
+            if form.is_of_a_command() { (true, Vec::new()) } else { self.repeats.look_at(record, Instant::now()) };
         for Untold { level, target, place: (file, line), lines } in untold {
             let args = format_args!("{lines} more lines from {file}:{line} were not written");
             lines::put(form.line(&Record::builder().args(args).level(level).target(&target).build()).as_bytes(), false);
@@ -148,6 +157,11 @@ fn text(record: &Record<'_>) -> String {
     }
     line.push('\n');
     line
+}
+
+/// Of whatever level: only what ends a command is its error.
+fn brief_json(record: &Record<'_>) -> String {
+    format!("{}\n", serde_json::json!({ "warning": { "message": record.args().to_string() } }))
 }
 
 fn brief(record: &Record<'_>) -> String {
@@ -213,6 +227,7 @@ mod tests {
         let value: Value = serde_json::from_str(&json(&record)).expect("JSON");
         assert_eq!((&value["level"], &value["message"]), (&"warn".into(), &"two\nlines".into()));
         assert_eq!(brief(&record), "warning: two\nlines\n");
+        assert_eq!(brief_json(&record), "{\"warning\":{\"message\":\"two\\nlines\"}}\n");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels).expect(VALID);
         let requests = counter(
             "bulla_requests_total",
-            "requests answered; action `unknown` for all that is no operation, code `OK` on success",
+            "requests answered; action `unknown` for all that is no operation (`NoRoute` through Vault's door), code `OK` on success",
             &["action", "code"],
         );
         let turned_away = counter(

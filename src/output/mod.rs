@@ -78,10 +78,10 @@ impl Output {
     /// Never for what commands show.
     pub fn json(&self) -> Result<String, Failure> {
         Ok(match self {
-            Output::One(row) | Output::Report { row, .. } => serde_json::to_string(&Object(row))?,
-            Output::List(rows) | Output::Each(rows) => serde_json::to_string(&rows.iter().map(Object).collect::<Vec<_>>())?,
+            Output::One(row) | Output::Report { row, .. } => json_of(&Object(row))?,
+            Output::List(rows) | Output::Each(rows) => json_of(&rows.iter().map(Object).collect::<Vec<_>>())?,
             Output::Text("", text) => text.clone(),
-            Output::Text(name, text) => serde_json::to_string(&Object(&vec![(*name, text.as_str().into())]))?,
+            Output::Text(name, text) => json_of(&Object(&vec![(*name, text.as_str().into())]))?,
         })
     }
 
@@ -120,6 +120,21 @@ fn shown_as(text: &str, stays: impl Fn(char) -> bool) -> String {
     out
 }
 
+/// JSON in which what a terminal would obey, or what turns the direction of writing, is escaped: it means the same to programs, and
+/// people look at it too.
+fn json_of(value: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string(value)?;
+    if json.chars().all(is_printable) {
+        return Ok(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        // All of these have four digits at most, and stand in texts alone: JSON's own characters are printable.
+        if is_printable(c) { out.push(c) } else { out += &format!("\\u{:04x}", u32::from(c)) }
+    }
+    Ok(out)
+}
+
 /// A thing, a line for each of its members.
 fn block(row: &Row) -> String {
     let width = row.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -134,7 +149,14 @@ fn shown(value: &Value) -> String {
         Value::String(text) => seen_in_line(text),
         Value::Array(values) if values.is_empty() => t!("none").into_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
-        Value::Object(members) => members.values().map(shown).collect::<Vec<_>>().join("="),
+        Value::Object(members) if members.keys().all(|name| name.ends_with("Key") || name.ends_with("Value")) => {
+            members.values().map(shown).collect::<Vec<_>>().join("=")
+        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{} {}", seen_in_line(name), shown(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         other => other.to_string(),
     }
 }
@@ -157,7 +179,7 @@ fn table(rows: &[Row]) -> String {
 /// # Errors
 /// Never for what commands show.
 pub fn jsonl(name: &str, rows: &[Row]) -> Result<String, Failure> {
-    let lines: Result<Vec<String>, _> = rows.iter().map(|row| serde_json::to_string(&Object(row))).collect();
+    let lines: Result<Vec<String>, _> = rows.iter().map(|row| json_of(&Object(row))).collect();
     Ok(lines?.iter().map(|row| format!("{{\"{name}\":{row}}}")).collect::<Vec<_>>().join("\n"))
 }
 
@@ -170,9 +192,9 @@ pub fn print_failure(failure: &Failure, json: bool) {
             row.extend([("code", answer.code.as_str().into()), ("status", answer.status.into())]);
             row.extend(answer.request_id.as_deref().map(|id| ("request_id", id.into())));
         }
-        match serde_json::to_string(&Object(&row)) {
+        match json_of(&Object(&row)) {
             Ok(error) => format!("{{\"error\":{error}}}"),
-            Err(error) => error.to_string(),
+            Err(error) => error.reason,
         }
     } else {
         let mut text = t!("error: %{reason}", reason = failure.reason).into_owned();
@@ -180,12 +202,17 @@ pub fn print_failure(failure: &Failure, json: bool) {
             text += &format!("\n{}", t!("hint: %{hint}", hint = hint));
         }
         if let Some(id) = failure.answer.as_ref().and_then(|answer| answer.request_id.as_deref()) {
-            text += &format!("\n{}", t!("request ID: %{id}", id = id));
+            text += &format!("\n{}", t!("request ID: %{id}", id = seen_in_line(id)));
         }
         seen(&text)
     };
     // Nobody is left to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints to standard error what somebody should know of what was done.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", seen(text));
 }
 
 /// One line on standard output, at once.
@@ -204,8 +231,13 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|e| Failure::local(t!("standard output: %{reason}", reason = locale::os(&e)))),
+        written => written.map_err(|e| unwritten(&e)),
     }
+}
+
+/// Why standard output could not be written.
+pub fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::local(t!("standard output: %{reason}", reason = locale::os(error)))
 }
 
 #[cfg(test)]
@@ -226,6 +258,11 @@ mod tests {
         assert_eq!(output.json().expect("JSON"), json);
         assert_eq!(output.text(), "Name  Enabled  Uses  Policies  LastUsed\na     true     7     none      -");
         assert_eq!(Output::List(Vec::new()).json().expect("JSON"), "[]");
+        let objects = Output::one([
+            ("Status", serde_json::json!({ "audit": "ok", "clock": "ok", "token": "away" })),
+            ("Tags", serde_json::json!([{ "TagKey": "a", "TagValue": "1" }, { "Key": "b", "Value": "2" }])),
+        ]);
+        assert_eq!(objects.text(), "Status  audit ok, clock ok, token away\nTags    a=1 b=2");
     }
 
     /// What others have said makes up no line, and moves no cursor.
@@ -244,6 +281,9 @@ mod tests {
         assert_eq!(Output::Text("Page", "a\tb\n\u{1b}]0;x\u{7}c".to_owned()).text(), "a\tb\n\\u{1b}]0;x\\u{7}c");
         let report = Output::Report { text: "a\u{1b}[1m\nb".to_owned(), row: Vec::new() };
         assert_eq!(report.text(), "a\\u{1b}[1m\nb");
-        assert!(Output::One(row()).json().expect("JSON").contains(r"\u001b[2J"), "programs get what there is");
+        let json = Output::One(row()).json().expect("JSON");
+        assert!(json.chars().all(is_printable) && json.contains(r"\u001b[2J\u009b1m\r\u202e\u007fü"), "{json}");
+        let read: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(read["Label"], row()[0].1, "programs get what there is");
     }
 }

@@ -13,6 +13,9 @@ use crate::base::locale::t;
 const TERMINAL: Duration = Duration::from_millis(200);
 const ELSEWHERE: Duration = Duration::from_secs(30);
 
+/// What takes a terminal's line away.
+const ANEW: &str = "\r\x1b[K";
+
 /// Work of so many steps.
 pub struct Progress {
     what: Cow<'static, str>,
@@ -27,7 +30,9 @@ impl Progress {
     /// Begins. `what` is the work's past participle.
     pub fn new(what: impl Into<Cow<'static, str>>, total: usize) -> Self {
         let begun = Instant::now();
-        let terminal = io::stderr().is_terminal();
+        // A terminal that is not said to be able to (Emacs' shell, a line printer) is written to line by line.
+        let able = std::env::var("TERM").is_ok_and(|kind| !kind.is_empty() && kind != "dumb");
+        let terminal = able && io::stderr().is_terminal();
         Self { what: what.into(), total: total.into(), done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
     }
 
@@ -54,14 +59,14 @@ impl Progress {
         *said = Instant::now();
         let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
         let line = line(&self.what, done, total, self.begun.elapsed());
-        let (before, after) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+        let (before, after) = if self.terminal { (ANEW, "") } else { ("", "\n") };
         let _ = write!(io::stderr().lock(), "{before}{line}{after}");
     }
 
     /// It has ended: takes a terminal's line away, and gives how many were done.
     pub fn end(&self) -> usize {
-        if self.terminal {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        if self.terminal && *self.said.lock() != self.begun {
+            let _ = write!(io::stderr().lock(), "{ANEW}");
         }
         self.done.load(Ordering::Relaxed)
     }

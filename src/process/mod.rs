@@ -10,8 +10,9 @@ pub mod signals;
 use std::io;
 use std::sync::Arc;
 
+use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask};
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::Deserialize;
 
@@ -44,6 +45,15 @@ pub fn forbid_dumps() -> io::Result<()> {
 /// Of the system.
 pub fn forbid_traces() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// What is made from here on, whatever the umask of the shell says, may be written by nobody else: audit folder, database, backups.
+/// Programs that this one starts inherit it.
+pub fn forbid_others_to_write() {
+    let others = Mode::WGRP.union(Mode::WOTH);
+    // It is not told without being set.
+    let was = umask(Mode::RWXG.union(Mode::RWXO));
+    umask(was.union(others));
 }
 
 /// A file that the system lets grow no further (RLIMIT_FSIZE) is an error of the write, not the end of the process. Programs that this one

@@ -26,8 +26,8 @@ pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
     let references = template.references();
     let values = if references.is_empty() { Vec::new() } else { resolve(session, &references)?.values };
     let text = template.filled(&values);
-    if asked.output.as_os_str() == "-" {
-        return output::bytes(&text);
+    match terminal::file_named(&asked.output) {
+        Some(file) => terminal::write_private(file, &text),
+        None => output::bytes(&text),
     }
-    terminal::write_private(&asked.output, &text)
 }

@@ -101,6 +101,7 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
         Key::Encrypt { key, input, context, pair } => {
             let plaintext = bytes(&input, &t!("What to encrypt"))?;
             let row = client.describe_key(&key).map_err(failure(&key))?;
+            fits(&key, &row, &context, &pair)?;
             if is_pair(&row) {
                 let (version, algorithm) = pair_of(session, &row, &pair, "RSAES_OAEP_SHA_256")?;
                 made(
@@ -119,14 +120,22 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
                 .map(str::trim)
                 .ok_or_else(|| usage(t!("the ciphertext is no Base64"), &t!("what `encrypt` printed")))?;
             let plain = match key {
-                None => client.decrypt(blob, &context).map_err(failure(""))?,
+                None => {
+                    fits_symmetric(&t!("a ciphertext without a key"), &context, &pair)?;
+                    client.decrypt(blob, &context).map_err(failure(""))?.1
+                }
                 Some(key) => {
                     let row = client.describe_key(&key).map_err(failure(&key))?;
+                    fits(&key, &row, &context, &pair)?;
                     if is_pair(&row) {
                         let (version, algorithm) = pair_of(session, &row, &pair, "RSAES_OAEP_SHA_256")?;
                         client.decrypt_with(&row.key_id, &version, &algorithm, blob).map_err(failure(&key))?
                     } else {
-                        client.decrypt(blob, &context).map_err(failure(&key))?
+                        let (with, plain) = client.decrypt(blob, &context).map_err(failure(&key))?;
+                        if with != row.key_id {
+                            return Err(Failure::conflict(t!("%{key}: the ciphertext is of another key", key = key)));
+                        }
+                        plain
                     }
                 }
             };
@@ -269,6 +278,30 @@ fn digest_of(input: &Input, prompt: &str) -> Result<digest::Digest, Failure> {
     let mut hash = digest::Context::new(&digest::SHA256);
     terminal::each_part(input.file.as_deref(), prompt, |part| hash.update(part))?;
     Ok(hash.finish())
+}
+
+/// Refuses what this kind of key does not take: to leave it out would leave out what somebody relies on.
+fn fits(key: &str, row: &KeyRow, context: &[(String, String)], pair: &KeyPair) -> Result<(), Failure> {
+    if !is_pair(row) {
+        return fits_symmetric(key, context, pair);
+    }
+    match context {
+        [] => Ok(()),
+        _ => Err(usage(t!("%{key}: a pair binds no --context", key = key), &t!("a symmetric key does"))),
+    }
+}
+
+fn fits_symmetric(key: &str, context: &[(String, String)], pair: &KeyPair) -> Result<(), Failure> {
+    if pair.version.is_some() || pair.algorithm.is_some() {
+        let text = t!("%{key}: --version and --algorithm are for key pairs", key = key);
+        return Err(usage(text, &t!("a symmetric key has one algorithm, and its ciphertexts name their version")));
+    }
+    let mut names: Vec<&str> = context.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|two| two[0] == two[1]) {
+        Some(two) => Err(usage(t!("--context names %{name} twice", name = format!("{:?}", two[0])), &t!("each name once"))),
+        None => Ok(()),
+    }
 }
 
 fn is_pair(key: &KeyRow) -> bool {

@@ -2,23 +2,23 @@
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use bulla_client::AccessKey;
 use toml_edit::{DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
 
-use super::profile::{self, Profile};
+use super::profile::{self, Known, Profile, variable};
 use super::{failure, terminal, usage};
 use crate::base::failure::Failure;
 use crate::base::locale::{self, t};
+use crate::base::private_folder;
 use crate::cli::Connection;
 use crate::output::Output;
 
 /// Runs the command.
 pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, Failure> {
-    let name = connection.profile.clone().unwrap_or_else(|| profile::DEFAULT.to_owned());
+    let name = connection.profile.clone().or_else(|| variable("BULLA_PROFILE")).unwrap_or_else(|| profile::DEFAULT.to_owned());
     if name.is_empty() || name.starts_with('.') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return Err(usage(
             t!("%{name} is no name of a profile", name = format!("{name:?}")),
@@ -26,26 +26,25 @@ pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, F
         ));
     }
     let folder = profile::config_folder().ok_or_else(|| Failure::local(t!("neither $XDG_CONFIG_HOME nor $HOME is set")))?;
-    let known = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
-    let endpoint = match connection.endpoint.clone().or_else(|| known("BULLA_ENDPOINT")) {
+    let mut known = Known::of(&folder, &name)?;
+    let endpoint = match connection.endpoint.clone().or_else(|| variable("BULLA_ENDPOINT")).or_else(|| known.endpoint.take()) {
         Some(endpoint) => endpoint,
         None => terminal::ask(&t!("Endpoint (https://HOST:PORT)"))?,
     };
-    let ca = connection.ca.clone().or_else(|| known("BULLA_CA_FILE").map(Into::into));
+    let ca = connection.ca.clone().or_else(|| variable("BULLA_CA_FILE").map(Into::into)).or_else(|| known.ca_file.take());
     let ca = ca.map(|file| fs::canonicalize(&file).map_err(named(&file)));
     let ca = ca.transpose()?;
     let (id, secret) = credentials(id)?;
-    let new = Profile::new(&name, &endpoint, ca.clone(), AccessKey::new(&id, secret.as_str()));
+    let new = Profile::new(&name, &endpoint, ca.clone(), known, AccessKey::new(&id, secret.as_str()));
     let endpoint = new.endpoint.clone();
     let client = new.client(super::ATTEMPTS)?;
     let region = client.region().map_err(failure(""))?;
     let who = client.caller().ok();
 
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(named(&folder))?;
+    private_folder::make(&folder).map_err(named(&folder))?;
     let secret_file = format!("{name}.secret");
-    terminal::write_private(&folder.join(&secret_file), format!("{}\n", secret.as_str()).as_bytes())?;
     let file = folder.join("config.toml");
-    write_profile(&file, &name, |table| {
+    let document = with_profile(&file, &name, |table| {
         table.insert("endpoint", value(&endpoint));
         match &ca {
             Some(ca) => table.insert("ca_file", value(ca.to_string_lossy().as_ref())),
@@ -56,6 +55,9 @@ pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, F
         table.insert("secret_file", value(&secret_file));
         table.remove("secret_command");
     })?;
+    // The file could be read and is as it should be: nothing stands between the two writes but a disk that is full.
+    terminal::write_private(&folder.join(&secret_file), format!("{}\n", secret.as_str()).as_bytes())?;
+    terminal::write_private(&file, document.to_string().as_bytes())?;
     Ok(Output::one([
         ("Profile", name.into()),
         ("Endpoint", endpoint.into()),
@@ -90,8 +92,8 @@ fn credentials(id: Option<&str>) -> Result<(String, Zeroizing<String>), Failure>
     Ok((id, line(&t!("access key secret"))?))
 }
 
-/// Changes one profile and leaves the rest of the file as it is.
-fn write_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Result<(), Failure> {
+/// The file with one profile changed and the rest as it is.
+fn with_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Result<DocumentMut, Failure> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => "# Profiles of `bulla`; `bulla login` writes them.\n".to_owned(),
@@ -107,7 +109,7 @@ fn write_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Re
     let wrong = || Failure::local(t!("%{file}: profile is no table", file = file.display()));
     let profile = profiles.as_table_mut().ok_or_else(wrong)?.entry(name).or_insert_with(|| Item::Table(Table::new()));
     change(profile.as_table_mut().ok_or_else(wrong)?);
-    terminal::write_private(file, document.to_string().as_bytes())
+    Ok(document)
 }
 
 fn named(path: &Path) -> impl Fn(std::io::Error) -> Failure {

@@ -3,6 +3,7 @@
 //! A profile that is named on the command line goes before the environment. Both halves of an access key come from one place.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,6 +57,33 @@ struct ConfigFile {
     profile: BTreeMap<String, Written>,
 }
 
+impl Written {
+    /// The files of a client certificate and its key.
+    fn identity(&self, folder: &Path, name: &str) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
+        match (&self.client_certificate_file, &self.client_key_file) {
+            (Some(certificate), Some(key)) => Ok(Some((folder.join(certificate), folder.join(key)))),
+            (None, None) => Ok(None),
+            _ => {
+                Err(Failure::local(t!("profile %{name}: client_certificate_file and client_key_file go together", name = name)))
+            }
+        }
+    }
+
+    /// How requests are signed.
+    fn scheme(&self, name: &str) -> Result<Scheme, Failure> {
+        match self.signature.as_deref() {
+            None | Some("acs3") => Ok(Scheme::Acs3),
+            Some("rpc") => Ok(Scheme::Rpc),
+            Some(other) => Err(Failure::local(t!(
+                "profile %{name}: no signature is called %{other}",
+                name = name,
+                other = format!("{other:?}")
+            ))
+            .hint(t!("acs3, or rpc"))),
+        }
+    }
+}
+
 /// Everything that a client needs.
 pub struct Profile {
     /// Where the access key comes from.
@@ -89,8 +117,7 @@ impl Profile {
             Some(_) => written.or(variable),
             None => variable.or(written),
         };
-        let at = |path: &PathBuf| folder.join(path);
-        let path = |path: &PathBuf| at(path).to_string_lossy().into_owned();
+        let path = |path: &PathBuf| folder.join(path).to_string_lossy().into_owned();
         let endpoint = connection.endpoint.clone().or_else(|| first(variable("BULLA_ENDPOINT"), written.endpoint.clone()));
         let endpoint = endpoint.ok_or_else(|| {
             let failure = Failure::local(t!("no server is known"));
@@ -100,28 +127,7 @@ impl Profile {
         })?;
         let ca_file = first(variable("BULLA_CA_FILE"), written.ca_file.as_ref().map(path)).map(PathBuf::from);
         let ca_file = connection.ca.clone().or(ca_file);
-        let identity = match (&written.client_certificate_file, &written.client_key_file) {
-            (Some(certificate), Some(key)) => Some((at(certificate), at(key))),
-            (None, None) => None,
-            _ => {
-                return Err(Failure::local(t!(
-                    "profile %{name}: client_certificate_file and client_key_file go together",
-                    name = name
-                )));
-            }
-        };
-        let scheme = match written.signature.as_deref() {
-            None | Some("acs3") => Scheme::Acs3,
-            Some("rpc") => Scheme::Rpc,
-            Some(other) => {
-                return Err(Failure::local(t!(
-                    "profile %{name}: no signature is called %{other}",
-                    name = name,
-                    other = format!("{other:?}")
-                ))
-                .hint(t!("acs3, or rpc")));
-            }
-        };
+        let (identity, scheme) = (written.identity(&folder, &name)?, written.scheme(&name)?);
         let (access_key, source) = access_key(&written, &folder, &name, asked.is_some())?;
         let endpoint = with_scheme(&endpoint, ca_file.is_some());
         if connection.endpoint.is_some() {
@@ -131,10 +137,10 @@ impl Profile {
         Ok(Self { source, endpoint, ca_file, access_key, identity, scheme })
     }
 
-    /// One that is not written yet.
-    pub fn new(name: &str, endpoint: &str, ca_file: Option<PathBuf>, access_key: AccessKey) -> Self {
+    /// One that is not written yet: with what is known of it, another access key.
+    pub fn new(name: &str, endpoint: &str, ca_file: Option<PathBuf>, known: Known, access_key: AccessKey) -> Self {
         let endpoint = with_scheme(endpoint, ca_file.is_some());
-        Self { source: of_profile(name), endpoint, ca_file, access_key, identity: None, scheme: Scheme::default() }
+        Self { source: of_profile(name), endpoint, ca_file, access_key, identity: known.identity, scheme: known.scheme }
     }
 
     /// A client of its server, which tries each call so often.
@@ -153,6 +159,29 @@ impl Profile {
     }
 }
 
+/// What a profile says beside its access key.
+#[derive(Default)]
+pub struct Known {
+    /// As it is written.
+    pub endpoint: Option<String>,
+    /// The file, from wherever this process is.
+    pub ca_file: Option<PathBuf>,
+    identity: Option<(PathBuf, PathBuf)>,
+    scheme: Scheme,
+}
+
+impl Known {
+    /// What a folder's `config.toml` says of a profile; nothing where it does not name it.
+    ///
+    /// # Errors
+    /// When the file is not as it should be.
+    pub fn of(folder: &Path, name: &str) -> Result<Self, Failure> {
+        let Some(written) = read_profile(folder, name)? else { return Ok(Self::default()) };
+        let (identity, scheme) = (written.identity(folder, name)?, written.scheme(name)?);
+        Ok(Self { ca_file: written.ca_file.map(|file| folder.join(file)), endpoint: written.endpoint, identity, scheme })
+    }
+}
+
 /// HOST:PORT alone, as the SDKs take it, is https, but for a server of this machine without an authority: that one is `bulla dev`.
 fn with_scheme(endpoint: &str, authority: bool) -> String {
     if endpoint.contains("://") {
@@ -164,7 +193,7 @@ fn with_scheme(endpoint: &str, authority: bool) -> String {
 }
 
 /// A variable that is set and not empty.
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -229,7 +258,7 @@ fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
     let file = folder.join(CONFIG_FILE);
     match std::fs::read_to_string(&file) {
         Ok(text) => parse(&text, &file),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(ConfigFile::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ConfigFile::default()),
         Err(error) => Err(Failure::local(locale::about(file.display(), locale::os(&error)))),
     }
 }
@@ -345,7 +374,9 @@ fn trusted(file: &Path) -> Result<(), Failure> {
 fn secret_by_command(command: &str, name: &str) -> Result<String, Failure> {
     let failed =
         |reason: String| Failure::local(t!("profile %{name}: secret_command: %{reason}", name = name, reason = reason));
-    let shell = Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    // A person at a terminal may be asked; a pipe is the value or the program's, and not the command's to read.
+    let asks = if io::stdin().is_terminal() { Stdio::inherit() } else { Stdio::null() };
+    let shell = Command::new("/bin/sh").arg("-c").arg(command).stdin(asks).stderr(Stdio::inherit()).output();
     let ended = shell.map_err(|e| failed(locale::os(&e)))?;
     let text = Zeroizing::new(ended.stdout);
     if !ended.status.success() {
@@ -361,7 +392,7 @@ fn first_line(text: &str) -> Option<String> {
 
 /// A file with a secret in it; `strict` where nobody but its owner may be able to read it.
 fn private_text(file: &Path, strict: bool) -> Result<Zeroizing<String>, Failure> {
-    let named = |e: std::io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
+    let named = |e: io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
     let text = Zeroizing::new(std::fs::read_to_string(file).map_err(named)?);
     let mode = std::fs::metadata(file).map_err(named)?.permissions().mode();
     if strict && mode & 0o077 != 0 {

@@ -112,6 +112,9 @@ fn of_code(refused: &Refused) -> Option<Cow<'static, str>> {
             t!("this is not supported here")
         }
         "Rejected.ResourceExist" | "AliasAlreadyExists" => t!("it exists already"),
+        "Rejected.ResourceInDeleteWindow" if refused.message.starts_with("This version") => {
+            t!("undelete it through Vault's API, or put a new value with `bulla secret put NAME`")
+        }
         "Rejected.ResourceInDeleteWindow" => t!("it waits for its deletion"),
         "Rejected.ResourceInUse" => t!("it is in use"),
         "Rejected.CheckAndSet" => t!("the current version is another one"),
@@ -186,6 +189,9 @@ fn of_refusal(refused: &Refused) -> Option<Cow<'static, str>> {
             }
             _ => t!("set this machine's clock"),
         },
+        "Forbidden.NoPermission" if refused.message.contains("A Deny in ") => {
+            t!("no Allow helps against a Deny: ask who administers Bulla to change that policy")
+        }
         "Forbidden.NoPermission" => match &refused.auth_action {
             Some(action) => t!(
                 "ask who administers Bulla for a policy that gives %{who} %{action}",
@@ -248,6 +254,7 @@ mod tests {
             refused("InvalidTimeStamp.Expired", 400, Some(9), "m"),
             refused("InvalidTimeStamp.Expired", 400, Some(0), "m"),
             refused("Forbidden.NoPermission", 403, None, "m"),
+            refused("Forbidden.NoPermission", 403, None, "A Deny in the policy p forbids user/a kms:Decrypt."),
             refused("Rejected.ResourceInDeleteWindow", 409, None, "m"),
             refused("Rejected.Throttling", 429, None, "m"),
             refused("", 400, None, "Use https."),

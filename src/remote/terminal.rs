@@ -193,6 +193,11 @@ pub fn print_value(value: &Value) -> Result<(), Failure> {
     output::bytes(&bytes)
 }
 
+/// The file that an argument names; none for -, which is standard output.
+pub fn file_named(out: &Path) -> Option<&Path> {
+    (out.as_os_str() != "-").then_some(out)
+}
+
 /// Writes a file that only its owner may read, whole or not at all: whenever the process is killed, nothing else is left. What is open already, as /dev/stdout is, gets the bytes where it stands.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use bulla_client::Value;
 
 use crate::base::failure::{Class, Failure};
 use crate::base::locale::t;
-use crate::base::members::{self, Members};
+use crate::base::raw_json::{self, Members};
 
 /// The members of a value that is a JSON object.
 ///
@@ -28,11 +28,16 @@ pub fn field(subject: &str, value: &Value, name: &str) -> Result<Value, Failure>
         let first = there.get(parts.next()?)?;
         parts.try_fold(first, |at, part| match Members::of(at.get()) {
             Ok(below) => below.get(part),
-            Err(_) => members::items(at)?.get(part.parse::<usize>().ok()?).copied(),
+            Err(_) => raw_json::items(at)?.get(part.parse::<usize>().ok()?).copied(),
         })
     });
     match found {
-        Some(member) => Ok(Value::new(members::text(member).as_bytes().to_vec())),
+        Some(member) => match raw_json::text(member) {
+            Some(text) => Ok(Value::new(text.as_bytes().to_vec())),
+            None => {
+                Err(Failure::local(t!("%{subject}: field %{name} is no text", subject = subject, name = format!("{name:?}"))))
+            }
+        },
         None => Err(no_field(subject, &there, name)),
     }
 }

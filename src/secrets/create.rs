@@ -11,7 +11,7 @@ use crate::secrets::adopt::ManagedRows;
 use crate::secrets::find::{Life, life};
 use crate::secrets::{NewManaged, NewVersion, Rotation, Secrets, policy, stages};
 use crate::store::{
-    Abort, Content, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionHead, VersionRow, expect_changed,
+    Abort, Content, KeyRow, ResourcePolicyRow, SecretFilter, SecretRow, Tagged, Tx, VersionHead, VersionRow, expect_changed,
 };
 
 /// What a secret is to be.
@@ -63,7 +63,7 @@ impl Secrets {
         let user_key = key.is_some();
         let admitted = match key {
             Some(admitted) => admitted,
-            None => keys::admit(caller, &self.keys.default_key(caller)?, Use::GenerateDataKey)?,
+            None => keys::admit(caller, &self.default_key(caller, &new.name)?, Use::GenerateDataKey)?,
         };
         let rows = self.rows(caller, new, &admitted, user_key)?;
         // A count of all secrets, and the accounts of a server, are guarded by nothing.
@@ -80,7 +80,7 @@ impl Secrets {
 
     /// A secret that is not managed, whose first version, number 0, never had a value: all that is there is its name and its tags.
     pub(super) fn create_without_value(&self, caller: &Caller, new: NewSecret) -> Result<(), Error> {
-        let key = self.keys.default_key(caller)?;
+        let key = self.default_key(caller, &new.name)?;
         let admitted = keys::admit(caller, &key, Use::GenerateDataKey)?;
         let secret = self.secret_row(caller, &new, &admitted, false);
         let version = VersionRow {
@@ -101,6 +101,29 @@ impl Secrets {
         };
         let rows = Rows { secret, version, tags: new.tags, policy: None, managed: None };
         self.store.commit(&caller.effect, "secret_create", |tx| self.insert(tx, caller, &rows, &admitted))
+    }
+
+    /// The account's default key, made for a secret of this name only where there may be one.
+    fn default_key(&self, caller: &Caller, name: &SecretName) -> Result<KeyRow, Error> {
+        self.keys
+            .default_key(caller, || self.store.read("secret_create_begin", |tx| self.may_be_made(tx, caller, name).map(drop)))
+    }
+
+    /// That there may be another secret, of this name. Gives what has the name and is over.
+    fn may_be_made(&self, tx: &mut Tx<'_>, caller: &Caller, name: &SecretName) -> Result<Option<SecretRow>, Abort<Error>> {
+        let now = caller.now();
+        let existing = tx.secret_in_the_way(&caller.account, name)?;
+        match existing.as_ref().map(|existing| life(existing, now)) {
+            Some(Life::Live) => return Err(Abort::App(Error::SecretExists)),
+            Some(Life::Window(_)) => return Err(Abort::App(Error::SecretInDeleteWindow)),
+            Some(Life::Gone) | None => {}
+        }
+        if let Some(most) = self.quota
+            && tx.secret_count(&caller.account, now, &SecretFilter::default())? >= i64::from(most)
+        {
+            return Err(Abort::App(Error::LimitExceeded { most: most.into(), of: "secrets in an account" }));
+        }
+        Ok(existing)
     }
 
     fn secret_row(&self, caller: &Caller, new: &NewSecret, key: &AdmittedKey, user_key: bool) -> SecretRow {
@@ -138,20 +161,9 @@ impl Secrets {
     fn insert(&self, tx: &mut Tx<'_>, caller: &Caller, rows: &Rows, admitted: &AdmittedKey) -> Result<(), Abort<Error>> {
         let now = caller.now();
         admitted.still_usable(tx, now)?;
-        if let Some(existing) = tx.secret_in_the_way(&caller.account, &rows.secret.name)? {
-            match life(&existing, now) {
-                Life::Live => return Err(Abort::App(Error::SecretExists)),
-                Life::Window(_) => return Err(Abort::App(Error::SecretInDeleteWindow)),
-                Life::Gone => {
-                    caller.proved_now().map_err(Abort::App)?;
-                    expect_changed(tx.secret_delete(&existing)?, "secrets")?;
-                }
-            }
-        }
-        if let Some(most) = self.quota
-            && tx.secret_count(&caller.account, now, &SecretFilter::default())? >= i64::from(most)
-        {
-            return Err(Abort::App(Error::LimitExceeded));
+        if let Some(gone) = self.may_be_made(tx, caller, &rows.secret.name)? {
+            caller.proved_now().map_err(Abort::App)?;
+            expect_changed(tx.secret_delete(&gone)?, "secrets")?;
         }
         stages::store_first(tx, &rows.secret, &rows.version)?;
         if let Some(managed) = &rows.managed {

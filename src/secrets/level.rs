@@ -44,7 +44,7 @@ impl Secrets {
                 }
             }
             if found.len() > MAX_SECRETS {
-                return Err(Error::LimitExceeded);
+                return Err(Error::LimitExceeded { most: MAX_SECRETS as i64, of: "names in a list" });
             }
             if (names.len() as i64) < STEP {
                 break;

@@ -39,7 +39,8 @@ impl Secrets {
     /// Moves a label of a secret that the caller manages.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for a secret or version that is not there; [`Error::SecretInDeleteWindow`];
+    /// [`Error::SecretNotFound`]; [`Error::SecretVersionNotFound`] for a version that is not there or has no value (any more);
+    /// [`Error::SecretInDeleteWindow`], [`Error::SecretVersionDeleted`] where the label would stand on what is not served;
     /// [`Error::Invalid`] when the label is not where it is to be taken from; [`Error::LimitExceeded`] for a label too
     /// many; [`Error::UnsupportedOperation`] for a managed secret.
     pub fn move_stage(&self, caller: &Caller, secret: &SecretRef, step: &Move) -> Result<(), Error> {
@@ -48,8 +49,9 @@ impl Secrets {
             let found = find_live(tx, caller, secret, now)?;
             only_generic(&found)?;
             let versions = tx.versions_of(&found.id)?;
-            place(&versions, step.from.as_ref())?;
-            let to = place(&versions, step.to.as_ref())?;
+            let head = |name: &Option<VersionId>| name.as_ref().map(|name| named(&versions, name)).transpose();
+            head(&step.from)?;
+            let to = head(&step.to)?.map(servable).transpose()?;
             change(tx, &found.id, |labels| {
                 if step.from.as_ref().is_some_and(|from| !labels.on(from).contains(&step.stage)) {
                     return Err(Error::invalid_since(Field::RemoveFromVersion, "The label must be on that version."));
@@ -87,9 +89,16 @@ impl Secrets {
     }
 }
 
-/// Where a label goes that is put on the version of this name.
-fn place(versions: &[VersionHead], name: Option<&VersionId>) -> Result<Option<Place>, Abort<Error>> {
-    let Some(name) = name else { return Ok(None) };
-    let head = versions.iter().find(|head| head.version_id == *name).ok_or(Abort::App(Error::SecretVersionNotFound))?;
-    Ok(Some(head.into()))
+/// The version of this name.
+fn named<'v>(versions: &'v [VersionHead], name: &VersionId) -> Result<&'v VersionHead, Abort<Error>> {
+    versions.iter().find(|head| head.version_id == *name).ok_or(Abort::App(Error::SecretVersionNotFound))
+}
+
+/// A place for a label: a version that readers of the label are served, and not the error that they would get there.
+fn servable(head: &VersionHead) -> Result<Place, Abort<Error>> {
+    match (head.destroyed, head.deleted_at) {
+        (true, _) => Err(Abort::App(Error::SecretVersionNotFound)),
+        (false, Some(_)) => Err(Abort::App(Error::SecretVersionDeleted)),
+        (false, None) => Ok(head.into()),
+    }
 }

@@ -115,7 +115,7 @@ fn select(
             Err(Abort::App(Error::SecretStageNotFound))
         }
         (_, Some(version)) if version.destroyed => Err(Abort::App(Error::SecretVersionNotFound)),
-        (_, Some(version)) if version.deleted_at.is_some() => Err(Abort::App(Error::SecretInDeleteWindow)),
+        (_, Some(version)) if version.deleted_at.is_some() => Err(Abort::App(Error::SecretVersionDeleted)),
         (_, Some(_)) => Ok(row),
     }
 }

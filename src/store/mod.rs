@@ -31,7 +31,9 @@ pub use engine::error::{Abort, Contention, Each, StoreError, expect_changed};
 pub use engine::known::Changed;
 pub use engine::level::{Level, Levels};
 pub use engine::migrate;
+pub use engine::privileges;
 pub use engine::row_mac::{RowKey, RowMac, Sealed};
+pub use engine::setup_lock::{self, SetupLock};
 pub use engine::tx::Tx;
 pub use identity::access_keys::AccessKeyRow;
 pub use identity::access_points::AccessPointRow;
@@ -60,7 +62,7 @@ pub use secrets::stages::StageRow;
 pub use secrets::values::ValueRow;
 pub use secrets::versions::{VersionHead, VersionRow};
 pub use shared::deployment::{self, DeploymentRow};
-pub use shared::log_heads::{AnchorsRow, LogHeadRow};
+pub use shared::log_heads::{AnchorsRow, LogHeadRow, LogHeads};
 pub use shared::nodes::NodeRow;
 pub use shared::nonces::NonceRow;
 pub use shared::resource_policies::ResourcePolicyRow;
@@ -91,7 +93,7 @@ pub type UrlAgain = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 /// Where the database is and how long to wait for it. No Debug: the URL may hold a password.
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// `sqlite:PATH`, a path, `postgres://…` or `postgresql://…`.
+    /// `sqlite:PATH`, `postgres://…` or `postgresql://…`.
     pub url: String,
     /// Where the URL is read again for each connection; none where it cannot change.
     pub url_again: Option<UrlAgain>,
@@ -238,6 +240,13 @@ impl Store {
             secrets_quarantined: secrets as u64,
             parts_quarantined: parts as u64,
         }
+    }
+}
+
+/// Behind it no connection is opened, and none that fails is told: whoever ends may take the database's folder away next.
+impl Drop for Store {
+    fn drop(&mut self) {
+        [Some(&self.connections), self.writer.as_ref().map(Writer::pool)].into_iter().flatten().for_each(Pool::close);
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Object {
 ///
 /// # Errors
 /// `Duplicate` if the id is taken; those of `make`.
-pub(super) fn alone<T>(
+pub(super) fn under_free_id<T>(
     epoch: &Epoch,
     session: &Session,
     id: &KeyVersionId,
@@ -63,8 +63,8 @@ pub(super) fn alone<T>(
     made
 }
 
-/// Makes the object, or the pair, of an id that is free ([`alone`]), and proves it. Of a kind that may be made in several ways the next is
-/// tried where one fails.
+/// Makes the object, or the pair, of an id that is free ([`under_free_id`]), and proves it. Of a kind that may be made in several ways
+/// the next is tried where one fails.
 ///
 /// # Errors
 /// See [`prove`].
@@ -106,15 +106,19 @@ fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Conc
     known.make(session, maker, templates, &mut |t| told::make(session, shape, t))
 }
 
-/// A failure to make a pair, named after its curve or its length if that is what the token lacks: most tokens have a code for it, some
-/// say CKR_GENERAL_ERROR. A usual pair, which lives for the moment, tells.
+/// A failure to make a key or a pair, named after its curve or its length if that is what the token lacks: most tokens have a code for it,
+/// some say CKR_GENERAL_ERROR. Another of its kind, which lives for the moment, tells.
 fn smaller(epoch: &Epoch, session: &Session, kind: ObjectKind, shape: Shape, failure: Failure) -> Failure {
     let (usual, what) = match shape {
         Shape::Ec(Curve::P256k) => (Shape::Ec(Curve::P256), "curve secp256k1 (CKM_EC_KEY_PAIR_GEN)".to_owned()),
-        Shape::Rsa(bits, pair) if bits > 2048 => {
-            (Shape::Rsa(2048, pair), format!("modulus of {bits} bits (CKM_RSA_PKCS_KEY_PAIR_GEN)"))
+        Shape::Ec(Curve::P256) => (Shape::Ec(Curve::P256k), "curve secp256r1 (CKM_EC_KEY_PAIR_GEN)".to_owned()),
+        Shape::Rsa(bits, pair) => {
+            let other = if bits > 2048 { 2048 } else { 3072 };
+            (Shape::Rsa(other, pair), format!("modulus of {bits} bits (CKM_RSA_PKCS_KEY_PAIR_GEN)"))
         }
-        Shape::Aes(_) | Shape::Hmac(..) | Shape::Ec(_) | Shape::Rsa(..) => return failure,
+        // System keys are of 32 bytes: whatever token is in use makes those.
+        Shape::Aes(bytes) if bytes < 32 => (Shape::Aes(32), format!("CKA_VALUE_LEN = {bytes} (CKM_AES_KEY_GEN)")),
+        Shape::Aes(_) | Shape::Hmac(..) => return failure,
     };
     match failure {
         Failure::Call(call) if matches!(call.class(), Class::Unsupported | Class::Ambiguous | Class::Fatal | Class::Data) => {

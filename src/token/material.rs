@@ -69,7 +69,7 @@ impl Material {
             KeySpec::Sm4 => Err(unsupported("CKM_SM4_KEY_GEN and CKM_SM4_GCM")),
             KeySpec::EcSm2 => Err(unsupported("CKM_SM2_KEY_PAIR_GEN and CKM_SM2")),
             KeySpec::HmacSm3 => Err(unsupported("CKM_SM3_HMAC")),
-            KeySpec::Des3 => Err(unsupported("an authenticated mode of 3DES")),
+            KeySpec::Des3 => Err(unsupported("authenticated mode of 3DES")),
         }
     }
 

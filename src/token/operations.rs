@@ -91,6 +91,20 @@ impl Token {
         made.map_err(TokenError::from)
     }
 
+    /// Whether a module has a token of this label that was initialised and has a PIN of its user. For development and tests.
+    ///
+    /// # Errors
+    /// `Fault` if this process has a token open, or for what else goes wrong.
+    pub fn is_initialised(module: &Path, label: &str) -> Result<bool, TokenError> {
+        let claim = Claim::take(module)?;
+        claim.initialize()?;
+        let is_it =
+            |slot: &_| claim.token(*slot).is_ok_and(|t| t.initialised() && t.user_pin_initialised() && t.label == label);
+        let found = claim.pkcs11().get_slots_with_token().map(|slots| slots.iter().any(is_it));
+        claim.finalize();
+        found.map_err(|e| TokenError::from(Failure::from(e)))
+    }
+
     /// Which suite this token serves, found by trying, proved with the key of its own test. It is recorded once and passed to
     /// [`Token::wrap`] from then on.
     ///
@@ -111,7 +125,7 @@ impl Token {
     pub fn create(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
         let mut begun = false;
         self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
-            create::alone(epoch, session, id, &mut begun, || create::create(epoch, session, id, kind))
+            create::under_free_id(epoch, session, id, &mut begun, || create::create(epoch, session, id, kind))
         })?;
         self.connection.more_objects(kind.halves().len() as i64);
         Ok(())
@@ -438,7 +452,7 @@ impl Token {
     pub fn create_wrapping_pair(&self, id: &KeyVersionId, algorithm: ImportAlgorithm) -> Result<Vec<u8>, TokenError> {
         let mut begun = false;
         self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
-            create::alone(epoch, session, id, &mut begun, || {
+            create::under_free_id(epoch, session, id, &mut begun, || {
                 epoch.lasting.concessions.if_proved(|| wrapping::make(epoch, session, id, algorithm))
             })
         })
@@ -479,7 +493,7 @@ impl Token {
         let mut begun = false;
         self.connection.run(Operation::Create, Access::ReadWrite, Some(version), |epoch, session| {
             let import = || import::import(epoch, session, material, version, kind, check);
-            create::alone(epoch, session, version, &mut begun, import)
+            create::under_free_id(epoch, session, version, &mut begun, import)
         })
     }
 }

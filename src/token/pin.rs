@@ -223,15 +223,17 @@ impl Pins {
     }
 
     fn choose(&self) -> Result<Pin, TokenError> {
-        let mut state = self.0.state.lock();
-        if state.held.is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
-            return Err(TokenError::PinHeld);
-        }
-        let pin = match &state.offered {
-            Some(pin) => copy(pin),
-            None => (self.0.source)().map_err(TokenError::NoPin)?,
+        let offered = {
+            let state = self.0.state.lock();
+            if state.held.is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
+                return Err(TokenError::PinHeld);
+            }
+            state.offered.as_ref().map(copy)
         };
+        // Not under the lock: a source may hang, and who offers a PIN helps against that.
+        let pin = offered.map_or_else(|| (self.0.source)().map_err(TokenError::NoPin), Ok)?;
         let found = self.digest(&pin);
+        let mut state = self.0.state.lock();
         state.presented = Some(found);
         match state.tried.get(&found).and_then(|tried| tried.verdict.clone()) {
             Some(verdict) => Err(verdict),

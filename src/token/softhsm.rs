@@ -3,10 +3,11 @@
 //! Owns: where SoftHSM's module is, and its configuration file. Must not know: keys, what the token is for. Called by: admin (dev),
 //! tests. SoftHSM never syncs what it writes and loses keys at power loss: it is no token for production.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use crate::base::private_folder;
 
 /// The environment variable that SoftHSM reads at C_Initialize. A process cannot set it safely for itself, so it is set for a child
 /// process.
@@ -52,7 +53,7 @@ pub fn module() -> Option<PathBuf> {
 /// What the file system says; a path that the configuration file cannot express.
 pub fn prepare(home: &Path) -> io::Result<PathBuf> {
     let tokens = std::path::absolute(home)?.join("tokens");
-    DirBuilder::new().recursive(true).mode(0o700).create(&tokens)?;
+    private_folder::make(&tokens)?;
     let folder = tokens.to_str().filter(|path| !path.contains(['\n', '#']));
     let folder = folder.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a path for softhsm2.conf"))?;
     keep_copies(&tokens)?;

@@ -187,6 +187,11 @@ impl ObjectKind {
         }
     }
 
+    /// How many objects a key of this kind is.
+    pub fn objects(self) -> usize {
+        self.halves().len()
+    }
+
     /// The objects of this kind, by class.
     pub(super) fn halves(self) -> &'static [Half] {
         match self {

@@ -226,6 +226,25 @@ def test_hooks_that_fail_are_tried_again(gives, agent, settings, tmp_path):
     running.waits_for("exit status: 3")
 
 
+def test_who_was_not_told_before_the_agent_ended_is_told_by_the_next(gives, agent, settings, tmp_path):
+    gives("secret", "put", "ag/owed", stdin=b"1")
+    file, may, mark = (tmp_path / name for name in ("owed", "may", "mark"))
+    hook = ["sh", "-c", f"test -e {may} && echo done >> {mark}"]
+    config = settings({"secret": "ag/owed", "path": str(file), "on_change": hook})
+    first = agent(config).ready()
+    gives("secret", "put", "ag/owed", stdin=b"2")
+    first.waits_for("not told, and tried again")
+    first.process.kill()
+    first.process.wait()
+    may.touch()
+    second = agent(config).ready()
+    until(mark.exists, "nobody was told", second)
+    second.end()
+    third = agent(config).ready()
+    third.end()
+    assert mark.read_text() == "done\n" and file.read_bytes() == b"2", "once is enough"
+
+
 def test_files_outlive_the_server(serving, asks, agent, settings, env, tmp_path):
     data = tmp_path / "d"
     first = serving("dev", "--data", data, "--listen", "0", "--json")

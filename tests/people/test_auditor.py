@@ -31,6 +31,7 @@ def test_from_a_question_to_its_proof(evidence):
     found = done("audit", "search", evidence / "node-a", *key, "--action", "CreateUser", "--format", "csv", env=offline)
     rows = list(csv.DictReader(line for line in io.StringIO(found) if not line.startswith("#")))
     assert rows and all(row["action"] == "CreateUser" and row["principal"].startswith("host/uid=") for row in rows)
+    assert [row["code"] for row in rows] == ["OK", "Failed"], "of each command its outcome alone"
     assert "of node" in found.splitlines()[-1] and "proved" in found.splitlines()[-1]
     lines = done("audit", "search", evidence / "node-a", *key, "--action", "CreateUser", "--json", env=offline).splitlines()
     records, proofs = [json.loads(x) for x in lines if '"Proof"' not in x], [json.loads(x) for x in lines if '"Proof"' in x]
@@ -50,6 +51,9 @@ def test_conditions_that_nothing_can_meet_are_refused(evidence):
         (("--who", ""), 2, "empty"),
         (("--secret", ""), 2, "empty"),
         (("--account", "dev"), 2, "is no account's id"),
+        (("--account", "1"), 2, "is no account's id"),
+        (("--request-id", "x"), 2, "is no request's id"),
+        (("--since=-7d",), 2, "is no time"),
         (("--since", "2026-11-28", "--until", "2026-11-27"), 2, "--since is not before --until"),
         (("--action", "GetSecretValu"), 3, "did you mean GetSecretValue?"),
     ):
@@ -95,6 +99,16 @@ def test_a_changed_line_is_found_and_nothing_behind_it_is_told(evidence, tmp_pat
     for wrong in ([tmp_path / "absent"], [evidence / "aud.pem"]):
         refused = bulla("audit", "verify", *wrong, *key)
         assert refused.returncode == 7 and refused.stderr.startswith("error: "), refused
+
+
+def test_a_first_line_that_is_changed_hides_no_other_log(evidence, tmp_path):
+    shutil.copytree(evidence / "node-a", tmp_path / "changed")
+    file = tmp_path / "changed/admin.jsonl"
+    file.write_text("x" + file.read_text())
+    key = ("--public-key", evidence / "aud.pem")
+    verify = bulla("audit", "verify", tmp_path / "changed", *key, "--json")
+    assert verify.returncode == 1 and [report["Log"] for report in json.loads(verify.stdout)] == ["audit"], verify
+    assert "admin.jsonl" in verify.stderr and "not a line of an audit log" in verify.stderr, verify
 
 
 def test_lines_are_shipped_and_a_receiver_that_is_away_costs_nothing(serving, tmp_path):

@@ -526,18 +526,18 @@ while True: time.sleep(0.1)
 """
 
 
+def running(dev, env, *words):
+    """`bulla run` with these words, and the lines that it prints."""
+    child = subprocess.Popen([BULLA, "--profile", dev["data"], "run", *words], stdout=subprocess.PIPE, env=env, text=True)
+    return child, child.stdout
+
+
 @pytest.mark.parametrize("how", ["restart", "hup"])
 def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
     name = f"watch/{how}"
     gives("secret", "put", name, stdin=b"first")
     source = ("-e", f"X={name}") if how == "restart" else ("--file", f"F={name}")
-    child = subprocess.Popen(
-        [BULLA, "--profile", dev["data"], "run", f"--watch={how}", *source, "--", sys.executable, "-c", WATCHED],
-        stdout=subprocess.PIPE,
-        env=env,
-        text=True,
-    )
-    lines = child.stdout
+    child, lines = running(dev, env, f"--watch={how}", *source, "--", sys.executable, "-c", WATCHED)
     assert lines.readline() == "begin first\n"
     took = []
     for value in ("second", "third"):
@@ -565,6 +565,96 @@ def test_supervised_programs_keep_their_exit_codes_and_hide_values(gives, asks):
     assert (ended.returncode, ended.stdout, ended.stderr) == (5, b"a " + hidden + b" b\n", hidden + b"\n")
     assert asks("run", "--mask", "-e", "X=mask/x", "--", "sh", "-c", "kill -9 $$").returncode == 137
     refused(asks("run", "--watch", "-e", "X=mask/x", "--", "/no/such/program"), 127)
+
+
+def test_a_mask_covers_what_comes_later_and_waits_for_nobody(gives, asks, dev, env):
+    gives("secret", "put", "mask/new", stdin=b"first-value")
+    # Who is left behind with the output holds nothing up: neither the next start nor the end.
+    for words, script, line in (
+        (("--watch=hup", "--file", "F=mask/new"), "trap 'cat $F; echo' HUP; cat $F; echo; while :; do sleep 0.1; done", "<concealed by bulla>\n"),
+        (("--watch", "-e", "X=mask/new"), 'echo "begin $X"; sleep 600 & wait', "begin <concealed by bulla>\n"),
+    ):
+        child, lines = running(dev, env, "--mask", *words, "--", "sh", "-c", script)
+        assert lines.readline() == line
+        gives("secret", "put", "mask/new", stdin=f"newer than {words[0]}".encode())
+        assert lines.readline() == line
+        child.terminate()
+        assert child.wait(30) == 143
+    begun = time.monotonic()
+    assert asks("run", "--mask", "-e", "X=mask/new", "--", "sh", "-c", "sleep 600 & echo done; exit 3").returncode == 3
+    assert time.monotonic() - begun < 60
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([BULLA, "--profile", dev["data"], "run", "--mask", "-e", "X=mask/new", "--", "echo", "x"], stdout=full, stderr=subprocess.PIPE, env=env, timeout=60)
+    assert ended.returncode == 7 and b"standard output" in ended.stderr, ended
+
+
+def test_a_version_that_comes_while_a_program_ends_is_not_lost(gives, dev, env):
+    gives("secret", "put", "watch/slow", stdin=b"1")
+    script = "trap 'echo ends; sleep 4; exit 0' TERM; echo \"begin $X\"; while :; do sleep 0.1; done"
+    child, lines = running(dev, env, "--watch", "-e", "X=watch/slow", "--", "sh", "-c", script)
+    assert lines.readline() == "begin 1\n"
+    gives("secret", "put", "watch/slow", stdin=b"2")
+    assert lines.readline() == "ends\n"
+    gives("secret", "put", "watch/slow", stdin=b"3")
+    # A version that came so late that the second was begun ends that as well.
+    while (line := lines.readline()) != "begin 3\n":
+        assert line in ("begin 2\n", "ends\n"), line
+    child.kill()
+
+
+def test_what_a_key_does_not_take_is_refused(gives, asks):
+    aes, other = (json.loads(gives("key", "create", "--json"))["KeyId"] for _ in range(2))
+    rsa = json.loads(gives("key", "create", "--spec", "RSA_2048", "--usage", "encrypt", "--json"))["KeyId"]
+    refused(asks("key", "encrypt", rsa, "--context", "a=1", stdin=b"x"), 2, "--context")
+    refused(asks("key", "encrypt", aes, "--algorithm", "RSAES_OAEP_SHA_256", stdin=b"x"), 2, "--algorithm")
+    refused(asks("key", "encrypt", aes, "--context", "a=1", "--context", "a=2", stdin=b"x"), 2, "twice")
+    blob = gives("key", "encrypt", aes, stdin=b"x")
+    refused(asks("key", "decrypt", other, stdin=blob), 5, "another key")
+    assert gives("key", "decrypt", aes, stdin=blob) == b"x"
+
+
+def test_an_export_leaves_out_what_has_no_value(gives, asks, dev):
+    gives("secret", "put", "out/a", stdin=b"1")
+    gives("secret", "put", "out/b", stdin=b"2")
+    door = Api(f"http://{dev['Endpoint']}").login(dev["AccessKeyId"], dev["AccessKeySecret"])
+    assert door.ask("DELETE", "secret/data/out/b")[0] == 204
+    exported = asks("secret", "export", "--prefix", "out/", "--format", "json")
+    assert (exported.returncode, json.loads(exported.stdout)) == (0, {"a": "1"}) and b"out/b" in exported.stderr, exported
+    refused(asks("secret", "export", "out/b", "--format", "json"), 5, "This version", "undelete")
+
+
+def test_a_part_that_fails_behind_the_value_says_that_the_value_is_written(gives, asks):
+    gives("secret", "put", "half/a", stdin=b"old")
+    refused(asks("secret", "put", "half/a", "--tag", f"{'k' * 129}=v", "--version-id", "two", stdin=b"new"), 1, "version two is written")
+    assert gives("secret", "get", "half/a") == b"new"
+
+
+def test_a_pipe_is_no_secret_commands(gives, asks, dev, tmp_path):
+    (tmp_path / "key").write_text(dev["AccessKeySecret"])
+    profile = tmp_path / "profile.toml"
+    command = f"cat > /dev/null; cat {tmp_path}/key"
+    profile.write_text(f'endpoint = "{dev["Endpoint"]}"\naccess_key_id = "{dev["AccessKeyId"]}"\nsecret_command = "{command}"\n')
+    profile.chmod(0o600)
+    assert asks("secret", "put", "pipe/a", stdin=b"value", profile=tmp_path).returncode == 0
+    assert gives("secret", "get", "pipe/a") == b"value"
+
+
+def test_a_login_keeps_what_a_profile_says_and_a_proxy_is_for_others(asks, dev, tmp_path):
+    config, key = tmp_path / "bulla", f"{dev['AccessKeyId']}\n{dev['AccessKeySecret']}\n".encode()
+    nobody = dict.fromkeys(["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"], "http://127.0.0.1:1")
+    more = {"XDG_CONFIG_HOME": str(tmp_path)}
+    made = asks("login", "--profile", "kept", "--endpoint", dev["Endpoint"], stdin=key, profile=None, more=more)
+    assert made.returncode == 0, made
+    file = config / "config.toml"
+    file.write_text(file.read_text() + 'signature = "rpc"\n')
+    again = asks("login", stdin=key, profile=None, more={**more, **nobody, "BULLA_PROFILE": "kept"})
+    assert again.returncode == 0 and b"kept" in again.stdout, again
+    assert 'signature = "rpc"' in file.read_text()
+    # What is not written is not half written.
+    file.write_text(file.read_text() + "[profile.x\n")
+    before = sorted((path.name, path.read_bytes()) for path in config.iterdir())
+    refused(asks("login", "--profile", "fresh", "--endpoint", dev["Endpoint"], stdin=key, profile=None, more=more), 7, "config.toml")
+    assert sorted((path.name, path.read_bytes()) for path in config.iterdir()) == before
 
 
 def test_keys_do_their_work(gives, asks, tmp_path):

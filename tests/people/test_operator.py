@@ -1,13 +1,19 @@
 """The operator: what a start refuses is what `check` finds; reload, a folder that moves, a key that is lost, two nodes."""
 
 import json
+import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
 
 import pytest
-from conftest import bulla, done, golden, transcript, typed
+from conftest import BULLA, CLEAN, bulla, done, golden, transcript, typed
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +122,33 @@ def no_rotation_password(folder):
                'host = "127.0.0.1"\nadministrator = "a"\npassword_credential = "absent"\ntls = false\n')
 
 
+def on_token(folder, line):
+    configured(folder, 'label = "bulla-dev"', f'label = "bulla-dev"\n{line}', QUIET)
+
+
+def unlock_socket_in_the_way(folder):
+    on_token(folder, 'unlock_socket = "bulla.db"')
+
+
+def unlock_socket_nowhere(folder):
+    on_token(folder, 'unlock_socket = "absent/unlock"')
+
+
+def unlock_socket_too_long(folder):
+    on_token(folder, f'unlock_socket = "/tmp/{"x" * 110}"')
+
+
+def password_not_encoded(folder):
+    configured(folder, "sqlite:bulla.db", "postgresql://bulla:HUN@TER2pw@127.0.0.1:1/x", QUIET)
+
+
+def database_url_misspelt(folder):
+    configured(folder, "sqlite:bulla.db", "postgresql://127.0.0.1:1/x?sslmode=nope", QUIET)
+
+
 FAULTS = [no_certificate, key_of_another, open_folder, empty_pin, no_pin, no_module, wrong_label, wrong_pin, empty_database,
-          no_database_folder, other_region, foreign_address, taken_address, no_rotation_password]
+          no_database_folder, other_region, foreign_address, taken_address, no_rotation_password, unlock_socket_in_the_way,
+          unlock_socket_nowhere, unlock_socket_too_long, password_not_encoded, database_url_misspelt]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -133,6 +164,8 @@ def test_check_finds_what_serve_refuses(copy, fault):
     assert wrong, check.stdout
     reason = next(line for line in serve.stderr.splitlines() if line.startswith("error: ")).removeprefix("error: ")
     assert any(reason in line for line in wrong), f"serve says {reason!r}, check says {wrong}"
+    assert "TER2" not in check.stdout + check.stderr + serve.stderr
+    assert (copy / "bulla.db").read_bytes().startswith(b"SQLite format 3")
     golden(f"check/{fault.__name__}", f"{check.stdout}{check.stderr}\n--- serve\n" + "\n".join(
         line for line in serve.stderr.splitlines() if line.startswith(("error: ", "hint: "))))
 
@@ -178,16 +211,47 @@ def test_reload_and_certificates_without_an_end(copy, serving):
     server = serving("serve", "--data", copy)
     configuration = copy / "bulla.toml"
     configuration.write_text(configuration.read_text().replace('level = "warn"', 'level = "info"\nformat = "json"'))
-    import time
     time.sleep(3)
     server.send(signal.SIGHUP)
     server.waits_for('"message":"log: read again"', 30)
+    assert "take a restart" not in server.log()
+    configuration.write_text(configuration.read_text().replace("[server]", "[server]\nthreads = 32"))
+    server.send(signal.SIGHUP)
+    server.waits_for('"message":"settings that take a restart have changed: server"', 30)
     server.send(signal.SIGHUP)
     server.waits_for('"message":"certificates: read again"', 30)
     for line in server.log().splitlines():
         if line.startswith("{"):
             assert set(json.loads(line)) >= {"time", "level", "target", "message"}
     assert server.stop() == 0
+
+
+def test_access_lines_of_json_have_their_fields(copy, serving):
+    configured(copy, "region", "region", QUIET + '[log]\nformat = "json"\n')
+    server = serving("serve", "--data", copy)
+    server.waits_for("serving")
+    port = next(int(line.split("127.0.0.1:")[1].split('"')[0].split()[0]) for line in server.log().splitlines() if "serving" in line)
+    subprocess.run(["curl", "-s", "-m", "10", f"http://127.0.0.1:{port}/?Action=ListSecrets"], capture_output=True, check=True)
+    server.waits_for('"target":"bulla::access"')
+    line = next(json.loads(line) for line in server.log().splitlines() if '"bulla::access"' in line)
+    assert isinstance(line["status"], int) and isinstance(line["bytes"], int) and isinstance(line["duration_ms"], float), line
+    assert line["peer"] == "127.0.0.1" and line["method"] == "GET" and line["code"] == "MissingVersion", line
+    assert line["request_id"] in line["message"], line
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("umask", ["000", "002", "077"])
+def test_the_umask_of_a_shell_is_not_in_the_way(tmp_path, serving, umask):
+    before = os.umask(int(umask, 8))
+    try:
+        server = serving("dev", "--data", tmp_path / "d", "--listen", "0", "--json")
+    finally:
+        os.umask(before)
+    server.first_line()
+    assert server.stop() == 0
+    for path in [tmp_path / "d", *(tmp_path / "d").rglob("*")]:
+        assert path.is_symlink() or path.stat().st_mode & 0o022 == 0, path
+    assert (tmp_path / "d/audit").stat().st_mode & 0o777 == 0o700
 
 
 def test_systemd_hears_that_it_serves_and_lives(copy, serving, tmp_path):
@@ -205,6 +269,169 @@ def test_systemd_hears_that_it_serves_and_lives(copy, serving, tmp_path):
         while "STOPPING=1" not in heard:
             heard += manager.recv(4096).decode() + "\n"
         assert server.process.wait(30) == 0
+
+
+def unmade(folder):
+    """Without database and audit log: of what is on the token nothing is known any more."""
+    for file in folder.glob("bulla.db*"):
+        file.unlink()
+    shutil.rmtree(folder / "audit")
+
+
+def started(*arguments):
+    return subprocess.Popen([BULLA, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            stdin=subprocess.DEVNULL, text=True, env=CLEAN)
+
+
+def test_of_inits_at_once_one_wins(copy):
+    configured(copy, "region", "region", QUIET)
+    unmade(copy)
+    ended = [(process.communicate(timeout=120), process.returncode) for process in [started("init", "--data", copy) for _ in range(3)]]
+    assert sorted(code for _, code in ended) == [0, 5, 5], ended
+    for (_, said), code in ended:
+        assert "destroyed" not in said, said
+        assert code == 0 or "the deployment is initialised already" in said, said
+    done("check", "--data", copy)
+    assert len(typed("account", "list", "--data", copy)) == 1
+
+
+def test_an_init_that_was_killed_while_it_made_a_pair_is_finished(copy):
+    """Half of AUD is there, and a file without content where the other half was to be."""
+    configured(copy, "region", "region", QUIET)
+    with sqlite3.connect(copy / "bulla.db") as database:
+        database.row_factory = sqlite3.Row
+        row = dict(database.execute("SELECT * FROM deployment").fetchone())
+    unmade(copy)
+    done("migrate", "--data", copy)
+    row |= {"ready": 0, "mac": b""}
+    with sqlite3.connect(copy / "bulla.db") as database:
+        database.execute(f"INSERT INTO deployment ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    aud = row["aud_key"]
+    halves = [file for file in (copy / "tokens").rglob("*.object") if aud in file.read_bytes()]
+    assert halves, "the public half says its id in the clear"
+    halves[0].write_bytes(b"")
+    init = bulla("init", "--data", copy)
+    assert init.returncode == 0 and "is no whole AUD (1 of 2 objects)" in init.stderr, init
+    done("check", "--data", copy)
+    # What is left of it is for a person to take away.
+    verify = bulla("verify", "--data", copy)
+    left = str(uuid.UUID(bytes=aud))
+    assert verify.returncode == 1 and f"{left}" in verify.stdout, verify
+
+
+def test_of_devs_at_once_on_a_new_folder_one_serves(tmp_path):
+    processes = [started("dev", "--data", tmp_path / "d", "--listen", "0", "--json") for _ in range(3)]
+    ends = time.monotonic() + 90
+    while sum(process.poll() is None for process in processes) > 1:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    serves = next(process for process in processes if process.poll() is None)
+    assert json.loads(serves.stdout.readline())["AccessKeyId"]
+    for process in processes:
+        if process is not serves:
+            said = process.communicate()[1]
+            assert process.returncode == 5 and "another `bulla dev` (process " in said, said
+    serves.terminate()
+    assert serves.wait(30) == 0
+    done("check", "--data", tmp_path / "d", env={"BULLA_SERVER__LISTEN": "127.0.0.1:0"})
+
+
+def test_a_dev_that_ended_while_it_made_its_token_starts(copy, serving):
+    unmade(copy)
+    for file in (copy / "tokens").rglob("*"):
+        if file.name.startswith("token.object"):
+            file.write_bytes(b"") if file.name == "token.object" else file.unlink()
+        elif file.suffix == ".object":
+            file.unlink()
+    server = serving("dev", "--data", copy, "--listen", "0", "--json")
+    server.first_line()
+    assert server.stop() == 0
+
+
+def test_who_finds_dev_ready_finds_its_profile_too(tmp_path, serving):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    data = tmp_path / "d"
+    serving("dev", "--data", data, "--listen", port, "--json")
+    ends = time.monotonic() + 90
+    while subprocess.run(["curl", "-sf", "-m", "5", f"http://127.0.0.1:{port}/readyz"], capture_output=True).returncode != 0:
+        assert time.monotonic() < ends
+    assert f"127.0.0.1:{port}" in (data / "profile.toml").read_text() and (data / "env.sh").is_file()
+
+
+def as_nobody(*arguments, folder, timeout=30):
+    """A command of a user for whom modes count; the folder is given to that user."""
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    return subprocess.run([BULLA, *map(str, arguments)], capture_output=True, text=True, env=CLEAN | {"SOFTHSM2_CONF": str(folder / "softhsm2.conf")},
+                          stdin=subprocess.DEVNULL, timeout=timeout, user=65534, group=65534, extra_groups=[])
+
+
+def test_a_file_that_may_not_be_written_is_no_outage(copy):
+    if os.geteuid() != 0:
+        pytest.skip("runs commands as another user: needs root")
+    configured(copy, "region", "region", QUIET)
+    with tempfile.TemporaryDirectory(prefix="bulla-modes-") as top:
+        os.chmod(top, 0o711)
+        if subprocess.run([BULLA, "--version"], capture_output=True, user=65534, group=65534, extra_groups=[]).returncode != 0:
+            pytest.skip("another user may not run the program")
+        for name, mode, hint in (("bulla.db", 0o400, "chmod u+rw"), ("bulla.db-shm", 0o400, "chmod u+rw"), (".", 0o500, "chmod u+rwx"),
+                                 ("audit/audit.lock", 0o400, "chmod u+rw"), ("audit", 0o500, "chmod u+rwx")):
+            folder = Path(top) / "d"
+            shutil.copytree(copy, folder, symlinks=True)
+            ended = []
+            for command in ("check", "serve"):
+                # The last who closes a database takes this file away.
+                (folder / "bulla.db-shm").touch()
+                (folder / name).chmod(mode)
+                ended.append(as_nobody(command, "--config", folder / "bulla.toml", folder=folder))
+            check, serve = ended
+            fails = [line for line in check.stdout.splitlines() if line.startswith("FAIL")]
+            reason = next(line for line in serve.stderr.splitlines() if line.startswith("error: ")).removeprefix("error: ")
+            assert check.returncode == 1 and serve.returncode == 7, (name, check, serve)
+            assert "Permission denied" in reason and any(reason in line for line in fails), (reason, fails)
+            assert hint in serve.stderr and hint in check.stdout, serve
+            shutil.rmtree(folder)
+
+
+def test_what_is_no_folder_is_not_to_be_changed(copy):
+    configured(copy, 'directory = "audit"', 'directory = "/dev/null"', QUIET)
+    check = bulla("check", "--data", copy)
+    assert check.returncode == 1 and "/dev/null: it is no folder" in check.stdout and "chmod" not in check.stdout, check
+
+
+def test_certificate_and_key_may_be_one_file_and_all_that_is_odd_is_told(copy):
+    certificate(copy, "a", days=5)
+    (copy / "a.crt").write_text((copy / "a.crt").read_text() + (copy / "a.key").read_text())
+    (copy / "a.key").chmod(0o644)
+    configured(copy, "region", "region", TLS.format("a", "a") + 'client_ca_file = "a.crt"\n')
+    odd = next(line for line in done("check", "--data", copy).splitlines() if " certificates " in line)
+    for told in ("the certificate ends", "a root of client_ca_file ends", "others may read"):
+        assert told in odd, odd
+
+
+def test_a_receiver_that_is_not_there_is_told(copy):
+    configured(copy, 'directory = "audit"', 'directory = "audit"\nship = "unix:/nope"', QUIET)
+    assert "audit.ship: /nope: No such file" in done("check", "--data", copy)
+
+
+def test_documents_of_policies_have_an_end(copy):
+    document = copy / "policy.json"
+    document.write_bytes(b"\xef\xbb\xbf" + b'{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}')
+    done("policy", "create", "marked", "--document", document, "--data", copy)
+    refused = bulla("policy", "create", "endless", "--document", "/dev/zero", "--data", copy, timeout=30)
+    assert refused.returncode == 7 and "longer than 32768 bytes" in refused.stderr, refused
+
+
+def test_a_backup_makes_its_own_folder(copy):
+    refused = bulla("backup", "--to", copy / "audit", "--data", copy)
+    assert refused.returncode == 5 and "is there already" in refused.stderr, refused
+
+
+def test_without_a_terminal_a_pin_that_is_named_nowhere_is_a_setting(copy):
+    configured(copy, 'pin_file = "pin"\n', "", QUIET)
+    refused = bulla("user", "list", "--data", copy)
+    assert refused.returncode == 7 and "no pin_file" in refused.stderr, refused
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):
@@ -280,8 +507,6 @@ def test_who_speaks_the_other_protocol_is_told(copy, serving, dev, tmp_path):
 
 def test_another_users_command_leaves_nothing_in_the_audit_folder(copy):
     """What root makes there the service could not open: refused before anything is written, with what to type instead."""
-    import os
-
     if os.geteuid() != 0:
         pytest.skip("gives a folder to another user: needs root")
     for entry in (copy / "audit", *(copy / "audit").iterdir()):
@@ -303,7 +528,10 @@ def test_configuration_errors_name_file_and_key(copy):
         ("[limits]\nrequests_per_second = 0\n", {}, "bulla.toml: limits.requests_per_second: "),
         ("[token\n", {}, "bulla.toml: "),
         ("", {"BULLA_SERVER__LISTEN": "x"}, "$BULLA_SERVER__LISTEN: "),
-        ("", {"BULLA_AUDIT__DIRECTORY": ""}, "bulla.toml: audit.directory is empty"),
+        ("", {"BULLA_AUDIT__DIRECTORY": ""}, "$BULLA_AUDIT__DIRECTORY: audit.directory is empty"),
+        ("", {"BULLA_SERVER__THREADS": "0"}, "$BULLA_SERVER__THREADS: server.threads is 0, and 1 at least"),
+        ("[server]\nthreads = 0\n", {"BULLA_SERVER__MAX_CONCURRENT": "9"}, "bulla.toml: server.threads is 0, and 1 at least"),
+        ("[server]\nlisten = \"0127.0.0.1:0\"\n", {}, "bulla.toml: server.listen: "),
     ]
     text = (copy / "bulla.toml").read_text()
     for more, env, place in faults:

@@ -66,11 +66,15 @@ impl PostgresCluster {
     }
 
     fn start_with(auth_host: &str) -> io::Result<Self> {
-        Self::make(free_port()?, |programs, data| {
+        let fill = |programs: &Path, data: &Path| {
             let mut initdb = as_user(&programs.join("initdb"), &[]);
             initdb.args(["--auth-local=trust", "--auth-host", auth_host, "--username=postgres", "--encoding=UTF8"]);
             initdb.args(["--no-locale", "--no-sync", "--pgdata"]);
             succeed(initdb.arg(data)).map(drop)
+        };
+        // A port that was free may be another test's before the server listens on it.
+        Self::make(free_port()?, fill).or_else(|error| {
+            if error.to_string().contains("Address already in use") { Self::make(free_port()?, fill) } else { Err(error) }
         })
     }
 
@@ -146,6 +150,11 @@ impl PostgresCluster {
     /// The port it listens on, on loopback.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What the server has logged since it was last started.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// The URL of a fresh, empty database, over loopback TCP.
@@ -252,12 +261,16 @@ pub(crate) fn sweeper(folder: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// A port that nothing listens on.
+/// A port that nothing listens on, below those that the system takes for connections to others: one of these could take it while whoever
+/// listens there is away.
 ///
 /// # Errors
 /// Of the system.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    const TRIES: usize = 100;
+    let mut any = (0..TRIES).map(|_| TcpListener::bind(("127.0.0.1", fastrand::u16(10_000..32_000))));
+    let free = any.find(Result::is_ok).unwrap_or_else(|| TcpListener::bind("127.0.0.1:0"));
+    Ok(free?.local_addr()?.port())
 }
 
 /// The programs of the newest version installed.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::client::Client;
+use crate::postgres::free_port;
 
 /// How long a start, or an orderly stop, may take: the first start makes a token and a database.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,7 +75,7 @@ impl Server {
         File::create(&log).expect("the folder of the data can be written");
         let mut server = Self {
             ready: Ready {
-                endpoint: "127.0.0.1:0".to_owned(),
+                endpoint: String::new(),
                 region_id: String::new(),
                 account_id: String::new(),
                 access_key_id: String::new(),
@@ -87,7 +88,15 @@ impl Server {
             log,
             child: None,
         };
-        server.restart();
+        for attempt in 1.. {
+            server.ready.endpoint = format!("127.0.0.1:{}", free_port().expect("a port"));
+            match server.start() {
+                Ok(()) => break,
+                // Another has taken the port between the look and the start.
+                Err(_) if attempt < 3 && server.log().contains("Address already in use") => {}
+                Err(reason) => panic!("bulla dev did not become ready ({reason}); its log:\n{}", server.log()),
+            }
+        }
         server
     }
 

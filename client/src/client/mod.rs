@@ -144,6 +144,13 @@ impl Builder {
         let endpoint = self.endpoint.trim_end_matches('/').to_owned();
         let host = host_header(&endpoint, host_of(&endpoint)?);
         let access_key = self.access_key.ok_or_else(|| Error::Settings("no access key".to_owned()))?;
+        // It stands in a header, before a comma.
+        if access_key.id.is_empty() || !access_key.id.chars().all(|c| c.is_ascii_graphic() && c != ',') {
+            return Err(Error::Settings(format!(
+                "{:?} is no access key's id: letters and digits, as Bulla gave it",
+                access_key.id
+            )));
+        }
         let transport = Transport::new(&endpoint, &self.settings)?;
         Ok(Client { transport, endpoint, host, access_key, scheme: self.scheme, attempts: self.attempts })
     }
@@ -228,10 +235,10 @@ impl Client {
                 Ok(answer) => {
                     let mut refused = self.refused(request.action, &answer);
                     refused.after_lost = after_lost;
-                    let wait = matches!(answer.status, 429 | 503).then(|| answer.retry_after.map(Duration::from_secs));
-                    // 503 can also say that it was done and could not be recorded.
+                    let wait = matches!(answer.status, 429 | 502..=504).then(|| answer.retry_after.map(Duration::from_secs));
+                    // 503 can also say that it was done and could not be recorded; 502 and 504, that who stands in between does not know.
                     let again = answer.status == 429 || !request.once;
-                    after_lost |= answer.status == 503;
+                    after_lost |= matches!(answer.status, 502..=504);
                     (Error::Refused(Box::new(refused)), wait.filter(|_| again))
                 }
                 Err(error @ Error::Unreachable { .. }) => (error, Some(None)),

@@ -32,6 +32,28 @@ fn each_attempt_has_a_nonce_of_its_own() {
 }
 
 #[test]
+fn what_stands_in_between_is_asked_again() {
+    let between = |status| answer(status, "", "<html>");
+    let done = answer("200 OK", "", r#"{"RandomPassword":"p"}"#);
+    let (endpoint, asked) = serving(vec![between("502 Bad Gateway"), between("504 Gateway Timeout"), done]);
+    client(&endpoint, Scheme::Acs3).random_password(8).expect("in the end");
+    assert_eq!(asked.try_iter().count(), 3);
+    // Which of them heard what, nobody knows.
+    let (endpoint, asked) = serving(vec![between("504 Gateway Timeout"), answer("200 OK", "", r#"{"RequestId":"r"}"#)]);
+    client(&endpoint, Scheme::Acs3).run(&Request::new("CreateKey").once()).expect_err("not known");
+    assert_eq!(asked.try_iter().count(), 1);
+}
+
+#[test]
+fn an_id_that_no_header_can_hold_is_none() {
+    for id in ["", "a b", "ä", "a\nb", "a,b"] {
+        let built = Client::builder("http://h:1").access_key(AccessKey::new(id, "s")).build();
+        let error = built.map(drop).expect_err("no id").to_string();
+        assert!(error.ends_with("is no access key's id: letters and digits, as Bulla gave it"), "{error}");
+    }
+}
+
+#[test]
 fn what_must_not_happen_twice_is_not_tried_twice() {
     let once = Request::new("CreateKey").once();
     let (endpoint, asked) = serving(vec![String::new(), answer("200 OK", "", r#"{"RequestId":"r"}"#)]);

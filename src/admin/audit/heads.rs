@@ -15,11 +15,8 @@ pub(super) struct Heads {
 impl Heads {
     /// Of the deployment.
     pub(super) fn of(config: &Config, base: &Base) -> Result<Self, Failure> {
-        let read = base.store.read_rows("log_heads", |tx| Ok((tx.log_heads()?, tx.anchors()?.restored_at)));
-        let (mut rows, restored_at) = read.map_err(context("database"))?;
-        // What a database says that was put back is about logs of before.
-        rows.retain(|row| row.written_at > restored_at);
-        Ok(Self { rows, place: place_of(&config.audit.directory) })
+        let rows = base.store.read_rows("log_heads", |tx| Ok(tx.log_heads()?.since_restoration(&tx.anchors()?)));
+        Ok(Self { rows: rows.map_err(context("database"))?, place: place_of(&config.audit.directory) })
     }
 
     /// Whether any log must be in this host's folder.

@@ -17,7 +17,7 @@ use crate::auth::policy;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::cli::{Form, Wanted};
-use crate::output::{Output, jsonl};
+use crate::output::{Output, jsonl, unwritten};
 
 /// Rows of a table whose widths are measured together.
 const TABLE_ROWS: usize = 1000;
@@ -46,6 +46,8 @@ struct Found<'a> {
     #[serde(default)]
     resource: Text<'a>,
     #[serde(default)]
+    resources: Vec<Text<'a>>,
+    #[serde(default)]
     version: Text<'a>,
     #[serde(default)]
     version_id: Text<'a>,
@@ -65,22 +67,29 @@ const COLUMNS: [&str; 9] = ["Time", "Principal", "Access key", "From", "Action",
 impl Found<'_> {
     fn columns(&self) -> [String; 9] {
         let version = match (self.version.as_ref(), self.version_id.as_ref()) {
-            (asked, "") => asked.to_owned(),
+            (text, "") | ("", text) => text.to_owned(),
             (asked, served) if asked == served => asked.to_owned(),
             (asked, served) => format!("{served} ({asked})"),
         };
-        let resource = self.resource.splitn(5, ':').nth(4).unwrap_or(&self.resource);
-        let refused = if self.decision == "refused" { "refused" } else { self.by.as_ref() };
+        let resource = match self.resources.len() {
+            0 | 1 => short(&self.resource).to_owned(),
+            all => format!("{} (+{})", short(&self.resource), all - 1),
+        };
+        let decided = match (self.decision.as_ref(), self.by.as_ref()) {
+            ("refused", "") => "refused".to_owned(),
+            ("refused", by) => format!("refused by {by}"),
+            (_, by) => by.to_owned(),
+        };
         [&self.time, &self.principal, &self.access_key, &self.source_ip, &self.action]
             .map(|text| text.to_string())
             .into_iter()
-            .chain([resource.to_owned(), version, refused.to_owned(), self.code.to_string()])
+            .chain([resource, version, decided, self.code.to_string()])
             .collect::<Vec<_>>()
             .try_into()
             .unwrap_or_default()
     }
 
-    fn members(&self) -> [(&'static str, String); 16] {
+    fn members(&self) -> [(&'static str, String); 17] {
         [
             ("time", self.time.to_string()),
             ("node", self.node.to_string()),
@@ -98,6 +107,7 @@ impl Found<'_> {
             ("decision", self.decision.to_string()),
             ("by", self.by.to_string()),
             ("code", self.code.to_string()),
+            ("resources", self.resources.join(" ")),
         ]
     }
 }
@@ -105,33 +115,30 @@ impl Found<'_> {
 /// Runs the command.
 pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>) -> Result<Output, Failure> {
     let filter = Filter::new(wanted, Clock::System.now())?;
-    let mut printer = Printer::new(form);
-    let (mut found, mut rows, mut flaws) = (0u64, Vec::new(), Vec::new());
-    let mut lost = None;
+    let mut records = Records { printer: Printer::new(form), limit, found: 0, intent: None, lost: None };
+    let (mut rows, mut flaws) = (Vec::new(), Vec::new());
     for log in &proof.logs {
         let mut each = |line: &ReadLine<'_>| {
             if filter.may_match(line)
                 && let Ok(record) = serde_json::from_slice::<Found<'_>>(line.text)
                 && filter.matches(&record)
             {
-                found += 1;
-                if let Err(error) = printer.record(&record, line.text) {
-                    lost = Some(error);
-                    return false;
-                }
+                records.take(&record, line.text);
             }
-            limit.is_none_or(|limit| found < limit)
+            records.wants_more()
         };
         let (report, broken) = audit::read(&log.files, &proof.keys, &mut each);
+        records.show_intent();
         rows.push(shown(log, &report, &proof.keys.public));
         flaws.extend(broken.map(|broken| format!("{} of node {}: {broken}", log.name, log.node)));
-        if lost.is_some() || limit.is_some_and(|limit| found >= limit) {
+        if !records.wants_more() {
             break;
         }
     }
+    let Records { printer, found, lost, .. } = records;
     // Nobody reads what is printed any more; so does `head` end a search.
-    if lost.is_some_and(|e: std::io::Error| e.kind() != std::io::ErrorKind::BrokenPipe) {
-        return Err(Failure::local("standard output cannot be written"));
+    if let Some(error) = lost.filter(|e: &std::io::Error| e.kind() != std::io::ErrorKind::BrokenPipe) {
+        return Err(unwritten(&error));
     }
     printer.end()?;
     if let (0, true, Some(action)) = (found, flaws.is_empty(), filter.unknown()) {
@@ -161,6 +168,54 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
             Output::Text("", lines.join("\n"))
         }
     })
+}
+
+/// The records that fit, on their way to the printer.
+struct Records {
+    printer: Printer,
+    limit: Option<u64>,
+    found: u64,
+    /// Of a command on the host: request and line. Its outcome is of the same kind, and the next of its log; without one, what it was
+    /// about to do is what is known.
+    intent: Option<(String, Vec<u8>)>,
+    /// Why nothing can be printed any more.
+    lost: Option<std::io::Error>,
+}
+
+impl Records {
+    fn wants_more(&self) -> bool {
+        self.lost.is_none() && self.limit.is_none_or(|limit| self.found < limit)
+    }
+
+    fn take(&mut self, record: &Found<'_>, line: &[u8]) {
+        if record.kind == "admin" {
+            if self.intent.as_ref().is_some_and(|(request, _)| *request == record.request_id) {
+                self.intent = None;
+            }
+            self.show_intent();
+            if record.code.is_empty() {
+                self.intent = Some((record.request_id.to_string(), line.to_vec()));
+                return;
+            }
+        }
+        self.show(record, line);
+    }
+
+    /// Shows the intent whose outcome did not come.
+    fn show_intent(&mut self) {
+        if let Some((_, line)) = self.intent.take()
+            && let Ok(record) = serde_json::from_slice::<Found<'_>>(&line)
+        {
+            self.show(&record, &line);
+        }
+    }
+
+    fn show(&mut self, record: &Found<'_>, line: &[u8]) {
+        if self.wants_more() {
+            self.found += 1;
+            self.lost = self.printer.record(record, line).err();
+        }
+    }
 }
 
 /// The conditions, ready to be asked of ten million lines.
@@ -194,12 +249,7 @@ impl Filter {
         let mut needles: Vec<String> = Vec::new();
         let mut wanted = wanted.clone();
         wanted.action = wanted.action.as_deref().map(operation);
-        if let Some(account) =
-            wanted.account.as_deref().filter(|id| !id.trim_end_matches('*').bytes().all(|b| b.is_ascii_digit()))
-        {
-            let failure = Failure::new(format!("--account {account:?} is no account's id")).class(Class::Usage);
-            return Err(failure.hint("16 digits; `bulla account list` shows them"));
-        }
+        possible(&wanted)?;
         let (since, until) = (time(&wanted.since)?, time(&wanted.until)?);
         if since.as_ref().zip(until.as_ref()).is_some_and(|(since, until)| since >= until) {
             let failure = Failure::new("--since is not before --until: no time is between them").class(Class::Usage);
@@ -237,7 +287,8 @@ impl Filter {
         let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| fits(wanted, found));
         let Wanted { action, account, source_ip, request_id, denied, failed, .. } = &self.wanted;
         let resource = self.resource.as_deref().is_none_or(|wanted| {
-            fits(wanted, &record.resource) || record.resource.splitn(5, ':').nth(4).is_some_and(|end| fits(wanted, end))
+            let mut all = std::iter::once(&record.resource).chain(&record.resources);
+            all.any(|arn| fits(wanted, arn) || fits(wanted, short(arn)))
         });
         resource
             && self.who.as_deref().is_none_or(|who| fits(who, &record.principal) || fits(who, &record.access_key))
@@ -248,6 +299,30 @@ impl Filter {
             && (!denied || record.decision == "refused")
             && (!failed || (record.code != "OK" && !record.code.is_empty()))
     }
+}
+
+/// Refuses names that no record has, whatever happened.
+fn possible(wanted: &Wanted) -> Result<(), Failure> {
+    // What begins a name of one length, or is one.
+    let begins = |text: &str, length: usize, may: fn(u8) -> bool| {
+        let begin = text.strip_suffix('*').unwrap_or(text);
+        begin.bytes().all(may) && if begin.len() == text.len() { begin.len() == length } else { begin.len() <= length }
+    };
+    let refused = |reason: String, hint: &str| Err(Failure::new(reason).class(Class::Usage).hint(hint));
+    if let Some(id) = wanted.account.as_deref().filter(|id| !begins(id, 16, |b| b.is_ascii_digit())) {
+        return refused(format!("--account {id:?} is no account's id"), "16 digits; `bulla account list` shows them");
+    }
+    let in_uuid = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    if let Some(id) = wanted.request_id.as_deref().filter(|id| !begins(id, 36, in_uuid)) {
+        return refused(
+            format!("--request-id {id:?} is no request's id"),
+            "a UUID in lower case, as answers and access lines have it",
+        );
+    }
+    if let Some(who) = wanted.who.as_deref().filter(|who| who.ends_with('/')) {
+        return refused(format!("--who {who:?} is the name of nobody"), "user/NAME; user/* is all of them");
+    }
+    Ok(())
 }
 
 /// An operation as the log writes it: without the service's name, and in its own letter case.
@@ -275,6 +350,11 @@ fn no_action(action: &str) -> Failure {
     }
 }
 
+/// An ARN's end, without region and account; what is no ARN as it is.
+fn short(arn: &str) -> &str {
+    arn.splitn(5, ':').nth(4).unwrap_or(arn)
+}
+
 /// Whether a name is the one wanted, or begins like it where a `*` ends that.
 fn fits(wanted: &str, found: &str) -> bool {
     wanted.strip_suffix('*').map_or(found == wanted, |start| found.starts_with(start))
@@ -283,8 +363,8 @@ fn fits(wanted: &str, found: &str) -> bool {
 /// A moment as the log writes it, so that texts compare as times do.
 fn moment(text: &str, now: Timestamp) -> Result<String, Failure> {
     let ago = |unit: char, ms: i64| {
-        let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(now.plus_ms(-count.checked_mul(ms)?))
+        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(now.plus_ms(-i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(ms)))
     };
     let at = ago('d', 86_400_000)
         .or_else(|| ago('h', 3_600_000))
@@ -295,7 +375,8 @@ fn moment(text: &str, now: Timestamp) -> Result<String, Failure> {
         let hint = "for example 2026-11-28T04:10:00Z, 2026-11-28, 7d, 12h or 30m";
         Failure::new(format!("{text:?} is no time")).class(Class::Usage).hint(hint)
     })?;
-    Ok(at.to_string().trim_end_matches('Z').to_owned())
+    // Before 1970 is before all records, and a year below 0 would not compare as a text.
+    Ok(at.max(Timestamp(0)).to_string().trim_end_matches('Z').to_owned())
 }
 
 /// Prints records as they are found.
@@ -351,7 +432,7 @@ impl Printer {
     fn end(mut self) -> Result<(), Failure> {
         let printed = self.table().and_then(|()| self.out.flush());
         match printed {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritten(&error)),
             _ => Ok(()),
         }
     }
@@ -376,10 +457,43 @@ mod tests {
             ("30m", "2026-11-28T03:40:00"),
             ("2026-11-28", "2026-11-28T00:00:00"),
             ("2026-11-28T01:02:03Z", "2026-11-28T01:02:03"),
+            ("5000000d", "1970-01-01T00:00:00"),
+            ("9999999999m", "1970-01-01T00:00:00"),
+            ("9223372036854775807d", "1970-01-01T00:00:00"),
         ] {
             assert_eq!(moment(text, now).expect(text), at);
         }
-        assert_eq!(moment("yesterday", now).expect_err("no time").class, Class::Usage);
+        for text in ["yesterday", "-7d", "d"] {
+            assert_eq!(moment(text, now).expect_err("no time").class, Class::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_record_has_are_refused() {
+        let now = Timestamp(0);
+        let refused = |wanted: Wanted| Filter::new(&wanted, now).err().map(|failure| failure.class) == Some(Class::Usage);
+        let account = |id: &str| Wanted { account: Some(id.into()), ..Wanted::default() };
+        let request = |id: &str| Wanted { request_id: Some(id.into()), ..Wanted::default() };
+        assert!(refused(account("1")) && refused(account("dev")) && refused(account("12345678901234567*")));
+        assert!(!refused(account("1*")) && !refused(account("1234567890123456")));
+        assert!(refused(request("x")) && refused(request("A0000000-0000-4000-8000-000000000000")));
+        assert!(!refused(request("a0*")) && !refused(request("a0000000-0000-4000-8000-000000000000")));
+        assert!(refused(Wanted { who: Some("user/".into()), ..Wanted::default() }));
+    }
+
+    #[test]
+    fn each_resource_of_a_record_is_found() {
+        let line = r#"{"time":"t","node":"n","seq":1,"kind":"refused","resource":"acs:kms:r:1:key/k",
+            "resources":["acs:kms:r:1:secret/a","acs:kms:r:1:key/k"],"decision":"refused","by":"p"}"#;
+        let record: Found<'_> = serde_json::from_str(line).expect("a record");
+        let now = Timestamp(0);
+        let found = |wanted: Wanted| Filter::new(&wanted, now).expect("a filter").matches(&record);
+        assert!(found(Wanted { secret: Some("a".into()), denied: true, ..Wanted::default() }));
+        assert!(found(Wanted { key: Some("k".into()), ..Wanted::default() }));
+        assert!(found(Wanted { resource: Some("acs:kms:r:1:secret/a".into()), ..Wanted::default() }));
+        assert!(!found(Wanted { secret: Some("b".into()), ..Wanted::default() }));
+        let columns = record.columns();
+        assert_eq!((columns[5].as_str(), columns[7].as_str()), ("key/k (+1)", "refused by p"));
     }
 
     #[test]

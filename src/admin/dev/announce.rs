@@ -49,14 +49,13 @@ pub(super) fn running(folder: &Path) -> String {
 }
 
 impl Announcement {
-    /// Waits for the server, makes the secrets, writes the files for clients, and says so.
+    /// Waits for the server, makes the secrets, and says so.
     pub(super) fn make(self) -> Result<(), Failure> {
         let client = self.client()?;
         wait_until_ready(&client)?;
         for (name, value) in &self.seed {
             create(&client, name, value, "made by `bulla dev --seed`")?;
         }
-        self.write_files()?;
         if self.json {
             return output::line(&self.for_programs());
         }
@@ -85,8 +84,8 @@ impl Announcement {
         Some(std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string())
     }
 
-    /// `profile.toml` and `env.sh`.
-    fn write_files(&self) -> Result<(), Failure> {
+    /// `profile.toml` and `env.sh`: before the server answers, so that who finds it ready finds them too.
+    pub(super) fn write_files(&self) -> Result<(), Failure> {
         let (scheme, endpoint, id) = (self.scheme(), &self.target.endpoint, &self.root.access_key);
         let secret = self.root.secret_text();
         private_file(&self.folder.join("access-key-secret"), &format!("{secret}\n"))?;

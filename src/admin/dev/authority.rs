@@ -28,7 +28,7 @@ pub(super) fn prepare(folder: &Path, listen: Listen) -> Result<Tls, Failure> {
         certificate_file: at("server.crt"),
         key_file: at("server.key"),
         client_ca_file: None,
-        client_certificate_required: true,
+        client_certificate_required: None,
     })
 }
 

@@ -26,9 +26,22 @@ pub(super) fn prepare(folder: &Path, database: Option<&str>) -> Result<Config, F
     }
     let config = Config::load(&file)?;
     let tokens = folder.join("tokens");
-    if fs::read_dir(&tokens).map_err(context(tokens.display()))?.next().is_none() {
+    let mut found = fs::read_dir(&tokens).map_err(context(tokens.display()))?.peekable();
+    let is_new = found.peek().is_none();
+    // A first start that ended while it made the token: no deployment has ever used what is there.
+    let is_half_made = || -> Result<bool, Failure> {
+        let was_used = folder.join("bulla.db").exists() || config.audit.directory.exists();
+        Ok(!was_used && !Token::is_initialised(&config.token.module, LABEL).map_err(context("token"))?)
+    };
+    if is_new || is_half_made()? {
+        for half in found {
+            let half = half.map_err(context(tokens.display()))?.path();
+            fs::remove_dir_all(&half).map_err(context(half.display()))?;
+        }
         let so_pin = Pin::new(random_text()?);
         Token::initialise(&config.token.module, LABEL, &so_pin, &config.token.pin()?).map_err(context("token"))?;
+        // The copy of its file, before the first login rewrites that.
+        softhsm::prepare(folder).map_err(context(folder.display()))?;
     }
     Ok(config)
 }

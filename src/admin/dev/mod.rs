@@ -10,12 +10,14 @@
 //! bulla.db        the database, unless --database names another
 //! audit/          the audit logs
 //! tls/            with --tls: ca.crt, for clients; server.crt, server.key
+//! dev.lock        held by the process that serves the folder, with its id
 //! profile.toml    endpoint, region and access key, for clients; env.sh: the same as variables for shells
 //! ```
 
 mod announce;
 mod authority;
 mod folder;
+mod hold;
 mod root;
 mod seed;
 
@@ -30,6 +32,7 @@ use crate::admin::init;
 use crate::app::{Failure, Server, context};
 use crate::audit;
 use crate::base::failure::Class;
+use crate::base::private_folder;
 use crate::cli;
 use crate::token::softhsm;
 use announce::{Announcement, Target};
@@ -54,15 +57,20 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
             failure.hint("in a container, or where everyone who reaches it may try the access key: --listen-to-everyone")
         );
     }
+    if let Some(id) = dev.access_key_id.as_ref().filter(|id| !id.is_made_here() || id.is_client_key()) {
+        let failure = Failure::new(format!("--access-key-id {id}: it is no id of an access key")).class(Class::Usage);
+        return Err(failure.hint("BLLA and 20 of the letters A to Z without I and O and the digits 2 to 9"));
+    }
     let seed = dev.seed.as_deref().map(seed::read).transpose()?;
     let Some(data) = dev.data.clone() else {
         let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
         return Err(restart(&data, &["--temporary"]));
     };
-    fs::create_dir_all(&data).map_err(|e| Failure::local(format!("{}: {e}", data.display())))?;
+    private_folder::make(&data).map_err(|e| Failure::local(format!("{}: {e}", data.display())))?;
+    // Before anything is made or looked for in the folder.
+    let _held = hold::hold(&data)?;
     if let Some(pid) = audit::holder(&data.join("audit"), "audit") {
-        let failure = Failure::conflict(format!("another `bulla dev` (process {pid}) serves {}", data.display()));
-        return Err(failure.hint(announce::running(&data)));
+        return Err(hold::served(&data, &pid));
     }
     enter_made(&data)?;
     let mut config = folder::prepare(&data, dev.database.as_deref())?;
@@ -71,8 +79,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
     }
     config.server.plain_http_beyond_loopback |= dev.listen_to_everyone;
     let config = config.listening_on(dev.listen)?;
-    let base = init::begin(&config)?;
-    init::first_account_create(&config, &base, &"dev".parse()?)?;
+    let (base, _) = init::whole(&config, &"dev".parse()?)?;
     let chosen = dev.access_key_id.as_ref().zip(dev.access_key_secret_file.as_deref());
     let root = match chosen {
         Some((id, file)) => Root::of_choice(&base, id, file)?,
@@ -86,6 +93,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         authority: dev.tls.then(|| authority::certificate(&data)),
     };
     let announcement = Announcement { root, target, folder: data.clone(), seed: seed.unwrap_or_default(), json };
+    announcement.write_files()?;
     let announced = std::thread::spawn(move || {
         announcement.make().inspect_err(|_| {
             let _ = kill_process(getpid(), Signal::TERM);
@@ -121,7 +129,7 @@ pub fn enter(folder: &Path) -> Result<(), Failure> {
 
 /// The same of a folder that may have no configuration yet.
 fn enter_made(folder: &Path) -> Result<(), Failure> {
-    let conf = softhsm::prepare(folder).map_err(context(folder.display()))?;
+    let conf = softhsm::prepare(folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;
     if std::env::var_os(softhsm::CONF_VARIABLE).is_some_and(|set| Path::new(&set) == conf) {
         return Ok(());
     }
@@ -135,7 +143,7 @@ fn restart(folder: &Path, more: &[&str]) -> Failure {
             let folder = [std::ffi::OsString::from("--data"), folder.into()];
             become_self(&conf, std::env::args_os().skip(1).chain(folder).chain(more.iter().map(Into::into)))
         }
-        Err(e) => context(folder.display())(e),
+        Err(e) => Failure::local(format!("{}: {e}", folder.display())),
     }
 }
 

@@ -46,14 +46,18 @@ impl Root {
             let text = std::fs::read_to_string(file).map_err(|e| Failure::local(format!("{}: {e}", file.display())))?;
             match text.trim_end_matches(['\r', '\n']) {
                 "" => Err(Failure::local(format!("{}: it is empty", file.display()))),
+                text if text.contains(['\r', '\n']) || text.trim() != text => Err(Failure::local(format!(
+                    "{}: a secret is one line, without blanks before and behind it",
+                    file.display()
+                ))),
                 secret => Ok(AccessKeySecret::new(secret.as_bytes().to_vec())),
             }
         };
+        let secret = read()?;
         let account = base.store.read("root", |tx| {
             let account = tx.accounts()?.into_iter().next();
             account.ok_or_else(|| Abort::App(Failure::not_found("there is no account")))
         })?;
-        let secret = read()?;
         let row = access_key::keep(&base.sys(), id.clone(), &secret, &account.id, None, Clock::System.now());
         let row = row.map_err(|e| Failure::unavailable(format!("token: {e:?}")))?;
         base.store.write_rows("root", |tx| {

@@ -2,12 +2,13 @@
 //!
 //! A JSON object of texts, or lines `NAME=VALUE` as in a .env file.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::app::Failure;
 use crate::base::dotenv;
 use crate::base::ids::SecretName;
-use crate::base::members::{self, Members};
+use crate::base::raw_json::{self, Members};
 use crate::base::secret::VALUE_BYTES;
 use crate::base::text;
 
@@ -22,7 +23,11 @@ pub(super) fn read(file: &Path) -> Result<Seed, Failure> {
     let named = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
     let text = text::of_file(file).map_err(|e| named(&e))?;
     let seed = parse(&text).map_err(|reason| named(&reason).hint("NAME=VALUE lines, or a JSON object of texts"))?;
+    let mut names = HashSet::new();
     for (name, value) in &seed {
+        if !names.insert(name) {
+            return Err(named(&format!("{name}: it is there twice")));
+        }
         name.parse::<SecretName>().map_err(|e| named(&format!("{name:?} is no name of a secret: {e}")))?;
         if !VALUE_BYTES.contains(&value.len()) {
             let (length, least, most) = (value.len(), VALUE_BYTES.start(), VALUE_BYTES.end());
@@ -35,8 +40,16 @@ pub(super) fn read(file: &Path) -> Result<Seed, Failure> {
 fn parse(text: &str) -> Result<Seed, String> {
     if text.trim_start().starts_with('{') {
         let members = Members::of(text).map_err(|e| format!("not valid JSON, line {}, column {}", e.line(), e.column()))?;
-        // What is no text is kept as the JSON that it is.
-        return Ok(members.iter().map(|(name, value)| (name.to_owned(), members::text(value).to_string())).collect());
+        if let Some((name, ..)) = members.twice() {
+            return Err(format!("{name}: it is there twice"));
+        }
+        // What is no string is kept as the JSON that it is.
+        let entry = |(name, value)| {
+            let text =
+                raw_json::text(value).ok_or_else(|| format!("{name}: it has half a surrogate pair, which is no text"))?;
+            Ok((String::from(name), text.to_string()))
+        };
+        return members.iter().map(entry).collect();
     }
     dotenv::parse(text)
 }
@@ -53,6 +66,8 @@ mod tests {
             ("A=1\nB=\n".to_owned(), Some("B: the value has 0 bytes, and a secret's has 1 to 30720")),
             (format!("A={longest}y\n"), Some("A: the value has 30721 bytes, and a secret's has 1 to 30720")),
             (format!("A={longest}\n"), None),
+            ("A=1\nA=2\n".to_owned(), Some("A: it is there twice")),
+            (r#"{"A": "1", "B": "x", "A": "2"}"#.to_owned(), Some("A: it is there twice")),
         ] {
             std::fs::write(file.path(), text).expect("written");
             let expected = reason.map(|reason| format!("{}: {reason}", file.path().display()));

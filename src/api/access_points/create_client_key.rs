@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::api::access_points::{ACCESS_POINT, KEY_ALGORITHM, Time, one};
+use crate::api::access_points::{ACCESS_POINT, CLIENT_KEY, KEY_ALGORITHM, Time, one};
 use crate::api::{Context, Effect, Operation, Target};
 use crate::auth::access_point::NewClientKey;
 use crate::base::clock::Timestamp;
@@ -51,6 +51,7 @@ impl Operation for CreateClientKey {
             not_after: request.not_after.map(|time| time.0),
         };
         let (key, file) = cx.auth.access_points().client_key_create(cx.caller, &new)?;
+        cx.makes(&format!("{CLIENT_KEY}/{}", key.id));
         Ok(Response {
             client_key_id: key.id,
             key_algorithm: KEY_ALGORITHM,

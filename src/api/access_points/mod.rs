@@ -106,7 +106,9 @@ struct Time(Timestamp);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Timestamp::parse(&String::deserialize(d)?).map(Self).ok_or_else(|| D::Error::custom("a time in UTC"))
+        let wrong =
+            || D::Error::custom(format_args!("a time in UTC like 2026-01-02T03:04:05Z, at the latest {}", Timestamp::LATEST));
+        Timestamp::parse(&String::deserialize(d)?).map(Self).ok_or_else(wrong)
     }
 }
 

@@ -88,6 +88,8 @@ impl Source {
 
 impl Operation for ReEncrypt {
     const NAME: &'static str = "ReEncrypt";
+    /// On the source; on the destination it is ReEncryptTo.
+    const PERMISSION: &'static str = "ReEncryptFrom";
     const EFFECT: Effect = Effect::Read;
     const DRY_RUN: bool = true;
     type Input = Move;

@@ -33,6 +33,7 @@ impl Operation for CreateKeyVersion {
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         let version = cx.keys.version_create(cx.caller, &request.key_id)?;
+        cx.serves(version.id);
         Ok(Response { key_version: version.into() })
     }
 }

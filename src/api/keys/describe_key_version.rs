@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Text;
 use crate::api::keys::KeyVersion;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
@@ -13,7 +14,7 @@ pub struct DescribeKeyVersion;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
-    key_version_id: String,
+    key_version_id: Text,
 }
 
 #[derive(Serialize)]
@@ -29,11 +30,11 @@ impl Operation for DescribeKeyVersion {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::of(Resource::Key(&request.key_id)).version(&request.key_version_id)
+        Target::of(Resource::Key(&request.key_id)).version(&request.key_version_id.0)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let version = cx.keys.version(cx.caller, &request.key_id, &request.key_version_id)?;
+        let version = cx.keys.version(cx.caller, &request.key_id, &request.key_version_id.0)?;
         Ok(Response { key_version: version.into() })
     }
 }

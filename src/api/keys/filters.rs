@@ -62,7 +62,7 @@ pub struct KeyFilters(Vec<Entry>);
 impl<'de> Deserialize<'de> for KeyFilters {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        if text.trim().is_empty() {
+        if text.is_empty() {
             return Ok(Self::default());
         }
         let entries: Vec<Object<Entry>> = from_text("a JSON list of filters", &text)?;
@@ -97,7 +97,7 @@ impl KeyFilters {
 fn condition(name: By, values: Vec<String>, caller: &Caller) -> Option<KeyCondition> {
     let account = caller.account.as_str();
     Some(match name {
-        By::KeyState => KeyCondition::State(values),
+        By::KeyState => KeyCondition::State(values, caller.now()),
         By::KeySpec => KeyCondition::Spec(values),
         By::KeyUsage => KeyCondition::Usage(values),
         By::ProtectionLevel => KeyCondition::Protection(values),
@@ -140,6 +140,7 @@ mod tests {
             assert!(read(good).is_ok(), "{good}");
         }
         for bad in [
+            " ",
             "{}",
             "x",
             r#"[{"Key":"State","Values":["Enabled"]}]"#,

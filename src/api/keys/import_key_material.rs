@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::api::fields::Text;
 use crate::api::{Context, Done, Effect, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
 use crate::base::ids::KeyRef;
@@ -17,7 +18,7 @@ pub struct ImportKeyMaterial;
 pub struct Request {
     key_id: KeyRef,
     encrypted_key_material: EncryptedMaterial,
-    import_token: String,
+    import_token: Text,
     #[serde(default)]
     key_material_expire_unix: ExpireUnix,
 }
@@ -27,7 +28,8 @@ struct EncryptedMaterial(Vec<u8>);
 
 impl<'de> Deserialize<'de> for EncryptedMaterial {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        STANDARD.decode(String::deserialize(d)?).map(Self).map_err(|_| D::Error::custom("Base64"))
+        let Text(text) = Text::deserialize(d)?;
+        STANDARD.decode(text).map(Self).map_err(|_| D::Error::custom("Base64"))
     }
 }
 
@@ -42,7 +44,7 @@ impl<'de> Deserialize<'de> for ExpireUnix {
             seconds => match i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1000)).map(Timestamp) {
                 // Later times have no text.
                 Some(time) if time <= Timestamp::LATEST => Ok(Self(Some(time))),
-                _ => Err(D::Error::custom("seconds since 1970")),
+                _ => Err(D::Error::custom(format_args!("seconds since 1970, at most {}", Timestamp::LATEST.0 / 1000))),
             },
         }
     }
@@ -61,7 +63,7 @@ impl Operation for ImportKeyMaterial {
     fn run(cx: &Context<'_>, request: Request) -> Result<Done, Error> {
         let expires_at = request.key_material_expire_unix.0;
         let wrapped = &request.encrypted_key_material.0;
-        cx.keys.import_material(cx.caller, &request.key_id, &request.import_token, wrapped, expires_at)?;
+        cx.keys.import_material(cx.caller, &request.key_id, &request.import_token.0, wrapped, expires_at)?;
         Ok(Done {})
     }
 }

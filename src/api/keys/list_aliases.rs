@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Bounded;
 use crate::api::keys::AliasList;
-use crate::api::page::{Page, PageFrame, PageNumber, PageSize};
+use crate::api::page::{Page, PageFrame, PageNumber};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
@@ -16,7 +17,7 @@ pub struct ListAliases;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     page_number: Option<PageNumber>,
-    page_size: Option<PageSize>,
+    page_size: Option<Bounded<0, 100>>,
 }
 
 #[derive(Serialize)]

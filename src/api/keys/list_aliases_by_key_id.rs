@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Bounded;
 use crate::api::keys::AliasList;
-use crate::api::page::{Page, PageFrame, PageNumber, PageSize};
+use crate::api::page::{Page, PageFrame, PageNumber};
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::KeyRef;
 use crate::error::Error;
@@ -18,7 +19,7 @@ pub struct ListAliasesByKeyId;
 pub struct Request {
     key_id: KeyRef,
     page_number: Option<PageNumber>,
-    page_size: Option<PageSize>,
+    page_size: Option<Bounded<0, 101>>,
 }
 
 #[derive(Serialize)]

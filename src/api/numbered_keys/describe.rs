@@ -4,7 +4,7 @@ use crate::api::numbered_keys::versions;
 use crate::api::{Context, Effect, Operation, Resource, Target, UsedKey};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyName, KeyRef, KeyVersionId};
-use crate::base::words::KeySpec;
+use crate::base::words::{KeySpec, KeyUsage};
 use crate::error::Error;
 use crate::keys::Use;
 
@@ -12,6 +12,8 @@ use crate::keys::Use;
 pub struct NumberedKey {
     /// What it is made of.
     pub spec: KeySpec,
+    /// Whether it is for signatures.
+    pub signs: bool,
     /// When each version was made, the oldest first.
     pub versions: Vec<Timestamp>,
     /// The public half of each in PEM, in the same order; none where there is none, or the caller may not have it.
@@ -44,7 +46,7 @@ impl Operation for DescribeNumbered {
             Err(Error::NoPermission(_) | Error::KeyState(_)) => Vec::new(),
             done => done?,
         };
-        Ok(NumberedKey { spec: found.spec, versions, public_keys })
+        Ok(NumberedKey { spec: found.spec, signs: found.usage == KeyUsage::SignVerify, versions, public_keys })
     }
 }
 

@@ -159,8 +159,8 @@ impl Operation for NumberedVerifyMac {
         let key = cx.key_for(Use::VerifyMac)?;
         let algorithm = mac_algorithm(key.spec(), asked.of.mac)?;
         let verify = |(item, shown): (&Signable, &Signed)| {
-            let verifies = cx.keys.mac_verifies(&key, algorithm, &item.message, &shown.signature)?;
-            Ok(shown.version == 1 && verifies)
+            newest(Some(shown.version), 1)?;
+            cx.keys.mac_verifies(&key, algorithm, &item.message, &shown.signature)
         };
         asked.of.items.iter().zip(&asked.shown).map(verify).collect()
     }

@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use crate::api::json::Object;
 use crate::api::secrets::get_secret_value::{self, GetSecretValue};
 use crate::api::{Context, Effect, Input, Json, Operation, Target};
+use crate::auth::Caller;
 use crate::base::field::{Field, Why};
+use crate::base::ids::SecretRef;
 use crate::error::Error;
 
 /// Entries of one request.
@@ -63,9 +65,20 @@ impl Entry {
         Some(Self { name, asked })
     }
 
-    /// The secret, by whatever form of its name.
-    fn secret(&self) -> &str {
-        self.asked.as_ref().map_or(&self.name, |asked| asked.name().as_str())
+    /// The secret, whatever form of its name was given; a name that is none as it is.
+    fn secret(&self, caller: &Caller) -> String {
+        match SecretRef::try_from(self.name.clone()) {
+            Ok(SecretRef { home, name }) => caller.arn(home.as_ref(), &format!("secret/{name}")),
+            Err(_) => self.name.clone(),
+        }
+    }
+
+    /// How the answer names it: without an ARN where it is the caller's and was understood.
+    fn shown(&self, caller: &Caller) -> String {
+        match &self.asked {
+            Ok(asked) if caller.at_home(asked.home()) => asked.name().to_string(),
+            Ok(_) | Err(_) => self.name.clone(),
+        }
     }
 }
 
@@ -79,7 +92,7 @@ pub struct Response {
 
 /// An entry that was refused (`dialects::rpc` tells how; adr/0012).
 pub struct EntryError {
-    /// The entry's secret, as the entry names it where it is not understood.
+    /// The entry's secret; as the entry names it where it is not understood, or another account's.
     pub secret_name: String,
     /// Why it was refused.
     pub error: Error,
@@ -88,25 +101,26 @@ pub struct EntryError {
 /// The entries, of different secrets.
 pub struct Entries(Vec<Entry>);
 
+/// What is wrong with the list as a whole.
+fn refused() -> Error {
+    let why = "It must be a list of 1 to 20 objects with {}, of different secrets.";
+    Error::invalid_since(Field::SecretsList, Why::naming(why, &[Field::SecretName]))
+}
+
 impl Input for Entries {
     type Request = Request;
 
     fn read(Request { secrets_list: Json(given) }: Request) -> Result<Self, Error> {
-        let refused = || {
-            let why = "It must be a list of 1 to 20 objects with {}, of different secrets.";
-            Error::invalid_since(Field::SecretsList, Why::naming(why, &[Field::SecretName]))
-        };
         let entries: Vec<Entry> =
             given.into_iter().map(|Object(given)| Entry::read(given)).collect::<Option<_>>().ok_or_else(refused)?;
-        let mut seen = HashSet::new();
-        let different = entries.iter().all(|entry| seen.insert(entry.secret().to_owned()));
-        let fits = different && (1..=MAX_ENTRIES).contains(&entries.len());
-        if fits { Ok(Self(entries)) } else { Err(refused()) }
+        if (1..=MAX_ENTRIES).contains(&entries.len()) { Ok(Self(entries)) } else { Err(refused()) }
     }
 }
 
 impl Operation for BatchGetSecretValue {
     const NAME: &'static str = "BatchGetSecretValue";
+    /// For each entry.
+    const PERMISSION: &'static str = "GetSecretValue";
     const EFFECT: Effect = Effect::Read;
     type Input = Entries;
     type Response = Response;
@@ -116,9 +130,13 @@ impl Operation for BatchGetSecretValue {
     }
 
     fn run(cx: &Context<'_>, Entries(entries): Entries) -> Result<Response, Error> {
+        let mut seen = HashSet::new();
+        if !entries.iter().all(|entry| seen.insert(entry.secret(cx.caller))) {
+            return Err(refused());
+        }
         let mut answer = Response { secret_values: Vec::new(), errors: Vec::new() };
         for entry in entries {
-            let secret_name = entry.secret().to_owned();
+            let secret_name = entry.shown(cx.caller);
             match cx.part::<GetSecretValue>(entry.asked) {
                 Ok(value) => answer.secret_values.push(value),
                 // It concerns all entries, and the whole request may come again.

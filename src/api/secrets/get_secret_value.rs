@@ -8,7 +8,7 @@ use crate::api::secrets::RotationFields;
 use crate::api::secrets::VersionStages;
 use crate::api::{Context, Effect, Input, Operation, Resource, Target};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{SecretName, SecretRef, Stage, VersionId};
+use crate::base::ids::{Home, SecretName, SecretRef, Stage, VersionId};
 use crate::base::secret::Plaintext;
 use crate::base::words::{DataType, SecretType};
 use crate::error::Error;
@@ -30,6 +30,11 @@ impl Request {
     /// The secret's name.
     pub fn name(&self) -> &SecretName {
         &self.secret_name.name
+    }
+
+    /// Where it is, if that is said.
+    pub fn home(&self) -> Option<&Home> {
+        self.secret_name.home.as_ref()
     }
 }
 

@@ -14,6 +14,9 @@ use crate::base::ids::{KeyRef, SecretRef};
 pub const GRAMMAR: &str = "keys of 1 to 128 and values of at most 128 letters, digits, spaces and /\\_-.+=:@; no key begins with \
                            acs: or aliyun";
 
+const A_KEY: &str = "the key of a tag: 1 to 128 letters, digits, spaces and /\\_-.+=:@, not beginning acs: or aliyun";
+const A_VALUE: &str = "the value of a tag: at most 128 letters, digits, spaces and /\\_-.+=:@";
+
 /// The key of a tag: 1 to 128 characters, not beginning `aliyun` or `acs:`, which are the service's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
@@ -33,14 +36,14 @@ impl TryFrom<String> for TagKey {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let lower = text.to_lowercase();
         let reserved = lower.starts_with("aliyun") || lower.starts_with("acs:");
-        if in_tag(&text) && !text.is_empty() && !reserved { Ok(Self(text)) } else { Err("the key of a tag") }
+        if in_tag(&text) && !text.is_empty() && !reserved { Ok(Self(text)) } else { Err(A_KEY) }
     }
 }
 
 impl TryFrom<String> for TagValue {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if in_tag(&text) { Ok(Self(text)) } else { Err("the value of a tag") }
+        if in_tag(&text) { Ok(Self(text)) } else { Err(A_VALUE) }
     }
 }
 
@@ -62,7 +65,8 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for TagsJson<MIN,
         let tags: Vec<Object<TagJson>> = from_text("a JSON list of tags", &text)?;
         let tags: Vec<TagJson> = tags.into_iter().map(|Object(tag)| tag).collect();
         if !(MIN..=MAX).contains(&tags.len()) || !all_different(tags.iter().map(|tag| &tag.tag_key)) {
-            return Err(D::Error::custom("1 to 20 tags with different keys"));
+            let count = if MIN == 0 { format!("at most {MAX}") } else { format!("{MIN} to {MAX}") };
+            return Err(D::Error::custom(format_args!("{count} tags with different keys")));
         }
         Ok(Self(tags.into_iter().map(|tag| (tag.tag_key.0, tag.tag_value.0)).collect()))
     }
@@ -76,7 +80,7 @@ impl<'de> Deserialize<'de> for TagKeysText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let keys: Vec<TagKey> = if text.trim_start().starts_with('[') {
-            serde_json::from_str(&text).map_err(|_| D::Error::custom("a JSON list of keys"))?
+            from_text("a JSON list of keys", &text)?
         } else {
             let keys = text.split(',').map(|key| TagKey::try_from(key.to_owned()));
             keys.collect::<Result<_, _>>().map_err(D::Error::custom)?

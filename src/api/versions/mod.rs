@@ -2,6 +2,7 @@
 //!
 //! They are the same operations with the same permissions and the same history as those of `api::secrets`, asked for in another way.
 
+mod besides;
 mod describe;
 mod level;
 mod read;

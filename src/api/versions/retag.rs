@@ -1,5 +1,6 @@
 //! The tags of a secret, all of them at once; a secret that is not there is made, without a value.
 
+use crate::api::versions::besides::{Creates, Untags};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::SecretRef;
@@ -18,7 +19,7 @@ pub struct Retagged {
 
 ready!(Retagged);
 
-/// TagResource, and UntagResource where a tag goes: then the permission for that is needed as well.
+/// TagResource, with CreateSecret where there is none and UntagResource where a tag goes: their permissions, and their records.
 pub struct Retag;
 
 impl Operation for Retag {
@@ -32,8 +33,19 @@ impl Operation for Retag {
     }
 
     fn run(cx: &Context<'_>, asked: Retagged) -> Result<(), Error> {
-        let may_create = asked.create.then(|| cx.caller.authorise("kms:CreateSecret", None, "secret").is_ok());
-        let may_untag = cx.caller.authorise("kms:UntagResource", None, &format!("secret/{}", asked.secret.name)).is_ok();
-        cx.secrets.retag(cx.caller, &asked.secret, asked.change, may_create, may_untag)
+        let (mut may_create, mut may_untag) = (false, false);
+        loop {
+            match cx.secrets.retag(cx.caller, &asked.secret, &asked.change, may_create, may_untag) {
+                Err(Error::SecretNotFound) if asked.create && !may_create => {
+                    cx.also::<Creates>(asked.secret.clone())?;
+                    may_create = true;
+                }
+                Ok(false) if !may_untag => {
+                    cx.also::<Untags>(asked.secret.clone())?;
+                    may_untag = true;
+                }
+                done => return done.map(drop),
+            }
+        }
     }
 }

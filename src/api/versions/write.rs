@@ -1,5 +1,6 @@
 //! Adding a version, which becomes the current one, and the secret with it where there is none.
 
+use crate::api::versions::besides::{Creates, Restores};
 use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::base::ids::SecretRef;
@@ -32,7 +33,8 @@ pub struct Patched {
 
 ready!(Written, Patched);
 
-/// PutSecretValue, or CreateSecret where there is none: the permission for what is done is needed.
+/// PutSecretValue, with CreateSecret where there is none and RestoreSecret in the deletion window: the permission for what is done is
+/// needed, and what is done besides has a record of its own.
 pub struct WriteVersion;
 
 impl Operation for WriteVersion {
@@ -47,39 +49,23 @@ impl Operation for WriteVersion {
     }
 
     fn run(cx: &Context<'_>, asked: Written) -> Result<Added, Error> {
-        let put = Put {
-            expected: asked.expected,
-            may_create: cx.caller.authorise("kms:CreateSecret", None, "secret").is_ok(),
-            may_add: cx.caller.authorise("kms:PutSecretValue", None, &format!("secret/{}", asked.secret.name)).is_ok(),
-            may_restore: false,
-        };
-        let added = match cx.secrets.put_numbered(cx.caller, &asked.secret, &asked.value, put) {
-            Err(Error::SecretInDeleteWindow) => {
-                cx.also::<Restores>(asked.secret.clone())?;
-                cx.secrets.put_numbered(cx.caller, &asked.secret, &asked.value, Put { may_restore: true, ..put })?
+        let may_add = cx.caller.authorise("kms:PutSecretValue", None, &format!("secret/{}", asked.secret.name)).is_ok();
+        let mut put = Put { expected: asked.expected, may_create: false, may_add, may_restore: false };
+        let added = loop {
+            match cx.secrets.put_numbered(cx.caller, &asked.secret, &asked.value, put) {
+                Err(Error::SecretNotFound) if !put.may_create => {
+                    cx.also::<Creates>(asked.secret.clone())?;
+                    put.may_create = true;
+                }
+                Err(Error::SecretInDeleteWindow) if !put.may_restore => {
+                    cx.also::<Restores>(asked.secret.clone())?;
+                    put.may_restore = true;
+                }
+                done => break done?,
             }
-            done => done?,
         };
         cx.serves(&added.version.id);
         Ok(added)
-    }
-}
-
-/// RestoreSecret, which a write to a secret in its deletion window does as well: its permission, and its record.
-struct Restores;
-
-impl Operation for Restores {
-    const NAME: &'static str = "RestoreSecret";
-    const EFFECT: Effect = Effect::Read;
-    type Input = SecretRef;
-    type Response = ();
-
-    fn target(secret: &SecretRef) -> Target<'_> {
-        Target::of(Resource::Secret(secret))
-    }
-
-    fn run(_: &Context<'_>, _: SecretRef) -> Result<(), Error> {
-        Ok(())
     }
 }
 

@@ -4,14 +4,20 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use super::remote::database_url;
 use super::{Found, Opened};
 use crate::app::settings::{self, servers};
 use crate::app::start_retry::StartRetry;
 use crate::app::token;
-use crate::audit;
-use crate::base::certificate;
+use crate::app::unlock;
+use crate::audit::{self, Receiver};
+use crate::base::certificate::{self, Validity};
 use crate::base::clock::Clock;
 use crate::base::failure::{Failure, context};
 use crate::base::listen::Listen;
@@ -23,6 +29,9 @@ const SOON_DAYS: u32 = 30;
 pub(super) fn pin(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let settings = &opened.config.token;
     let local = |e: &dyn std::fmt::Display| Failure::local(e.to_string());
+    if let Some(socket) = &settings.unlock_socket {
+        unlock::check(socket, opened.retry == StartRetry::Server)?;
+    }
     let Some(path) = settings.pin_path().map_err(|e| local(&e))? else {
         return Ok(Found::Fine("is asked for at the terminal".to_owned()));
     };
@@ -77,17 +86,64 @@ pub(super) fn certificates(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let hint = "server.tls names PEM files: the certificate with those between it and its root, and its own private key";
     settings::tls(opened.config).map_err(|failure| Failure::local(failure.reason).hint(hint))?;
     let Some(tls) = &opened.config.server.tls else { return Ok(Found::Fine("none; plain HTTP".to_owned())) };
-    let end = certificate::first_end(&tls.certificate_file).map_err(context("server.tls"))?;
     let now = Clock::System.now();
+    // Clients refuse what is not valid; a start does not, so that a clock that is wrong does not end the service.
+    let odd = |what: &str, file: &Path| match certificate::validity(file) {
+        Err(e) => Some(format!("when {what} is valid cannot be told: {e}")),
+        Ok(Validity { from, .. }) if from > now => Some(format!("{what} is not valid before {from}")),
+        Ok(Validity { until, .. }) if until < now => Some(format!("{what} ended {until}")),
+        Ok(Validity { until, .. }) if until < now.plus_days(SOON_DAYS) => Some(format!("{what} ends {until}")),
+        Ok(_) => None,
+    };
+    let own = odd("the certificate", &tls.certificate_file);
+    let clients = tls.client_ca_file.as_deref().and_then(|file| odd("a root of client_ca_file", file));
     let renew = "put new files in their place; a running server takes them within a second";
-    if end < now {
-        // Clients refuse it; a start does not, so that a clock that is wrong does not end the service.
-        return Ok(Found::Odd(format!("the certificate ended {end}"), renew.to_owned()));
+    let mut odd: Vec<_> = own.into_iter().chain(clients).map(|found| (found, renew.to_owned())).collect();
+    if let Some(Found::Odd(found, hint)) = readable_by_others(&tls.key_file) {
+        odd.push((found, hint));
     }
-    if end < now.plus_days(SOON_DAYS) {
-        return Ok(Found::Odd(format!("the certificate ends {end}"), renew.to_owned()));
+    if odd.is_empty() {
+        let Validity { until, .. } = certificate::validity(&tls.certificate_file).map_err(context("server.tls"))?;
+        return Ok(Found::Fine(format!("fit together, until {until}")));
     }
-    Ok(readable_by_others(&tls.key_file).unwrap_or_else(|| Found::Fine(format!("fit together, until {end}"))))
+    let (found, mut hints): (Vec<_>, Vec<_>) = odd.into_iter().unzip();
+    hints.dedup();
+    Ok(Found::Odd(found.join("; "), hints.join("; ")))
+}
+
+/// That the file of SQLite can be written, those beside it, and its folder, where they are made and taken away.
+pub(super) fn database_file(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Ok(url) = database_url(opened.config) else { return Ok(Found::Unseen("the database's URL")) };
+    let Some(file) = url.strip_prefix("sqlite:") else { return Ok(Found::Fine("none; a server".to_owned())) };
+    for path in ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{file}{end}"))) {
+        may_use("database", &path, Access::READ_OK | Access::WRITE_OK)?;
+    }
+    if let Some(folder) = Path::new(file).parent() {
+        may_use("database", folder, Access::WRITE_OK | Access::EXEC_OK)?;
+    }
+    Ok(Found::Fine(format!("{file} can be written")))
+}
+
+/// Refuses what is there and may not be used so.
+fn may_use(subject: &str, path: &Path, how: Access) -> Result<(), Failure> {
+    let failure = |e: Errno| Failure::local(format!("{subject}: {}: {}", path.display(), std::io::Error::from(e)));
+    match access(path, how) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::ACCESS) => Err(forbidden(failure(Errno::ACCESS), path)),
+        Err(e) => Err(failure(e)),
+    }
+}
+
+/// What to do where a path's owner or mode is in the way.
+fn forbidden(failure: Failure, path: &Path) -> Failure {
+    let me = rustix::process::geteuid().as_raw();
+    let Ok(metadata) = fs::metadata(path) else { return failure };
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if owner != me {
+        return failure.hint(format!("it belongs to uid {owner}, and this is uid {me}"));
+    }
+    let right = if metadata.is_dir() { "u+rwx" } else { "u+rw" };
+    failure.hint(format!("its mode is {mode:04o}: chmod {right} {}", path.display()))
 }
 
 pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
@@ -102,6 +158,9 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         }
         Err(e) => return Err(Failure::local(named(&e))),
     };
+    if !metadata.is_dir() {
+        return Err(Failure::local(named(&"it is no folder")));
+    }
     audit::sound_folder(folder)
         .map_err(|e| Failure::local(format!("audit: {e}")).hint(format!("chmod 0700 {}", folder.display())))?;
     let me = rustix::process::geteuid().as_raw();
@@ -113,18 +172,37 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         Err(e) => {
             let failure = Failure::local(named(&e));
             return Err(match e.kind() {
-                ErrorKind::PermissionDenied => {
-                    failure.hint(format!("it belongs to uid {}, and this is uid {me}", metadata.uid()))
-                }
+                ErrorKind::PermissionDenied => forbidden(failure, folder),
                 _ => failure,
             });
         }
+    }
+    for name in ["audit.lock", "audit.jsonl"] {
+        may_use("audit", &folder.join(name), Access::READ_OK | Access::WRITE_OK)?;
     }
     if metadata.uid() != me {
         let found = format!("{} belongs to uid {}, and this is uid {me}", folder.display(), metadata.uid());
         return Ok(Found::Odd(found, "run commands as the user that serves: sudo -u bulla bulla …".to_owned()));
     }
     Ok(Found::Fine(format!("{} can be written", folder.display())))
+}
+
+/// That somebody takes the lines that are shipped. A start does not need it: they wait on the disk.
+pub(super) fn receiver(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let (place, reached) = match &opened.config.audit.ship {
+        None => return Ok(Found::Fine("none; lines stay in their folder".to_owned())),
+        Some(Receiver::Syslog) => {
+            ("/dev/log".to_owned(), UnixDatagram::unbound().and_then(|socket| socket.connect("/dev/log")))
+        }
+        Some(Receiver::Socket(path)) => (path.display().to_string(), UnixStream::connect(path).map(drop)),
+    };
+    Ok(match reached {
+        Ok(()) => Found::Fine(format!("{place} takes lines")),
+        Err(e) => {
+            let hint = "lines wait in their folder, and are sent when it is there";
+            Found::Odd(format!("audit.ship: {place}: {e}"), hint.to_owned())
+        }
+    })
 }
 
 pub(super) fn memory(opened: &mut Opened<'_>) -> Result<Found, Failure> {
@@ -166,7 +244,11 @@ pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn permissions(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let config = opened.config;
     let files = config.rotation.instance.iter().filter_map(|instance| instance.password_file.as_deref());
-    let files = files.chain(config.database.url_file.as_deref());
+    // Only what the file says counts: what the environment says lies nowhere.
+    let in_the_configuration = (config.database.holds_password() && std::env::var_os("BULLA_DATABASE__URL").is_none())
+        .then_some(config.file.as_path());
+    let keys = config.server.tls.iter().map(|tls| tls.key_file.as_path());
+    let files = files.chain(config.database.url_file.as_deref()).chain(in_the_configuration).chain(keys);
     Ok(files
         .into_iter()
         .find_map(readable_by_others)

@@ -6,6 +6,8 @@
 mod local;
 mod remote;
 
+pub use remote::database_url;
+
 use crate::app::base::Base;
 use crate::app::start_retry::StartRetry;
 use crate::base::failure::Failure;
@@ -72,6 +74,7 @@ const HOST: &[(&str, Check)] = &[
     ("open files", local::open_files),
     ("certificates", local::certificates),
     ("audit folder", local::audit_folder),
+    ("database file", local::database_file),
     ("memory", local::memory),
     ("managed servers", local::managed_servers),
     ("logins", local::logins),
@@ -86,6 +89,9 @@ const BASE: &[(&str, Check)] = &[
     ("row key", remote::row_key),
 ];
 
+/// What a start looks at where it opens its log, as every command does that writes one.
+const LOG: &[(&str, Check)] = &[("freshness", remote::freshness)];
+
 /// What a start does not wait for: comparisons that take as long as there are keys, and servers of others.
 const DEEP: &[(&str, Check)] = &[
     ("suite", remote::suite),
@@ -93,6 +99,8 @@ const DEEP: &[(&str, Check)] = &[
     ("logins at managed servers", remote::logins),
     ("issuers", remote::issuers),
     ("permissions", local::permissions),
+    ("database rights", remote::rights),
+    ("audit receiver", local::receiver),
 ];
 
 impl<'a> Opened<'a> {
@@ -157,7 +165,7 @@ impl Base {
 /// Takes every check, whatever the ones before found, and gives how token and database fit, where both could be read.
 pub fn check(config: &Config) -> (Vec<Finding>, Option<(Base, Mismatch)>) {
     let mut opened = Opened::new(config, StartRetry::Command);
-    let findings = [HOST, BASE, DEEP].concat().into_iter().map(|(name, check)| match check(&mut opened) {
+    let findings = [HOST, BASE, LOG, DEEP].concat().into_iter().map(|(name, check)| match check(&mut opened) {
         Ok(Found::Fine(found)) => Finding { name, verdict: Verdict::Ok, found, hint: None },
         Ok(Found::Odd(found, hint)) => Finding { name, verdict: Verdict::Warn, found, hint: Some(hint) },
         Ok(Found::Unseen(what)) => {

@@ -8,30 +8,54 @@ use crate::app::settings::servers;
 use crate::app::start_retry::StartRetry;
 use crate::app::token as tokens;
 use crate::base::failure::{Failure, context};
+use crate::config::Config;
 use crate::keys;
 use crate::logins::Speaks;
-use crate::store::{self, deployment as deployments, migrate};
+use crate::store::{self, deployment as deployments, migrate, privileges};
 use crate::token::softhsm;
 
 /// What makes a database out of nothing.
 const FIRST_MIGRATION: &str = "0001_init";
 
-pub(super) fn database(opened: &mut Opened<'_>) -> Result<Found, Failure> {
-    let whole = opened.config;
-    let config = &whole.database;
-    if let Some(folder) = config.url.as_deref().and_then(|url| Path::new(url.strip_prefix("sqlite:")?).parent())
-        && folder != Path::new("")
+/// The URL of the database, in which nothing is wrong that could be told without asking for it.
+///
+/// # Errors
+/// `Local`, with what would be right.
+pub fn database_url(config: &Config) -> Result<String, Failure> {
+    let local = |e: &dyn std::fmt::Display| Failure::local(e.to_string());
+    let url = config.database.location().map_err(|e| local(&e))?;
+    store::check_url(&url).map_err(|e| local(&e).hint("sqlite:PATH, or postgresql://HOST/DATABASE?sslmode=verify-full"))?;
+    if let Some(folder) = url.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent())
         && !folder.is_dir()
     {
         let failure = Failure::local(format!("database: folder {} does not exist", folder.display()));
         return Err(failure.hint("make it for the user that serves, with mode 0700"));
     }
-    let local = |e: &dyn std::fmt::Display| Failure::local(e.to_string());
-    let url = config.location().map_err(|e| local(&e))?;
-    store::check_url(&url).map_err(|e| local(&e).hint("sqlite:PATH, or postgresql://HOST/DATABASE?sslmode=verify-full"))?;
+    Ok(url)
+}
+
+pub(super) fn database(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let whole = opened.config;
+    let config = &whole.database;
+    database_url(whole)?;
     let pending = opened.retry.until("database", || migrate::pending(&url_of(whole)?))?;
     match pending.as_slice() {
-        [] => Ok(Found::Fine("answers, with the schema of this program".to_owned())),
+        [] => {
+            let unknown = opened.retry.until("database", || migrate::unknown(&url_of(whole)?))?;
+            if unknown.is_empty() {
+                return Ok(Found::Fine("answers, with the schema of this program".to_owned()));
+            }
+            let found =
+                format!("migrations that this program does not have: {}; of tables only keys are compared", unknown.join(", "));
+            Ok(Found::Odd(found, "run the newer program; where there is none, somebody else wrote them".to_owned()))
+        }
+        [first, ..]
+            if first == FIRST_MIGRATION && opened.retry.until("database", || migrate::has_tables(&url_of(whole)?))? =>
+        {
+            let hint =
+                "rows of __diesel_schema_migrations were deleted; put the right database back (docs/operations.md, Backup)";
+            Err(Failure::new("database: its tables are there, and its list of migrations is gone").hint(hint))
+        }
         [first, ..] if first == FIRST_MIGRATION => {
             Err(Failure::local("database: it is empty").hint("`bulla init` makes a deployment in it"))
         }
@@ -47,6 +71,19 @@ pub(super) fn database(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         names => Err(Failure::local(format!("database: pending migrations {}", names.join(", ")))
             .hint("`bulla migrate` brings the schema to this program's version")),
     }
+}
+
+/// That the role may do all that a running service does.
+pub(super) fn rights(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    if opened.deployment.is_none() {
+        return Ok(Found::Unseen("the deployment"));
+    }
+    let lacking = opened.retry.until("database", || privileges::lacking(&url_of(opened.config)?))?;
+    if lacking.is_empty() {
+        return Ok(Found::Fine("SELECT, INSERT, UPDATE and DELETE on every table".to_owned()));
+    }
+    let failure = Failure::new(format!("database: the role lacks {}", lacking.join("; ")));
+    Err(failure.hint("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO the role of the URL"))
 }
 
 pub(super) fn deployment(opened: &mut Opened<'_>) -> Result<Found, Failure> {
@@ -76,7 +113,7 @@ pub(super) fn token(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     };
     let softhsm = opened.config.token.module.to_string_lossy().contains("softhsm");
     let token = tokens::open(opened.config, opener).map_err(|failure| match &failure.hint {
-        None if softhsm && failure.reason.contains("no token") => {
+        None if softhsm && ["no token", "C_Initialize"].into_iter().any(|what| failure.reason.contains(what)) => {
             let variable = softhsm::CONF_VARIABLE;
             let set = std::env::var(variable).map_or("is not set".to_owned(), |value| format!("is {value}"));
             failure.hint(format!(
@@ -86,7 +123,7 @@ pub(super) fn token(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         }
         _ => failure,
     })?;
-    token.health().map_err(|error| tokens::failure(&error))?;
+    token.health().map_err(tokens::token_failure("token"))?;
     opened.token = Some(token);
     Ok(Found::Fine("answers".to_owned()))
 }
@@ -108,13 +145,19 @@ pub(super) fn system_keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     Ok(Found::Fine("SYS, INT and AUD are there".to_owned()))
 }
 
+pub(super) fn freshness(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    base.require_freshness(opened.config)?;
+    Ok(Found::Fine("the database is no older than the token, its own rows and this host's logs know it".to_owned()))
+}
+
 pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
-    let suite = token.probe().map_err(|error| tokens::failure(&error))?;
+    let suite = token.probe().map_err(tokens::token_failure("token"))?;
     if suite != deployment.suite {
         return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
     }
-    match token.spare_test_keys().map_err(|error| tokens::failure(&error))? {
+    match token.spare_test_keys().map_err(tokens::token_failure("token"))? {
         0 => Ok(Found::Fine(format!("{suite:?}"))),
         spare => Ok(Found::Odd(
             format!(
@@ -168,21 +211,27 @@ pub(super) fn logins(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn issuers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(logins) = &opened.logins else { return Ok(Found::Unseen("the logins")) };
     let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let mut absent = Vec::new();
     for (login, Speaks { account, user }) in logins.speaks() {
         let there = base.store.read_rows("login_user", |tx| Ok(tx.user_by_name(&account, &user)?.is_some()))?;
         if !there {
-            return Ok(Found::Odd(
-                format!("{login} speaks for user {user} of account {account}, which is not there"),
-                "`bulla user create` makes it; `bulla user list` shows which there are".to_owned(),
-            ));
+            absent.push(format!("{login} speaks for user {user} of account {account}, which is not there"));
         }
     }
-    let mut told = Vec::new();
+    let (mut told, mut failed) = (Vec::new(), Vec::new());
     for (mount, keys) in logins.health() {
         match keys {
             Ok(count) => told.push(format!("auth/{mount}: {count} keys")),
-            Err(reason) => return Err(Failure::unavailable(format!("auth/{mount}: {reason}"))),
+            Err(reason) => failed.push(format!("auth/{mount}: {reason}")),
         }
+    }
+    if !failed.is_empty() {
+        failed.append(&mut absent);
+        return Err(Failure::unavailable(failed.join("; ")));
+    }
+    if !absent.is_empty() {
+        let hint = "`bulla user create` makes it; `bulla user list` shows which there are";
+        return Ok(Found::Odd(absent.join("; "), hint.to_owned()));
     }
     Ok(Found::Fine(if told.is_empty() { "none".to_owned() } else { told.join("; ") }))
 }

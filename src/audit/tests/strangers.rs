@@ -72,7 +72,9 @@ fn appended_lines_are_put_away_and_get_no_checkpoint() {
 #[test]
 fn dropped_changed_and_reordered_lines_are_noticed() {
     type Change = fn(&mut Vec<String>);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 8] = [
+        ("the first line dropped", |lines| drop(lines.remove(0))),
+        ("the beginning dropped", |lines| drop(lines.drain(..4))),
         ("the last line dropped", |lines| drop(lines.pop())),
         ("all but two dropped", |lines| lines.truncate(2)),
         ("one in the middle dropped", |lines| drop(lines.remove(3))),
@@ -92,6 +94,34 @@ fn dropped_changed_and_reordered_lines_are_noticed() {
             assert!(proof.is_err(), "{what}, killed: {killed}: {proof:?}");
         }
     }
+}
+
+/// What is put in the place of a file is not waited for.
+#[test]
+fn a_fifo_is_no_log() {
+    let home = Home::new();
+    let made = std::process::Command::new("mkfifo").arg(home.present()).status().expect("mkfifo");
+    assert!(made.success());
+    let refused = Audit::open(home.config(), home.node, line_key(), home.aud.signer()).map(drop);
+    assert!(refused.as_ref().is_err_and(|why| why.to_string().contains("is no regular file")), "{refused:?}");
+    let refused = Audit::glance(&home.config(), home.node, &line_key());
+    assert!(refused.is_err_and(|why| why.to_string().contains("is no regular file")));
+}
+
+/// Whoever proves a folder hears of a file without its beginning among all else that is wrong.
+#[test]
+fn a_file_without_its_beginning_is_one_log_of_many() {
+    let home = Home::new();
+    left(&home, false);
+    let mut lines = home.lines();
+    lines.remove(0);
+    write(&home, &lines);
+    std::fs::write(home.dir.path().join("other.jsonl"), "rubbish\n").expect("written");
+    let logs = logs(&[home.dir.path().to_owned()]).expect("two logs");
+    let flaws = logs.iter().map(|log| verify_files(&log.files, &home.keys()).err().map(|broken| broken.flaw));
+    let mut flaws: Vec<_> = flaws.collect();
+    flaws.sort_by_key(|flaw| format!("{flaw:?}"));
+    assert_eq!(flaws, [Some(Flaw::Beginning), Some(Flaw::NotALine)]);
 }
 
 #[test]

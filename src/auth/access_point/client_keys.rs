@@ -125,7 +125,9 @@ impl AccessPoints {
 fn has_room(tx: &mut Tx<'_>, caller: &Caller, access_point: &AccessPointName) -> Result<(), Abort<Error>> {
     find(tx, &caller.account, access_point)?;
     match tx.client_keys_of(&caller.account, Some(access_point))?.len() {
-        KEYS_PER_POINT.. => Err(Abort::App(Error::LimitExceeded)),
+        KEYS_PER_POINT.. => {
+            Err(Abort::App(Error::LimitExceeded { most: KEYS_PER_POINT as i64, of: "client keys of an access point" }))
+        }
         _ => Ok(()),
     }
 }

@@ -117,7 +117,8 @@ impl AccessPoints {
         self.store.commit(&caller.effect, "access_policy_delete", |tx| {
             for point in tx.access_points_page(&caller.account, 0, i64::MAX)? {
                 if from_text::<AccessPolicyName>(&point.policies)?.contains(name) {
-                    return Err(Abort::App(Error::ResourceInUse));
+                    let by = "application access point";
+                    return Err(Abort::App(Error::ResourceInUse { by, name: point.name.to_string() }));
                 }
             }
             if tx.access_policy_delete(&caller.account, name)? { Ok(()) } else { Err(absent("policy", name)) }

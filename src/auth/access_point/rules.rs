@@ -87,7 +87,7 @@ impl AccessPoints {
         self.store.commit(&caller.effect, "network_rule_delete", |tx| {
             for policy in tx.access_policies_page(&caller.account, 0, i64::MAX)? {
                 if from_text::<NetworkRuleName>(&policy.network_rules)?.contains(name) {
-                    return Err(Abort::App(Error::ResourceInUse));
+                    return Err(Abort::App(Error::ResourceInUse { by: "policy", name: policy.name.to_string() }));
                 }
             }
             if tx.network_rule_delete(&caller.account, name)? { Ok(()) } else { Err(absent("network rule", name)) }

@@ -29,6 +29,15 @@ pub struct Conditions<'a> {
     pub extra: &'a [(String, String)],
 }
 
+/// The key of a condition on how a key is used to encrypt.
+pub const ENCRYPTION_ALGORITHM: &str = "kms:EncryptionAlgorithm";
+
+/// How the keys of conditions on tags begin.
+const TAG: &str = "kms:tag/";
+
+/// The keys that requests have; `kms:tag/` and a tag's.
+pub(super) const KEYS: [&str; 5] = ["acs:SourceIp", "acs:CurrentTime", "acs:SecureTransport", ENCRYPTION_ALGORITHM, TAG];
+
 /// One line of a Condition block.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Condition {
@@ -145,7 +154,15 @@ impl Condition {
 
     /// Whether it asks for a tag of the resource, `kms:tag/<key>`.
     pub(super) fn reads_tags(&self) -> bool {
-        matches!(&self.key, Key::Other(name) if name.split_once('/').is_some_and(|(name, _)| name.eq_ignore_ascii_case("kms:tag")))
+        matches!(&self.key, Key::Other(name) if name.get(..TAG.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TAG)))
+    }
+
+    /// Its key where no request has that one.
+    pub(super) fn unknown_key(&self) -> Option<&str> {
+        match &self.key {
+            Key::Other(name) if !self.reads_tags() && !name.eq_ignore_ascii_case(ENCRYPTION_ALGORITHM) => Some(name),
+            _ => None,
+        }
     }
 
     pub(super) fn holds(&self, request: &Conditions<'_>) -> bool {

@@ -19,9 +19,10 @@ mod statement;
 mod system;
 mod unmatched;
 
-pub use condition::Conditions;
+pub use condition::{Conditions, ENCRYPTION_ALGORITHM};
 pub use error::PolicyError;
-pub use resource::{Requester, ResourcePolicy, default_document};
+pub use parse::MAX_DOCUMENT_BYTES;
+pub use resource::{RESOURCE_POLICY, Requester, ResourcePolicy, default_document};
 pub use statement::Request;
 pub use system::{SYSTEM_POLICIES, system_policy};
 pub use unmatched::nearest;
@@ -61,6 +62,8 @@ pub enum Decision<'p> {
     Denied {
         /// The first policy that denies it.
         by: &'p str,
+        /// Whether another statement allows it.
+        otherwise: bool,
     },
     /// No statement speaks of it, so it is not allowed.
     NotAllowed,
@@ -68,17 +71,27 @@ pub enum Decision<'p> {
 
 /// Decides over named policies. Their order changes nothing but the name in `by`.
 pub fn evaluate<'p>(policies: impl IntoIterator<Item = (&'p str, &'p Policy)>, request: &Request<'_>) -> Decision<'p> {
-    let mut decision = Decision::NotAllowed;
+    let (mut denied, mut allowed) = (None, None);
     for (by, policy) in policies {
         for statement in policy.statements.iter().filter(|s| s.applies(request)) {
-            match (statement.effect, decision) {
-                (Effect::Deny, _) => return Decision::Denied { by },
-                (Effect::Allow, Decision::NotAllowed) => decision = Decision::Allowed { by },
-                (Effect::Allow, _) => {}
-            }
+            match statement.effect {
+                Effect::Deny => denied.get_or_insert(by),
+                Effect::Allow => allowed.get_or_insert(by),
+            };
         }
     }
-    decision
+    Decision::of(denied, allowed)
+}
+
+impl<'p> Decision<'p> {
+    /// What follows from the first that denies and the first that allows.
+    fn of(denied: Option<&'p str>, allowed: Option<&'p str>) -> Self {
+        match (denied, allowed) {
+            (Some(by), allowed) => Decision::Denied { by, otherwise: allowed.is_some() },
+            (None, Some(by)) => Decision::Allowed { by },
+            (None, None) => Decision::NotAllowed,
+        }
+    }
 }
 
 #[cfg(test)]

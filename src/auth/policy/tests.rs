@@ -238,7 +238,7 @@ fn deny_wins_and_nothing_is_the_default() {
     );
     assert_eq!(decide(&[], "kms:GetSecretValue", SECRET), Decision::NotAllowed);
     let both = [("allow", allow_all.clone()), ("deny", deny_get.clone())];
-    assert_eq!(decide(&both, "kms:GetSecretValue", SECRET), Decision::Denied { by: "deny" });
+    assert_eq!(decide(&both, "kms:GetSecretValue", SECRET), Decision::Denied { by: "deny", otherwise: true });
     assert_eq!(decide(&both, "kms:DescribeSecret", SECRET), Decision::Allowed { by: "allow" });
     assert_eq!(decide(&both[1..], "kms:DescribeSecret", SECRET), Decision::NotAllowed);
     assert_eq!(decide(&both, "ecs:DescribeInstances", SECRET), Decision::NotAllowed);
@@ -320,7 +320,7 @@ proptest! {
             .map(|(allow, ..)| *allow)
             .collect();
         let expected = match (matching.contains(&false), matching.contains(&true)) {
-            (true, _) => Decision::Denied { by: "p" },
+            (true, otherwise) => Decision::Denied { by: "p", otherwise },
             (false, true) => Decision::Allowed { by: "p" },
             (false, false) => Decision::NotAllowed,
         };

@@ -9,10 +9,12 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::auth::policy::RESOURCE_POLICY;
 use crate::auth::proof::TIME_WINDOW_MS;
 use crate::base::field::Field;
 use crate::code::Code;
-use crate::error::{Denied, Error, RejectedState};
+use crate::dialects::rpc::API_VERSION;
+use crate::error::{Denied, Deny, Error, RejectedState, Unchanged};
 
 /// Seconds after which a request that was turned away may come again.
 const RETRY_AFTER_S: u32 = 1;
@@ -44,7 +46,7 @@ pub struct AccessDeniedDetail {
 impl AccessDeniedDetail {
     fn of(error: &Error) -> Option<Self> {
         let (Error::NoPermission(denied) | Error::DryRunDenied(denied)) = error else { return None };
-        let Denied { action, principal, account } = &**denied;
+        let Denied { action, principal, account, .. } = &**denied;
         let (kind, name) = principal.split_once('/').unwrap_or((principal, account));
         let kind = match kind {
             "user" => "SubUser",
@@ -148,9 +150,9 @@ fn status(code: Code) -> u16 {
 
 /// Which clock is wrong, as far as the server can tell.
 fn expired(behind_ms: i64) -> Cow<'static, str> {
-    let (minutes, allowed) = (behind_ms.unsigned_abs() / 60_000, TIME_WINDOW_MS / 60_000);
+    let (seconds, allowed) = (behind_ms.unsigned_abs().div_ceil(1000), TIME_WINDOW_MS / 1000);
     let where_to = if behind_ms < 0 { "ahead of" } else { "behind" };
-    format!("Specified time stamp or date value is expired. It is {minutes} minutes {where_to} the server's clock; {allowed} are allowed.")
+    format!("Specified time stamp or date value is expired. It is {seconds} seconds {where_to} the server's clock; {allowed} are allowed.")
         .into()
 }
 
@@ -178,23 +180,36 @@ fn message(error: &Error) -> Cow<'static, str> {
         }
         Error::ResourceNotFound { kind, name } => return format!("Resource not found. There is no {kind} {name}.").into(),
         Error::TimestampExpired { behind_ms } => return expired(*behind_ms),
+        Error::MalformedRequest(why) => {
+            return and("Server parse parameters exception. Please check your input params.".to_owned(), why);
+        }
+        Error::SignatureMethodNotSupported(why) => return and("Specified signature method is not valid.".to_owned(), why),
+        Error::SignatureIncomplete(why) => {
+            return and("The request signature does not conform to Alibaba Cloud standards.".to_owned(), why);
+        }
+        Error::LimitExceeded { most, of } => {
+            let text = "The request was rejected because user create resource limit was exceeded.";
+            return format!("{text} There may be {most} {of} at most.").into();
+        }
+        Error::ResourceInUse { by, name } => return format!("The resource is in use. The {by} {name} has it.").into(),
         Error::UnsupportedOperation(why) => return format!("This action is not supported: {why}.").into(),
         Error::Lacking(what) => return format!("This action is not supported: there is no {what}.").into(),
         Error::TlsToPlain => {
             "This address serves plain HTTP and was sent a TLS handshake. Use http (the SDKs' Protocol=HTTP) here, or the service's https address."
         }
         Error::PlainToTls => "This address serves HTTPS and was sent plain HTTP. Use https.",
-        Error::MalformedRequest => "Server parse parameters exception. Please check your input params.",
         Error::PathNotFound | Error::ActionNotFound => "Specified api is not found, please check your url and method.",
         Error::MethodNotSupported => "This http method is not supported.",
         Error::HeadTooLarge => "The request line or the headers are too long.",
         Error::BodyTooLarge => "The request body is too long.",
         Error::RequestTimeout => "The request did not arrive in time.",
-        Error::VersionNotSupported => "Specified parameter Version is not valid.",
-        Error::TimestampMalformed => "Specified time stamp or date value is not well formatted.",
+        Error::VersionNotSupported => {
+            return format!("Specified parameter Version is not valid. It must be {API_VERSION}.").into();
+        }
+        Error::TimestampMalformed => {
+            "Specified time stamp or date value is not well formatted. It must be a time in UTC like 2026-01-02T03:04:05Z."
+        }
         Error::NonceUsed => "Specified signature nonce was used already.",
-        Error::SignatureMethodNotSupported => "Specified signature method is not valid.",
-        Error::SignatureIncomplete => "The request signature does not conform to Alibaba Cloud standards.",
         Error::AccessKeyNotFound => "The Access Key ID provided does not exist in our records.",
         Error::LoginRefused(_) => "The login is refused.",
         Error::BearerTokenInvalid => "The token does not exist or has ended.",
@@ -205,7 +220,6 @@ fn message(error: &Error) -> Cow<'static, str> {
             "Secrets of this type need a service of the cloud. Only Generic and Rds secrets are supported here."
         }
         Error::AccountManaged => "Another secret manages this account already.",
-        Error::LimitExceeded => "The request was rejected because user create resource limit was exceeded.",
         Error::TokenFull => "The request was rejected because the token of this service has no room for another key.",
         Error::Throttled => "QPS Limit Exceeded",
         Error::SecretNotFound => "Resource not found. There is no secret of this name.",
@@ -214,8 +228,8 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::PolicyNotFound => "Resource not found. The one policy of a secret or key is named default.",
         Error::SecretExists | Error::ResourceExists => "The resource already exists.",
         Error::SecretInDeleteWindow => "The secret is planned to be deleted.",
+        Error::SecretVersionDeleted => "This version of the secret is deleted.",
         Error::SecretInUse => "restore normal secret",
-        Error::ResourceInUse => "The resource is in use.",
         Error::KeyNotFound => "The specified Key is not found.",
         Error::KeyVersionNotFound => "The specified Key version is not found.",
         Error::KeyVersionTooSoon => "The request was rejected because the last version of the key is less than 7 days old.",
@@ -229,9 +243,21 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::KeyState(RejectedState::PendingDeletion) => "The request was rejected because the key state is PendingDeletion.",
         Error::KeyState(RejectedState::PendingImport) => "The request was rejected because the key state is PendingImport.",
         Error::KeyState(RejectedState::Unavailable) => "The request was rejected because the key state is Unavailable.",
-        Error::KeyStateChange => "Keystate modified failed.",
+        Error::KeyStateChange(Unchanged::Protected) => {
+            "Keystate modified failed. The key's deletion protection is on; SetDeletionProtection takes it off."
+        }
+        Error::KeyStateChange(Unchanged::PendingDeletion) => {
+            "Keystate modified failed. The key is PendingDeletion; CancelKeyDeletion takes that back."
+        }
+        Error::KeyStateChange(Unchanged::PendingImport) => {
+            "Keystate modified failed. The key is PendingImport; ImportKeyMaterial enables it."
+        }
+        Error::KeyStateChange(Unchanged::NotPendingDeletion) => "Keystate modified failed. The key is not PendingDeletion.",
         Error::OriginNotSupported => "This key origin is not valid for this api.",
-        Error::KeyMaterialInvalid => "key material is invalid.",
+        // One text for all, or it would tell how the padding of what was decrypted looks.
+        Error::KeyMaterialInvalid => {
+            "key material is invalid. It must be as long as keys of this KeySpec are, encrypted as the import token's WrappingAlgorithm says under its public key, and where the key had material before, the same."
+        }
         Error::ImportTokenInvalid => "import token is invalid.",
         Error::ImportTokenExpired => "import token is expired.",
         Error::DryRunSucceeded => "The request would have succeeded, but DryRun was set.",
@@ -240,9 +266,15 @@ fn message(error: &Error) -> Cow<'static, str> {
     })
 }
 
-/// Which permission is missing, and whose.
-fn lacking(Denied { action, principal, .. }: &Denied) -> String {
-    format!("No policy gives {principal} the permission {action}.")
+/// Which permission is missing, and whose; or what denies it, where that may be told.
+fn lacking(Denied { action, principal, deny, .. }: &Denied) -> String {
+    match deny {
+        Some(Deny { by, told: true }) if by == RESOURCE_POLICY => {
+            format!("A Deny in the resource's own policy forbids {principal} {action}.")
+        }
+        Some(Deny { by, told: true }) => format!("A Deny in the policy {by} forbids {principal} {action}."),
+        Some(Deny { told: false, .. }) | None => format!("No policy gives {principal} the permission {action}."),
+    }
 }
 
 fn absent(part: &str, why: &str) -> Cow<'static, str> {
@@ -281,7 +313,7 @@ mod tests {
             (Error::AccessKeyNotFound, 404, "InvalidAccessKeyId.NotFound", None),
             (Error::KeyState(RejectedState::PendingDeletion), 409, "Rejected.PendingDeletion", None),
             (Error::MethodNotSupported, 405, "UnsupportedHTTPMethod", None),
-            (Error::MalformedRequest, 400, "ParseRequestParameterException", None),
+            (Error::MalformedRequest(""), 400, "ParseRequestParameterException", None),
         ];
         for (error, status, code, retry_after_s) in table {
             let fault = Fault::of(&error);

@@ -42,17 +42,21 @@ fn of(error: &Error) -> Told {
         Error::AccessKeyNotFound | Error::AccessKeyInactive | Error::SignatureMismatch { .. } => {
             one(400, "invalid role or secret ID")
         }
-        Error::SecretNotFound | Error::SecretVersionNotFound | Error::SecretStageNotFound | Error::SecretInDeleteWindow => {
-            nothing(404)
-        }
+        Error::SecretNotFound
+        | Error::SecretVersionNotFound
+        | Error::SecretStageNotFound
+        | Error::SecretInDeleteWindow
+        | Error::SecretVersionDeleted => nothing(404),
         Error::LoginRefused(why) => one(400, why),
         Error::CheckAndSet => one(400, "check-and-set parameter did not match the current version"),
         Error::PathNotFound | Error::ActionNotFound => nothing(404),
         Error::MethodNotSupported => wrapped(405, "unsupported operation"),
         Error::Unreadable(unreadable) => one(400, &unreadable.why),
+        Error::MalformedRequest(why) => one(400, why),
         Error::Missing(field) => one(400, &format!("missing {}", spelled(*field))),
         Error::Invalid { field, why } => one(400, &invalid(*field, why)),
-        Error::LimitExceeded => one(400, "a limit on secrets, versions, labels or tags is reached"),
+        Error::LimitExceeded { .. } => one(400, "a limit on secrets, versions, labels or tags is reached"),
+        Error::TokenFull => one(400, "the HSM has no room for another key"),
         Error::UnsupportedOperation(why) => one(400, &format!("unsupported operation: {why}")),
         Error::Lacking(what) => one(400, &format!("unsupported operation: there is no {what}")),
         Error::KeyNotFound | Error::AliasNotFound => one(400, "encryption key not found"),
@@ -79,7 +83,7 @@ fn invalid(field: Field, why: &Why) -> String {
 /// A part of a request as this dialect names it.
 fn spelled(field: Field) -> &'static str {
     match field {
-        Field::Algorithm => "signature_algorithm",
+        Field::Algorithm => "hash or signature algorithm",
         Field::CiphertextBlob => "ciphertext",
         Field::EncryptionContext => "associated_data or context",
         Field::KeyId => "name of the key",
@@ -102,6 +106,6 @@ mod tests {
     fn parts_are_named_as_clients_send_them() {
         let why = Why::naming("It must be one that keys of this {} and {} have.", &[Field::KeySpec, Field::KeyUsage]);
         let told = of(&Error::invalid_since(Field::Algorithm, why));
-        assert_eq!(told.errors, ["invalid signature_algorithm. It must be one that keys of this type and use have."]);
+        assert_eq!(told.errors, ["invalid hash or signature algorithm. It must be one that keys of this type and use have."]);
     }
 }

@@ -304,24 +304,26 @@ fn config(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> 
             Ok(Content::data(&json!({"cas_required": false, "delete_version_after": "0s", "max_versions": MAX_VERSIONS})))
         }),
         Method::Post | Method::Put => asked.for_bearer(exchange, "ConfigureMount", || {
-            unchanged(asked, &Body::of(asked)?)?;
+            // 0 is Vault's default, which is the same.
+            unchanged(asked, &Body::of(asked)?, &[MAX_VERSIONS as i64, 0])?;
             Ok(Content::Nothing)
         }),
         _ => unsupported(asked, exchange),
     }
 }
 
-/// Refuses to set what cannot be set, unless it is set to what it is.
-pub fn unchanged(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
+/// Refuses to set what cannot be set, unless it is set to what it is; `max_versions` are the numbers that mean it.
+pub fn unchanged(asked: &Asked<'_>, body: &Body<'_>, max_versions: &[i64]) -> Result<(), Error> {
     if body.flag(asked, "cas_required")? == Some(true) || body.flag(asked, "metadata_cas_required")? == Some(true) {
         return Err(asked.bad("check-and-set cannot be required here; give cas with each write that needs it"));
     }
     if body.duration_ms(asked, "delete_version_after")?.is_some_and(|ms| ms != 0) {
         return Err(asked.bad("versions are not deleted after a time here"));
     }
-    let most = body.number(asked, "max_versions")?;
-    if most.is_some_and(|most| most != 0 && most != MAX_VERSIONS as i64) {
-        return Err(asked.bad(format!("{MAX_VERSIONS} versions of a secret are kept; another number cannot be set")));
+    if body.number(asked, "max_versions")?.is_some_and(|most| !max_versions.contains(&most)) {
+        let is = max_versions.first().copied().unwrap_or_default();
+        let text = format!("{MAX_VERSIONS} versions of a secret are kept; max_versions must be {is} here, or absent");
+        return Err(asked.bad(text));
     }
     Ok(())
 }

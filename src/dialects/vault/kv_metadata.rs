@@ -137,7 +137,7 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) ->
             return Err(asked.bad("cannot write to a path ending in '/'"));
         }
         let (secret, body) = (secret(asked, path)?, Body::of(asked)?);
-        unchanged(asked, &body)?;
+        unchanged(asked, &body, &[0])?;
         if body.get("metadata_cas").is_some() {
             return Err(asked.bad("metadata have no versions here, with which metadata_cas could be compared; leave it out"));
         }
@@ -146,6 +146,7 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) ->
             None if body.has("custom_metadata") => Some(Vec::new()),
             None => None,
         };
+        let says_some = given.is_some();
         let replaces = !patch || body.get("custom_metadata").is_none();
         let change = move |had: Vec<(String, String)>| {
             let Some(given) = given.clone() else { return had };
@@ -156,11 +157,15 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) ->
             }
             tags
         };
-        let retagged = Retagged { secret, change: Box::new(change), create: !patch };
-        request.execute::<Retag>(Ok(retagged), Mode::Real).map_err(|error| match error {
-            Error::LimitExceeded => asked.say(400, format!("custom_metadata are tags: a secret has {MAX_TAGS} at most"), error),
-            error => error,
-        })?;
-        Ok(Content::Nothing)
+        let retagged = Retagged { secret, change: Box::new(change), create: !patch && says_some };
+        match request.execute::<Retag>(Ok(retagged), Mode::Real) {
+            Ok(()) => Ok(Content::Nothing),
+            // Nothing was to be written, and there is nothing to write it to.
+            Err(Error::SecretNotFound) if !patch && !says_some => Ok(Content::Nothing),
+            Err(error @ Error::LimitExceeded { .. }) => {
+                Err(asked.say(400, format!("custom_metadata are tags: a secret has {MAX_TAGS} at most"), error))
+            }
+            Err(error) => Err(error),
+        }
     })
 }

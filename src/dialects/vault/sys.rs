@@ -115,8 +115,17 @@ fn tuned(asked: &Asked<'_>, mount: &Value) -> Result<Content, Error> {
     let body = Body::of(asked)?;
     let options = body.object(asked, "options")?.unwrap_or_default();
     let is_set = |(name, value): (&Cow<'_, str>, &&RawValue)| mount["options"][name.as_ref()] == *plain(value.get());
-    let others = body.into_members().into_keys().any(|name| name != "options");
-    if others || options.is_empty() || !options.iter().all(is_set) { Err(unchangeable(asked)) } else { Ok(Content::Nothing) }
+    // Those of `bao kv enable-versioning`, which says nothing by them.
+    let lasts = |name: &str| Ok::<_, Error>(body.duration_ms(asked, name)?.unwrap_or(0) != 0);
+    let described = body.text(asked, "description")?.is_some_and(|text| !text.is_empty() && mount["description"] != *text);
+    let changes = lasts("default_lease_ttl")?
+        || lasts("max_lease_ttl")?
+        || body.flag(asked, "force_no_cache")? == Some(true)
+        || described
+        || !options.iter().all(is_set);
+    const KNOWN: [&str; 5] = ["options", "default_lease_ttl", "max_lease_ttl", "force_no_cache", "description"];
+    let others = body.into_members().into_keys().any(|name| !KNOWN.contains(&&*name));
+    if changes || others { Err(unchangeable(asked)) } else { Ok(Content::Nothing) }
 }
 
 fn mount(kind: &str, description: &str, options: &Value) -> Value {

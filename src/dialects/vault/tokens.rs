@@ -188,7 +188,7 @@ fn create(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> 
         let wanted_ms = child.ttl_ms;
         let ignored = body.ignored(&[&LIMITS[..], &["ttl", "explicit_max_ttl", "renewable", "display_name"]].concat());
         let made = request.execute::<CreateToken>(Ok(child), Mode::Real).map_err(|error| match error {
-            Error::LimitExceeded => asked.say(
+            Error::LimitExceeded { .. } => asked.say(
                 400,
                 format!("a token is made with another, that with another, and so on {MAX_ABOVE} times at most"),
                 error,
@@ -206,7 +206,8 @@ const LIMITS: [&str; 10] =
 
 /// Refuses what would make a token less, or another, than that which can be given: to leave it out would give more than was asked for.
 fn no_other_limits(asked: &Asked<'_>, body: &Body<'_>) -> Result<(), Error> {
-    if body.get("policies").is_some_and(|policies| policies != "[]") {
+    let names_none = |policies: &str| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(policies).is_ok_and(|p| p.is_empty());
+    if body.get("policies").is_some_and(|policies| !names_none(policies)) {
         return Err(asked.bad("a token has the policies of its user; others cannot be given"));
     }
     if body.number(asked, "num_uses")?.is_some_and(|uses| uses != 0) {

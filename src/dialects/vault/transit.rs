@@ -95,8 +95,8 @@ fn keys(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str) -> Result<Conten
     })
 }
 
-fn told(name: &str, NumberedKey { spec, versions, public_keys }: &NumberedKey) -> Value {
-    let (kind, encrypts, signs) = match spec {
+fn told(name: &str, NumberedKey { spec, signs, versions, public_keys }: &NumberedKey) -> Value {
+    let (kind, encrypts, is_pair) = match spec {
         KeySpec::Aes256 => ("aes256-gcm96", true, false),
         KeySpec::Aes128 => ("aes128-gcm96", true, false),
         KeySpec::Rsa2048 => ("rsa-2048", false, true),
@@ -110,8 +110,8 @@ fn told(name: &str, NumberedKey { spec, versions, public_keys }: &NumberedKey) -
         }
     };
     let made = |(place, at): (usize, &crate::base::clock::Timestamp)| {
-        let mut told = if signs { json!({ "creation_time": at.with_ms() }) } else { json!(at.0.div_euclid(1000)) };
-        if signs {
+        let mut told = if is_pair { json!({ "creation_time": at.with_ms() }) } else { json!(at.0.div_euclid(1000)) };
+        if is_pair {
             told["name"] = if *spec == KeySpec::EcP256 { "P-256" } else { kind }.into();
         }
         if let Some(pem) = public_keys.get(place) {

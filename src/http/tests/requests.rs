@@ -40,6 +40,12 @@ fn forms_of_http_that_clients_may_use() {
     let chunks = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
     assert_eq!(ask(server.address, chunks).json()["Body"], "abcde");
 
+    let encoded = |how: &str| format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: {how}\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(ask(server.address, encoded("Identity")).json()["Body"], "abc");
+    let refused = ask(server.address, encoded("gzip"));
+    refused.is_error(400, "ParseRequestParameterException");
+    assert!(refused.json()["Message"].as_str().is_some_and(|text| text.contains("Content-Encoding")), "{refused:?}");
+
     let mut old = Wire::to(server.address);
     assert_eq!(old.send("GET /?echo=1 HTTP/1.0\r\n\r\n").answer().json()["Echo"], "1");
     old.closed();
@@ -67,6 +73,42 @@ fn forms_of_http_that_clients_may_use() {
     }
     whole.answer().is_error(404, "InvalidApi.NotFound");
     assert_eq!(whole.answer().json()["Echo"], "5");
+}
+
+/// Each answer is framed by its own request, whatever has come behind that already.
+#[test]
+fn what_comes_behind_a_request_changes_nothing_of_its_answer() {
+    let server = start(config());
+    let chunks = "POST /?n=2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_owned();
+    for first in [get("/?echo=1&sleep=50"), post("/", "HEAD / HTTP/1.1\r\n\r\n"), chunks] {
+        let mut wire = Wire::to(server.address);
+        wire.send(format!("{first}HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n{}", get("/?echo=3")));
+        let got = wire.answer();
+        assert_eq!((got.status, got.header("connection")), (200, None));
+        assert!(got.json()["RequestId"].is_string(), "{got:?}");
+        assert!(wire.head().contains("content-length: 6\r\n"), "the length of what GET would show");
+        assert_eq!(wire.answer().json()["Echo"], "3");
+
+        let calls = server.echo.calls.load(Ordering::SeqCst);
+        let mut wire = Wire::to(server.address);
+        wire.send(format!("{first}GET /?echo=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n{}", get("/?echo=3")));
+        let got = wire.answer();
+        assert!(got.head.starts_with("HTTP/1.1 200") && got.header("connection").is_none(), "{got:?}");
+        assert_eq!(wire.answer().header("connection"), Some("close"));
+        wire.closed();
+        assert_eq!(server.echo.calls.load(Ordering::SeqCst), calls + 2, "nothing is done behind the last one");
+
+        let mut wire = Wire::to(server.address);
+        wire.send(format!("{first}GET /?echo=2 HTTP/1.0\r\n\r\n"));
+        assert!(wire.answer().head.starts_with("HTTP/1.1 200"));
+        assert!(wire.answer().head.starts_with("HTTP/1.0 200"));
+        wire.closed();
+    }
+    // A request line that is too long behind another is told apart from one that is no request.
+    let mut wire = Wire::to(server.address);
+    wire.send(format!("{}{}", get("/?echo=1"), get(&format!("/?{}", "x".repeat(200_000)))));
+    wire.answer();
+    wire.answer().is_error(414, "RequestHeadTooLarge");
 }
 
 #[test]

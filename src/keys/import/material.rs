@@ -14,7 +14,7 @@ use crate::base::failpoint::{Step, reach};
 use crate::base::field::Field;
 use crate::base::ids::KeyRef;
 use crate::base::words::{KeyState, MaterialState};
-use crate::error::Error;
+use crate::error::{Error, Unchanged};
 use crate::keys::Keys;
 use crate::keys::rows::STALE_MS;
 use crate::service_task::{TaskRecord, each};
@@ -55,7 +55,9 @@ impl Keys {
                 other => other.into(),
             })?;
             match self.claim(&key, &check, caller.now())? {
-                Next::Keep => self.store.commit(&caller.effect, "import_again", |tx| set_expiry(tx, &key, expires_at)),
+                Next::Keep => {
+                    self.store.commit(&caller.effect, "import_again", |tx| set_expiry(tx, &key, expires_at, caller.now()))
+                }
                 Next::Bring(row) => self.bring(caller, &key, &row, material, &check, expires_at),
             }
         });
@@ -134,7 +136,7 @@ impl Keys {
             reach(Step::MaterialOnToken);
             self.store.commit(&caller.effect, "material_present", |tx| {
                 update(tx, row, &present)?;
-                set_expiry(tx, key, expires_at)
+                set_expiry(tx, key, expires_at, caller.now())
             })
         });
         if brought.is_err()
@@ -229,16 +231,22 @@ impl Keys {
 /// The key that material may be brought to.
 fn importable(tx: &mut Tx<'_>, caller: &Caller, key: &KeyRef) -> Result<KeyRow, Abort<Error>> {
     let key = external(tx, caller, key)?;
-    if key.state == KeyState::PendingDeletion { Err(Abort::App(Error::KeyStateChange)) } else { Ok(key) }
+    if key.state == KeyState::PendingDeletion {
+        Err(Abort::App(Error::KeyStateChange(Unchanged::PendingDeletion)))
+    } else {
+        Ok(key)
+    }
 }
 
-/// Sets a new expiry, and enables a key that waited for material.
-fn set_expiry(tx: &mut Tx<'_>, key: &KeyRow, expires_at: Option<Timestamp>) -> Result<(), Abort<Error>> {
+/// Sets a new expiry, and enables a key that waits for material now, whether or not somebody has noticed that the old has expired.
+fn set_expiry(tx: &mut Tx<'_>, key: &KeyRow, expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Abort<Error>> {
     let key = tx.key_by_id(&key.id)?.ok_or(Abort::App(Error::KeyNotFound))?;
-    let state = match key.state {
+    let state = match key.state_at(now) {
         KeyState::PendingImport => KeyState::Enabled,
         KeyState::Enabled | KeyState::Disabled => key.state,
-        KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => return Err(Abort::App(Error::KeyStateChange)),
+        KeyState::PendingDeletion | KeyState::Creating | KeyState::Deleted => {
+            return Err(Abort::App(Error::KeyStateChange(Unchanged::PendingDeletion)));
+        }
     };
     let row = KeyRow { state, material_expires_at: expires_at, ..key.clone() };
     Ok(tx.key_update(&key, &row)?)

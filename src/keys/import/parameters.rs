@@ -79,7 +79,7 @@ impl Keys {
         let local = if self.token.unwraps(algorithm)? { None } else { Some(self.keep_pair(&mut row)?) };
         self.store.write("import_begin", |tx| {
             if tx.import_parameters_count(&key.id)? >= PAIRS_PER_KEY {
-                return Err(Abort::App(Error::LimitExceeded));
+                return Err(Abort::App(Error::LimitExceeded { most: PAIRS_PER_KEY, of: "valid import tokens of a key" }));
             }
             if row.wrapped.is_none() {
                 if tx.import_parameters_on_token()? >= PAIRS_ON_TOKEN {

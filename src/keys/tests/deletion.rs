@@ -4,6 +4,7 @@ use super::*;
 use crate::base::ids::SecretRef;
 use crate::base::secret::Plaintext;
 use crate::base::words::DataType;
+use crate::error::Unchanged;
 use crate::secrets::{NewSecret, NewVersion, Selector as Which};
 
 #[test]
@@ -148,11 +149,11 @@ fn what_protects_a_key() {
         let key = bench.make();
         bench.keys.set_deletion_protection(&bench.caller(), &by_id(&key), true, "payments").expect("protection");
         let schedule = |key: &KeyRow| bench.keys.schedule_deletion(&bench.caller(), &by_id(key), 7);
-        assert_eq!(schedule(&key), Err(Error::KeyStateChange));
+        assert_eq!(schedule(&key), Err(Error::KeyStateChange(Unchanged::Protected)));
         assert_eq!(bench.row(&key.id).expect("its row").deletion_protection.as_deref(), Some("payments"));
         bench.keys.set_deletion_protection(&bench.caller(), &by_id(&key), false, "").expect("protection");
         assert_eq!(schedule(&key), Ok(()));
-        let default = bench.keys.default_key(&bench.caller()).expect("a default key");
+        let default = bench.keys.default_key(&bench.caller(), || Ok(())).expect("a default key");
         assert!(matches!(schedule(&default), Err(Error::UnsupportedOperation(_))));
         let rotation = bench.keys.set_rotation(&bench.caller(), &by_id(&default), None);
         assert!(matches!(rotation, Err(Error::UnsupportedOperation(_))));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bulla_test_support::postgres::PostgresCluster;
 
 use super::*;
-use crate::error::RejectedState;
+use crate::error::{RejectedState, Unchanged};
 use crate::store::KeyCondition;
 
 /// Operations of one list.
@@ -77,7 +77,8 @@ impl Expected {
         match self.state {
             State::Gone => Err(Error::KeyNotFound),
             _ if allowed => Ok(()),
-            _ => Err(Error::KeyStateChange),
+            State::Pending(_) => Err(Error::KeyStateChange(Unchanged::PendingDeletion)),
+            State::Enabled | State::Disabled => Err(Error::KeyStateChange(Unchanged::NotPendingDeletion)),
         }
     }
 
@@ -169,7 +170,9 @@ impl Model<'_> {
         let key = &mut self.keys[index];
         let made = self.bench.keys.version_create(&self.bench.caller(), &by_id(&key.row));
         let expected = key.usable().and_then(|()| match () {
-            () if key.versions.len() as i64 >= versions::MAX_VERSIONS => Err(Error::LimitExceeded),
+            () if key.versions.len() as i64 >= versions::MAX_VERSIONS => {
+                Err(Error::LimitExceeded { most: versions::MAX_VERSIONS, of: "versions of a key" })
+            }
             () if now < key.last() + 7 * DAY_MS => Err(Error::KeyVersionTooSoon),
             () => Ok(()),
         });
@@ -191,7 +194,11 @@ impl Model<'_> {
     fn schedule(&mut self, index: usize) {
         let (now, days) = (self.now(), 7 + self.random.below(20) as u32);
         let key = &mut self.keys[index];
-        let expected = key.change(matches!(key.state, State::Enabled | State::Disabled) && !key.protected);
+        let may = matches!(key.state, State::Enabled | State::Disabled);
+        let expected = match may && key.protected {
+            true => Err(Error::KeyStateChange(Unchanged::Protected)),
+            false => key.change(may),
+        };
         assert_eq!(self.bench.keys.schedule_deletion(&self.bench.caller(), &by_id(&key.row), days), expected);
         if expected.is_ok() {
             key.state = State::Pending(now + i64::from(days) * DAY_MS);
@@ -247,7 +254,7 @@ impl Model<'_> {
         let alias = name.parse().expect("an alias");
         let expected = match key.state {
             State::Gone => Err(Error::KeyNotFound),
-            State::Pending(_) => Err(Error::KeyStateChange),
+            State::Pending(_) => Err(Error::KeyStateChange(Unchanged::PendingDeletion)),
             _ if self.aliases.contains_key(name) => Err(Error::AliasExists),
             _ => Ok(()),
         };
@@ -324,7 +331,7 @@ impl Model<'_> {
             ids
         };
         assert_eq!(sorted(listed(&[])), sorted(fitting(|key| !key.gone())));
-        let disabled = KeyCondition::State(vec!["Disabled".to_owned()]);
+        let disabled = KeyCondition::State(vec!["Disabled".to_owned()], Timestamp(self.now()));
         assert_eq!(sorted(listed(&[disabled])), sorted(fitting(|key| key.state == State::Disabled)));
         let aliases = self.bench.keys.aliases(&self.bench.account, 0, 100).expect("a page");
         let names: Vec<String> = aliases.aliases.iter().map(|a| a.name.to_string()).collect();

@@ -61,7 +61,10 @@ fn a_key_has_fifty_versions_at_most() {
             tx.key_rotation_put(&KeyRotationRow { key_id: key.id, interval_s: Some(WEEK_S), due_at: bench.now() })
         });
         bench.pass(365 * DAY_MS);
-        assert_eq!(bench.keys.version_create(&bench.caller(), &by_id(&key)), Err(Error::LimitExceeded));
+        assert_eq!(
+            bench.keys.version_create(&bench.caller(), &by_id(&key)),
+            Err(Error::LimitExceeded { most: 50, of: "versions of a key" })
+        );
         bench.keys.rotations_sweep(bench.at(), 10).expect("a sweep");
         assert_eq!(bench.read(|tx| tx.key_rotation(&key.id)), None, "it is not rotated any more");
         // A version that has encrypted too often gets a successor all the same.

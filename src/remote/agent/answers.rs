@@ -54,7 +54,11 @@ pub(super) fn answer(method: &str, target: &str, user: u32, served: &Served) -> 
     }
     match served.cache.secret_value(name, &Selector::Current) {
         Ok(value) => shown(&value),
-        Err(Error::Refused(refused)) if refused.status == 404 => refusal(404, ""),
+        // What is deleted is not there, as the server's own door says it.
+        Err(Error::Refused(refused)) if refused.status == 404 || refused.code == "Rejected.ResourceInDeleteWindow" => {
+            refusal(404, "")
+        }
+        Err(Error::Refused(refused)) if refused.status == 400 => refusal(400, &refused.to_string()),
         Err(Error::Refused(refused)) if refused.status == 403 => refusal(403, &format!("permission denied: {refused}")),
         Err(error) => refusal(503, &error.to_string()),
     }

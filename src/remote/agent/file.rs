@@ -68,9 +68,22 @@ pub(super) fn keep(kept: &Kept, content: &[u8], left: &mut Option<Left>) -> io::
         }
         change = if same { Change::Mended } else { Change::Replaced };
     }
+    if change == Change::Replaced && kept.hook.is_some() {
+        File::create(beside(kept, "untold"))?;
+    }
     let written = replace(kept, content)?;
     *left = Some(Left { content: hash, file: identity(&written) });
     Ok(change)
+}
+
+/// Whether a file was replaced, and its readers were not told before the agent ended: a file beside it says so.
+pub(super) fn is_untold(kept: &Kept) -> bool {
+    kept.hook.is_some() && beside(kept, "untold").exists()
+}
+
+/// They were. Where that cannot be noted they are told once more after the next start.
+pub(super) fn note_told(kept: &Kept) {
+    let _ = fs::remove_file(beside(kept, "untold"));
 }
 
 /// Whether a file is for whom it should be.
@@ -81,7 +94,7 @@ fn is_for(file: &Metadata, kept: &Kept) -> bool {
 }
 
 fn replace(kept: &Kept, content: &[u8]) -> io::Result<Metadata> {
-    let new = beside(kept);
+    let new = beside(kept, "new");
     match fs::remove_file(&new) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -110,11 +123,12 @@ fn fill(file: &mut File, kept: &Kept, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// `.NAME.bulla-new` in the same folder.
-fn beside(kept: &Kept) -> PathBuf {
+/// `.NAME.bulla-WHAT` in the same folder.
+fn beside(kept: &Kept, what: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(kept.path.file_name().unwrap_or_default());
-    name.push(".bulla-new");
+    name.push(".bulla-");
+    name.push(what);
     kept.path.with_file_name(name)
 }
 
@@ -161,7 +175,7 @@ mod tests {
         let (victim, path) = (folder.path().join("victim"), folder.path().join("a"));
         fs::write(&victim, "untouched").expect("writable");
         let kept = kept(path.clone(), 0o400);
-        std::os::unix::fs::symlink(&victim, beside(&kept)).expect("a link");
+        std::os::unix::fs::symlink(&victim, beside(&kept, "new")).expect("a link");
         std::os::unix::fs::symlink(&victim, &path).expect("a link");
         assert_eq!(keep(&kept, b"s", &mut None).expect("writable"), Change::Replaced);
         assert_eq!(fs::read(&victim).expect("readable"), b"untouched");
@@ -175,6 +189,6 @@ mod tests {
         let mut of_folder = of_fifo;
         of_folder.path = folder.path().join("d");
         keep(&of_folder, b"s", &mut None).expect_err("a folder is no file");
-        assert!(!beside(&of_folder).exists());
+        assert!(!beside(&of_folder, "new").exists());
     }
 }

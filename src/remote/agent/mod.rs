@@ -25,7 +25,7 @@ use super::{Session, value};
 use crate::base::dotenv;
 use crate::base::failure::Failure;
 use crate::base::locale::{self, Language, t};
-use crate::base::members;
+use crate::base::raw_json;
 use crate::cli;
 use crate::process::notify;
 use crate::process::signals::{self, Asked};
@@ -90,8 +90,6 @@ struct Agent {
     /// A socket that is to be opened.
     door: Option<Door>,
     socket: Option<Socket>,
-    /// What is to be told still.
-    hooks: Vec<Hook>,
     away: Option<Away>,
     ready: bool,
     /// Whether what goes wrong is kept from the log.
@@ -102,6 +100,8 @@ struct Agent {
 struct Watched {
     kept: Kept,
     left: Option<Left>,
+    /// Whether its hook is to be told still.
+    untold: bool,
     /// Why it is not as it should be.
     problem: Option<Failure>,
 }
@@ -117,9 +117,10 @@ impl Agent {
     fn begin(asked: &cli::Agent, attempts: u32) -> Result<Self, Failure> {
         let config = Config::read(&asked.config)?;
         let session = Session::with(&asked.connection, attempts)?;
-        let files = config.files.into_iter().map(|kept| Watched { kept, left: None, problem: None }).collect();
+        let watched = |kept| Watched { untold: file::is_untold(&kept), kept, left: None, problem: None };
+        let files = config.files.into_iter().map(watched).collect();
         let (interval, door) = (config.interval, config.door);
-        Ok(Self { session, interval, files, door, socket: None, hooks: Vec::new(), away: None, ready: false, quiet: false })
+        Ok(Self { session, interval, files, door, socket: None, away: None, ready: false, quiet: false })
     }
 
     /// Opens the socket, where there is to be one.
@@ -163,13 +164,14 @@ impl Agent {
         match Self::begin(asked, ATTEMPTS) {
             Ok(mut new) => {
                 for file in &mut new.files {
-                    let known = self.files.iter_mut().find(|known| known.kept.path == file.kept.path);
-                    file.left = known.and_then(|known| known.left.take());
+                    if let Some(known) = self.files.iter_mut().find(|known| known.kept.path == file.kept.path) {
+                        (file.left, file.untold) = (known.left.take(), known.untold);
+                    }
                 }
-                new.hooks = std::mem::take(&mut self.hooks);
                 new.ready = self.ready;
                 if let Err(failure) = new.take_over(self.socket.take(), asked) {
-                    log::error!("the socket is closed: {failure}");
+                    let left = if new.socket.is_some() { "stays as it was" } else { "is closed" };
+                    log::error!("the socket {left}: {failure}");
                 }
                 *self = new;
                 self.say();
@@ -186,6 +188,7 @@ impl Agent {
                 self.socket = Some(open);
                 Ok(())
             }
+            (Some(open), Some(door)) if open.path() != door.path => self.open(asked).inspect_err(|_| self.socket = Some(open)),
             (open, _) => {
                 drop(open);
                 self.open(asked)
@@ -204,7 +207,7 @@ impl Agent {
                 let mut got = got.into_iter();
                 for (file, references) in self.files.iter_mut().zip(&references) {
                     let some: Vec<_> = got.by_ref().take(references.len()).collect();
-                    file.update(some, &mut self.hooks, self.quiet);
+                    file.update(some, self.quiet);
                 }
             }
             Err(reason) => {
@@ -220,19 +223,30 @@ impl Agent {
                 self.away = Some(Away { since, reason, retry });
             }
         }
-        // What could not be told is tried again with each pass.
-        self.hooks.retain(|hook| match hook.run() {
-            Ok(()) => {
-                log::info!("told: {hook}");
-                false
+        self.run_hooks();
+    }
+
+    /// Tells of what was replaced, each hook once for all of its files. What could not be told is tried again with each pass.
+    fn run_hooks(&mut self) {
+        let mut hooks: Vec<Hook> = Vec::new();
+        for hook in self.files.iter().filter_map(Watched::untold) {
+            if !hooks.contains(hook) {
+                hooks.push(hook.clone());
             }
-            Err(reason) => {
-                if !self.quiet {
-                    log::warn!("not told, and tried again: {hook}: {reason}");
+        }
+        for hook in hooks {
+            match hook.run() {
+                Ok(()) => {
+                    log::info!("told: {hook}");
+                    for file in self.files.iter_mut().filter(|file| file.untold() == Some(&hook)) {
+                        file.untold = false;
+                        file::note_told(&file.kept);
+                    }
                 }
-                true
+                Err(reason) if !self.quiet => log::warn!("not told, and tried again: {hook}: {reason}"),
+                Err(_) => {}
             }
-        });
+        }
     }
 
     /// Until the next pass: a random tenth more or less, so that many agents do not come at once.
@@ -270,7 +284,7 @@ impl Agent {
             }
             return Err(first);
         }
-        match self.hooks.first() {
+        match self.files.iter().find_map(Watched::untold) {
             Some(hook) => Err(Failure::local(t!("the files are written, but not told: %{hook}", hook = hook))),
             None => Ok(()),
         }
@@ -278,8 +292,13 @@ impl Agent {
 }
 
 impl Watched {
+    /// The hook that is to be told of it still.
+    fn untold(&self) -> Option<&Hook> {
+        self.kept.hook.as_ref().filter(|_| self.untold)
+    }
+
     /// Brings the file to what the server gave.
-    fn update(&mut self, got: Vec<Result<Got, Failure>>, hooks: &mut Vec<Hook>, quiet: bool) {
+    fn update(&mut self, got: Vec<Result<Got, Failure>>, quiet: bool) {
         let path = self.kept.path.display().to_string();
         let done = got.into_iter().collect::<Result<Vec<Got>, Failure>>().and_then(|got| {
             let versions = got.iter().map(|got| format!("{} of version {}", got.name, got.version)).collect::<Vec<_>>();
@@ -297,12 +316,7 @@ impl Watched {
                     Change::Replaced => log::info!("{path}: replaced, by {versions}"),
                     Change::Mended => log::warn!("{path}: it was for others than it should be, and is not any more"),
                 }
-                if change == Change::Replaced
-                    && let Some(hook) = &self.kept.hook
-                    && !hooks.contains(hook)
-                {
-                    hooks.push(hook.clone());
-                }
+                self.untold |= change == Change::Replaced;
                 if self.problem.take().is_some() && change == Change::None {
                     log::info!("{path}: as it should be again");
                 }
@@ -330,7 +344,15 @@ impl Content {
                 let mut names = BTreeSet::new();
                 for (member, content) in there.iter() {
                     let name = dotenv::name(member);
-                    let text = members::text(content);
+                    let text = raw_json::text(content);
+                    let text = text.filter(|text| !member.is_empty() && !text.contains('\0'));
+                    let Some(text) = text else {
+                        let failure = t!(
+                            "%{reference}: no shell has a variable without a name, or one that is no text or has a NUL",
+                            reference = reference
+                        );
+                        return Err(Failure::new(failure));
+                    };
                     let line = Zeroizing::new(dotenv::line(&name, &text));
                     if !names.insert(name) {
                         return Err(Failure::new(t!(

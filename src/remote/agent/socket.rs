@@ -8,7 +8,7 @@
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use super::answers::{Served, answer, refusal};
 use super::config::Door;
 use crate::base::failure::Failure;
 use crate::base::locale::{self, t};
+use crate::base::socket::Place;
 
 /// The head of a request is never longer.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -42,6 +43,8 @@ pub(super) struct Socket {
     served: Arc<Mutex<Arc<Served>>>,
     closed: Arc<AtomicBool>,
     door: Door,
+    /// Device and number of its file.
+    file: (u64, u64),
 }
 
 impl Socket {
@@ -59,17 +62,22 @@ impl Socket {
         if door.owner.is_some() || door.group.is_some() {
             chown(path, door.owner, door.group).map_err(named)?;
         }
+        let file = file_at(path).map_err(named)?;
         let served = Arc::new(Mutex::new(Arc::new(served)));
         let closed = Arc::new(AtomicBool::new(false));
         let (of_thread, told) = (Arc::clone(&served), Arc::clone(&closed));
         thread::Builder::new().name("bulla-socket".into()).spawn(move || accept(&listener, &of_thread, &told))?;
-        Ok(Self { served, closed, door })
+        Ok(Self { served, closed, door, file })
     }
 
-    /// Whether it is where this one is to be, for the same.
+    /// Whether it is where this one is to be, for the same, and its file is still there.
     pub(super) fn is_as(&self, door: &Door) -> bool {
         let of = |door: &Door| (door.path.clone(), door.mode, door.owner, door.group);
-        of(&self.door) == of(door)
+        of(&self.door) == of(door) && self.is_there()
+    }
+
+    fn is_there(&self) -> bool {
+        file_at(self.path()).is_ok_and(|file| file == self.file)
     }
 
     /// Serves something else from now on.
@@ -86,23 +94,24 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Its thread waits for a connection.
-        let _ = UnixStream::connect(self.path());
-        let _ = fs::remove_file(self.path());
+        // Its thread waits for a connection. Where the file is another's by now, it waits on, and nobody reaches it.
+        if self.is_there() {
+            let _ = UnixStream::connect(self.path());
+            let _ = fs::remove_file(self.path());
+        }
     }
+}
+
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 /// Takes away what an agent left that was killed, and nothing else.
 fn remove_old(path: &Path) -> Result<(), Failure> {
-    match fs::symlink_metadata(path) {
-        Ok(there) if !there.file_type().is_socket() => {
-            Err(Failure::local(t!("%{path}: there is something else", path = path.display())))
-        }
-        Ok(_) if UnixStream::connect(path).is_ok() => {
-            Err(Failure::conflict(t!("%{path}: another agent serves there", path = path.display())))
-        }
-        Ok(_) => fs::remove_file(path).map_err(|e| Failure::local(locale::about(path.display(), locale::os(&e)))),
-        Err(_) => Ok(()),
+    match Place::cleared(path).map_err(|e| Failure::local(locale::about(path.display(), locale::os(&e))))? {
+        Place::Free | Place::Left => Ok(()),
+        Place::Served => Err(Failure::conflict(t!("%{path}: another agent serves there", path = path.display()))),
+        Place::Other => Err(Failure::local(t!("%{path}: there is something else", path = path.display()))),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Values replaced in a stream of bytes.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use memchr::memmem;
+use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 /// What stands in the place of a value.
@@ -11,42 +12,51 @@ const MASK: &[u8] = b"<concealed by bulla>";
 /// A value that is shorter is not looked for: it would be found where it is none.
 const SHORTEST: usize = 4;
 
-/// The values to be replaced; those of several lines by their lines as well, since programs print these one by one.
-pub(super) struct Values(Vec<Zeroizing<Vec<u8>>>);
+/// The values to be replaced, those of a run's beginning and those that came since.
+#[derive(Default)]
+pub(super) struct Masks(RwLock<Values>);
 
-impl Values {
-    /// Of all that are long enough, the longest first, so that no part of one is replaced before the whole.
-    pub(super) fn of<'v>(values: impl Iterator<Item = &'v [u8]>) -> Self {
-        let mut all: Vec<Zeroizing<Vec<u8>>> = Vec::new();
-        for value in values {
-            let lines = value.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-            for part in std::iter::once(value).chain(lines) {
-                if part.len() >= SHORTEST && !all.iter().any(|known| ***known == *part) {
-                    all.push(Zeroizing::new(part.to_vec()));
-                }
-            }
-        }
-        all.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        Self(all)
+impl Masks {
+    /// Replaces these from now on as well.
+    pub(super) fn add<'v>(&self, values: impl Iterator<Item = &'v [u8]>) {
+        self.0.write().add(values);
     }
 
-    /// Copies a stream to its end; what could be the beginning of a value waits for what follows.
-    pub(super) fn copy(&self, mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+    /// Copies a stream, given piece by piece, to its end; what could be the beginning of a value waits for what follows.
+    pub(super) fn copy(&self, mut next: impl FnMut() -> Option<Piece>, mut to: impl Write) -> io::Result<()> {
         let mut held = Zeroizing::new(Vec::new());
-        let mut buffer = Zeroizing::new(vec![0; 16 << 10]);
         loop {
-            let count = match from.read(&mut buffer) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            };
-            held.extend_from_slice(&buffer[..count]);
-            let rest = self.replace(&held, count == 0, &mut to)?;
+            let piece = next();
+            held.extend_from_slice(piece.as_deref().map_or(&[], Vec::as_slice));
+            let rest = self.0.read().replace(&held, piece.is_none(), &mut to)?;
             held.drain(..rest);
             to.flush()?;
-            if count == 0 {
+            if piece.is_none() {
                 return Ok(());
             }
         }
+    }
+}
+
+/// A part of what a program printed.
+pub(super) type Piece = Zeroizing<Vec<u8>>;
+
+/// Values, and those of several lines by their lines as well, since programs print these one by one.
+#[derive(Default)]
+struct Values(Vec<Zeroizing<Vec<u8>>>);
+
+impl Values {
+    /// All that are long enough, the longest first, so that no part of one is replaced before the whole.
+    fn add<'v>(&mut self, values: impl Iterator<Item = &'v [u8]>) {
+        for value in values {
+            let lines = value.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+            for part in std::iter::once(value).chain(lines) {
+                if part.len() >= SHORTEST && !self.0.iter().any(|known| ***known == *part) {
+                    self.0.push(Zeroizing::new(part.to_vec()));
+                }
+            }
+        }
+        self.0.sort_by_key(|value| std::cmp::Reverse(value.len()));
     }
 
     /// Writes what can be written; gives how much that was of the text.
@@ -85,27 +95,40 @@ impl Values {
 mod tests {
     use super::*;
 
-    /// Gives so many bytes at a time.
-    struct Slow<'a>(&'a [u8], usize);
+    const TEXT: &[u8] = b"a s3cret b s3cret-longer s3cre s3crs3cret abc line two, line one\nline two s3cr";
 
-    impl Read for Slow<'_> {
-        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-            let count = self.1.min(self.0.len()).min(to.len());
-            to[..count].copy_from_slice(&self.0[..count]);
-            self.0 = &self.0[count..];
-            Ok(count)
-        }
+    fn masks() -> Masks {
+        let masks = Masks::default();
+        masks.add([&b"s3cret"[..], b"s3cret-longer", b"abc", b"line one\nline two"].into_iter());
+        masks
     }
 
     #[test]
     fn values_are_found_wherever_reads_end() {
-        let values = Values::of([&b"s3cret"[..], b"s3cret-longer", b"abc", b"line one\nline two"].into_iter());
-        let text = b"a s3cret b s3cret-longer s3cre s3crs3cret abc line two, line one\nline two s3cr";
         let expected = "a M b M s3cre s3crM abc M, M s3cr".replace('M', "<concealed by bulla>");
-        for step in 1..=text.len() {
-            let mut out = Vec::new();
-            values.copy(Slow(text, step), &mut out).expect("memory");
+        for step in 1..=TEXT.len() {
+            let (mut out, mut pieces) = (Vec::new(), TEXT.chunks(step));
+            masks().copy(|| pieces.next().map(|piece| Zeroizing::new(piece.to_vec())), &mut out).expect("memory");
             assert_eq!(String::from_utf8_lossy(&out), expected, "{step} bytes at a time");
         }
+    }
+
+    #[test]
+    fn a_value_that_comes_later_is_replaced_from_then_on() {
+        let (masks, mut out, mut turn) = (masks(), Vec::new(), 0);
+        let next = || {
+            turn += 1;
+            match turn {
+                1 => Some(Zeroizing::new(b"later s3cret ".to_vec())),
+                2 => {
+                    masks.add([&b"later"[..]].into_iter());
+                    Some(Zeroizing::new(b"later s3cret".to_vec()))
+                }
+                _ => None,
+            }
+        };
+        masks.copy(next, &mut out).expect("memory");
+        let expected = "later M M M".replace('M', "<concealed by bulla>");
+        assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 }

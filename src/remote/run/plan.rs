@@ -58,6 +58,9 @@ impl<'r> Plan<'r> {
             for (name, value) in dotenv::parse(&text).map_err(named)? {
                 let value = Zeroizing::new(value);
                 check_name(&name)?;
+                if value.contains('\0') {
+                    return Err(named(t!("%{name} has a NUL, which no variable can have", name = name).into_owned()));
+                }
                 if value.starts_with(SCHEME) {
                     plan.secret(OsStr::new(&name), &value, &file.display().to_string())?;
                 } else {

@@ -1,31 +1,38 @@
 //! A program under supervision: started again or told when a secret has a new version, its output masked.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bulla_client::Value;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
+use zeroize::Zeroizing;
 
 use super::files::MemoryFile;
-use super::mask::Values;
+use super::mask::{Masks, Piece};
 use super::not_started;
 use super::plan::Plan;
 use crate::base::failure::Failure;
 use crate::base::locale::{self, Language};
 use crate::cli::{Run, Watch};
+use crate::output;
 use crate::remote::Session;
 use crate::remote::reference::Reference;
 use crate::remote::resolve::{Resolved, resolve};
 
 /// How long a program may take to end before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long what an ended program left running may be silent until its output is not waited for any more.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What a signal handed on is, and those that a terminal sends to everybody in front of it.
 const PASSED_ON: [i32; 8] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
@@ -39,14 +46,29 @@ enum Event {
     Signal(i32),
     /// The secrets have other values.
     Changed(Resolved),
+    /// All that the one that was started so many starts ago printed to one stream is copied, or cannot be.
+    Copied(u64, io::Result<()>),
 }
 
 /// A program that runs.
 struct Running {
     pid: Pid,
     start: u64,
-    copies: Vec<JoinHandle<()>>,
+    /// Streams that are being copied.
+    copies: usize,
+    /// Why one of them could not be copied to its end.
+    unwritten: Option<io::Error>,
     files: Vec<MemoryFile>,
+}
+
+impl Running {
+    /// A stream of the one that was started so many starts ago is copied.
+    fn copied(&mut self, start: u64, copied: io::Result<()>) {
+        if start == self.start {
+            self.copies -= 1;
+            self.unwritten = copied.err().or(self.unwritten.take());
+        }
+    }
 }
 
 /// Runs a program until it ends by itself. Gives its exit code.
@@ -72,39 +94,44 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
             let (events, interval) = (events.clone(), Duration::from_secs(run.interval));
             scope.spawn(move || watched.watch(session, &plan.references, interval, &stop, &events));
         }
-        let mut start = 0;
-        let mut running = begin(plan, &resolved.values, run, start, &events)?;
+        let (mut start, masks) = (0, Arc::new(Masks::default()));
+        let mut running = begin(plan, &resolved.values, run, start, &events, &masks)?;
         // What is said from now on stands among the program's own lines, in a log.
         locale::speak(Language::English);
         let ended = loop {
             match seen.recv() {
                 Ok(Event::Ended(which, status)) if which == start => break status?,
                 Ok(Event::Ended(..)) => {}
+                Ok(Event::Copied(which, copied)) => running.copied(which, copied),
                 Ok(Event::Signal(signal)) => pass_on(signal, running.pid),
                 Ok(Event::Changed(new)) => {
                     resolved = new;
                     if run.watch == Some(Watch::Hup) {
+                        masks.add(resolved.values.iter().map(Value::expose));
                         for (file, value) in running.files.iter().zip(plan.of_files(&resolved.values)) {
                             file.replace(value)?;
                         }
                         let _ = kill_process(running.pid, Signal::HUP);
                         continue;
                     }
-                    match end(&running, &seen)? {
+                    match end(&mut running, &seen)? {
                         // It ended by itself, or somebody wanted all of it to end.
                         Stop::Wanted(status) => break status,
-                        Stop::Ended => {}
+                        Stop::Ended(newer) => resolved = newer.unwrap_or(resolved),
                     }
-                    join(running.copies);
                     start += 1;
-                    running = begin(plan, &resolved.values, run, start, &events)?;
+                    running = begin(plan, &resolved.values, run, start, &events, &masks)?;
                 }
                 Err(_) => return Err(Failure::new("the watch over the program ended")),
             }
         };
-        join(running.copies);
+        finish_copies(&mut running, &seen);
         drop(done);
-        Ok(code(ended))
+        match running.unwritten {
+            // The program was told where nobody reads any more: its own writes failed.
+            Some(error) if ended.success() && error.kind() != io::ErrorKind::BrokenPipe => Err(output::unwritten(&error)),
+            _ => Ok(code(ended)),
+        }
     })
 }
 
@@ -113,10 +140,21 @@ fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-fn join(copies: Vec<JoinHandle<()>>) {
-    for copy in copies {
-        let _ = copy.join();
+/// Waits until what an ended program printed is copied, or somebody wants the end of it all.
+fn finish_copies(running: &mut Running, seen: &Receiver<Event>) {
+    while running.copies > 0 {
+        match seen.recv() {
+            Ok(Event::Copied(which, copied)) => running.copied(which, copied),
+            Ok(Event::Signal(signal)) if ends(signal) => return,
+            Ok(_) => {}
+            Err(_) => return,
+        }
     }
+}
+
+/// Whether a signal asks for the end.
+fn ends(signal: i32) -> bool {
+    matches!(signal, SIGTERM | SIGINT | SIGQUIT)
 }
 
 fn pass_on(signal: i32, pid: Pid) {
@@ -129,59 +167,94 @@ fn pass_on(signal: i32, pid: Pid) {
     }
 }
 
-fn begin(plan: &Plan<'_>, values: &[Value], run: &Run, start: u64, events: &Sender<Event>) -> Result<Running, Failure> {
+fn begin(
+    plan: &Plan<'_>,
+    values: &[Value],
+    run: &Run,
+    start: u64,
+    events: &Sender<Event>,
+    masks: &Arc<Masks>,
+) -> Result<Running, Failure> {
     let files = plan.files(values, run.watch != Some(Watch::Hup))?;
     let mut command = plan.command(values, &files)?;
     if run.mask {
+        masks.add(values.iter().map(Value::expose));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     }
     let mut child = command.spawn().map_err(|e| not_started(command.get_program(), &e))?;
-    let pid = Pid::from_child(&child);
-    let copies = if run.mask { masked(&mut child, values) } else { Vec::new() };
-    let events = events.clone();
-    thread::spawn(move || {
-        let status = child.wait();
-        let _ = events.send(Event::Ended(start, status));
-    });
-    Ok(Running { pid, start, copies, files })
-}
-
-fn masked(child: &mut Child, values: &[Value]) -> Vec<JoinHandle<()>> {
-    let of = || Values::of(values.iter().map(Value::expose));
-    let mut copies = Vec::new();
+    let (pid, over) = (Pid::from_child(&child), Arc::new(AtomicBool::new(false)));
+    let mut copies = 0;
+    let mut copy = |from: Box<dyn Read + Send>, to: Box<dyn Write + Send>| {
+        let (masks, over, events) = (Arc::clone(masks), Arc::clone(&over), events.clone());
+        thread::spawn(move || {
+            let copied = masks.copy(pieces(from, over), to);
+            let _ = events.send(Event::Copied(start, copied));
+        });
+        copies += 1;
+    };
     if let Some(from) = child.stdout.take() {
-        let values = of();
-        copies.push(thread::spawn(move || drop(values.copy(from, io::stdout()))));
+        copy(Box::new(from), Box::new(io::stdout()));
     }
     if let Some(from) = child.stderr.take() {
-        let values = of();
-        copies.push(thread::spawn(move || drop(values.copy(from, io::stderr()))));
+        copy(Box::new(from), Box::new(io::stderr()));
     }
-    copies
+    let (events, is_over) = (events.clone(), Arc::clone(&over));
+    thread::spawn(move || {
+        let status = child.wait();
+        is_over.store(true, Ordering::Relaxed);
+        let _ = events.send(Event::Ended(start, status));
+    });
+    Ok(Running { pid, start, copies, unwritten: None, files })
+}
+
+/// What comes from a program, piece by piece, until it ends; after the program's own end until nothing came for [`QUIET`], as others
+/// that it started may hold the stream for as long as they like.
+fn pieces(mut from: Box<dyn Read + Send>, over: Arc<AtomicBool>) -> impl FnMut() -> Option<Piece> {
+    let (pieces, seen) = mpsc::sync_channel::<Piece>(1);
+    thread::spawn(move || {
+        let mut buffer = Zeroizing::new(vec![0; 16 << 10]);
+        loop {
+            match from.read(&mut buffer) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) if count > 0 && pieces.send(Zeroizing::new(buffer[..count].to_vec())).is_ok() => {}
+                _ => return,
+            }
+        }
+    });
+    move || loop {
+        let was_over = over.load(Ordering::Relaxed);
+        match seen.recv_timeout(QUIET) {
+            Ok(piece) => return Some(piece),
+            Err(RecvTimeoutError::Timeout) if !was_over => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 /// How the end of a program that is to be started again went.
 enum Stop {
-    /// As it should.
-    Ended,
+    /// As it should; with the values that came meanwhile.
+    Ended(Option<Resolved>),
     /// Somebody asked for the end of it all meanwhile.
     Wanted(ExitStatus),
 }
 
 /// Ends a program: TERM, and KILL where it takes too long.
-fn end(running: &Running, seen: &Receiver<Event>) -> Result<Stop, Failure> {
+fn end(running: &mut Running, seen: &Receiver<Event>) -> Result<Stop, Failure> {
     let _ = kill_process(running.pid, Signal::TERM);
-    let (begun, mut wanted) = (Instant::now(), false);
+    let (begun, mut wanted, mut newer) = (Instant::now(), false, None);
     loop {
         match seen.recv_timeout(STOP_WITHIN.saturating_sub(begun.elapsed())) {
             Ok(Event::Ended(which, status)) if which == running.start => {
-                return Ok(if wanted { Stop::Wanted(status?) } else { Stop::Ended });
+                return Ok(if wanted { Stop::Wanted(status?) } else { Stop::Ended(newer) });
             }
             Ok(Event::Signal(signal)) => {
-                wanted |= matches!(signal, SIGTERM | SIGINT | SIGQUIT);
+                wanted |= ends(signal);
                 pass_on(signal, running.pid);
             }
-            Ok(_) => {}
+            Ok(Event::Changed(new)) => newer = Some(new),
+            Ok(Event::Copied(which, copied)) => running.copied(which, copied),
+            Ok(Event::Ended(..)) => {}
             Err(RecvTimeoutError::Timeout) => {
                 let _ = kill_process(running.pid, Signal::KILL);
             }

@@ -25,8 +25,8 @@ use zeroize::Zeroizing;
 use super::super::{Session, failure, reference, terminal, usage, value, version_id};
 use super::written;
 use crate::base::failure::Failure;
-use crate::base::locale::t;
-use crate::base::members::{self, Members};
+use crate::base::locale::{self, t};
+use crate::base::raw_json::{self, Members};
 use crate::base::undo;
 use crate::output::{Output, Row};
 
@@ -119,6 +119,12 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
     let there = value::object(name, &found.data)?;
     let mut written_anew: Vec<(&str, Option<Zeroizing<String>>)> = Vec::new();
     for (field, from) in parsed {
+        if there.get(field).is_none() && value::field(name, &found.data, field).is_ok() {
+            return Err(usage(
+                t!("%{field} is a part of a field, and whole fields are written", field = format!("{field:?}")),
+                &t!("`bulla secret edit`, or the field that it is a part of"),
+            ));
+        }
         written_anew.retain(|(earlier, _)| *earlier != field);
         let Some(from) = from else {
             if there.get(field).is_none() {
@@ -132,11 +138,11 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
             None => terminal::value_of_stdin(&t!("%{field} of %{name}", field = field, name = name))?,
         };
         let text = new.text().ok_or_else(|| Failure::local(t!("%{subject}: no text", subject = field)))?;
-        written_anew.push((field, Some(members::quoted(text))));
+        written_anew.push((field, Some(raw_json::quoted(text))));
     }
     let changed = Value::new(patched(&there, &written_anew).as_bytes().to_vec());
     let id = id.unwrap_or_else(version_id);
-    put_after(session, name, &found.version, &id, &changed, false)?;
+    put_after(session, name, &found.version, &id, &changed, found.binary)?;
     Ok(written(name, &id))
 }
 
@@ -150,7 +156,7 @@ fn patched(there: &Members<'_>, changes: &[(&str, Option<Zeroizing<String>>)]) -
     });
     let added = changes.iter().filter(|(name, _)| there.get(name).is_none());
     let added = added.filter_map(|(name, value)| Some((*name, value.as_ref()?.as_str())));
-    members::object(&kept.chain(added).collect::<Vec<_>>())
+    raw_json::object(&kept.chain(added).collect::<Vec<_>>())
 }
 
 /// `bulla secret edit`
@@ -159,7 +165,7 @@ pub(super) fn edit(session: &Session, name: &str, id: Option<String>) -> Result<
     if found.binary {
         return Err(usage(
             t!("%{name}: the value is binary", name = name),
-            &t!("`bulla secret get --out FILE`, then `bulla secret put --file FILE`"),
+            &t!("`bulla secret get --out FILE`, then `bulla secret put --file FILE --binary`"),
         ));
     }
     let changed = edited(&found.data)?;
@@ -209,7 +215,9 @@ fn edited(value: &Value) -> Result<Value, Failure> {
             ended = ended
         )));
     }
-    let mut text = Zeroizing::new(fs::read(&file)?);
+    let gone =
+        |e: io::Error| Failure::local(t!("what the editor left: %{reason}; nothing was written", reason = locale::os(&e)));
+    let mut text = Zeroizing::new(fs::read(&file).map_err(gone)?);
     // Editors end the last line; the value had no such end.
     if !value.expose().ends_with(b"\n") && text.ends_with(b"\n") {
         text.pop();
@@ -282,7 +290,7 @@ pub(super) fn diff(session: &Session, name: &str, from: &str, to: &str) -> Resul
     let rows = names.into_iter().filter_map(|field| match (before.get(field), after.get(field)) {
         (Some(_), None) => Some(row(field, t!("removed"))),
         (None, Some(_)) => Some(row(field, t!("added"))),
-        (Some(old), Some(new)) if !members::same(old, new) => Some(row(field, t!("changed"))),
+        (Some(old), Some(new)) if !raw_json::same(old, new) => Some(row(field, t!("changed"))),
         _ => None,
     });
     Ok(Output::List(rows.collect()))
@@ -296,7 +304,7 @@ mod tests {
     fn members_that_nobody_names_stay_as_they_are() {
         let there = r#"{"z":1,"id":98765432109876543210,"ratio":0.10,"pw":"a","old":[1, 2]}"#;
         let there = Members::of(there).expect("an object");
-        let changes = [("pw", Some(members::quoted("b\"\n"))), ("new", Some(members::quoted("n"))), ("old", None)];
+        let changes = [("pw", Some(raw_json::quoted("b\"\n"))), ("new", Some(raw_json::quoted("n"))), ("old", None)];
         let expected = r#"{"z":1,"id":98765432109876543210,"ratio":0.10,"pw":"b\"\n","new":"n"}"#;
         assert_eq!(*patched(&there, &changes), expected);
     }

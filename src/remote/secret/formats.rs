@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::base::dotenv;
 use crate::base::locale::t;
-use crate::base::members::{self, Members};
+use crate::base::raw_json::{self, Members};
 use crate::cli::Format;
 
 /// The member of an object that stands for bytes.
@@ -81,13 +81,14 @@ fn read_json(text: &str) -> Result<Vec<Entry>, String> {
         if let Some(encoded) =
             Members::of(value.get()).ok().filter(|inner| inner.iter().count() == 1).and_then(|i| i.get(BINARY))
         {
-            let text = members::string(encoded).map(|text| Value::new(text.as_bytes().to_vec()));
+            let text = raw_json::string(encoded).map(|text| Value::new(text.as_bytes().to_vec()));
             let value = text
                 .and_then(|text| text.from_base64())
                 .ok_or_else(|| said(t!("%{name} is no Base64", name = format!("{name}: {BINARY}"))))?;
             return Ok(Entry::of(name.to_owned(), value, true));
         }
-        Ok(Entry::new(name.to_owned(), members::text(value).as_bytes().to_vec()))
+        let no_text = || said(t!("%{name} is no text", name = format!("{name:?}")));
+        Ok(Entry::new(name.to_owned(), raw_json::text(value).ok_or_else(no_text)?.as_bytes().to_vec()))
     };
     all.iter().map(entry).collect()
 }

@@ -50,7 +50,7 @@ pub(super) fn run(session: &Session, action: Secret, json: bool) -> Result<(), F
             Output::one([("SecretName", name.into()), ("Restored", true.into())])
         }
         Secret::Import(asked) => import::run(session, &asked)?,
-        Secret::Export(asked) => return export::run(session, &asked),
+        Secret::Export(asked) => return export::run(session, &asked, json),
         Secret::Tag { name, changes } => tag(session, &name, &changes)?,
         Secret::Policy { name, set } => match set {
             Some(file) => {
@@ -94,7 +94,7 @@ fn print(session: &Session, get: &Get, json: bool) -> Result<(), Failure> {
     if let Some(name) = &get.field {
         found.data = value::field(&get.name, &found.data, name)?;
     }
-    if let Some(file) = &get.out {
+    if let Some(file) = get.out.as_deref().and_then(terminal::file_named) {
         terminal::write_private(file, found.data.expose())?;
         return if json { Output::one([("File", file.display().to_string().into())]).print(json) } else { Ok(()) };
     }

@@ -32,12 +32,23 @@ pub(super) fn run(session: &Session, put: &Put) -> Result<Output, Failure> {
         return Ok(written(name, &version));
     }
     if !put.tags.is_empty() {
-        client.tag_secret(name, &put.tags).map_err(failure(name))?;
+        client.tag_secret(name, &put.tags).map_err(only_written(name, &version, &t!("its tags")))?;
     }
     if let Some(description) = &put.description {
-        client.describe_secret_as(name, description).map_err(failure(name))?;
+        client.describe_secret_as(name, description).map_err(only_written(name, &version, &t!("its description")))?;
     }
     Ok(written(name, &version))
+}
+
+/// The failure of what comes after the value: to put that once more would be refused, or make one more version.
+fn only_written(name: &str, version: &str, what: &str) -> impl FnOnce(Error) -> Failure {
+    let text =
+        t!("%{name}: version %{version} is written and current, %{what} not", name = name, version = version, what = what);
+    let text = text.into_owned();
+    move |error| {
+        let failed = failure("")(error);
+        Failure { reason: format!("{text}: {}", failed.reason), class: Class::Other, ..failed }
+    }
 }
 
 /// Writes a version, or the secret where there is none. Gives whether there was one.

@@ -143,8 +143,14 @@ fn of_vault(address: &str, asked: &Import) -> Result<Source, Failure> {
             let keys = reader.list(folder).map_err(at_source(&format!("{mount}/metadata/{folder}")))?;
             Ok(keys.into_iter().map(|key| (format!("{folder}{key}"), key.is_empty())).collect::<Vec<_>>())
         });
-        let hint = t!("the token needs list on MOUNT/metadata/*, and read on MOUNT/data/*");
-        let levels = levels.map_err(|f| if f.class == Class::Denied { f.hint(hint) } else { f })?;
+        // Who may not ask is not told whether there is such a mount.
+        let levels = levels.map_err(|f| match f.class {
+            Class::Denied => {
+                f.hint(t!("the token needs list on MOUNT/metadata/*, and read on MOUNT/data/*; --mount names another"))
+            }
+            Class::NotFound => f.hint(t!("--mount names another")),
+            _ => f,
+        })?;
         // A folder that could have names that begin so, or that is below one.
         let of_interest =
             |(name, _): &(String, bool)| name.starts_with(prefix) || name.ends_with('/') && prefix.starts_with(name.as_str());

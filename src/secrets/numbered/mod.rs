@@ -72,8 +72,11 @@ pub struct NumberedValue {
 impl NumberedValue {
     /// Why there is no value, in the words of who reads by version id.
     pub fn withheld(&self) -> Error {
-        let is_gone = self.gone_at.is_none() && self.version.destroyed;
-        if is_gone { Error::SecretVersionNotFound } else { Error::SecretInDeleteWindow }
+        match (self.gone_at, self.version.destroyed) {
+            (Some(_), _) => Error::SecretInDeleteWindow,
+            (None, true) => Error::SecretVersionNotFound,
+            (None, false) => Error::SecretVersionDeleted,
+        }
     }
 }
 

@@ -30,9 +30,9 @@ pub struct Added {
 pub struct Put {
     /// The number that must be the current one; 0 where there must be no secret.
     pub expected: Option<i64>,
-    /// Whether the caller may make the secret where there is none.
+    /// Whether it may make the secret where there is none.
     pub may_create: bool,
-    /// Whether it may add to one that there is.
+    /// Whether the caller may add to one that there is.
     pub may_add: bool,
     /// Whether it may take one out of its deletion window.
     pub may_restore: bool,
@@ -50,8 +50,9 @@ impl Secrets {
     /// first of a new one.
     ///
     /// # Errors
-    /// [`Error::CheckAndSet`]; [`Error::NoPermission`] where the caller may not do what is needed; [`Error::SecretInDeleteWindow`] where it
-    /// is not said that it may restore; what [`Secrets::create`] and [`Secrets::put`] refuse.
+    /// [`Error::CheckAndSet`]; [`Error::NoPermission`] where the caller may not add; [`Error::SecretNotFound`] and
+    /// [`Error::SecretInDeleteWindow`] where it is not said that it may create or restore; what [`Secrets::create`] and [`Secrets::put`]
+    /// refuse.
     pub fn put_numbered(
         &self,
         caller: &Caller,
@@ -69,7 +70,10 @@ impl Secrets {
                 if put.expected.is_some_and(|number| number != 0) {
                     return Err(Error::CheckAndSet);
                 }
-                match self.create_numbered(caller, &secret.name, new(), put) {
+                if !put.may_create {
+                    return Err(Error::SecretNotFound);
+                }
+                match self.create_numbered(caller, &secret.name, new()) {
                     Err(Error::SecretExists | Error::SecretInDeleteWindow) => continue,
                     done => return done.map(|version| Added { version: version.into(), tags: Vec::new() }),
                 }
@@ -100,7 +104,7 @@ impl Secrets {
     /// Adds a version whose value is made of the current one's.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`]; [`Error::SecretInDeleteWindow`] where the current version is withheld; what `change` refuses; as
+    /// [`Error::SecretNotFound`]; what [`super::NumberedValue::withheld`] says of the current version; what `change` refuses; as
     /// [`Secrets::put_numbered`].
     pub fn patch_numbered(
         &self,
@@ -115,8 +119,8 @@ impl Secrets {
             if expected.is_some_and(|expected| expected != number) {
                 return Err(Error::CheckAndSet);
             }
-            let value = present.value.ok_or(Error::SecretInDeleteWindow)?;
-            let next = change(&value)?;
+            let value = present.value.as_ref().ok_or_else(|| present.withheld())?;
+            let next = change(value)?;
             let again = || Plaintext::new(next.expose().to_vec());
             let put = Put { expected: Some(number), may_create: false, may_add: true, may_restore: false };
             match self.put_numbered(caller, secret, again, put) {
@@ -128,10 +132,7 @@ impl Secrets {
         Err(Error::Unavailable("versions come too fast"))
     }
 
-    fn create_numbered(&self, caller: &Caller, name: &SecretName, version: NewVersion, put: Put) -> Result<VersionHead, Error> {
-        if !put.may_create {
-            return Err(caller.denied("kms:CreateSecret"));
-        }
+    fn create_numbered(&self, caller: &Caller, name: &SecretName, version: NewVersion) -> Result<VersionHead, Error> {
         let new = NewSecret {
             name: name.clone(),
             version,

@@ -101,7 +101,11 @@ impl Labels {
     /// # Errors
     /// [`Error::LimitExceeded`].
     pub fn check(&self) -> Result<(), Error> {
-        if self.0.len() <= MOST_LABELS { Ok(()) } else { Err(Error::LimitExceeded) }
+        if self.0.len() <= MOST_LABELS {
+            Ok(())
+        } else {
+            Err(Error::LimitExceeded { most: MOST_LABELS as i64, of: "labels on the versions of a secret" })
+        }
     }
 
     /// Of versions that are too many, those that go: the oldest without a label. `versions` are in order of age.

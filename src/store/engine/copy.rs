@@ -7,6 +7,7 @@
 //! form that both read alike: numbers in decimal, bytes in hexadecimal, texts quoted.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
@@ -84,10 +85,11 @@ pub fn save(options: &StoreOptions, file: &Path) -> Result<(), StoreError> {
     private(file)
 }
 
-/// Puts a copy in the place of the database, which nobody uses. Answers where what was there has gone, if that was a file.
+/// Puts a copy in the place of the database, which nobody uses. Answers where what was there has gone, if that was a file. The copy must lie
+/// where nobody else writes: SQLite believes what stands beside it.
 ///
 /// # Errors
-/// As any write; then all is as it was.
+/// As any write; then nothing of the copy is in the database.
 pub fn load(file: &Path, options: &StoreOptions) -> Result<Option<PathBuf>, StoreError> {
     match Location::parse(&options.url)? {
         Location::Sqlite(path) => replace_file(file, &path),
@@ -117,8 +119,12 @@ fn replace_file(file: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError>
         fs::rename(path, &old).map_err(|e| failed(&e))?;
         aside = Some(old);
     }
-    for end in ["-wal", "-shm"] {
-        let _ = fs::remove_file(beside(end));
+    // What belonged to the file that was there would be played into the one that comes.
+    for end in ["-wal", "-shm", "-journal"] {
+        match fs::remove_file(beside(end)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(io(&beside(end), &e)),
+            _ => {}
+        }
     }
     fs::rename(&new, path).map_err(|e| failed(&e))?;
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -132,6 +138,8 @@ fn fill_postgres(file: &Path, options: &StoreOptions) -> Result<(), StoreError> 
     let mut from = SqliteConnection::establish(&file.to_string_lossy()).map_err(|e| StoreError::Fault(e.to_string()))?;
     let mut conn = Conn::open(&Location::parse(&options.url)?, Access::Create, options.busy_timeout)?;
     begin(&mut conn, Mode::Write).map_err(of)?;
+    // The texts that come are quoted as the standard has it: with another setting of the role a backslash would end one.
+    conn.batch_execute("SET LOCAL standard_conforming_strings = on").map_err(of)?;
     let Conn::Postgres(to) = &mut conn else { return Ok(()) };
     let tables = tables(&mut from)?;
     for table in tables.iter().rev() {

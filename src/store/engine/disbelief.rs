@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// `Corrupt`, with what was found; else as any read.
     pub fn values_check(&self) -> Result<(), StoreError> {
-        let looked = self.read_rows(EXEMPT, |tx| tx.values_checked());
+        let looked = self.read_rows(EXEMPT, |tx| tx.values_checked(false));
         match &looked {
             Ok(()) => *self.disbelief.values.lock() = None,
             Err(StoreError::Corrupt { detail, .. }) => *self.disbelief.values.lock() = Some(detail.clone()),

@@ -38,6 +38,8 @@ pub(in crate::store) struct Scopes {
     pub(in crate::store) root: Option<RowMac>,
     /// The digest of each.
     pub(in crate::store) digests: ScopeDigests,
+    /// How many rows did not verify when it was read.
+    pub(in crate::store) strange: usize,
 }
 
 /// A digest of a part of the secrets, as it was last read or written here.

@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::store::StoreError;
-use crate::store::engine::way;
+use crate::store::engine::{libpq_url, way};
 
 /// Seconds that libpq waits for one host, unless the URL says otherwise.
 const CONNECT_TIMEOUT_S: u32 = 2;
@@ -32,29 +33,26 @@ pub(in crate::store) enum Location {
 }
 
 impl Location {
-    /// Reads `sqlite:PATH`, a bare path, or `postgres://…` (`postgresql://…`), whose other parts go to libpq as they are.
+    /// Reads `sqlite:PATH`, or `postgres://…` (`postgresql://…`), whose other parts go to libpq as they are.
     ///
     /// # Errors
-    /// `Fault` when the text is none of them. libpq's `host=… password=…` form is refused: taken for a path, it would make a
-    /// file of that name.
+    /// `Fault` when the text is none of them. A bare path is refused: a PIN in the place of the URL, or libpq's `host=… password=…`, would
+    /// make a file of that name.
     pub(in crate::store) fn parse(url: &str) -> Result<Self, StoreError> {
         let refuse = |why: &str| Err(StoreError::Fault(format!("database URL: {why}")));
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            libpq_url::check(url)?;
             way::check(url, |name| std::env::var(name).ok())?;
             if parameters(url).any(|(name, value)| name == POOLER && !["session", "transaction"].contains(&value)) {
                 return refuse("pooler= is session or transaction: what the pooler before the server pools");
             }
             return Ok(Location::Postgres(with_timeouts(url)));
         }
-        let (path, bare) = match url.strip_prefix("sqlite:") {
-            Some(path) => (path, false),
-            None => (url, true),
+        let Some(path) = url.strip_prefix("sqlite:") else {
+            return refuse("expected sqlite:PATH, postgres://… or postgresql://…");
         };
         if path.is_empty() || path.starts_with(':') || path.starts_with("file:") || path.contains('\0') {
             return refuse("expected the path of a file after sqlite:");
-        }
-        if bare && (path.contains("://") || path.contains('=')) {
-            return refuse("expected sqlite:PATH, postgres://… or postgresql://…");
         }
         Ok(Location::Sqlite(PathBuf::from(path)))
     }
@@ -115,6 +113,13 @@ pub(in crate::store) fn ports(url: &str) -> Vec<u16> {
     ports
 }
 
+/// How long libpq may take to connect to a host of this URL; none where the URL does not limit it.
+pub(super) fn connect_timeout(url: &str) -> Option<Duration> {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    let given = parameters.split('&').find_map(|parameter| parameter.strip_prefix("connect_timeout="));
+    given.and_then(|seconds| seconds.parse().ok()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
 /// The URL with what it does not say itself: limits for every wait, and, where it names several servers, that the one is wanted that
 /// takes writes.
 fn with_timeouts(url: &str) -> String {
@@ -142,12 +147,22 @@ mod tests {
 
     #[test]
     fn the_scheme_decides() {
-        for path in ["sqlite:a.db", "sqlite:/a/b c=d", "sqlite:///a/b", "/var/lib/bulla/bulla.db", "bulla.db"] {
+        for path in ["sqlite:a.db", "sqlite:/a/b c=d", "sqlite:///a/b"] {
             assert!(matches!(Location::parse(path), Ok(Location::Sqlite(_))), "{path}");
         }
-        for bad in
-            ["", "sqlite:", ":memory:", "sqlite::memory:", "file:a.db", "mysql://h/d", "host=h password=p", "sqlite:a\0b"]
-        {
+        for bad in [
+            "",
+            "bulla.db",
+            "/var/lib/bulla/bulla.db",
+            "12345678",
+            "sqlite:",
+            ":memory:",
+            "sqlite::memory:",
+            "file:a.db",
+            "mysql://h/d",
+            "host=h password=p",
+            "sqlite:a\0b",
+        ] {
             assert!(matches!(Location::parse(bad), Err(StoreError::Fault(_))), "{bad}");
         }
     }
@@ -186,7 +201,9 @@ mod tests {
 
     #[test]
     fn no_password_is_shown() {
-        let shown = Location::parse("postgres://bulla:p@ss@db:5432/bulla?sslmode=disable&sslkey=x").map(|l| l.to_string());
+        let shown = Location::parse("postgres://bulla:p%40ss@db:5432/bulla?sslmode=disable&sslkey=x").map(|l| l.to_string());
         assert_eq!(shown.as_deref(), Ok("postgres://db:5432/bulla"));
+        let refused = Location::parse("postgres://bulla:p@ss@db:5432/bulla").map(|l| l.to_string()).expect_err("an @ too many");
+        assert!(!refused.to_string().contains("ss@db"), "{refused}");
     }
 }

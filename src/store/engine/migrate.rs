@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 use diesel_migrations::MigrationHarness;
 
 use crate::store::StoreError;
@@ -85,13 +87,58 @@ where
     conn.run_pending_migrations(known).map(drop).map_err(diesel::result::Error::QueryBuilderError)
 }
 
-fn pending_of(conn: &mut Conn, levels: Levels) -> Result<Vec<String>, StoreError> {
-    let (pending, unknown) = match conn {
+/// The versions of migrations that the database has and this program does not: those of the next level, or somebody else's.
+///
+/// # Errors
+/// As [`pending`].
+pub fn unknown(url: &str) -> Result<Vec<String>, StoreError> {
+    unknown_of(&mut Conn::open(&Location::parse(url)?, Access::Admin, BUSY)?, Levels::served())
+}
+
+/// Whether the tables of a deployment are there, whatever the list of migrations says.
+///
+/// # Errors
+/// As [`pending`].
+pub fn has_tables(url: &str) -> Result<bool, StoreError> {
+    let location = Location::parse(url)?;
+    if matches!(&location, Location::Sqlite(path) if !path.exists()) {
+        return Ok(false);
+    }
+    let found = match &mut Conn::open(&location, Access::Admin, BUSY)? {
+        Conn::Sqlite(conn) => {
+            sql_query("SELECT count(*) AS tables FROM sqlite_schema WHERE name = 'deployment'").get_result::<Tables>(conn)
+        }
+        Conn::Postgres(conn) => sql_query(
+            "SELECT count(*) AS tables FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = 'deployment'",
+        )
+        .get_result(conn),
+    };
+    found.map(|found| found.tables > 0).map_err(|e| StoreError::of("schema", e))
+}
+
+#[derive(QueryableByName)]
+struct Tables {
+    #[diesel(sql_type = BigInt)]
+    tables: i64,
+}
+
+/// [`unknown`] on a connection, for a program with these levels.
+pub(in crate::store) fn unknown_of(conn: &mut Conn, levels: Levels) -> Result<Vec<String>, StoreError> {
+    compared(conn, levels).map(|(_, unknown)| unknown)
+}
+
+/// The names of the migrations that the database lacks, and the versions of those that the program lacks.
+fn compared(conn: &mut Conn, levels: Levels) -> Result<(Vec<String>, Vec<String>), StoreError> {
+    match conn {
         Conn::Sqlite(conn) => {
             compare::<diesel::sqlite::Sqlite>(&conn.applied_migrations().map_err(fault)?, &Known(SQLITE, levels))
         }
         Conn::Postgres(conn) => compare::<diesel::pg::Pg>(&migrate_lock::applied(conn)?, &Known(POSTGRES, levels)),
-    }?;
+    }
+}
+
+fn pending_of(conn: &mut Conn, levels: Levels) -> Result<Vec<String>, StoreError> {
+    let (pending, unknown) = compared(conn, levels)?;
     if !unknown.is_empty() {
         let told = schema_levels::table.filter(schema_levels::version.eq_any(&unknown)).select(schema_levels::level);
         let told: Vec<Level> = told.load(conn).map_err(|e| StoreError::of("schema_levels", e))?;
@@ -115,7 +162,7 @@ fn ahead(levels: Levels, unknown: &[String], told: &[Level]) -> Result<(), Store
     )))
 }
 
-/// The names of the migrations that the database lacks, and the versions of those that the program lacks.
+/// [`compared`], of the one kind of database or the other.
 fn compare<DB: diesel::backend::Backend>(
     applied: &[MigrationVersion<'static>],
     source: &Known,

@@ -8,11 +8,11 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use r2d2::ManageConnection;
 
 use crate::base::threads::waiting;
@@ -50,6 +50,10 @@ struct Link {
     epoch: AtomicU64,
     /// Of connections that fail; none while they succeed.
     down: Mutex<Option<Down>>,
+    /// Nobody takes connections any more.
+    closed: AtomicBool,
+    /// Read by whoever opens one.
+    opening: RwLock<()>,
 }
 
 /// What is known of connections that fail.
@@ -77,6 +81,9 @@ fn told(error: &StoreError) -> String {
     lines.join("; ")
 }
 
+/// How long the end of a pool waits for connections that are being opened.
+const CLOSE_WAIT: Duration = Duration::from_millis(500);
+
 /// How long connecting must have failed before nobody waits for it any more: a restart of the server, and one unlucky attempt, are
 /// waited out.
 const GRACE: Duration = Duration::from_secs(1);
@@ -86,6 +93,10 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Slot, StoreError> {
+        let _opening = self.link.opening.read();
+        if self.link.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable("it is closed".to_owned()));
+        }
         let epoch = self.link.epoch.load(Ordering::Acquire);
         let location = (self.source)();
         let place = location.as_ref().map_or_else(|_| "database".to_owned(), Location::to_string);
@@ -106,6 +117,8 @@ impl ManageConnection for Manager {
             Err(error @ StoreError::Corrupt { .. }) => {
                 log::error!(target: "bulla::integrity", "ALARM {place}: {error}");
             }
+            // Whoever closes it may take the database away as well.
+            Err(_) if self.link.closed.load(Ordering::Acquire) => {}
             Err(error) if !was_down => log::error!("{place}: the database cannot be reached: {}", told(error)),
             Ok(_) if was_down => log::info!("{place}: connected again"),
             _ => {}
@@ -204,6 +217,12 @@ impl Pool {
         lost
     }
 
+    /// Opens no more connections, and waits for those that are being opened, but not for long: a server may not answer.
+    pub(in crate::store) fn close(&self) {
+        self.link.closed.store(true, Ordering::Release);
+        drop(self.link.opening.try_write_for(CLOSE_WAIT));
+    }
+
     /// Connections open, and of them not in use.
     pub(in crate::store) fn state(&self) -> (u32, u32) {
         let state = self.inner.state();
@@ -232,6 +251,27 @@ impl DerefMut for Loan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_the_end_of_a_pool_nothing_is_being_opened() {
+        let (begun, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (begin, end) = (Arc::clone(&begun), Arc::clone(&ended));
+        let source: Source = Arc::new(move || {
+            begin.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(100));
+            end.fetch_add(1, Ordering::SeqCst);
+            Err(StoreError::Unavailable("away".to_owned()))
+        });
+        let pool = Pool::new(&source, None, Access::Read, 1, Duration::from_secs(1), Duration::from_secs(1));
+        while begun.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        pool.close();
+        let before = begun.load(Ordering::SeqCst);
+        assert_eq!(ended.load(Ordering::SeqCst), before);
+        std::thread::sleep(Duration::from_millis(600));
+        assert_eq!(begun.load(Ordering::SeqCst), before);
+    }
 
     #[test]
     fn why_a_connection_failed_is_told_and_no_piece_of_a_password() {

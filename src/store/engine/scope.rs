@@ -99,6 +99,9 @@ impl fmt::Display for Scope {
     }
 }
 
+/// The last of the parts, which are numbered from 0.
+pub(in crate::store) const LAST_PART: i16 = 255;
+
 /// The part of the secrets that one belongs to.
 pub(in crate::store) fn part_of(secret: &SecretId) -> u8 {
     secret.as_bytes()[0]

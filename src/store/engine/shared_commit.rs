@@ -2,9 +2,9 @@
 //!
 //! Owns: the open transaction of the writer and who takes part in it. Must not know: rows, retries. Called by: store::runner.
 //!
-//! Each transaction is a savepoint of one that all share. Whoever is done while others wait for the writer leaves the shared one
-//! open for the next of them; whoever finds nobody waiting commits it for all. Nobody hears of a result, success or refusal, before
-//! the commit that it depends on, and a commit that fails fails all that took part.
+//! Each transaction is a savepoint of one that all share; as long as nothing in that has to stay, it needs none. Whoever is done while
+//! others wait for the writer leaves the shared one open for the next of them; whoever finds nobody waiting commits it for all. Nobody
+//! hears of a result, success or refusal, before the commit that it depends on, and a commit that fails fails all that took part.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub(in crate::store) struct Writer {
 struct Shared {
     loan: Loan,
     members: usize,
+    /// Whether nothing in it has to stay: what ends one that begins now may end the whole.
+    empty: bool,
     fate: Arc<Fate>,
 }
 
@@ -138,12 +140,12 @@ impl Writer {
         let mut loan = self.pool.take()?;
         begin(&mut loan.conn, Mode::Write).map_err(|e| StoreError::of("begin", e))?;
         loan.unfit = true;
-        Ok(Shared { loan, members: 0, fate: Arc::default() })
+        Ok(Shared { loan, members: 0, empty: true, fate: Arc::default() })
     }
 }
 
 impl Shared {
-    /// Runs a closure in a savepoint. An error means that the whole transaction is lost.
+    /// Runs a closure, in a savepoint where there is something to keep. An error means that the whole transaction is lost.
     fn member<T, E>(
         &mut self,
         seals: &Sealer,
@@ -153,18 +155,27 @@ impl Shared {
         E: From<StoreError>,
     {
         let of = |e| StoreError::of("savepoint", e);
-        Transactions::begin_transaction(&mut self.loan.conn).map_err(of)?;
+        let keeps = !self.empty;
+        if keeps {
+            Transactions::begin_transaction(&mut self.loan.conn).map_err(of)?;
+        }
         self.members += 1;
         let ended = run(&mut Tx::new(&mut self.loan.conn, seals, Mode::Write), f);
         match ended {
             Ok(value) => {
-                Transactions::commit_transaction(&mut self.loan.conn).map_err(of)?;
+                if keeps {
+                    Transactions::commit_transaction(&mut self.loan.conn).map_err(of)?;
+                }
+                self.empty = false;
                 Ok(Ok(value))
             }
             // Nothing can be relied on after an I/O error; SQLite may have rolled back everything already.
             Err(Abort::Db(error @ StoreError::Unavailable(_))) => Err(error),
             Err(abort) => {
                 Transactions::rollback_transaction(&mut self.loan.conn).map_err(of)?;
+                if !keeps {
+                    begin(&mut self.loan.conn, Mode::Write).map_err(of)?;
+                }
                 Ok(Err(match abort {
                     Abort::App(error) => Failure::Final(error),
                     Abort::Db(error) => Failure::of(error),

@@ -25,7 +25,7 @@ macro_rules! insert {
             $tx,
             stringify!($table),
             true,
-            diesel::insert_into($table::table).values(values)
+            $crate::store::engine::update::of_every_column(diesel::insert_into($table::table).values(values))
         )
         .and_then(|count| $crate::store::expect_changed(count == 1, stringify!($table)));
         $tx.came($row, &mac);
@@ -39,10 +39,9 @@ macro_rules! replace {
         let mac = $tx.mac($new);
         let mut changed = false;
         for was in $tx.seals().macs($old) {
-            let row = $table::table.filter($key).filter($table::mac.eq(&was[..]));
-            let new = ($new, $table::mac.eq(&mac[..]));
-            let update = per_backend!(|conn| diesel::update(row).set(new).execute(conn));
-            changed = $tx.changed(stringify!($table), update)?;
+            let row = $key.and($table::mac.eq(&was[..]));
+            let update = $crate::store::engine::update::update(&$table::table, row, ($new, $table::mac.eq(&mac[..])));
+            changed = $tx.changed(stringify!($table), per_backend!(|conn| update.execute(conn)))?;
             if changed {
                 $tx.went($old, &was);
                 $tx.came($new, &mac);
@@ -61,8 +60,8 @@ macro_rules! exchange {
         match (may_be.next(), may_be.next()) {
             (Some(was), None) if $tx.puts_off() => {
                 let mac = $tx.mac($new);
-                let row = $table::table.filter($key).filter($table::mac.eq(was.to_vec()));
-                let update = diesel::update(row).set(($new.clone(), $table::mac.eq(mac.to_vec())));
+                let row = $key.and($table::mac.eq(was.to_vec()));
+                let update = $crate::store::engine::update::update(&$table::table, row, ($new.clone(), $table::mac.eq(mac.to_vec())));
                 $tx.put_off(stringify!($table), Box::new(update), true);
                 $tx.went($old, &was);
                 $tx.came($new, &mac);

@@ -17,6 +17,10 @@ pub(in crate::store) type Part = Box<dyn QueryFragment<Pg> + Send>;
 /// What the server's words hold where a part that must change one row did not.
 pub(in crate::store) const MISSED: &str = "bulla: a row is not as it was read";
 
+/// The most parts of a statement that a connection keeps prepared: those of a write without many tags. There are as many texts as ways to
+/// put parts together, and the server holds the plan of each for each session.
+const PREPARED_PARTS: usize = 12;
+
 /// Statements as one; with each, whether the whole fails unless it changes one row.
 pub(in crate::store) struct Together(pub(in crate::store) Vec<(Part, bool)>);
 
@@ -35,6 +39,9 @@ impl QueryFragment<Pg> for Together {
         };
         let counts: Vec<_> = self.0.iter().enumerate().map(count).collect();
         out.push_sql(&format!(" SELECT ARRAY[{}]", counts.join(", ")));
+        if self.0.len() > PREPARED_PARTS {
+            out.unsafe_to_cache_prepared();
+        }
         Ok(())
     }
 }

@@ -100,6 +100,14 @@ pub struct Tx<'a> {
     turns: Vec<MutexGuard<'a, ()>>,
 }
 
+/// What a read found, for whoever must not depend on a stranger's row.
+pub(in crate::store) struct Sifted<R> {
+    /// The rows that verify, with the column `mac` of each.
+    pub(in crate::store) rows: Vec<(R, Vec<u8>)>,
+    /// How many others there are: they cannot be read, or their MAC is not that of their columns. They are as good as none.
+    pub(in crate::store) strange: usize,
+}
+
 /// The question whose answer is every row of a table.
 pub(in crate::store) fn every<R>(_: &R) -> bool {
     true
@@ -286,15 +294,25 @@ impl<'a> Tx<'a> {
         self.conn.check_shape()
     }
 
-    /// Refuses values that are not of the kinds of their columns; reads the whole file. PostgreSQL keeps none.
+    /// Refuses values that are not of the kinds of their columns, and, where `indexes` are to be looked at, indexes that tell of other rows than
+    /// there are; reads the whole file. PostgreSQL keeps no such values, and its indexes are its own.
     ///
     /// # Errors
     /// `Corrupt`, with what was found.
-    pub(in crate::store) fn values_checked(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn values_checked(&mut self, indexes: bool) -> Result<(), StoreError> {
         match self.conn {
-            Conn::Sqlite(conn) => shape::check_values(conn),
+            Conn::Sqlite(conn) => shape::check_values(conn, indexes),
             Conn::Postgres(_) => Ok(()),
         }
+    }
+
+    /// Tables of PostgreSQL in which two rows have one key, in words: an index that was switched off for a while has let the second in.
+    /// SQLite's own look at its indexes finds them ([`Tx::values_checked`]).
+    pub(in crate::store) fn keys_twice(&mut self) -> Result<Vec<String>, StoreError> {
+        self.run("schema", |conn| match conn {
+            Conn::Sqlite(_) => Ok(Vec::new()),
+            Conn::Postgres(conn) => shape::keys_twice(conn),
+        })
     }
 
     /// How rows are sealed.
@@ -400,6 +418,15 @@ impl<'a> Tx<'a> {
         StoreError::Corrupt { table, detail: detail.into() }
     }
 
+    /// How many rows a sweep found, of which it deleted some. Where it deleted none an index tells of rows that are not there: whoever
+    /// sweeps until nothing is found would go on for ever.
+    pub(in crate::store) fn swept(&mut self, table: &'static str, found: usize, deleted: usize) -> Result<usize, StoreError> {
+        if found > 0 && deleted == 0 {
+            return Err(self.corrupt(table, format!("an index tells of {found} rows that are not there")));
+        }
+        Ok(found)
+    }
+
     /// Loads at most one sealed row, which must be what was asked for.
     pub(in crate::store) fn one<R: Sealed>(
         &mut self,
@@ -433,6 +460,33 @@ impl<'a> Tx<'a> {
             self.apart(|tx| tx.verified(row, &asked))
         };
         Ok(found.into_iter().map(&mut proved).collect())
+    }
+
+    /// Loads the sealed rows that verify, and counts the others.
+    pub(in crate::store) fn sifted<R: Sealed>(
+        &mut self,
+        query: impl FnOnce(&mut Conn) -> QueryResult<Vec<QueryResult<(R, Vec<u8>)>>>,
+    ) -> Result<Sifted<R>, StoreError> {
+        let mut sifted = Sifted { rows: Vec::new(), strange: 0 };
+        for row in self.run(R::TABLE, query)? {
+            match self.readable(R::TABLE, row)? {
+                Some((row, mac)) if self.seals.verify(&row, &mac) => sifted.rows.push((row, mac)),
+                _ => sifted.strange += 1,
+            }
+        }
+        Ok(sifted)
+    }
+
+    /// A row, where it can be read; none where its columns hold what no row of ours does.
+    pub(in crate::store) fn readable<R>(&mut self, table: &'static str, row: QueryResult<R>) -> Result<Option<R>, StoreError> {
+        match row {
+            Ok(row) => Ok(Some(row)),
+            Err(SqlError::DeserializationError(_)) => Ok(None),
+            Err(error) => {
+                self.failed = true;
+                Err(StoreError::of(table, error))
+            }
+        }
     }
 
     /// Looks at one thing of many in a read: that it does not verify says nothing of the others.

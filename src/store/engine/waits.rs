@@ -10,7 +10,7 @@
 //! second. libpq does not tell its socket; it is found among this process's own, by its peer, right after it was opened.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long others wait that did so when one was found silent for its whole limit: longer than most statements take.
 const WITH_IT: Duration = Duration::from_secs(1);
+
+/// How long a server may take over a connection until it can be used, unless the URL lets libpq take longer over connecting alone.
+const OPEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// One connection's waits.
 pub(in crate::store) struct Watch(Arc<Watched>);
@@ -58,6 +61,8 @@ fn leads_to(socket: RawFd, url: &str) -> bool {
 static WATCHED: Mutex<Vec<Weak<Watched>>> = Mutex::new(Vec::new());
 /// Held while a connection is opened and its socket looked for, so that there is one at a time.
 static OPENING: Mutex<()> = Mutex::new(());
+/// What is opened while that is held.
+static ATTEMPT: Mutex<Option<Attempt>> = Mutex::new(None);
 
 thread_local! {
     static WAITING: RefCell<Option<Arc<Watched>>> = const { RefCell::new(None) };
@@ -70,33 +75,82 @@ fn now_ms() -> u64 {
     u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
 }
 
-/// Opens a connection to a server of this URL, and watches its waits: none lasts longer than `limit`. There is no watch where the
-/// socket cannot be told from others; the kernel's limits still hold then.
+/// Opens a connection to a server of this URL, which takes [`OPEN_WITHIN`] or little more for each host, and watches its
+/// waits: none lasts longer than `limit`. There is no watch where the socket cannot be told from others; the kernel's limits still hold
+/// then.
 pub(in crate::store) fn opening<C, E>(
     url: &str,
     limit: Duration,
     open: impl FnOnce() -> Result<C, E>,
 ) -> Result<(C, Option<Watch>), E> {
     let _one = OPENING.lock();
-    let opened = open()?;
-    let mut watched = WATCHED.lock();
-    watched.retain(|known| known.strong_count() > 0);
-    let known: Vec<Arc<Watched>> = watched.iter().filter_map(Weak::upgrade).collect();
-    let mut new = open_files()
-        .filter(|socket| leads_to(*socket, url))
-        .filter_map(|socket| Some((socket, identity(socket)?)))
-        .filter(|(_, identity)| !known.iter().any(|other| other.identity == *identity));
+    start_reaper();
+    *ATTEMPT.lock() = Some(Attempt::begun(url));
+    let opened = open();
+    let attempt = ATTEMPT.lock().take();
+    let opened = opened?;
+    let mut new = attempt.iter().flat_map(Attempt::sockets);
     let watch = match (new.next(), new.next()) {
         (Some((socket, identity)), None) => {
             let one = Arc::new(Watched { socket, identity, since: AtomicU64::new(0), limit });
+            let mut watched = WATCHED.lock();
+            watched.retain(|known| known.strong_count() > 0);
             watched.push(Arc::downgrade(&one));
             Some(Watch(one))
         }
         _ => None,
     };
-    drop(watched);
-    start_reaper();
     Ok((opened, watch))
+}
+
+/// This process's sockets that lead to a server of this URL.
+fn sockets_to(url: &str) -> impl Iterator<Item = (RawFd, PathBuf)> {
+    open_files().filter(|socket| leads_to(*socket, url)).filter_map(|socket| Some((socket, identity(socket)?)))
+}
+
+/// A connection that is being opened: libpq limits how long that takes, but not how long the server may take over what diesel says first
+/// of all on it.
+struct Attempt {
+    url: String,
+    limit: Duration,
+    begun: Instant,
+    /// The sockets that were there before.
+    before: HashSet<PathBuf>,
+    /// Those that came, and when that was seen.
+    seen: HashMap<PathBuf, Instant>,
+}
+
+impl Attempt {
+    fn begun(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            limit: location::connect_timeout(url).unwrap_or_default().max(OPEN_WITHIN),
+            begun: Instant::now(),
+            before: sockets_to(url).map(|(_, identity)| identity).collect(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// The sockets that have come since.
+    fn sockets(&self) -> impl Iterator<Item = (RawFd, PathBuf)> {
+        sockets_to(&self.url).filter(|(_, identity)| !self.before.contains(identity))
+    }
+
+    /// Shuts the socket of a connection that has taken too long to be opened.
+    fn look(&mut self) {
+        // Nearly all are opened before anybody looks.
+        if self.begun.elapsed() < LOOK_EVERY {
+            return;
+        }
+        let new: Vec<_> = self.sockets().collect();
+        for (socket, identity) in new {
+            let waited = self.seen.entry(identity).or_insert_with(Instant::now).elapsed();
+            if waited >= self.limit {
+                log::error!("database: no answer to a new connection for {} ms; it is given up", waited.as_millis());
+                let _ = shutdown(socket, Shutdown::Both);
+            }
+        }
+    }
 }
 
 /// The numbers of this process's open files.
@@ -150,6 +204,9 @@ fn start_reaper() {
         let mut silent: HashMap<Duration, u64> = HashMap::new();
         loop {
             std::thread::sleep(LOOK_EVERY);
+            if let Some(attempt) = &mut *ATTEMPT.lock() {
+                attempt.look();
+            }
             let waiting: Vec<Arc<Watched>> = WATCHED.lock().iter().filter_map(Weak::upgrade).collect();
             for one in waiting.iter().filter(|one| one.end_if_waited(one.limit)) {
                 silent.insert(one.limit, now_ms());
@@ -215,6 +272,19 @@ mod tests {
         let idle = (&second).read(&mut [0]).map_err(|e| e.kind());
         assert_eq!(idle, Err(std::io::ErrorKind::WouldBlock), "who does not wait is left alone");
         drop((watch, other));
+    }
+
+    #[test]
+    fn a_connection_that_is_never_ready_is_given_up_and_others_are_opened() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let url = format!("postgres://h:{}/d", address.port());
+        let (begun, limit) = (Instant::now(), Duration::from_secs(60));
+        let first_words = || TcpStream::connect(address).and_then(|mut it| it.read(&mut [0]));
+        assert_eq!(opening(&url, limit, first_words).expect("an end, no error").0, 0);
+        assert!(begun.elapsed() >= OPEN_WITHIN, "{:?}", begun.elapsed());
+        let (_open, watch) = opening(&url, limit, || TcpStream::connect(address)).expect("it listens");
+        watch.expect("found");
     }
 
     #[test]

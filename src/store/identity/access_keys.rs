@@ -18,8 +18,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// An access key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = access_keys)]
-#[diesel(treat_none_as_null = true)]
+#[diesel(table_name = access_keys, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct AccessKeyRow {
     /// What a request names.
     pub id: AccessKeyId,

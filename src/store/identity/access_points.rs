@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// An access point.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = access_points)]
+#[diesel(table_name = access_points, treat_none_as_default_value = false)]
 pub struct AccessPointRow {
     /// The owner.
     pub account_id: AccountId,

@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = access_policies)]
+#[diesel(table_name = access_policies, treat_none_as_default_value = false)]
 pub struct AccessPolicyRow {
     /// The owner.
     pub account_id: AccountId,

@@ -18,7 +18,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = accounts)]
+#[diesel(table_name = accounts, treat_none_as_default_value = false)]
 pub struct AccountRow {
     /// Its id, in every ARN.
     pub id: AccountId,

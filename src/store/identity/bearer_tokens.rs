@@ -17,7 +17,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::bearer_tokens;
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, insert, one, remove, replace};
+use crate::store::engine::statements::{insert, load_each, one, remove, replace};
 use crate::store::{Store, StoreError, Tx, expect_changed};
 
 /// The keyed hash of a token, by which it is found.
@@ -38,9 +38,8 @@ impl TokenDigest {
 
 /// A token.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = bearer_tokens)]
+#[diesel(table_name = bearer_tokens, treat_none_as_default_value = false, treat_none_as_null = true)]
 #[diesel(primary_key(digest))]
-#[diesel(treat_none_as_null = true)]
 pub struct BearerTokenRow {
     /// [`TokenDigest`].
     pub digest: Vec<u8>,
@@ -173,36 +172,59 @@ impl Tx<'_> {
         expect_changed(replace!(self, bearer_tokens, old => new, bearer_tokens::digest.eq(&old.digest))?, BearerTokenRow::TABLE)
     }
 
-    /// Ends a token and those that were made with it.
+    /// Ends a token and those that were made with it; whether it was there. Here and below rows that do not verify are passed over: they let
+    /// nobody in, and must keep no token from its end.
     ///
     /// # Errors
     /// As any write.
-    pub fn bearer_token_end(&mut self, row: &BearerTokenRow) -> Result<(), StoreError> {
+    pub fn bearer_token_end(&mut self, row: &BearerTokenRow) -> Result<bool, StoreError> {
         let mut ending = vec![row.digest.clone()];
-        remove!(self, bearer_tokens, row, bearer_tokens::digest.eq(&row.digest))?;
+        let was_there = remove!(self, bearer_tokens, row, bearer_tokens::digest.eq(&row.digest))?;
         while let Some(parent) = ending.pop() {
-            let children = bearer_tokens::table.filter(bearer_tokens::parent.eq(&parent)).select(bearer_tokens::digest);
-            ending.extend(self.run::<Vec<Vec<u8>>>(BearerTokenRow::TABLE, per_backend!(|conn| children.load(conn)))?);
-            let theirs = bearer_tokens::parent.eq(&parent);
-            delete!(self, bearer_tokens: BearerTokenRow, theirs, |row| row.parent.as_ref() == Some(&parent))?;
+            let children = bearer_tokens::table.filter(bearer_tokens::parent.eq(&parent));
+            let found = self.sifted(load_each!(children.select((BearerTokenRow::as_select(), bearer_tokens::mac))))?;
+            for (child, _) in found.rows.into_iter().filter(|(child, _)| child.parent.as_ref() == Some(&parent)) {
+                if remove!(self, bearer_tokens, &child, bearer_tokens::digest.eq(&child.digest))? {
+                    ending.push(child.digest);
+                }
+            }
         }
-        Ok(())
+        Ok(was_there)
+    }
+
+    /// Ends all tokens of an account for which this holds, and those that were made with them.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn bearer_tokens_end(&mut self, account: &AccountId, of: impl Fn(&BearerTokenRow) -> bool) -> Result<(), StoreError> {
+        let theirs = bearer_tokens::table.filter(bearer_tokens::account_id.eq(account));
+        let found = self.sifted(load_each!(theirs.select((BearerTokenRow::as_select(), bearer_tokens::mac))))?;
+        let mut ending = found.rows.iter().map(|(row, _)| row).filter(|row| row.account_id == *account && of(row));
+        ending.try_for_each(|row| self.bearer_token_end(row).map(drop))
     }
 
     /// Deletes up to `limit` tokens that ended before `now`, and what was made with them; how many they were.
     ///
     /// # Errors
-    /// As any write.
+    /// `Corrupt` where none of those that were found is there to be deleted; else as any write.
     pub fn bearer_tokens_sweep(&mut self, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
-        let ended =
-            bearer_tokens::table.filter(bearer_tokens::expires_at.lt(now)).order(bearer_tokens::expires_at).limit(limit);
-        let load = per_backend!(|conn| ended.select((BearerTokenRow::as_select(), bearer_tokens::mac)).load(conn));
-        let found: Vec<(BearerTokenRow, Vec<u8>)> = self.run(BearerTokenRow::TABLE, load)?;
-        let count = found.len();
-        for found in found {
-            let row = self.verified_alone(found, |row: &BearerTokenRow| row.expires_at < now)?;
-            self.bearer_token_end(&row)?;
+        let mut passed_over = 0;
+        loop {
+            let page = bearer_tokens::table
+                .filter(bearer_tokens::expires_at.lt(now))
+                .order((bearer_tokens::expires_at, bearer_tokens::digest))
+                .offset(passed_over)
+                .limit(limit);
+            let found = self.sifted(load_each!(page.select((BearerTokenRow::as_select(), bearer_tokens::mac))))?;
+            if found.rows.is_empty() && found.strange > 0 {
+                passed_over += limit;
+                continue;
+            }
+            let mut ended = 0;
+            for (row, _) in found.rows.iter().filter(|(row, _)| row.expires_at < now) {
+                ended += usize::from(self.bearer_token_end(row)?);
+            }
+            return self.swept(BearerTokenRow::TABLE, found.rows.len(), ended);
         }
-        Ok(count)
     }
 }

@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx};
 
 /// A client key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = client_keys)]
+#[diesel(table_name = client_keys, treat_none_as_default_value = false)]
 pub struct ClientKeyRow {
     /// What a request names.
     pub id: AccessKeyId,

@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// A network rule.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = network_rules)]
+#[diesel(table_name = network_rules, treat_none_as_default_value = false)]
 pub struct NetworkRuleRow {
     /// The owner.
     pub account_id: AccountId,

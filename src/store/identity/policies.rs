@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = policies)]
+#[diesel(table_name = policies, treat_none_as_default_value = false)]
 pub struct PolicyRow {
     /// The owner.
     pub account_id: AccountId,
@@ -43,7 +43,7 @@ impl Sealed for PolicyRow {
 
 /// A policy on a user.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = policy_attachments)]
+#[diesel(table_name = policy_attachments, treat_none_as_default_value = false)]
 pub struct AttachmentRow {
     /// The user.
     pub user_id: UserId,

@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct UserRow {
     /// Its id.
     pub id: UserId,

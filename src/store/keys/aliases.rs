@@ -17,7 +17,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// An alias.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = aliases)]
+#[diesel(table_name = aliases, treat_none_as_default_value = false)]
 #[diesel(primary_key(account_id, name))]
 pub struct AliasRow {
     /// The owner.

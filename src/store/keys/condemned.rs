@@ -17,7 +17,7 @@ use crate::store::{Each, StoreError, Tx};
 
 /// The object of a key version that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = condemned)]
+#[diesel(table_name = condemned, treat_none_as_default_value = false)]
 pub struct CondemnedRow {
     /// CKA_ID of the object.
     pub id: KeyVersionId,

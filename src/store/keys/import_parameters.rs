@@ -18,8 +18,7 @@ use crate::store::{Each, StoreError, Tx, expect_changed};
 
 /// A wrapping pair.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = import_parameters)]
-#[diesel(treat_none_as_null = true)]
+#[diesel(table_name = import_parameters, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct ImportParametersRow {
     /// Its id; CKA_ID where the pair is on the token.
     pub id: KeyVersionId,

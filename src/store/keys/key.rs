@@ -18,8 +18,7 @@ use crate::store::{Each, StoreError, Tagged, Tx, expect_changed};
 
 /// A master key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = keys)]
-#[diesel(treat_none_as_null = true)]
+#[diesel(table_name = keys, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct KeyRow {
     /// Its id.
     pub id: KeyId,
@@ -93,7 +92,7 @@ impl Sealed for KeyRow {
 
 /// Which key an account uses when it names none.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = default_keys)]
+#[diesel(table_name = default_keys, treat_none_as_default_value = false)]
 pub(in crate::store) struct DefaultKeyRow {
     /// The owner.
     pub account_id: AccountId,

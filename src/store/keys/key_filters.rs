@@ -4,6 +4,7 @@
 
 use diesel::prelude::*;
 
+use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, Alias, KeyId};
 use crate::base::words::KeyState;
 use crate::store::engine::connection::Conn;
@@ -14,13 +15,16 @@ use crate::store::{KeyRow, StoreError, Tx};
 /// States of keys that no caller sees.
 const HIDDEN: [KeyState; 2] = [KeyState::Creating, KeyState::Deleted];
 
+/// States of keys that wait for an import once their material expires.
+const WITH_MATERIAL: [KeyState; 2] = [KeyState::Enabled, KeyState::Disabled];
+
 /// One condition on keys: any of its values fits; an empty list fits nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyCondition {
     /// The key's id.
     Id(Vec<KeyId>),
-    /// The key's state, as text, like the three that follow: words that this service does not have fit no key.
-    State(Vec<String>),
+    /// The key's state at this time, as text, like the three that follow: words that this service does not have fit no key.
+    State(Vec<String>, Timestamp),
     /// Its spec.
     Spec(Vec<String>),
     /// Its use.
@@ -54,7 +58,17 @@ fn selection<'a>(account: &'a AccountId, conditions: &'a [KeyCondition]) -> Sele
     let all = keys::table.filter(keys::account_id.eq(account)).filter(keys::state.ne_all(HIDDEN)).into_boxed();
     conditions.iter().fold(all, |found, condition| match condition {
         KeyCondition::Id(ids) => found.filter(keys::id.eq_any(ids)),
-        KeyCondition::State(words) => found.filter(keys::state.eq_any(words)),
+        KeyCondition::State(words, at) => {
+            // As `KeyRow::state_at` has it.
+            let lasts = keys::material_expires_at.is_null().or(keys::material_expires_at.gt(*at).assume_not_null());
+            let stored = keys::state.eq_any(words).and(lasts.or(keys::state.ne_all(WITH_MATERIAL)));
+            let over = keys::material_expires_at.is_not_null().and(keys::material_expires_at.le(*at).assume_not_null());
+            if words.iter().any(|word| word == KeyState::PendingImport.as_str()) {
+                found.filter(stored.or(keys::state.eq_any(WITH_MATERIAL).and(over)))
+            } else {
+                found.filter(stored)
+            }
+        }
         KeyCondition::Spec(words) => found.filter(keys::spec.eq_any(words)),
         KeyCondition::Usage(words) => found.filter(keys::usage.eq_any(words)),
         KeyCondition::Protection(words) => found.filter(keys::protection.eq_any(words)),
@@ -84,7 +98,7 @@ fn fits(row: &KeyRow, account: &AccountId, conditions: &[KeyCondition]) -> bool 
         && !HIDDEN.contains(&row.state)
         && conditions.iter().all(|condition| match condition {
             KeyCondition::Id(ids) => ids.contains(&row.id),
-            KeyCondition::State(words) => is(words, row.state.as_str()),
+            KeyCondition::State(words, at) => is(words, row.state_at(*at).as_str()),
             KeyCondition::Spec(words) => is(words, row.spec.as_str()),
             KeyCondition::Usage(words) => is(words, row.usage.as_str()),
             KeyCondition::Protection(words) => is(words, row.protection.as_str()),

@@ -18,8 +18,7 @@ use crate::store::{Each, StoreError, Tx};
 
 /// What the version of an EXTERNAL key was given.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = key_materials)]
-#[diesel(treat_none_as_null = true)]
+#[diesel(table_name = key_materials, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct KeyMaterialRow {
     /// The version; CKA_ID of the object.
     pub key_version_id: KeyVersionId,

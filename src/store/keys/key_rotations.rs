@@ -18,9 +18,8 @@ use crate::store::{Each, KeyRow, StoreError, Tx, expect_changed};
 
 /// The rotation of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = key_rotations)]
+#[diesel(table_name = key_rotations, treat_none_as_default_value = false, treat_none_as_null = true)]
 #[diesel(primary_key(key_id))]
-#[diesel(treat_none_as_null = true)]
 pub struct KeyRotationRow {
     /// The key.
     pub key_id: KeyId,

@@ -18,7 +18,7 @@ use crate::store::{Each, StoreError, Tx, expect_changed};
 
 /// A version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = key_versions)]
+#[diesel(table_name = key_versions, treat_none_as_default_value = false)]
 pub struct KeyVersionRow {
     /// Its id; CKA_ID on the token.
     pub id: KeyVersionId,

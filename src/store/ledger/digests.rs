@@ -17,13 +17,15 @@ use crate::store::engine::level::Level;
 use crate::store::engine::part_sum::{LENGTH, PartSum};
 use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::{parts, scopes};
-use crate::store::engine::scope::{Counted, ROOT, Scope};
-use crate::store::engine::statements::{insert, remove, replace};
+use crate::store::engine::scope::{Counted, LAST_PART, ROOT, Scope};
+use crate::store::engine::statements::{insert, load_each, remove, replace};
+use crate::store::engine::tx::{Sifted, every};
+use crate::store::engine::update::update;
 use crate::store::{StoreError, Tx, expect_changed};
 
 /// The digest of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = scopes)]
+#[diesel(table_name = scopes, treat_none_as_default_value = false)]
 #[diesel(primary_key(scope))]
 pub(in crate::store) struct ScopeRow {
     /// [`ROOT`], or the key of a scope.
@@ -55,7 +57,7 @@ impl Sealed for ScopeRow {
 
 /// The digest of a part of the secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = parts)]
+#[diesel(table_name = parts, treat_none_as_default_value = false)]
 #[diesel(primary_key(part))]
 pub(in crate::store) struct PartRow {
     /// The first byte of the ids of its secrets.
@@ -101,8 +103,11 @@ fn again(error: StoreError) -> StoreError {
 /// The statement that changes a part which stands as it is known.
 macro_rules! exchange_part {
     ($known:expr, $row:expr, $state:expr) => {
-        diesel::update(parts::table.filter(parts::part.eq($row.part)).filter(parts::mac.eq($known.mac.to_vec())))
-            .set(($row, parts::mac.eq($state.mac.to_vec())))
+        update(
+            &parts::table,
+            parts::part.eq($row.part).and(parts::mac.eq($known.mac.to_vec())),
+            ($row, parts::mac.eq($state.mac.to_vec())),
+        )
     };
 }
 
@@ -244,12 +249,13 @@ impl Tx<'_> {
         found.map(|found| self.scope_of(found, |row| row.scope == scope)).transpose()
     }
 
-    /// The rows of scopes that were written after a number of changes, but for the root.
-    pub(in crate::store) fn scopes_after(&mut self, seq: i64) -> Result<Vec<Stored<ScopeRow>>, StoreError> {
+    /// The rows of scopes that were written after a number of changes, but for the root; and how many rows do not verify. Those are as good
+    /// as none: the root counts the true ones.
+    pub(in crate::store) fn scopes_after(&mut self, seq: i64) -> Result<(Vec<Stored<ScopeRow>>, usize), StoreError> {
         let query = scopes::table.filter(scopes::seq.gt(seq)).filter(scopes::scope.ne(ROOT));
-        let found: Vec<(ScopeRow, Vec<u8>)> =
-            self.run(ScopeRow::TABLE, per_backend!(|conn| query.select((ScopeRow::as_select(), scopes::mac)).load(conn)))?;
-        found.into_iter().map(|found| self.scope_of(found, |row| row.seq > seq && row.scope != ROOT)).collect()
+        let Sifted { rows, strange } = self.sifted(load_each!(query.select((ScopeRow::as_select(), scopes::mac))))?;
+        let rows = rows.into_iter().map(|found| self.scope_of(found, |row| row.seq > seq && row.scope != ROOT));
+        Ok((rows.collect::<Result<_, _>>()?, strange))
     }
 
     fn scope_of(
@@ -275,11 +281,26 @@ impl Tx<'_> {
         found.map(|found| self.part_of(found, |row| row.part == i16::from(part))).transpose()
     }
 
-    /// The digests of all parts that have one, in order.
+    /// The digests of all parts that have one, in order. A row that does not verify is as good as none, so that its part has fallen, and no
+    /// other is looked at the less; so is a second one of a part, and one that no part can have.
     pub(in crate::store) fn part_rows(&mut self) -> Result<Vec<Stored<PartRow, PartSum>>, StoreError> {
-        let load = per_backend!(|conn| parts::table.order(parts::part).select((PartRow::as_select(), parts::mac)).load(conn));
-        let found: Vec<(PartRow, Vec<u8>)> = self.run(PartRow::TABLE, load)?;
-        found.into_iter().map(|found| self.part_of(found, |row| (0..256).contains(&row.part))).collect()
+        // In SQL: a number that SQLite holds, and the column's type does not, is read as another one.
+        let query = parts::table.filter(parts::part.between(0, LAST_PART)).order((parts::part, parts::seq));
+        let found = self.sifted(load_each!(query.select((PartRow::as_select(), parts::mac))))?;
+        let mut rows: Vec<Stored<PartRow, PartSum>> = Vec::with_capacity(found.rows.len());
+        for (row, mac) in found.rows {
+            let next = rows.last().map_or(0, |last| last.row.part + 1);
+            if (next..=LAST_PART).contains(&row.part) {
+                rows.push(self.part_of((row, mac), every)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// How many rows there are of parts that there are none of.
+    pub(in crate::store) fn parts_strange(&mut self) -> Result<i64, StoreError> {
+        let strange = parts::table.filter(parts::part.lt(0).or(parts::part.gt(LAST_PART)));
+        self.run(PartRow::TABLE, per_backend!(|conn| strange.count().get_result(conn)))
     }
 
     fn part_of(

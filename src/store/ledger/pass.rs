@@ -17,7 +17,8 @@ use crate::store::engine::part_sum::{Difference, PartSum};
 use crate::store::engine::row_mac::{RowMac, Sealed};
 use crate::store::engine::schema::{rotation_accounts, rotations, secret_versions, secrets, tags, version_stages};
 use crate::store::engine::scope::{Child, Counted, part_of, range};
-use crate::store::engine::tx::Sums;
+use crate::store::engine::statements::load_each;
+use crate::store::engine::tx::{Sifted, Sums};
 use crate::store::ledger::head::is_after;
 use crate::store::shared::tags::TagRecord;
 use crate::store::{RotationAccountRow, RotationRow, SecretRow, StageRow, Store, StoreError, Tx, VersionHead};
@@ -32,12 +33,30 @@ pub struct PartFound {
     pub rows: u64,
     /// What does not fit, in words, by name where there is one; empty where all does.
     pub strange: Vec<String>,
+    /// Rows that are as good as none, in words: nobody's, so that nothing is refused because of them.
+    nobodys: Vec<String>,
     secrets: Vec<SecretId>,
     all: bool,
     /// Accounts of which `secret_counts` says another number than there are.
     miscounted: Vec<AccountId>,
+    /// Whether `secret_counts` has rows of parts that there are none of, which is looked at with the first.
+    counts_of_no_part: bool,
     /// The rows that are there, where they are remembered.
     macs: HashMap<SecretId, RowMac>,
+}
+
+impl PartFound {
+    /// All that is told of it.
+    pub(in crate::store) fn told(self) -> Vec<String> {
+        self.strange.into_iter().chain(self.nobodys).collect()
+    }
+
+    fn nobodys(&mut self, table: &str, part: u8, count: usize) {
+        if count > 0 {
+            let among = format!("{count} rows of {table}, among those of secrets whose ids begin with {part:02x},");
+            self.nobodys.push(format!("{among} do not verify, and are taken for none"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +80,7 @@ impl Store {
     /// As any read. What does not fit is in the answer.
     pub fn part_check(&self, part: u8) -> Result<PartFound, StoreError> {
         let known = self.seals.known().part(part);
-        let found = match self.read_rows("part_check", |tx| tx.part_check(part, known.as_ref())) {
+        let mut found = match self.read_rows("part_check", |tx| tx.part_check(part, known.as_ref())) {
             Err(StoreError::Corrupt { table, detail }) => {
                 let what = format!("all secrets whose ids begin with {part:02x}: a row of {table} does not verify: {detail}");
                 PartFound { strange: vec![what], all: true, ..PartFound::default() }
@@ -69,9 +88,13 @@ impl Store {
             found => found?,
         };
         self.seals.known().set_quarantine(part, found.all, &found.secrets);
-        for account in &found.miscounted {
-            self.write_rows("secrets_recount", |tx| tx.secrets_recount(account, part))?;
-        }
+        // What was found is told, whether it can be put right or not.
+        let recounted = |account| self.write_rows("secrets_recount", |tx| tx.secrets_recount(account, part));
+        let cleared = found.counts_of_no_part.then(|| self.write_rows("secrets_recount", |tx| tx.counts_of_no_part_delete()));
+        let failed = found.miscounted.iter().map(recounted).chain(cleared).filter_map(Result::err);
+        let failed: Vec<_> = failed.map(|error| format!("secret_counts: it could not be put right: {error}")).collect();
+        found.strange.append(&mut found.nobodys);
+        found.strange.extend(failed);
         Ok(found)
     }
 
@@ -98,16 +121,14 @@ impl Store {
 
 /// Loads the rows of a table that belong to secrets of a part, and adds what a content counts for them.
 macro_rules! children {
-    ($tx:ident, $found:ident, $sums:ident, $table:ident: $row:ty, $range:expr) => {{
+    ($tx:ident, $found:ident, $sums:ident, $part:ident, $table:ident: $row:ty, $range:expr) => {{
         let rows = $table::table.filter($range);
-        let load = per_backend!(|conn| rows.select((<$row>::as_select(), $table::mac)).load(conn));
-        let rows: Vec<($row, Vec<u8>)> = $tx.run(stringify!($table), load)?;
-        $found.rows += rows.len() as u64;
+        // A row that does not verify counts for nothing: where it has taken the place of another, its secret does not fit.
+        let Sifted { rows, strange } = $tx.sifted::<$row>(load_each!(rows.select((<$row>::as_select(), $table::mac))))?;
+        $found.rows += (rows.len() + strange) as u64;
+        $found.nobodys(stringify!($table), $part, strange);
         for (row, mac) in rows {
-            // A row that does not verify counts for nothing, so that its secret does not fit.
-            if let Counted::Child(secret, child) = row.counted()
-                && $tx.seals().verify(&row, &mac)
-            {
+            if let Counted::Child(secret, child) = row.counted() {
                 let sum = &mut $sums.entry(secret).or_default()[child as usize];
                 *sum = sum.plus($tx.child_element(&row, &mac));
             }
@@ -156,12 +177,18 @@ impl Tx<'_> {
         let sums = self.children_of(part, &mut found)?;
         let (from, to) = range(part);
         let rows = secrets::table.filter(secrets::id.between(&from[..], &to[..]));
-        let load = per_backend!(|conn| rows.select((SecretRow::as_select(), secrets::mac)).load(conn));
-        let rows: Vec<(SecretRow, Vec<u8>)> = self.run(SecretRow::TABLE, load)?;
+        let rows: Vec<QueryResult<(SecretRow, Vec<u8>)>> =
+            self.run(SecretRow::TABLE, load_each!(rows.select((SecretRow::as_select(), secrets::mac))))?;
         found.rows += rows.len() as u64;
         let (mut sum, mut names) = (PartSum::default(), HashMap::new());
         let mut counts: HashMap<AccountId, i64> = HashMap::new();
-        for (row, mac) in rows {
+        let mut unread = 0;
+        for row in rows {
+            // Where it has taken the place of a secret's row, that one is gone.
+            let Some((row, mac)) = self.readable(SecretRow::TABLE, row)? else {
+                unread += 1;
+                continue;
+            };
             *counts.entry(row.account_id.clone()).or_default() += 1;
             if self.seals().known().is_exact() {
                 found.macs.insert(row.id, RowMac::try_from(mac.as_slice()).unwrap_or_default());
@@ -178,6 +205,13 @@ impl Tx<'_> {
             if halves(self.sums_of(&row)?) != halves(there) {
                 found.strange.push(format!("{}: labels, versions, tags or its rotation were changed", names[&row.id]));
                 found.secrets.push(row.id);
+            }
+        }
+        found.nobodys(SecretRow::TABLE, part, unread);
+        if part == 0 {
+            let strange = self.parts_strange()?;
+            if strange > 0 {
+                found.nobodys.push(format!("parts: {strange} rows are of parts that there are none of"));
             }
         }
         for orphan in sums.keys().filter(|id| !names.contains_key(id)) {
@@ -217,6 +251,13 @@ impl Tx<'_> {
 
     /// Compares what `secret_counts` says of a part whose secrets are as they should be; it has no MAC.
     fn counts_check(&mut self, part: u8, mut there: HashMap<AccountId, i64>, found: &mut PartFound) -> Result<(), StoreError> {
+        let of_no_part = if part == 0 { self.counts_of_no_part()? } else { 0 };
+        found.counts_of_no_part = of_no_part > 0;
+        if found.counts_of_no_part {
+            found.strange.push(format!("secret_counts: {of_no_part} rows are of parts that there are none of"));
+        }
+        let (counted, strange) = self.secrets_counted_in(part)?;
+        found.nobodys("secret_counts", part, strange);
         let mut told = |account: AccountId, said: i64, there: i64| {
             if said != there {
                 found.strange.push(format!(
@@ -225,7 +266,7 @@ impl Tx<'_> {
                 found.miscounted.push(account);
             }
         };
-        for (account, said) in self.secrets_counted_in(part)? {
+        for (account, said) in counted {
             let there = there.remove(&account).unwrap_or_default();
             told(account, said, there);
         }
@@ -238,20 +279,26 @@ impl Tx<'_> {
         let (from, to) = range(part);
         let (from, to) = (&from[..], &to[..]);
         let mut sums: HashMap<SecretId, Sums> = HashMap::new();
-        children!(self, found, sums, version_stages: StageRow, version_stages::secret_id.between(from, to));
-        children!(self, found, sums, rotations: RotationRow, rotations::secret_id.between(from, to));
-        children!(self, found, sums, rotation_accounts: RotationAccountRow, rotation_accounts::secret_id.between(from, to));
+        children!(self, found, sums, part, version_stages: StageRow, version_stages::secret_id.between(from, to));
+        children!(self, found, sums, part, rotations: RotationRow, rotations::secret_id.between(from, to));
+        children!(self, found, sums, part, rotation_accounts: RotationAccountRow, rotation_accounts::secret_id.between(from, to));
         // Of secrets, not of keys, whose tags are in the same range.
-        children!(self, found, sums, tags: TagRecord, tags::resource_id.between(from, to));
+        children!(self, found, sums, part, tags: TagRecord, tags::resource_id.between(from, to));
         let rows = secret_versions::table.filter(secret_versions::secret_id.between(from, to));
-        let load = per_backend!(|conn| rows.select(VersionHead::as_select()).load(conn));
-        let heads: Vec<VersionHead> = self.run("secret_versions", load)?;
+        let heads: Vec<QueryResult<VersionHead>> =
+            self.run("secret_versions", load_each!(rows.select(VersionHead::as_select())))?;
         found.rows += heads.len() as u64;
+        let mut strange = 0;
         for head in heads {
+            let Some(head) = self.readable("secret_versions", head)? else {
+                strange += 1;
+                continue;
+            };
             let element = self.head_element(&head);
             let sum = &mut sums.entry(head.secret_id).or_default()[Child::Version as usize];
             *sum = sum.plus(element);
         }
+        found.nobodys("secret_versions", part, strange);
         Ok(sums)
     }
 }

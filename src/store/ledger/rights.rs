@@ -36,10 +36,15 @@ impl Store {
     /// # Errors
     /// `Corrupt` when the digests themselves do not verify.
     pub fn scopes_check(&self, part: u8) -> Result<Vec<String>, StoreError> {
-        let keys =
-            self.read_rows("scopes_check", |tx| Ok(tx.rights()?.digests.piece(part).map(<[u8]>::to_vec).collect::<Vec<_>>()))?;
+        let rights = self.read_rows("scopes_check", |tx| tx.rights())?;
         let mut strange = Vec::new();
-        for key in keys {
+        if part == 0 && rights.strange > 0 {
+            strange.push(format!(
+                "{} rows of scopes do not verify, and are taken for none; `bulla verify` names them",
+                rights.strange
+            ));
+        }
+        for key in rights.digests.piece(part).map(<[u8]>::to_vec) {
             let Some(scope) = Scope::of(&key) else { continue };
             match self.read_rows("scope_check", |tx| tx.scope_fits(&scope, &key)) {
                 Err(error @ StoreError::Corrupt { .. }) => strange.push(format!("{scope}: {error}")),
@@ -159,11 +164,12 @@ impl Tx<'_> {
     /// What was known, with what was written since; none if that is not what the root counts.
     fn after(&mut self, known: &Scopes, root: Option<&Stored<ScopeRow>>) -> Result<Option<Scopes>, StoreError> {
         let mut digests = known.digests.clone();
-        for found in self.scopes_after(known.seq)? {
+        let (found, strange) = self.scopes_after(known.seq)?;
+        for found in found {
             let element = self.scope_element(&found.mac);
             digests.put(found.row.scope, found.sum, element);
         }
         let (seq, counted) = root.map_or((0, Digest::default()), |root| (root.row.seq, root.sum));
-        Ok((digests.sum() == counted).then(|| Scopes { seq, root: root.map(|root| root.mac), digests }))
+        Ok((digests.sum() == counted).then(|| Scopes { seq, root: root.map(|root| root.mac), digests, strange }))
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! All of it is read in one snapshot, row by row, beside a service that runs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
@@ -16,9 +16,10 @@ use crate::store::AttachmentRow;
 use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::location::Location;
+use crate::store::engine::migrate;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema;
-use crate::store::engine::scope::{Counted, Scope, part_of};
+use crate::store::engine::scope::{Counted, Scope};
 use crate::store::keys::key::DefaultKeyRow;
 use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
@@ -72,17 +73,14 @@ struct Course<'a> {
     proof: Proof,
     all: u64,
     progress: Progress<'a>,
-    /// The scopes, and the parts, of the rows that were found.
+    /// The scopes of the rows that were found.
     scopes: HashSet<Scope>,
-    parts: BTreeSet<u8>,
 }
 
 impl Course<'_> {
     fn counts(&mut self, counted: Counted) {
-        match counted {
-            Counted::Nowhere => {}
-            Counted::In(scope) => drop(self.scopes.insert(scope)),
-            Counted::Part(secret) | Counted::Child(secret, _) => drop(self.parts.insert(part_of(&secret))),
+        if let Counted::In(scope) = counted {
+            self.scopes.insert(scope);
         }
     }
 
@@ -172,19 +170,27 @@ impl Store {
     pub fn prove(&self, options: &StoreOptions, progress: Progress<'_>) -> Result<Proof, StoreError> {
         // A connection of its own, which may last as long as a migration's: those of the service end a statement that takes long.
         let mut conn = Conn::open(&Location::parse(&options.url)?, Access::Create, options.busy_timeout)?;
-        let mut course = Course { proof: Proof::default(), all: 0, progress, scopes: HashSet::new(), parts: BTreeSet::new() };
+        let mut course = Course { proof: Proof::default(), all: 0, progress, scopes: HashSet::new() };
         if let Err(error) = conn.check_shape() {
             course.flaw("schema", "all".to_owned(), error.to_string());
         }
+        let unknown = migrate::unknown_of(&mut conn, options.levels)?;
+        if !unknown.is_empty() {
+            let what = "this program does not have it: it cannot prove what it has made; run the newer one, if there is one";
+            course.flaw("schema", format!("migration {}", unknown.join(", ")), what);
+        }
         begin(&mut conn, Mode::Snapshot).map_err(|e| StoreError::of("begin", e))?;
         let mut tx = Tx::new(&mut conn, &self.seals, Mode::Snapshot);
-        if let Err(error) = tx.values_checked() {
+        if let Err(error) = tx.values_checked(true) {
             course.flaw("schema", "values".to_owned(), error.to_string());
+        }
+        for twice in tx.keys_twice()? {
+            course.flaw("schema", "keys".to_owned(), twice);
         }
         course.all = tx.rows_in_all()?;
         tx.prove(&mut course)?;
-        let Course { mut proof, scopes, parts, .. } = course;
-        proof.flaws.extend(tx.digests_proved(scopes, parts)?);
+        let Course { mut proof, scopes, .. } = course;
+        proof.flaws.extend(tx.digests_proved(scopes)?);
         proof.flaws.extend(tx.relations()?);
         // Nothing was written; the connection closes next.
         drop(tx);

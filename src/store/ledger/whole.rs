@@ -2,7 +2,7 @@
 //!
 //! Owns: that look at the whole. Must not know: what else a proof looks at. Called by: verify.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::scope::Scope;
@@ -10,15 +10,11 @@ use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::{Flaw, StoreError, Tx};
 
 impl Tx<'_> {
-    /// What does not fit its digest, of the scopes and parts that rows were found of and those that have a digest.
+    /// What does not fit its digest: of the scopes that rows were found of and those that have a digest, and of all parts.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub(in crate::store) fn digests_proved(
-        &mut self,
-        found: HashSet<Scope>,
-        mut parts: BTreeSet<u8>,
-    ) -> Result<Vec<Flaw>, StoreError> {
+    pub(in crate::store) fn digests_proved(&mut self, found: HashSet<Scope>) -> Result<Vec<Flaw>, StoreError> {
         let mut flaws = Vec::new();
         match self.rights() {
             Ok(rights) => {
@@ -41,17 +37,9 @@ impl Tx<'_> {
             }
             Err(error) => return Err(error),
         }
-        match self.part_rows() {
-            // Verified: below 256.
-            Ok(rows) => parts.extend(rows.iter().map(|found| found.row.part as u8)),
-            Err(StoreError::Corrupt { detail, .. }) => {
-                flaws.push(Flaw { table: PartRow::TABLE, row: "all".to_owned(), what: detail });
-            }
-            Err(error) => return Err(error),
-        }
-        for part in parts {
+        for part in 0..=u8::MAX {
             let strange = match self.part_check(part, None) {
-                Ok(found) => found.strange,
+                Ok(found) => found.told(),
                 Err(StoreError::Corrupt { detail, .. }) => vec![detail],
                 Err(error) => return Err(error),
             };

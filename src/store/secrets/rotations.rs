@@ -20,9 +20,8 @@ use crate::store::{Each, SecretRow, StoreError, Tx, expect_changed};
 
 /// How a managed secret is rotated, and where it stands in that.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = rotations)]
+#[diesel(table_name = rotations, treat_none_as_default_value = false, treat_none_as_null = true)]
 #[diesel(primary_key(secret_id))]
-#[diesel(treat_none_as_null = true)]
 pub struct RotationRow {
     /// The secret.
     pub secret_id: SecretId,
@@ -79,7 +78,7 @@ impl Sealed for RotationRow {
 
 /// An account of a server that a secret manages.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = rotation_accounts)]
+#[diesel(table_name = rotation_accounts, treat_none_as_default_value = false)]
 pub struct RotationAccountRow {
     /// The server.
     pub instance: InstanceId,
@@ -252,7 +251,9 @@ impl Tx<'_> {
             TABLE,
             per_backend!(|conn| diesel::delete(of_account.filter(rotation_calls::called_at.le(since))).execute(conn)),
         )?;
-        if self.run(TABLE, per_backend!(|conn| of_account.count().get_result::<i64>(conn)))? >= most {
+        // No MAC keeps them: what was noted of times that are yet to come counts for nothing.
+        let noted = of_account.filter(rotation_calls::called_at.le(now));
+        if self.run(TABLE, per_backend!(|conn| noted.count().get_result::<i64>(conn)))? >= most {
             return Ok(false);
         }
         let values =

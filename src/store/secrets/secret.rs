@@ -21,9 +21,8 @@ use crate::store::{Each, StageRow, StoreError, Tagged, Tx, VersionRow};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = secrets)]
+#[diesel(table_name = secrets, treat_none_as_default_value = false, treat_none_as_null = true)]
 #[diesel(primary_key(account_id, name))]
-#[diesel(treat_none_as_null = true)]
 pub struct SecretRow {
     /// The owner.
     pub account_id: AccountId,

@@ -16,7 +16,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// A label on a version.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = version_stages)]
+#[diesel(table_name = version_stages, treat_none_as_default_value = false)]
 #[diesel(primary_key(secret_id, stage))]
 pub struct StageRow {
     /// The secret.

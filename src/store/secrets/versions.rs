@@ -21,7 +21,7 @@ pub(in crate::store) const TABLE: &str = "secret_versions";
 
 /// A version of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = secret_versions)]
+#[diesel(table_name = secret_versions, treat_none_as_default_value = false)]
 pub struct VersionRow {
     /// The secret.
     pub secret_id: SecretId,

@@ -29,7 +29,7 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// The installation.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = deployment)]
+#[diesel(table_name = deployment, treat_none_as_default_value = false)]
 pub struct DeploymentRow {
     /// In the associated data of everything.
     pub id: DeploymentId,

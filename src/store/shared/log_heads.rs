@@ -16,13 +16,12 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{anchors, log_heads};
 use crate::store::engine::scope::Counted;
-use crate::store::engine::statements::{insert, one, replace};
-use crate::store::engine::tx::every;
+use crate::store::engine::statements::{each, insert, one, replace};
 use crate::store::{StoreError, Tx, expect_changed};
 
 /// How far one log of one node had come.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = log_heads)]
+#[diesel(table_name = log_heads, treat_none_as_default_value = false)]
 pub struct LogHeadRow {
     /// Whose log.
     pub node: NodeId,
@@ -73,9 +72,25 @@ impl Sealed for LogHeadRow {
     }
 }
 
+/// The heads of all logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogHeads {
+    /// Those that verify, in the order of node and log.
+    pub rows: Vec<LogHeadRow>,
+    /// How many rows do not.
+    pub strange: usize,
+}
+
+impl LogHeads {
+    /// Those that say something of the database of now: what one says that was put back on purpose is about logs of before.
+    pub fn since_restoration(self, anchors: &AnchorsRow) -> Vec<LogHeadRow> {
+        self.rows.into_iter().filter(|head| head.written_at > anchors.restored_at).collect()
+    }
+}
+
 /// What bounds how old a copy of the database can be taken for the present one.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = anchors, treat_none_as_null = true)]
+#[diesel(table_name = anchors, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct AnchorsRow {
     /// 1: there is one row.
     pub id: i16,
@@ -117,11 +132,17 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// As any read.
-    pub fn log_heads(&mut self) -> Result<Vec<LogHeadRow>, StoreError> {
+    pub fn log_heads(&mut self) -> Result<LogHeads, StoreError> {
         let query = log_heads::table.order((log_heads::node, log_heads::log));
-        let rows = per_backend!(|conn| query.select((LogHeadRow::as_select(), log_heads::mac)).load(conn));
-        let rows: Vec<(LogHeadRow, Vec<u8>)> = self.run(LogHeadRow::TABLE, rows)?;
-        Ok(rows.into_iter().filter_map(|row| self.verified_alone(row, every).ok()).collect())
+        let mut found = LogHeads::default();
+        for row in each!(self, log_heads: LogHeadRow, query, |_| true)? {
+            match row {
+                Ok(row) => found.rows.push(row),
+                Err(StoreError::Corrupt { .. }) => found.strange += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     /// The head of one log.

@@ -21,7 +21,7 @@ const GONE_MS: i64 = 5 * 60_000;
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = nodes)]
+#[diesel(table_name = nodes, treat_none_as_default_value = false)]
 pub struct NodeRow {
     /// Its id.
     pub id: NodeId,

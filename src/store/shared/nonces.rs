@@ -23,7 +23,7 @@ const TABLE: &str = "nonces";
 
 /// A nonce that was used.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = nonces)]
+#[diesel(table_name = nonces, treat_none_as_default_value = false)]
 pub struct NonceRow {
     /// Digest of the access key and the nonce, 16 bytes.
     pub digest: Vec<u8>,
@@ -126,14 +126,15 @@ impl Tx<'_> {
     /// Deletes up to `limit` nonces of a node that expired before `now`; how many.
     ///
     /// # Errors
-    /// As any write.
+    /// `Corrupt` where none of those that were found is there to be deleted; else as any write.
     pub fn nonces_sweep(&mut self, node: &NodeId, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
         let expired = nonces::table.filter(nonces::node.eq(node)).filter(nonces::expires_at.lt(now));
         let query = expired.order(nonces::expires_at).limit(limit).select(nonces::digest);
         let digests: Vec<Vec<u8>> = self.run(TABLE, per_backend!(|conn| query.load(conn)))?;
+        let mut deleted = 0;
         for digest in &digests {
-            self.run_change(TABLE, per_backend!(|conn| delete(nonces::table.find(digest)).execute(conn)))?;
+            deleted += self.run_change(TABLE, per_backend!(|conn| delete(nonces::table.find(digest)).execute(conn)))?;
         }
-        Ok(digests.len())
+        self.swept(TABLE, digests.len(), deleted)
     }
 }

@@ -18,7 +18,7 @@ use crate::store::{StoreError, Tx, expect_changed};
 
 /// The policy of a secret or key.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = resource_policies)]
+#[diesel(table_name = resource_policies, treat_none_as_default_value = false)]
 #[diesel(primary_key(account_id, resource))]
 pub struct ResourcePolicyRow {
     /// The owner.

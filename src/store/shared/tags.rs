@@ -38,7 +38,8 @@ impl Tagged {
         }
     }
 
-    fn bytes(&self) -> &[u8; 16] {
+    /// The bytes of its id.
+    pub fn bytes(&self) -> &[u8; 16] {
         match self {
             Tagged::Key(id) => id.as_bytes(),
             Tagged::Secret(id) => id.as_bytes(),
@@ -72,7 +73,7 @@ pub struct TagRow {
 
 /// A tag with all its columns.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = tags)]
+#[diesel(table_name = tags, treat_none_as_default_value = false)]
 #[diesel(primary_key(resource_id, tag_key))]
 pub(in crate::store) struct TagRecord {
     resource_id: Vec<u8>,
@@ -117,7 +118,7 @@ impl Sealed for TagRecord {
 
 /// The last resource of a page of tagged resources. No row, but sealed like one: callers carry it to the next page.
 struct Place<'a> {
-    account: &'a AccountId,
+    question: &'a [u8],
     on: Tagged,
 }
 
@@ -125,7 +126,7 @@ impl Sealed for Place<'_> {
     const TABLE: &'static str = "tags, by pages";
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
-        row.text(self.account.as_str()).integer(number(self.on.kind()).into()).field(self.on.bytes())
+        row.field(self.question).integer(number(self.on.kind()).into()).field(self.on.bytes())
     }
 
     fn counted(&self) -> Counted {
@@ -250,17 +251,18 @@ impl Tx<'_> {
         delete!(self, tags: TagRecord, tags::resource_id.eq(on.bytes().as_slice()), |row| row.on() == Some(on)).map(drop)
     }
 
-    /// The text that stands for a place in the list of an account's tagged resources, right behind one of them.
-    pub fn tag_place_seal(&self, account: &AccountId, on: Tagged) -> String {
-        let mac = self.mac(&Place { account, on });
+    /// The text that stands for a place in a list of tagged resources, right behind one of them; `question` is what was asked, whose it
+    /// is among it.
+    pub fn tag_place_seal(&self, question: &[u8], on: Tagged) -> String {
+        let mac = self.mac(&Place { question, on });
         URL_SAFE_NO_PAD.encode([on.bytes().as_slice(), mac.as_slice()].concat())
     }
 
-    /// The resource behind which the list goes on; none if this account's list of this kind never gave that text.
-    pub fn tag_place_open(&self, account: &AccountId, kind: ResourceType, text: &str) -> Option<Tagged> {
+    /// The resource behind which the list goes on; none if no answer to this question, of this kind, gave that text.
+    pub fn tag_place_open(&self, question: &[u8], kind: ResourceType, text: &str) -> Option<Tagged> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (id, mac) = bytes.split_first_chunk::<16>()?;
         let on = Tagged::new(kind, *id);
-        self.seals().verify(&Place { account, on }, mac).then_some(on)
+        self.seals().verify(&Place { question, on }, mac).then_some(on)
     }
 }

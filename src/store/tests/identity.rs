@@ -7,6 +7,7 @@ on_both!(
     every_identity_change_raises_the_revision,
     tokens_end_with_their_parents_and_their_time,
     a_token_that_was_put_back_is_not_believed,
+    a_strange_token_keeps_no_other_from_its_end,
     what_is_needed_stays,
     compare_and_set,
     the_deployment_is_one
@@ -61,6 +62,30 @@ fn a_token_that_was_put_back_is_not_believed(on: &Fixture) {
     on.intruder().batch_execute("INSERT INTO bearer_tokens SELECT * FROM kept; DROP TABLE kept").unwrap();
     let found = on.store.read("test", |tx| tx.bearer_token(&digest_of(&row)).map_err(Abort::<StoreError>::Db));
     assert!(matches!(found, Err(StoreError::Corrupt { .. })), "{found:?}");
+}
+
+fn a_strange_token_keeps_no_other_from_its_end(on: &Fixture) {
+    let account = account("main");
+    let first = bearer_token(&account.id, 1);
+    let child = BearerTokenRow { parent: Some(first.digest.clone()), ..bearer_token(&account.id, 2) };
+    let late = bearer_token(&account.id, 255);
+    on.write(|tx| {
+        tx.account_insert(&account)?;
+        [&first, &child, &late].into_iter().try_for_each(|row| tx.bearer_token_insert(row))
+    });
+    let strange = format!(
+        "CREATE TABLE kept AS SELECT * FROM bearer_tokens WHERE accessor = 'accessor1'; \
+         UPDATE kept SET digest = {}, parent = digest, accessor = 'strange', expires_at = 0; \
+         INSERT INTO bearer_tokens SELECT * FROM kept",
+        blob(on, &[9; 32])
+    );
+    on.intruder().batch_execute(&strange).unwrap();
+    let there = || lines(&mut on.intruder(), "SELECT accessor AS line FROM bearer_tokens ORDER BY accessor");
+    on.write(|tx| tx.bearer_tokens_end(&account.id, |row| row.digest == first.digest));
+    assert_eq!(there(), ["accessor255", "strange"]);
+    assert_eq!(on.write(|tx| tx.bearer_tokens_sweep(NOW.plus_ms(1001), 1)), 1, "behind one that is nobody's");
+    assert_eq!(there(), ["strange"]);
+    assert_eq!(on.write(|tx| tx.bearer_tokens_sweep(NOW.plus_ms(1001), 1)), 0);
 }
 
 fn every_identity_change_raises_the_revision(on: &Fixture) {

@@ -33,9 +33,8 @@ diesel::table! {
 
 /// A secret as the next release has it: with a note.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = next_secrets)]
+#[diesel(table_name = next_secrets, treat_none_as_default_value = false, treat_none_as_null = true)]
 #[diesel(primary_key(account_id, name))]
-#[diesel(treat_none_as_null = true)]
 struct NextSecretRow {
     account_id: AccountId,
     name: SecretName,

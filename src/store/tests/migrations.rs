@@ -126,7 +126,7 @@ fn a_file_is_made_for_its_owner_only_and_only_when_asked() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.db");
-    let url = path.to_str().unwrap();
+    let url = &format!("sqlite:{}", path.display());
     let row = deployment(Level(1));
     assert!(matches!(Store::open(options(url), &row, row_key()).map(drop), Err(StoreError::Unavailable(_))));
     assert_eq!(migrate::pending(url).unwrap().len(), migrate::run(url).unwrap().len());

@@ -346,6 +346,12 @@ pub(super) fn rotation(secret: &SecretId) -> RotationRow {
     }
 }
 
+/// Bytes in the words of the database.
+pub(super) fn blob(on: &Fixture, bytes: &[u8]) -> String {
+    let digits = hex::encode(bytes);
+    if on.is_sqlite() { format!("x'{digits}'") } else { format!("'\\x{digits}'") }
+}
+
 #[derive(QueryableByName)]
 struct Line {
     #[diesel(sql_type = Text)]

@@ -11,6 +11,7 @@ on_both!(
     exact_reads_wait_for_no_pass,
     an_old_rotation_sets_no_password_back,
     a_false_count_stops_nothing,
+    a_row_that_cannot_be_read_is_nobodys,
 );
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, says: &str) {
@@ -227,6 +228,16 @@ fn a_false_count_stops_nothing(on: &Fixture) {
         assert_eq!((counted(), on.store.quarantined()), (1, (0, 0)), "put right, and nothing is kept from anybody");
         assert_eq!(on.store.part_check(part).unwrap().strange, Vec::<String>::new());
     }
+    // Of parts that there are none of.
+    let of_no_part = "INSERT INTO secret_counts SELECT id, -1, 9223372036854775807 FROM accounts; \
+                      INSERT INTO secret_counts SELECT id, 256, 1 FROM accounts";
+    conn.batch_execute(of_no_part).unwrap();
+    assert_eq!(counted(), 1, "they count for nothing");
+    let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
+    assert!(proof.flaws.iter().any(|flaw| flaw.what.contains("parts that there are none of")), "{:?}", proof.flaws);
+    let strange = "secret_counts: 2 rows are of parts that there are none of".to_owned();
+    assert_eq!(on.store.part_check(0).unwrap().strange, [strange]);
+    assert_eq!(on.store.part_check(0).unwrap().strange, Vec::<String>::new());
     conn.batch_execute("DELETE FROM secret_counts").unwrap();
     assert_eq!(on.store.part_check(part).unwrap().strange.len(), 1);
     conn.batch_execute("UPDATE secret_counts SET secrets = 0").unwrap();
@@ -235,6 +246,39 @@ fn a_false_count_stops_nothing(on: &Fixture) {
     assert_eq!(counted(), 0);
     on.write(|tx| tx.secret_insert(&super::secret(&account.id, &key.id, "another")));
     assert_eq!(counted(), 1);
+}
+
+/// Nor does it keep the rows beside it from being served, or what else is found from being told.
+fn a_row_that_cannot_be_read_is_nobodys(on: &Fixture) {
+    let (account, _, secret, _) = on.with_secret();
+    let part = part_of(&secret.id);
+    let mut nobody = *secret.id.as_bytes();
+    nobody[15] ^= 1;
+    let nobody = blob(on, &nobody);
+    let columns = "secret_type, description, key_id, user_key, created_at, updated_at, delete_at, kms_instance, content, mac";
+    for strange in [
+        format!("INSERT INTO secret_counts VALUES ('x', {part}, 3)"),
+        format!("INSERT INTO secret_counts VALUES ('9999999999999999', {part}, 3)"),
+        format!("INSERT INTO tags VALUES ({nobody}, 'k', 'x', 2, 'v', {})", blob(on, &[1; 17])),
+        format!(
+            "INSERT INTO version_stages SELECT {nobody}, '', version_id, version_uuid, number, withheld, mac FROM version_stages \
+             WHERE stage = 'blue'"
+        ),
+        format!("INSERT INTO secrets (account_id, name, id, {columns}) SELECT 'x', name, {nobody}, {columns} FROM secrets"),
+    ] {
+        on.intruder().batch_execute(&strange).unwrap();
+    }
+    let found = on.store.part_check(part).unwrap().strange;
+    for table in ["secret_counts", "tags", "version_stages", "secrets"] {
+        let told = format!("1 rows of {table}, among those of secrets whose ids begin with {part:02x}, do not verify");
+        assert!(found.iter().any(|found| found.starts_with(&told)), "{table}: {found:?}");
+    }
+    assert!(found.iter().any(|found| found.starts_with("account 9999999999999999: by its count")), "{found:?}");
+    assert!(!found.iter().any(|found| found.contains("could not be put right")), "{found:?}");
+    assert_eq!(on.store.quarantined(), (0, 0));
+    assert!(ask(&on.store, |tx| tx.secret_by_name(&account.id, &secret.name)).unwrap().is_some());
+    let counts = "SELECT account_id AS line FROM secret_counts ORDER BY account_id";
+    assert!(!lines(&mut on.intruder(), counts).contains(&"9999999999999999".to_owned()));
 }
 
 fn exact_reads_wait_for_no_pass(on: &Fixture) {

@@ -98,7 +98,13 @@ fn versions_and_rotations_of_keys(on: &Fixture) {
 
 fn keys_are_filtered(on: &Fixture) {
     let (account, enabled, secret, _) = on.with_secret();
-    let off = KeyRow { state: KeyState::Disabled, spec: KeySpec::Aes128, created_at: NOW.plus_ms(1), ..key(&account.id) };
+    let off = KeyRow {
+        state: KeyState::Disabled,
+        spec: KeySpec::Aes128,
+        created_at: NOW.plus_ms(1),
+        material_expires_at: Some(Timestamp(50)),
+        ..key(&account.id)
+    };
     let own = KeyRow { service: true, protection: ProtectionLevel::Hsm, created_at: NOW.plus_ms(2), ..key(&account.id) };
     let gone = KeyRow { state: KeyState::Deleted, ..key(&account.id) };
     let name: crate::base::ids::Alias = "alias/a".parse().unwrap();
@@ -115,10 +121,13 @@ fn keys_are_filtered(on: &Fixture) {
     use KeyCondition as If;
     let cases: Vec<(Vec<If>, Vec<&KeyRow>)> = vec![
         (vec![], vec![&enabled, &off, &own]),
-        (vec![If::State(texts(&["Disabled", "PendingDeletion"]))], vec![&off]),
-        (vec![If::State(texts(&["Enabled", "Disabled"]))], vec![&enabled, &off, &own]),
-        (vec![If::State(texts(&["Enabled"])), If::Service(vec![false])], vec![&enabled]),
-        (vec![If::State(texts(&["Deleted", "Creating"]))], vec![]),
+        (vec![If::State(texts(&["Disabled", "PendingDeletion"]), Timestamp(0))], vec![&off]),
+        (vec![If::State(texts(&["Enabled", "Disabled"]), Timestamp(0))], vec![&enabled, &off, &own]),
+        (vec![If::State(texts(&["Enabled"]), Timestamp(0)), If::Service(vec![false])], vec![&enabled]),
+        (vec![If::State(texts(&["Deleted", "Creating"]), Timestamp(0))], vec![]),
+        (vec![If::State(texts(&["PendingImport"]), Timestamp(49))], vec![]),
+        (vec![If::State(texts(&["PendingImport", "Deleted"]), Timestamp(50))], vec![&off]),
+        (vec![If::State(texts(&["Enabled", "Disabled"]), Timestamp(50))], vec![&enabled, &own]),
         (vec![If::Spec(texts(&["Aliyun_AES_128", "EC_SM2"]))], vec![&off]),
         (vec![If::Usage(texts(&["SIGN/VERIFY"]))], vec![]),
         (vec![If::Protection(texts(&["HSM"]))], vec![&own]),
@@ -329,6 +338,10 @@ fn an_account_rotates_so_often(on: &Fixture) {
     assert_eq!(counted, 5, "however many at once");
     assert!(!begin(199, 99));
     assert!(begin(200, 100), "the hour is over");
+    let later = "INSERT INTO rotation_calls SELECT account_id, 9000000000000 + n, version_uuid FROM rotation_calls, \
+                 (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5) numbers";
+    on.intruder().batch_execute(later).unwrap();
+    assert!(begin(201, 100), "what is yet to come counts for nothing");
 }
 
 fn secrets_are_counted_as_they_come_and_go(on: &Fixture) {

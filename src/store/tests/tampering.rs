@@ -1,5 +1,7 @@
 //! Every column of every sealed table: changed behind the service's back, the row is refused.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 
 use super::*;
@@ -14,6 +16,8 @@ on_both!(
     a_bad_row_keeps_no_other_from_its_turn,
     another_key_verifies_nothing,
     a_policy_that_is_renamed_is_found,
+    a_head_of_nobodys_stops_nobody,
+    a_digest_of_nobodys_hides_nothing,
     what_a_key_has_lost_is_found
 );
 
@@ -42,10 +46,8 @@ const TABLES: &[(&str, Reader)] = &sealed!(
     scopes: ScopeRow, parts: PartRow
 );
 
-fn fill(on: &Fixture) -> AccountId {
-    let (account, key, secret, _) = on.with_secret();
-    on.store.node_lives(NodeId::new(), NOW).unwrap();
-    let head = LogHeadRow {
+fn log_head() -> LogHeadRow {
+    LogHeadRow {
         node: NodeId::new(),
         log: "audit".into(),
         place: "here:/audit".into(),
@@ -58,7 +60,13 @@ fn fill(on: &Fixture) -> AccountId {
         changes: 2,
         digest: vec![3; 32],
         written_at: NOW,
-    };
+    }
+}
+
+fn fill(on: &Fixture) -> AccountId {
+    let (account, key, secret, _) = on.with_secret();
+    on.store.node_lives(NodeId::new(), NOW).unwrap();
+    let head = log_head();
     let (request_id, node) = (crate::base::ids::RequestId::new(), NodeId::new());
     on.write(|tx| {
         tx.log_head_put(None, &head)?;
@@ -222,6 +230,7 @@ fn every_column_counts(on: &Fixture) {
     tested.sort_unstable();
     assert_eq!(sealed, tested, "every table with a mac is tested");
     assert_eq!(sealed, ledger::verify::TABLES, "and proved by `bulla verify`");
+    let mut proved = HashSet::new();
     for (table, reader) in TABLES {
         on.read(reader);
         let mut conn = on.intruder();
@@ -249,8 +258,11 @@ fn every_column_counts(on: &Fixture) {
                 let was_null =
                     value == "NULL" && ["delete_at", "material_expires_at", "wrapped_suite", "wrapped"].contains(&column);
                 conn.batch_execute(&changed).unwrap();
-                let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
-                assert!(was_null || proof.flaws.iter().any(|flaw| flaw.table == *table), "{changed}: {proof:?}");
+                // A proof of the whole store takes half a second on PostgreSQL, where the same code looks: once a table there.
+                if on.is_sqlite() || proved.insert(*table) {
+                    let proof = on.store.prove(&on.options(), &mut |_, _| {}).unwrap();
+                    assert!(was_null || proof.flaws.iter().any(|flaw| flaw.table == *table), "{changed}: {proof:?}");
+                }
                 let read = on.store.read("test", |tx| reader(tx).map_err(Abort::<StoreError>::Db));
                 match read {
                     Ok(()) if was_null => {}
@@ -333,4 +345,56 @@ fn what_a_key_has_lost_is_found(on: &Fixture) {
         conn.batch_execute(&format!("INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).unwrap();
         assert_eq!(read(), Ok(()), "{table}, put back");
     }
+}
+
+/// A row that nobody wrote is counted, and keeps no node from reading those that are.
+fn a_head_of_nobodys_stops_nobody(on: &Fixture) {
+    let head = log_head();
+    on.write(|tx| tx.log_head_put(None, &head));
+    let whole = LogHeads { rows: vec![head.clone()], strange: 0 };
+    assert_eq!(on.read(|tx| tx.log_heads()), whole);
+    let all = "place, generation, token, seq, hash, open_from, rights, changes, digest, written_at, mac";
+    let copied = format!("INSERT INTO log_heads (node, log, {all}) SELECT node, 'admin', {all} FROM log_heads");
+    on.intruder().batch_execute(&copied).unwrap();
+    assert_eq!(on.read(|tx| tx.log_heads()), LogHeads { strange: 1, ..whole });
+    // Nor is its own node's believed where it was changed.
+    on.intruder().batch_execute("UPDATE log_heads SET seq = 9").unwrap();
+    assert_eq!(on.read(|tx| tx.log_heads()), LogHeads { rows: Vec::new(), strange: 2 });
+    let one = on.store.read_rows("test", |tx| tx.log_head(&head.node, "audit"));
+    assert!(matches!(one, Err(StoreError::Corrupt { .. })), "{one:?}");
+}
+
+/// Rows of digests that nobody wrote stop nobody, and leave it to be seen that others were put back.
+fn a_digest_of_nobodys_hides_nothing(on: &Fixture) {
+    let (account, _, secret, _) = on.with_secret();
+    let mut conn = on.intruder();
+    conn.batch_execute("CREATE TABLE kept AS SELECT * FROM parts").unwrap();
+    let old = on.as_it_is(&secret);
+    on.write(|tx| tx.secret_update(&old, &SecretRow { description: "new".to_owned(), ..old.clone() }));
+    let now = on.store.head_told().unwrap();
+    let (nothing, mac, scope) = (blob(on, &[0]), blob(on, &[1, 0]), blob(on, b"a\0"));
+    let strange = format!(
+        "INSERT INTO parts VALUES (300, 1, {nothing}, {mac}); INSERT INTO scopes VALUES ({scope}, 1000000, {nothing}, {mac})"
+    );
+    conn.batch_execute(&strange).unwrap();
+    let other = on.open(on.options()).unwrap();
+    assert_eq!(other.head_told(), Ok(now.clone()));
+    assert_eq!(other.head(), Ok(now.clone()));
+    assert!(other.read_rows("test", |tx| tx.account_by_id(&account.id)).unwrap().is_some());
+    let told = other.scopes_check(0).unwrap();
+    assert!(told[0].starts_with("1 rows of scopes do not verify"), "{told:?}");
+    assert_eq!(other.part_check(0).unwrap().strange, ["parts: 1 rows are of parts that there are none of"]);
+    on.write(change);
+    let fallen = |what: &str| {
+        let then = on.open(on.options()).unwrap().head_told().unwrap();
+        assert!(then.contradicts(&now).is_some_and(|why| why.contains("changes of secrets")), "{what}: {then:?}");
+    };
+    conn.batch_execute("DELETE FROM parts WHERE part < 256; INSERT INTO parts SELECT * FROM kept").unwrap();
+    fallen("put back");
+    if on.is_sqlite() {
+        conn.batch_execute("INSERT INTO parts SELECT part + 65536, seq, digest, mac FROM kept").unwrap();
+        fallen("under a number that is read as that of its part");
+    }
+    conn.batch_execute("UPDATE parts SET seq = seq + 5").unwrap();
+    fallen("changed");
 }

@@ -314,23 +314,31 @@ fn a_refusal_for_the_moment_spoils_no_later_key() {
 
 /// Also on a token that keeps nothing for a moment, and that has no code for what it lacks.
 #[test]
-fn a_curve_that_is_missing_is_named_whatever_else_is() {
+fn a_curve_or_length_that_is_missing_is_named_whatever_else_is() {
     under_chaos(|_| {
         drop(new_token(1, 1000));
         let chaos = line();
+        let lacking = [
+            ("CKA_EC_PARAMS 06052b8104000a", Material::Ec(Curve::P256k), "secp256k1"),
+            ("CKA_EC_PARAMS 06082a8648ce3d030107", Material::Ec(Curve::P256), "secp256r1"),
+            ("CKA_MODULUS_BITS 0008000000000000", Material::Rsa(2048, material::Pair::Signs), "modulus of 2048 bits"),
+            ("CKA_VALUE_LEN 1000000000000000", Material::Aes(16), "CKA_VALUE_LEN = 16"),
+        ];
         for more in ["refuse none", "refuse value CKA_TOKEN 00"] {
             chaos.tell("refuse none");
             chaos.tell(more);
             let token = Token::open(config(2, 1000), pin("1234")).expect("open");
             let before = token.description().expect("described").objects;
             for code in ["CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_ATTRIBUTE_VALUE_INVALID"] {
-                chaos.tell("refuse none");
-                chaos.tell(more);
-                chaos.tell(&format!("refuse value CKA_EC_PARAMS 06052b8104000a {code}"));
-                let refused = token.create(&KeyVersionId::new(), ObjectKind::Cmk(Material::Ec(Curve::P256k)));
-                let lacks =
-                    |error: &TokenError| matches!(error, TokenError::Unsupported(_)) && error.to_string().contains("secp256k1");
-                assert!(refused.as_ref().is_err_and(lacks), "{more}, {code}: {refused:?}");
+                for (value, material, name) in lacking {
+                    chaos.tell("refuse none");
+                    chaos.tell(more);
+                    chaos.tell(&format!("refuse value {value} {code}"));
+                    let refused = token.create(&KeyVersionId::new(), ObjectKind::Cmk(material));
+                    let lacks =
+                        |error: &TokenError| matches!(error, TokenError::Unsupported(_)) && error.to_string().contains(name);
+                    assert!(refused.as_ref().is_err_and(lacks), "{more}, {code}, {name}: {refused:?}");
+                }
             }
             chaos.tell("refuse none");
             assert_eq!(token.description().expect("described").objects, before, "nothing is left of the trials");

@@ -108,7 +108,7 @@ fn parameters_that_no_key_can_have() {
         ("SetDeletionProtection", vec![key, ("ProtectedResourceArn", alias.1), protect], "InvalidParameter"),
         ("CreateKeyVersion", vec![alias], "Unsupported.Alias"),
         ("DescribeKeyVersion", vec![key, ("KeyVersionId", "x")], "Forbidden.KeyVersionNotFound"),
-        ("ListKeyVersions", vec![key, ("PageSize", "101")], "InvalidParameter"),
+        ("ListKeyVersions", vec![key, ("PageSize", "102")], "InvalidParameter"),
         ("UpdateAlias", vec![key, ("AliasName", "alias/b")], "Forbidden.AliasNotFound"),
         ("DeleteAlias", vec![("AliasName", "alias/b")], "Forbidden.AliasNotFound"),
         ("ListAliasesByKeyId", vec![alias], "Unsupported.Alias"),

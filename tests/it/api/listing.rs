@@ -224,6 +224,16 @@ fn values_of_many_secrets() {
         assert_eq!(batch(&client, &wrong).code(), "InvalidParameter", "{wrong}");
     }
     assert_eq!(client.call("BatchGetSecretValue", &[]).code(), "MissingParameter");
+
+    // The same name in another account is another secret; the ARN of one's own is the same.
+    let arn = |account: &str| format!("acs:kms:cn-hangzhou:{account}:secret/mine/b");
+    let elsewhere = arn("1000000000000009");
+    let both = batch(&client, &json!([{"SecretName": elsewhere}, {"SecretName": "mine/b"}])).ok();
+    assert_eq!(both.json["SecretValues"][0]["SecretName"], "mine/b");
+    let refused = &both.json["Errors"][0];
+    assert_eq!((&refused["SecretName"], &refused["Code"]), (&json!(elsewhere), &json!("Forbidden.NoPermission")));
+    let twice = json!([{"SecretName": arn(&server.ready.account_id)}, {"SecretName": "mine/b"}]);
+    assert_eq!(batch(&client, &twice).code(), "InvalidParameter");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::server::Server;
+use serde_json::{Value, json};
 
 use crate::api::ciphertext_blobs::{another_account, encrypt, new_key};
 use crate::{create, on_postgres, on_sqlite};
@@ -208,4 +209,79 @@ fn a_policy_lets_no_other_account_in() {
     assert_eq!((opened.status, opened.code()), (400, "InvalidParameter"));
     // The owner's root is no principal of that policy, and has its own right.
     read(&root, "shared").ok();
+}
+
+/// The lines of a request in the audit log.
+fn recorded(server: &Server, answer: &Answer) -> Vec<Value> {
+    let log = std::fs::read_to_string(server.data().join("audit/audit.jsonl")).expect("the log");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| line["request_id"] == answer.json["RequestId"]).collect()
+}
+
+/// Kind, decision, resource and policy of a line.
+fn told(line: &Value) -> Value {
+    json!([line["kind"], line["decision"], line["resource"], line["by"]])
+}
+
+#[test]
+fn records_say_what_was_refused_and_by_what() {
+    let (_folder, server) = on_sqlite();
+    let root = server.client();
+    let arn = |what: &str| format!("acs:kms:cn-hangzhou:{}:{what}", server.ready.account_id);
+    let deny = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"},
+        {"Effect":"Deny","Action":"kms:ListSecrets","Resource":"*"}]}"#;
+    let (ann, ben, cid) = (user(&server, "ann", &[]), user(&server, "ben", &[deny]), user(&server, "cid", &[]));
+
+    // What was made is named, and all that was acted on.
+    let made = root.call("CreateKey", &[]).ok();
+    let id = made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
+    let (key, sealed, open) = (arn(&format!("key/{id}")), arn("secret/sealed"), arn("secret/open"));
+    let lines = recorded(&server, &made);
+    assert_eq!((&lines[0]["resource"], &lines[1]["resource"]), (&json!(arn("key")), &json!(key)));
+    let own = policy(&server, &[("Allow", "user/ann", "kms:*")]);
+    let secret =
+        [("SecretName", "sealed"), ("VersionId", "v1"), ("SecretData", "x"), ("EncryptionKeyId", &id), ("Policy", &own)];
+    root.call("CreateSecret", &secret).ok();
+    create(&root, "open", "value").ok();
+    let tag = [
+        ("RegionId", "cn-hangzhou"),
+        ("ResourceType", "secret"),
+        ("ResourceId.1", "sealed"),
+        ("ResourceId.2", "open"),
+        ("Tag.1.Key", "k"),
+        ("Tag.1.Value", "v"),
+    ];
+    for line in recorded(&server, &root.call("TagResources", &tag).ok()) {
+        assert_eq!((&line["resource"], &line["resources"]), (&json!(sealed), &json!([sealed, open])));
+    }
+    let refused = ann.call("TagResources", &tag);
+    denied(&refused);
+    assert_eq!(recorded(&server, &refused).iter().map(told).collect::<Vec<_>>(), [json!(["refused", "refused", open, null])]);
+
+    // A key that the request does not name.
+    let get = read(&ann, "sealed");
+    denied(&get);
+    let lines = recorded(&server, &get);
+    assert_eq!(lines.iter().map(told).collect::<Vec<_>>(), [json!(["refused", "refused", key, null])]);
+    assert_eq!(lines[0]["resources"], json!([sealed, key]));
+    let dry = ann.call("GetSecretValue", &[("SecretName", "sealed"), ("DryRun", "true")]);
+    assert_eq!(recorded(&server, &dry).iter().map(told).collect::<Vec<_>>(), [json!(["refused", "refused", key, null])]);
+    let put = ann.call("PutSecretValue", &[("SecretName", "sealed"), ("VersionId", "v2"), ("SecretData", "y")]);
+    denied(&put);
+    let lines: Vec<_> = recorded(&server, &put).iter().map(told).collect();
+    let intent = json!(["intent", "allowed", sealed, "resource policy"]);
+    assert_eq!(lines, [intent, json!(["outcome", "refused", key, null])]);
+
+    // A Deny is told to whom it takes something away, and recorded for all.
+    let list = ben.call("ListSecrets", &[]);
+    denied(&list);
+    assert!(list.text("Message").ends_with("A Deny in the policy ben-0 forbids user/ben kms:ListSecrets."), "{:?}", list.json);
+    assert_eq!(told(&recorded(&server, &list)[0]), json!(["refused", "refused", arn("secret"), "ben-0"]));
+    set(&root, "open", &policy(&server, &[("Deny", "*", "kms:GetSecretValue")]));
+    let get = read(&root, "open");
+    denied(&get);
+    assert!(get.text("Message").ends_with("A Deny in the resource's own policy forbids root kms:GetSecretValue."));
+    let (there, not) = (read(&cid, "open"), read(&cid, "none"));
+    assert_eq!(there.json["Message"], not.json["Message"], "whether there is such a secret is not told");
+    assert_eq!(told(&recorded(&server, &there)[0]), json!(["refused", "refused", open, "resource policy"]));
 }

@@ -63,6 +63,12 @@ fn pages_end_and_their_places_are_of_one_account() {
     };
     assert_eq!(with(&other, "secret", &places[0]), "InvalidParameter", "another account");
     assert_eq!(with(&client, "key", &places[0]), "InvalidParameter", "another kind");
+    for question in
+        [&[("Tag.1.Key", "key2")][..], &[("Tag.1.Key", "key1"), ("Tag.1.Value", "value1")], &[("ResourceId.1", &*names[0])]]
+    {
+        let asked = [&[HERE[0], HERE[1], ("NextToken", &*places[0])][..], question].concat();
+        assert_eq!(client.call("ListTagResources", &asked).code(), "InvalidParameter", "another question: {question:?}");
+    }
     let mut changed = places[0].clone().into_bytes();
     changed[3] = if changed[3] == b'A' { b'B' } else { b'A' };
     assert_eq!(with(&client, "secret", &String::from_utf8(changed).expect("ASCII")), "InvalidParameter", "another place");

@@ -243,7 +243,9 @@ fn transit(_: &Server, client: &Client, door: &Bearer<'_>) {
         assert_eq!(data(path, json!({ "input": input, "hmac": mac })), json!({ "valid": true }), "{path}");
     }
     assert_eq!(data("hmac/mac512", json!({ "input": input, "algorithm": "sha2-512" }))["hmac"], mac);
-    refused(&ask("hmac/mac512/sha2-256", json!({ "input": input })), "signature_algorithm");
+    refused(&ask("hmac/mac512/sha2-256", json!({ "input": input })), "hash or signature algorithm");
+    let later = json!({ "input": input, "hmac": mac.as_str().expect("a text").replace("vault:v1:", "vault:v2:") });
+    refused(&ask("verify/mac512", later), "version not found");
     refused(&ask("hmac/mac512/sha1", json!({ "input": input })), "that of its key");
     let keys = |path: &str| door.ask("GET", &format!("transit/keys{path}"), &Value::Null);
     assert_eq!(keys("/a/shakey").ok().json["data"]["keys"]["1"]["name"], "P-256");
@@ -436,12 +438,19 @@ fn strangers(_: &Server, client: &Client, door: &Bearer<'_>) {
     assert_eq!(door.ask("GET", "sys/mounts/secret/tune", &Value::Null).ok().json["data"]["options"]["version"], "2");
     refused(&door.ask("GET", "sys/mounts/nope", &Value::Null), "No secret engine mount at nope/");
     let tune = |name: &str, body: Value| door.ask("POST", &format!("sys/mounts/{name}/tune"), &body);
-    assert_eq!(tune("secret", json!({ "options": { "version": "2" } })).status, 204);
+    // Also as `bao kv enable-versioning` says it.
+    let unsaid =
+        json!({ "options": { "version": "2" }, "default_lease_ttl": "", "max_lease_ttl": "", "force_no_cache": false });
+    for body in [json!({ "options": { "version": "2" } }), unsaid, json!({})] {
+        assert_eq!(tune("secret", body).status, 204);
+    }
     for (name, body) in [
         ("secret", json!({ "options": { "version": "1" } })),
         ("secret", json!({ "options": { "version": "2" }, "max_lease_ttl": "1h" })),
         ("transit", json!({ "options": { "version": "2" } })),
-        ("secret", json!({})),
+        ("secret", json!({ "options": { "version": "2" }, "force_no_cache": true })),
+        ("secret", json!({ "description": "another" })),
+        ("secret", json!({ "listing_visibility": "unauth" })),
     ] {
         refused(&tune(name, body), "mounts cannot be changed here");
     }

@@ -58,7 +58,10 @@ fn writes(server: &Server, root: &Client) {
         (who_may(server, "writer", &["PutSecretValue"]), who_may(server, "both", &["PutSecretValue", "RestoreSecret"]));
     let (writer, both, root_door) = (Bearer::login(&writer), Bearer::login(&both), Bearer::login(root));
     let body = json!({ "data": { "n": 1 } });
+    root_door.ask("POST", "secret/data/w/first", &body).ok();
     root_door.ask("POST", "secret/data/w/a", &body).ok();
+    let told = told_of(server, 3);
+    assert_eq!(told, ["intent PutSecretValue -", "read CreateSecret OK", "outcome PutSecretValue OK"]);
     root.call("DeleteSecret", &[("SecretName", "w/a")]).ok();
     let read = root_door.ask("GET", "secret/data/w/a", &Value::Null);
     assert_eq!((read.status, &read.json["data"]["data"]), (404, &Value::Null));
@@ -107,7 +110,14 @@ fn tags(server: &Server, root: &Client) {
     assert_eq!(set(&tagger, "PATCH", json!({ "env": "test", "absent": null })), 204, "another value, and nothing goes");
     assert_eq!(tags(), json!({ "owner": "ann", "env": "test" }));
     assert_eq!(set(&both, "PATCH", json!({ "owner": null })), 204);
+    assert_eq!(told_of(server, 3), ["intent TagResource -", "read UntagResource OK", "outcome TagResource OK"]);
     assert_eq!(tags(), json!({ "env": "test" }));
+    // Metadata that say nothing make nothing; tags make a secret, which is recorded as that.
+    assert_eq!(root.ask("POST", "secret/metadata/t/b", &json!({})).status, 204);
+    assert_eq!(root.ask("GET", "secret/metadata/t/b", &Value::Null).status, 404);
+    assert_eq!(tagger.ask("POST", "secret/metadata/t/b", &json!({ "custom_metadata": { "a": "b" } })).status, DENIED);
+    assert_eq!(root.ask("POST", "secret/metadata/t/b", &json!({ "custom_metadata": { "a": "b" } })).status, 204);
+    assert_eq!(told_of(server, 3), ["intent TagResource -", "read CreateSecret OK", "outcome TagResource OK"]);
 }
 
 #[test]
@@ -143,10 +153,8 @@ fn a_secret_in_the_place_of_an_id_is_not_recorded() {
 }
 
 fn logins(server: &Server, root: &Client) {
-    server.admin(&["user", "create", "ann"]);
-    let key = server.admin(&["access-key", "create", "--user", "ann"]);
-    let text = |field: &str| key[field].as_str().expect("shown once").to_owned();
-    let (id, secret) = (text("AccessKeyId"), text("AccessKeySecret"));
+    let ann = user(server, "ann", &[]);
+    let (id, secret) = (ann.access_key_id.clone(), ann.access_key_secret.clone());
     let token = Bearer::login(root).token;
     for role in [&secret, &token, "hunter2"] {
         let body = json!({ "role_id": role, "secret_id": id });
@@ -218,4 +226,64 @@ fn describes(server: &Server, root: &Client) {
     let describer = user(server, "describer", &[&allow("kms:DescribeKey")]);
     assert_eq!(told(&describer)["public_key"], Value::Null);
     assert_eq!(told_of(server, 2), ["refused GetPublicKey Forbidden.NoPermission", "read DescribeKey OK"]);
+}
+
+#[test]
+fn a_label_stands_where_its_readers_find_a_value() {
+    isolated(prepare, |home| with_a_server(home, labels));
+}
+
+fn labels(_: &Server, root: &Client) {
+    let door = Bearer::login(root);
+    for n in 1..=3 {
+        door.ask("POST", "secret/data/l/a", &json!({ "data": { "n": n } })).ok();
+    }
+    door.ask("POST", "secret/destroy/l/a", &json!({ "versions": [1] }));
+    door.ask("POST", "secret/delete/l/a", &json!({ "versions": [2] }));
+    door.ask("POST", "secret/metadata/l/b", &json!({ "custom_metadata": { "a": "b" } }));
+    door.ask("POST", "secret/data/l/b", &json!({ "data": { "n": 1 } })).ok();
+    let versions = |name: &str| {
+        let listed = root.call("ListSecretVersionIds", &[("SecretName", name), ("IncludeDeprecated", "true")]).ok();
+        let id = |version: &Value| version["VersionId"].as_str().expect("an id").to_owned();
+        listed.json["VersionIds"]["VersionId"].as_array().expect("a list").iter().map(id).collect::<Vec<_>>()
+    };
+    let (a, b) = (versions("l/a"), versions("l/b"));
+    let (destroyed, deleted, never) =
+        ("Forbidden.ResourceNotFound", "Rejected.ResourceInDeleteWindow", "Forbidden.ResourceNotFound");
+    for (name, current, version, code) in
+        [("l/a", &a[2], &a[0], destroyed), ("l/a", &a[2], &a[1], deleted), ("l/b", &b[1], &b[0], never)]
+    {
+        for stage in ["ACSCurrent", "mine"] {
+            let from = if stage == "mine" { vec![] } else { vec![("RemoveFromVersion", current.as_str())] };
+            let to = [("SecretName", name), ("VersionStage", stage), ("MoveToVersion", version.as_str())];
+            let refused = root.call("UpdateSecretVersionStage", &[&to, from.as_slice()].concat());
+            assert_eq!(refused.code(), code, "{name} {stage} {version}");
+        }
+        assert_eq!(root.call("GetSecretValue", &[("SecretName", name)]).ok().text("VersionId"), current);
+    }
+    // The version is deleted, and the secret is not: each is said in its own words.
+    let read = root.call("GetSecretValue", &[("SecretName", "l/a"), ("VersionId", &a[1])]);
+    assert_eq!((read.code(), read.text("Message")), (deleted, "This version of the secret is deleted."));
+}
+
+#[test]
+fn a_token_that_was_ended_stays_so() {
+    isolated(prepare, |home| with_a_server(home, ended));
+}
+
+fn ended(server: &Server, _: &Client) {
+    let eve = user(server, "eve", &[]);
+    let id = eve.access_key_id.as_str();
+    let looks = |door: &Bearer<'_>| door.ask("GET", "auth/token/lookup-self", &Value::Null).status;
+    for (off, on) in
+        [(["access-key", "disable", id], ["access-key", "enable", id]), (["user", "disable", "eve"], ["user", "enable", "eve"])]
+    {
+        let door = Bearer::login(&eve);
+        assert_eq!(looks(&door), 200);
+        server.admin(&off);
+        server.admin(&on);
+        std::thread::sleep(std::time::Duration::from_millis(1_200));
+        assert_eq!(looks(&door), DENIED, "{off:?}");
+        assert_eq!(looks(&Bearer::login(&eve)), 200);
+    }
 }

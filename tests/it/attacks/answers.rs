@@ -21,17 +21,36 @@ fn another(server: &Server) -> (Client, String) {
     (client, text("AccountId"))
 }
 
-/// Asks for `mine` again and again: what came was never the victim's, and some answers were alarms.
-fn asks(server: &Server, client: &Client, times: usize) {
-    let mut alarms = 0;
-    for n in 0..times {
+/// Lies, asks and tells the truth again until a lie was found: the service may see first that the schema is another, and then
+/// serves nothing until that is over.
+fn finds(server: &Server, client: &Client, lie: &str, truth: &str, mut runs: impl FnMut(&str)) {
+    let found = (0..50).any(|_| {
+        runs(lie);
+        let found = is_found(server, client);
+        runs(truth);
+        until(Duration::from_secs(60), "it is believed again", || client.page("/readyz").status == 200);
+        found
+    });
+    assert!(found, "the lie was never told: {}", server.log());
+    assert_eq!(client.call("GetSecretValue", &[("SecretName", "mine")]).ok().text("SecretData"), "what mallory has");
+}
+
+/// Asks for `mine` again and again: what comes is never the victim's. Whether the lie was found before nothing was served.
+fn is_found(server: &Server, client: &Client) -> bool {
+    for n in 0..400 {
         let read = client.call("GetSecretValue", &[("SecretName", "mine")]);
         let value = read.json.get("SecretData").and_then(|value| value.as_str()).unwrap_or_default();
         assert_ne!(value, "THE VICTIM'S VALUE", "at the {n}th request");
-        alarms += usize::from(read.status == 500);
+        if read.status >= 500 {
+            if server.log().contains("the database gave it as the answer to another question") {
+                return true;
+            }
+            if client.page("/readyz").status != 200 {
+                return false;
+            }
+        }
     }
-    assert!(alarms > 0, "the lie was never told");
-    assert!(server.log().contains("the database gave it as the answer to another question"), "{}", server.log());
+    panic!("the lie was never told: {}", server.log());
 }
 
 #[test]
@@ -51,15 +70,11 @@ fn a_view_that_lies_at_random_on_sqlite() {
         lie("account_id", &mallory),
         lie("name", "mine")
     );
-    database(&server).batch_execute(&view).expect("a view");
-    asks(&server, &client, 400);
     // The texts of the schema too: while one is another nothing is served.
     let back = "PRAGMA legacy_alter_table = ON; DROP VIEW secrets; ALTER TABLE secrets_ RENAME TO secrets; PRAGMA writable_schema = ON; \
                 UPDATE sqlite_schema SET sql = kept.sql FROM kept WHERE kept.name = sqlite_schema.name; \
                 PRAGMA writable_schema = RESET; DROP TABLE kept";
-    database(&server).batch_execute(back).expect("the table");
-    until(Duration::from_secs(10), "it is believed again", || client.page("/readyz").status == 200);
-    assert_eq!(client.call("GetSecretValue", &[("SecretName", "mine")]).ok().text("SecretData"), "what mallory has");
+    finds(&server, &client, &view, back, |sql| database(&server).batch_execute(sql).expect("a statement"));
 }
 
 /// A function that says a lie in the first look of a statement and the truth in the second.
@@ -83,7 +98,6 @@ fn a_function_that_lies_once_on_postgres() {
         "{LIE} ALTER TABLE secrets RENAME TO secrets_; CREATE VIEW secrets AS SELECT lie('a', '{mallory}', account_id) AS account_id, \
          lie('n', 'mine', name) AS name, id, {SECRETS} FROM secrets_ WHERE name <> 'mine'"
     );
-    conn.batch_execute(&view).expect("a view");
-    asks(&server, &client, 20);
-    conn.batch_execute("DROP VIEW secrets; ALTER TABLE secrets_ RENAME TO secrets").expect("the table");
+    let back = "DROP VIEW secrets; DROP FUNCTION lie; ALTER TABLE secrets_ RENAME TO secrets";
+    finds(&server, &client, &view, back, |sql| conn.batch_execute(sql).expect("a statement"));
 }

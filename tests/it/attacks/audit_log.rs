@@ -34,14 +34,14 @@ fn proofs_refuse(server: &Server, what: &str) {
             .arg(server.data())
             .output()
             .expect("the program is there");
-        assert!(!output.status.success(), "{what}: bulla {command:?} says {}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(1), "{what}: bulla {command:?} says {}", String::from_utf8_lossy(&output.stdout));
     }
 }
 
 #[test]
 fn what_is_done_while_the_server_is_down_is_found() {
     type Change = fn(&Path);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
         ("the last line dropped", |file| write(file, &lines(file)[..lines(file).len() - 1])),
         ("cut behind the first checkpoint", |file| {
             let all = lines(file);
@@ -57,6 +57,7 @@ fn what_is_done_while_the_server_is_down_is_found() {
             all.swap(last, last - 1);
             write(file, &all);
         }),
+        ("the beginning dropped", |file| write(file, &lines(file)[5..])),
         ("the file removed", |file| std::fs::remove_file(file).expect("removed")),
         ("all files removed", |file| {
             let folder = file.parent().expect("a folder");
@@ -66,8 +67,8 @@ fn what_is_done_while_the_server_is_down_is_found() {
         }),
     ];
     let both = if size(0, 1) == 1 { 2 } else { 1 };
-    for (n, (what, change)) in changes.into_iter().cycle().take(6 * both).enumerate() {
-        let killed = (n + n / 6) % 2 == 1;
+    for (n, (what, change)) in changes.into_iter().cycle().take(7 * both).enumerate() {
+        let killed = (n + n / 7) % 2 == 1;
         let (_folder, mut server) = on_sqlite();
         // Checkpoints come every second, and the database hears of the log as often.
         for (name, ms) in [("s1", 1500), ("s2", 2500)] {
@@ -83,10 +84,26 @@ fn what_is_done_while_the_server_is_down_is_found() {
         proofs_refuse(&server, what);
         server.restart();
         until(PATIENCE, what, || server.log().contains("ALARM audit"));
+        until(PATIENCE, "an alarm that is counted", || server.client().figure("bulla_integrity_alarms_total") >= 1.0);
         server.client().call("GetSecretValue", &[("SecretName", "s1")]).ok();
         server.stop();
         proofs_refuse(&server, what);
     }
+}
+
+/// Whoever takes the database's word of the logs away as well: what the database counts was written by somebody.
+#[test]
+fn a_database_without_any_log_is_an_alarm() {
+    let (_folder, mut server) = on_sqlite();
+    create(&server.client(), "s1", "value").ok();
+    server.stop();
+    for file in ["audit.jsonl", "admin.jsonl"] {
+        let _ = std::fs::remove_file(server.data().join("audit").join(file));
+    }
+    database(&server).batch_execute("DELETE FROM log_heads").expect("a statement");
+    server.restart();
+    assert!(server.log().contains("has no head of any log"), "{}", server.log());
+    assert!(server.client().figure("bulla_integrity_alarms_total") >= 1.0);
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn put_back(server: &Server, copy: &Path) {
     std::fs::copy(copy, &file).expect("copied");
 }
 
-/// Makes every table that of a copy, while the service has the database open.
+/// Makes every table that of a copy, while the service has the database open; with a row among the heads of logs that nobody wrote, which blinds
+/// nobody.
 fn put_back_beside(server: &Server, copy: &Path) {
     let mut conn = SqliteConnection::establish(server.data().join("bulla.db").to_str().expect("UTF-8")).expect("a database");
     conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
@@ -46,7 +47,10 @@ fn put_back_beside(server: &Server, copy: &Path) {
         sql_query("SELECT name FROM copy.sqlite_schema WHERE type = 'table'").load(&mut conn).expect("names");
     let each = |name: &Name| format!("DELETE FROM main.{0}; INSERT INTO main.{0} SELECT * FROM copy.{0};", name.name);
     let all: String = names.iter().map(each).collect();
-    conn.batch_execute(&format!("BEGIN IMMEDIATE; {all} COMMIT")).expect("put back");
+    let rubbish =
+        "randomblob(16), 'audit', 'x', 1, randomblob(16), 1, randomblob(32), 1, 1, 1, randomblob(32), 1, randomblob(17)";
+    let all = format!("BEGIN IMMEDIATE; {all} INSERT INTO main.log_heads VALUES ({rubbish}); COMMIT");
+    conn.batch_execute(&all).expect("put back");
 }
 
 fn copies(server: &Server, folder: &Path, count: usize) -> Vec<PathBuf> {
@@ -85,6 +89,21 @@ fn every_earlier_copy_is_refused_at_start_until_it_is_accepted() {
 
     // The honest way: it is shown, then accepted, and recorded.
     put_back(&server, &copies[20]);
+    let said = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(BULLA);
+        let output = command.args(arguments).arg("--data").arg(server.data()).output().expect("the program is there");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    };
+    let (backup, inventory) = (folder.path().join("backup"), folder.path().join("inventory"));
+    let (backup, inventory) = (backup.to_str().expect("UTF-8"), inventory.to_str().expect("UTF-8"));
+    for command in
+        [&["check"][..], &["verify"], &["user", "list"], &["backup", "--to", backup], &["inventory", "--to", inventory]]
+    {
+        let (code, said) = said(command);
+        assert!(code == Some(1) && said.contains("the database is older than the log"), "{command:?}: {said}");
+    }
+    assert!(!Path::new(backup).exists() && !Path::new(inventory).exists());
     let shown = server.admin(&["restore"]);
     assert_eq!(shown["Accepted"], false, "{shown}");
     assert!(shown["LastWriteInDatabase"].as_str() < shown["LastWriteInLog"].as_str(), "{shown}");
@@ -216,6 +235,9 @@ fn rows_that_are_put_back_with_their_digests_are_refused_at_start() {
     client.call("PutSecretValue", &put).ok();
     server.stop();
     put_back_kept(&url, &["log_heads", "anchors", "nodes", "nonces", "leases"]);
+    // With rows among the digests that nobody wrote, which blind nobody.
+    let strange = "INSERT INTO parts VALUES (300, 1, '\\x00', '\\x0100'); INSERT INTO scopes VALUES ('\\x6100', 1000000, '\\x00', '\\x0100')";
+    PostgresCluster::shared().sql(&url, strange);
     let told = server.log().len();
     assert!(server.try_restart().is_err(), "the old value was taken for that of now");
     let said = server.log()[told..].to_owned();

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 
 use crate::{BULLA, create, on_sqlite};
 
@@ -24,12 +26,25 @@ fn reads(server: &Server, count: usize) {
     }
 }
 
+/// A journal that, beside the file of a backup, has SQLite put another description of each secret into it.
+fn hot_journal(backup: &Path, folder: &Path) -> Vec<u8> {
+    let other = folder.join("other.db");
+    std::fs::copy(backup, &other).expect("copied");
+    let mut conn = SqliteConnection::establish(other.to_str().expect("UTF-8")).expect("a database");
+    let earlier = "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF; UPDATE secrets SET description = 'evil'; \
+                   BEGIN IMMEDIATE; UPDATE secrets SET description = ''";
+    conn.batch_execute(earlier).expect("changed");
+    std::fs::read(folder.join("other.db-journal")).expect("a journal")
+}
+
 /// Makes secrets, takes a backup beside more writes, loses all but backup and token, and restores.
 fn lives_through_a_loss(server: &mut Server, folder: &Path, lose: impl Fn(&Server)) {
     let client = server.client();
     for name in names(20) {
         create(&client, &name, &format!("value of {name}")).ok();
     }
+    let described = [("SecretName", "described"), ("VersionId", "v1"), ("SecretData", "x"), ("Description", "it's a\\")];
+    client.call("CreateSecret", &described).ok();
     server.admin(&["user", "create", "ann"]);
     let backup = folder.join("backup");
     let to = backup.to_str().expect("UTF-8");
@@ -53,12 +68,22 @@ fn lives_through_a_loss(server: &mut Server, folder: &Path, lose: impl Fn(&Serve
     server.stop();
     lose(server);
     std::fs::remove_dir_all(server.data().join("audit")).expect("removed");
+    // What stands beside a file is not what was signed, nor is what belonged to the one that was lost.
+    let (signed, journal) =
+        (std::fs::read(backup.join("bulla.db")).expect("a backup"), hot_journal(&backup.join("bulla.db"), folder));
+    for beside in [backup.join("bulla.db-journal"), server.data().join("bulla.db-journal")] {
+        std::fs::write(beside, &journal).expect("written");
+    }
     let shown = server.admin(&["restore", "--from", to]);
     assert_eq!(shown["Accepted"], false, "{shown}");
+    assert!(shown["RowsVerified"].as_u64() > Some(60), "{shown}");
     let restored = server.admin(&["restore", "--from", to, "--accept"]);
     assert_eq!(restored["Accepted"], true, "{restored}");
+    assert!(std::fs::read(backup.join("bulla.db")).expect("a backup") == signed, "the backup stays as it is");
     server.restart();
     reads(server, 20);
+    let described = server.client().call("DescribeSecret", &[("SecretName", "described")]).ok();
+    assert_eq!(described.text("Description"), "it's a\\");
     assert_eq!(server.client().call("GetSecretValue", &[("SecretName", "later")]).status, 404);
     let beside = server.client().call("GetSecretValue", &[("SecretName", "beside/0")]);
     assert!(beside.status == 404 || beside.text("SecretData") == "it's a ' quote \\ and é");
@@ -98,6 +123,8 @@ fn on_postgres_everything_comes_back_from_backup_and_token() {
     let name = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).expect("a name").to_owned();
     lives_through_a_loss(&mut server, folder.path(), |_| {
         cluster.sql(&name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+        // Where a backslash ends no text by itself, unless the restoration says so.
+        cluster.sql(&name, &format!("ALTER DATABASE \"{name}\" SET standard_conforming_strings = off"));
     });
 }
 
@@ -115,9 +142,16 @@ fn a_restoration_says_what_is_lost() {
     server.admin(&["user", "disable", "ann"]);
     create(&client, "lost", "value").ok();
     server.stop();
+    // Before it is accepted, and so that nothing has changed by then.
+    let shown = server.admin(&["restore", "--from", to]);
+    assert_eq!((&shown["Accepted"], &shown["ChangesLost"]), (&false.into(), &2.into()), "{shown}");
     let restored = server.admin(&["restore", "--from", to, "--accept"]);
+    assert_eq!((&restored["Lost"], &restored["LastWriteInLog"]), (&shown["Lost"], &shown["LastWriteInLog"]), "{restored}");
     let lost: Vec<&str> = restored["Lost"].as_array().expect("a list").iter().filter_map(|line| line.as_str()).collect();
     assert_eq!(restored["ChangesLost"], 2, "{restored}");
+    // The latest of both logs, whichever is read last.
+    let latest = lost.iter().filter_map(|line| line.split(' ').next()).max();
+    assert_eq!(restored["LastWriteInLog"].as_str(), latest, "{restored}");
     for told in ["ann", "CreateSecret"] {
         assert!(lost.iter().any(|line| line.contains(told)), "{told}: {lost:?}");
     }

@@ -98,6 +98,27 @@ fn fault(random: &mut Rng, on: &Place<'_>) -> &'static str {
     }
 }
 
+/// Says where a run that fails stood: what both nodes warned of last, and the database with the way to it.
+struct Standing<'a>(&'a Place<'a>);
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        let Place { server, node, relay, cluster, .. } = self.0;
+        if !std::thread::panicking() {
+            return;
+        }
+        for (who, log) in [("server", server.log()), ("node", node.log()), ("database", cluster.log())] {
+            let loud: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ")).collect();
+            for line in &loud[loud.len().saturating_sub(25)..] {
+                eprintln!("{who}: {line}");
+            }
+        }
+        for (what, port) in [("the database", cluster.port()), ("the relay", relay.port())] {
+            eprintln!("{what} at {port}: {:?}", TcpStream::connect(("127.0.0.1", port)));
+        }
+    }
+}
+
 #[test]
 fn everything_at_once_costs_no_acknowledged_write() {
     let cluster = PostgresCluster::start().expect("PostgreSQL from the package");
@@ -114,6 +135,8 @@ fn everything_at_once_costs_no_acknowledged_write() {
     let mut elsewhere = Writer::new("elsewhere", random);
     let writers = under_load(&server, "everything", |server| {
         let begun = Instant::now();
+        let place = Place { server, node: &node, clock: &clock, relay: &relay, cluster: &cluster };
+        let _standing = Standing(&place);
         std::thread::scope(|scope| {
             let (node, elsewhere) = (&node, &mut elsewhere);
             scope.spawn(move || {
@@ -124,7 +147,7 @@ fn everything_at_once_costs_no_acknowledged_write() {
             });
             let mut random = Rng::with_seed(random);
             while begun.elapsed() < lasts {
-                let what = fault(&mut random, &Place { server, node, clock: &clock, relay: &relay, cluster: &cluster });
+                let what = fault(&mut random, &place);
                 eprintln!("{:?}: {what}", begun.elapsed());
                 std::thread::sleep(Duration::from_millis(random.u64(..2_000)));
             }

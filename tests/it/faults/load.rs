@@ -50,11 +50,12 @@ impl Drop for Over<'_> {
 pub fn until_served(client: &Client, name: &str, patience: Duration) -> Duration {
     let begun = Instant::now();
     loop {
-        match create(client, name, "back").status {
+        let answer = create(client, name, "back");
+        match answer.status {
             // 409: made by an attempt whose answer was 503.
             200 | 409 => return begun.elapsed(),
-            503 => assert!(begun.elapsed() < patience, "service does not return"),
-            other => panic!("{other}"),
+            503 => assert!(begun.elapsed() < patience, "the service does not return: {}", answer.text("Message")),
+            other => panic!("{other}: {}", answer.text("Message")),
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -95,9 +95,7 @@ fn each_signal_does_what_it_is_meant_to() {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
-        until(Duration::from_secs(10), "the log says what was read again", || {
-            server.log().contains("certificates: read again")
-        });
+        until(Duration::from_secs(10), "the log says what was read again", || server.log().contains("limits: read again"));
     });
     // TERM, INT, QUIT and PWR end it in good order, once it has begun to serve.
     for (n, signal) in [15, 2, 3, 30].into_iter().enumerate() {

@@ -54,6 +54,14 @@ fn a_role_with_rights_on_rows_serves_and_a_changed_password_is_read_again() {
     cluster.sql("bulla", "GRANT SELECT ON secrets TO service");
     assert_eq!(client.call("GetSecretValue", &[("SecretName", "by-role")]).status, 200);
 
+    // What a start does not need, and what is served after it does.
+    cluster.sql("bulla", "REVOKE INSERT, UPDATE ON secrets, nonces FROM service");
+    let check = Command::new(BULLA).args(["check", "--data"]).arg(server.data()).output().expect("the program is there");
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    let lacking = "the role lacks INSERT, UPDATE on nonces; INSERT, UPDATE on secrets";
+    assert!(!check.status.success() && said.contains(lacking), "{said}");
+    cluster.sql("bulla", "GRANT INSERT, UPDATE ON secrets, nonces TO service");
+
     cluster.sql("postgres", "ALTER ROLE service PASSWORD 'two'");
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'service'";
     cluster.sql("postgres", cut);

@@ -1,7 +1,9 @@
 //! What operators do with a token besides serving: give its PIN by hand, make its keys before witnesses.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,12 @@ fn a_server_without_a_pin_waits_for_bulla_unlock() {
     let wrong = unlock(&rig, "00000000");
     assert_eq!(wrong.status.code(), Some(8), "{}", text(&wrong));
     assert!(server.try_wait().expect("our own child").is_none() && !says("serving on"), "it goes on waiting");
+    // Half of a line is nobody's PIN: no try of the token's is used up.
+    let mut half = UnixStream::connect(rig.folder.path().join("unlock")).expect("it listens");
+    half.write_all(&PIN.as_bytes()[..4]).and_then(|()| half.shutdown(Shutdown::Write)).expect("it reads");
+    let mut said = String::new();
+    half.read_to_string(&mut said).expect("an answer");
+    assert!(said.starts_with("not presented: "), "{said}");
     let right = unlock(&rig, PIN);
     assert!(right.status.success(), "{}", text(&right));
     until(Duration::from_secs(30), "it serves", || says("serving on"));
@@ -60,6 +68,27 @@ fn a_server_without_a_pin_waits_for_bulla_unlock() {
         assert!(!says(secret), "a PIN is in the log");
     }
     assert!(terminate(&mut server).success());
+}
+
+#[test]
+fn a_pin_file_that_is_no_file_is_said_and_not_waited_for() {
+    let Ok(rig) = rig::softhsm() else { panic!("softhsm2 is installed") };
+    rig.configure();
+    ran(&rig, &["init"]);
+    let pin = rig.folder.path().join("pin");
+    let make: [&dyn Fn(); 2] =
+        [&|| assert!(std::process::Command::new("mkfifo").arg(&pin).status().expect("mkfifo").success()), &|| {
+            std::os::unix::fs::symlink("/dev/zero", &pin).expect("our own folder")
+        }];
+    for made in make {
+        fs::remove_file(&pin).expect("it is there");
+        made();
+        for (command, code) in [("check", 1), ("serve", 7), ("inventory", 7)] {
+            let ended = rig.bulla(&[command]).stdin(Stdio::null()).output().expect("bulla");
+            assert_eq!(ended.status.code(), Some(code), "{command}: {}", text(&ended));
+            assert!(text(&ended).contains("no regular file"), "{command}: {}", text(&ended));
+        }
+    }
 }
 
 #[test]

@@ -133,7 +133,9 @@ fn secrets(client: &Client, table: &mut Table) {
 
 /// A new key of this spec and usage, or what the table says of it.
 fn key(client: &Client, spec: &str, usage: &str) -> Result<String, Outcome> {
-    let made = client.call("CreateKey", &[("KeySpec", spec), ("KeyUsage", usage)]);
+    // Long moduli take as long as luck and the machine's load have it, also longer than a request waits.
+    let mut attempts = (0..5).map(|_| client.call("CreateKey", &[("KeySpec", spec), ("KeyUsage", usage)]));
+    let made = attempts.find(|made| made.status != 503).unwrap_or_else(|| panic!("no {spec} in five attempts"));
     match made.status {
         200 => Ok(made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned()),
         _ => Err(expect(&made, false)),

@@ -172,7 +172,7 @@ pub(super) struct Shown {
 }
 
 impl Seen {
-    /// Reads all of a secret; none when that is refused for now (503).
+    /// Reads all of a secret; none when that is refused for now.
     ///
     /// # Errors
     /// When no answer came.
@@ -218,11 +218,11 @@ impl Seen {
                 continue;
             }
             let read = send("GetSecretValue", &[("VersionId", version)])?;
-            match read.status {
-                200 => drop(values.insert(version.clone(), read.text("SecretData").to_owned())),
-                503 => return Ok(None),
-                _ => panic!("{version} of {name} is half there: {read:?}"),
+            if refused_for_now(&read) {
+                return Ok(None);
             }
+            assert_eq!(read.status, 200, "{version} of {name} is half there: {read:?}");
+            values.insert(version.clone(), read.text("SecretData").to_owned());
         }
         Ok(Some(Seen::Live { shown, values }))
     }

@@ -16,8 +16,8 @@ use crate::base::words::ResourceType;
 
 use super::Decision;
 
-/// What audit records name when such a policy decides.
-const BY: &str = "resource policy";
+/// What audit records name when such a policy decides; no RAM policy's name has a space.
+pub const RESOURCE_POLICY: &str = "resource policy";
 
 /// Longest name of a statement, characters.
 const MAX_SID: usize = 128;
@@ -89,17 +89,17 @@ impl ResourcePolicy {
 
     /// What the policy says to a request.
     pub fn decide(&self, requester: Requester<'_>, request: &Request<'_>) -> Decision<'static> {
-        let mut decision = Decision::NotAllowed;
+        let (mut denied, mut allowed) = (None, None);
         for (principals, statement) in &self.statements {
             if !principals.iter().any(|p| p.is(requester, statement.effect)) || !statement.applies(request) {
                 continue;
             }
             match statement.effect {
-                Effect::Deny => return Decision::Denied { by: BY },
-                Effect::Allow => decision = Decision::Allowed { by: BY },
+                Effect::Deny => denied = Some(RESOURCE_POLICY),
+                Effect::Allow => allowed = Some(RESOURCE_POLICY),
             }
         }
-        decision
+        Decision::of(denied, allowed)
     }
 
     /// Whether a statement is about this user of the account.

@@ -24,8 +24,7 @@ fn decide(policy: &str, user: Option<&str>, action: &str, facts: &[(String, Stri
     policy.decide(Requester { account: ACCOUNT, user }, &request)
 }
 
-const ALLOWED: Decision<'static> = Decision::Allowed { by: BY };
-const DENIED: Decision<'static> = Decision::Denied { by: BY };
+const ALLOWED: Decision<'static> = Decision::Allowed { by: RESOURCE_POLICY };
 
 #[test]
 fn the_default_document_parses_and_leaves_the_choice_to_the_account() {
@@ -139,7 +138,7 @@ fn model(statements: &[Written], user: Option<&str>, action: &str) -> Decision<'
     let about = |allow: bool, who: &[usize]| who.iter().any(|i| user_is(*i) || (!allow && *i < 2));
     let matching = |allow: bool| statements.iter().any(|s| s.0 == allow && acts(&s.2) && about(allow, &s.1));
     match (matching(false), matching(true)) {
-        (true, _) => DENIED,
+        (true, otherwise) => Decision::Denied { by: RESOURCE_POLICY, otherwise },
         (false, true) => ALLOWED,
         (false, false) => Decision::NotAllowed,
     }

@@ -67,7 +67,11 @@ pub fn fault(error: &Error, request_id: &RequestId, form: Form) -> Reply {
             (Form::Json, json.expect("a struct of texts and numbers has a JSON form"))
         }
     };
-    reply(status, form, body, retry_after_s, request_id)
+    let mut reply = reply(status, form, body, retry_after_s, request_id);
+    if status == 405 {
+        reply.headers.push(("allow", "GET, POST".to_owned()));
+    }
+    reply
 }
 
 /// A reply in this dialect: its id is in a header too.

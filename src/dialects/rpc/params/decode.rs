@@ -16,7 +16,7 @@
 //! their caller left out, and so does `null` for what can be JSON text; where the field is required it is invalid.
 
 use serde::de::value::{MapDeserializer, StrDeserializer};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::node::{DecodeError, NULL, Node, Pairs, Problem};
@@ -121,27 +121,26 @@ impl<'p> Deserializer<'p> for Node<'p> {
 
     fn deserialize_seq<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if self.text.is_some() {
-            return self.json_text("a list", |json| json.deserialize_seq(visitor));
+            return self.json_text("a list", visitor);
         }
         visitor.visit_seq(Elements(self.elements()?))
     }
 
     fn deserialize_map<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if self.text.is_some() {
-            let shape = (&visitor as &dyn Expected).to_string();
-            return self.json_text(shape, |json| json.deserialize_map(visitor));
+            return self.json_map(visitor);
         }
         visitor.visit_map(MapDeserializer::new(self.entries()?.into_iter()))
     }
 
     fn deserialize_struct<V: Visitor<'p>>(
         self,
-        name: &'static str,
+        _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         if self.text.is_some() {
-            return self.json_text("an object", |json| json.deserialize_struct(name, fields, visitor));
+            return self.json_text("an object", visitor);
         }
         visitor.visit_map(Fields { pairs: self.parts, fields: fields.iter(), next: None })
     }

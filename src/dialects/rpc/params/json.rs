@@ -12,6 +12,10 @@ use serde_json::value::RawValue;
 use super::Reading;
 use crate::error::Error;
 
+/// What is said of a body that is no such text.
+const NO_OBJECT: Error =
+    Error::MalformedRequest("A body of the type application/json must be one JSON object in UTF-8, without a byte order mark.");
+
 /// The members of a JSON object, values as they stand in the source.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -42,8 +46,8 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 ///
 /// Strings are unescaped here and not by serde_json, whose scratch space for that is not wiped.
 pub(super) fn read_object(body: &[u8], reading: &mut Reading) -> Result<(), Error> {
-    let body = std::str::from_utf8(body).map_err(|_| Error::MalformedRequest)?;
-    let Members(members) = serde_json::from_str(body).map_err(|_| Error::MalformedRequest)?;
+    let body = std::str::from_utf8(body).map_err(|_| NO_OBJECT)?;
+    let Members(members) = serde_json::from_str(body).map_err(|_| NO_OBJECT)?;
     for (name, value) in members {
         let add_name = |out: &mut Vec<u8>| {
             out.extend_from_slice(name.as_bytes());
@@ -76,11 +80,11 @@ fn unescape(escaped: &str, out: &mut Vec<u8>) -> Result<(), Error> {
             Some('r') => '\r',
             Some('t') => '\t',
             Some('u') => {
-                let (character, tail) = unicode_escape(after.as_str()).ok_or(Error::MalformedRequest)?;
+                let (character, tail) = unicode_escape(after.as_str()).ok_or(NO_OBJECT)?;
                 after = tail.chars();
                 character
             }
-            _ => return Err(Error::MalformedRequest),
+            _ => return Err(NO_OBJECT),
         };
         out.extend_from_slice(byte.encode_utf8(&mut [0; 4]).as_bytes());
         rest = after.as_str();

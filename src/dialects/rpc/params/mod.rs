@@ -18,6 +18,9 @@ use crate::error::{Error, Unreadable};
 /// Most parameters that a request may have. The largest of the API (20 tags, flattened) has fewer than 100.
 pub const MAX_PARAMETERS: usize = 1_000;
 
+/// What is said of names and values that are not UTF-8, each by itself.
+const NOT_UTF8: Error = Error::MalformedRequest("Names and values must be UTF-8.");
+
 /// A parameter that is needed and absent, by its full name.
 pub(super) fn absent(part: Cow<'static, str>) -> Error {
     Error::Unreadable(Unreadable { part, absent: true, why: "".into() })
@@ -71,7 +74,9 @@ impl Params {
             } else if media_type.eq_ignore_ascii_case("application/json") {
                 json::read_object(body, &mut reading)?;
             } else {
-                return Err(Error::MalformedRequest);
+                return Err(Error::MalformedRequest(
+                    "The body must be of the type application/x-www-form-urlencoded or application/json.",
+                ));
             }
         }
         Ok(Self { list: reading.finish()?, in_query })
@@ -148,7 +153,7 @@ impl Reading {
         value: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.pairs.len() == MAX_PARAMETERS {
-            return Err(Error::MalformedRequest);
+            return Err(Error::MalformedRequest("It may have at most 1000 parameters."));
         }
         let start = self.text.len();
         name(&mut self.text)?;
@@ -172,11 +177,11 @@ impl Reading {
     fn finish(mut self) -> Result<List, Error> {
         let text = String::from_utf8(std::mem::take(&mut *self.text)).map(Zeroizing::new).map_err(|refused| {
             refused.into_bytes().zeroize();
-            Error::MalformedRequest
+            NOT_UTF8
         })?;
         let whole = |p: &Pair| text.is_char_boundary(p.start) && text.is_char_boundary(p.middle);
         if !self.pairs.iter().all(whole) {
-            return Err(Error::MalformedRequest);
+            return Err(NOT_UTF8);
         }
         Ok(List { text, pairs: self.pairs })
     }
@@ -190,7 +195,7 @@ fn percent_decode(source: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
             b'+' => b' ',
             b'%' => match (rest.next().and_then(hex_digit), rest.next().and_then(hex_digit)) {
                 (Some(high), Some(low)) => high << 4 | low,
-                _ => return Err(Error::MalformedRequest),
+                _ => return Err(Error::MalformedRequest("A % must stand before two hexadecimal digits.")),
             },
             other => other,
         });

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de;
+use serde::de::{self, Deserializer, Visitor};
+
+use crate::api::fields::whole_number;
+use crate::base::raw_json::given;
 
 /// Names and values, in order of arrival.
 pub(super) type Pairs<'p> = Vec<(&'p str, &'p str)>;
@@ -129,27 +132,38 @@ impl<'p> Node<'p> {
 
     /// The text of a parameter that has no parts.
     pub(super) fn scalar(&self) -> Result<&'p str, DecodeError> {
-        self.text.filter(|_| self.parts.is_empty()).ok_or(DecodeError::INVALID)
+        match self.text {
+            Some(text) if self.parts.is_empty() => Ok(text),
+            Some(_) => Err(DecodeError::must_be("one text or in parts, not both")),
+            None => Err(DecodeError::must_be("one text")),
+        }
     }
 
     /// An integer from decimal text.
     pub(super) fn integer<T: std::str::FromStr>(&self) -> Result<T, DecodeError> {
-        self.scalar()?.parse().map_err(|_| DecodeError::must_be("a whole number"))
+        whole_number(self.scalar()?).ok_or(DecodeError::must_be("a whole number"))
     }
 
-    /// Reads a list, struct or map from JSON text; `shape` is what that must be, for whoever wrote another.
-    pub(super) fn json_text<T>(
-        &self,
-        shape: impl fmt::Display,
-        read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'p>>) -> serde_json::Result<T>,
-    ) -> Result<T, DecodeError> {
-        let text = self.scalar()?;
-        if text.trim() == NULL {
-            return Err(DecodeError::EMPTY);
+    /// Reads a list or struct from JSON text, but for what is not given in it; `shape` is what that must be, for whoever wrote another.
+    pub(super) fn json_text<V: Visitor<'p>>(&self, shape: &str, visitor: V) -> Result<V::Value, DecodeError> {
+        match given(self.json()?) {
+            Cow::Borrowed(text) => read_json(text, visitor).map_err(|fault| not_so(shape, &fault)),
+            Cow::Owned(text) => {
+                let value: serde_json::Value = serde_json::from_str(&text).map_err(|fault| not_so(shape, &fault))?;
+                value.deserialize_any(visitor).map_err(|fault| not_so(shape, &fault))
+            }
         }
-        let mut json = serde_json::Deserializer::from_str(text);
-        let read = read(&mut json).and_then(|value| json.end().map(|()| value));
-        read.map_err(|_| DecodeError { must_be: format!("JSON, {shape}").into(), ..DecodeError::INVALID })
+    }
+
+    /// Reads a map from JSON text. Its names are the caller's, so that all in it is given.
+    pub(super) fn json_map<V: Visitor<'p>>(&self, visitor: V) -> Result<V::Value, DecodeError> {
+        let must_be = format!("JSON, {}", &visitor as &dyn de::Expected);
+        read_json(self.json()?, visitor).map_err(|_| DecodeError { must_be: must_be.into(), ..DecodeError::INVALID })
+    }
+
+    fn json(&self) -> Result<&'p str, DecodeError> {
+        let text = self.scalar()?;
+        if text.trim() == NULL { Err(DecodeError::EMPTY) } else { Ok(text) }
     }
 
     /// The elements of a flattened list, by number.
@@ -157,10 +171,8 @@ impl<'p> Node<'p> {
         let mut elements = BTreeMap::new();
         for (name, value) in self.parts {
             let (number, tail) = name.split_once('.').map_or((name, None), |(number, tail)| (number, Some(tail)));
-            let index: u32 = number.parse().ok().filter(|n| *n > 0).ok_or(DecodeError::INVALID)?;
-            if index.to_string() != number {
-                return Err(DecodeError::INVALID);
-            }
+            let index: Option<u32> = number.parse().ok().filter(|index: &u32| *index > 0 && index.to_string() == number);
+            let index = index.ok_or(DecodeError::must_be("numbered from 1, as in .1 and .2"))?;
             let element = elements.entry(index).or_insert_with(|| Node { text: None, parts: Vec::new() });
             match tail {
                 None => element.set_text(value).map_err(|fault| fault.within(number))?,
@@ -177,11 +189,25 @@ impl<'p> Node<'p> {
         let mut entries = BTreeMap::new();
         for (key, value) in pairs {
             if entries.insert(key, value).is_some_and(|other| other != value) {
-                return Err(DecodeError::INVALID);
+                return Err(DecodeError::must_be("a map in which each name is given once, or with the same value each time"));
             }
         }
         Ok(entries)
     }
+}
+
+fn read_json<'p, V: Visitor<'p>>(text: &'p str, visitor: V) -> serde_json::Result<V::Value> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_any(visitor).and_then(|value| json.end().map(|()| value))
+}
+
+/// What JSON must be, and why it is not where that quotes no value: a name that is missing or not known, and what a type of ours says of its
+/// own grammar.
+fn not_so(shape: &str, fault: &serde_json::Error) -> DecodeError {
+    let why = fault.to_string();
+    let quotes = ["invalid ", "unknown variant "].iter().any(|begin| why.starts_with(begin));
+    let must_be = if fault.is_data() && !quotes { format!("JSON, {shape} ({why})") } else { format!("JSON, {shape}") };
+    DecodeError { must_be: must_be.into(), ..DecodeError::INVALID }
 }
 
 /// `1.Key=a`, `1.Value=b` as the pair a=b; none if the parts are not all of this form and in pairs.

@@ -14,7 +14,7 @@ mod v1;
 mod v3;
 
 use super::API_VERSION;
-use super::params::{Params, invalid};
+use super::params::{Params, invalid_since};
 use crate::auth::proof::Claim;
 use crate::base::clock::Timestamp;
 use crate::base::field::Field;
@@ -27,6 +27,9 @@ pub(in crate::dialects::rpc) const ACS: &str = "ACS";
 
 /// Most characters of a nonce; SDKs send 32 to 64.
 const MAX_NONCE_BYTES: usize = 128;
+
+/// What is right for a nonce.
+const NONCE: &str = "It must have at most 128 bytes.";
 
 /// A well-formed signed request.
 pub struct Signed {
@@ -51,8 +54,11 @@ pub fn read(call: &Call, params: &Params) -> Result<Signed, Error> {
     let bearer = authorization.starts_with("Bearer ")
         || call.header("x-acs-bearer-token").is_some()
         || params.single("BearerToken")?.is_some();
-    if bearer || authorization.starts_with(ACS) {
-        return Err(Error::SignatureMethodNotSupported);
+    if bearer {
+        return Err(Error::SignatureMethodNotSupported("There are no bearer tokens here; sign with an access key."));
+    }
+    if authorization.starts_with(ACS) {
+        return Err(Error::SignatureMethodNotSupported("In the Authorization header it must be ACS3-HMAC-SHA256."));
     }
     if params.single("Action")?.is_none() && call.header("x-acs-action").is_some() {
         return Err(Error::MissingCommon(Field::Authorization));
@@ -80,5 +86,5 @@ fn timestamp(text: &str) -> Result<Timestamp, Error> {
 }
 
 fn nonce(text: &str) -> Result<String, Error> {
-    if text.len() > MAX_NONCE_BYTES { Err(invalid("SignatureNonce".into())) } else { Ok(text.to_owned()) }
+    if text.len() > MAX_NONCE_BYTES { Err(invalid_since("SignatureNonce".into(), NONCE)) } else { Ok(text.to_owned()) }
 }

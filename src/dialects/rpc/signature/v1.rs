@@ -21,6 +21,10 @@ use crate::dialects::rpc::params::Params;
 use crate::error::Error;
 use crate::http::{Call, Method};
 
+/// What is said of other methods, versions and types.
+const SERVED: &str = "SignatureMethod must be HMAC-SHA1 with SignatureVersion 1.0 and no SignatureType, or with a client key SHA256withRSA, \
+                      1.0 and PRIVATEKEY.";
+
 /// Reads the common parameters.
 pub(super) fn read(call: &Call, params: &Params) -> Result<Signed, Error> {
     let required = |field: Field| params.single(field.name())?.ok_or(Error::MissingCommon(field));
@@ -34,7 +38,7 @@ pub(super) fn read(call: &Call, params: &Params) -> Result<Signed, Error> {
     let scheme = match (method, version, params.single("SignatureType")?) {
         ("HMAC-SHA1", "1.0", None) => Scheme::HmacSha1,
         ("SHA256withRSA", "1.0", Some("PRIVATEKEY")) => Scheme::Rsa,
-        _ => return Err(Error::SignatureMethodNotSupported),
+        _ => return Err(Error::SignatureMethodNotSupported(SERVED)),
     };
     if params.single("SecurityToken")?.is_some() {
         return Err(Error::AccessKeyNotFound);

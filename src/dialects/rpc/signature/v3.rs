@@ -29,6 +29,18 @@ pub(super) const ALGORITHM: &str = "ACS3-HMAC-SHA256 ";
 const MUST_BE_SIGNED: [&str; 6] =
     ["host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"];
 
+/// What the Authorization header must hold.
+const FIELDS: &str =
+    "Authorization must hold Credential, SignedHeaders and Signature behind ACS3-HMAC-SHA256, each once and not empty.";
+
+/// What SignedHeaders must be.
+const ALL_THERE: &str = "SignedHeaders must name headers that are sent, each once.";
+
+/// A signature without what it needs; a sentence that says what that is.
+fn incomplete(why: &'static str) -> Error {
+    Error::SignatureIncomplete(why.into())
+}
+
 /// Reads the headers; `fields` is what follows [`ALGORITHM`].
 pub(super) fn read(call: &Call, params: &Params, fields: &str) -> Result<Signed, Error> {
     let sent = |name| call.header(name).map(str::trim).filter(|value| !value.is_empty());
@@ -37,17 +49,17 @@ pub(super) fn read(call: &Call, params: &Params, fields: &str) -> Result<Signed,
     let action = super::version_and_action(sent("x-acs-version"), sent("x-acs-action"))?;
     let date = required("x-acs-date", Field::Timestamp)?;
     let nonce = required("x-acs-signature-nonce", Field::SignatureNonce)?;
-    let hash = sent("x-acs-content-sha256").ok_or(Error::SignatureIncomplete)?;
+    let hash = sent("x-acs-content-sha256").ok_or(incomplete("The header x-acs-content-sha256 is needed."))?;
     let Authorization { credential, signed, signature } = Authorization::parse(fields)?;
     check_coverage(call, &signed)?;
     if params.single("SignatureType")?.is_some() {
-        return Err(Error::SignatureMethodNotSupported);
+        return Err(Error::SignatureMethodNotSupported("ACS3-HMAC-SHA256 has no SignatureType."));
     }
     if sent("x-acs-security-token").is_some() {
         return Err(Error::AccessKeyNotFound);
     }
     if hash != hex::encode(digest::digest(&digest::SHA256, &call.body)) {
-        return Err(Error::SignatureIncomplete);
+        return Err(incomplete("x-acs-content-sha256 is not the SHA-256 of the body, in lower-case hexadecimal digits."));
     }
     let claim = Claim {
         scheme: Scheme::HmacSha256,
@@ -73,22 +85,22 @@ impl<'c> Authorization<'c> {
     fn parse(fields: &'c str) -> Result<Self, Error> {
         let (mut credential, mut signed, mut signature) = (None, None, None);
         for field in fields.split(',') {
-            let (name, value) = field.trim().split_once('=').ok_or(Error::SignatureIncomplete)?;
+            let (name, value) = field.trim().split_once('=').ok_or(incomplete(FIELDS))?;
             let slot = match name {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut signed,
                 "Signature" => &mut signature,
-                _ => return Err(Error::SignatureIncomplete),
+                _ => return Err(incomplete(FIELDS)),
             };
             if value.is_empty() || slot.replace(value).is_some() {
-                return Err(Error::SignatureIncomplete);
+                return Err(incomplete(FIELDS));
             }
         }
         match (credential, signed, signature) {
             (Some(credential), Some(signed), Some(signature)) => {
                 Ok(Self { credential, signed: signed.split(';').collect(), signature })
             }
-            _ => Err(Error::SignatureIncomplete),
+            _ => Err(incomplete(FIELDS)),
         }
     }
 }
@@ -98,19 +110,25 @@ impl<'c> Authorization<'c> {
 fn check_coverage(call: &Call, signed: &[&str]) -> Result<(), Error> {
     // First, for it bounds the work of the rest: http bounds the number of headers, nothing else that of the list.
     if signed.len() > call.headers.len() {
-        return Err(Error::SignatureIncomplete);
+        return Err(incomplete(ALL_THERE));
     }
     let is_signed = |name: &str| signed.contains(&name);
     let times_sent = |name: &str| call.headers.iter().filter(|(other, _)| other == name).count();
 
-    let required = MUST_BE_SIGNED.iter().all(|name| is_signed(name));
-    let mut acs = call.headers.iter().map(|(name, _)| name).filter(|name| name.starts_with("x-acs-"));
-    let acs_covered = acs.all(|name| is_signed(name) && times_sent(name) == 1);
-    let type_covered = call.body.is_empty() || times_sent("content-type") == 0 || is_signed("content-type");
+    let must = |name: &str| Err(Error::SignatureIncomplete(format!("The header {name} must be sent once, and signed.").into()));
+    if let Some(name) = MUST_BE_SIGNED.iter().find(|name| !is_signed(name)) {
+        return must(name);
+    }
+    let mut acs = call.headers.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("x-acs-"));
+    if let Some(name) = acs.find(|name| !is_signed(name) || times_sent(name) != 1) {
+        return must(name);
+    }
+    if !call.body.is_empty() && times_sent("content-type") > 0 && !is_signed("content-type") {
+        return must("content-type");
+    }
     let all_there = signed.iter().all(|name| times_sent(name) > 0);
     let listed_once = (1..signed.len()).all(|i| !signed[..i].contains(&signed[i]));
-
-    if required && acs_covered && type_covered && all_there && listed_once { Ok(()) } else { Err(Error::SignatureIncomplete) }
+    if all_there && listed_once { Ok(()) } else { Err(incomplete(ALL_THERE)) }
 }
 
 /// Builds the canonical request.

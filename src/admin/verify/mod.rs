@@ -1,8 +1,10 @@
 //! `bulla verify`: proof of the whole store, beside a running service or on a copy.
 
+mod values;
+
 use std::time::Instant;
 
-use crate::admin::{audit, values};
+use crate::admin::audit;
 use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
@@ -22,7 +24,10 @@ fn stranger(id: &KeyVersionId, label: &str) -> String {
     let system = ["bulla sys", "bulla int", "bulla aud"].into_iter().find(|role| label.starts_with(role));
     match system {
         Some(role) => {
-            format!("token: object {id} is a \"{role}\" and not this deployment's: another's, or made to be taken for it")
+            format!(
+                "token: object {id} is a \"{role}\" and not this deployment's: another's, left by a `bulla init` that was killed \
+                 (docs/operations.md, First start), or made to be taken for it"
+            )
         }
         None => format!("token: object {id} looks like ours and has no row"),
     }
@@ -86,6 +91,10 @@ pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Fail
     let options = options(config)?;
     let proof = proof(&base.store, &options)?;
     let mut flaws: Vec<String> = proof.flaws.iter().map(ToString::to_string).collect();
+    match base.contradiction(config) {
+        Ok(why) => flaws.extend(why.map(|why| format!("freshness: {why}"))),
+        Err(failure) => flaws.push(format!("freshness: it is not looked at: {}", failure.reason)),
+    }
     let objects = match mismatch(&base.token, &base.store, &base.deployment.system_keys()) {
         Ok(objects) => objects,
         Err(Error::Integrity(why)) => {
@@ -106,10 +115,15 @@ pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Fail
     let opened =
         if open_data_keys { Some(values::open_all(&base, &objects.without_object, config.token.sessions)?) } else { None };
     flaws.extend(opened.iter().flat_map(|opened| opened.flaws.iter().cloned()));
-    let logs = audit::Proof::of_deployment(config, &base)?;
-    let (reports, broken) = logs.check();
-    let lines: u64 = reports.iter().map(|(_, report)| report.lines).sum();
-    flaws.extend(broken.into_iter().map(|flaw| format!("audit: {flaw}")));
+    let mut lines: u64 = 0;
+    match audit::Proof::of_deployment(config, &base) {
+        Ok(logs) => {
+            let (reports, broken) = logs.check();
+            lines = reports.iter().map(|(_, report)| report.lines).sum();
+            flaws.extend(broken.into_iter().map(|flaw| format!("audit: {flaw}")));
+        }
+        Err(failure) => flaws.push(format!("audit: {}", failure.reason)),
+    }
     let count = flaws.len();
     flaws.truncate(LISTED);
     let mut found = Output::row([("Rows", proof.rows.into()), ("AuditLines", lines.into())]);

@@ -86,14 +86,53 @@ pub fn items(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// A value as a text: a string's content, all else as [`compact`] JSON.
-pub fn text(value: &RawValue) -> Zeroizing<String> {
-    string(value).unwrap_or_else(|| compact(value))
+/// A value as a text: a string's content, all else as [`compact`] JSON. None for a string that is no text: with half a surrogate pair.
+pub fn text(value: &RawValue) -> Option<Zeroizing<String>> {
+    if value.get().starts_with('"') { string(value) } else { Some(compact(value)) }
 }
 
 /// The content of a string; none for another value.
 pub fn string(value: &RawValue) -> Option<Zeroizing<String>> {
     serde_json::from_str(value.get()).ok().map(Zeroizing::new)
+}
+
+/// How deep [`given`] looks: deeper than any parameter of a request has a right to be.
+const GIVEN_LEVELS: u8 = 8;
+
+/// The text of a value without what is not given in it: members and items that are null and, in a list of texts that is the value
+/// itself, empty ones, as the same left empty in a form. As it was written where there is none of them, where it is no JSON, and where
+/// a name stands twice.
+pub fn given(text: &str) -> Cow<'_, str> {
+    fn without(text: &str, levels: u8) -> Option<String> {
+        let is_whole = levels == GIVEN_LEVELS;
+        let levels = levels.checked_sub(1)?;
+        let mut changed = false;
+        let mut kept = Vec::new();
+        let mut keep = |before: String, value: &RawValue, is_item: bool| {
+            if value.get() == "null" || is_item && is_whole && value.get() == "\"\"" {
+                changed = true;
+                return;
+            }
+            let other = without(value.get(), levels);
+            changed |= other.is_some();
+            kept.push(before + other.as_deref().unwrap_or(value.get()));
+        };
+        let (open, close) = match text.trim_start().as_bytes().first() {
+            Some(b'{') => {
+                let members = Members::of(text).ok().filter(|members| members.twice().is_none())?;
+                members.iter().for_each(|(name, value)| keep(format!("{}:", *quoted(name)), value, false));
+                ('{', '}')
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+                items.into_iter().for_each(|item| keep(String::new(), item, true));
+                ('[', ']')
+            }
+            _ => return None,
+        };
+        changed.then(|| format!("{open}{}{close}", kept.join(",")))
+    }
+    without(text, GIVEN_LEVELS).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// A value without the blanks around its parts; everything else as it was written.
@@ -161,13 +200,36 @@ mod tests {
     fn values_stay_as_they_were_written() {
         let text_of = r#"{"z": 1, "id":98765432109876543210,"r":0.10,"\u0061":"x\"\u00fc","o":{"b": 1e3, "a":" { "},"z":2}"#;
         let members = Members::of(text_of).expect("an object");
-        let shown: Vec<_> = members.iter().map(|(name, value)| (name, text(value).to_string())).collect();
+        let shown: Vec<_> = members.iter().map(|(name, value)| (name, text(value).expect("a text").to_string())).collect();
         let expected =
             [("z", "2"), ("id", "98765432109876543210"), ("r", "0.10"), ("a", "x\"ü"), ("o", r#"{"b":1e3,"a":" { "}"#)];
         assert_eq!(shown, expected.map(|(name, value)| (name, value.to_owned())));
         let written = object(&members.iter().map(|(name, value)| (name, value.get())).collect::<Vec<_>>());
         assert_eq!(*written, r#"{"z":2,"id":98765432109876543210,"r":0.10,"a":"x\"\u00fc","o":{"b": 1e3, "a":" { "}}"#);
+        let half = RawValue::from_string(r#""\udc00x""#.to_owned()).expect("JSON");
+        assert_eq!(text(&half), None);
         assert!(Members::of("[1]").is_err() && Members::of("{\"a\":1").is_err() && Members::of("{} x").is_err());
+    }
+
+    #[test]
+    fn null_and_empty_are_not_given() {
+        for (text, expected) in [
+            (r#"["t", "",null]"#, r#"["t"]"#),
+            (
+                r#"[{"TagKey":"a", "TagValue":null},{"TagKey":"b","TagValue":""}]"#,
+                r#"[{"TagKey":"a"},{"TagKey":"b","TagValue":""}]"#,
+            ),
+            (r#"[{"Key":"N","Values":["",null]}]"#, r#"[{"Key":"N","Values":[""]}]"#),
+            (r#"{"a\"\u00e4":1, "b":null}"#, r#"{"a\"ä":1}"#),
+            ("[null]", "[]"),
+            (r#" [ 1, {"a" : "null"} ]"#, r#" [ 1, {"a" : "null"} ]"#),
+            (r#"{"a":null,"a":1}"#, r#"{"a":null,"a":1}"#),
+            ("null", "null"),
+            ("[null", "[null"),
+            ("[[[[[[[[[[null]]]]]]]]]]", "[[[[[[[[[[null]]]]]]]]]]"),
+        ] {
+            assert_eq!(given(text), expected, "{text}");
+        }
     }
 
     #[test]
