@@ -10,5 +10,7 @@ target=${CARGO_TARGET_DIR:-$root/target}
 export BULLA=${BULLA:-$target/debug/bulla}
 [[ -x $BULLA ]] || { echo "tests/people: no program $BULLA; cargo build first" >&2; exit 1; }
 python=$target/sdk/venv/bin/python
-[[ -x $python ]] || python=python3
-exec "$python" -m pytest -q -rs -p no:cacheprovider "$@" .
+# Once more what failed, as tests/sdk does; the summary names it.
+again=(--reruns=1)
+[[ -x $python ]] || python=python3 again=()
+exec "$python" -m pytest -q -rsR -p no:cacheprovider "${again[@]}" "$@" .
