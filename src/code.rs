@@ -152,7 +152,7 @@ impl Code {
             Error::DryRunSucceeded => Code::DryRunSucceeded,
             Error::DryRunInvalid(_) => Code::DryRunInvalid,
             Error::DryRunDenied(_) => Code::DryRunDenied,
-            Error::Unavailable(_) => Code::Unavailable,
+            Error::Unavailable(_) | Error::Undecided => Code::Unavailable,
             Error::Integrity(_) | Error::Internal(_) => Code::Internal,
         }
     }

@@ -13,9 +13,6 @@ use crate::base::ids::Malformed;
 use crate::store::StoreError;
 use crate::token::TokenError;
 
-/// What is away when the database was lost during a commit: nobody knows yet whether the request had its effect.
-pub const UNKNOWN: &str = "end of the commit";
-
 /// Why a request was not answered with success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -170,6 +167,8 @@ pub enum Error {
     DryRunDenied(Box<Denied>),
     /// Something the request needs is away for now; what, for the log.
     Unavailable(&'static str),
+    /// The database was lost, or its disk failed, during a commit: nobody knows yet whether the request had its effect.
+    Undecided,
     /// Stored bytes do not verify; what, for the log and the alarm.
     Integrity(String),
     /// A fault of the service; detail for the log, never for the caller.
@@ -283,7 +282,7 @@ impl From<StoreError> for Error {
             }
             StoreError::Unknown(detail) => {
                 log::error!("database: lost during a commit: {detail}");
-                Error::Unavailable(UNKNOWN)
+                Error::Undecided
             }
             StoreError::Corrupt { .. } => Error::Integrity(error.to_string()),
             StoreError::Conflict | StoreError::Fault(_) => Error::Internal(error.to_string()),

@@ -64,6 +64,7 @@ fn run(cli: Cli) -> Result<i32, Failure> {
             }
             // A limit on core dumps would be the program's too that `bulla run` becomes.
             process::forbid_traces().map_err(context("core dumps"))?;
+            process::lock_memory_of_command();
             remote::run(command, cli.leading, cli.json)
         }
         Command::Pages(Pages::Completion { shell, names }) => {
@@ -90,6 +91,8 @@ fn host(command: Host, json: bool) -> Result<(), Failure> {
     process::forbid_others_to_write();
     if command.serves() {
         signals::answer().map_err(context("signals"))?;
+    } else {
+        process::lock_memory_of_command();
     }
     admin::run(command, json)
 }

@@ -14,7 +14,7 @@ use crate::base::clock::Moment;
 use crate::base::ids::{AccountId, NodeId, Region};
 use crate::code::Code;
 use crate::effect::Effect;
-use crate::error::{Error, UNKNOWN};
+use crate::error::Error;
 
 /// Who the records name.
 const PRINCIPAL: &str = "service";
@@ -90,7 +90,7 @@ impl ServiceTasks {
         self.audit.submit(&intent).wait()?;
         let result = work(&effect);
         let code = result.as_ref().map_or_else(code_of, |_| "OK");
-        let cut = matches!(result, Err(Error::Unavailable(UNKNOWN)));
+        let cut = matches!(result, Err(Error::Undecided));
         let kind = if cut { Kind::Unknown } else { Kind::Outcome };
         self.audit.submit(&Record { kind, code: Some(code), ..intent }).wait()?;
         match &result {
@@ -114,7 +114,7 @@ pub fn each<T, E: Into<Error>>(items: Vec<Result<T, E>>, mut f: impl FnMut(T) ->
     for item in items {
         match item.map_err(E::into).and_then(&mut f) {
             Ok(()) => {}
-            Err(unavailable @ Error::Unavailable(_)) => return Err(unavailable),
+            Err(unavailable @ (Error::Unavailable(_) | Error::Undecided)) => return Err(unavailable),
             Err(error) => first = first.and(Err(error)),
         }
     }

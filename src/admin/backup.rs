@@ -19,10 +19,10 @@ use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_k
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::base::regular;
-use crate::base::words::Origin;
 use crate::cli::{Backup, BackupAction};
 use crate::config::Config;
 use crate::output::Output;
+use crate::output::progress::Progress;
 use crate::store::{HeldVersion, Store, StoreOptions, copy, deployment};
 use crate::token::{ObjectKind, Token};
 
@@ -84,7 +84,10 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     })?;
     let file = folder.join(DATABASE);
     let time = Clock::System.now();
-    copy::save(&verify::options(config)?, &file).map_err(|error| {
+    let progress = Progress::new("copied", 0);
+    let saved = copy::save(&verify::options(config)?, &file, &|done, all| progress.at(done, all));
+    progress.end();
+    saved.map_err(|error| {
         // A folder that holds no copy is in the way of the next attempt.
         let _ = fs::remove_file(&file).and_then(|()| fs::remove_dir(folder));
         context(format!("the copy of the database in {}", folder.display()))(error)
@@ -135,7 +138,7 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
 /// A backup whose manifest and file hold, and the token that it was proved with.
 pub(super) struct Proved {
     pub(super) manifest: Manifest,
-    pub(super) token: Token,
+    pub(super) token: Arc<Token>,
     file: Private,
 }
 
@@ -145,9 +148,9 @@ impl Proved {
         self.file.file()
     }
 
-    /// The database in it, to look at.
-    pub(super) fn opened(self) -> Result<Copy, Failure> {
-        Copy::of(Arc::new(self.token), self.file)
+    /// The database in it, to look at: another copy, so that the file stays the one that was proved.
+    pub(super) fn opened(&self) -> Result<Copy, Failure> {
+        Copy::of(Arc::clone(&self.token), Private::copy(&self.file(), private_folder()?)?)
     }
 }
 
@@ -164,23 +167,25 @@ pub(super) fn prove(config: &Config, folder: &Path) -> Result<Proved, Failure> {
     let key = token.public_key(&claimed.audit_key).map_err(context(subject.as_str()))?;
     let manifest: Manifest = serde_json::from_str(signed::prove(&signed, KIND, &key)?)?;
     let file = folder.join(DATABASE);
-    let apart = tempfile::tempdir().map_err(|e| Failure::local(format!("{}: {e}", std::env::temp_dir().display())))?;
-    let copy = Private::copy(&file, apart)?;
+    let copy = Private::copy(&file, private_folder()?)?;
     if (copy.bytes, &copy.sha256) != (manifest.bytes, &manifest.sha256) {
         return Err(Failure::new(format!("{} is not the file that the manifest is about", file.display())));
     }
-    Ok(Proved { manifest, token, file: copy })
+    Ok(Proved { manifest, token: Arc::new(token), file: copy })
+}
+
+fn private_folder() -> Result<TempDir, Failure> {
+    tempfile::tempdir().map_err(|e| Failure::local(format!("{}: {e}", std::env::temp_dir().display())))
 }
 
 /// Says what a restore would lack.
 fn drill(config: &Config, folder: &Path, json: bool) -> Result<Output, Failure> {
     let Proved { manifest, token, file } = prove(config, folder)?;
-    let saved = Copy::of(Arc::new(token), file)?;
+    let saved = Copy::of(token, file)?;
     let proof = saved.proof()?;
     let (mut missing, mut secrets) = (Vec::new(), 0);
     for held in saved.held()? {
-        let gone = held.version.ready && held.key.origin == Origin::Service;
-        if gone && !saved.base.token.exists(&held.version.id).map_err(token_failure("token"))? {
+        if held.needs_object() && !saved.base.token.exists(&held.version.id).map_err(token_failure("token"))? {
             secrets += held.secrets;
             missing.push(saved.lacks(&held)?);
         }
@@ -282,6 +287,10 @@ impl Private {
 }
 
 /// What a restore shows of a backup before anything is done.
-pub(super) fn shown(manifest: &Manifest) -> [(&'static str, Value); 2] {
-    [("BackupTime", manifest.time.as_str().into()), ("BackupRows", manifest.rows.into())]
+pub(super) fn shown(manifest: &Manifest) -> [(&'static str, Value); 3] {
+    [
+        ("Deployment", manifest.deployment.as_str().into()),
+        ("BackupTime", manifest.time.as_str().into()),
+        ("BackupRows", manifest.rows.into()),
+    ]
 }

@@ -5,6 +5,7 @@
 //! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing. One process
 //! at a time does all this: two would make keys under the same ids, and each take the other's for what a failed call of its own had left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
@@ -55,7 +56,7 @@ fn begun(config: &Config) -> Result<Base, Failure> {
         None => insert_row(config, &url, &token)?,
     };
     let row = if row.ready { row } else { make_system_keys(&url, &token, row)? };
-    Base::on(config, token, row)
+    Base::on(config, Arc::new(token), row)
 }
 
 /// Makes the first account and its root access key; none if there is an account already.

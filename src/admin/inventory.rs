@@ -69,7 +69,7 @@ fn versions(config: &Config, base: &Base) -> Result<Vec<Value>, Failure> {
 }
 
 fn told(base: &Base, held: &HeldVersion, stop: i64) -> Result<Value, Failure> {
-    let HeldVersion { key, version, aliases, secrets } = held;
+    let HeldVersion { key, version, aliases, secrets, .. } = held;
     let objects = objects(base, &version.id)?;
     Ok(json!({
         "KeyVersionId": version.id.to_string(),

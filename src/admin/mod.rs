@@ -26,6 +26,7 @@ mod user;
 mod verify;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::app::{Base, Failure, OpenLog, clock_watch, context, database_url, of_database};
 use crate::audit::{Kind, Record, Verdict};
@@ -141,6 +142,24 @@ fn accept_clock(config: &Config) -> Result<Output, Failure> {
     Ok(Output::one([("Accepted", Clock::System.now().to_string().into())]))
 }
 
+/// How long a command asks what came of a commit that was cut, and how often.
+const SETTLED_WITHIN: Duration = Duration::from_secs(15);
+const SETTLED_PAUSE: Duration = Duration::from_millis(250);
+
+/// How a change ended that did not succeed.
+enum Ended {
+    /// The command decided against it.
+    Refused(Failure),
+    /// The store did.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Ended::Store(error)
+    }
+}
+
 /// A command's hold on a deployment.
 struct Session {
     base: Base,
@@ -178,13 +197,45 @@ impl Session {
             ..Record::new(Kind::Admin, effect.request_id(), action)
         };
         self.log.audit.submit(&record).wait().map_err(context("audit"))?;
-        let result = self.base.store.write("admin", |tx| {
+        let ended = self.base.store.write("admin", |tx| {
             effect.mark(tx)?;
-            f(tx)
+            f(tx).map_err(|abort| match abort {
+                Abort::Db(error) => Abort::Db(error),
+                Abort::App(failure) => Abort::App(Ended::Refused(failure)),
+            })
         });
-        let code = if result.is_ok() { "OK" } else { "Failed" };
-        self.log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
+        let (code, result) = self.settled(&effect, ended);
+        if let Err(error) = self.log.audit.submit(&Record { code: Some(code), ..record }).wait() {
+            // What was made is still shown, as it is shown once; that it was to be made is recorded.
+            log::error!("audit: what came of {action} on {on} ({code}) could not be recorded: {error}");
+        }
         result
+    }
+
+    /// What the log says of a change that has ended, and what the command gets. A commit that was cut is asked after.
+    fn settled<T>(&self, effect: &Effect, ended: Result<T, Ended>) -> (&'static str, Result<T, Failure>) {
+        let cut = match ended {
+            Ok(done) => return ("OK", Ok(done)),
+            Err(Ended::Refused(failure)) => return ("Failed", Err(failure)),
+            Err(Ended::Store(error @ StoreError::Unknown(_))) => error.to_string(),
+            Err(Ended::Store(error)) => return ("Failed", Err(of_database(error))),
+        };
+        let lost = Instant::now();
+        let committed = loop {
+            match self.base.store.request_settled(&effect.request_id(), &effect.node(), lost.elapsed()) {
+                Ok(Some(committed)) => break Some(committed),
+                _ if lost.elapsed() > SETTLED_WITHIN => break None,
+                _ => std::thread::sleep(SETTLED_PAUSE),
+            }
+        };
+        let (code, what) = match committed {
+            Some(true) => ("OK", "the change was made, and what it made is not known here"),
+            Some(false) => ("NotCommitted", "the change was not made"),
+            None => ("Unknown", "whether the change was made is not known"),
+        };
+        let failure = Failure::unavailable(format!("database: {cut}; {what}"));
+        let hint = "look at what there is before you do it once more (`bulla … list`)";
+        (code, Err(if committed == Some(false) { failure } else { failure.hint(hint) }))
     }
 
     /// The account that a command is for: the one named, or the only one.

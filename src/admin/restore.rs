@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,8 +13,9 @@ use crate::audit::{self, Kind, ReadLine, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::config::Config;
+use crate::output::progress::Progress;
 use crate::output::{Output, Row};
-use crate::store::{AnchorsRow, LogHeadRow, Store, StoreError, copy};
+use crate::store::{AnchorsRow, Store, StoreError, StoreOptions, copy, deployment};
 
 /// What is told to whoever has not accepted yet.
 const NEXT: &str = "with --accept this database is the one that counts; it needs the PIN, and is recorded";
@@ -30,43 +32,62 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
         let failure = Failure::conflict(format!("a server runs here (process {holder})"));
         return Err(failure.hint("stop every node first: what they would still write belongs to the state before"));
     }
-    // What is only looked at is the copy of a backup, which goes behind whoever has it open.
-    let mut looked_at = None;
-    let (base, options, mut row) = match from {
-        None => (Base::open(config)?, verify::options(config)?, Row::new()),
-        Some(folder) => {
-            let proved = backup::prove(config, folder)?;
-            let mut row: Row = backup::shown(&proved.manifest).into();
-            if accept {
-                let options = verify::options(config)?;
-                let aside = copy::load(&proved.file(), &options).map_err(context("database"))?;
-                row.extend(aside.map(|aside| ("DatabaseOfBefore", aside.display().to_string().into())));
-                (Base::of_token(config, proved.token)?, options, row)
-            } else {
-                let copy = looked_at.insert(proved.opened()?);
-                (copy.base.clone(), copy.options.clone(), row)
-            }
+    let options = verify::options(config)?;
+    let Some(folder) = from else {
+        let base = Base::open(config)?;
+        let state = State::of(config, &base, &options)?;
+        if accept {
+            take(config, &base, &state)?;
         }
+        return Ok(Output::One(state.shown(accept)));
     };
-    let proof = verify::proof(&base.store, &options)?;
-    if let Some(flaw) = proof.flaws.first() {
-        let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
-        return Err(
-            Failure::new(reason).hint("only a database that verifies is accepted; `bulla verify` lists all that does not hold")
-        );
-    }
-    let (heads, anchors) =
-        base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?.rows, tx.anchors()?))).map_err(context("database"))?;
-    let state = State::of(config, &base, &heads)?;
+    let backup = backup::prove(config, folder)?;
+    // What does not verify takes nobody's place.
+    let copy = backup.opened()?;
+    let state = State::of(config, &copy.base, &copy.options)?;
+    let mut aside = None;
     if accept {
-        take(config, &base, &anchors, &state)?;
+        unless_anothers(&options, &copy.base)?;
+        let progress = Progress::new("copied", 0);
+        let loaded = copy::load(&backup.file(), &options, &|done, all| progress.at(done, all));
+        progress.end();
+        aside = loaded.map_err(context("database"))?;
+        let base = Base::of_token(config, Arc::clone(&backup.token))?;
+        // A copy between two databases could go wrong in ways that the file knows nothing of.
+        verified(&base, &options)?;
+        take(config, &base, &state)?;
     }
-    row.splice(0..0, state.shown(proof.rows, accept));
+    let mut row = state.shown(accept);
+    row.extend(backup::shown(&backup.manifest));
+    row.extend(aside.map(|aside| ("DatabaseOfBefore", aside.display().to_string().into())));
     Ok(Output::One(row))
+}
+
+/// Proves all rows; how many they are.
+fn verified(base: &Base, options: &StoreOptions) -> Result<u64, Failure> {
+    let proof = verify::proof(&base.store, options)?;
+    let Some(flaw) = proof.flaws.first() else { return Ok(proof.rows) };
+    let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
+    Err(Failure::new(reason).hint("only a database that verifies is accepted; `bulla verify` lists all that does not hold"))
+}
+
+/// Refuses to replace the database of another deployment. One that cannot be read, or is empty, is what a restoration is for.
+fn unless_anothers(options: &StoreOptions, backup: &Base) -> Result<(), Failure> {
+    match deployment::read(&options.url) {
+        Ok(Some(there)) if there.id != backup.deployment.id => {
+            let (there, of) = (there.id, backup.deployment.id);
+            let failure = Failure::conflict(format!("the database is of deployment {there}, and the backup of {of}"));
+            Err(failure.hint("name the configuration of the deployment that was lost, or one with an empty database"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The database beside the logs of this host.
 struct State {
+    /// How many rows verify: all of them.
+    rows: u64,
+    anchors: AnchorsRow,
     /// When any node last wrote how far its log was.
     in_database: Option<Timestamp>,
     /// When a log here last told of a change.
@@ -77,10 +98,13 @@ struct State {
 }
 
 impl State {
-    fn of(config: &Config, base: &Base, heads: &[LogHeadRow]) -> Result<Self, Failure> {
+    fn of(config: &Config, base: &Base, options: &StoreOptions) -> Result<Self, Failure> {
+        let rows = verified(base, options)?;
+        let read = base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?.rows, tx.anchors()?)));
+        let (heads, anchors) = read.map_err(context("database"))?;
         let in_database = heads.iter().map(|head| head.written_at).max();
         let since = in_database.map(Timestamp::with_ms).unwrap_or_default();
-        let mut state = Self { in_database, in_log: String::new(), lost: Vec::new(), lost_count: 0 };
+        let mut state = Self { rows, anchors, in_database, in_log: String::new(), lost: Vec::new(), lost_count: 0 };
         let keys = keys_of(base)?;
         for log in Proof::of_deployment(config, base)?.logs() {
             let mut failure = None;
@@ -116,14 +140,14 @@ impl State {
         }
     }
 
-    fn shown(self, rows: u64, accepted: bool) -> Row {
+    fn shown(self, accepted: bool) -> Row {
         let hint = match accepted {
             true => "start the nodes; those that ran begin anew by themselves",
             false => NEXT,
         };
         Output::row([
             ("Accepted", accepted.into()),
-            ("RowsVerified", rows.into()),
+            ("RowsVerified", self.rows.into()),
             ("LastWriteInDatabase", self.in_database.map_or(Value::Null, |at| at.with_ms().into())),
             ("LastWriteInLog", if self.in_log.is_empty() { Value::Null } else { self.in_log.into() }),
             ("ChangesLost", self.lost_count.into()),
@@ -168,7 +192,8 @@ impl fmt::Display for Change {
 }
 
 /// Accepts it, recorded before and after.
-fn take(config: &Config, base: &Base, old: &AnchorsRow, state: &State) -> Result<(), Failure> {
+fn take(config: &Config, base: &Base, state: &State) -> Result<(), Failure> {
+    let old = &state.anchors;
     let log = base.audit_of_a_restored(config, "admin", LOCK_WAIT_MS)?;
     let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
     let of = state.in_database.map(Timestamp::with_ms).unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::audit::{Kind, Record, Verdict};
 use crate::auth::Caller;
 use crate::auth::proof::Origin;
 use crate::base::ids::{AccessKeyId, RequestId};
-use crate::error::{Denied, Error, UNKNOWN};
+use crate::error::{Denied, Error};
 
 /// A request on its way, as the audit log will tell it.
 pub(super) struct Event {
@@ -97,9 +97,11 @@ impl Event {
                 log::error!(target: "bulla::integrity", "ALARM request_id={id} action={action} {what}");
             }
             Error::Internal(what) => log::error!("request_id={id} action={action} {what}"),
-            // Nothing is known of a write whose commit was cut; a read has no commit.
-            Error::Unavailable(UNKNOWN) if self.kind == Kind::Outcome => {
-                self.kind = Kind::Unknown;
+            Error::Undecided => {
+                // A read has no commit.
+                if self.kind == Kind::Outcome {
+                    self.kind = Kind::Unknown;
+                }
                 log::warn!("request_id={id} action={action} its commit was cut");
             }
             Error::Unavailable(what) => log::warn!("request_id={id} action={action} unavailable: {what}"),

@@ -49,15 +49,20 @@ impl Base {
     ///
     /// # Errors
     /// When the database does not fit the token.
-    pub fn on(config: &Config, token: Token, deployment: DeploymentRow) -> Result<Self, Failure> {
+    pub fn on(config: &Config, token: Arc<Token>, deployment: DeploymentRow) -> Result<Self, Failure> {
         Self::build(config, token, deployment, StartRetry::Command)
     }
 
-    pub(super) fn build(config: &Config, token: Token, deployment: DeploymentRow, retry: StartRetry) -> Result<Self, Failure> {
+    pub(super) fn build(
+        config: &Config,
+        token: Arc<Token>,
+        deployment: DeploymentRow,
+        retry: StartRetry,
+    ) -> Result<Self, Failure> {
         token.authenticate_with(deployment.int_key);
         system_keys::prove_system_keys(&token, &deployment)?;
         let store = open_store(config, &token, &deployment, retry)?;
-        Ok(Self { token: Arc::new(token), deployment, store: Arc::new(store), alarms: Arc::default() })
+        Ok(Self { token, deployment, store: Arc::new(store), alarms: Arc::default() })
     }
 
     /// SYS, which wraps access-key secrets.

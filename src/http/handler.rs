@@ -175,6 +175,7 @@ impl<S: Service> Handler<S> {
     fn note(&self, request_id: RequestId, error: &Error) {
         match error {
             Error::Unavailable(what) => self.metrics.turned_away(what),
+            Error::Undecided => self.metrics.turned_away("end of the commit"),
             Error::Internal(what) => log::error!("request_id={request_id} failed: {what}"),
             _ => {}
         }

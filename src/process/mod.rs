@@ -77,7 +77,7 @@ pub fn lock_memory(wanted: LockMemory) -> io::Result<()> {
         return Ok(());
     }
     let locked = if may_lock_all() {
-        mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).map_err(io::Error::from)
+        lock_all()
     } else {
         Err(io::Error::other("neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK"))
     };
@@ -93,9 +93,25 @@ pub fn lock_memory(wanted: LockMemory) -> io::Result<()> {
     }
 }
 
+/// The same for a command, where that needs no other limit: a program that it starts, or becomes, would have that limit too. What is not
+/// locked is said nowhere: most persons may lock little, and a command ends soon.
+pub fn lock_memory_of_command() {
+    if has_ipc_lock() || getrlimit(Resource::Memlock).current.is_none() {
+        let _ = lock_all();
+    }
+}
+
+fn lock_all() -> io::Result<()> {
+    Ok(mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
+}
+
 /// Whether the process may lock all of its memory.
 pub fn may_lock_all() -> bool {
     let limit = getrlimit(Resource::Memlock);
     let unlimited = limit.maximum.is_none() && setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_ok();
-    unlimited || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
+    unlimited || has_ipc_lock()
+}
+
+fn has_ipc_lock() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
 }

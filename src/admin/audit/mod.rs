@@ -8,12 +8,16 @@ use std::path::PathBuf;
 
 use crate::admin::load;
 use crate::app::{Base, Failure, line_key, token_failure};
-use crate::audit::{self, Flaw, Keys, Log, Report};
+use crate::audit::{self, Flaw, Keys, Log, ReadLine, Report};
 use crate::base::regular;
 use crate::cli::{Audit, Form, Logs};
 use crate::config::Config;
 use crate::output::Output;
+use crate::output::progress::Progress;
 use heads::Heads;
+
+/// How many bytes are read before that is said.
+const SAID_EVERY: usize = 1 << 20;
 
 /// Runs the command.
 pub fn run(action: Audit, json: bool) -> Result<Output, Failure> {
@@ -108,8 +112,20 @@ impl Proof {
     /// Reads all of them: what each proves, and what does not hold.
     pub(super) fn check(&self) -> (Vec<(&Log, Report)>, Vec<String>) {
         let (mut reports, mut flaws) = (Vec::new(), Vec::new());
+        let files = self.logs.iter().flat_map(|log| &log.files);
+        let bytes = files.map(|file| std::fs::metadata(file).map_or(0, |there| there.len())).sum::<u64>();
+        let progress = Progress::new("read", usize::try_from(bytes).unwrap_or(usize::MAX));
         for log in &self.logs {
-            match audit::verify_files(&log.files, &self.keys) {
+            let mut unsaid = 0;
+            let mut each = |line: &ReadLine<'_>| {
+                unsaid += line.text.len();
+                if unsaid >= SAID_EVERY {
+                    progress.more(std::mem::take(&mut unsaid));
+                }
+                true
+            };
+            let (report, broken) = audit::read(&log.files, &self.keys, &mut each);
+            match broken.map_or(Ok(report), Err) {
                 Ok(report) => {
                     flaws.extend(report.missing.iter().map(|what| format!("{} of node {}: {what}", log.name, log.node)));
                     flaws.extend(self.heads.as_ref().and_then(|heads| heads.lacks(log, &report)));
@@ -118,6 +134,7 @@ impl Proof {
                 Err(broken) => flaws.push(format!("{} of node {}: {broken}", log.name, log.node)),
             }
         }
+        progress.end();
         if let (true, Some(heads)) = (self.whole, &self.heads) {
             flaws.extend(heads.missing(&self.logs));
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::admin::audit;
 use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
-use crate::base::words::{KeyState, Origin};
+use crate::base::words::Origin;
 use crate::config::Config;
 use crate::error::Error;
 use crate::keys::{Mismatch, mismatch};
@@ -52,10 +52,8 @@ fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
         Err(error) => return Err(context("database")(error)),
     };
     let mut flaws = Vec::new();
-    for HeldVersion { key, version, .. } in held {
-        if !version.ready || key.origin != Origin::Service || key.state == KeyState::Deleted {
-            continue;
-        }
+    // Of imported material the attributes are another matter: it was outside before.
+    for HeldVersion { key, version, .. } in held.into_iter().filter(|held| held.needs_object() && held.key.origin == Origin::Service) {
         let subject = || format!("token: key version {}", version.id);
         let material = Material::of(key.spec, key.usage).map_err(context(subject()))?;
         match base.token.prove_system_key(&version.id, ObjectKind::Cmk(material)) {

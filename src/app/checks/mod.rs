@@ -8,6 +8,8 @@ mod remote;
 
 pub use remote::database_url;
 
+use std::sync::Arc;
+
 use crate::app::base::Base;
 use crate::app::start_retry::StartRetry;
 use crate::base::failure::Failure;
@@ -58,7 +60,7 @@ struct Opened<'a> {
     config: &'a Config,
     retry: StartRetry,
     deployment: Option<DeploymentRow>,
-    token: Option<Token>,
+    token: Option<Arc<Token>>,
     base: Option<Base>,
     mismatch: Option<Mismatch>,
     logins: Option<Logins>,
@@ -154,7 +156,7 @@ impl Base {
     ///
     /// # Errors
     /// As [`Base::open`].
-    pub fn of_token(config: &Config, token: Token) -> Result<Self, Failure> {
+    pub fn of_token(config: &Config, token: Arc<Token>) -> Result<Self, Failure> {
         let mut opened = Opened { token: Some(token), ..Opened::new(config, StartRetry::Command) };
         let but_the_token: Vec<_> = BASE.iter().copied().filter(|(name, _)| *name != "token").collect();
         opened.take(&but_the_token)?;

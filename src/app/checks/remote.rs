@@ -1,6 +1,7 @@
 //! What is looked at on the token and in the database, and opened for whoever goes on.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Found, Opened};
 use crate::app::base::{Base, url_of};
@@ -124,7 +125,7 @@ pub(super) fn token(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         _ => failure,
     })?;
     token.health().map_err(tokens::token_failure("token"))?;
-    opened.token = Some(token);
+    opened.token = Some(Arc::new(token));
     Ok(Found::Fine("answers".to_owned()))
 }
 

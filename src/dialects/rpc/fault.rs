@@ -261,7 +261,7 @@ fn message(error: &Error) -> Cow<'static, str> {
         Error::ImportTokenInvalid => "import token is invalid.",
         Error::ImportTokenExpired => "import token is expired.",
         Error::DryRunSucceeded => "The request would have succeeded, but DryRun was set.",
-        Error::Unavailable(_) => "Service Unavailable Temporary.",
+        Error::Unavailable(_) | Error::Undecided => "Service Unavailable Temporary.",
         Error::Integrity(_) | Error::Internal(_) => "Internal Failure.",
     })
 }

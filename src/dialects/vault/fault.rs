@@ -70,7 +70,7 @@ fn of(error: &Error) -> Told {
         Error::TlsToPlain => one(400, "Client sent an HTTPS request to an HTTP server."),
         Error::PlainToTls => one(400, "Client sent an HTTP request to an HTTPS server."),
         Error::Throttled => one(429, "request path \"/v1/\": rate limit quota exceeded"),
-        Error::Unavailable(_) => one(503, "temporarily unavailable, try again"),
+        Error::Unavailable(_) | Error::Undecided => one(503, "temporarily unavailable, try again"),
         Error::Integrity(_) | Error::Internal(_) => one(500, "internal error"),
         other => one(400, Code::of(other).as_str()),
     }

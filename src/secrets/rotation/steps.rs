@@ -63,7 +63,7 @@ impl Secrets {
         let result = match self.hold(effect, state, version) {
             Ok(mine) => self.carry_out(effect, &mine),
             // Somebody else is at it, which is no failure.
-            Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why)),
+            Err(away @ (Error::Unavailable(_) | Error::Undecided)) => return Err(away),
             Err(error) if effect.is_service() => {
                 self.failed(effect, &before, REFUSED_MS);
                 Err(error)

@@ -9,11 +9,13 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{PgConnection, SqliteConnection, sql_query};
 
 use crate::store::engine::begin::{Mode, begin};
@@ -24,11 +26,23 @@ use crate::store::{StoreError, StoreOptions, migrate};
 /// Statements that are run at once.
 const BATCH: usize = 256;
 
+/// Between two looks at a file that becomes longer.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// Tables that the migrations fill, alike on both sides.
 const OF_MIGRATIONS: [&str; 2] = ["__diesel_schema_migrations", "schema_levels"];
 
+/// The endings of the files that are a database of SQLite together: what is not written yet into the first stands in the second or third.
+const OF_DATABASE: [&str; 4] = ["", "-wal", "-journal", "-shm"];
+
 /// The types of columns on PostgreSQL.
 const KINDS: [&str; 5] = ["bytea", "boolean", "text", "bigint", "smallint"];
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
 
 #[derive(QueryableByName)]
 struct Line {
@@ -46,11 +60,14 @@ struct Column {
     boolean: bool,
 }
 
+/// Is told how much is done of how much: of rows, or of bytes.
+pub type Told<'a> = &'a (dyn Fn(u64, u64) + Sync);
+
 /// Copies a database, as it is at one moment, into a new file; the service goes on beside it.
 ///
 /// # Errors
 /// `Fault` when there is such a file; else as any read.
-pub fn save(options: &StoreOptions, file: &Path) -> Result<(), StoreError> {
+pub fn save(options: &StoreOptions, file: &Path, told: Told<'_>) -> Result<(), StoreError> {
     if file.exists() {
         return Err(StoreError::Fault(format!("{} is there already", file.display())));
     }
@@ -59,14 +76,20 @@ pub fn save(options: &StoreOptions, file: &Path) -> Result<(), StoreError> {
     let of = |e| StoreError::of("backup", e);
     match &mut conn {
         Conn::Sqlite(conn) => {
-            conn.batch_execute(&format!("VACUUM INTO {}", quoted(&file.to_string_lossy()))).map_err(of)?;
+            let size = "SELECT page_count * page_size AS n FROM pragma_page_count(), pragma_page_size()";
+            let size = sql_query(size).get_result::<Number>(conn).map_err(of)?.n.unsigned_abs();
+            let into = format!("VACUUM INTO {}", quoted(&file.to_string_lossy()));
+            watched(file, size, told, || conn.batch_execute(&into)).map_err(of)?;
         }
         Conn::Postgres(_) => {
             begin(&mut conn, Mode::Snapshot).map_err(of)?;
             let Conn::Postgres(from) = &mut conn else { return Ok(()) };
             let mut to = empty_file(file, options)?;
             to.batch_execute("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE").map_err(of)?;
-            for table in tables(&mut to)? {
+            let tables = tables(&mut to)?;
+            let counted = sql_query(number_of_rows(&tables)).get_result::<Number>(from).map_err(of)?;
+            let mut rows = Rows { done: 0, all: counted.n.unsigned_abs(), told };
+            for table in tables {
                 let columns = columns_of_postgres(from, &table)?;
                 to.batch_execute(&format!("DELETE FROM {table}")).map_err(of)?;
                 let mut batch = Batch::new(&mut to);
@@ -75,6 +98,7 @@ pub fn save(options: &StoreOptions, file: &Path) -> Result<(), StoreError> {
                     .map_err(of)?
                 {
                     batch.add(&line.map_err(of)?.line)?;
+                    rows.one_more();
                 }
                 batch.end()?;
             }
@@ -90,10 +114,10 @@ pub fn save(options: &StoreOptions, file: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// As any write; then nothing of the copy is in the database.
-pub fn load(file: &Path, options: &StoreOptions) -> Result<Option<PathBuf>, StoreError> {
+pub fn load(file: &Path, options: &StoreOptions, told: Told<'_>) -> Result<Option<PathBuf>, StoreError> {
     match Location::parse(&options.url)? {
         Location::Sqlite(path) => replace_file(file, &path),
-        Location::Postgres(_) => fill_postgres(file, options).map(|()| None),
+        Location::Postgres(_) => fill_postgres(file, options, told).map(|()| None),
     }
 }
 
@@ -107,21 +131,14 @@ fn replace_file(file: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError>
     let new = beside(".restored");
     fs::copy(file, &new).and_then(|_| File::open(&new)?.sync_all()).map_err(|e| failed(&e))?;
     private(&new)?;
+    // What stands beside the database goes with it: its last writes may be there alone, and would be played into the one that comes.
+    let old = |n: u32, end: &str| beside(&format!(".before-restore-{n}{end}"));
+    let is_free = |n: &u32| OF_DATABASE.iter().all(|end| !old(*n, end).exists());
+    let number = (1..1000).find(is_free).ok_or_else(|| StoreError::Fault("too many databases of before".to_owned()))?;
     let mut aside = None;
-    if path.exists() {
-        // What is only in the log beside it goes into the file, so that it can be taken up again as it is.
-        if let Ok(mut old) = SqliteConnection::establish(&path.to_string_lossy()) {
-            let _ = old.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)");
-        }
-        let taken = |n: &u32| !beside(&format!(".before-restore-{n}")).exists();
-        let number = (1..1000).find(taken).ok_or_else(|| StoreError::Fault("too many databases of before".to_owned()))?;
-        let old = beside(&format!(".before-restore-{number}"));
-        fs::rename(path, &old).map_err(|e| failed(&e))?;
-        aside = Some(old);
-    }
-    // What belonged to the file that was there would be played into the one that comes.
-    for end in ["-wal", "-shm", "-journal"] {
-        match fs::remove_file(beside(end)) {
+    for end in OF_DATABASE {
+        match fs::rename(beside(end), old(number, end)) {
+            Ok(()) if end.is_empty() => aside = Some(old(number, end)),
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(io(&beside(end), &e)),
             _ => {}
         }
@@ -132,7 +149,7 @@ fn replace_file(file: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError>
     Ok(aside)
 }
 
-fn fill_postgres(file: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+fn fill_postgres(file: &Path, options: &StoreOptions, told: Told<'_>) -> Result<(), StoreError> {
     migrate::run(&options.url)?;
     let of = |e| StoreError::of("restore", e);
     let mut from = SqliteConnection::establish(&file.to_string_lossy()).map_err(|e| StoreError::Fault(e.to_string()))?;
@@ -145,6 +162,8 @@ fn fill_postgres(file: &Path, options: &StoreOptions) -> Result<(), StoreError> 
     for table in tables.iter().rev() {
         to.batch_execute(&format!("DELETE FROM {table}")).map_err(of)?;
     }
+    let counted = sql_query(number_of_rows(&tables)).get_result::<Number>(&mut from).map_err(of)?;
+    let mut rows = Rows { done: 0, all: counted.n.unsigned_abs(), told };
     for table in &tables {
         let columns = columns_of_postgres(to, table)?;
         let mut batch = Batch::new(to);
@@ -152,10 +171,46 @@ fn fill_postgres(file: &Path, options: &StoreOptions) -> Result<(), StoreError> 
             sql_query(statement_in_sqlite(table, &columns)).load_iter::<Line, DefaultLoadingMode>(&mut from).map_err(of)?
         {
             batch.add(&line.map_err(of)?.line)?;
+            rows.one_more();
         }
         batch.end()?;
     }
     conn.batch_execute("COMMIT").map_err(of)
+}
+
+/// Does something that makes a file longer, and tells meanwhile how long it is.
+fn watched<T>(file: &Path, size: u64, told: Told<'_>, work: impl FnOnce() -> T) -> T {
+    let (at_work, ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                told(fs::metadata(file).map_or(0, |there| there.len()).min(size), size);
+            }
+        });
+        let done = work();
+        drop(at_work);
+        done
+    })
+}
+
+/// How far a copy is.
+struct Rows<'a> {
+    done: u64,
+    all: u64,
+    told: Told<'a>,
+}
+
+impl Rows<'_> {
+    fn one_more(&mut self) {
+        self.done += 1;
+        (self.told)(self.done, self.all);
+    }
+}
+
+/// How many rows tables have together, as a query.
+fn number_of_rows(tables: &[String]) -> String {
+    let each: Vec<String> = tables.iter().map(|table| format!("(SELECT count(*) FROM {table})")).collect();
+    format!("SELECT CAST({} AS bigint) AS n", each.join(" + "))
 }
 
 /// A new file with the schema of this program.

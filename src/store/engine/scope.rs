@@ -51,6 +51,11 @@ pub enum Child {
 pub(in crate::store) const ROOT: &[u8] = b"r";
 
 impl Scope {
+    /// Whether a key is one of tokens.
+    pub(in crate::store) fn is_of_tokens(key: &[u8]) -> bool {
+        key.first() == Some(&b't')
+    }
+
     /// The primary key of its digest: a letter, and ids of which the first have a fixed length.
     pub(in crate::store) fn key(&self) -> Vec<u8> {
         match self {

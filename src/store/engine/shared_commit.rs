@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use diesel::connection::{SimpleConnection, TransactionManager};
@@ -35,6 +35,8 @@ pub(in crate::store) struct Writer {
     /// How long they wait for it at most.
     wait: Duration,
     shared: Mutex<Option<Shared>>,
+    /// Whether a commit failed and none has succeeded since: the log may end with what it wrote, which comes true if the process ends now.
+    in_doubt: AtomicBool,
 }
 
 /// A transaction with everybody's savepoints in it.
@@ -56,7 +58,7 @@ struct Fate {
 impl Writer {
     /// A writer with the one connection of this pool.
     pub(in crate::store) fn new(pool: Pool, wait: Duration) -> Self {
-        Self { pool, waiting: AtomicUsize::new(0), wait, shared: Mutex::new(None) }
+        Self { pool, waiting: AtomicUsize::new(0), wait, shared: Mutex::new(None), in_doubt: AtomicBool::new(false) }
     }
 
     /// The pool of the connection.
@@ -102,7 +104,7 @@ impl Writer {
         if (open.members >= MAX_MEMBERS || self.waiting.load(Ordering::SeqCst) == 0)
             && let Some(open) = shared.take()
         {
-            waiting(|| open.commit());
+            waiting(|| open.commit(&self.in_doubt));
         }
         drop(shared);
         waiting(|| self.outcome(&fate)).map_err(Failure::of)?;
@@ -131,12 +133,40 @@ impl Writer {
             if let Some(mut shared) = self.shared.try_lock()
                 && let Some(open) = shared.take_if(|open| Arc::ptr_eq(&open.fate, fate))
             {
-                open.commit();
+                open.commit(&self.in_doubt);
             }
         }
     }
 
+    /// Makes sure that a commit which failed stays undone.
+    ///
+    /// # Errors
+    /// As any write.
+    pub(in crate::store) fn end_doubt(&self) -> Result<(), StoreError> {
+        if !self.in_doubt.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let shared = self.enter()?;
+        if shared.is_none() { self.overwrite() } else { Ok(()) }
+    }
+
+    /// Commits something else over what a failed commit may have left at the end of the log.
+    fn overwrite(&self) -> Result<(), StoreError> {
+        if !self.in_doubt.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let mut loan = self.pool.take()?;
+        loan.unfit = true;
+        // A number that nothing uses; its page is written even where it is the same.
+        let committed = loan.conn.batch_execute("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT");
+        committed.map_err(|e| StoreError::of("commit", e))?;
+        loan.unfit = false;
+        self.in_doubt.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn open(&self) -> Result<Shared, StoreError> {
+        self.overwrite()?;
         let mut loan = self.pool.take()?;
         begin(&mut loan.conn, Mode::Write).map_err(|e| StoreError::of("begin", e))?;
         loan.unfit = true;
@@ -184,10 +214,18 @@ impl Shared {
         }
     }
 
-    fn commit(mut self) {
+    fn commit(mut self, in_doubt: &AtomicBool) {
         let committed = Transactions::commit_transaction(&mut self.loan.conn).map_err(|e| StoreError::of("commit", e));
         // diesel has rolled back what was only busy.
         self.loan.unfit = !matches!(committed, Ok(()) | Err(StoreError::Contended(_)));
+        let committed = committed.map_err(|error| match error {
+            // Nobody knows whether all of it was written, and only not synced.
+            StoreError::Unavailable(detail) => {
+                in_doubt.store(true, Ordering::SeqCst);
+                StoreError::Unknown(detail)
+            }
+            error => error,
+        });
         // The connection is free before those who wait ask for it again.
         drop(self.loan);
         self.fate.settle(committed);

@@ -10,11 +10,12 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
 
 use crate::base::ids::{KeyId, KeyVersionId};
+use crate::base::words::{KeyState, MaterialState, Origin};
 use crate::store::engine::connection::{Conn, per_backend};
-use crate::store::engine::schema::{aliases, key_versions, keys};
+use crate::store::engine::schema::{aliases, key_materials, key_versions, keys};
 use crate::store::engine::statements::all;
 use crate::store::engine::tx::every;
-use crate::store::{AliasRow, KeyRow, KeyVersionRow, StoreError, Tx};
+use crate::store::{AliasRow, KeyMaterialRow, KeyRow, KeyVersionRow, StoreError, Tx};
 
 /// A key version, and what hangs on it.
 #[derive(Debug, Clone)]
@@ -27,6 +28,16 @@ pub struct HeldVersion {
     pub aliases: Vec<String>,
     /// Secrets that have a version whose data key it wraps.
     pub secrets: i64,
+    /// Where its material is, of an EXTERNAL key that something was imported for.
+    pub material: Option<MaterialState>,
+}
+
+impl HeldVersion {
+    /// Whether the token must have its object: made here and not deleted, or imported and not gone since.
+    pub fn needs_object(&self) -> bool {
+        let made = self.key.origin == Origin::Service || self.material == Some(MaterialState::Present);
+        self.version.ready && self.key.state != KeyState::Deleted && made
+    }
 }
 
 #[derive(QueryableByName)]
@@ -65,6 +76,10 @@ impl Tx<'_> {
             Conn::Postgres(conn) => sql_query(COUNTS).load(conn),
             Conn::Sqlite(conn) => sql_query(COUNTS).load(conn),
         })?;
+        let materials: Vec<KeyMaterialRow> =
+            all!(self, key_materials: KeyMaterialRow, key_materials::table.order(key_materials::key_version_id), |row| every(row))?;
+        let materials: HashMap<KeyVersionId, MaterialState> =
+            materials.into_iter().map(|material| (material.key_version_id, material.state)).collect();
         let counts: HashMap<Vec<u8>, i64> = counts.into_iter().map(|count| (count.id, count.secrets)).collect();
         let keys: HashMap<KeyId, KeyRow> = keys.into_iter().map(|key| (key.id, key)).collect();
         let mut held = Vec::with_capacity(versions.len());
@@ -73,7 +88,8 @@ impl Tx<'_> {
             let of_key = names.iter().filter(|alias| alias.key_id == key.id);
             let aliases = of_key.map(|alias| alias.name.to_string()).collect();
             let secrets = counts.get(&version.id.as_bytes()[..]).copied().unwrap_or_default();
-            held.push(HeldVersion { key, version, aliases, secrets });
+            let material = materials.get(&version.id).copied();
+            held.push(HeldVersion { key, version, aliases, secrets, material });
         }
         Ok(held)
     }

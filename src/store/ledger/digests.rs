@@ -147,7 +147,8 @@ impl Tx<'_> {
             let row = ScopeRow { scope, seq, digest };
             let there = scopes::scope.eq(&row.scope);
             match &old {
-                Some(old) if new == Digest::default() => {
+                // Of tokens some end at any moment, and there are few scopes of them: who reads on need not look for one that has gone.
+                Some(old) if new == Digest::default() && !Scope::is_of_tokens(&row.scope) => {
                     expect_changed(remove!(self, scopes, &old.row, there)?, ScopeRow::TABLE)?;
                     continue;
                 }

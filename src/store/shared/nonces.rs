@@ -66,6 +66,9 @@ impl Store {
         let under_way = self.read_row("under_way", |tx| tx.transactions_since(lost))?;
         let from = Timestamp(0);
         let had = self.read_row("settled", |tx| tx.nonce_of_request(request, node, from))?;
+        if !had && let Some(writer) = &self.writer {
+            writer.end_doubt()?;
+        }
         Ok(if had { Some(true) } else { (under_way == 0).then_some(false) })
     }
 }

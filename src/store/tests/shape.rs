@@ -1,6 +1,7 @@
 //! A schema that is not as this program made it, and one that stands before it.
 
-use diesel::{Connection, SqliteConnection};
+use diesel::sql_types::Text;
+use diesel::{Connection, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::*;
 use crate::base::ids::RequestId;
@@ -279,7 +280,7 @@ fn columns_of_other_types_are_not_copied() {
     let on = Fixture::postgres(1);
     on.intruder().batch_execute("ALTER TABLE secrets ALTER description TYPE varchar").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let saved = copy::save(&on.options(), &folder.path().join("copy.db"));
+    let saved = copy::save(&on.options(), &folder.path().join("copy.db"), &|_, _| {});
     assert!(matches!(&saved, Err(StoreError::Corrupt { table: "schema", .. })), "{saved:?}");
 }
 
@@ -306,4 +307,20 @@ fn a_schema_before_ours_is_not_looked_at() {
         let found = store.read_rows("test", |tx| tx.resource_policy(&account.id, &row.resource));
         assert_eq!(found, Ok(Some(row.clone())));
     }
+}
+
+/// What was acknowledged may stand in the log beside the file alone, and somebody else's read may keep it there.
+#[test]
+fn a_database_that_is_replaced_is_kept_with_its_last_writes() {
+    let (kept, other) = (Fixture::sqlite(1), Fixture::sqlite(1));
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    copy::save(&other.options(), &copy, &|_, _| {}).unwrap();
+    let mut reader = kept.intruder();
+    reader.batch_execute("BEGIN; SELECT count(*) FROM accounts").unwrap();
+    let (account, ..) = kept.with_secret();
+    let aside = copy::load(&copy, &kept.options(), &|_, _| {}).unwrap().unwrap();
+    let mut old = SqliteConnection::establish(aside.to_str().unwrap()).unwrap();
+    let found = sql_query("UPDATE secrets SET description = description WHERE account_id = ?").bind::<Text, _>(account.id.as_str());
+    assert_eq!(found.execute(&mut old), Ok(1), "{}", aside.display());
 }

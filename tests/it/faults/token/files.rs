@@ -11,10 +11,13 @@ use bulla_test_support::server::{Server, terminate};
 use bulla_test_support::sizes::size;
 
 use crate::faults::load::until_served;
-use crate::{create, on_sqlite};
+use crate::{create, on_sqlite, until};
 
 /// From the return of the files to the first value.
 const WITHIN: Duration = Duration::from_secs(3);
+
+/// Until a node has noticed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is done to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,20 @@ fn read(server: &Server, client: &Client, which: usize) -> bool {
         503 => false,
         status => panic!("{status}; the log:\n{}", server.log()),
     }
+}
+
+/// A balancer must not send anybody to a node that has no keys.
+#[test]
+fn a_node_whose_token_is_away_is_not_ready() {
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    for round in 0..2 {
+        let meanwhile = Meanwhile::begin(&server, Fault::FolderAway, round);
+        until(PATIENCE, "not ready", || client.page("/readyz").status == 503);
+        meanwhile.end();
+        until(PATIENCE, "ready again", || client.page("/readyz").status == 200);
+    }
+    assert_eq!(client.figure("bulla_integrity_alarms_total"), 0.0, "{}", server.log());
 }
 
 #[test]
