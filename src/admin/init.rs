@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
 use crate::app::{Base, Failure, context, database_url, of_database, open_token, row_key, system_keys, token_failure};
+use crate::audit::INITIALISE;
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
@@ -68,7 +69,7 @@ fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result
     // The first line of this log binds the key that proves it to the deployment.
     let fingerprint = audit::fingerprint(audit::key_of(base)?.as_bytes());
     let bound = format!("deployment/{} audit-key/sha256:{fingerprint}", base.deployment.id);
-    session.change("InitialiseDeployment", &bound, |_| Ok(()))?;
+    session.change(INITIALISE, &bound, |_| Ok(()))?;
     let mut created = account::create(&session, name)?;
     if let Output::One(row) = &mut created {
         row.push(("AuditKeyFingerprint", fingerprint.into()));
