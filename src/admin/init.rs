@@ -97,7 +97,8 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
 fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<DeploymentRow, Failure> {
     if deployment::is_used(url).map_err(of_database)? {
         let reason = "it holds accounts, so it was initialised; its row was changed since, or comes from elsewhere";
-        return Err(Failure::new(format!("database: {reason}")));
+        let hint = "put the right database back (docs/operations.md, Backup), or name an empty one";
+        return Err(Failure::new(format!("database: {reason}")).hint(hint));
     }
     for (name, id, kind) in system_keys(&row) {
         let subject = || format!("token: {name} ({id})");
@@ -124,7 +125,7 @@ fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<
     }
     let key = row_key(token, &row)?;
     if !deployment::complete(url, &row, &key).map_err(of_database)? {
-        return Err(Failure::new("database: another `bulla init` was faster"));
+        return Err(Failure::new("database: another `bulla init` was faster").hint("`bulla check` says how it is"));
     }
     Ok(DeploymentRow { ready: true, ..row })
 }

@@ -206,7 +206,8 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
     let suite = token.probe().map_err(tokens::token_failure("token"))?;
     if suite != deployment.suite {
-        return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
+        let failure = Failure::new("token: it no longer serves the suite that was found at `bulla init`");
+        return Err(failure.hint("its firmware or its policy was changed: set that back as its vendor says"));
     }
     match token.spare_test_keys().map_err(tokens::token_failure("token"))? {
         0 => Ok(Found::Fine(format!("{suite:?}"))),
