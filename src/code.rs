@@ -19,6 +19,10 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// All of them.
+            #[cfg(test)]
+            pub const ALL: &[Code] = &[$(Code::$name),+];
+
             /// The word that records write.
             pub fn as_str(self) -> &'static str {
                 match self {

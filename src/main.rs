@@ -71,7 +71,7 @@ fn run(cli: Cli) -> Result<i32, Failure> {
             Output::Text("Completion", cli::completion(shell, names)?).print(cli.json).map(|()| 0)
         }
         Command::Pages(Pages::Man { folder }) => {
-            cli::man(&folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;
+            cli::man(&folder).map_err(Failure::of_file(&folder))?;
             Output::Text("Folder", folder.display().to_string()).print(cli.json).map(|()| 0)
         }
     }

@@ -83,6 +83,72 @@ pub struct Refused {
     pub after_lost: bool,
 }
 
+/// Something between the two sides: this library signs what it sends, and asks as the API wants it.
+const CHANGED: &str = "something between this program and the server changed the request: a proxy, for example";
+
+/// What helps against an error, by its code; the first row that fits counts. A row with words is for answers whose message has them: one
+/// code of the API's can stand for several things. What stands in no row, and in none of the match in [`Error::hint`], says by itself what would be right.
+pub const HINTS: &[(&str, &str, &str)] = &[
+    ("Forbidden.ResourceNotFound", "no secret of this name", "`bulla secret list` shows what there is"),
+    ("Forbidden.ResourceNotFound", "no such version", "`bulla secret versions NAME` shows what there is"),
+    ("Forbidden.ResourceNotFound", "has this label", "`bulla secret versions NAME` shows what there is"),
+    ("Forbidden.ResourceNotFound", "", "`bulla secret list` and `bulla key list` show what there is"),
+    ("Forbidden.KeyNotFound", "", "`bulla key list` shows what there is"),
+    ("Forbidden.KeyVersionNotFound", "", "`bulla key versions KEY` shows what there is"),
+    ("Forbidden.AliasNotFound", "", "`bulla key alias` shows what there is"),
+    ("Rejected.ResourceExist", "manages this account", "`bulla secret list -l` shows which secrets are managed"),
+    (
+        "Rejected.ResourceExist",
+        "",
+        "what is there stays as it is; `bulla secret put NAME` without --create and --version-id writes a new version",
+    ),
+    ("AliasAlreadyExists", "", "`bulla key alias NAME KEY` moves a name"),
+    (
+        "UnsupportedOperation",
+        "",
+        "`bulla secret show NAME` and `bulla key show KEY` say of what kind it is; docs/api.md, what each kind allows",
+    ),
+    ("Unsupported.Alias", "", "name the key by its id: `bulla key show KEY` says it"),
+    ("InvalidApi.NotFound", "", "the server may be of an older version than this program: `bulla status` says of which"),
+    ("InvalidVersion", "", "the server may be of an older version than this program: `bulla status` says of which"),
+    ("Rejected.Disabled", "", "`bulla key enable KEY` allows its use again"),
+    ("Rejected.PendingDeletion", "", "`bulla key delete KEY --cancel` takes that back"),
+    ("Rejected.PendingImport", "", "GetParametersForImport and ImportKeyMaterial bring its material in: docs/api.md"),
+    ("Rejected.Unavailable", "encrypted as often", "`bulla key rotate KEY` makes one"),
+    ("Rejected.Unavailable", "", "it is being made, or could not be made: try again, or make another with `bulla key create`"),
+    ("Rejected.StateModifiedFailed", "CancelKeyDeletion", "`bulla key delete KEY --cancel` takes that back"),
+    ("Rejected.StateModifiedFailed", "", "`bulla key show KEY` says in which state it is"),
+    (
+        "Rejected.ResourceInDeleteWindow",
+        "This version",
+        "undelete it through Vault's API, or put a new value with `bulla secret put NAME`",
+    ),
+    ("Rejected.ResourceInDeleteWindow", "", "it is to be deleted; `bulla secret restore NAME` takes that back"),
+    ("Rejected.ResourceInUse", "restore normal secret", "it is not to be deleted: there is nothing to take back"),
+    ("Rejected.LimitExceeded", "no room for another key", "who administers Bulla makes room on the token"),
+    ("Rejected.Throttling", "", "too many requests at a time; try again"),
+    ("SignatureNonceUsed", "", "the same command makes a new request: try again"),
+    ("RequestTimeout", "", "the connection is too slow, or broke off: try again"),
+    ("RequestBodyTooLarge", "", "send less at a time: docs/api.md says how long what may be"),
+    ("RequestHeadTooLarge", "", CHANGED),
+    ("ParseRequestParameterException", "Use https.", "the server speaks TLS here: use https://"),
+    ("ParseRequestParameterException", "", CHANGED),
+    ("UnsupportedHTTPMethod", "", CHANGED),
+    ("MissingAccessKeyId", "", CHANGED),
+    ("MissingAction", "", CHANGED),
+    ("MissingAuthorization", "", CHANGED),
+    ("MissingSignature", "", CHANGED),
+    ("MissingSignatureMethod", "", CHANGED),
+    ("MissingSignatureNonce", "", CHANGED),
+    ("MissingSignatureVersion", "", CHANGED),
+    ("MissingTimestamp", "", CHANGED),
+    ("MissingVersion", "", CHANGED),
+    ("InvalidSignatureMethod", "", CHANGED),
+    ("IncompleteSignature", "", CHANGED),
+    ("ServiceUnavailableTemporary", "", "try again; `bulla status` says what is away"),
+    ("InternalFailure", "", "who administers Bulla finds the reason in the server's log, by the request ID"),
+];
+
 impl Error {
     /// The server's error, where it answered one.
     pub fn refused(&self) -> Option<&Refused> {
@@ -113,7 +179,7 @@ impl Error {
             Error::Unreachable { .. } => Some("is the server running, and is this its address?".to_owned()),
             Error::Lost { action, .. } if is_read(action) => None,
             Error::Lost { .. } => Some("the server may have done it; look before doing it again".to_owned()),
-            Error::Tls { endpoint, fault, .. } => fault.hint(endpoint),
+            Error::Tls { endpoint, fault, .. } => Some(fault.hint(endpoint)),
             Error::Settings(_) => None,
             Error::Answer { .. } => Some("does this address belong to Bulla, or to something in between?".to_owned()),
         }
@@ -121,8 +187,8 @@ impl Error {
 }
 
 impl TlsFault {
-    fn hint(self, endpoint: &str) -> Option<String> {
-        Some(match self {
+    fn hint(self, endpoint: &str) -> String {
+        match self {
             TlsFault::Plain => format!("the server speaks plain HTTP here: use {}", endpoint.replacen("https://", "http://", 1)),
             TlsFault::UnknownAuthority => {
                 "name the file of the authority that signed the server's certificate: --ca FILE, $BULLA_CA_FILE, or ca_file in the profile"
@@ -132,8 +198,8 @@ impl TlsFault {
             TlsFault::ClientCertificate => {
                 "the server wants a client certificate: client_certificate_file and client_key_file in the profile".to_owned()
             }
-            TlsFault::Other => return None,
-        })
+            TlsFault::Other => "is the server's certificate still valid, and this machine's clock right?".to_owned(),
+        }
     }
 }
 
@@ -143,6 +209,17 @@ impl Refused {
         // Where the status is missing, as in the answers of a batch, the code says it; no code: somebody in between answered.
         let passing = ["", "InternalFailure", "Rejected.Throttling", "ServiceUnavailableTemporary"];
         self.status == 429 || self.status >= 500 || passing.contains(&&*self.code) || self.code.starts_with("InvalidTimeStamp")
+    }
+
+    /// The hint of [`HINTS`], which says the same whatever was asked for; for answers of others than Bulla by what they say of themselves.
+    pub fn fixed_hint(&self) -> Option<&'static str> {
+        let fits = |(code, words, _): &&(&str, &str, &str)| self.code == *code && self.message.contains(words);
+        match HINTS.iter().find(fits) {
+            Some((.., hint)) => Some(hint),
+            None if self.message.contains("Use https.") => Some("the server speaks TLS here: use https://"),
+            None if self.status == 503 => Some("try again; `bulla status` says what is away"),
+            None => None,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -168,14 +245,7 @@ impl Refused {
                 }
                 None => "ask who administers Bulla for a policy".to_owned(),
             },
-            "Rejected.ResourceInDeleteWindow" if self.message.starts_with("This version") => {
-                "undelete it through Vault's API, or put a new value with `bulla secret put NAME`".to_owned()
-            }
-            "Rejected.ResourceInDeleteWindow" => "it is to be deleted; `bulla secret restore NAME` takes that back".to_owned(),
-            "Rejected.Throttling" => "too many requests at a time; try again".to_owned(),
-            _ if self.message.contains("Use https.") => "the server speaks TLS here: use https://".to_owned(),
-            _ if self.status == 503 => "try again; `bulla status` says what is away".to_owned(),
-            _ => return None,
+            _ => self.fixed_hint()?.to_owned(),
         };
         Some(hint)
     }
@@ -255,8 +325,19 @@ mod tests {
         assert_eq!(refused("InvalidTimeStamp.Expired", Some(7_260)), "this clock is 2 h 1 min ahead of the server's");
         assert!(refused("SignatureDoesNotMatch", None).contains("BLLAX"));
         assert_eq!(refused("Rejected.LimitExceeded", None), "");
+        assert_eq!(refused("Forbidden.KeyNotFound", None), "`bulla key list` shows what there is");
         let plain = TlsFault::Plain.hint("https://localhost:8080");
-        assert_eq!(plain.as_deref(), Some("the server speaks plain HTTP here: use http://localhost:8080"));
+        assert_eq!(plain, "the server speaks plain HTTP here: use http://localhost:8080");
+    }
+
+    /// Of several rows with one code, those with words stand before the one that takes all others, and each says something.
+    #[test]
+    fn every_row_of_hints_can_be_reached() {
+        for (at, (code, words, hint)) in HINTS.iter().enumerate() {
+            assert!(!hint.is_empty(), "{code}");
+            let refused = Refused { code: (*code).to_owned(), message: format!("a {words} b"), ..Refused::default() };
+            assert_eq!(refused.fixed_hint(), Some(*hint), "{code} {words:?}, row {at}");
+        }
     }
 
     #[test]

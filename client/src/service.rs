@@ -35,6 +35,9 @@ pub struct Caller {
     pub arn: String,
     /// `Account`, `RAMUser` or `ApplicationAccessPoint`.
     pub identity_type: String,
+    /// The version of the program that answered; none of one that does not say it yet.
+    #[serde(default)]
+    pub server_version: Option<String>,
 }
 
 /// What the page of readiness says, where it is on the listener of the API.

@@ -1,6 +1,6 @@
 //! `bulla account`: tenants.
 
-use crate::admin::{Session, access_key, present, refuse, unless_needed, unless_taken};
+use crate::admin::{Session, access_key, present, unless_needed, unless_taken};
 use crate::app::Failure;
 use crate::base::ids::{AccountId, UserName};
 use crate::cli::Account;
@@ -35,7 +35,7 @@ pub fn create(session: &Session, name: &UserName) -> Result<Output, Failure> {
     let account = AccountRow { id: AccountId::random(), name: name.to_string(), enabled: true, created_at: now };
     let (key, secret) = access_key::issue(session, &account.id, None)?;
     session.change("CreateAccount", name.as_str(), |tx| {
-        unless_taken(tx.account_insert(&account), "an account of this name")?;
+        unless_taken(tx.account_insert(&account), "an account of this name", "`bulla account list` shows what there is")?;
         Ok(tx.access_key_insert(&key)?)
     })?;
     let mut shown = row(&account);
@@ -60,12 +60,14 @@ fn delete(session: &Session, name: &str) -> Result<Output, Failure> {
     session.change("DeleteAccount", name, |tx| {
         let account = find(tx, name)?;
         if !tx.users_of(&account.id)?.is_empty() || !tx.policies_of(&account.id)?.is_empty() {
-            return Err(refuse("the account still has users or policies"));
+            let hint = "`bulla user list --account ID` and `bulla policy list --account ID` show them; delete them first";
+            return Err(Abort::App(Failure::conflict("the account still has users or policies").hint(hint)));
         }
         for key in tx.access_keys_of(&account.id, None)? {
             tx.access_key_delete(&key.id)?;
         }
-        unless_needed(tx.account_delete(&account.id), "the account owns keys or secrets, and")?;
+        let hint = "`bulla secret list` and `bulla key list` with its access key show them; delete them first";
+        unless_needed(tx.account_delete(&account.id), "the account owns keys or secrets, and", hint)?;
         Ok(Output::One(row(&account)))
     })
 }

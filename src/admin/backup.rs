@@ -76,7 +76,7 @@ pub(super) fn run(asked: &Backup, json: bool) -> Result<Output, Failure> {
 fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
     let base = Base::open(config)?;
     base.require_freshness(config)?;
-    let local = |e: std::io::Error| Failure::local(format!("{}: {e}", folder.display()));
+    let local = Failure::of_file(folder);
     fs::DirBuilder::new().mode(0o700).create(folder).map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => Failure::conflict(format!("{} is there already", folder.display()))
             .hint("a backup makes a folder of its own: name one that is not there"),
@@ -92,7 +92,7 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
         let _ = fs::remove_file(&file).and_then(|()| fs::remove_dir(folder));
         context(format!("the copy of the database in {}", folder.display()))(error)
     })?;
-    let beside = tempfile::Builder::new().prefix(".proof-").tempdir_in(folder).map_err(local)?;
+    let beside = tempfile::Builder::new().prefix(".proof-").tempdir_in(folder).map_err(&local)?;
     let copy = Private::copy(&file, beside)?;
     let (bytes, sha256) = (copy.bytes, copy.sha256.clone());
     let saved = Copy::of(Arc::clone(&base.token), copy)?;
@@ -124,8 +124,8 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
         objects: system.into_iter().chain(keys).collect(),
     };
     let path = folder.join(MANIFEST);
-    fs::write(&path, signed::sign(&base, KIND, &serde_json::to_string(&manifest)?)?).map_err(local)?;
-    File::open(&path).and_then(|file| file.sync_all()).and_then(|()| File::open(folder)?.sync_all()).map_err(local)?;
+    fs::write(&path, signed::sign(&base, KIND, &serde_json::to_string(&manifest)?)?).map_err(&local)?;
+    File::open(&path).and_then(|file| file.sync_all()).and_then(|()| File::open(folder)?.sync_all()).map_err(&local)?;
     Ok(Output::one([
         ("Folder", folder.display().to_string().into()),
         ("Time", manifest.time.into()),
@@ -157,8 +157,10 @@ impl Proved {
 /// Proves manifest and file with AUD of the token, which is one of ours by its label and attributes.
 pub(super) fn prove(config: &Config, folder: &Path) -> Result<Proved, Failure> {
     let signed = signed::read(&folder.join(MANIFEST))?;
-    let claimed: Manifest = serde_json::from_str(signed.split('\n').next().unwrap_or_default())
-        .map_err(|e| Failure::local(format!("{}: {e}", folder.join(MANIFEST).display())))?;
+    let claimed: Manifest = serde_json::from_str(signed.split('\n').next().unwrap_or_default()).map_err(|e| {
+        let failure = Failure::local(format!("{}: {e}", folder.join(MANIFEST).display()));
+        failure.hint("it is no list that `bulla backup` wrote; take another backup")
+    })?;
     let token = open_token(config)?;
     let subject = format!("token: AUD ({})", claimed.audit_key);
     token.prove_system_key(&claimed.audit_key, ObjectKind::Aud).map_err(|e| {
@@ -169,7 +171,8 @@ pub(super) fn prove(config: &Config, folder: &Path) -> Result<Proved, Failure> {
     let file = folder.join(DATABASE);
     let copy = Private::copy(&file, private_folder()?)?;
     if (copy.bytes, &copy.sha256) != (manifest.bytes, &manifest.sha256) {
-        return Err(Failure::new(format!("{} is not the file that the manifest is about", file.display())));
+        let failure = Failure::new(format!("{} is not the file that the manifest is about", file.display()));
+        return Err(failure.hint("it was changed, or is of another backup; take another one"));
     }
     Ok(Proved { manifest, token: Arc::new(token), file: copy })
 }
@@ -263,18 +266,18 @@ struct Private {
 impl Private {
     /// Copies a file, not what a symbolic link names, into a folder.
     fn copy(file: &Path, folder: TempDir) -> Result<Self, Failure> {
-        let local = |e: std::io::Error| Failure::local(format!("{}: {e}", file.display()));
-        let mut from = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()))?;
+        let local = Failure::of_file(file);
+        let mut from = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()).hint_of_file(file, e.kind()))?;
         let copy = folder.path().join(DATABASE);
-        let unwritten = |e: std::io::Error| Failure::local(format!("{}: {e}", copy.display()));
-        let mut to = File::create(&copy).map_err(unwritten)?;
+        let unwritten = Failure::of_file(&copy);
+        let mut to = File::create(&copy).map_err(&unwritten)?;
         let (mut context, mut bytes, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
         loop {
-            match from.read(&mut buffer).map_err(local)? {
+            match from.read(&mut buffer).map_err(&local)? {
                 0 => return Ok(Self { folder, bytes, sha256: hex::encode(context.finish()) }),
                 n => {
                     context.update(&buffer[..n]);
-                    to.write_all(&buffer[..n]).map_err(unwritten)?;
+                    to.write_all(&buffer[..n]).map_err(&unwritten)?;
                     bytes += n as u64;
                 }
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
 use crate::app::{Base, Failure, context, database_url, of_database, open_token, row_key, system_keys, token_failure};
+use crate::audit::INITIALISE;
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
@@ -69,7 +70,7 @@ fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result
     // The first line of this log binds the key that proves it to the deployment.
     let fingerprint = audit::fingerprint(audit::key_of(base)?.as_bytes());
     let bound = format!("deployment/{} audit-key/sha256:{fingerprint}", base.deployment.id);
-    session.change("InitialiseDeployment", &bound, |_| Ok(()))?;
+    session.change(INITIALISE, &bound, |_| Ok(()))?;
     let mut created = account::create(&session, name)?;
     if let Output::One(row) = &mut created {
         row.push(("AuditKeyFingerprint", fingerprint.into()));
@@ -97,7 +98,8 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
 fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<DeploymentRow, Failure> {
     if deployment::is_used(url).map_err(of_database)? {
         let reason = "it holds accounts, so it was initialised; its row was changed since, or comes from elsewhere";
-        return Err(Failure::new(format!("database: {reason}")));
+        let hint = "put the right database back (docs/operations.md, Backup), or name an empty one";
+        return Err(Failure::new(format!("database: {reason}")).hint(hint));
     }
     for (name, id, kind) in system_keys(&row) {
         let subject = || format!("token: {name} ({id})");
@@ -124,7 +126,7 @@ fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<
     }
     let key = row_key(token, &row)?;
     if !deployment::complete(url, &row, &key).map_err(of_database)? {
-        return Err(Failure::new("database: another `bulla init` was faster"));
+        return Err(Failure::new("database: another `bulla init` was faster").hint("`bulla check` says how it is"));
     }
     Ok(DeploymentRow { ready: true, ..row })
 }

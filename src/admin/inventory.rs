@@ -33,8 +33,7 @@ pub(super) fn run(asked: &Inventory, json: bool) -> Result<Output, Failure> {
             let versions = versions(&config, &base)?;
             let document = document(&base, &versions)?;
             if let Some(file) = to {
-                write_whole(file, &signed::sign(&base, KIND, &document)?)
-                    .map_err(|e| Failure::local(format!("{}: {e}", file.display())))?;
+                write_whole(file, &signed::sign(&base, KIND, &document)?).map_err(Failure::of_file(file))?;
                 let count = versions.len();
                 return Ok(Output::one([("File", file.display().to_string().into()), ("KeyVersions", count.into())]));
             }
@@ -134,8 +133,11 @@ fn short(version: &Value) -> Row {
 }
 
 fn verify(file: &Path, public_key: &Path) -> Result<Output, Failure> {
-    let pem = regular::read(public_key).map_err(|e| Failure::local(e.to_string()))?;
-    let key = audit::public_key(&pem).ok_or_else(|| Failure::local("the public key is no PEM text of a P-256 or RSA key"))?;
+    let pem = regular::read(public_key).map_err(|e| Failure::local(e.to_string()).hint_of_file(public_key, e.kind()))?;
+    let key = audit::public_key(&pem).ok_or_else(|| {
+        let failure = Failure::local("the public key is no PEM text of a P-256 or RSA key");
+        failure.hint("`bulla audit public-key` prints the one that proves inventories")
+    })?;
     let signed = signed::read(file)?;
     let document: Value = serde_json::from_str(signed::prove(&signed, KIND, &key)?)?;
     let count = document["KeyVersions"].as_array().map_or(0, Vec::len);

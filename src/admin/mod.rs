@@ -128,7 +128,12 @@ fn config_file(place: &Place) -> Result<PathBuf, Failure> {
 }
 
 fn load(place: &Place) -> Result<Config, Failure> {
-    Config::load(&config_file(place)?).map_err(|e| Failure::local(e.to_string()))
+    let file = config_file(place)?;
+    Config::load(&file).map_err(|e| match file.exists() {
+        true => Failure::local(e.to_string()),
+        false => Failure::local(e.to_string())
+            .hint("--config FILE or $BULLA_CONFIG names it; docs/operations.md, Configuration, has one to begin with"),
+    })
 }
 
 fn migrate(config: &Config) -> Result<Output, Failure> {
@@ -284,18 +289,18 @@ fn present<T>(value: Option<T>, what: &str, name: impl std::fmt::Display, list: 
     value.ok_or_else(|| Abort::App(missing()))
 }
 
-/// Success, or the refusal that the name is taken.
-fn unless_taken(inserted: Result<(), StoreError>, what: &str) -> Result<(), Abort<Failure>> {
+/// Success, or the refusal that the name is taken; `hint` says what to do instead.
+fn unless_taken(inserted: Result<(), StoreError>, what: &str, hint: &str) -> Result<(), Abort<Failure>> {
     match inserted {
-        Err(StoreError::Conflict) => Err(refuse(format!("{what} exists already"))),
+        Err(StoreError::Conflict) => Err(Abort::App(Failure::conflict(format!("{what} exists already")).hint(hint))),
         other => Ok(other?),
     }
 }
 
-/// Success, or the refusal that something still depends on it.
-fn unless_needed(deleted: Result<bool, StoreError>, what: &str) -> Result<(), Abort<Failure>> {
+/// Success, or the refusal that something still depends on it; `hint` says how to end that.
+fn unless_needed(deleted: Result<bool, StoreError>, what: &str, hint: &str) -> Result<(), Abort<Failure>> {
     match deleted {
-        Err(StoreError::Conflict) => Err(refuse(format!("{what} is still in use"))),
+        Err(StoreError::Conflict) => Err(Abort::App(Failure::conflict(format!("{what} is still in use")).hint(hint))),
         Err(other) => Err(other.into()),
         Ok(_) => Ok(()),
     }

@@ -39,7 +39,7 @@ fn read(file: &Path) -> Result<(String, Vec<String>), Failure> {
     // A pipe is good enough, and may have no end.
     let longest = text::MARK.len() + MAX_DOCUMENT_BYTES;
     let read = File::open(file).and_then(|file| file.take(longest as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|e| Failure::local(named(&e)))?;
+    read.map_err(Failure::of_file(file))?;
     if bytes.len() > longest {
         return Err(Failure::local(named(&format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"))));
     }
@@ -64,7 +64,10 @@ fn create(session: &Session, account: &AccountId, name: PolicyName, file: &Path)
     own(&name)?;
     let (document, warnings) = read(file)?;
     let row = PolicyRow { account_id: account.clone(), name, document, created_at: session.now() };
-    session.change("CreatePolicy", row.name.as_str(), |tx| unless_taken(tx.policy_insert(&row), "a policy of this name"))?;
+    session.change("CreatePolicy", row.name.as_str(), |tx| {
+        let hint = "`bulla policy update` puts another document in its place";
+        unless_taken(tx.policy_insert(&row), "a policy of this name", hint)
+    })?;
     Ok(written(&row.name, warnings))
 }
 
@@ -143,7 +146,8 @@ fn attach(session: &Session, account: &AccountId, name: &PolicyName, user: &User
             let row = tx.policy_by_name(account, name)?;
             present(row, "policy", name, "bulla policy list")?;
         }
-        unless_taken(tx.attachment_insert(&attachment), "this attachment")?;
+        let hint = "`bulla user show USER` says which policies a user has";
+        unless_taken(tx.attachment_insert(&attachment), "this attachment", hint)?;
         Ok(Output::One(attached(name, user)))
     })
 }

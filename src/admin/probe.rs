@@ -17,6 +17,12 @@ pub fn run(url: &str) -> Result<(), Failure> {
     match page(&format!("http://{host}"), &format!("/{path}"), ANSWER_WITHIN) {
         Ok((200, _)) => Ok(()),
         Ok((status, body)) => Err(Failure::unavailable(format!("{url} answered {status}: {}", body.trim()))),
-        Err(error) => Err(Failure::unavailable(format!("{url}: {error}"))),
+        Err(error) => {
+            let failure = Failure::unavailable(format!("{url}: {error}"));
+            Err(match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            })
+        }
     }
 }

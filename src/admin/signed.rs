@@ -37,11 +37,14 @@ fn signature_of(line: &str) -> Option<Vec<u8>> {
 
 /// Reads a document of a kind from a file; nothing of it is proved.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    let local = |e: &dyn std::fmt::Display| Failure::local(format!("{}: {e}", file.display()));
     let mut text = String::new();
-    let opened = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()))?;
-    opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|e| local(&e))?;
-    if text.len() as u64 > MAX_BYTES { Err(local(&"it is too long for what it should be")) } else { Ok(text) }
+    let opened = regular::open_itself(file).map_err(|e| Failure::local(e.to_string()).hint_of_file(file, e.kind()))?;
+    opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(Failure::of_file(file))?;
+    if text.len() as u64 > MAX_BYTES {
+        let failure = Failure::local(format!("{}: it is too long for what it should be", file.display()));
+        return Err(failure.hint("name the file that `bulla inventory --to` or `bulla backup` wrote"));
+    }
+    Ok(text)
 }
 
 /// The document, if its signature is by this key.

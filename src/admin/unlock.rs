@@ -14,7 +14,10 @@ use crate::token::Offer;
 /// Runs the command: asks at the terminal, or takes the first line of standard input.
 pub fn run(config: &Config) -> Result<Output, Failure> {
     let Some(socket) = &config.token.unlock_socket else {
-        return Err(Failure::local("token.unlock_socket is not set: no server waits for a PIN"));
+        let failure = Failure::local("token.unlock_socket is not set: no server waits for a PIN");
+        return Err(failure.hint(
+            "a server with a PIN in a file or a credential asks nobody; set it, and start the server anew, where none is kept",
+        ));
     };
     let mut pin = if stdin().is_terminal() {
         hidden::ask("PIN of the token: ").map_err(|e| Failure::local(format!("the terminal: {e}")))?

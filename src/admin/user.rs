@@ -73,7 +73,9 @@ fn show(session: &Session, account: &AccountId, name: &UserName) -> Result<Outpu
 
 fn create(session: &Session, account: &AccountId, name: UserName) -> Result<Output, Failure> {
     let user = UserRow { id: UserId::new(), account_id: account.clone(), name, enabled: true, created_at: session.now() };
-    session.change("CreateUser", user.name.as_str(), |tx| unless_taken(tx.user_insert(&user), "a user of this name"))?;
+    session.change("CreateUser", user.name.as_str(), |tx| {
+        unless_taken(tx.user_insert(&user), "a user of this name", "`bulla user list` shows what there is")
+    })?;
     Ok(Output::One(row(&user)))
 }
 

@@ -86,7 +86,12 @@ fn issuer(login: &JwtLogin) -> Result<logins::Issuer, Failure> {
         (Some(url), ..) => logins::KeysFrom::Url { url: url.clone(), authorities: login.jwks_ca_file.clone() },
         (None, Some(file), _) => logins::KeysFrom::File(file.clone()),
         (None, None, Some(file)) => logins::KeysFrom::Pem(file.clone()),
-        (None, None, None) => return Err(Failure::local(format!("vault.jwt {:?}: name its keys", login.mount))),
+        (None, None, None) => {
+            return Err(Failure::local(format!(
+                "vault.jwt {:?}: name its keys: jwks_url, jwks_file or public_keys_file",
+                login.mount
+            )));
+        }
     };
     Ok(logins::Issuer {
         mount: login.mount.clone(),

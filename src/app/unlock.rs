@@ -78,7 +78,8 @@ fn free(path: &Path, place: Place) -> Result<(), Failure> {
     match place {
         Place::Free | Place::Left => Ok(()),
         Place::Served => {
-            Err(Failure::conflict(format!("token.unlock_socket {}: another server listens there", path.display())))
+            let failure = Failure::conflict(format!("token.unlock_socket {}: another server listens there", path.display()));
+            Err(failure.hint("end that one, or name another file for this"))
         }
         Place::Other => {
             let failure = Failure::local(format!("token.unlock_socket {}: there is something else", path.display()));
@@ -88,7 +89,7 @@ fn free(path: &Path, place: Place) -> Result<(), Failure> {
 }
 
 fn named(path: &Path, error: &io::Error) -> Failure {
-    Failure::local(format!("token.unlock_socket {}: {error}", path.display()))
+    Failure::local(format!("token.unlock_socket {}: {error}", path.display())).hint_of_file(path, error.kind())
 }
 
 fn answer(mut stream: UnixStream, pins: &Pins) -> io::Result<()> {
@@ -121,7 +122,10 @@ fn answer(mut stream: UnixStream, pins: &Pins) -> io::Result<()> {
 /// # Errors
 /// When no server listens, or it was not let in.
 pub fn give(path: &Path, pin: &Pin) -> Result<Offer, Failure> {
-    let failed = |e: io::Error| Failure::unavailable(format!("no server listens at {}: {e}", path.display()));
+    let failed = |e: io::Error| {
+        let failure = Failure::unavailable(format!("no server listens at {}: {e}", path.display()));
+        failure.hint("start it: it listens there from its start on, with this configuration")
+    };
     let mut stream = UnixStream::connect(path).map_err(failed)?;
     stream.set_read_timeout(Some(LOGIN_WAIT + WAIT)).map_err(failed)?;
     let line = Zeroizing::new(format!("{}\n", pin.expose()));
@@ -129,7 +133,10 @@ pub fn give(path: &Path, pin: &Pin) -> Result<Offer, Failure> {
     match read_line(&stream).map_err(failed)?.as_str() {
         "ok" => Ok(Offer::LoggedIn),
         NOT_NEEDED => Ok(Offer::NotNeeded),
-        "" => Err(Failure::new("the server did not listen to this user").class(Class::Denied)),
+        "" => {
+            let failure = Failure::new("the server did not listen to this user").class(Class::Denied);
+            Err(failure.hint("run the command as root, or as the user that serves"))
+        }
         said => Err(match said.strip_prefix(NOT_PRESENTED) {
             Some(why) => Failure::local(format!("token: {why}")),
             None => Failure::new(format!("token: {said}")).class(Class::Pin),

@@ -94,7 +94,7 @@ pub use self::file::{holder, sound_folder};
 use self::line::Line;
 pub use self::line_mac::LineKey;
 pub use self::logs::{Log, logs};
-pub use self::record::{Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
+pub use self::record::{INITIALISE, Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::ship::{Receiver, ship};
 pub use self::ticket::Ticket;

@@ -12,6 +12,10 @@ use crate::base::ids::RequestId;
 /// The longest text of a record, in bytes; callers choose names before anybody knows who they are.
 pub const MAX_TEXT_BYTES: usize = 512;
 
+/// The action of the record that binds a log of commands to its deployment: the first of `bulla init`, whose resource is
+/// `deployment/ID audit-key/sha256:FINGERPRINT`.
+pub const INITIALISE: &str = "InitialiseDeployment";
+
 /// What kind of event a record tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -23,6 +23,7 @@ use crate::base::public_key::PublicKey;
 use super::chain::{self, Hash, Head, Position, Statement};
 use super::file;
 use super::line_mac::LineKey;
+use super::record::INITIALISE;
 use super::recover;
 
 /// What a sound log holds.
@@ -52,6 +53,8 @@ pub struct Report {
     pub closed: bool,
     /// What the log itself noted, when it was opened, that it lacks of what was written before.
     pub missing: Vec<String>,
+    /// The deployment's id, where a proved line of `bulla init` says it.
+    pub deployment: Option<String>,
 }
 
 /// The first thing that does not hold, and where.
@@ -228,6 +231,18 @@ fn missing(line: &[u8]) -> Option<String> {
     recover::is_a_loss(&reason).then_some(reason)
 }
 
+/// The deployment that a line of a command speaks of, if it is that of `bulla init`.
+fn deployment(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct AdminLine {
+        action: String,
+        resource: String,
+    }
+    let AdminLine { action, resource } = serde_json::from_slice(line).ok()?;
+    let named = resource.strip_prefix("deployment/").filter(|_| action == INITIALISE)?;
+    named.split(' ').next().map(str::to_owned)
+}
+
 /// The state between two lines.
 struct Proof<'a> {
     key: PublicKey,
@@ -241,12 +256,15 @@ struct Proof<'a> {
     hashes: VecDeque<Hash>,
     /// Whether the line before was the last before an orderly end.
     stopped: bool,
+    /// Which deployment a line that is not proved yet speaks of, and the line's number.
+    claimed: Option<(u64, String)>,
 }
 
 impl<'a> Proof<'a> {
     fn new(key: PublicKey, line_keys: Option<&'a LineKeys>) -> Self {
         let (report, hashes) = (Report::default(), VecDeque::new());
-        Self { key, line_keys, line_key: None, report, position: None, node: String::new(), hashes, stopped: false }
+        let (node, claimed) = (String::new(), None);
+        Self { key, line_keys, line_key: None, report, position: None, node, hashes, stopped: false, claimed }
     }
 
     /// Reads a file; false when nobody wants to see more.
@@ -310,6 +328,9 @@ impl<'a> Proof<'a> {
         match head.kind {
             "checkpoint" => self.checkpoint(&head, line)?,
             "recovered" => report.recoveries += 1,
+            "admin" if report.deployment.is_none() && self.claimed.is_none() => {
+                self.claimed = deployment(line).map(|id| (head.seq, id));
+            }
             recover::FIRST => report.missing.extend(missing(line)),
             _ => {}
         }
@@ -339,6 +360,9 @@ impl<'a> Proof<'a> {
         let proved = if back == 1 { head.seq } else { statement.at };
         self.report.proved = self.report.proved.max(proved);
         self.report.closed = back == 1 && self.stopped;
+        if let Some((_, id)) = self.claimed.take_if(|(at, _)| *at <= self.report.proved) {
+            self.report.deployment = Some(id);
+        }
         Ok(())
     }
 }

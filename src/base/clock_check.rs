@@ -143,6 +143,11 @@ impl ClockCheck {
     }
 }
 
+/// How far a clock is from the database's, in words, where the distance (ms, of the clock ahead) is too much to believe it.
+pub fn apart(lag: i64) -> Option<String> {
+    (lag.abs() > DATABASE_MS).then(|| format!("{} the database's clock", ahead(lag)))
+}
+
 const PAUSED: &str = "deletions, rotations and the removal of nonces wait (`bulla clock accept` if it is right)";
 
 impl State {
@@ -305,6 +310,13 @@ mod tests {
         assert!(!doubted(&mut state, at(60_500, 0)));
         assert!(State::begin(at(0, 0), Some(AT - SILENCE_MS + 1)).doubt.is_none());
         assert!(State::begin(at(0, 0), None).doubt.is_none(), "a first start has nothing to destroy");
+    }
+
+    #[test]
+    fn half_a_minute_is_near_enough() {
+        assert_eq!((apart(DATABASE_MS), apart(-DATABASE_MS)), (None, None));
+        assert_eq!(apart(DATABASE_MS + 1_000).as_deref(), Some("31 s ahead of the database's clock"));
+        assert_eq!(apart(-HOUR).as_deref(), Some("60 min behind the database's clock"));
     }
 
     #[test]

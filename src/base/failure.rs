@@ -1,8 +1,12 @@
 //! Why a command, or a start, does not do what was asked, in words for the person who asked.
 //!
-//! Owns: the classes, which are the exit codes. Must not know: how a failure is printed. Called by: config, app, admin, cli.
+//! Owns: the classes, which are the exit codes, and where to look when a file is the reason. Must not know: how a failure is printed. Called by: config, app, admin, cli.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::path::Path;
+use std::{fmt, io};
+
+use crate::base::locale::{self, t};
 
 /// What kind of failure it is; its number is the program's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,6 +98,20 @@ impl Failure {
         Self::new(reason).class(Class::Local)
     }
 
+    /// A file of this host, or a folder, cannot be used as it should be; why, and where to look.
+    pub fn of_file(file: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let file = file.to_owned();
+        move |error| Self::local(locale::about(file.display(), locale::os(&error))).hint_of_file(&file, error.kind())
+    }
+
+    /// The same, with where to look when a file is the reason; what other kinds of errors say is enough.
+    pub fn hint_of_file(self, file: &Path, kind: io::ErrorKind) -> Self {
+        match way_to(file, kind) {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// Something is away.
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self::new(reason).class(Class::Unavailable)
@@ -122,7 +140,38 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Where to look for why a file cannot be used.
+fn way_to(file: &Path, kind: io::ErrorKind) -> Option<Cow<'static, str>> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(match kind {
+        io::ErrorKind::NotFound if !folder.exists() => t!("there is no folder %{folder}", folder = folder.display()),
+        io::ErrorKind::NotFound => t!("`ls %{folder}` shows what there is", folder = folder.display()),
+        io::ErrorKind::PermissionDenied => t!("`ls -ld %{file}` says who may", file = file.display()),
+        io::ErrorKind::IsADirectory => t!("name a file in it"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => t!("make room there, or name a file on another disk"),
+        _ => return None,
+    })
+}
+
 /// Puts a subject before the reason of a failure.
 pub fn context<E: fmt::Display>(subject: impl fmt::Display) -> impl FnOnce(E) -> Failure {
     move |error| Failure::new(format!("{subject}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_says_where_to_look() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let said = |file: &Path| {
+            let error = std::fs::read(file).expect_err("there is no such file");
+            Failure::of_file(file)(error).hint.expect("a hint")
+        };
+        let at = folder.path().display();
+        assert_eq!(said(&folder.path().join("a")), format!("`ls {at}` shows what there is"));
+        assert_eq!(said(&folder.path().join("a/b")), format!("there is no folder {at}/a"));
+        assert_eq!(said(folder.path()), "name a file in it");
+    }
 }

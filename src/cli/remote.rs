@@ -23,7 +23,7 @@ pub enum Remote {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Whether the server is ready, and how far the two clocks are apart.
+    /// Whether the server is ready, of which version it is, who asks it, and how far the two clocks are apart.
     Status {
         /// Which server.
         #[command(flatten)]

@@ -135,6 +135,8 @@ fn others() -> BTreeSet<String> {
     let mut texts: BTreeSet<String> = FOREIGN.iter().map(|text| (*text).to_owned()).collect();
     // locale::about
     texts.insert("%{subject}: %{reason}".to_owned());
+    // What the library says of a code.
+    texts.extend(bulla_client::error::HINTS.iter().map(|(.., hint)| (*hint).to_owned()));
     texts.extend(super::spoken::OF_CLAP.concat().iter().map(|text| (*text).to_owned()));
     let mut table = Cli::command();
     table.build();

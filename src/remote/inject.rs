@@ -19,8 +19,7 @@ pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
             .read_to_string(&mut template)
             .map_err(|e| Failure::local(t!("standard input: %{reason}", reason = locale::os(&e))))?;
     } else {
-        template = std::fs::read_to_string(&asked.input)
-            .map_err(|e| Failure::local(locale::about(asked.input.display(), locale::os(&e))))?;
+        template = std::fs::read_to_string(&asked.input).map_err(Failure::of_file(&asked.input))?;
     }
     let template = Template::parse(&template).map_err(|reason| usage(reason, "{{ bulla://NAME[#FIELD][@VERSION] }}"))?;
     let references = template.references();

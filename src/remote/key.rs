@@ -133,7 +133,10 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
                     } else {
                         let (with, plain) = client.decrypt(blob, &context).map_err(failure(&key))?;
                         if with != row.key_id {
-                            return Err(Failure::conflict(t!("%{key}: the ciphertext is of another key", key = key)));
+                            let other = Failure::conflict(t!("%{key}: the ciphertext is of another key", key = key));
+                            return Err(
+                                other.hint(t!("`bulla key decrypt` without KEY takes the key that the ciphertext names"))
+                            );
                         }
                         plain
                     }
@@ -249,7 +252,8 @@ fn aliases(session: &Session, name: Option<&str>) -> Result<Output, Failure> {
         .map(|a| Output::row([("AliasName", a.alias_name.into()), ("KeyId", a.key_id.into())]))
         .collect();
     match name {
-        Some(name) if rows.is_empty() => Err(Failure::not_found(t!("no alias %{name}", name = format!("{name:?}")))),
+        Some(name) if rows.is_empty() => Err(Failure::not_found(t!("no alias %{name}", name = format!("{name:?}")))
+            .hint(t!("`bulla key alias` shows what there is"))),
         _ => Ok(Output::List(rows)),
     }
 }
@@ -322,7 +326,10 @@ fn pair_of(session: &Session, key: &KeyRow, pair: &KeyPair, usual: &str) -> Resu
 fn newest(session: &Session, key: &str) -> Result<String, Failure> {
     let versions = session.client.list_key_versions(key).map_err(failure(key))?;
     let last = versions.into_iter().next_back().map(|version| version.key_version_id);
-    last.ok_or_else(|| Failure::not_found(t!("%{key}: the key has no version", key = key)))
+    last.ok_or_else(|| {
+        Failure::not_found(t!("%{key}: the key has no version", key = key))
+            .hint(t!("GetParametersForImport and ImportKeyMaterial bring its material in: docs/api.md"))
+    })
 }
 
 fn made(made: Made, name: &'static str, json: bool) -> Output {
@@ -338,7 +345,7 @@ fn made(made: Made, name: &'static str, json: bool) -> Output {
 fn verify(session: &Session, key: &str, signature: &str, input: &Input, pair: &KeyPair) -> Result<Output, Failure> {
     let client = &session.client;
     let signature = match signature.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|e| Failure::local(locale::about(file, locale::os(&e))))?,
+        Some(file) => std::fs::read_to_string(file).map_err(Failure::of_file(file.as_ref()))?,
         None => signature.to_owned(),
     };
     let row = client.describe_key(key).map_err(failure(key))?;

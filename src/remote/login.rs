@@ -25,14 +25,16 @@ pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, F
             &t!("letters, digits, - _ and ."),
         ));
     }
-    let folder = profile::config_folder().ok_or_else(|| Failure::local(t!("neither $XDG_CONFIG_HOME nor $HOME is set")))?;
+    let folder = profile::config_folder().ok_or_else(|| {
+        Failure::local(t!("neither $XDG_CONFIG_HOME nor $HOME is set")).hint(t!("profiles are kept in $HOME/.config/bulla"))
+    })?;
     let mut known = Known::of(&folder, &name)?;
     let endpoint = match connection.endpoint.clone().or_else(|| variable("BULLA_ENDPOINT")).or_else(|| known.endpoint.take()) {
         Some(endpoint) => endpoint,
         None => terminal::ask(&t!("Endpoint (https://HOST:PORT)"))?,
     };
     let ca = connection.ca.clone().or_else(|| variable("BULLA_CA_FILE").map(Into::into)).or_else(|| known.ca_file.take());
-    let ca = ca.map(|file| fs::canonicalize(&file).map_err(named(&file)));
+    let ca = ca.map(|file| fs::canonicalize(&file).map_err(Failure::of_file(&file)));
     let ca = ca.transpose()?;
     let (id, secret) = credentials(id)?;
     let new = Profile::new(&name, &endpoint, ca.clone(), known, AccessKey::new(&id, secret.as_str()));
@@ -41,7 +43,7 @@ pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, F
     let region = client.region().map_err(failure(""))?;
     let who = client.caller().ok();
 
-    private_folder::make(&folder).map_err(named(&folder))?;
+    private_folder::make(&folder).map_err(Failure::of_file(&folder))?;
     let secret_file = format!("{name}.secret");
     let file = folder.join("config.toml");
     let document = with_profile(&file, &name, |table| {
@@ -97,7 +99,7 @@ fn with_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Res
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => "# Profiles of `bulla`; `bulla login` writes them.\n".to_owned(),
-        Err(e) => return Err(named(file)(e)),
+        Err(e) => return Err(Failure::of_file(file)(e)),
     };
     let mut document: DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| Failure::local(locale::about(file.display(), e.message())))?;
@@ -110,9 +112,4 @@ fn with_profile(file: &Path, name: &str, change: impl FnOnce(&mut Table)) -> Res
     let profile = profiles.as_table_mut().ok_or_else(wrong)?.entry(name).or_insert_with(|| Item::Table(Table::new()));
     change(profile.as_table_mut().ok_or_else(wrong)?);
     Ok(document)
-}
-
-fn named(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    let path = path.display().to_string();
-    move |e| Failure::local(locale::about(&path, locale::os(&e)))
 }

@@ -259,7 +259,7 @@ fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {
     match std::fs::read_to_string(&file) {
         Ok(text) => parse(&text, &file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ConfigFile::default()),
-        Err(error) => Err(Failure::local(locale::about(file.display(), locale::os(&error)))),
+        Err(error) => Err(Failure::of_file(&file)(error)),
     }
 }
 
@@ -329,6 +329,7 @@ fn of_environment() -> Result<Option<AccessKey>, Failure> {
 
 fn half(there: &str, missing: &str) -> Failure {
     Failure::local(t!("$%{there} is set, and $%{missing} is not", there = there, missing = missing))
+        .hint(t!("set both; or neither, and the profile's access key is taken"))
 }
 
 /// The secret half that a profile names.
@@ -337,7 +338,9 @@ fn secret_of(written: &Written, folder: &Path, name: &str) -> Result<String, Fai
         (Some(file), None) => {
             let file = folder.join(file);
             let text = private_text(&file, true)?;
-            first_line(&text).ok_or_else(|| Failure::local(t!("%{file}: it is empty", file = file.display())))
+            first_line(&text).ok_or_else(|| {
+                Failure::local(t!("%{file}: it is empty", file = file.display())).hint(t!("one line: the access key's secret"))
+            })
         }
         (None, Some(command)) => {
             trusted(&written.file)?;
@@ -351,13 +354,14 @@ fn secret_of(written: &Written, folder: &Path, name: &str) -> Result<String, Fai
 
 /// Whether a file that names a program is this user's or root's, and nobody else may write it: who can, runs programs as this user.
 fn trusted(file: &Path) -> Result<(), Failure> {
-    let found = std::fs::metadata(file).map_err(|e| Failure::local(locale::about(file.display(), locale::os(&e))))?;
+    let found = std::fs::metadata(file).map_err(Failure::of_file(file))?;
     if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Failure::local(t!(
+        let failure = Failure::local(t!(
             "%{file}: it has a secret_command and belongs to another user (uid %{uid}), so it is not run",
             file = file.display(),
             uid = found.uid()
-        )));
+        ));
+        return Err(failure.hint(t!("put a copy of your own in its place, if what it says is yours")));
     }
     if found.mode() & 0o022 != 0 {
         let mode = format!("{:04o}", found.mode() & 0o7777);
@@ -372,8 +376,10 @@ fn trusted(file: &Path) -> Result<(), Failure> {
 }
 
 fn secret_by_command(command: &str, name: &str) -> Result<String, Failure> {
-    let failed =
-        |reason: String| Failure::local(t!("profile %{name}: secret_command: %{reason}", name = name, reason = reason));
+    let failed = |reason: String| {
+        Failure::local(t!("profile %{name}: secret_command: %{reason}", name = name, reason = reason))
+            .hint(t!("run it by itself: it has to print the access key's secret, and to end with 0"))
+    };
     // A person at a terminal may be asked; a pipe is the value or the program's, and not the command's to read.
     let asks = if io::stdin().is_terminal() { Stdio::inherit() } else { Stdio::null() };
     let shell = Command::new("/bin/sh").arg("-c").arg(command).stdin(asks).stderr(Stdio::inherit()).output();
@@ -392,9 +398,9 @@ fn first_line(text: &str) -> Option<String> {
 
 /// A file with a secret in it; `strict` where nobody but its owner may be able to read it.
 fn private_text(file: &Path, strict: bool) -> Result<Zeroizing<String>, Failure> {
-    let named = |e: io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
-    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(named)?);
-    let mode = std::fs::metadata(file).map_err(named)?.permissions().mode();
+    let named = Failure::of_file(file);
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(&named)?);
+    let mode = std::fs::metadata(file).map_err(&named)?.permissions().mode();
     if strict && mode & 0o077 != 0 {
         let mode = format!("{:04o}", mode & 0o7777);
         let failure = Failure::local(t!("%{file}: others may read it (mode %{mode})", file = file.display(), mode = mode));

@@ -113,7 +113,7 @@ fn of_code(refused: &Refused) -> Option<Cow<'static, str>> {
         }
         "Rejected.ResourceExist" | "AliasAlreadyExists" => t!("it exists already"),
         "Rejected.ResourceInDeleteWindow" if refused.message.starts_with("This version") => {
-            t!("undelete it through Vault's API, or put a new value with `bulla secret put NAME`")
+            t!("this version is deleted")
         }
         "Rejected.ResourceInDeleteWindow" => t!("it waits for its deletion"),
         "Rejected.ResourceInUse" => t!("it is in use"),
@@ -166,7 +166,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             TlsFault::ClientCertificate => {
                 t!("the server wants a client certificate: client_certificate_file and client_key_file in the profile")
             }
-            TlsFault::Other => return None,
+            TlsFault::Other => t!("is the server's certificate still valid, and this machine's clock right?"),
         },
         Error::Settings(_) => return None,
         Error::Answer { .. } => t!("does this address belong to Bulla, or to something in between?"),
@@ -200,11 +200,7 @@ fn of_refusal(refused: &Refused) -> Option<Cow<'static, str>> {
             ),
             None => t!("ask who administers Bulla for a policy"),
         },
-        "Rejected.ResourceInDeleteWindow" => t!("it is to be deleted; `bulla secret restore NAME` takes that back"),
-        "Rejected.Throttling" => t!("too many requests at a time; try again"),
-        _ if refused.message.contains("Use https.") => t!("the server speaks TLS here: use https://"),
-        _ if refused.status == 503 => t!("try again; `bulla status` says what is away"),
-        _ => return None,
+        _ => return refused.fixed_hint().map(|hint| locale::text(hint).into()),
     })
 }
 
@@ -264,6 +260,35 @@ mod tests {
         for error in errors {
             assert_eq!(reason(&error), error.to_string());
             assert_eq!(hint(&error), error.hint(), "{error}");
+        }
+    }
+
+    /// Every code that a server of this API answers has a hint, but for those whose texts say by themselves what would be right, and
+    /// those that no command here can meet.
+    #[cfg(feature = "server")]
+    #[test]
+    fn every_code_that_a_person_meets_has_a_hint() {
+        use crate::code::Code;
+
+        let needs_none = |code| match code {
+            Code::Ok => "is no error",
+            Code::MissingParameter | Code::InvalidParameter => "the text names the parameter and says what it must be",
+            Code::LimitExceeded => "the text says the limit",
+            Code::CheckAndSet | Code::BearerTokenInvalid | Code::LoginRefused => "of Vault's API only",
+            Code::ServiceOpened => "no command opens the service",
+            Code::OriginNotSupported | Code::KeyMaterialInvalid | Code::ImportTokenInvalid | Code::ImportTokenExpired => {
+                "no command imports material"
+            }
+            Code::DryRunSucceeded | Code::DryRunInvalid | Code::DryRunDenied => "no command rehearses",
+            _ => "",
+        };
+        for code in Code::ALL {
+            let refused =
+                Refused { code: code.as_str().to_owned(), message: "m".to_owned(), status: 400, ..Refused::default() };
+            let error = Error::Refused(Box::new(refused));
+            let why_not = needs_none(*code);
+            assert_eq!(hint(&error).is_none(), !why_not.is_empty(), "{}: {why_not:?}", code.as_str());
+            assert_eq!(hint(&error), error.hint(), "{}", code.as_str());
         }
     }
 }

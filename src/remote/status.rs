@@ -19,7 +19,7 @@ pub(super) fn whoami(session: &Session) -> Result<Output, Failure> {
     ]))
 }
 
-/// Whether the server is ready.
+/// Whether the server is ready, of which version it is, and who asks it.
 pub(super) fn status(session: &Session) -> Result<Output, Failure> {
     let client = &session.client;
     let look = client.readiness().map_err(failure(""))?;
@@ -37,13 +37,18 @@ pub(super) fn status(session: &Session) -> Result<Output, Failure> {
             said = said.trim()
         )));
     }
+    // Signed: a stranger learns neither.
+    let caller = client.caller().map_err(failure(""))?;
     Ok(Output::one([
         ("Endpoint", client.endpoint().into()),
+        ("ServerVersion", caller.server_version.into()),
         ("RegionId", client.region().map_err(failure(""))?.into()),
         // The page is JSON: typed for programs, and the same text for people.
         ("Status", serde_json::from_str(&said).unwrap_or_else(|_| said.trim().into())),
         ("ClockAheadSeconds", look.clock_ahead.into()),
         ("RoundTripMs", look.round_trip_ms.into()),
         ("AccessKey", t!("accepted").into()),
+        ("AccountId", caller.account_id.into()),
+        ("Arn", caller.arn.into()),
     ]))
 }

@@ -35,7 +35,8 @@ pub fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 /// Where standard input is no terminal, or ends.
 pub fn ask(prompt: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(t!("%{what}: nobody is there to be asked", what = prompt)).class(Class::Usage));
+        let failure = Failure::new(t!("%{what}: nobody is there to be asked", what = prompt)).class(Class::Usage);
+        return Err(failure.hint(t!("say it on the command line: `--help` says how; or run this at a terminal")));
     }
     eprint!("{}", t!("%{prompt}: ", prompt = prompt));
     let mut line = String::new();
@@ -159,7 +160,7 @@ fn bytes_of_file(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn open(file: &Path) -> Result<fs::File, Failure> {
-    fs::File::open(file).map_err(|e| Failure::local(locale::about(file.display(), locale::os(&e))))
+    fs::File::open(file).map_err(Failure::of_file(file))
 }
 
 fn present(value: Value, from: &str) -> Result<Value, Failure> {
@@ -170,7 +171,7 @@ fn present(value: Value, from: &str) -> Result<Value, Failure> {
 }
 
 fn no_value(from: &str) -> Failure {
-    Failure::new(t!("%{from} is empty: no value", from = from)).class(Class::Usage)
+    Failure::new(t!("%{from} is empty: no value", from = from)).class(Class::Usage).hint(t!("it has at least one byte"))
 }
 
 /// Prints a value: its bytes alone in a pipe or file, with a line's end on a terminal. Bytes that are no text never go to a terminal.
@@ -203,27 +204,27 @@ pub fn file_named(out: &Path) -> Option<&Path> {
 /// # Errors
 /// Where it cannot be written.
 pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let named = |e: io::Error| Failure::local(locale::about(file.display(), locale::os(&e)));
+    let named = Failure::of_file(file);
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     if let Some(descriptor) = descriptor_of(file) {
-        return open_already(descriptor).and_then(|mut open| open.write_all(bytes)).map_err(named);
+        return open_already(descriptor).and_then(|mut open| open.write_all(bytes)).map_err(&named);
     }
     // A pipe, a terminal: nothing to replace.
     if file.exists() && !file.is_file() {
-        return fs::OpenOptions::new().write(true).open(file).and_then(|mut open| open.write_all(bytes)).map_err(named);
+        return fs::OpenOptions::new().write(true).open(file).and_then(|mut open| open.write_all(bytes)).map_err(&named);
     }
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let folder = target.parent().filter(|p| p.is_dir()).unwrap_or(folder);
     match nameless_in(folder) {
         Some(mut new) => {
-            new.write_all(bytes).and_then(|()| new.sync_all()).and_then(|()| give_name(&new, folder, &target)).map_err(named)
+            new.write_all(bytes).and_then(|()| new.sync_all()).and_then(|()| give_name(&new, folder, &target)).map_err(&named)
         }
         None => {
-            let mut new = tempfile::Builder::new().prefix(".bulla-").tempfile_in(folder).map_err(named)?;
-            new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(named)?;
+            let mut new = tempfile::Builder::new().prefix(".bulla-").tempfile_in(folder).map_err(&named)?;
+            new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(&named)?;
             new.persist(&target).map(drop).map_err(|e| named(e.error))
         }
     }

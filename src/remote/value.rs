@@ -13,7 +13,9 @@ use crate::base::raw_json::{self, Members};
 pub fn object<'v>(subject: &str, value: &'v Value) -> Result<Members<'v>, Failure> {
     let members = value.text().and_then(|text| Members::of(text).ok());
     members.ok_or_else(|| {
-        Failure::new(t!("%{subject}: the value is no JSON object, and so has no fields", subject = subject)).class(Class::Other)
+        Failure::new(t!("%{subject}: the value is no JSON object, and so has no fields", subject = subject))
+            .class(Class::Other)
+            .hint(t!("leave the field out to read it whole; `bulla secret put` writes it whole"))
     })
 }
 

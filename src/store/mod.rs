@@ -32,6 +32,7 @@ pub use engine::known::Changed;
 pub use engine::level::{Level, Levels};
 pub use engine::migrate;
 pub use engine::privileges;
+pub use engine::room::server_room;
 pub use engine::row_mac::{RowKey, RowMac, Sealed};
 pub use engine::setup_lock::{self, SetupLock};
 pub use engine::tx::Tx;

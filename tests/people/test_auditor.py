@@ -68,13 +68,17 @@ def test_a_file_without_a_key_is_no_tampering(evidence, tmp_path):
         assert ended.returncode == 7 and "notapem: no public key" in ended.stderr, ended
 
 
-def test_reports_name_node_range_and_key(evidence):
+def test_reports_name_node_deployment_range_and_key(evidence, dev):
     report = done("audit", "verify", evidence / "node-a", "--public-key", evidence / "aud.pem")
     assert "KeyFingerprint" in report and "proved" in report and "from its first line on" in report
     reports = typed("audit", "verify", evidence / "node-a", "--public-key", evidence / "aud.pem")
     assert {r["Log"] for r in reports} == {"admin", "audit"} and all(isinstance(r["Lines"], int) for r in reports)
     fingerprint = (evidence / "aud.pem").read_text().rsplit("fingerprint: ", 1)[1].strip()
     assert {r["KeyFingerprint"] for r in reports} == {fingerprint}
+    # The line of `init` stands in the log of commands alone.
+    checked = typed("check", "--data", dev["data"])
+    assert {r["Log"]: r["Deployment"] for r in reports} == {"admin": checked["Deployment"], "audit": None}
+    assert f"Deployment  {checked['Deployment']}" in report
 
 
 def test_two_nodes_in_one_call(evidence, tmp_path):

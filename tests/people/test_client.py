@@ -1126,5 +1126,10 @@ def test_status(gives, dev):
     said = json.loads(gives("status", "--json"))
     assert said["Endpoint"] == f"http://{dev['Endpoint']}" and abs(said["ClockAheadSeconds"]) <= 1
     assert said["AccessKey"] == "accepted"
+    # From an answer to a signed request: what strangers may ask, /readyz, says neither.
+    who = json.loads(gives("whoami", "--json"))
+    assert (said["AccountId"], said["Arn"]) == (who["AccountId"], who["Arn"]), said
+    assert done("--version").split() == ["bulla", said["ServerVersion"]], said
+    assert said["ServerVersion"] not in json.dumps(said["Status"]), said
     # Typed, as the page itself is.
     assert isinstance(said["Status"], dict) and {"database", "token"} <= said["Status"].keys(), said

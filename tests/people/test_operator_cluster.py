@@ -199,6 +199,12 @@ def test_two_nodes_from_the_first_start_to_an_upgrade(tmp_path):
                 node.start()
             for node in nodes:
                 node.ready()
+            # Sixty connections fit into PostgreSQL's hundred, but not once for each node.
+            checks = lambda each: {check["Check"]: check for check in typed(  # noqa: E731
+                "check", "--config", a.config, env=environment | {"BULLA_DATABASE__CONNECTIONS": str(each)})["Checks"]}
+            few, many = checks(8), checks(60)
+            assert few["database connections"]["Verdict"] == few["clock"]["Verdict"] == "ok", few
+            assert many["database connections"]["Verdict"] == "warn" and "2 nodes" in many["database connections"]["Found"], many
             # An application's user, made on the host while both nodes serve, and known to both within a second.
             (tmp_path / "policy.json").write_text(json.dumps({"Version": "1", "Statement": [
                 {"Effect": "Allow", "Action": ["kms:GetSecretValue", "kms:PutSecretValue"],

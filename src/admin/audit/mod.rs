@@ -73,7 +73,7 @@ pub(super) struct Proof {
 impl Proof {
     fn of(asked: &Logs) -> Result<Self, Failure> {
         if let Some(path) = &asked.public_key {
-            let pem = regular::read(path).map_err(|e| Failure::local(e.to_string()))?;
+            let pem = regular::read(path).map_err(|e| Failure::local(e.to_string()).hint_of_file(path, e.kind()))?;
             // Else each log would be found wanting.
             if audit::public_key(&pem).is_none() {
                 let failure = Failure::local(format!("{}: no public key (P-256 or RSA) in PEM", path.display()));
@@ -143,5 +143,6 @@ impl Proof {
 }
 
 fn logs_in(files: &[PathBuf]) -> Result<Vec<Log>, Failure> {
-    audit::logs(files).map_err(|broken| Failure::local(broken.to_string()))
+    let hint = "name files of audit logs, or folders with the logs of a node, as audit.directory is one";
+    audit::logs(files).map_err(|broken| Failure::local(broken.to_string()).hint(hint))
 }

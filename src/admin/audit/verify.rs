@@ -30,6 +30,8 @@ pub(super) fn shown(log: &Log, report: &Report, key: &[u8]) -> Row {
     Output::row([
         ("Log", log.name.as_str().into()),
         ("Node", log.node.as_str().into()),
+        // Where the files hold the line of `bulla init`: of one node, the log of commands, from its first line on.
+        ("Deployment", report.deployment.clone().into()),
         ("Files", log.files.len().into()),
         ("Verdict", format!("proved {proved} of {} lines, from {from}", report.lines).into()),
         ("Complete", complete.into()),

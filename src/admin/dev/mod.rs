@@ -66,7 +66,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
         return Err(restart(&data, &["--temporary"]));
     };
-    private_folder::make(&data).map_err(|e| Failure::local(format!("{}: {e}", data.display())))?;
+    private_folder::make(&data).map_err(Failure::of_file(&data))?;
     // Before anything is made or looked for in the folder.
     let _held = hold::hold(&data)?;
     if let Some(pid) = audit::holder(&data.join("audit"), "audit") {
@@ -129,7 +129,7 @@ pub fn enter(folder: &Path) -> Result<(), Failure> {
 
 /// The same of a folder that may have no configuration yet.
 fn enter_made(folder: &Path) -> Result<(), Failure> {
-    let conf = softhsm::prepare(folder).map_err(|e| Failure::local(format!("{}: {e}", folder.display())))?;
+    let conf = softhsm::prepare(folder).map_err(Failure::of_file(folder))?;
     if std::env::var_os(softhsm::CONF_VARIABLE).is_some_and(|set| Path::new(&set) == conf) {
         return Ok(());
     }
@@ -143,7 +143,7 @@ fn restart(folder: &Path, more: &[&str]) -> Failure {
             let folder = [std::ffi::OsString::from("--data"), folder.into()];
             become_self(&conf, std::env::args_os().skip(1).chain(folder).chain(more.iter().map(Into::into)))
         }
-        Err(e) => Failure::local(format!("{}: {e}", folder.display())),
+        Err(e) => Failure::of_file(folder)(e),
     }
 }
 

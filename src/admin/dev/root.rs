@@ -9,6 +9,9 @@ use crate::base::ids::{AccessKeyId, AccountId};
 use crate::base::secret::AccessKeySecret;
 use crate::store::Abort;
 
+/// Of a deployment whose accounts were deleted.
+const NO_ACCOUNT: &str = "`bulla account create NAME` makes one";
+
 /// Access keys of a root, at most.
 const MAX_ACCESS_KEYS: usize = 2;
 
@@ -24,7 +27,7 @@ impl Root {
     pub(super) fn of(base: &Base, folder: &Path) -> Result<Self, Failure> {
         let (account, key) = base.store.read("root", |tx| {
             let account = tx.accounts()?.into_iter().next();
-            let account = account.ok_or_else(|| Abort::App(Failure::not_found("there is no account")))?;
+            let account = account.ok_or_else(|| Abort::App(Failure::not_found("there is no account").hint(NO_ACCOUNT)))?;
             let key = tx.access_keys_of(&account.id, None)?.into_iter().find(|k| k.enabled);
             let key = key.ok_or_else(|| {
                 let failure = Failure::not_found("the account's root has no enabled access key");
@@ -43,9 +46,12 @@ impl Root {
     /// The same with an access key that the caller chose; an older one gives way if there are two.
     pub(super) fn of_choice(base: &Base, id: &AccessKeyId, file: &Path) -> Result<Self, Failure> {
         let read = || {
-            let text = std::fs::read_to_string(file).map_err(|e| Failure::local(format!("{}: {e}", file.display())))?;
+            let text = std::fs::read_to_string(file).map_err(Failure::of_file(file))?;
             match text.trim_end_matches(['\r', '\n']) {
-                "" => Err(Failure::local(format!("{}: it is empty", file.display()))),
+                "" => {
+                    let failure = Failure::local(format!("{}: it is empty", file.display()));
+                    Err(failure.hint("one line: the secret of the access key that --access-key-id chooses"))
+                }
                 text if text.contains(['\r', '\n']) || text.trim() != text => Err(Failure::local(format!(
                     "{}: a secret is one line, without blanks before and behind it",
                     file.display()
@@ -56,7 +62,7 @@ impl Root {
         let secret = read()?;
         let account = base.store.read("root", |tx| {
             let account = tx.accounts()?.into_iter().next();
-            account.ok_or_else(|| Abort::App(Failure::not_found("there is no account")))
+            account.ok_or_else(|| Abort::App(Failure::not_found("there is no account").hint(NO_ACCOUNT)))
         })?;
         let row = access_key::keep(&base.sys(), id.clone(), &secret, &account.id, None, Clock::System.now());
         let row = row.map_err(|e| Failure::unavailable(format!("token: {e:?}")))?;

@@ -1,5 +1,5 @@
 //! GetCallerIdentity: who signed the request. An addition of this service's, under the name that the platform has for it in another
-//! service; needs no permission.
+//! service; needs no permission. It says the program's version too: whoever has signed may know it, and strangers learn nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ pub struct Response {
     account_id: AccountId,
     arn: String,
     identity_type: &'static str,
+    server_version: &'static str,
 }
 
 impl Operation for GetCallerIdentity {
@@ -41,6 +42,7 @@ impl Operation for GetCallerIdentity {
                 (caller.arn(None, &format!("applicationaccesspoint/{name}")), "ApplicationAccessPoint")
             }
         };
-        Ok(Response { account_id: caller.account.clone(), arn, identity_type })
+        let server_version = env!("CARGO_PKG_VERSION");
+        Ok(Response { account_id: caller.account.clone(), arn, identity_type, server_version })
     }
 }

@@ -156,10 +156,10 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
             tempfile::tempfile_in(above).map_err(|e| Failure::local(named(&e)).hint("it is not there and cannot be made"))?;
             return Ok(Found::Fine(format!("{} is made at the first start", folder.display())));
         }
-        Err(e) => return Err(Failure::local(named(&e))),
+        Err(e) => return Err(Failure::local(named(&e)).hint_of_file(folder, e.kind())),
     };
     if !metadata.is_dir() {
-        return Err(Failure::local(named(&"it is no folder")));
+        return Err(Failure::local(named(&"it is no folder")).hint("name another, or take away what stands there"));
     }
     audit::sound_folder(folder)
         .map_err(|e| Failure::local(format!("audit: {e}")).hint(format!("chmod 0700 {}", folder.display())))?;

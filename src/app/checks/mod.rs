@@ -102,6 +102,8 @@ const DEEP: &[(&str, Check)] = &[
     ("issuers", remote::issuers),
     ("permissions", local::permissions),
     ("database rights", remote::rights),
+    ("database connections", remote::connections),
+    ("clock", remote::clock),
     ("audit receiver", local::receiver),
 ];
 

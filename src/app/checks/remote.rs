@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Found, Opened};
 use crate::app::base::{Base, url_of};
+use crate::app::node::known_node;
 use crate::app::settings::servers;
 use crate::app::start_retry::StartRetry;
 use crate::app::token as tokens;
+use crate::base::clock::Clock;
+use crate::base::clock_check;
 use crate::base::failure::{Failure, context};
 use crate::config::Config;
 use crate::keys;
@@ -87,6 +91,53 @@ pub(super) fn rights(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     Err(failure.hint("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO the role of the URL"))
 }
 
+/// That the server has room for all connections of this node and of those that run beside it, were they set as this one is.
+pub(super) fn connections(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let Some(room) = opened.retry.until("database", || store::server_room(&url_of(opened.config)?))? else {
+        return Ok(Found::Fine("as many as are set; a file has no server".to_owned()));
+    };
+    let this = known_node(&opened.config.audit.directory)?;
+    let now = Clock::System.now();
+    let nodes = base.store.read_rows("nodes", |tx| tx.nodes())?;
+    let others = nodes.iter().filter(|node| node.runs(now) && Some(node.id) != this).count();
+    Ok(fit(room, opened.config.database.connections, others + 1))
+}
+
+fn fit(room: i64, each: u32, nodes: usize) -> Found {
+    let wanted = i64::from(each).saturating_mul(i64::try_from(nodes).unwrap_or(i64::MAX));
+    if wanted <= room {
+        return Found::Fine(format!("{wanted} of {room} that the server has, for {nodes} nodes"));
+    }
+    let found = format!(
+        "the server has {room} (max_connections without those reserved), and {nodes} nodes with database.connections = {each} may \
+         want {wanted}"
+    );
+    Found::Odd(found, "raise max_connections of PostgreSQL, or set a lower database.connections".to_owned())
+}
+
+/// That this machine's clock is near the database's: a running server does nothing that cannot be undone while it is not.
+pub(super) fn clock(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let asked = Instant::now();
+    let said = base.store.health().map_err(context("database"))?;
+    let (now, took) = (Clock::System.now(), asked.elapsed());
+    let Some(said) = said else { return Ok(Found::Fine("has no other beside it; a file has no clock".to_owned())) };
+    let half = i64::try_from(took.as_millis() / 2).unwrap_or(0);
+    Ok(compared(now.0 - half - said.0))
+}
+
+/// Of a clock that is so much ahead of the database's, ms.
+fn compared(ahead: i64) -> Found {
+    match clock_check::apart(ahead) {
+        None => Found::Fine("agrees with the database's".to_owned()),
+        Some(apart) => {
+            let hint = "set the wrong one right (NTP on both): until then deletions, rotations and the removal of nonces wait";
+            Found::Odd(format!("it is {apart}"), hint.to_owned())
+        }
+    }
+}
+
 pub(super) fn deployment(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let config = opened.config;
     if opened.retry == StartRetry::Command
@@ -156,7 +207,8 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
     let suite = token.probe().map_err(tokens::token_failure("token"))?;
     if suite != deployment.suite {
-        return Err(Failure::new("token: it no longer serves the suite that was found at `bulla init`"));
+        let failure = Failure::new("token: it no longer serves the suite that was found at `bulla init`");
+        return Err(failure.hint("its firmware or its policy was changed: set that back as its vendor says"));
     }
     match token.spare_test_keys().map_err(tokens::token_failure("token"))? {
         0 => Ok(Found::Fine(format!("{suite:?}"))),
@@ -235,4 +287,27 @@ pub(super) fn issuers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         return Ok(Found::Odd(absent.join("; "), hint.to_owned()));
     }
     Ok(Found::Fine(if told.is_empty() { "none".to_owned() } else { told.join("; ") }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_may_want_more_connections_than_there_are_deserve_a_warning() {
+        assert!(matches!(fit(97, 8, 12), Found::Fine(told) if told == "96 of 97 that the server has, for 12 nodes"));
+        assert!(matches!(fit(97, 97, 1), Found::Fine(_)));
+        let Found::Odd(found, hint) = fit(97, 8, 13) else { panic!("104 do not fit into 97") };
+        assert!(found.contains("has 97") && found.contains("13 nodes") && found.contains("want 104"), "{found}");
+        assert!(hint.contains("max_connections"), "{hint}");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_from_the_databases_deserves_a_warning() {
+        assert!(matches!(compared(29_000), Found::Fine(_)) && matches!(compared(-29_000), Found::Fine(_)));
+        for (ahead, told) in [(31_000, "it is 31 s ahead of the database's clock"), (-300_000, "it is 5 min behind")] {
+            let Found::Odd(found, hint) = compared(ahead) else { panic!("{ahead} ms are too much") };
+            assert!(found.starts_with(told) && hint.contains("NTP"), "{found}; {hint}");
+        }
+    }
 }

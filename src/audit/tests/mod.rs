@@ -129,6 +129,35 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[test]
+fn the_report_names_the_deployment_that_a_proved_line_binds_the_log_to() {
+    let submit = |audit: &Audit, (kind, action, resource): (Kind, &str, &str)| {
+        let record = Record { resource: Some(resource), ..Record::new(kind, RequestId::new(), action) };
+        audit.submit(&record).wait().expect("durable");
+    };
+    let named = |records: &[(Kind, &str, &str)]| {
+        let home = Home::new();
+        let (audit, _) = home.open();
+        records.iter().for_each(|record| submit(&audit, *record));
+        audit.close();
+        home.verify().expect("sound").deployment
+    };
+    let init = (Kind::Admin, INITIALISE, "deployment/the-first audit-key/sha256:00");
+    assert_eq!(named(&[(Kind::Admin, "Ceremony", "deployment/x"), init]).as_deref(), Some("the-first"));
+    let later = (Kind::Admin, INITIALISE, "deployment/another audit-key/sha256:00");
+    assert_eq!(named(&[init, later]).as_deref(), Some("the-first"));
+    assert_eq!(named(&[(Kind::Refused, INITIALISE, "deployment/the-first")]), None, "what a caller asked for");
+    assert_eq!(named(&[(Kind::Admin, "CreateUser", "deployment/the-first")]), None);
+    let home = Home::new();
+    home.aud.there.store(false, Ordering::Relaxed);
+    let (audit, _) = home.open_with(AuditConfig { checkpoint_every_ms: 20, ..home.config() });
+    submit(&audit, init);
+    assert_eq!(home.verify().expect("sound").deployment, None, "a line that no checkpoint proves");
+    home.aud.there.store(true, Ordering::Relaxed);
+    wait_until("signed", || audit.stats().checkpoints > 0);
+    assert_eq!(home.verify().expect("sound").deployment.as_deref(), Some("the-first"));
+}
+
+#[test]
 fn a_line_has_the_documented_form() {
     let home = Home::new();
     let clock = Clock::Fixed(Arc::new(AtomicI64::new(1_764_000_000_007)));

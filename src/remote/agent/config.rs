@@ -154,7 +154,7 @@ impl Config {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(file).map_err(|e| Failure::local(locale::about(file.display(), locale::os(&e))))?;
+        let text = fs::read_to_string(file).map_err(Failure::of_file(file))?;
         let written: Written = profile::parse(&text, file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let wrong = |reason: String| Failure::local(locale::about(file.display(), reason));

@@ -22,7 +22,7 @@ use rustix::net::sockopt::socket_peercred;
 use super::answers::{Served, answer, refusal};
 use super::config::Door;
 use crate::base::failure::Failure;
-use crate::base::locale::{self, t};
+use crate::base::locale::t;
 use crate::base::socket::Place;
 
 /// The head of a request is never longer.
@@ -54,15 +54,15 @@ impl Socket {
     /// Where the file cannot be made, or somebody serves there.
     pub(super) fn open(door: Door, served: Served) -> Result<Self, Failure> {
         let path = &door.path;
-        let named = |e: io::Error| Failure::local(locale::about(path.display(), locale::os(&e)));
+        let named = Failure::of_file(path);
         remove_old(path)?;
-        let listener = UnixListener::bind(path).map_err(named)?;
+        let listener = UnixListener::bind(path).map_err(&named)?;
         // Until here it is open to whom the umask lets; who they are is asked in any case.
-        fs::set_permissions(path, Permissions::from_mode(door.mode)).map_err(named)?;
+        fs::set_permissions(path, Permissions::from_mode(door.mode)).map_err(&named)?;
         if door.owner.is_some() || door.group.is_some() {
-            chown(path, door.owner, door.group).map_err(named)?;
+            chown(path, door.owner, door.group).map_err(&named)?;
         }
-        let file = file_at(path).map_err(named)?;
+        let file = file_at(path).map_err(&named)?;
         let served = Arc::new(Mutex::new(Arc::new(served)));
         let closed = Arc::new(AtomicBool::new(false));
         let (of_thread, told) = (Arc::clone(&served), Arc::clone(&closed));
@@ -108,10 +108,12 @@ fn file_at(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Takes away what an agent left that was killed, and nothing else.
 fn remove_old(path: &Path) -> Result<(), Failure> {
-    match Place::cleared(path).map_err(|e| Failure::local(locale::about(path.display(), locale::os(&e))))? {
+    match Place::cleared(path).map_err(Failure::of_file(path))? {
         Place::Free | Place::Left => Ok(()),
-        Place::Served => Err(Failure::conflict(t!("%{path}: another agent serves there", path = path.display()))),
-        Place::Other => Err(Failure::local(t!("%{path}: there is something else", path = path.display()))),
+        Place::Served => Err(Failure::conflict(t!("%{path}: another agent serves there", path = path.display()))
+            .hint(t!("end that one, or name another path in [socket]"))),
+        Place::Other => Err(Failure::local(t!("%{path}: there is something else", path = path.display()))
+            .hint(t!("name a path in [socket] where nothing is; the agent makes it"))),
     }
 }
 

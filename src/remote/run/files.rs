@@ -59,7 +59,7 @@ impl Links {
             let _ = fs::remove_file(path);
         }
         let target = format!("/proc/{process}/fd/{}", file.0.as_raw_fd());
-        symlink(target, path).map_err(|e| Failure::local(locale::about(path.display(), locale::os(&e))))?;
+        symlink(target, path).map_err(Failure::of_file(path))?;
         self.0.push(path.to_owned());
         Ok(())
     }

@@ -44,11 +44,17 @@ pub(super) fn run(run: &Run) -> Result<i32, Failure> {
 fn not_started(program: &OsStr, error: &io::Error) -> Failure {
     let program = program.to_string_lossy();
     match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(t!("%{program}: no such program", program = program)).class(Class::NoProgram),
+        io::ErrorKind::NotFound => Failure::new(t!("%{program}: no such program", program = program))
+            .class(Class::NoProgram)
+            .hint(match program.contains('/') {
+                true => t!("a relative path begins in this folder; a name without / is looked for in $PATH"),
+                false => t!("it is looked for in $PATH; or write its path, as ./NAME"),
+            }),
         _ => {
             let text = locale::os(error);
             let words = text.split(" (os error").next().unwrap_or(&text);
-            Failure::new(t!("%{program} cannot be run: %{reason}", program = program, reason = words)).class(Class::CannotRun)
+            let failure = Failure::new(t!("%{program} cannot be run: %{reason}", program = program, reason = words));
+            failure.class(Class::CannotRun).hint(t!("`ls -ld %{file}` says who may", file = program))
         }
     }
 }

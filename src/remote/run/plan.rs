@@ -54,7 +54,8 @@ impl<'r> Plan<'r> {
         }
         for file in &run.env_file {
             let named = |e: String| Failure::local(locale::about(file.display(), e));
-            let text = text::of_file(file).map_err(named)?;
+            let bytes = Zeroizing::new(std::fs::read(file).map_err(Failure::of_file(file))?);
+            let text = text::of(bytes).map_err(named)?;
             for (name, value) in dotenv::parse(&text).map_err(named)? {
                 let value = Zeroizing::new(value);
                 check_name(&name)?;

@@ -137,7 +137,9 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
             Some(file) => terminal::line_of_file(file.as_ref())?,
             None => terminal::value_of_stdin(&t!("%{field} of %{name}", field = field, name = name))?,
         };
-        let text = new.text().ok_or_else(|| Failure::local(t!("%{subject}: no text", subject = field)))?;
+        let text = new.text().ok_or_else(|| {
+            Failure::local(t!("%{subject}: no text", subject = field)).hint(t!("a field of a JSON object is text, in UTF-8"))
+        })?;
         written_anew.push((field, Some(raw_json::quoted(text))));
     }
     let changed = Value::new(patched(&there, &written_anew).as_bytes().to_vec());
@@ -186,6 +188,7 @@ fn edited(value: &Value) -> Result<Value, Failure> {
     let in_memory = |folder: &PathBuf| statfs(folder).is_ok_and(|found| found.f_type == TMPFS);
     let memory = candidates.into_iter().find(in_memory).ok_or_else(|| {
         Failure::local(t!("neither $XDG_RUNTIME_DIR nor /dev/shm is memory: an editor would write the value to a disk"))
+            .hint(t!("set $XDG_RUNTIME_DIR to a folder in a tmpfs; or `bulla secret put`"))
     })?;
     remove_left(&memory);
     // The folder goes with all that the editor leaves beside the file.
@@ -209,11 +212,9 @@ fn edited(value: &Value) -> Result<Value, Failure> {
         },
     )??;
     if !ended.success() {
-        return Err(Failure::local(t!(
-            "the editor (%{editor}): %{ended}; nothing was written",
-            editor = editor,
-            ended = ended
-        )));
+        let failure =
+            Failure::local(t!("the editor (%{editor}): %{ended}; nothing was written", editor = editor, ended = ended));
+        return Err(failure.hint(t!("$VISUAL or $EDITOR names another editor")));
     }
     let gone =
         |e: io::Error| Failure::local(t!("what the editor left: %{reason}; nothing was written", reason = locale::os(&e)));

@@ -74,7 +74,8 @@ pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> 
     let prefix = asked.prefix.as_deref().unwrap_or_default();
     let names: Vec<String> = source.names().iter().map(|name| format!("{prefix}{name}")).collect();
     if names.is_empty() && source.out_of_reach().is_empty() {
-        return Err(Failure::not_found(t!("at the source there is no secret of such a name")));
+        let failure = Failure::not_found(t!("at the source there is no secret of such a name"));
+        return Err(failure.hint(t!("--from-prefix says how their names begin; --mount, in which mount of a Vault they are")));
     }
     check(&names)?;
     let there = session.client.list_secrets(prefix).map_err(failure(""))?;

@@ -59,8 +59,9 @@ pub(super) fn run(session: &Session, action: Secret, json: bool) -> Result<(), F
                 } else {
                     terminal::value_of_file(&file)?
                 };
-                let document =
-                    document.text().ok_or_else(|| Failure::local(t!("%{subject}: no text", subject = file.display())))?;
+                let document = document.text().ok_or_else(|| {
+                    Failure::local(t!("%{subject}: no text", subject = file.display())).hint(t!("a policy is JSON, in UTF-8"))
+                })?;
                 session.client.set_secret_policy(&name, document).map_err(failure(&name))?;
                 Output::one([("SecretName", name.into()), ("Set", true.into())])
             }
@@ -161,20 +162,22 @@ fn versions(session: &Session, name: &str) -> Result<Output, Failure> {
 fn rollback(session: &Session, name: &str, to: Option<String>) -> Result<Output, Failure> {
     let versions = session.client.list_secret_versions(name).map_err(failure(name))?;
     let with = |stage: &str| versions.iter().find(|version| version.stages.iter().any(|s| s == stage));
-    let current =
-        with(CURRENT).ok_or_else(|| Failure::not_found(t!("%{name}: no version is %{label}", name = name, label = CURRENT)))?;
+    let shows = || t!("`bulla secret versions %{name}` shows what there is", name = name);
+    let current = with(CURRENT)
+        .ok_or_else(|| Failure::not_found(t!("%{name}: no version is %{label}", name = name, label = CURRENT)).hint(shows()))?;
     let to = match to {
         Some(id) => id,
         None => match with(PREVIOUS) {
             Some(previous) => previous.id.clone(),
             None => {
                 let failure = Failure::not_found(t!("%{name}: there is no version before the current one", name = name));
-                return Err(failure.hint(t!("`bulla secret versions %{name}` shows what there is", name = name)));
+                return Err(failure.hint(shows()));
             }
         },
     };
     if to == current.id {
-        return Err(Failure::conflict(t!("%{name}: %{version} is the current version", name = name, version = to)));
+        let failure = Failure::conflict(t!("%{name}: %{version} is the current version", name = name, version = to));
+        return Err(failure.hint(shows()));
     }
     // From the version that was seen: who else moved it meanwhile is not overruled.
     edit::make_current(session, name, &to, &current.id)?;

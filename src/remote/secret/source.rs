@@ -4,7 +4,6 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 
 use bulla_client::secrets::Secret;
 use bulla_client::vault::Mount;
@@ -93,7 +92,7 @@ fn read_file(file: &str, asked: &Import) -> Result<Vec<Entry>, Failure> {
         std::io::stdin().lock().read_to_end(&mut bytes).map_err(|e| named(locale::os(&e)))?;
         text::of(bytes)
     } else {
-        text::of_file(Path::new(file))
+        text::of(Zeroizing::new(std::fs::read(file).map_err(Failure::of_file(file.as_ref()))?))
     };
     let text = text.map_err(named)?;
     let format = asked.format.unwrap_or_else(|| formats::guess(file, &text));

@@ -20,6 +20,7 @@ pub mod migrations;
 pub mod part_sum;
 pub mod pool;
 pub mod privileges;
+pub mod room;
 pub mod row_mac;
 pub mod runner;
 pub mod schema;
