@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::admin::{signed, verify};
-use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys, token_failure};
+use crate::app::{Base, Failure, context, open_token, prove_system_keys, system_keys};
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::base::regular;
@@ -188,7 +188,7 @@ fn drill(config: &Config, folder: &Path, json: bool) -> Result<Output, Failure> 
     let proof = saved.proof()?;
     let (mut missing, mut secrets) = (Vec::new(), 0);
     for held in saved.held()? {
-        if held.needs_object() && !saved.base.token.exists(&held.version.id).map_err(token_failure("token"))? {
+        if held.needs_object() && !saved.base.token.exists(&held.version.id).map_err(context("token"))? {
             secrets += held.secrets;
             missing.push(saved.lacks(&held)?);
         }

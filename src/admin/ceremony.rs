@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::admin::{LOCK_WAIT_MS, init};
-use crate::app::{Base, Failure, context, system_keys, token_failure};
+use crate::app::{Base, Failure, context, system_keys};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::Clock;
 use crate::base::ids::{KeyVersionId, RequestId};
@@ -48,7 +48,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
 }
 
 fn transcript(config: &Config, base: &Base) -> Result<String, Failure> {
-    let of_token = || token_failure("token");
+    let of_token = || context("token");
     let described = base.token.description().map_err(of_token())?;
     if !config.token.module.is_absolute() {
         // The loader looks for a name in folders of its own: another file than the one that would be read here.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{Base, context, token_failure};
+use crate::app::{Base, context};
 use crate::app::{Failure, Finding, Verdict, check};
 use crate::base::ids::KeyVersionId;
 use crate::config::Config;
@@ -53,9 +53,9 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
 /// What the token is like.
 fn token(base: &Base) -> Result<Row, Failure> {
     let steps = system_keys(base)?;
-    let described = base.token.description().map_err(token_failure("token"))?;
+    let described = base.token.description().map_err(context("token"))?;
     Ok(Output::row([
-        ("TokenMakesKeys", base.token.may_write().map_err(token_failure("token"))?.into()),
+        ("TokenMakesKeys", base.token.may_write().map_err(context("token"))?.into()),
         ("TokenObjects", described.objects.into()),
         ("TokenFreePrivateBytes", described.token.free_private.into()),
         ("TokenFreePublicBytes", described.token.free_public.into()),
@@ -111,7 +111,7 @@ pub(super) fn system_keys(base: &Base) -> Result<Steps, Failure> {
         Ok::<_, Failure>(key_type.unwrap_or_default())
     };
     of("SYS", &row.sys_key, ObjectKind::Sys)?;
-    let canary = match base.token.description().map_err(token_failure("token"))?.canary {
+    let canary = match base.token.description().map_err(context("token"))?.canary {
         CanaryKey::Session => "a key of the session",
         CanaryKey::Object => "an object of its own",
         CanaryKey::SystemKey => "SYS: this user makes no keys",

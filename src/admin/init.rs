@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
-use crate::app::{Base, Failure, context, database_url, of_database, open_token, row_key, system_keys, token_failure};
+use crate::app::{Base, Failure, context, database_url, open_token, row_key, system_keys};
 use crate::audit::INITIALISE;
 use crate::base::clock::Clock;
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
@@ -44,15 +44,15 @@ pub fn whole(config: &Config, first_account: &UserName) -> Result<(Base, Option<
 /// Keeps every other process out, on this host and others.
 fn alone(config: &Config) -> Result<SetupLock, Failure> {
     same_user(&config.audit.directory)?;
-    let held = setup_lock::take(&database_url(config)?, ALONE_WITHIN).map_err(of_database)?;
+    let held = setup_lock::take(&database_url(config)?, ALONE_WITHIN).map_err(context("database"))?;
     held.ok_or_else(|| Failure::conflict("another `bulla init` sets this deployment up").hint("wait until it has ended"))
 }
 
 fn begun(config: &Config) -> Result<Base, Failure> {
     let url = database_url(config)?;
-    migrate::run(&url).map_err(of_database)?;
+    migrate::run(&url).map_err(context("database"))?;
     let token = open_token(config)?;
-    let row = match deployment::read(&url).map_err(of_database)? {
+    let row = match deployment::read(&url).map_err(context("database"))? {
         Some(row) => row,
         None => insert_row(config, &url, &token)?,
     };
@@ -85,18 +85,18 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
         sys_key: KeyVersionId::new(),
         int_key: KeyVersionId::new(),
         aud_key: KeyVersionId::new(),
-        suite: token.probe().map_err(token_failure("token"))?,
+        suite: token.probe().map_err(context("token"))?,
         ready: false,
         created_at: Clock::System.now(),
         level: Levels::served().highest,
     };
-    deployment::insert(url, &row).map_err(of_database)?;
+    deployment::insert(url, &row).map_err(context("database"))?;
     Ok(row)
 }
 
 /// Makes the system keys, or takes those that an earlier run made; answers the row as it is then.
 fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<DeploymentRow, Failure> {
-    if deployment::is_used(url).map_err(of_database)? {
+    if deployment::is_used(url).map_err(context("database"))? {
         let reason = "it holds accounts, so it was initialised; its row was changed since, or comes from elsewhere";
         let hint = "put the right database back (docs/operations.md, Backup), or name an empty one";
         return Err(Failure::new(format!("database: {reason}")).hint(hint));
@@ -117,15 +117,15 @@ fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<
         log::warn!(
             "token: the object {id} is no whole {name} ({flaw}); it is left as it is, and another one made (docs/operations.md, First start)"
         );
-        row = deployment::rename(url, &row, id, KeyVersionId::new()).map_err(of_database)?;
+        row = deployment::rename(url, &row, id, KeyVersionId::new()).map_err(context("database"))?;
     }
     for (name, id, kind) in system_keys(&row) {
-        if !token.exists(&id).map_err(token_failure("token"))? {
-            token.create(&id, kind).map_err(token_failure(format_args!("token: {name}")))?;
+        if !token.exists(&id).map_err(context("token"))? {
+            token.create(&id, kind).map_err(context(format_args!("token: {name}")))?;
         }
     }
     let key = row_key(token, &row)?;
-    if !deployment::complete(url, &row, &key).map_err(of_database)? {
+    if !deployment::complete(url, &row, &key).map_err(context("database"))? {
         return Err(Failure::new("database: another `bulla init` was faster").hint("`bulla check` says how it is"));
     }
     Ok(DeploymentRow { ready: true, ..row })

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::admin::signed;
-use crate::app::{Base, Failure, context, system_keys, token_failure};
+use crate::app::{Base, Failure, context, system_keys};
 use crate::audit;
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
@@ -97,7 +97,7 @@ fn objects(base: &Base, id: &KeyVersionId) -> Result<Vec<BTreeMap<String, String
 
 /// The whole of it, on one line.
 fn document(base: &Base, versions: &[Value]) -> Result<String, Failure> {
-    let token = base.token.description().map_err(token_failure("token"))?.token;
+    let token = base.token.description().map_err(context("token"))?.token;
     let row = &base.deployment;
     let system: Result<Vec<Value>, Failure> = system_keys(row)
         .into_iter()

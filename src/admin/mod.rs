@@ -28,7 +28,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::app::{Base, Failure, OpenLog, clock_watch, context, database_url, of_database};
+use crate::app::{Base, Failure, OpenLog, clock_watch, context, database_url};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::failure::Class;
@@ -137,7 +137,7 @@ fn load(place: &Place) -> Result<Config, Failure> {
 }
 
 fn migrate(config: &Config) -> Result<Output, Failure> {
-    let applied = migrate::run(&database_url(config)?).map_err(of_database)?;
+    let applied = migrate::run(&database_url(config)?).map_err(context("database"))?;
     Ok(Output::List(applied.into_iter().map(|name| Output::row([("Migration", name.into())])).collect()))
 }
 
@@ -223,7 +223,7 @@ impl Session {
             Ok(done) => return ("OK", Ok(done)),
             Err(Ended::Refused(failure)) => return ("Failed", Err(failure)),
             Err(Ended::Store(error @ StoreError::Unknown(_))) => error.to_string(),
-            Err(Ended::Store(error)) => return ("Failed", Err(of_database(error))),
+            Err(Ended::Store(error)) => return ("Failed", Err(context("database")(error))),
         };
         let lost = Instant::now();
         let committed = loop {

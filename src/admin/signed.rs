@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::app::{Base, Failure, token_failure};
+use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::PublicKey;
 use crate::base::regular;
@@ -25,7 +25,7 @@ pub(super) fn sign(base: &Base, kind: &str, document: &str) -> Result<String, Fa
 }
 
 fn sign_with(token: &Token, aud: &KeyVersionId, kind: &str, document: &str) -> Result<String, Failure> {
-    let signature = token.sign(aud, &text(kind, document)).map_err(token_failure("token: AUD"))?;
+    let signature = token.sign(aud, &text(kind, document)).map_err(context("token: AUD"))?;
     Ok(format!("{document}\n{{\"Signature\":\"{}\"}}\n", hex::encode(signature)))
 }
 

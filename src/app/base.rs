@@ -17,7 +17,7 @@ use crate::app::token;
 use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered, holder};
 use crate::auth::SysKey;
 use crate::base::clock::Timestamp;
-use crate::base::failure::{Class, Failure};
+use crate::base::failure::{Class, Failure, Reason};
 use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::store::{DeploymentRow, LogHeadRow, Store, StoreError, StoreOptions, UrlAgain};
@@ -228,6 +228,15 @@ impl From<NotOpened> for AuditError {
             NotOpened::Away(error) if error.passes() => AuditError::Write(error.to_string()),
             NotOpened::Away(error) => AuditError::Contradicts(error.to_string()),
             NotOpened::Older(why) => AuditError::Contradicts(why),
+        }
+    }
+}
+
+impl Reason for NotOpened {
+    fn class(&self) -> Class {
+        match self {
+            NotOpened::Away(error) => error.class(),
+            NotOpened::Older(_) => Class::Other,
         }
     }
 }

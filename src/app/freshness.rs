@@ -12,7 +12,6 @@ use crate::app::anchors;
 use crate::app::node::known_node;
 use crate::app::start_retry::StartRetry;
 use crate::app::system_keys;
-use crate::app::token::token_failure;
 use crate::app::token_key;
 use crate::audit::{Audit, AuditConfig};
 use crate::base::clock::Clock;
@@ -41,7 +40,7 @@ pub(super) fn contradiction(
     (heads, anchors): (&[LogHeadRow], &AnchorsRow),
     logs: &[&str],
 ) -> Result<Option<String>, Failure> {
-    if token_key::is_gone(token, anchors).map_err(token_failure("token"))? {
+    if token_key::is_gone(token, anchors).map_err(context("token"))? {
         let why = "the database is older than the key on the token that is made anew: it names one that is gone";
         return Ok(Some(why.to_owned()));
     }

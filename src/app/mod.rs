@@ -39,11 +39,9 @@ pub(crate) mod unlock;
 mod unresolved;
 mod vitals;
 
-pub use self::token::token_failure;
 pub use crate::base::failure::{Failure, context};
 pub use anchors::place_of;
 pub use base::{Base, OpenLog, open_token};
 pub use checks::{Finding, Verdict, check, database_url};
 pub use server::Server;
-pub use start_retry::of_database;
 pub use system_keys::{line_key, prove_system_keys, row_key, system_keys};

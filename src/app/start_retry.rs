@@ -2,11 +2,10 @@
 //!
 //! Owns: which failures pass, and how often they are tried again. Must not know: what is tried. Called by: app.
 
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use crate::audit::AuditError;
-use crate::base::failure::{Class, Failure, context};
+use crate::base::failure::{Class, Failure, Reason, context};
 use crate::process::notify;
 use crate::store::StoreError;
 
@@ -26,14 +25,9 @@ pub(super) enum StartRetry {
 }
 
 /// A failure that may pass by itself.
-pub(super) trait Passing {
+pub(super) trait Passing: Reason {
     /// Whether it may.
     fn passes(&self) -> bool;
-
-    /// What kind of failure it is to whoever does not wait.
-    fn class(&self) -> Class {
-        if self.passes() { Class::Unavailable } else { Class::Other }
-    }
 }
 
 impl Passing for StoreError {
@@ -52,15 +46,6 @@ impl Passing for AuditError {
             AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) | AuditError::Contradicts(_) => false,
         }
     }
-
-    fn class(&self) -> Class {
-        match self {
-            AuditError::Full | AuditError::Write(_) => Class::Unavailable,
-            AuditError::InUse(_) => Class::Conflict,
-            AuditError::Open(..) => Class::Local,
-            AuditError::Closed | AuditError::Contradicts(_) => Class::Other,
-        }
-    }
 }
 
 impl StartRetry {
@@ -68,7 +53,7 @@ impl StartRetry {
     ///
     /// # Errors
     /// The reason, behind the subject.
-    pub(super) fn until<T, E: Passing + Display>(
+    pub(super) fn until<T, E: Passing>(
         self,
         subject: &str,
         mut attempt: impl FnMut() -> Result<T, E>,
@@ -88,7 +73,7 @@ impl StartRetry {
                 }
                 Ok(given) => return Ok(given),
                 Err(error) => {
-                    let failure = failed(subject, &error);
+                    let failure = context(subject)(error);
                     // What a host's own files lack may be there again when a supervisor starts the server anew.
                     let comes_again = self == StartRetry::Server && failure.class == Class::Local;
                     return Err(if comes_again { failure.class(Class::Other) } else { failure });
@@ -96,16 +81,6 @@ impl StartRetry {
             }
         }
     }
-}
-
-/// Why a command did not get what it asked for.
-fn failed<E: Passing + Display>(subject: &str, error: &E) -> Failure {
-    context(subject)(error).class(error.class())
-}
-
-/// Why a command did not get what it asked the database for.
-pub fn of_database(error: StoreError) -> Failure {
-    failed("database", &error)
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 //!
 //! Owns: what must hold of the objects that the deployment's row names. Must not know: rows. Called by: app::base, `bulla init`.
 
-use crate::app::token::token_failure;
 use crate::audit::LineKey;
 use crate::base::canonical::{Canonical, Purpose};
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, context};
 use crate::base::ids::{KeyVersionId, NodeId};
 use crate::store::{DeploymentRow, RowKey};
 use crate::token::{ObjectKind, Token};
@@ -17,7 +16,7 @@ use crate::token::{ObjectKind, Token};
 /// When one is missing, or is no system key.
 pub fn prove_system_keys(token: &Token, deployment: &DeploymentRow) -> Result<(), Failure> {
     for (name, id, kind) in system_keys(deployment) {
-        token.prove_system_key(&id, kind).map_err(token_failure(format_args!("token: {name} ({id})")))?;
+        token.prove_system_key(&id, kind).map_err(context(format_args!("token: {name} ({id})")))?;
     }
     Ok(())
 }
@@ -37,7 +36,7 @@ pub fn system_keys(deployment: &DeploymentRow) -> [(&'static str, KeyVersionId, 
 /// When the token is away.
 pub fn row_key(token: &Token, deployment: &DeploymentRow) -> Result<RowKey, Failure> {
     let derivation = deployment.derivation();
-    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(token_failure("token: INT"))?;
+    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
     Ok(RowKey::new(&signature))
 }
 
@@ -47,6 +46,6 @@ pub fn row_key(token: &Token, deployment: &DeploymentRow) -> Result<RowKey, Fail
 /// When the token is away.
 pub fn line_key(token: &Token, deployment: &DeploymentRow, node: &NodeId) -> Result<LineKey, Failure> {
     let input = Canonical::new(Purpose::AuditLines).field(deployment.id.as_bytes()).field(node.as_bytes());
-    let signature = token.mac(&deployment.int_key, input.as_bytes()).map_err(token_failure("token: INT"))?;
+    let signature = token.mac(&deployment.int_key, input.as_bytes()).map_err(context("token: INT"))?;
     Ok(LineKey::new(&signature))
 }

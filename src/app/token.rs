@@ -2,14 +2,13 @@
 //!
 //! Owns: where the PIN comes from, and how a failure to open reads. Must not know: PKCS#11. Called by: app.
 
-use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::app::unlock;
-use crate::base::failure::{Class, Failure};
+use crate::base::failure::{Failure, context};
 use crate::config::{self, Config};
-use crate::token::{Pins, Selector, Token, TokenConfig, TokenError, softhsm};
+use crate::token::{Pins, Selector, Token, TokenConfig, softhsm};
 
 /// How long a start tries to open its token.
 const OPEN_WAIT: Duration = Duration::from_secs(2);
@@ -55,7 +54,7 @@ pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
         look_again: LOOK_AGAIN,
         missed_for: MISSED_FOR,
     };
-    Token::open(options, pins).map_err(token_failure("token"))
+    Token::open(options, pins).map_err(context("token"))
 }
 
 /// That the module's file exists, or which ones do. A name without a folder is for the loader to find.
@@ -82,38 +81,5 @@ fn pins(token: &config::Token, opener: Opener) -> Result<Pins, Failure> {
             Ok(Pins::from_source(|| Err("nobody has given it yet".to_owned()), true))
         }
         None => Ok(token.pin().map_err(local)?.into()),
-    }
-}
-
-/// Puts a subject before a failure of the token, and behind it what to do about it.
-pub fn token_failure(subject: impl Display) -> impl FnOnce(TokenError) -> Failure {
-    move |error| explained(Failure::new(format!("{subject}: {error}")), &error)
-}
-
-fn explained(failure: Failure, error: &TokenError) -> Failure {
-    match error {
-        TokenError::Pin => failure.class(Class::Pin).hint(
-            "put the right PIN where the configuration names it before you start again: a token locks after a few wrong ones, and \
-             one that is locked is unlocked with its vendor's tools",
-        ),
-        TokenError::PinHeld => failure.class(Class::Pin).hint(
-            "unlock the PIN or reset its tries with the vendor's tools; where one try is left, a login with the right PIN there does it",
-        ),
-        TokenError::PinInDoubt(_) | TokenError::LoginFailed(_) => failure.class(Class::Pin).hint(
-            "the token does not say whether it was the PIN; look whether it is well and the PIN right before you start again, since \
-             each start presents it anew",
-        ),
-        TokenError::NoPin(_) | TokenError::Setting(_) => failure.class(Class::Local),
-        TokenError::TooFewSessions(_) => failure
-            .class(Class::Unavailable)
-            .hint("end others that have sessions on the token, or raise its limit; docs/tokens.md says what each session is for"),
-        TokenError::Busy | TokenError::Gone => failure.class(Class::Unavailable),
-        TokenError::Absent(_) => failure.class(Class::Unavailable),
-        TokenError::KeepsNothing(_) => {
-            failure.class(Class::Unavailable).hint("look at the place where the token keeps its objects: folder, disk, file rights, daemon")
-        }
-        TokenError::Full => failure.hint("destroy objects that nobody needs with the vendor's tools; `bulla check` lists those without a row"),
-        TokenError::Unsupported(_) => failure.hint("docs/tokens.md says what a token needs, and which were tried"),
-        TokenError::NoSuchKey(_) | TokenError::Tampered | TokenError::Duplicate(_) | TokenError::Fault(_) => failure,
     }
 }

@@ -102,6 +102,7 @@ use self::ticket::promise;
 pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, public_key, read, verify, verify_files};
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Timestamp};
+use crate::base::failure::{Class, Reason};
 use crate::base::ids::{NodeId, RequestId};
 
 /// A disk that takes longer for a batch does not answer.
@@ -206,6 +207,17 @@ impl fmt::Display for AuditError {
 }
 
 impl std::error::Error for AuditError {}
+
+impl Reason for AuditError {
+    fn class(&self) -> Class {
+        match self {
+            AuditError::Full | AuditError::Write(_) => Class::Unavailable,
+            AuditError::InUse(_) => Class::Conflict,
+            AuditError::Open(..) => Class::Local,
+            AuditError::Closed | AuditError::Contradicts(_) => Class::Other,
+        }
+    }
+}
 
 /// What the log says of the time before it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -134,9 +134,26 @@ impl fmt::Display for Failure {
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+/// An error that may be why a command, or a start, does not do what was asked: whoever defines it says which kind of failure that is.
+pub trait Reason: fmt::Display {
+    /// What kind.
+    fn class(&self) -> Class {
+        Class::Other
+    }
+
+    /// What to do about it, where that is known.
+    fn hint(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Reason for io::Error {}
+impl Reason for serde_json::Error {}
+impl Reason for String {}
+
+impl<E: Reason> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure::new(error.to_string())
+        Failure { hint: error.hint().map(str::to_owned), ..Failure::new(error.to_string()).class(error.class()) }
     }
 }
 
@@ -154,8 +171,11 @@ fn way_to(file: &Path, kind: io::ErrorKind) -> Option<Cow<'static, str>> {
 }
 
 /// Puts a subject before the reason of a failure.
-pub fn context<E: fmt::Display>(subject: impl fmt::Display) -> impl FnOnce(E) -> Failure {
-    move |error| Failure::new(format!("{subject}: {error}"))
+pub fn context<E: Into<Failure>>(subject: impl fmt::Display) -> impl FnOnce(E) -> Failure {
+    move |error| {
+        let failure: Failure = error.into();
+        Failure { reason: format!("{subject}: {}", failure.reason), ..failure }
+    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,17 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::error::{Actual, Kind};
 
+use crate::base::failure::{Class, Reason};
+
 /// What is wrong with the configuration, for the administrator.
 #[derive(Debug)]
 pub struct ConfigError(pub String);
+
+impl Reason for ConfigError {
+    fn class(&self) -> Class {
+        Class::Local
+    }
+}
 
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -49,6 +49,7 @@ mod operations;
 mod pin;
 mod pool;
 mod readback;
+mod reason;
 mod reconnect;
 mod session;
 mod signing;

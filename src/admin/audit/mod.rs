@@ -7,7 +7,7 @@ mod verify;
 use std::path::PathBuf;
 
 use crate::admin::load;
-use crate::app::{Base, Failure, line_key, token_failure};
+use crate::app::{Base, Failure, context, line_key};
 use crate::audit::{self, Flaw, Keys, Log, ReadLine, Report};
 use crate::base::regular;
 use crate::cli::{Audit, Form, Logs};
@@ -40,7 +40,7 @@ pub fn run(action: Audit, json: bool) -> Result<Output, Failure> {
 
 /// The public half of AUD, PEM.
 pub fn key_of(base: &Base) -> Result<String, Failure> {
-    Ok(base.token.public_key(&base.deployment.aud_key).map_err(token_failure("token: AUD"))?.to_pem())
+    Ok(base.token.public_key(&base.deployment.aud_key).map_err(context("token: AUD"))?.to_pem())
 }
 
 /// What proves the logs of a deployment whose token is open: AUD's public half, and the keys of the lines.

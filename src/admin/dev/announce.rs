@@ -10,7 +10,10 @@ use super::folder::{private_file, toml_text};
 use super::root::Root;
 use super::seed::Seed;
 use crate::app::{Failure, context};
+use crate::base::failure::Reason;
 use crate::output;
+
+impl Reason for bulla_client::Error {}
 
 /// Name of the first secret.
 const NAME: &str = "bulla/first-secret";

@@ -9,8 +9,11 @@ use rcgen::{
 
 use super::folder::private_file;
 use crate::app::{Failure, context};
+use crate::base::failure::Reason;
 use crate::base::listen::Listen;
 use crate::config::Tls;
+
+impl Reason for rcgen::Error {}
 
 /// The authority's certificate, for clients.
 pub(super) fn certificate(folder: &Path) -> PathBuf {

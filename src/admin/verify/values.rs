@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::panic::resume_unwind;
 use std::thread;
 
-use crate::app::{Base, Failure, context, token_failure};
+use crate::app::{Base, Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::Origin;
 use crate::output::progress::Progress;
@@ -46,7 +46,7 @@ struct Opener<'a> {
 
 /// Opens all that is not destroyed, as many at a time as there are sessions. `lost`: key versions that are known to have lost their object.
 pub(super) fn open_all(base: &Base, lost: &[KeyVersionId], sessions: usize) -> Result<Opened, Failure> {
-    let opener = Opener { base, held: base.token.ids().map_err(token_failure("token"))?, lost };
+    let opener = Opener { base, held: base.token.ids().map_err(context("token"))?, lost };
     let all = base.store.read_rows("versions_in_all", |tx| tx.versions_in_all()).map_err(context("database"))?;
     let progress = Progress::new("opened", usize::try_from(all).unwrap_or(usize::MAX));
     let (mut total, mut last) = (Opened::default(), None);

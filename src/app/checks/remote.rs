@@ -175,7 +175,7 @@ pub(super) fn token(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         }
         _ => failure,
     })?;
-    token.health().map_err(tokens::token_failure("token"))?;
+    token.health().map_err(context("token"))?;
     opened.token = Some(Arc::new(token));
     Ok(Found::Fine("answers".to_owned()))
 }
@@ -205,12 +205,12 @@ pub(super) fn freshness(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 
 pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
-    let suite = token.probe().map_err(tokens::token_failure("token"))?;
+    let suite = token.probe().map_err(context("token"))?;
     if suite != deployment.suite {
         let failure = Failure::new("token: it no longer serves the suite that was found at `bulla init`");
         return Err(failure.hint("its firmware or its policy was changed: set that back as its vendor says"));
     }
-    match token.spare_test_keys().map_err(tokens::token_failure("token"))? {
+    match token.spare_test_keys().map_err(context("token"))? {
         0 => Ok(Found::Fine(format!("{suite:?}"))),
         spare => Ok(Found::Odd(
             format!(

@@ -7,6 +7,8 @@ use std::fmt;
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as SqlError};
 
+use crate::base::failure::{Class, Reason};
+
 /// What stood in the way of a transaction that may be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contention {
@@ -60,6 +62,15 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+impl Reason for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            StoreError::Busy | StoreError::Contended(_) | StoreError::Unavailable(_) | StoreError::Unknown(_) => Class::Unavailable,
+            StoreError::Conflict | StoreError::Corrupt { .. } | StoreError::Fault(_) => Class::Other,
+        }
+    }
+}
 
 /// Requires that a write found the row that its own transaction had read before. Nobody else can have changed it meanwhile, so a
 /// miss is a fault of the service.
