@@ -24,16 +24,16 @@ CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("BULLA_", "SOF
 CLEAN["LC_ALL"] = "C.UTF-8"
 
 
-def bulla(*arguments, env=None, cwd=None, timeout=120):
-    """Runs a command to its end."""
+def bulla(*arguments, env=None, cwd=None, stdin=None, timeout=120):
+    """Runs a command to its end; on its standard input is a text, or nothing."""
     return subprocess.run(
         [BULLA, *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**CLEAN, **(env or {})},
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
         timeout=timeout,
+        **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
     )
 
 
