@@ -114,6 +114,16 @@ def dev(tmp_path_factory):
     assert server.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The Debian package of the program."""
+    out = tmp_path_factory.mktemp("deb") / "bulla.deb"
+    command = [ROOT / "packaging/build-deb.sh", BULLA, out]
+    made = subprocess.run(command, env=os.environ | {"BULLA_DEB_FAST": "1"}, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return out
+
+
 @pytest.fixture(scope="module")
 def home(dev, tmp_path_factory):
     """A home folder without a profile, and the server's."""

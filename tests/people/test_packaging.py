@@ -3,6 +3,7 @@
 A tool that is not on this machine skips its test, with the reason.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -28,13 +29,6 @@ def run(*command, **more):
     ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
     assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
     return ended.stdout + ended.stderr
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    out = tmp_path_factory.mktemp("deb") / "bulla.deb"
-    run(PACKAGING / "build-deb.sh", BULLA, out, env={**os.environ, "BULLA_DEB_FAST": "1"})
-    return out
 
 
 UNITS = pytest.mark.parametrize("name", ["bulla.service", "bulla-agent.service"])
@@ -65,27 +59,35 @@ def test_lintian_has_nothing_to_say(package):
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-@pytest.fixture
-def machine(tmp_path):
-    """This machine's files under a root of their own: what is changed there is gone afterwards. Gives a function that runs commands."""
+@contextlib.contextmanager
+def machine_at(folder):
+    """This machine's files under a root of their own: what is changed there is gone afterwards. Gives the root, and what runs commands in it."""
     if os.geteuid() != 0:
         pytest.skip("mounts a root and installs a package there: needs root")
-    root, upper, work = tmp_path / "root", tmp_path / "upper", tmp_path / "work"
-    for folder in (root, upper, work):
-        folder.mkdir()
+    root, upper, work = folder / "root", folder / "upper", folder / "work"
+    for made in (root, upper, work):
+        made.mkdir(parents=True)
     mount = ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", root]
     if (done := subprocess.run(mount, capture_output=True, text=True)).returncode != 0:
         pytest.skip(f"no root of its own can be mounted here: {done.stderr.strip()}")
     mounted = [root]
     try:
-        for folder in ("proc", "dev"):
-            run("mount", "--rbind", f"/{folder}", root / folder)
-            run("mount", "--make-rslave", root / folder)
-            mounted.insert(0, root / folder)
+        for name in ("proc", "dev"):
+            run("mount", "--rbind", f"/{name}", root / name)
+            run("mount", "--make-rslave", root / name)
+            mounted.insert(0, root / name)
+        # Seconds for each package that comes or goes: the index of all manual pages, made anew.
+        (root / "var/lib/man-db/auto-update").unlink(missing_ok=True)
         yield root, ["chroot", root]
     finally:
-        for folder in mounted:
-            subprocess.run(["umount", "--lazy", folder], check=True)
+        for name in mounted:
+            subprocess.run(["umount", "--lazy", name], check=True)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    with machine_at(tmp_path) as made:
+        yield made
 
 
 AS_BULLA = ["setpriv", "--reuid=bulla", "--regid=bulla", "--init-groups", "--"]
