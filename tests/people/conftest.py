@@ -24,16 +24,16 @@ CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("BULLA_", "SOF
 CLEAN["LC_ALL"] = "C.UTF-8"
 
 
-def bulla(*arguments, env=None, cwd=None, timeout=120):
-    """Runs a command to its end."""
+def bulla(*arguments, env=None, cwd=None, stdin=None, timeout=120):
+    """Runs a command to its end; on its standard input is a text, or nothing."""
     return subprocess.run(
         [BULLA, *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**CLEAN, **(env or {})},
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
         timeout=timeout,
+        **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
     )
 
 
@@ -112,6 +112,16 @@ def dev(tmp_path_factory):
     ready["data"] = data
     yield ready
     assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The Debian package of the program."""
+    out = tmp_path_factory.mktemp("deb") / "bulla.deb"
+    command = [ROOT / "packaging/build-deb.sh", BULLA, out]
+    made = subprocess.run(command, env=os.environ | {"BULLA_DEB_FAST": "1"}, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return out
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from client import Client
 from conftest import bulla, done, golden, masked, transcript, typed
 
 
@@ -156,3 +157,20 @@ def test_lines_are_shipped_and_a_receiver_that_is_away_costs_nothing(serving, tm
     files = "".join(file.read_text() for file in (data / "audit").glob("*.jsonl"))
     for record in got.values():
         assert f'"seq":{record["seq"]},' in files
+
+
+def test_a_read_is_recorded_with_the_version_that_was_served(dev):
+    """Whatever was asked for: the current one, an earlier one by its label, one by its id."""
+    client = Client(dev["AccessKeyId"], dev["AccessKeySecret"])
+    call = lambda action, **more: client.call(dev["Endpoint"], action, SecretName="audited/read", **more)  # noqa: E731
+    assert call("CreateSecret", VersionId="first", SecretData="1")[0] == 200
+    assert call("PutSecretValue", VersionId="second", SecretData="2")[0] == 200
+    asked = [({}, "second"), ({"VersionStage": "ACSPrevious"}, "first"), ({"VersionId": "first"}, "first"), ({"VersionId": "second"}, "second")]
+    wanted = {}
+    for more, served in asked:
+        status, answer = call("GetSecretValue", **more)
+        assert (status, answer["VersionId"]) == (200, served)
+        wanted[answer["RequestId"]] = served
+    lines = done("audit", "search", "--secret", "audited/read", "--action", "GetSecretValue", "--json", "--data", dev["data"]).splitlines()
+    records = [json.loads(line) for line in lines if '"Proof"' not in line]
+    assert {record["request_id"]: record["version_id"] for record in records} == wanted

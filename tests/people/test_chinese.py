@@ -1,5 +1,5 @@
-"""What a person meets who has LANG=zh_CN.UTF-8: each text that is looked at here, in golden files; the same exit codes as in English,
-and the same JSON.
+"""What a person meets who has LANG=zh_CN.UTF-8: each text that is looked at here, in golden files, beside the English one; the same exit
+codes as in English, and the same JSON.
 """
 
 import json
@@ -100,7 +100,7 @@ WRONG = [
 
 
 def test_wrong_command_lines():
-    told = []
+    told = []  # in both languages
     for call in WRONG:
         ended = [
             subprocess.run([BULLA, *call], env=CLEAN | more, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
@@ -108,19 +108,20 @@ def test_wrong_command_lines():
         ]
         assert ended[0].returncode == ended[1].returncode == 2, (call, ended)
         assert HAN.search(ended[0].stderr.decode()) and not HAN.search(ended[1].stderr.decode())
-        told.append(shown(call, ended[0]))
+        told.append([shown(call, one) for one in ended])
         as_json = [
             subprocess.run([BULLA, "--json", *call], env=CLEAN | more, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
             for more in (CHINESE, {})
         ]
         assert as_json[0].stderr == as_json[1].stderr, call
         json.loads(as_json[0].stderr)
-    golden("zh/wrong", "\n".join(told))
+    for name, said in zip(("zh/wrong", "wrong"), zip(*told)):
+        golden(name, "\n".join(said))
 
 
 @pytest.fixture(scope="module")
 def told(asks):
-    """Calls a command in Chinese, and again in English with a copy of what stands in its way; both end alike."""
+    """Calls a command in Chinese, and again in English with a copy of what stands in its way; both end alike. Gives what both say."""
 
     def run(*call, code, **more):
         others = more.pop("more", {})
@@ -136,7 +137,7 @@ def told(asks):
                 error.pop("request_id", None)
                 error["message"] = unsigned(error["message"])
             assert errors[0] == errors[1] and not HAN.search(json.dumps(errors[0], ensure_ascii=False)), call
-        return shown(call, chinese)
+        return shown(call, chinese), shown(call, english)
 
     return run
 
@@ -212,7 +213,8 @@ def test_what_a_server_and_this_host_refuse(gives, told, dev, tmp_path):
         told("agent", "--once", "--config", str(tmp_path / "agent.toml"), code=7),
         told("agent", "--config", "/nosuch/agent.toml", code=7),
     ]
-    golden("zh/refused", unsigned("\n".join(calls)))
+    for name, said in zip(("zh/refused", "refused"), zip(*calls)):
+        golden(name, unsigned("\n".join(said)))
 
 
 def test_a_person_at_a_terminal_is_asked_in_chinese(gives, dev, env, tmp_path):

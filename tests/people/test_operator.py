@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -545,3 +546,89 @@ def test_configuration_errors_name_file_and_key(copy):
 def test_a_serial_number_of_digits_is_a_text(copy):
     ended = bulla("check", "--data", copy, env={"BULLA_TOKEN__SERIAL": "0012"})
     assert ended.returncode != 0 and "unsigned int" not in ended.stderr and "0012" in ended.stdout + ended.stderr, ended
+
+
+def test_dev_says_the_way_out_where_its_access_key_is_disabled(copy, serving):
+    data = ("--data", copy)
+    key = typed("access-key", "list", *data)[0]["AccessKeyId"]
+    done("access-key", "disable", key, *data)
+    refused = bulla("dev", *data, "--listen", "0", timeout=60)
+    assert refused.returncode == 3 and refused.stdout == "", refused
+    assert "the account's root has no enabled access key" in refused.stderr and f"bulla access-key create --data {copy}" in refused.stderr
+    # What it says helps, either way.
+    made = typed("access-key", "create", *data)["AccessKeyId"]
+    server = serving("dev", *data, "--listen", "0", "--json")
+    assert json.loads(server.first_line())["AccessKeyId"] == made
+    assert server.stop() == 0
+    done("access-key", "disable", made, *data)
+    done("access-key", "enable", key, *data)
+    server = serving("dev", *data, "--listen", "0", "--json")
+    assert json.loads(server.first_line())["AccessKeyId"] == key
+    assert server.stop() == 0
+
+
+def with_a_key(folder, serving, *more):
+    """The id of a key that is made while the folder is served."""
+    server = serving("dev", "--data", folder, "--listen", "0", "--json")
+    server.first_line()
+    key = json.loads(done("--profile", folder, "key", "create", *more, "--json"))["KeyId"]
+    assert server.stop() == 0
+    return key
+
+
+def test_objects_on_the_token_without_a_row_are_told(copy, serving, tmp_path):
+    """Of another deployment on the same token, or of a database that is newer than this one."""
+    other = tmp_path / "other"
+    shutil.copytree(copy, other, symlinks=True)
+    with_a_key(other, serving)
+    listed, _signature = done("inventory", "--data", other, "--json").splitlines()
+    theirs = {row["KeyVersionId"] for row in json.loads(listed)["KeyVersions"]}
+    known = {file.name for file in (copy / "tokens").rglob("*.object")}
+    [token] = [file.parent for file in (copy / "tokens").glob("*/token.object")]
+    for file in (other / "tokens").rglob("*.object"):
+        if file.name not in known:
+            shutil.copy(file, token)
+    configured(copy, "region", "region", QUIET)
+    odd = done("check", "--data", copy)
+    told = re.search(r"(?m)^warn +keys +(.*)\n +-> (.*)$", odd)
+    assert told and told[1] == f"{len(theirs)} objects on the token have no row" and "they are not touched" in told[2], odd
+    assert set(typed("check", "--data", copy)["ObjectsWithoutRow"]) == theirs
+    verify = bulla("verify", "--data", copy)
+    for id in theirs:
+        assert f"token: object {id} looks like ours and has no row" in verify.stdout, verify
+    server = serving("serve", "--data", copy)
+    for id in theirs:
+        server.waits_for(f"token: object {id} looks like ours and has no row; it is not used, and not touched")
+    assert server.stop() == 0
+    assert all((token / file.name).is_file() for file in (other / "tokens").rglob("*.object"))
+
+
+def test_a_lost_key_is_named_by_its_aliases(copy, serving, tmp_path):
+    configured(copy, "region", "region", QUIET)
+    shutil.copytree(copy / "tokens", tmp_path / "backup")
+    key = with_a_key(copy, serving, "--alias", "app/orders")
+    shutil.rmtree(copy / "tokens")
+    shutil.copytree(tmp_path / "backup", copy / "tokens")
+    check = bulla("check", "--data", copy)
+    assert check.returncode == 1 and f"key {key} (alias/app/orders), version " in check.stdout, check
+
+
+def test_a_wrong_token_label_is_told_once(copy):
+    wrong_label(copy)
+    serve = bulla("serve", "--data", copy, env={"SOFTHSM2_CONF": str(copy / "softhsm2.conf")}, timeout=60)
+    assert serve.returncode not in (0, -9), serve
+    reason = 'the token was not found: no token labelled "another"; there are: ["bulla-dev" (serial '
+    told = [line for line in serve.stderr.splitlines() if reason in line]
+    # It is tried for two seconds: one line in the log, and the error that the program ends with.
+    assert len(told) == 2 and told[0].startswith("[") and told[1].startswith("error: "), serve.stderr
+
+
+def test_the_first_line_of_the_log_binds_it_to_the_key_that_proves_it(copy):
+    configured(copy, "region", "region", QUIET)
+    unmade(copy)
+    shown = typed("init", "--data", copy)["AuditKeyFingerprint"]
+    lines = [json.loads(line) for line in (copy / "audit/admin.jsonl").read_text().splitlines()]
+    # Before it, what the log says of itself.
+    first = next(line for line in lines if "action" in line)
+    assert first["action"] == "InitialiseDeployment" and first["resource"].endswith(f" audit-key/sha256:{shown}"), first
+    assert f"fingerprint: {shown}" in done("audit", "public-key", "--data", copy)

@@ -3,6 +3,8 @@
 A tool that is not on this machine skips its test, with the reason.
 """
 
+import contextlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -13,7 +15,7 @@ import subprocess
 
 import pytest
 from client import Client
-from conftest import BULLA, ROOT, done
+from conftest import BULLA, ROOT, bulla, done
 
 PACKAGING = ROOT / "packaging"
 
@@ -27,13 +29,6 @@ def run(*command, **more):
     ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
     assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
     return ended.stdout + ended.stderr
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    out = tmp_path_factory.mktemp("deb") / "bulla.deb"
-    run(PACKAGING / "build-deb.sh", BULLA, out, env={**os.environ, "BULLA_DEB_FAST": "1"})
-    return out
 
 
 UNITS = pytest.mark.parametrize("name", ["bulla.service", "bulla-agent.service"])
@@ -64,27 +59,35 @@ def test_lintian_has_nothing_to_say(package):
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-@pytest.fixture
-def machine(tmp_path):
-    """This machine's files under a root of their own: what is changed there is gone afterwards. Gives a function that runs commands."""
+@contextlib.contextmanager
+def machine_at(folder):
+    """This machine's files under a root of their own: what is changed there is gone afterwards. Gives the root, and what runs commands in it."""
     if os.geteuid() != 0:
         pytest.skip("mounts a root and installs a package there: needs root")
-    root, upper, work = tmp_path / "root", tmp_path / "upper", tmp_path / "work"
-    for folder in (root, upper, work):
-        folder.mkdir()
+    root, upper, work = folder / "root", folder / "upper", folder / "work"
+    for made in (root, upper, work):
+        made.mkdir(parents=True)
     mount = ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", root]
     if (done := subprocess.run(mount, capture_output=True, text=True)).returncode != 0:
         pytest.skip(f"no root of its own can be mounted here: {done.stderr.strip()}")
     mounted = [root]
     try:
-        for folder in ("proc", "dev"):
-            run("mount", "--rbind", f"/{folder}", root / folder)
-            run("mount", "--make-rslave", root / folder)
-            mounted.insert(0, root / folder)
+        for name in ("proc", "dev"):
+            run("mount", "--rbind", f"/{name}", root / name)
+            run("mount", "--make-rslave", root / name)
+            mounted.insert(0, root / name)
+        # Seconds for each package that comes or goes: the index of all manual pages, made anew.
+        (root / "var/lib/man-db/auto-update").unlink(missing_ok=True)
         yield root, ["chroot", root]
     finally:
-        for folder in mounted:
-            subprocess.run(["umount", "--lazy", folder], check=True)
+        for name in mounted:
+            subprocess.run(["umount", "--lazy", name], check=True)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    with machine_at(tmp_path) as made:
+        yield made
 
 
 AS_BULLA = ["setpriv", "--reuid=bulla", "--regid=bulla", "--init-groups", "--"]
@@ -197,16 +200,73 @@ def test_rules_and_dashboard_name_figures_that_exist():
     assert len(ids) == len(set(ids))
 
 
-@needs("helm")
-def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path):
-    chart = PACKAGING / "helm/bulla"
-    run("helm", "lint", chart)
-    manifests = run("helm", "template", "bulla", chart, "--kube-version", "1.31.0")
+# Of this machine, or built by `make chart`.
+BUILT = sorted((pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk/tools").glob("helm.sh_helm_*/helm"))
+HELM = shutil.which("helm") or (BUILT[-1] if BUILT else None)
+CHART = PACKAGING / "helm/bulla"
+# The oldest that the chart says it takes, and the newest that the schemas know.
+KUBERNETES = ["1.30", "1.37"]
+# Everything that values.yaml leaves empty.
+FULL = """
+replicas: 3
+image: { repository: registry.example/bulla, tag: "0.1.0" }
+service: { type: LoadBalancer }
+auditVolume: { size: 1Gi, storageClassName: fast }
+extraVolumes:
+  - name: hsm
+    hostPath: { path: /opt/hsm }
+extraVolumeMounts:
+  - { name: hsm, mountPath: /opt/hsm, readOnly: true }
+extraEnv:
+  - { name: RUST_LOG, value: info }
+nodeSelector: { disk: ssd }
+tolerations:
+  - { key: hsm, operator: Exists, effect: NoSchedule }
+"""
+
+
+@pytest.mark.skipif(HELM is None, reason="not on this machine: helm (`make chart` builds one)")
+@pytest.mark.parametrize("kubernetes", KUBERNETES)
+@pytest.mark.parametrize("values", ["", FULL], ids=["as it comes", "everything set"])
+def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path, kubernetes, values):
     validate = pytest.importorskip("kubernetes_validate")
     import yaml
 
-    for manifest in filter(None, yaml.safe_load_all(manifests)):
-        validate.validate(manifest, "1.31", strict=True)
+    (tmp_path / "values.yaml").write_text(values)
+    run(HELM, "lint", "--strict", CHART, "--values", tmp_path / "values.yaml")
+    rendered = run(HELM, "template", "prod", CHART, "--values", tmp_path / "values.yaml", "--kube-version", f"{kubernetes}.0")
+    manifests = [manifest for manifest in yaml.safe_load_all(rendered) if manifest]
+    assert sorted(manifest["kind"] for manifest in manifests) == ["ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "StatefulSet"]
+    for manifest in manifests:
+        validate.validate(manifest, kubernetes, strict=True)
+    by_kind = {manifest["kind"]: manifest for manifest in manifests}
+    pod = by_kind["StatefulSet"]["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    for manifest in manifests:
+        chosen = manifest.get("spec", {}).get("selector") or manifest.get("spec", {}).get("podSelector") or {}
+        assert (chosen.get("matchLabels", chosen) or labels).items() <= labels.items(), f"{manifest['kind']} is not about these pods"
+    assert {mount["name"] for mount in pod["spec"]["containers"][0]["volumeMounts"]} == (
+        {volume["name"] for volume in pod["spec"]["volumes"]} | {claim["metadata"]["name"] for claim in by_kind["StatefulSet"]["spec"]["volumeClaimTemplates"]})
+    # What is judged so strictly can fail.
+    pod["spec"]["containers"][0]["livenesProbe"] = pod["spec"]["containers"][0].pop("livenessProbe")
+    with pytest.raises(validate.ValidationError):
+        validate.validate(by_kind["StatefulSet"], kubernetes, strict=True)
+
+
+@pytest.mark.skipif(HELM is None, reason="not on this machine: helm (`make chart` builds one)")
+def test_the_chart_has_settings_that_the_program_knows(tmp_path):
+    """What is missing here is the token and the files of the pod's secrets; no key and no value is unknown."""
+    import yaml
+
+    [rendered] = filter(None, yaml.safe_load_all(run(HELM, "template", "prod", CHART, "--kube-version", f"{KUBERNETES[-1]}.0", "--show-only",
+                                                     "templates/configmap.yaml")))
+    settings = tmp_path / "bulla.toml"
+    settings.write_text(rendered["data"]["bulla.toml"])
+    check = bulla("check", "--config", settings)
+    assert check.returncode == 1 and "FAIL" in check.stdout, check
+    settings.write_text(settings.read_text().replace("pin_file", "pin_fil"))
+    refused = bulla("check", "--config", settings)
+    assert refused.returncode == 7 and "pin_fil" in refused.stderr, refused
 
 
 @needs("buildah", "strip", "unshare")
@@ -264,3 +324,20 @@ def test_compose_file_names_options_that_exist():
         word = line.strip().removeprefix("- ")
         if word.startswith("--"):
             assert word in page, word
+
+
+def test_the_compose_file_is_one_by_the_schema_of_compose():
+    found = importlib.util.find_spec("compose")
+    if found is None:
+        pytest.skip("not on this machine: docker-compose's schema (tests/sdk/requirements-tools.txt)")
+    import jsonschema
+    import yaml
+
+    schema = json.loads((pathlib.Path(found.submodule_search_locations[0]) / "config/compose_spec.json").read_text())
+    judge = jsonschema.Draft201909Validator(schema)
+    composed = yaml.safe_load((PACKAGING / "compose/compose.yaml").read_text())
+    judge.validate(composed)
+    for file in [secret["file"] for secret in composed["secrets"].values()] + ["./seed.env"]:
+        assert (PACKAGING / "compose" / file).is_file(), file
+    composed["services"]["bulla"]["healthchek"] = composed["services"]["bulla"].pop("healthcheck")
+    assert [error.json_path for error in judge.iter_errors(composed)] == ["$.services.bulla"]
