@@ -29,6 +29,14 @@ fn serve_one(client: &Client, name: &str) {
     }
 }
 
+/// How many had to leave; none where the question itself had to, which a machine that is slow to read may come to.
+fn shed(client: &Client) -> Option<u64> {
+    let request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let page = client.send_raw(request).ok()?;
+    let page = String::from_utf8(page.body).expect("text");
+    page.lines().find_map(|line| line.strip_prefix("bulla_connections_shed_total ")?.trim().parse().ok())
+}
+
 /// What strangers send, who need no credentials for any of it: nothing, half a head, half a body, a request that anybody is answered, one
 /// that is refused.
 const SENT: [&[u8]; 5] = [
@@ -81,7 +89,7 @@ fn who_keeps_thousands_of_connections_keeps_nobody_out() {
             }
             let _over = Over(&over);
             let begun = Instant::now();
-            while client.figure("bulla_connections_shed_total") < 100.0 {
+            while shed(&client).is_none_or(|shed| shed < 100) {
                 assert!(begun.elapsed() < Duration::from_secs(60), "nobody had to leave");
                 std::thread::sleep(Duration::from_millis(20));
             }
