@@ -699,7 +699,7 @@ def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
     child, lines = running(dev, env, f"--watch={how}", *source, "--", sys.executable, "-c", WATCHED)
     assert lines.readline() == "begin first\n"
     took = []
-    for value in ("second", "third"):
+    for value in ("second", "third", "fourth"):
         gives("secret", "put", name, stdin=value.encode())
         begun = time.monotonic()
         if how == "restart":
@@ -707,10 +707,10 @@ def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
         else:
             assert lines.readline() == f"hup {value}\n"
         took.append(time.monotonic() - begun)
-    # Two seconds on a machine that has time (docs/cli.md); here others may be compiling.
+    # Two seconds on a machine that has time (docs/cli.md); here others may be compiling, so the best counts.
     with capsys.disabled():
         print(f" {how} after {', '.join(f'{seconds:.1f} s' for seconds in took)}", end="")
-    assert max(took) < 60
+    assert min(took) < 2 and max(took) < 60, took
     child.send_signal(signal.SIGTERM)
     assert lines.readline() == "term\n"
     assert child.wait(60) == 0

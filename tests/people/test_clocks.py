@@ -6,7 +6,7 @@ import subprocess
 
 import pexpect
 import pytest
-from clocks import LIBRARY, faster, shifted
+from clocks import LIBRARY, faster, shifted, swept  # noqa: F401
 from conftest import BULLA, CLEAN, bulla, done, refused
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="not on this machine: libfaketime")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from client import Client
-from clocks import LIBRARY, shifted
+from clocks import LIBRARY, shifted, swept  # noqa: F401
 from conftest import BULLA
 from test_commands import MISSPELT, READ, commands
 
