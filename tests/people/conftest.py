@@ -224,3 +224,14 @@ def transcript(*calls, env=None, cwd=None):
         words = " ".join(str(word) for word in call if word not in ("--data",) and not str(word).startswith("/"))
         shown.append(f"$ bulla {words}\n{ended.stdout}{ended.stderr}[exit {ended.returncode}]\n")
     return "\n".join(shown)
+
+
+@pytest.fixture(scope="session")
+def managed():
+    """A MariaDB with accounts for Bulla to manage."""
+    from managed import mariadb
+
+    with mariadb() as database:
+        if database is None:
+            pytest.skip("not on this machine: MariaDB")
+        yield database

@@ -14,14 +14,18 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import uuid
 
 import pexpect
 import pytest
 from conftest import BULLA, CLEAN, ROOT, Serving, done, refused, typed
+from traces import Door, Look
 
 sys.path.insert(0, str(ROOT / "tests/sdk"))
 from run import postgresql  # noqa: E402
@@ -466,38 +470,193 @@ def test_what_runs_is_the_program_itself(gives, asks, dev, env, tmp_path):
     assert child.wait(30) == -signal.SIGTERM
 
 
-def test_values_are_on_no_command_line_and_no_disk(gives, dev, env, home, tmp_path):
-    """While commands run, no other process's command line shows the value; afterwards no file does."""
-    seen, stop = set(), threading.Event()
+@pytest.fixture
+def runtime():
+    """A folder in memory, as $XDG_RUNTIME_DIR is."""
+    with tempfile.TemporaryDirectory(prefix="bulla-runtime-", dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
 
-    def look():
-        while not stop.is_set():
-            for entry in pathlib.Path("/proc").iterdir():
-                if entry.name.isdigit():
-                    try:
-                        if CANARY.encode() in (entry / "cmdline").read_bytes():
-                            seen.add(entry.name)
-                    except OSError:
-                        pass
 
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        gives("secret", "put", "leak/x", stdin=f'{{"f":"{CANARY}"}}'.encode())
-        gives("secret", "patch", "leak/x", "g=-", stdin=CANARY.encode())
-        gives("secret", "edit", "leak/x", more={"EDITOR": "sed -i s/c4nary/C4nary/", "VISUAL": ""})
-        gives("secret", "rollback", "leak/x")
-        gives("run", "-e", "X=leak/x#f", "--file", "F=leak/x", "--", "sh", "-c", 'cat "$F" >/dev/null')
-        gives("inject", stdin=b"{{ bulla://leak/x#f }}")
-    finally:
-        stop.set()
-        watcher.join()
-    assert seen == set()
-    for place in (dev["data"], home, pathlib.Path("/dev/shm")):
-        for file in place.rglob("*"):
-            if file.is_file():
-                data = file.read_bytes()
-                assert CANARY.encode() not in data and b"C4nary-Zx7" not in data, file
+def test_values_are_on_no_command_line_and_no_disk(gives, serving, other, env, runtime, tmp_path):
+    """While a command that handles a value runs, and afterwards, the value is on no command line, in no environment but that of the
+    program that is given it, and in no file but those that were named for it."""
+    begun = time.time()
+    # Another one each time: tests beside this one handle values too, and left theirs in programs that still run.
+    mark = uuid.uuid4().hex
+    value = f"c4nary-{mark}"
+    content = json.dumps({"f": value, "g": "x"}).encode()
+    folders = {name: tmp_path / name for name in ("home", "tmp", "cwd", "wanted")}
+    for folder in folders.values():
+        folder.mkdir()
+    wanted, cwd = folders["wanted"], folders["cwd"]
+    kept_key = folders["home"] / ".config/bulla/leak.secret"
+    data = tmp_path / "d"
+    ready = json.loads(serving("dev", "--data", data, "--listen", "0", "--json").first_line())
+
+    def may_hold(path):
+        # What the commands are told to read and write; an editor's file, in memory; what `login` keeps.
+        return path.startswith((f"{wanted}/", f"{runtime}/bulla-edit-")) or path == str(kept_key)
+
+    program = tmp_path / "given"
+    program.symlink_to("/bin/cat")
+    places = (tmp_path, other["data"].parent, "/dev/shm")
+    with Look(places, program, may_hold) as look, contextlib.closing(Door(ready["Endpoint"], look.again)) as door:
+        look.add(mark)
+        profile = door.profile(tmp_path / "profile", ready)
+        own = env | {"HOME": str(folders["home"]), "TMPDIR": str(folders["tmp"]), "XDG_RUNTIME_DIR": str(runtime)}
+
+        def begins(*words, more=None, profile=profile):
+            leading = ("--profile", profile) if profile else ()
+            command = [str(word) for word in (BULLA, *leading, *words)]
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own | (more or {}), cwd=cwd)
+
+        def ends(child, stdin=b""):
+            out, said = child.communicate(stdin, timeout=120)
+            assert (child.returncode, said) == (0, b""), (child.args, out, said)
+            assert (child.pid, BULLA) in look.seen, f"nobody looked at {child.args}"
+            return out
+
+        def runs(*words, stdin=b"", **more):
+            return ends(begins(*words, **more), stdin)
+
+        # put, get
+        (wanted / "value").write_text(value)
+        runs("secret", "put", "leak/x", stdin=b'{"f":"before"}')
+        runs("secret", "put", "leak/x", "--version-id", "one", "-", stdin=content)
+        runs("secret", "put", "leak/file", "--file", wanted / "value")
+        runs("secret", "put", "leak/binary", "--binary", "--create", "--tag", "a=b", stdin=value.encode())
+        runs("secret", "put", "leak/made", "--generate", "40")
+        look.add(runs("secret", "get", "leak/made").decode())
+        assert runs("secret", "get", "leak/x") == content
+        for more in (("--field", "f"), ("--json",), ("--version", "one"), ("--stage", "ACSCurrent"), ("--out", wanted / "got")):
+            runs("secret", "get", "leak/x", *more)
+        child = terminal(["--profile", profile, "secret", "put", "leak/typed"], own)
+        child.expect(re.escape("(not shown): "))
+        child.sendline(value)
+        child.expect(pexpect.EOF)
+        assert runs("secret", "get", "leak/typed") == value.encode()
+        # patch, edit, diff, rollback
+        runs("secret", "patch", "leak/x", "g=-", "h=@" + str(wanted / "value"), stdin=value.encode())
+        editor = cwd / "editor"
+        editor.write_text('#!/bin/sh\nsed -i s/c4nary/C4nary/ "$1"; exec sleep 0.1\n')
+        editor.chmod(0o755)
+        runs("secret", "edit", "leak/x", more={"EDITOR": str(editor), "VISUAL": ""})
+        assert b"C4nary" in runs("secret", "get", "leak/x")
+        runs("secret", "diff", "leak/x", "one")
+        runs("secret", "rollback", "leak/x")
+        # import, export
+        (wanted / "app.env").write_text(f"A='{value}'\n")
+        runs("secret", "import", wanted / "app.env", "--prefix", "leak/env/", "--dry-run")
+        runs("secret", "import", wanted / "app.env", "--prefix", "leak/env/")
+        runs("secret", "import", "-", "--format", "json", "--prefix", "leak/json/", stdin=content)
+        manifest = runs("secret", "export", "leak/file", "leak/binary", "--format", "k8s")
+        runs("secret", "import", "-", "--format", "k8s", "--prefix", "leak/k8s/", stdin=manifest)
+        gives("secret", "put", "leak/there", stdin=content, profile=other["data"])
+        there = ("--from-prefix", "leak/", "--prefix", "from/")
+        runs("secret", "import", "--from-alibaba", other["address"], "--from-profile", other["data"], *there)
+        runs("secret", "import", *vault_import(other["address"])[2:], *there[:-1], "from-vault/", more={"VAULT_TOKEN": other["token"]})
+        for format in ("env", "json", "k8s"):
+            runs("secret", "export", "leak/file", "leak/typed", "--format", format)
+            runs("secret", "export", "--prefix", "leak/env/", "--format", format, "--out", wanted / f"out.{format}")
+        # Keys, of which values are plaintexts and messages.
+        create = lambda *words: json.loads(runs("key", "create", "--json", *words))["KeyId"]  # noqa: E731
+        aes, rsa = create(), create("--spec", "RSA_2048", "--usage", "encrypt")
+        pair, mac = create("--spec", "EC_P256", "--usage", "sign"), create("--spec", "HMAC_SHA_256", "--usage", "mac")
+        for key in (aes, rsa):
+            blob = runs("key", "encrypt", key, "--in-file", wanted / "value")
+            assert runs("key", "decrypt", key, stdin=blob) == value.encode()
+            runs("key", "decrypt", key, "--json", stdin=runs("key", "encrypt", key, stdin=value.encode()))
+        for key, action in ((pair, "sign"), (mac, "mac")):
+            made = runs("key", action, key, stdin=value.encode()).decode().strip()
+            assert runs("key", action, key, "--in-file", wanted / "value")
+            runs("key", "verify", key, "--signature", made, stdin=value.encode())
+
+        # run: the program waits until it has been looked at.
+        def gives_to_a_program(*words, more=None, changes=None, by_environment=True):
+            before = set(look.running)
+            child = begins("run", *words, "--", program, more=more)
+            look.until(lambda: look.running - before or child.poll() is not None, f"{words}: no program")
+            assert child.poll() is None, child.communicate()
+            if changes:
+                first = set(look.running)
+                runs("secret", "put", changes, stdin=f'{{"f":"{value}","n":"{uuid.uuid4()}"}}'.encode())
+                if by_environment:
+                    look.until(lambda: look.running - first, f"{words}: it is not started again")
+            look.again()
+            ends(child)
+            assert bool(look.got & (look.running - before)) is by_environment, words
+
+        (cwd / "run.env").write_text("FROM_FILE=bulla://leak/x#f\n")
+        gives_to_a_program("-e", "X=leak/x#f")
+        gives_to_a_program(more={"X": "bulla://leak/x#f@one"})
+        gives_to_a_program("--env-file", cwd / "run.env")
+        gives_to_a_program("--mask", "-e", "X=leak/x#f")
+        gives_to_a_program("--watch", "-e", "X=leak/x#f", changes="leak/x")
+        gives_to_a_program("--file", "F=leak/x", by_environment=False)
+        gives_to_a_program("--file", f"{cwd}/link=leak/x#f", by_environment=False)
+        gives_to_a_program("--watch=hup", "--file", "F=leak/x", by_environment=False)
+        # inject, agent
+        template = b"{{ bulla://leak/x#f }}"
+        (cwd / "template").write_bytes(template)
+        assert runs("inject", stdin=template) == value.encode()
+        runs("inject", "-i", cwd / "template", "-o", wanted / "injected")
+        files = [
+            ("plain", 'secret = "leak/x#f"\non_change = ["sleep", "0.1"]'),
+            ("object", 'secret = "leak/x"\nformat = "env"'),
+            ("filled", 'template = "template"'),
+        ]
+        table = "".join(f'[[file]]\npath = "{wanted}/{name}"\n{what}\n' for name, what in files)
+        (cwd / "agent.toml").write_text(f'interval_seconds = 1\n{table}[socket]\npath = "{runtime}/api"\nsecrets = ["leak/*"]\n')
+        runs("agent", "--once", "--config", cwd / "agent.toml")
+        child = begins("agent", "--config", cwd / "agent.toml")
+        look.until((runtime / "api").is_socket, "the agent does not serve")
+        runs("secret", "put", "leak/x", stdin=json.dumps({"f": f"newer-{value}"}).encode())
+        look.until(lambda: (wanted / "plain").read_text().startswith("newer"), "the agent's file stays")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(runtime / "api"))
+            client.sendall(b"GET /v1/secret/data/leak/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            with client.makefile("rb") as answer:
+                assert mark.encode() in answer.read()
+        look.again()
+        child.terminate()
+        assert child.wait(60) == 0, child.communicate()
+        assert (child.pid, BULLA) in look.seen
+        # login: the value is the access key's secret.
+        done("user", "create", "leak", "--data", data)
+        key = typed("access-key", "create", "--user", "leak", "--data", data)
+        look.add(key["AccessKeySecret"])
+        endpoint = ("login", "--profile", "leak", "--endpoint", f"http://{door.endpoint}")
+        runs(*endpoint, stdin=f"{key['AccessKeyId']}\n{key['AccessKeySecret']}\n".encode(), profile=None)
+        assert kept_key.read_text() == key["AccessKeySecret"] + "\n"
+        child = terminal([*endpoint, "--access-key-id", key["AccessKeyId"]], own)
+        child.expect(re.escape("(not shown): "))
+        child.sendline(key["AccessKeySecret"])
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 0, child.before
+        runs("whoami", profile="leak")
+        (cwd / "profile.toml").write_text(
+            f'endpoint = "http://{door.endpoint}"\naccess_key_id = "{key["AccessKeyId"]}"\nsecret_command = "cat {kept_key}"\n'
+        )
+        runs("whoami", profile=cwd)
+
+        # And all of it again at the end, and what is new in the folder for temporary files, which not everybody calls $TMPDIR.
+        look.again()
+        shared = [entry for entry in os.scandir(tempfile.gettempdir()) if not entry.name.startswith("pytest-of-")]
+        look.whole(*(entry.path for entry in shared if os.path.lexists(entry) and os.lstat(entry).st_ctime >= begun))
+        assert look.met == set()
+        results = {"value", "got", "app.env", "injected", "plain", "object", "filled"} | {f"out.{name}" for name in ("env", "json", "k8s")}
+        assert {path.name for path in wanted.iterdir()} == results
+        assert not list(runtime.glob("*")) and not list(folders["tmp"].iterdir())
+
+        # Had there been anything, it would have been met.
+        (folders["tmp"] / "x").write_bytes(base64.b64encode(b"?" + content))
+        on_line = subprocess.Popen(["sh", "-c", "read line", value], stdin=subprocess.PIPE)
+        in_environment = subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={"X": value})
+        look.again()
+        assert len(look.met) == 3, look.met
+        for child in (on_line, in_environment):
+            child.communicate()
 
 
 def test_inject_fills_a_template(gives, asks, tmp_path):
@@ -540,7 +699,7 @@ def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
     child, lines = running(dev, env, f"--watch={how}", *source, "--", sys.executable, "-c", WATCHED)
     assert lines.readline() == "begin first\n"
     took = []
-    for value in ("second", "third"):
+    for value in ("second", "third", "fourth"):
         gives("secret", "put", name, stdin=value.encode())
         begun = time.monotonic()
         if how == "restart":
@@ -548,10 +707,10 @@ def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
         else:
             assert lines.readline() == f"hup {value}\n"
         took.append(time.monotonic() - begun)
-    # Two seconds on a machine that has time (docs/cli.md); here others may be compiling.
+    # Two seconds on a machine that has time (docs/cli.md); here others may be compiling, so the best counts.
     with capsys.disabled():
         print(f" {how} after {', '.join(f'{seconds:.1f} s' for seconds in took)}", end="")
-    assert max(took) < 60
+    assert min(took) < 2 and max(took) < 60, took
     child.send_signal(signal.SIGTERM)
     assert lines.readline() == "term\n"
     assert child.wait(60) == 0
