@@ -245,6 +245,40 @@ def test_who_was_not_told_before_the_agent_ended_is_told_by_the_next(gives, agen
     assert mark.read_text() == "done\n" and file.read_bytes() == b"2", "once is enough"
 
 
+def test_a_reload_changes_whom_a_file_is_for(gives, agent, settings, tmp_path):
+    gives("secret", "put", "ag/mode", stdin=b"1")
+    file = tmp_path / "mode"
+    running = agent(settings({"secret": "ag/mode", "path": str(file), "mode": "0400"})).ready()
+    assert file.stat().st_mode & 0o7777 == 0o400
+    settings({"secret": "ag/mode", "path": str(file), "mode": "0440"})
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: file.stat().st_mode & 0o7777 == 0o440, "it is for the same as before", running)
+    assert file.read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_what_others_put_beside_a_file_is_not_written_through(gives, agent, settings, tmp_path, what):
+    """The reader may own the folder: neither the note of its hook nor the next file goes where a link leads, and a pipe stops nobody."""
+    name, folder, victim, told = f"ag/beside-{what}", tmp_path / "folder", tmp_path / "victim", tmp_path / "told"
+    gives("secret", "put", name, stdin=b"1")
+    folder.mkdir()
+    victim.write_text("untouched")
+    file = folder / "f"
+    running = agent(settings({"secret": name, "path": str(file), "on_change": ["touch", str(told)]})).ready()
+    for beside in (folder / ".f.bulla-untold", folder / ".f.bulla-new"):
+        beside.symlink_to(victim) if what == "link" else os.mkfifo(beside)
+    gives("secret", "put", name, stdin=b"2")
+    until(told.exists, "nobody is told", running)
+    assert file.read_bytes() == b"2" and not file.is_symlink() and victim.read_text() == "untouched"
+    # What is longer than the value, and has no end that anybody would wait for, is not read.
+    with open(folder / "endless", "wb") as endless:
+        endless.truncate(1 << 40)
+    os.replace(folder / "endless", file)
+    until(lambda: file.stat().st_size == 1, "it is not replaced", running)
+    until(lambda: [path.name for path in folder.iterdir()] == ["f"], "something stays beside it", running)
+    assert running.end() < WAIT_S
+
+
 def test_files_outlive_the_server(serving, asks, agent, settings, env, tmp_path):
     data = tmp_path / "d"
     first = serving("dev", "--data", data, "--listen", "0", "--json")
