@@ -413,6 +413,57 @@ def test_a_socket_answers_reads_of_vaults_api(gives, agent, others, tmp_path):
     assert "plain" not in running.said() and "newer" not in running.said()
 
 
+def at_once(path, request=b"", user=None):
+    """A connection to a local socket, as another user where one is named: the kernel keeps who connected."""
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(60)
+    if user:
+        os.seteuid(user)
+    try:
+        peer.connect(str(path))
+    finally:
+        if user:
+            os.seteuid(0)
+    peer.sendall(request)
+    return peer
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")
+def test_nobody_keeps_the_places_of_a_socket(agent, others, tmp_path):
+    path, config = others / "api.sock", tmp_path / "agent.toml"
+    config.write_text(f'[socket]\npath = "{path}"\nmode = "0666"\nsecrets = ["sock/*"]\n')
+    agent(config).ready()
+    request = b"GET /v1/sys/health HTTP/1.1\r\nHost: h\r\n\r\n"
+    # With a byte now and then, before the request is whole and behind the answer.
+    for begin in (b"", request):
+        peer = at_once(path, begin)
+        for _ in range(300):
+            time.sleep(0.2)
+            try:
+                peer.send(b"x")
+            except OSError:
+                break
+        else:
+            pytest.fail(f"{begin}: it is listened to for a minute")
+        peer.close()
+    if os.geteuid() != 0:
+        pytest.skip("whoever is not root cannot be another user")
+    # Those who may not ask are told so, as many as there is room for, and keep nobody else away.
+    strangers = [at_once(path, user=65533) for _ in range(80)]
+    assert at_socket(path, "/v1/sys/health")[0] == 200
+    for stranger in strangers:
+        stranger.close()
+
+    def is_told():
+        peer = at_once(path, request, 65533)
+        try:
+            return peer.recv(100).startswith(b"HTTP/1.1 403 ")
+        except OSError:
+            return False
+
+    until(is_told, "a stranger is not told")
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")
 def test_a_socket_serves_the_last_value_while_the_server_is_away(serving, asks, agent, tmp_path):
     data, path, config = tmp_path / "d", tmp_path / "api.sock", tmp_path / "agent.toml"
