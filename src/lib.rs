@@ -7,7 +7,7 @@
 //! | module | uses | answers |
 //! |---|---|---|
 //! | base | | what an id, a word, a secret, a time, a list of fields is |
-//! | logging | | where the log's lines go |
+//! | logging | base | where the log's lines go |
 //! | process | base, logging | core dumps, locked memory, open files, signals, systemd |
 //! | output | base | what a command prints, for people and for programs |
 //! | audit | base | what the log records |

@@ -41,6 +41,11 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Others make and delete what is in a list faster than it can be read.
+    Changing {
+        /// The operation.
+        action: String,
+    },
 }
 
 /// Where a TLS connection failed.
@@ -167,7 +172,11 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Error::Refused(refused) => refused.is_temporary(),
-            Error::Unreachable { .. } | Error::Lost { .. } | Error::Tls { .. } | Error::Answer { .. } => true,
+            Error::Unreachable { .. }
+            | Error::Lost { .. }
+            | Error::Tls { .. }
+            | Error::Answer { .. }
+            | Error::Changing { .. } => true,
             Error::Settings(_) => false,
         }
     }
@@ -180,7 +189,7 @@ impl Error {
             Error::Lost { action, .. } if is_read(action) => None,
             Error::Lost { .. } => Some("the server may have done it; look before doing it again".to_owned()),
             Error::Tls { endpoint, fault, .. } => Some(fault.hint(endpoint)),
-            Error::Settings(_) => None,
+            Error::Settings(_) | Error::Changing { .. } => None,
             Error::Answer { .. } => Some("does this address belong to Bulla, or to something in between?".to_owned()),
         }
     }
@@ -283,6 +292,7 @@ impl fmt::Display for Error {
             Error::Tls { endpoint, reason, .. } => write!(f, "{endpoint}: TLS: {reason}"),
             Error::Settings(reason) => f.write_str(reason),
             Error::Answer { action, reason } => write!(f, "{action}: the answer is not understood: {reason}"),
+            Error::Changing { action } => write!(f, "{action}: the list keeps changing while it is read"),
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Request};
 use crate::error::Error;
-use crate::secret::Value;
-use crate::secrets::{PAGE, tags_json};
+use crate::secret::{Value, base64};
+use crate::secrets::tags_json;
 
 /// A key that is to be.
 #[derive(Debug, Default)]
@@ -162,11 +162,6 @@ struct Aliases {
     alias: Vec<Alias>,
 }
 
-/// Base64, as the API takes bytes.
-fn base64(bytes: &Value) -> String {
-    bytes.to_base64().text().unwrap_or_default().to_owned()
-}
-
 /// The context as a parameter: a JSON object of texts.
 fn context(pairs: &[(String, String)]) -> Option<String> {
     let object: serde_json::Map<String, serde_json::Value> =
@@ -199,46 +194,33 @@ impl Client {
     /// ListKeys: the ids of all, oldest first.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`]; [`Error::Changing`].
     pub fn list_keys(&self) -> Result<Vec<String>, Error> {
-        let listed = self.pages(|| Request::new("ListKeys"), |page| page.keys.key)?;
+        let listed =
+            self.list(|| Request::new("ListKeys"), |page: Page| (page.total_count, page.keys.key), |key| &key.key_id)?;
         Ok(listed.into_iter().map(|key| key.key_id).collect())
     }
 
     /// ListKeyVersions, oldest first; not by alias.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`]; [`Error::Changing`].
     pub fn list_key_versions(&self, key: &str) -> Result<Vec<KeyVersion>, Error> {
-        self.pages(|| Request::new("ListKeyVersions").with("KeyId", key), |page| page.key_versions.key_version)
+        let request = || Request::new("ListKeyVersions").with("KeyId", key);
+        let entries = |page: Page| (page.total_count, page.key_versions.key_version);
+        self.list(request, entries, |version| &version.key_version_id)
     }
 
     /// ListAliases, or ListAliasesByKeyId.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`]; [`Error::Changing`].
     pub fn list_aliases(&self, of: Option<&str>) -> Result<Vec<Alias>, Error> {
         let request = || match of {
             Some(key) => Request::new("ListAliasesByKeyId").with("KeyId", key),
             None => Request::new("ListAliases"),
         };
-        self.pages(request, |page| page.aliases.alias)
-    }
-
-    /// All pages of a list.
-    fn pages<T>(&self, request: impl Fn() -> Request, items: impl Fn(Page) -> Vec<T>) -> Result<Vec<T>, Error> {
-        let mut all = Vec::new();
-        for number in 1.. {
-            let page: Page = self.call(&request().with("PageNumber", number.to_string()).with("PageSize", PAGE.to_string()))?;
-            let total = page.total_count;
-            let some = items(page);
-            let last = some.len() < PAGE || number * PAGE >= total;
-            all.extend(some);
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+        self.list(request, |page: Page| (page.total_count, page.aliases.alias), |alias| &alias.alias_name)
     }
 
     /// CreateKeyVersion: the new version encrypts. Never sent again where the server may have done it.

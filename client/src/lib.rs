@@ -31,11 +31,13 @@
 //! # fn connect_with(_: &[u8]) {}
 //! ```
 
+mod abreast;
 pub mod cache;
 pub mod client;
 pub mod error;
 pub mod keys;
 mod last_words;
+mod list;
 mod page;
 pub mod secret;
 pub mod secrets;
@@ -46,6 +48,7 @@ mod testing;
 mod transport;
 pub mod vault;
 
+pub use abreast::abreast;
 pub use cache::Cache;
 pub use client::{Builder, Client, Request};
 pub use error::{Error, Refused};

@@ -39,6 +39,11 @@ impl Value {
     }
 }
 
+/// Base64, as the API takes bytes.
+pub(crate) fn base64(bytes: &Value) -> String {
+    bytes.to_base64().text().unwrap_or_default().to_owned()
+}
+
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         Ok(Self::new(String::deserialize(d)?.into_bytes()))

@@ -1,20 +1,16 @@
 //! The operations on secrets.
 
 use std::collections::HashSet;
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::abreast::abreast;
 use crate::client::{Client, Request};
 use crate::error::{Error, Refused};
-use crate::secret::Value;
-use crate::transport::ABREAST;
+use crate::secret::{Value, base64};
 
 /// Entries of one BatchGetSecretValue.
 const BATCH: usize = 20;
-
-/// Secrets, or versions, of one page.
-pub(crate) const PAGE: usize = 100;
 
 /// Which version of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -265,26 +261,12 @@ struct Policy {
 /// An answer of a batch, and where it belongs.
 type Placed = (usize, Result<SecretValue, Refused>);
 
-/// Asks about each of these, several at a time.
-fn abreast<T: Sync, R: Send>(all: &[T], ask: impl Fn(&T) -> Result<R, Error> + Sync) -> Result<Vec<R>, Error> {
-    let mut answers = Vec::with_capacity(all.len());
-    for some in all.chunks(ABREAST) {
-        let found: Vec<_> = thread::scope(|scope| {
-            let running: Vec<_> = some.iter().map(|one| scope.spawn(|| ask(one))).collect();
-            running.into_iter().map(|thread| thread.join()).collect()
-        });
-        for answer in found {
-            answers.push(answer.map_err(|_| Error::Settings("a thread failed".to_owned()))??);
-        }
-    }
-    Ok(answers)
-}
-
-/// Text or Base64, and the name of the type.
+/// Text or Base64, and the name of the type. Bytes that are no text go as Base64 whatever was said: as text they would be other bytes.
 fn data(value: &Value, binary: bool) -> (String, &'static str) {
-    let (encoded, kind) = if binary { (Some(value.to_base64()), "binary") } else { (None, "text") };
-    let bytes = encoded.as_ref().unwrap_or(value).expose();
-    (String::from_utf8_lossy(bytes).into_owned(), kind)
+    match value.text().filter(|_| !binary) {
+        Some(text) => (text.to_owned(), "text"),
+        None => (base64(value), "binary"),
+    }
 }
 
 impl Client {
@@ -358,7 +340,8 @@ impl Client {
         Ok(found)
     }
 
-    /// CreateSecret. Where an earlier attempt of this call got lost and made it, that is success.
+    /// CreateSecret, of a text, or of bytes (`binary`); bytes that are no text are never taken for one. Where an earlier attempt of this call
+    /// got lost and made it, that is success.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -380,7 +363,8 @@ impl Client {
         }
     }
 
-    /// PutSecretValue: another version, with these labels; ACSCurrent where there are none. The same again changes nothing.
+    /// PutSecretValue: another version, with these labels; ACSCurrent where there are none. The same again changes nothing. Bytes that are no
+    /// text are binary, whatever is said of them.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -415,47 +399,31 @@ impl Client {
         abreast(names, |name| self.describe_secret(name))
     }
 
-    /// ListSecrets: all whose names begin so, by name.
+    /// ListSecrets: all whose names begin so, by name; each once, and none left out that was there all the time.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`]; [`Error::Changing`].
     pub fn list_secrets(&self, prefix: &str) -> Result<Vec<Secret>, Error> {
         let filter = serde_json::json!([{"Key": "SecretNamePrefix", "Values": [prefix]}]).to_string();
         let filter = (!prefix.is_empty()).then_some(filter);
-        let mut all: Vec<Secret> = Vec::new();
-        for page in 1.. {
-            let request = Request::new("ListSecrets").with("PageNumber", page.to_string()).with("PageSize", PAGE.to_string());
-            let some: SecretPage = self.call(&request.with("FetchTags", "true").maybe("Filters", filter.clone()))?;
-            let last = some.secret_list.secret.len() < PAGE || page * PAGE >= some.total_count;
-            all.extend(some.secret_list.secret);
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+        let request = || Request::new("ListSecrets").with("FetchTags", "true").maybe("Filters", filter.clone());
+        self.list(request, |page: SecretPage| (page.total_count, page.secret_list.secret), |secret| &secret.secret_name)
     }
 
     /// ListSecretVersionIds: the versions, oldest first; those without labels too.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`]; [`Error::Changing`].
     pub fn list_secret_versions(&self, name: &str) -> Result<Vec<Version>, Error> {
-        let mut all: Vec<Version> = Vec::new();
-        for page in 1.. {
-            let request = Request::new("ListSecretVersionIds").with("SecretName", name).with("IncludeDeprecated", "true");
-            let some: VersionPage =
-                self.call(&request.with("PageNumber", page.to_string()).with("PageSize", PAGE.to_string()))?;
-            let count = some.version_ids.version_id.len();
-            all.extend(some.version_ids.version_id.into_iter().map(|raw| Version {
-                id: raw.version_id,
-                created: raw.create_time,
-                stages: raw.version_stages.version_stage,
-            }));
-            if count < PAGE || all.len() >= some.total_count {
-                break;
-            }
-        }
-        Ok(all)
+        let request = || Request::new("ListSecretVersionIds").with("SecretName", name).with("IncludeDeprecated", "true");
+        let entries = |page: VersionPage| (page.total_count, page.version_ids.version_id);
+        let versions = self.list(request, entries, |version| &version.version_id)?;
+        let version = |raw: RawVersion| Version {
+            id: raw.version_id,
+            created: raw.create_time,
+            stages: raw.version_stages.version_stage,
+        };
+        Ok(versions.into_iter().map(version).collect())
     }
 
     /// UpdateSecretVersionStage: moves a label to a version (`to`), from the one that must have it (`from`), or both.

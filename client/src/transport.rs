@@ -179,7 +179,9 @@ fn with_port(host: &str) -> (&str, Option<&str>) {
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or(&text);
-    plain[..1].to_lowercase() + &plain[1..]
+    // Of whatever length in bytes: a translated C library's first letter may have several.
+    let mut letters = plain.chars();
+    letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
 }
 
 fn never_sent(error: &io::Error) -> bool {
@@ -240,4 +242,21 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<Certificate<'static>>, Err
         }
     }
     if found.is_empty() { Err(Error::Settings(format!("{what}: no certificate in PEM"))) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_words_begin_with_any_letter() {
+        for (said, expected) in [
+            ("Connection refused (os error 111)", "connection refused"),
+            ("Überlauf (os error 75)", "überlauf"),
+            ("连接被拒绝 (os error 111)", "连接被拒绝"),
+            ("", ""),
+        ] {
+            assert_eq!(words(&io::Error::other(said)), expected);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::client::backoff;
+use crate::client::pause;
 use crate::error::{Error, Refused};
 use crate::secret::Value;
 use crate::sign::percent_encode;
@@ -19,9 +19,6 @@ use crate::transport::{Answer, Settings, Transport, host_of};
 
 /// How often a call is tried at most: for about a minute.
 const ATTEMPTS: u32 = 10;
-
-/// The longest that a server may make a client wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A mount of KV version 2, and who reads there.
 pub struct Mount {
@@ -173,7 +170,7 @@ impl Mount {
             if tried >= ATTEMPTS {
                 return Err(error);
             }
-            thread::sleep(wait.unwrap_or_else(|| backoff(tried)).min(LONGEST_WAIT));
+            thread::sleep(pause(tried, wait));
             tried += 1;
         }
     }

@@ -5,8 +5,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -15,6 +13,7 @@ use crate::app::{Base, Failure, context, system_keys};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::Clock;
 use crate::base::ids::{KeyVersionId, RequestId};
+use crate::base::whole_file::{self, Access};
 use crate::config::Config;
 use crate::output::Output;
 
@@ -36,8 +35,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
     };
     log.audit.submit(&record).wait().map_err(context("audit"))?;
     let file = config.audit.directory.join(format!("ceremony-{}.txt", &fingerprint[..16]));
-    let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&file);
-    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(context(file.display()))?;
+    whole_file::write(&file, text.as_bytes(), &Access::of_mode(0o640)).map_err(context(file.display()))?;
     let tail = format!(
         "\nSHA-256 of all above: {fingerprint}\nKept in {}; recorded in the audit log \"admin\" as {resource}.\n\n\
          Witnesses: name, date, signature\n\n\

@@ -1,9 +1,6 @@
 //! `bulla inventory`: every key version, as database and token know it, signed for auditors.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -14,6 +11,7 @@ use crate::audit;
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
 use crate::base::regular;
+use crate::base::whole_file::{self, Access};
 use crate::cli::{Inventory, InventoryAction};
 use crate::config::Config;
 use crate::output::{Output, Row};
@@ -51,13 +49,8 @@ fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
         return std::fs::write(file, text);
     }
     let target = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(text.as_bytes())?;
     // As a file that is written anew: an auditor of another user reads it.
-    new.as_file().set_permissions(Permissions::from_mode(0o644))?;
-    new.as_file().sync_all()?;
-    new.persist(&target).map(drop).map_err(|e| e.error)
+    whole_file::write(&target, text.as_bytes(), &Access::of_mode(0o644)).map(drop)
 }
 
 /// Every version of every key, and the objects that the token shows for it.

@@ -138,13 +138,14 @@ pub const FOREIGN: &[&str] = &[
     "a backslash ends the line",
     "a character follows the quotes that is not itself to a shell",
     "a quote does not end",
+    // base::whole_file
+    "another process writes it",
     // bulla_client
     "no such host",
     "the name service does not answer",
     "no connection",
     "no answer in time",
     "the server does not speak Vault's API",
-    "a thread failed",
     "it is about another secret",
     "it is about another version",
 ];

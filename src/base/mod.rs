@@ -20,7 +20,6 @@ pub mod printable;
 pub mod private_folder;
 pub mod public_key;
 pub mod raw_json;
-#[cfg(feature = "server")]
 pub mod regular;
 pub mod secret;
 pub mod signals;
@@ -29,4 +28,5 @@ pub mod text;
 #[cfg(feature = "server")]
 pub mod threads;
 pub mod undo;
+pub mod whole_file;
 pub mod words;

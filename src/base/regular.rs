@@ -1,7 +1,7 @@
 //! Files that are files: what others write and this process reads.
 //!
 //! Owns: that what is no regular file is refused, where to open a FIFO would wait for its writer for ever, and a device has no end. Called
-//! by: whoever reads such files (http, certificate, logins, audit, app, admin).
+//! by: whoever reads such files (http, certificate, logins, audit, app, admin, remote), and whole_file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result};

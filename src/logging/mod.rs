@@ -1,6 +1,7 @@
 //! Where lines of the log go, and in which form: standard error, as text or as JSON.
 //!
-//! Owns: level, form, and that both can be changed while the program runs. Must not know: who logs what. Called by: main, app. How lines leave
+//! Owns: level, form, and that both can be changed while the program runs; and that no line has what a terminal would obey, whoever said what
+//! stands in it. Must not know: who logs what. Called by: main, app. How lines leave
 //! without anybody waiting is in `lines`.
 //!
 //! The level is that of the configuration, or $RUST_LOG (`debug`, or `bulla::audit=debug,warn`), which wins. Two libraries say what is
@@ -21,6 +22,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::base::printable::{json_seen, seen, seen_in_line};
 pub use lines::{dropped, flush};
 use repeats::{Repeats, Untold};
 
@@ -153,7 +155,7 @@ fn now() -> String {
 fn text(record: &Record<'_>) -> String {
     let mut line = format!("[{} {:<5} {}] ", now(), record.level(), record.target());
     for (i, part) in record.args().to_string().split('\n').enumerate() {
-        let _ = write!(line, "{}{part}", if i == 0 { "" } else { " | " });
+        let _ = write!(line, "{}{}", if i == 0 { "" } else { " | " }, seen_in_line(part));
     }
     line.push('\n');
     line
@@ -161,7 +163,7 @@ fn text(record: &Record<'_>) -> String {
 
 /// Of whatever level: only what ends a command is its error.
 fn brief_json(record: &Record<'_>) -> String {
-    format!("{}\n", serde_json::json!({ "warning": { "message": record.args().to_string() } }))
+    format!("{}\n", json_seen(serde_json::json!({ "warning": { "message": record.args().to_string() } }).to_string()))
 }
 
 fn brief(record: &Record<'_>) -> String {
@@ -170,7 +172,7 @@ fn brief(record: &Record<'_>) -> String {
         Level::Warn => "warning",
         Level::Info | Level::Debug | Level::Trace => "note",
     };
-    format!("{word}: {}\n", record.args())
+    format!("{word}: {}\n", seen(&record.args().to_string()))
 }
 
 fn json(record: &Record<'_>) -> String {
@@ -181,7 +183,7 @@ fn json(record: &Record<'_>) -> String {
     fields.0.insert("message".into(), record.args().to_string().into());
     // The visitor refuses nothing.
     let _ = record.key_values().visit(&mut fields);
-    format!("{}\n", Value::Object(fields.0))
+    format!("{}\n", json_seen(Value::Object(fields.0).to_string()))
 }
 
 /// Members of a line.
@@ -203,6 +205,7 @@ impl<'kvs> VisitSource<'kvs> for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::printable::is_printable;
 
     fn passes(state: &State, target: &str, level: Level) -> bool {
         state.filter.enabled(&Metadata::builder().target(target).level(level).build())
@@ -228,6 +231,24 @@ mod tests {
         assert_eq!((&value["level"], &value["message"]), (&"warn".into(), &"two\nlines".into()));
         assert_eq!(brief(&record), "warning: two\nlines\n");
         assert_eq!(brief_json(&record), "{\"warning\":{\"message\":\"two\\nlines\"}}\n");
+    }
+
+    /// What others said (a path, a peer, a token) is read at a terminal.
+    #[test]
+    fn a_terminal_obeys_no_line() {
+        let said = "a\u{1b}[2J\rb\u{9b}1m\u{202e}c\u{2028}d\u{7f}ü\te";
+        let args = format_args!("{said}");
+        let fields = [("peer", kv::Value::from(said))];
+        let record = Record::builder().args(args).level(Level::Warn).target("t").key_values(&fields).build();
+        let shown = r"a\u{1b}[2J\rb\u{9b}1m\u{202e}c\u{2028}d\u{7f}ü";
+        assert!(text(&record).ends_with(&format!("{shown}\\te\n")), "{}", text(&record));
+        assert_eq!(brief(&record), format!("warning: {shown}\te\n"));
+        for line in [json(&record), brief_json(&record)] {
+            assert!(line.trim_end_matches('\n').chars().all(is_printable), "{line}");
+            let value: Value = serde_json::from_str(&line).expect("JSON");
+            let message = value.get("message").unwrap_or_else(|| &value["warning"]["message"]);
+            assert_eq!(message, said, "programs get what there is");
+        }
     }
 
     #[test]

@@ -59,8 +59,10 @@ impl KeysFrom {
             KeysFrom::Pem(file) => pem(&read(file)?).map_err(|e| format!("{}: {e}", file.display())),
             KeysFrom::Url { url, authorities } => {
                 let authorities = authorities.as_deref().map(read).transpose()?;
-                let page = bulla_client::page(url, authorities, FETCH, MAX_SET_BYTES).map_err(|e| format!("{url}: {e}"))?;
-                set(&page).map_err(|e| format!("{url}: {e}"))
+                match bulla_client::page(url, authorities, FETCH, MAX_SET_BYTES).map_err(|e| format!("{url}: {e}"))? {
+                    (200, page) => set(&page).map_err(|e| format!("{url}: {e}")),
+                    (status, _) => Err(format!("{url}: its status is {status}")),
+                }
             }
         }
     }

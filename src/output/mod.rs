@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use crate::base::failure::Failure;
 use crate::base::locale::{self, t};
-use crate::base::printable::is_printable;
+use crate::base::printable::json_seen;
+pub use crate::base::printable::{seen, seen_in_line};
 
 /// Names and values in order. A value is null where there is none, and has its own type: people see texts, programs don't.
 pub type Row = Vec<(&'static str, Value)>;
@@ -102,37 +103,9 @@ impl Output {
     }
 }
 
-/// A text as a terminal may be given it: what it would obey stands as it is written in Rust, `\u{1b}`; ends of lines and tabs stay.
-pub fn seen(text: &str) -> String {
-    shown_as(text, |c| matches!(c, '\n' | '\t') || is_printable(c))
-}
-
-/// The same for a text that is part of a line.
-pub fn seen_in_line(text: &str) -> String {
-    shown_as(text, is_printable)
-}
-
-fn shown_as(text: &str, stays: impl Fn(char) -> bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if stays(c) { out.push(c) } else { out.extend(c.escape_default()) }
-    }
-    out
-}
-
-/// JSON in which what a terminal would obey, or what turns the direction of writing, is escaped: it means the same to programs, and
-/// people look at it too.
+/// JSON that people look at too.
 fn json_of(value: &impl Serialize) -> Result<String, Failure> {
-    let json = serde_json::to_string(value)?;
-    if json.chars().all(is_printable) {
-        return Ok(json);
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        // All of these have four digits at most, and stand in texts alone: JSON's own characters are printable.
-        if is_printable(c) { out.push(c) } else { out += &format!("\\u{:04x}", u32::from(c)) }
-    }
-    Ok(out)
+    Ok(json_seen(serde_json::to_string(value)?))
 }
 
 /// A thing, a line for each of its members.
@@ -243,6 +216,7 @@ pub fn unwritten(error: &std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::printable::is_printable;
 
     #[test]
     fn programs_get_types_and_people_get_texts() {

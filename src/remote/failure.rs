@@ -36,7 +36,7 @@ fn class(error: &Error) -> Class {
         // The endpoint's scheme is a setting of this side.
         Error::Refused(refused) if refused.message.contains("Use https.") => Class::Local,
         Error::Refused(refused) => of_answer(refused.status, &refused.code),
-        Error::Unreachable { .. } | Error::Lost { .. } => Class::Unavailable,
+        Error::Unreachable { .. } | Error::Lost { .. } | Error::Changing { .. } => Class::Unavailable,
         Error::Tls { .. } | Error::Settings(_) => Class::Local,
         Error::Answer { .. } => Class::Other,
     }

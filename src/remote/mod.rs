@@ -6,7 +6,6 @@
 //! Standard output is the result and nothing else. Values are read without echo, from standard input or from a file; they are on no
 //! command line, in no error and in no file that nobody asked for.
 
-mod abreast;
 mod agent;
 mod failure;
 mod inject;

@@ -31,6 +31,7 @@ pub(super) fn reason(error: &Error) -> String {
         Error::Answer { action, reason } => {
             t!("%{action}: the answer is not understood: %{reason}", action = action, reason = locale::reason(reason))
         }
+        Error::Changing { action } => t!("%{action}: the list keeps changing while it is read", action = action),
     };
     said.into_owned()
 }
@@ -168,7 +169,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             }
             TlsFault::Other => t!("is the server's certificate still valid, and this machine's clock right?"),
         },
-        Error::Settings(_) => return None,
+        Error::Settings(_) | Error::Changing { .. } => return None,
         Error::Answer { .. } => t!("does this address belong to Bulla, or to something in between?"),
     };
     Some(said.into_owned())
@@ -236,6 +237,7 @@ mod tests {
             Error::Settings("the authority's file: no certificate in PEM".into()),
             Error::Settings("/x: No such file or directory (os error 2)".into()),
             Error::Answer { action: "GetSecretValue".into(), reason: "line 1, column 2".into() },
+            Error::Changing { action: "ListSecrets".into() },
             tls(TlsFault::Plain),
             tls(TlsFault::UnknownAuthority),
             tls(TlsFault::OtherName),

@@ -2,19 +2,18 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bulla_client::Value;
-use rustix::fs::{AtFlags, CWD, OFlags, linkat};
-use rustix::io::Errno;
 use rustix::process;
 use zeroize::Zeroizing;
 
 use crate::base::failure::{Class, Failure};
 use crate::base::hidden;
 use crate::base::locale::{self, t};
+use crate::base::whole_file::{self, Access};
 use crate::output;
 
 /// The most that is read of a value, MiB: far above what a server takes, and a bound on what a wrong pipe can do.
@@ -38,7 +37,7 @@ pub fn ask(prompt: &str) -> Result<String, Failure> {
         let failure = Failure::new(t!("%{what}: nobody is there to be asked", what = prompt)).class(Class::Usage);
         return Err(failure.hint(t!("say it on the command line: `--help` says how; or run this at a terminal")));
     }
-    eprint!("{}", t!("%{prompt}: ", prompt = prompt));
+    eprint!("{}", output::seen_in_line(&t!("%{prompt}: ", prompt = prompt)));
     let mut line = String::new();
     io::stdin().read_line(&mut line).map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))?;
     match line.is_empty() {
@@ -199,16 +198,13 @@ pub fn file_named(out: &Path) -> Option<&Path> {
     (out.as_os_str() != "-").then_some(out)
 }
 
-/// Writes a file that only its owner may read, whole or not at all: whenever the process is killed, nothing else is left. What is open already, as /dev/stdout is, gets the bytes where it stands.
+/// Writes a file that only its owner may read, whole or not at all. Where a link leads to a file, that one is written. What is open already, as
+/// /dev/stdout is, gets the bytes where it stands.
 ///
 /// # Errors
 /// Where it cannot be written.
 pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let named = Failure::of_file(file);
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     if let Some(descriptor) = descriptor_of(file) {
         return open_already(descriptor).and_then(|mut open| open.write_all(bytes)).map_err(&named);
     }
@@ -217,40 +213,7 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
         return fs::OpenOptions::new().write(true).open(file).and_then(|mut open| open.write_all(bytes)).map_err(&named);
     }
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let folder = target.parent().filter(|p| p.is_dir()).unwrap_or(folder);
-    match nameless_in(folder) {
-        Some(mut new) => {
-            new.write_all(bytes).and_then(|()| new.sync_all()).and_then(|()| give_name(&new, folder, &target)).map_err(&named)
-        }
-        None => {
-            let mut new = tempfile::Builder::new().prefix(".bulla-").tempfile_in(folder).map_err(&named)?;
-            new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(&named)?;
-            new.persist(&target).map(drop).map_err(|e| named(e.error))
-        }
-    }
-}
-
-/// A file without a name, which the end of the process takes away; none where the file system, or a missing /proc, does not allow that.
-fn nameless_in(folder: &Path) -> Option<fs::File> {
-    let nameless = OFlags::TMPFILE.bits().cast_signed();
-    let file = fs::OpenOptions::new().write(true).custom_flags(nameless).mode(0o600).open(folder).ok()?;
-    path_of(&file).exists().then_some(file)
-}
-
-fn path_of(file: &fs::File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
-/// Gives a file without a name its own. No link takes the place of a file that is there: one of another name does, by a rename at once.
-fn give_name(file: &fs::File, folder: &Path, target: &Path) -> io::Result<()> {
-    let link = |name: &Path| linkat(CWD, path_of(file), CWD, name, AtFlags::SYMLINK_FOLLOW);
-    match link(target) {
-        Err(Errno::EXIST) => {}
-        done => return Ok(done?),
-    }
-    let beside = folder.join(format!(".bulla-{}", uuid::Uuid::new_v4().simple()));
-    link(&beside)?;
-    fs::rename(&beside, target).inspect_err(|_| drop(fs::remove_file(&beside)))
+    whole_file::write(&target, bytes, &Access::PRIVATE).map(drop).map_err(named)
 }
 
 /// Links that are followed on the way to a descriptor, as many as the kernel follows.
@@ -298,6 +261,7 @@ pub fn create_private(file: &Path) -> io::Result<fs::File> {
 mod tests {
     use super::*;
     use std::io::Seek;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn the_end_of_a_single_line_is_no_part_of_it() {
@@ -323,27 +287,18 @@ mod tests {
         assert_eq!(length, most + 5);
     }
 
+    /// Whatever an earlier write left that was killed, it is a whole secret.
     #[test]
-    fn a_file_has_no_name_before_it_is_whole() {
+    fn nothing_stays_of_a_write_that_was_killed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let names = || {
-            let names = fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-            names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
-        };
-        let target = folder.path().join("f");
-        for text in [&b"first"[..], b"second"] {
-            let before = names();
-            let Some(mut new) = nameless_in(folder.path()) else { return };
-            new.write_all(text).expect("written");
-            assert_eq!(names(), before, "a kill here leaves nothing");
-            give_name(&new, folder.path(), &target).expect("named");
-            assert_eq!(fs::read(&target).expect("read"), text);
-            assert_eq!(names(), ["f"]);
+        let file = folder.path().join("f");
+        for left in ["of one that came first", "of one that took the place of another"] {
+            fs::write(folder.path().join(".f.bulla-new"), left).expect("written");
+            write_private(&file, b"s3cret").expect("written");
+            assert_eq!(fs::read(&file).expect("there"), b"s3cret");
+            let names = fs::read_dir(folder.path()).expect("a folder");
+            assert_eq!(names.map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>(), ["f"]);
         }
-        fs::create_dir(folder.path().join("d")).expect("a folder");
-        let new = nameless_in(folder.path()).expect("as before");
-        give_name(&new, folder.path(), &folder.path().join("d")).expect_err("a folder is no file");
-        assert_eq!(names().len(), 2, "{:?}", names());
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! tests. SoftHSM never syncs what it writes and loses keys at power loss: it is no token for production.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::private_folder;
+use crate::base::whole_file::{self, Access};
 
 /// The environment variable that SoftHSM reads at C_Initialize. A process cannot set it safely for itself, so it is set for a child
 /// process.
@@ -63,9 +64,7 @@ pub fn prepare(home: &Path) -> io::Result<PathBuf> {
     if fs::read_to_string(&conf).is_ok_and(|found| found == text) {
         return Ok(conf);
     }
-    let mut whole = tempfile::NamedTempFile::new_in(home)?;
-    whole.write_all(text.as_bytes())?;
-    whole.persist(&conf)?;
+    whole_file::write(&conf, text.as_bytes(), &Access::PRIVATE)?;
     Ok(conf)
 }
 
@@ -92,10 +91,7 @@ fn keep_copies(tokens: &Path) -> io::Result<()> {
                     file.display()
                 );
             }
-            let mut whole = tempfile::NamedTempFile::new_in(&folder)?;
-            whole.write_all(&bytes)?;
-            whole.as_file().sync_all()?;
-            whole.persist(to)?;
+            whole_file::write(to, &bytes, &Access::PRIVATE)?;
         }
     }
     Ok(())

@@ -245,6 +245,40 @@ def test_who_was_not_told_before_the_agent_ended_is_told_by_the_next(gives, agen
     assert mark.read_text() == "done\n" and file.read_bytes() == b"2", "once is enough"
 
 
+def test_a_reload_changes_whom_a_file_is_for(gives, agent, settings, tmp_path):
+    gives("secret", "put", "ag/mode", stdin=b"1")
+    file = tmp_path / "mode"
+    running = agent(settings({"secret": "ag/mode", "path": str(file), "mode": "0400"})).ready()
+    assert file.stat().st_mode & 0o7777 == 0o400
+    settings({"secret": "ag/mode", "path": str(file), "mode": "0440"})
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: file.stat().st_mode & 0o7777 == 0o440, "it is for the same as before", running)
+    assert file.read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_what_others_put_beside_a_file_is_not_written_through(gives, agent, settings, tmp_path, what):
+    """The reader may own the folder: neither the note of its hook nor the next file goes where a link leads, and a pipe stops nobody."""
+    name, folder, victim, told = f"ag/beside-{what}", tmp_path / "folder", tmp_path / "victim", tmp_path / "told"
+    gives("secret", "put", name, stdin=b"1")
+    folder.mkdir()
+    victim.write_text("untouched")
+    file = folder / "f"
+    running = agent(settings({"secret": name, "path": str(file), "on_change": ["touch", str(told)]})).ready()
+    for beside in (folder / ".f.bulla-untold", folder / ".f.bulla-new"):
+        beside.symlink_to(victim) if what == "link" else os.mkfifo(beside)
+    gives("secret", "put", name, stdin=b"2")
+    until(told.exists, "nobody is told", running)
+    assert file.read_bytes() == b"2" and not file.is_symlink() and victim.read_text() == "untouched"
+    # What is longer than the value, and has no end that anybody would wait for, is not read.
+    with open(folder / "endless", "wb") as endless:
+        endless.truncate(1 << 40)
+    os.replace(folder / "endless", file)
+    until(lambda: file.stat().st_size == 1, "it is not replaced", running)
+    until(lambda: [path.name for path in folder.iterdir()] == ["f"], "something stays beside it", running)
+    assert running.end() < WAIT_S
+
+
 def test_files_outlive_the_server(serving, asks, agent, settings, env, tmp_path):
     data = tmp_path / "d"
     first = serving("dev", "--data", data, "--listen", "0", "--json")
@@ -377,6 +411,57 @@ def test_a_socket_answers_reads_of_vaults_api(gives, agent, others, tmp_path):
     assert at_socket(path, "/v1/secret/data/hidden")[0] == 200
     assert third.end() < WAIT_S and not path.exists()
     assert "plain" not in running.said() and "newer" not in running.said()
+
+
+def at_once(path, request=b"", user=None):
+    """A connection to a local socket, as another user where one is named: the kernel keeps who connected."""
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(60)
+    if user:
+        os.seteuid(user)
+    try:
+        peer.connect(str(path))
+    finally:
+        if user:
+            os.seteuid(0)
+    peer.sendall(request)
+    return peer
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")
+def test_nobody_keeps_the_places_of_a_socket(agent, others, tmp_path):
+    path, config = others / "api.sock", tmp_path / "agent.toml"
+    config.write_text(f'[socket]\npath = "{path}"\nmode = "0666"\nsecrets = ["sock/*"]\n')
+    agent(config).ready()
+    request = b"GET /v1/sys/health HTTP/1.1\r\nHost: h\r\n\r\n"
+    # With a byte now and then, before the request is whole and behind the answer.
+    for begin in (b"", request):
+        peer = at_once(path, begin)
+        for _ in range(300):
+            time.sleep(0.2)
+            try:
+                peer.send(b"x")
+            except OSError:
+                break
+        else:
+            pytest.fail(f"{begin}: it is listened to for a minute")
+        peer.close()
+    if os.geteuid() != 0:
+        pytest.skip("whoever is not root cannot be another user")
+    # Those who may not ask are told so, as many as there is room for, and keep nobody else away.
+    strangers = [at_once(path, user=65533) for _ in range(80)]
+    assert at_socket(path, "/v1/sys/health")[0] == 200
+    for stranger in strangers:
+        stranger.close()
+
+    def is_told():
+        peer = at_once(path, request, 65533)
+        try:
+            return peer.recv(100).startswith(b"HTTP/1.1 403 ")
+        except OSError:
+            return False
+
+    until(is_told, "a stranger is not told")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")

@@ -761,6 +761,30 @@ def test_a_version_that_comes_while_a_program_ends_is_not_lost(gives, dev, env):
     child.kill()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_that_waits_for_its_server(env, tmp_path, number):
+    """The server takes the request and does not answer: the program has not begun, and nobody else is there to obey."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        (tmp_path / "secret").write_text("s3cret")
+        (tmp_path / "secret").chmod(0o600)
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        (tmp_path / "profile.toml").write_text(f'endpoint = "{endpoint}"\naccess_key_id = "BLLAX"\nsecret_file = "secret"\n')
+        for words in ((), ("--mask",), ("--watch",), ("--watch=hup", "--mask")):
+            command = [BULLA, "--profile", tmp_path, "run", *words, "-e", "X=a", "--", "true"]
+            # Whoever runs the tests in the background may ignore SIGINT.
+            child = subprocess.Popen(command, env=env, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            try:
+                peer, _ = server.accept()
+                assert peer.recv(1), "nothing is asked"
+                child.send_signal(number)
+                # Of the half minute that it would wait.
+                assert child.wait(20) == -number, words
+                peer.close()
+            finally:
+                child.kill()
+
+
 def test_what_a_key_does_not_take_is_refused(gives, asks):
     aes, other = (json.loads(gives("key", "create", "--json"))["KeyId"] for _ in range(2))
     rsa = json.loads(gives("key", "create", "--spec", "RSA_2048", "--usage", "encrypt", "--json"))["KeyId"]

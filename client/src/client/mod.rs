@@ -46,7 +46,7 @@ pub struct Builder {
 
 /// An operation and its parameters.
 pub struct Request {
-    action: &'static str,
+    pub(crate) action: &'static str,
     parameters: Vec<(&'static str, Zeroizing<String>)>,
     once: bool,
 }
@@ -249,7 +249,7 @@ impl Client {
                 Err(error) => return Err(error),
             };
             let Some(wait) = asked_for.filter(|_| tried < self.attempts) else { return Err(error) };
-            std::thread::sleep(wait.unwrap_or_else(|| backoff(tried)).min(LONGEST_WAIT));
+            std::thread::sleep(pause(tried, wait));
             tried += 1;
         }
     }
@@ -322,16 +322,6 @@ impl Client {
     }
 }
 
-/// A page of a server, asked for once, without a signature: status and text.
-///
-/// # Errors
-/// Of the connection.
-pub fn page(endpoint: &str, path: &str, timeout: Duration) -> Result<(u16, String), Error> {
-    let settings = Settings { connect_timeout: timeout, timeout, ..Settings::default() };
-    let answer = Transport::new(endpoint, &settings)?.exchange(path, path, &[], None)?;
-    Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
-}
-
 /// The type of every body.
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -371,10 +361,12 @@ struct Denied {
     auth_principal_display_name: Option<String>,
 }
 
-/// The wait after this many attempts: doubled each time, and a random quarter more, so that many clients do not come back at once.
-pub(crate) fn backoff(tried: u32) -> Duration {
+/// The wait after this many attempts: what the server asks for, within bounds; else doubled each time, and a random quarter more, so that
+/// many clients do not come back at once.
+pub(crate) fn pause(tried: u32, asked_for: Option<Duration>) -> Duration {
     let base = FIRST_WAIT * 2u32.saturating_pow(tried.saturating_sub(1).min(6));
-    base + base / 4 * u32::from(Uuid::new_v4().as_bytes()[0]) / 255
+    let own = base + base / 4 * u32::from(Uuid::new_v4().as_bytes()[0]) / 255;
+    asked_for.unwrap_or(own).min(LONGEST_WAIT)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Against a server of a few lines that answers what it is told to, and keeps what it was asked.
 
 use std::net::TcpListener;
+use std::time::Instant;
 
 use super::*;
 use crate::secrets::NewSecret;
@@ -28,6 +29,43 @@ fn each_attempt_has_a_nonce_of_its_own() {
         let nonces: std::collections::HashSet<String> = asked.iter().map(|text| after(&text, nonce)).collect();
         assert_eq!(nonces.len(), 4, "{nonces:?}");
         assert!(nonces.iter().all(|n| n.len() == 32));
+    }
+}
+
+#[test]
+fn the_server_says_how_long_to_wait() {
+    let busy = answer("503 Service Unavailable", "Retry-After: 1\r\n", r#"{"Code":"ServiceUnavailableTemporary"}"#);
+    let (endpoint, _asked) = serving(vec![busy, answer("200 OK", "", r#"{"RandomPassword":"p"}"#)]);
+    let begun = Instant::now();
+    client(&endpoint, Scheme::Acs3).random_password(8).expect("in the end");
+    // Without a word of the server it would be a quarter of that.
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(pause(1, Some(Duration::ZERO)), Duration::ZERO);
+    assert_eq!(pause(9, Some(Duration::from_secs(29))), Duration::from_secs(29));
+    assert_eq!(pause(1, Some(Duration::from_secs(86_400))), LONGEST_WAIT, "no server stops a client for a day");
+    for (tried, ms) in [(1, 200), (2, 400), (4, 1_600), (7, 12_800), (100, 12_800)] {
+        let own = pause(tried, None);
+        assert!(own >= Duration::from_millis(ms) && own <= Duration::from_millis(ms + ms / 4), "{tried}: {own:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_arrive_as_they_are() {
+    let done = answer("200 OK", "", r#"{"RequestId":"r","SecretName":"n","VersionId":"v"}"#);
+    let new = NewSecret { name: "n", version: "v", ..NewSecret::default() };
+    for (bytes, binary, sent) in [
+        (&b"\xff\xfe"[..], false, ["SecretData=%2F%2F4%3D", "SecretDataType=binary"]),
+        (b"\xff\xfe", true, ["SecretData=%2F%2F4%3D", "SecretDataType=binary"]),
+        (b"text", true, ["SecretData=dGV4dA%3D%3D", "SecretDataType=binary"]),
+        (b"text", false, ["SecretData=text", "SecretDataType=text"]),
+    ] {
+        let (endpoint, asked) = serving(vec![done.clone(), done.clone()]);
+        let (client, value) = (client(&endpoint, Scheme::Acs3), crate::secret::Value::new(bytes.to_vec()));
+        client.create_secret(&new, &value, binary).expect("made");
+        client.put_secret_value("n", "v", &value, binary, &[]).expect("written");
+        let asked: Vec<String> = asked.try_iter().collect();
+        assert_eq!(asked.len(), 2);
+        assert!(asked.iter().all(|text| sent.iter().all(|part| text.contains(part))), "{asked:?}");
     }
 }
 

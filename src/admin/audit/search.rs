@@ -17,7 +17,7 @@ use crate::auth::policy;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::Class;
 use crate::cli::{Form, Wanted};
-use crate::output::{Output, jsonl, unwritten};
+use crate::output::{Output, jsonl, seen_in_line, unwritten};
 
 /// Rows of a table whose widths are measured together.
 const TABLE_ROWS: usize = 1000;
@@ -392,6 +392,7 @@ impl Printer {
         Self { out: BufWriter::new(std::io::stdout().lock()), form, begun: false, rows: Vec::new() }
     }
 
+    /// What people read goes to terminals and tables; what stands in a record was said by strangers too.
     fn record(&mut self, record: &Found<'_>, line: &[u8]) -> std::io::Result<()> {
         match self.form {
             // As it stands in the log, so that it can be proved again.
@@ -408,7 +409,7 @@ impl Printer {
                 writeln!(self.out, "{}", members.map(|(_, text)| csv(&text)).join(","))
             }
             Form::Table => {
-                self.rows.push(record.columns());
+                self.rows.push(record.columns().map(|text| seen_in_line(&text)));
                 if self.rows.len() >= TABLE_ROWS { self.table() } else { Ok(()) }
             }
         }
@@ -438,15 +439,18 @@ impl Printer {
     }
 }
 
-/// A field of RFC 4180. One that a spreadsheet would run as a formula begins with an apostrophe instead.
+/// A field of RFC 4180. One that a spreadsheet would run as a formula begins with an apostrophe instead; what a terminal would obey is
+/// escaped. Whoever needs each byte reads JSON.
 fn csv(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = format!("{}{}", if is_formula { "'" } else { "" }, seen_in_line(text));
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::printable::is_printable;
 
     #[test]
     fn times_that_people_write() {
@@ -496,10 +500,24 @@ mod tests {
         assert_eq!((columns[5].as_str(), columns[7].as_str()), ("key/k (+1)", "refused by p"));
     }
 
+    /// Whoever has an id, a name or an address in a record, none of it is obeyed by a terminal, and none makes up a row.
+    #[test]
+    fn a_terminal_obeys_no_record() {
+        let line = r#"{"time":"t","node":"n","seq":1,"kind":"refused","principal":"a\u001b[2J\u202e\u2028b",
+            "resource":"acs:kms:r:1:secret/x\r\ny","code":"\u009bm"}"#;
+        let record: Found<'_> = serde_json::from_str(line).expect("a record");
+        let mut printer = Printer::new(Form::Table);
+        printer.record(&record, line.as_bytes()).expect("a row");
+        let row = printer.rows.pop().expect("a row");
+        assert!(row.iter().all(|cell| cell.chars().all(is_printable)), "{row:?}");
+        assert_eq!((row[1].as_str(), row[5].as_str()), (r"a\u{1b}[2J\u{202e}\u{2028}b", r"secret/x\r\ny"));
+    }
+
     #[test]
     fn fields_of_others_stay_fields() {
         assert_eq!(csv("a,b\"c"), "\"a,b\"\"c\"");
         assert_eq!(csv("=1+1"), "'=1+1");
+        assert_eq!(csv("\ta\r\n\u{1b}[2J"), r"'\ta\r\n\u{1b}[2J");
         assert!(fits("app/*", "app/db") && !fits("app/db", "app/db2") && fits("app/db", "app/db"));
     }
 }

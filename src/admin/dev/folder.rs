@@ -1,12 +1,12 @@
 //! What the folder of `bulla dev` holds before anything starts: configuration, PIN, token.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use super::{REGION, config_file};
 use crate::app::{Failure, context};
 use crate::base::secret::Pin;
+use crate::base::whole_file::{self, Access};
 use crate::config::Config;
 use crate::token::{Token, softhsm};
 
@@ -65,15 +65,9 @@ pub(super) fn toml_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Writes a file that only its owner may read, beside and then in its place: whoever reads it meanwhile reads the old one.
+/// Writes a file that only its owner may read: whoever reads it meanwhile reads the old one.
 pub(super) fn private_file(path: &Path, text: &str) -> Result<(), Failure> {
-    let write = || {
-        // Of mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path).map_err(|e| e.error).map(drop)
-    };
-    write().map_err(context(path.display()))
+    whole_file::write(path, text.as_bytes(), &Access::PRIVATE).map(drop).map_err(context(path.display()))
 }
 
 fn random_text() -> Result<String, Failure> {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::net::sockopt::socket_peercred;
 
-use super::answers::{Served, answer, refusal};
+use super::answers::{Answer, Served, answer, refusal};
 use super::config::Door;
 use crate::base::failure::Failure;
 use crate::base::locale::t;
@@ -28,15 +28,16 @@ use crate::base::socket::Place;
 /// The head of a request is never longer.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
-/// How long a request may take to arrive, and an answer to be taken.
+/// How long a client may take in all: to send a request, and to take the answer. What the answer takes to be found is not its time.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a client may take to go when it has its answer, and how many bytes of a body that nobody reads it may still send.
+/// How much of that it may take to go when it has its answer, and how many bytes of a body that nobody reads it may still send.
 const LINGER: Duration = Duration::from_secs(2);
 const MAX_REST_BYTES: u64 = 1 << 20;
 
-/// Connections at a time.
+/// Connections at a time of those who may ask; and of others, who are told so and take none of these.
 const MAX_CONNECTIONS: usize = 64;
+const MAX_STRANGERS: usize = 8;
 
 /// A socket that is open. It goes with its file.
 pub(super) struct Socket {
@@ -118,7 +119,7 @@ fn remove_old(path: &Path) -> Result<(), Failure> {
 }
 
 fn accept(listener: &UnixListener, served: &Mutex<Arc<Served>>, closed: &AtomicBool) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let (open, strangers) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for stream in listener.incoming() {
         if closed.load(Ordering::SeqCst) {
             return;
@@ -128,60 +129,96 @@ fn accept(listener: &UnixListener, served: &Mutex<Arc<Served>>, closed: &AtomicB
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
-            open.fetch_sub(1, Ordering::SeqCst);
-            log::warn!("a connection too many at the socket");
+        let served = Arc::clone(&served.lock());
+        // Whose process is not known is not answered.
+        let Ok(user) = socket_peercred(&stream).map(|peer| peer.uid.as_raw()) else { continue };
+        let may_ask = user == 0 || user == rustix::process::geteuid().as_raw() || served.users.contains(&user);
+        let (count, most) = if may_ask { (&open, MAX_CONNECTIONS) } else { (&strangers, MAX_STRANGERS) };
+        if count.fetch_add(1, Ordering::SeqCst) >= most {
+            count.fetch_sub(1, Ordering::SeqCst);
+            log::warn!("a connection too many at the socket, of the user {user}");
             continue;
         }
-        let (served, count) = (Arc::clone(&served.lock()), Arc::clone(&open));
+        let count = Arc::clone(count);
+        let in_thread = Arc::clone(&count);
         let spawned = thread::Builder::new().name("bulla-socket".into()).spawn(move || {
-            // Whoever goes away early misses the answer.
-            let _ = exchange(stream, &served);
-            count.fetch_sub(1, Ordering::SeqCst);
+            // Whoever goes away early, or takes too long, misses the answer.
+            let _ = exchange(Timed { stream, until: Instant::now() + WITHIN }, |asked| match asked {
+                _ if !may_ask => {
+                    log::warn!("the user {user} is none of those who may ask at the socket");
+                    refusal(403, "permission denied")
+                }
+                Some((method, target)) => answer(method, target, user, &served),
+                None => refusal(400, "this is no request of HTTP/1.1"),
+            });
+            in_thread.fetch_sub(1, Ordering::SeqCst);
         });
         if spawned.is_err() {
-            open.fetch_sub(1, Ordering::SeqCst);
+            count.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }
 
+/// A connection of which all reads and writes together end at one moment: a peer that sends a byte now and then gains nothing by it.
+struct Timed {
+    stream: UnixStream,
+    until: Instant,
+}
+
+impl Timed {
+    /// What is left of its time.
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// One request, one answer.
-fn exchange(mut stream: UnixStream, served: &Served) -> io::Result<()> {
-    let user = socket_peercred(&stream)?.uid.as_raw();
-    stream.set_read_timeout(Some(WITHIN))?;
-    stream.set_write_timeout(Some(WITHIN))?;
-    let own = rustix::process::geteuid().as_raw();
-    let asked = head(&mut stream)?;
-    let of_head = asked.as_ref().is_some_and(|(method, _)| method == "HEAD");
-    let (status, body) = match asked {
-        _ if user != 0 && user != own && !served.users.contains(&user) => {
-            log::warn!("the user {user} is none of those who may ask at the socket");
-            refusal(403, "permission denied")
-        }
-        Some((method, target)) => answer(&method, &target, user, served),
-        None => refusal(400, "this is no request of HTTP/1.1"),
-    };
+fn exchange(mut peer: Timed, answer: impl FnOnce(Option<(&str, &str)>) -> Answer) -> io::Result<()> {
+    let asked = head(&mut peer)?;
+    let asked = asked.as_ref().map(|(method, target)| (method.as_str(), target.as_str()));
+    let of_head = asked.is_some_and(|(method, _)| method == "HEAD");
+    let begun = Instant::now();
+    let (status, body) = answer(asked);
+    peer.until += begun.elapsed();
     let head = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         if status == 200 { "OK" } else { "Refused" },
         body.len()
     );
-    stream.write_all(head.as_bytes())?;
+    peer.write_all(head.as_bytes())?;
     if !of_head {
-        stream.write_all(&body)?;
+        peer.write_all(&body)?;
     }
     // What is closed before all of it was read is reset, and the answer with it.
-    stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(LINGER))?;
-    io::copy(&mut stream.take(MAX_REST_BYTES), &mut io::sink()).map(drop)
+    peer.stream.shutdown(Shutdown::Write)?;
+    peer.until = peer.until.min(Instant::now() + LINGER);
+    io::copy(&mut peer.take(MAX_REST_BYTES), &mut io::sink()).map(drop)
 }
 
 /// Method and target of a request; none where it is none. A body is not read: no answer depends on one.
-fn head(stream: &mut UnixStream) -> io::Result<Option<(String, String)>> {
+fn head(from: &mut impl Read) -> io::Result<Option<(String, String)>> {
     let (mut read, mut part) = (Vec::with_capacity(1024), [0; 1024]);
-    let begun = Instant::now();
-    while read.len() < MAX_HEAD_BYTES && begun.elapsed() < WITHIN {
-        let count = stream.read(&mut part)?;
+    while read.len() < MAX_HEAD_BYTES {
+        let count = from.read(&mut part)?;
         read.extend_from_slice(&part[..count]);
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut request = httparse::Request::new(&mut headers);
@@ -194,4 +231,42 @@ fn head(stream: &mut UnixStream) -> io::Result<Option<(String, String)>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// What comes before the peer goes on to send one byte after the other, as long as somebody listens.
+    #[test]
+    fn a_peer_that_sends_byte_by_byte_is_not_waited_for() {
+        for begin in ["", "GET /v1/sys/health HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            let (ours, mut theirs) = UnixStream::pair().expect("sockets");
+            let (ended, end) = mpsc::channel();
+            thread::spawn(move || {
+                let until = Instant::now() + Duration::from_millis(300);
+                let done = exchange(Timed { stream: ours, until }, |_| refusal(404, "no such path"));
+                let _ = ended.send(done.is_err());
+            });
+            theirs.write_all(begin.as_bytes()).expect("sent");
+            let mut sent = 0;
+            // A minute of it.
+            let gave_up = loop {
+                match end.recv_timeout(Duration::from_millis(20)) {
+                    Ok(gave_up) => break gave_up,
+                    Err(_) if sent < 3_000 => {
+                        sent += 1;
+                        let _ = theirs.write_all(b"x");
+                    }
+                    Err(_) => panic!("{begin:?}: it is listened to for ever"),
+                }
+            };
+            assert!(gave_up, "{begin:?}");
+            let mut said = Vec::new();
+            let _ = theirs.read_to_end(&mut said);
+            assert_eq!(said.starts_with(b"HTTP/1.1 404"), !begin.is_empty(), "{begin:?}");
+        }
+    }
 }

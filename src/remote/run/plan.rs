@@ -22,14 +22,14 @@ use crate::remote::usage;
 /// Everything that is known before the server is asked.
 pub(super) struct Plan<'r> {
     run: &'r Run,
-    /// What is asked for: first that of the variables, then that of the files.
+    /// What is asked for: first that of the variables, in their order, then that of the files. Values come in this order.
     pub(super) references: Vec<Reference>,
-    /// Variables with the place of their reference.
-    secret: BTreeMap<OsString, usize>,
-    /// Variables of env files that are no references.
+    /// Variables that are references.
+    secret: BTreeMap<OsString, Reference>,
+    /// Variables of env files that are none.
     plain: BTreeMap<OsString, Zeroizing<String>>,
-    /// Files with the place of their reference.
-    files: Vec<(Target, usize)>,
+    /// Files, by how they are found.
+    files: Vec<Target>,
 }
 
 /// How a program finds a file.
@@ -74,15 +74,7 @@ impl<'r> Plan<'r> {
             check_name(name)?;
             plan.secret(OsStr::new(name), reference, "--env")?;
         }
-        // Places of references that another took over are not asked for.
-        let used: Vec<usize> = plan.secret.values().copied().collect();
-        let mut kept: Vec<Reference> = Vec::new();
-        for place in plan.secret.values_mut() {
-            kept.push(plan.references[*place].clone());
-            *place = kept.len() - 1;
-        }
-        debug_assert_eq!(used.len(), kept.len());
-        plan.references = kept;
+        plan.references = plan.secret.values().cloned().collect();
         for (target, reference) in &run.file {
             let target = if target.contains('/') {
                 if run.watch.is_some() || run.mask {
@@ -102,7 +94,7 @@ impl<'r> Plan<'r> {
             let parsed =
                 Reference::parse(reference).map_err(|e| usage(locale::about("--file", e), "VAR=NAME[#FIELD][@VERSION]"))?;
             plan.references.push(parsed);
-            plan.files.push((target, plan.references.len() - 1));
+            plan.files.push(target);
         }
         Ok(plan)
     }
@@ -111,27 +103,26 @@ impl<'r> Plan<'r> {
         let place = if from.is_empty() { format!("${}", variable.to_string_lossy()) } else { from.to_owned() };
         let parsed =
             Reference::parse(reference).map_err(|e| usage(locale::about(&place, e), "bulla://NAME[#FIELD][@VERSION]"))?;
-        self.references.push(parsed);
         self.plain.remove(variable);
-        self.secret.insert(variable.to_owned(), self.references.len() - 1);
+        self.secret.insert(variable.to_owned(), parsed);
         Ok(())
     }
 
     /// The files, in memory.
     pub(super) fn files(&self, values: &[Value], sealed: bool) -> Result<Vec<MemoryFile>, Failure> {
-        let file = |(_, place): &(Target, usize)| {
-            let file = MemoryFile::new(&values[*place])?;
+        let file = |value: &Value| {
+            let file = MemoryFile::new(value)?;
             if sealed {
                 file.seal()?;
             }
             Ok(file)
         };
-        self.files.iter().map(file).collect()
+        self.of_files(values).iter().map(file).collect()
     }
 
     /// The values of the files, in their order.
-    pub(super) fn of_files<'v>(&self, values: &'v [Value]) -> Vec<&'v Value> {
-        self.files.iter().map(|(_, place)| &values[*place]).collect()
+    pub(super) fn of_files<'v>(&self, values: &'v [Value]) -> &'v [Value] {
+        &values[self.secret.len()..]
     }
 
     /// The program, with its environment.
@@ -140,10 +131,9 @@ impl<'r> Plan<'r> {
         for (name, value) in &self.plain {
             command.env(name, value.as_str());
         }
-        for (name, place) in &self.secret {
-            let bytes = values[*place].expose();
+        for ((name, reference), value) in self.secret.iter().zip(values) {
+            let bytes = value.expose();
             if bytes.contains(&0) {
-                let reference = &self.references[*place];
                 let failure = Failure::new(t!(
                     "%{reference}: the value has a zero byte, which no variable can have",
                     reference = reference
@@ -152,7 +142,7 @@ impl<'r> Plan<'r> {
             }
             command.env(name, OsStr::from_bytes(bytes));
         }
-        for ((target, _), file) in self.files.iter().zip(files) {
+        for (target, file) in self.files.iter().zip(files) {
             if let Target::Variable(name) = target {
                 command.env(name, file.path());
             }
@@ -163,7 +153,7 @@ impl<'r> Plan<'r> {
     /// Links that lead to the files of a process, until they are dropped; whoever becomes the program keeps them.
     pub(super) fn link(&self, files: &[MemoryFile], process: u32) -> Result<Links, Failure> {
         let mut links = Links::default();
-        for ((target, _), file) in self.files.iter().zip(files) {
+        for (target, file) in self.files.iter().zip(files) {
             if let Target::Link(path) = target {
                 links.make(path, file, process)?;
             }

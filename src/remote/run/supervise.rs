@@ -73,6 +73,11 @@ impl Running {
 
 /// Runs a program until it ends by itself. Gives its exit code.
 pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Result<i32, Failure> {
+    let mut resolved = match session {
+        Some(session) => resolve(session, &plan.references)?,
+        None => Resolved { values: Vec::new(), versions: Vec::new() },
+    };
+    // Until here, while a server may be waited for, they end this process.
     let (events, seen) = mpsc::channel();
     let mut signals = Signals::new(PASSED_ON)?;
     let of_signals = events.clone();
@@ -83,10 +88,6 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
             }
         }
     });
-    let mut resolved = match session {
-        Some(session) => resolve(session, &plan.references)?,
-        None => Resolved { values: Vec::new(), versions: Vec::new() },
-    };
     let watched = run.watch.and_then(|_| Watched::of(&plan.references, &resolved));
     thread::scope(|scope| {
         let (done, stop) = mpsc::channel::<()>();
@@ -95,6 +96,9 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
             scope.spawn(move || watched.watch(session, &plan.references, interval, &stop, &events));
         }
         let (mut start, masks) = (0, Arc::new(Masks::default()));
+        if let Some(signal) = between(&seen, &events, &mut resolved) {
+            return Ok(128 + signal);
+        }
         let mut running = begin(plan, &resolved.values, run, start, &events, &masks)?;
         // What is said from now on stands among the program's own lines, in a log.
         locale::speak(Language::English);
@@ -118,6 +122,9 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
                         // It ended by itself, or somebody wanted all of it to end.
                         Stop::Wanted(status) => break status,
                         Stop::Ended(newer) => resolved = newer.unwrap_or(resolved),
+                    }
+                    if let Some(signal) = between(&seen, &events, &mut resolved) {
+                        return Ok(128 + signal);
                     }
                     start += 1;
                     running = begin(plan, &resolved.values, run, start, &events, &masks)?;
@@ -150,6 +157,26 @@ fn finish_copies(running: &mut Running, seen: &Receiver<Event>) {
             Err(_) => return,
         }
     }
+}
+
+/// Takes in what came while no program ran. A signal that asks for the end is given back: it was for this process, and no program that is
+/// begun now has got it, also where a terminal sent it. Other signals are for the program that begins next.
+fn between(seen: &Receiver<Event>, events: &Sender<Event>, resolved: &mut Resolved) -> Option<i32> {
+    let mut later = Vec::new();
+    for event in seen.try_iter() {
+        match event {
+            Event::Signal(signal) if ends(signal) => return Some(signal),
+            Event::Signal(signal) => later.push(signal),
+            Event::Changed(new) => *resolved = new,
+            // Of programs that are over.
+            Event::Ended(..) | Event::Copied(..) => {}
+        }
+    }
+    for signal in later {
+        // Received by this thread.
+        let _ = events.send(Event::Signal(signal));
+    }
+    None
 }
 
 /// Whether a signal asks for the end.
@@ -327,5 +354,30 @@ impl Watched {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_while_no_program_runs_ends_it_all() {
+        let versions = |of: &str| Resolved { values: Vec::new(), versions: vec![("n".to_owned(), of.to_owned())] };
+        for signal in [SIGTERM, SIGINT, SIGQUIT] {
+            let (events, seen) = mpsc::channel();
+            let mut resolved = versions("1");
+            for event in [Event::Signal(SIGHUP), Event::Copied(0, Ok(())), Event::Changed(versions("2"))] {
+                events.send(event).expect("heard");
+            }
+            assert_eq!(between(&seen, &events, &mut resolved), None);
+            assert_eq!(resolved.versions, versions("2").versions);
+            events.send(Event::Signal(signal)).expect("heard");
+            assert_eq!(between(&seen, &events, &mut resolved), Some(signal));
+        }
+        let (events, seen) = mpsc::channel();
+        events.send(Event::Signal(SIGHUP)).expect("heard");
+        assert_eq!(between(&seen, &events, &mut versions("1")), None);
+        assert!(matches!(seen.try_recv(), Ok(Event::Signal(SIGHUP))), "the next program gets it");
     }
 }

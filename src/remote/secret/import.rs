@@ -6,9 +6,8 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use bulla_client::{Error, NewSecret, Selector};
+use bulla_client::{Error, NewSecret, Selector, abreast};
 
-use super::super::abreast::abreast;
 use super::super::failure::IN_DELETE_WINDOW;
 use super::super::{Session, failure, usage, version_id};
 use super::formats::Entry;
@@ -149,7 +148,7 @@ fn all_parts(
                 _ => update(session, name, entry)?,
             };
             progress.more(1);
-            Ok(became)
+            Ok::<_, Failure>(became)
         })?;
         for ((_, name, ..), became) in work.iter().zip(became) {
             match became {

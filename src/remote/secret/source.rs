@@ -7,10 +7,9 @@ use std::ops::Range;
 
 use bulla_client::secrets::Secret;
 use bulla_client::vault::Mount;
-use bulla_client::{Client, Error, Selector};
+use bulla_client::{Client, Error, Selector, abreast};
 use zeroize::Zeroizing;
 
-use super::super::abreast::abreast;
 use super::super::failure::IN_DELETE_WINDOW;
 use super::super::profile::Profile;
 use super::super::{PATIENT, failure, terminal, usage};
@@ -143,7 +142,7 @@ fn of_vault(address: &str, asked: &Import) -> Result<Source, Failure> {
             Ok(keys.into_iter().map(|key| (format!("{folder}{key}"), key.is_empty())).collect::<Vec<_>>())
         });
         // Who may not ask is not told whether there is such a mount.
-        let levels = levels.map_err(|f| match f.class {
+        let levels = levels.map_err(|f: Failure| match f.class {
             Class::Denied => {
                 f.hint(t!("the token needs list on MOUNT/metadata/*, and read on MOUNT/data/*; --mount names another"))
             }
