@@ -53,11 +53,7 @@ impl StartRetry {
     ///
     /// # Errors
     /// The reason, behind the subject.
-    pub(super) fn until<T, E: Passing>(
-        self,
-        subject: &str,
-        mut attempt: impl FnMut() -> Result<T, E>,
-    ) -> Result<T, Failure> {
+    pub(super) fn until<T, E: Passing>(self, subject: &str, mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, Failure> {
         let (mut pause, longest) = (PAUSE[0], PAUSE[1]);
         let mut told: Option<Instant> = None;
         loop {

@@ -76,11 +76,8 @@ pub fn lock_memory(wanted: LockMemory) -> io::Result<()> {
     if wanted == LockMemory::Never {
         return Ok(());
     }
-    let locked = if may_lock_all() {
-        lock_all()
-    } else {
-        Err(io::Error::other("neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK"))
-    };
+    let locked =
+        if may_lock_all() { lock_all() } else { Err(io::Error::other("neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK")) };
     match locked {
         Err(error) if wanted == LockMemory::Always => {
             Err(io::Error::new(error.kind(), format!("memory cannot be locked: {error}")))

@@ -41,7 +41,9 @@ impl Reason for TokenError {
             TokenError::TooFewSessions(_) => {
                 "end others that have sessions on the token, or raise its limit; docs/tokens.md says what each session is for"
             }
-            TokenError::KeepsNothing(_) => "look at the place where the token keeps its objects: folder, disk, file rights, daemon",
+            TokenError::KeepsNothing(_) => {
+                "look at the place where the token keeps its objects: folder, disk, file rights, daemon"
+            }
             TokenError::Full => {
                 "destroy objects that nobody needs with the vendor's tools; `bulla check` lists those without a row"
             }

@@ -53,7 +53,9 @@ fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
     };
     let mut flaws = Vec::new();
     // Of imported material the attributes are another matter: it was outside before.
-    for HeldVersion { key, version, .. } in held.into_iter().filter(|held| held.needs_object() && held.key.origin == Origin::Service) {
+    for HeldVersion { key, version, .. } in
+        held.into_iter().filter(|held| held.needs_object() && held.key.origin == Origin::Service)
+    {
         let subject = || format!("token: key version {}", version.id);
         let material = Material::of(key.spec, key.usage).map_err(context(subject()))?;
         match base.token.prove_system_key(&version.id, ObjectKind::Cmk(material)) {

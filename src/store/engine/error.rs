@@ -66,7 +66,9 @@ impl std::error::Error for StoreError {}
 impl Reason for StoreError {
     fn class(&self) -> Class {
         match self {
-            StoreError::Busy | StoreError::Contended(_) | StoreError::Unavailable(_) | StoreError::Unknown(_) => Class::Unavailable,
+            StoreError::Busy | StoreError::Contended(_) | StoreError::Unavailable(_) | StoreError::Unknown(_) => {
+                Class::Unavailable
+            }
             StoreError::Conflict | StoreError::Corrupt { .. } | StoreError::Fault(_) => Class::Other,
         }
     }

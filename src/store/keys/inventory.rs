@@ -76,8 +76,7 @@ impl Tx<'_> {
             Conn::Postgres(conn) => sql_query(COUNTS).load(conn),
             Conn::Sqlite(conn) => sql_query(COUNTS).load(conn),
         })?;
-        let materials: Vec<KeyMaterialRow> =
-            all!(self, key_materials: KeyMaterialRow, key_materials::table.order(key_materials::key_version_id), |row| every(row))?;
+        let materials: Vec<KeyMaterialRow> = all!(self, key_materials: KeyMaterialRow, key_materials::table.order(key_materials::key_version_id), |row| every(row))?;
         let materials: HashMap<KeyVersionId, MaterialState> =
             materials.into_iter().map(|material| (material.key_version_id, material.state)).collect();
         let counts: HashMap<Vec<u8>, i64> = counts.into_iter().map(|count| (count.id, count.secrets)).collect();

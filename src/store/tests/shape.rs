@@ -321,6 +321,7 @@ fn a_database_that_is_replaced_is_kept_with_its_last_writes() {
     let (account, ..) = kept.with_secret();
     let aside = copy::load(&copy, &kept.options(), &|_, _| {}).unwrap().unwrap();
     let mut old = SqliteConnection::establish(aside.to_str().unwrap()).unwrap();
-    let found = sql_query("UPDATE secrets SET description = description WHERE account_id = ?").bind::<Text, _>(account.id.as_str());
+    let found =
+        sql_query("UPDATE secrets SET description = description WHERE account_id = ?").bind::<Text, _>(account.id.as_str());
     assert_eq!(found.execute(&mut old), Ok(1), "{}", aside.display());
 }
