@@ -67,6 +67,7 @@ mod chain;
 mod file;
 mod line;
 mod line_mac;
+mod lines;
 mod logs;
 mod record;
 mod recover;
