@@ -3,51 +3,23 @@
 //! Owns: when it is asked, and the outcome that follows the record `unknown`. Must not know: what the writes were. Called by: app.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::audit::{Audit, OpenIntent};
 use crate::base::ids::NodeId;
+use crate::base::periodic::{Periodic, Rounds};
 use crate::store::Store;
 
 /// Between two questions.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The thread that asks.
-pub(super) struct Resolver {
-    /// Dropped to stop.
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Resolver {
-    pub(super) fn start(store: Arc<Store>, audit: Arc<Audit>, node: NodeId) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let run = move || {
-            let mut open: Vec<(Instant, OpenIntent)> = Vec::new();
-            loop {
-                let over = stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout);
-                open.extend(audit.take_unresolved());
-                open.retain(|(since, intent)| !resolve(&store, &audit, &node, *since, intent));
-                if over {
-                    // What is left is resolved by the next start.
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("bulla-unresolved".into()).spawn(run)?;
-        Ok(Self { stop, thread })
-    }
-
-    /// Asks once more, where the database answers in time.
-    pub(super) fn stop(self, within: Duration) {
-        let until = Instant::now() + within;
-        drop(self.stop);
-        while !self.thread.is_finished() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
+/// Asks from now on, and once more at the end. What is left then is resolved by the next start.
+pub(super) fn start(store: Arc<Store>, audit: Arc<Audit>, node: NodeId) -> std::io::Result<Periodic> {
+    let mut open: Vec<(Instant, OpenIntent)> = Vec::new();
+    Periodic::start("bulla-unresolved", Rounds::AndAtTheEnd, LOOK_EVERY, move |_| {
+        open.extend(audit.take_unresolved());
+        open.retain(|(since, intent)| !resolve(&store, &audit, &node, *since, intent));
+    })
 }
 
 /// Whether it is known now, and written down.

@@ -1,6 +1,6 @@
 //! A file's lines, one by one, in bounded memory: whoever can write the folder can make one of any length.
 //!
-//! Owns: that bound. Must not know: what lines say. Called by: recover, verify.
+//! Owns: that bound. Must not know: what lines say. Called by: recover, verify, ship.
 
 use std::io::{self, BufRead, Read};
 
@@ -33,12 +33,30 @@ fn next_within(most: u64, reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::
     })
 }
 
+/// Passes over the rest of a line; whether it has ended, and not the file.
+pub(super) fn skip_line(reader: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let read = match reader.fill_buf() {
+            Ok([]) => return Ok(false),
+            Ok(read) => read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let end = read.iter().position(|b| *b == b'\n');
+        let count = end.map_or(read.len(), |at| at + 1);
+        reader.consume(count);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_bounded() {
+    fn a_line_is_bounded_and_what_follows_a_long_one_is_read() {
         let mut file: &[u8] = b"one\n\n1234567\n12345678\n123456789\nlast\n123";
         let mut line = Vec::new();
         let mut next = |file: &mut &[u8]| {
@@ -48,6 +66,13 @@ mod tests {
         for whole in ["one", "", "1234567"] {
             assert_eq!(next(&mut file), (Next::Line, whole.to_owned()));
         }
-        assert_eq!(next(&mut file), (Next::TooLong, "12345678".to_owned()));
+        for _ in 0..2 {
+            assert_eq!(next(&mut file), (Next::TooLong, "12345678".to_owned()));
+            assert!(skip_line(&mut file).expect("memory"));
+        }
+        assert_eq!(next(&mut file), (Next::Line, "last".to_owned()));
+        assert_eq!(next(&mut file), (Next::End, "123".to_owned()));
+        assert_eq!(next(&mut file), (Next::End, String::new()));
+        assert!(!skip_line(&mut file).expect("memory"));
     }
 }

@@ -8,6 +8,7 @@
 //! - When a line cannot be made durable, its ticket fails, and the file goes back to its last durable length. The next line, or
 //!   the next half second, tries again: service returns when the disk does, without a restart. The outcomes of writes that had
 //!   happened when it failed are kept, and written then.
+//! - A thread that writes and panics ends the process: nothing would be recorded any more, and nothing served.
 //! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
 //! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
 //!   why, and what was in a removed one is written out again from the open handle.
@@ -81,6 +82,7 @@ mod writer;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -109,6 +111,8 @@ use crate::base::ids::{NodeId, RequestId};
 const SLOW: Duration = Duration::from_secs(1);
 /// How long closing waits for the disk and the token.
 const CLOSE_WAIT: Duration = Duration::from_secs(6);
+/// How long the log of the program has for the last words of a process whose audit log can be written no more.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Between two looks whether it is done.
 const CLOSE_POLL: Duration = Duration::from_millis(2);
 
@@ -381,7 +385,7 @@ impl Audit {
             };
             spawn(format!("{thread}-proof"), Box::new(prove))?;
         }
-        let thread = spawn(thread, Box::new(move || writer.run(&jobs)))?;
+        let thread = spawn(thread, Box::new(move || run_or_end(writer, &jobs)))?;
         Ok((Self { queue, gauges, writer: Mutex::new(Some(Running { thread, _lock: lock })) }, recovered))
     }
 
@@ -480,10 +484,18 @@ impl Audit {
             }
             if !writer.thread.is_finished() {
                 log::error!("the audit log is left as it is: its disk does not answer");
-            } else if writer.thread.join().is_err() {
-                log::error!("the audit writer panicked");
             }
         }
+    }
+}
+
+/// Writes until the end. A panic is the end of the process: with a log that says `Closed` for ever it would serve nothing, and look alive.
+/// Whoever supervises it starts it again, as after a crash.
+fn run_or_end(writer: Writer, jobs: &std::sync::mpsc::Receiver<Job>) {
+    if catch_unwind(AssertUnwindSafe(|| writer.run(jobs))).is_err() {
+        log::error!("the audit writer panicked; ending as at a crash");
+        std::thread::sleep(LAST_WORDS);
+        signal_hook::low_level::exit(1);
     }
 }
 

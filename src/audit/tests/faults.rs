@@ -286,6 +286,34 @@ fn others_changes_to_the_file_are_noticed() {
     }
 }
 
+/// With a log that nobody writes any more the process would serve nothing, and look alive to whoever supervises it.
+#[test]
+fn a_writer_that_panics_ends_the_process() {
+    if let Some(config) = child_config() {
+        let home = Home::new();
+        let (audit, _) = home.open_with(config);
+        audit.submit(&read_record(RequestId::new())).then(|_| panic!("meant"));
+        loop {
+            std::thread::park();
+        }
+    }
+    let home = Home::new();
+    let mut process = child(home.dir.path()).spawn().expect("starts");
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().expect("a child") {
+            break Some(status);
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            process.kill().expect("killed");
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "it ended by itself, as at a crash");
+    assert!(home.present().exists(), "the child did its work");
+}
+
 /// `truncate -s` behind the last line, or in the place of the file: no line is that long, so it is read no further, and put aside as it is.
 #[test]
 fn more_than_a_line_can_be_is_put_aside_and_not_read() {

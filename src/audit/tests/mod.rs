@@ -1,6 +1,7 @@
 //! The log as its callers see it. Faults are real ones: a process that is killed, a file-size limit, files changed by others.
 
 mod faults;
+mod shipping;
 mod strangers;
 mod tamper;
 
