@@ -165,6 +165,10 @@ impl Server {
             node,
             clock: clock.clone(),
             clocks: Arc::clone(&clocks),
+            marks_unneeded_until: {
+                let audit = Arc::clone(&audit);
+                Box::new(move |until| audit.marks_unneeded_until(until))
+            },
             alarms: Arc::clone(&alarms),
             swept,
             check_percent: config.database.check_percent.get(),

@@ -48,14 +48,14 @@ impl Passing for StoreError {
 impl Passing for AuditError {
     fn passes(&self) -> bool {
         match self {
-            AuditError::Full | AuditError::Write(_) => true,
+            AuditError::Full | AuditError::Late | AuditError::Write(_) => true,
             AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) | AuditError::Contradicts(_) => false,
         }
     }
 
     fn class(&self) -> Class {
         match self {
-            AuditError::Full | AuditError::Write(_) => Class::Unavailable,
+            AuditError::Full | AuditError::Late | AuditError::Write(_) => Class::Unavailable,
             AuditError::InUse(_) => Class::Conflict,
             AuditError::Open(..) => Class::Local,
             AuditError::Closed | AuditError::Contradicts(_) => Class::Other,

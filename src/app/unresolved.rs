@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::app::unfinished::told;
 use crate::audit::{Audit, OpenIntent};
 use crate::base::ids::NodeId;
 use crate::base::periodic::{Periodic, Rounds};
@@ -22,10 +23,15 @@ pub(super) fn start(store: Arc<Store>, audit: Arc<Audit>, node: NodeId) -> std::
     })
 }
 
-/// Whether it is known now, and written down.
+/// Whether it is known now, as far as it ever will be, and handed to the log.
 fn resolve(store: &Store, audit: &Audit, node: &NodeId, since: Instant, intent: &OpenIntent) -> bool {
-    let Ok(Some(committed)) = store.request_settled(&intent.request_id, node, since.elapsed()) else { return false };
-    let outcome = if committed { "committed" } else { "not committed" };
-    log::warn!("request {} ({}), whose commit was cut: {outcome}", intent.request_id, intent.action);
-    audit.complete(intent, committed).wait().is_ok()
+    let settled = match store.request_settled(&intent.request_id, node, since.elapsed()) {
+        Ok(None) => return false,
+        Ok(Some(committed)) => Ok(committed),
+        Err(error) => Err(error),
+    };
+    let Ok(completion) = told(intent, settled) else { return false };
+    log::warn!("request {} ({}), whose commit was cut: {completion}", intent.request_id, intent.action);
+    audit.complete(intent, completion);
+    true
 }

@@ -56,6 +56,8 @@ pub struct JobParts {
     pub clock: Clock,
     /// Whether it can be believed.
     pub clocks: Arc<ClockCheck>,
+    /// Until when the marks of this node's requests are not needed any more, if not before this time.
+    pub marks_unneeded_until: Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>,
     /// Counts what did not verify.
     pub alarms: Arc<AtomicU64>,
     /// When this node last did what one node does for all.
@@ -168,8 +170,8 @@ impl Jobs {
     }
 
     fn sweep_nonces(&self, now: Timestamp) -> Result<(), Error> {
-        // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
-        let until = now.plus_ms(-SILENCE_MS);
+        // Kept for longer than they matter, by as much as the clock may be ahead unnoticed; and those of writes without an outcome.
+        let until = (self.parts.marks_unneeded_until)(now.plus_ms(-SILENCE_MS));
         let sweep = || self.parts.store.write_rows("nonces_sweep", |tx| tx.nonces_sweep(&self.parts.node, until, MAX_BATCH));
         while sweep()? == MAX_BATCH as usize {}
         Ok(())
