@@ -7,6 +7,7 @@
 //! transaction leaves a mark, as a request's does, so that an intent that a crash left open is completed from the database in the
 //! same way.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::audit::{Audit, Kind, Record, Verdict};
@@ -87,11 +88,13 @@ impl ServiceTasks {
             by: Some(task.reason),
             ..Record::new(Kind::Intent, effect.request_id(), task.action)
         };
-        self.audit.submit(&intent).wait()?;
-        let result = work(&effect);
+        let _reserved = self.audit.intend(&intent, task.at)?;
+        let result = catch_unwind(AssertUnwindSafe(|| work(&effect)));
+        // How far it came is told by its mark, as where the commit was cut.
+        let unknown = result.is_err() || matches!(result, Ok(Err(Error::Undecided)));
+        let result = result.unwrap_or_else(|_| Err(Error::Internal(format!("{} panicked", task.action))));
         let code = result.as_ref().map_or_else(code_of, |_| "OK");
-        let cut = matches!(result, Err(Error::Undecided));
-        let kind = if cut { Kind::Unknown } else { Kind::Outcome };
+        let kind = if unknown { Kind::Unknown } else { Kind::Outcome };
         self.audit.submit(&Record { kind, code: Some(code), ..intent }).wait()?;
         match &result {
             Ok(_) => log::info!("{} on {resource}: {}", task.action, task.reason),

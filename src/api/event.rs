@@ -2,7 +2,7 @@
 //!
 //! Owns: gathering the members of a record while a request goes through the pipeline. Called by: pipeline.
 
-use crate::audit::{Kind, Record, Verdict};
+use crate::audit::{Kind, Record, Reserved, Verdict};
 use crate::auth::Caller;
 use crate::auth::proof::Origin;
 use crate::base::ids::{AccessKeyId, RequestId};
@@ -36,6 +36,8 @@ pub(super) struct Event {
     denied: bool,
     /// Whether stored bytes did not verify.
     pub alarm: bool,
+    /// The place of its record, of a write whose intent is recorded.
+    pub reserved: Option<Reserved>,
 }
 
 impl Event {
@@ -57,6 +59,7 @@ impl Event {
             grant: None,
             denied: false,
             alarm: false,
+            reserved: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Event {
             grant: None,
             denied: false,
             alarm: false,
+            reserved: None,
         }
     }
 

@@ -241,7 +241,7 @@ fn execute<O: Operation>(
     const { assert!(!O::DRY_RUN || matches!(O::EFFECT, Effect::Read), "what can be rehearsed is a read") };
     let input = O::Input::read(request?)?;
     cx.authorised = authorise(&cx, &format!("kms:{}", O::PERMISSION), O::target(&input))?;
-    cx.recording.begin(O::EFFECT)?;
+    cx.recording.begin(O::EFFECT, cx.caller.effect.began())?;
     let response = O::run(&cx, input);
     cx.recording.settle()?;
     response

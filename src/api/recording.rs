@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use crate::api::effect::Effect;
 use crate::api::event::Event;
 use crate::audit::{Audit, Kind, Ticket};
+use crate::base::clock::Moment;
 use crate::base::failpoint::{Step, reach};
 use crate::code::Code;
 use crate::error::Error;
@@ -34,19 +35,19 @@ impl<'a> Recording<'a> {
         Recording::new(self.audit, event)
     }
 
-    /// Records that the request runs now; for a write, durably.
+    /// Records that the request, which began then, runs now; for a write, durably.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the intent of a write cannot be recorded: then it does not run.
-    pub fn begin(&self, effect: Effect) -> Result<(), Error> {
+    pub fn begin(&self, effect: Effect, began: Moment) -> Result<(), Error> {
         let mut event = self.event.borrow_mut();
         match effect {
             Effect::Read => event.becomes(Kind::Read),
             Effect::Write => {
                 event.becomes(Kind::Intent);
-                let durable = self.audit.submit(&event.record(None)).wait();
-                event.becomes(if durable.is_ok() { Kind::Outcome } else { Kind::Refused });
-                durable?;
+                let intended = self.audit.intend(&event.record(None), began);
+                event.becomes(if intended.is_ok() { Kind::Outcome } else { Kind::Refused });
+                event.reserved = Some(intended?);
                 reach(Step::IntentRecorded);
             }
         }

@@ -7,13 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::app::anchors::{LogAnchor, digests_older_than, read, strange_heads};
 use crate::app::start_retry::Passing;
 use crate::base::ids::NodeId;
+use crate::base::periodic::{Periodic, Rounds};
 use crate::store::{AnchorsRow, Distrust, LogHeadRow, StoreError};
 
 /// Between two looks at the database.
@@ -64,8 +63,7 @@ impl Memory {
 
 /// The thread that looks and writes.
 pub(super) struct Watch {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
+    thread: Periodic,
     restored: Arc<AtomicBool>,
 }
 
@@ -78,31 +76,25 @@ impl Watch {
     ) -> Result<Self, StoreError> {
         let (_, anchors) = read(&own.store)?;
         let mut memory = Memory { own, anchors, heads: HashMap::new(), strange: 0, failed: false };
-        let (stop, stopped) = channel();
         let restored = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&restored);
-        let run = move || {
-            let mut written = Instant::now();
-            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if !told.load(Ordering::Relaxed) && look(&mut memory, &alarms) {
-                    told.store(true, Ordering::Relaxed);
-                    begin_anew();
-                }
-                let own = &memory.own;
-                let moved = own.audit.end().map(|end| end.seq) != own.known();
-                if moved && written.elapsed() >= WRITE_EVERY && own.store.is_believed() {
-                    written = Instant::now();
-                    if let Err(error) = own.write() {
-                        log::warn!("database: how far the audit log is could not be written: {error}");
-                    }
+        let mut written = Instant::now();
+        let thread = Periodic::start("bulla-anchors", Rounds::AfterAPause, LOOK_EVERY, move |_| {
+            if !told.load(Ordering::Relaxed) && look(&mut memory, &alarms) {
+                told.store(true, Ordering::Relaxed);
+                begin_anew();
+            }
+            let own = &memory.own;
+            let moved = own.audit.end().map(|end| end.seq) != own.known();
+            if moved && written.elapsed() >= WRITE_EVERY && own.store.is_believed() {
+                written = Instant::now();
+                if let Err(error) = own.write() {
+                    log::warn!("database: how far the audit log is could not be written: {error}");
                 }
             }
-        };
-        let thread = std::thread::Builder::new()
-            .name("bulla-anchors".into())
-            .spawn(run)
-            .map_err(|e| StoreError::Fault(format!("no thread: {e}")))?;
-        Ok(Self { stop, thread, restored })
+        });
+        let thread = thread.map_err(|e| StoreError::Fault(format!("no thread: {e}")))?;
+        Ok(Self { thread, restored })
     }
 
     /// Whether somebody accepted another state of the database.
@@ -112,11 +104,7 @@ impl Watch {
 
     /// Ends the thread, where the database answers in time.
     pub(super) fn stop(self, within: Duration) {
-        let until = Instant::now() + within;
-        drop(self.stop);
-        while !self.thread.is_finished() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.thread.stop(within);
     }
 }
 

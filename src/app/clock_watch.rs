@@ -10,11 +10,12 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::clock_check::ClockCheck;
+use crate::base::periodic::{Periodic, Rounds};
 use crate::base::regular;
 
 /// Between two looks.
@@ -61,8 +62,8 @@ pub fn accept(audit_folder: &Path, clock: &Clock) -> io::Result<()> {
     put(&file(audit_folder), clock.now())
 }
 
-/// Looks at the clocks now and then, on a thread that ends with the last owner of the comparison.
-pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) -> io::Result<()> {
+/// Looks at the clocks now and then, until what it answers is dropped.
+pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) -> io::Result<Periodic> {
     let file = file(audit_folder);
     let said = move || time_in(&file);
     let mut heard = said();
@@ -71,29 +72,24 @@ pub(super) fn start(check: &Arc<ClockCheck>, audit_folder: &Path, clock: Clock) 
     if fresh(heard, &clock) {
         check.accept();
     }
-    let check: Weak<ClockCheck> = Arc::downgrade(check);
+    let check = Arc::clone(check);
     let proved = proved_file(audit_folder);
-    let watch = move || {
-        let mut kept: Option<Instant> = None;
-        while let Some(check) = check.upgrade() {
-            let word = said();
-            if word != heard {
-                heard = word;
-                if fresh(word, &clock) {
-                    check.accept();
-                }
+    let mut kept: Option<Instant> = None;
+    Periodic::start("bulla-clock", Rounds::FromNow, LOOK_EVERY, move |_| {
+        let word = said();
+        if word != heard {
+            heard = word;
+            if fresh(word, &clock) {
+                check.accept();
             }
-            // A doubt that arises is logged there.
-            if let Ok(at) = check.proved()
-                && kept.is_none_or(|kept| kept.elapsed() >= KEEP_EVERY)
-            {
-                // Where it cannot be kept, a start compares with an earlier one.
-                let _ = put(&proved, at);
-                kept = Some(Instant::now());
-            }
-            drop(check);
-            std::thread::sleep(LOOK_EVERY);
         }
-    };
-    std::thread::Builder::new().name("bulla-clock".into()).spawn(watch).map(drop)
+        // A doubt that arises is logged there.
+        if let Ok(at) = check.proved()
+            && kept.is_none_or(|kept| kept.elapsed() >= KEEP_EVERY)
+        {
+            // Where it cannot be kept, a start compares with an earlier one.
+            let _ = put(&proved, at);
+            kept = Some(Instant::now());
+        }
+    })
 }

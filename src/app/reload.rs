@@ -4,6 +4,7 @@
 //! that hangs keeps no signal from being heard. Must not know: what the parts read. Called by: app.
 
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::sync_channel;
 
 /// The log's target of these lines, which no limit on lines holds back: each answers somebody who asked.
@@ -40,7 +41,9 @@ impl Reload {
     /// Lets each part read again.
     fn run(&self) {
         for (name, again) in &self.0 {
-            match again() {
+            // Where it panics, it is the next time that it may read again.
+            let read = catch_unwind(AssertUnwindSafe(again)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+            match read {
                 Ok(()) => log::info!(target: TARGET, "{name}: read again"),
                 Err(error) => log::error!(target: TARGET, "{name}: cannot be read again, goes on with what it had: {error}"),
             }

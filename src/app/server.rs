@@ -4,7 +4,6 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,6 +14,7 @@ use crate::app::base::{Base, OpenLog};
 use crate::app::checks;
 use crate::app::clock_watch;
 use crate::app::figures::Sources;
+use crate::app::freshness::LOGS;
 use crate::app::front::Front;
 use crate::app::host_figures::Host;
 use crate::app::reload::{self, Reload};
@@ -23,7 +23,7 @@ use crate::app::start_retry::StartRetry;
 use crate::app::supervised;
 use crate::app::token_key::TokenKey;
 use crate::app::unfinished;
-use crate::app::unresolved::Resolver;
+use crate::app::unresolved;
 use crate::app::vitals::{watch_database, watch_token};
 use crate::audit::ship;
 use crate::auth::access_point::AccessPoints;
@@ -31,6 +31,7 @@ use crate::auth::{Auth, Credentials};
 use crate::base::clock::Clock;
 use crate::base::clock_check::ClockCheck;
 use crate::base::failure::{Failure, context};
+use crate::base::periodic::Periodic;
 use crate::config::Config;
 use crate::dialects::Doors;
 use crate::http;
@@ -59,9 +60,13 @@ pub struct Server {
     log: OpenLog,
     watch: Watch,
     /// Dropped to stop.
-    token_key: Option<Sender<()>>,
+    token_key: Option<Periodic>,
+    /// Dropped behind all that asks for the time.
+    clock_watch: Periodic,
+    /// Until the end of the process.
+    shipping: Vec<Periodic>,
     reload: Reload,
-    resolver: Resolver,
+    resolver: Periodic,
     stop_timeout: Duration,
 }
 
@@ -109,14 +114,12 @@ impl Server {
         let clock = Clock::System;
         StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
         unfinished::complete(&base.store, &audit, node, &recovered.open_intents)?;
-        if let Some(receiver) = &config.audit.ship {
-            ship(&config.audit.directory, "audit", receiver.clone())?;
-            ship(&config.audit.directory, "admin", receiver.clone())?;
-        }
+        let to = config.audit.ship.iter().flat_map(|receiver| LOGS.map(|log| (log, receiver.clone())));
+        let shipping = to.map(|(log, receiver)| ship(&config.audit.directory, log, receiver)).collect::<Result<Vec<_>, _>>()?;
         // Where nothing was kept, what the log says; and where that is new as well, what the database says of servers' logs.
         let last_seen = clock_watch::last_proved(&config.audit.directory).or(recovered.last_time).or(newest);
         let clocks = Arc::new(ClockCheck::new(clock.clone(), last_seen));
-        clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
+        let clock_watch = clock_watch::start(&clocks, &config.audit.directory, clock.clone())?;
         let row = &base.deployment;
         let tasks = ServiceTasks::new(Arc::clone(&audit), row.region.clone(), node);
         let tasks = Arc::new(tasks);
@@ -162,12 +165,16 @@ impl Server {
             node,
             clock: clock.clone(),
             clocks: Arc::clone(&clocks),
+            marks_unneeded_until: {
+                let audit = Arc::clone(&audit);
+                Box::new(move |until| audit.marks_unneeded_until(until))
+            },
             alarms: Arc::clone(&alarms),
             swept,
             check_percent: config.database.check_percent.get(),
         });
         let limits = settings::limits(config);
-        let resolver = Resolver::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
+        let resolver = unresolved::start(Arc::clone(&base.store), Arc::clone(&audit), node)?;
         let token = watch_token(&base)?;
         let database = watch_database(&base.store, &clocks)?;
         let token = Arc::new(token);
@@ -220,7 +227,21 @@ impl Server {
             });
         let stop_timeout = Duration::from_millis(config.server.stop_timeout_ms);
         let store = base.store;
-        Ok(Self { bound, front, jobs, metrics, store, log, watch, token_key, reload, resolver, stop_timeout })
+        Ok(Self {
+            bound,
+            front,
+            jobs,
+            metrics,
+            store,
+            log,
+            watch,
+            token_key,
+            clock_watch,
+            shipping,
+            reload,
+            resolver,
+            stop_timeout,
+        })
     }
 
     /// Where it listens.
@@ -236,7 +257,21 @@ impl Server {
     /// # Errors
     /// Of the system.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { bound, front, jobs, metrics, store, log, watch, token_key, reload, resolver, stop_timeout } = self;
+        let Self {
+            bound,
+            front,
+            jobs,
+            metrics,
+            store,
+            log,
+            watch,
+            token_key,
+            clock_watch,
+            shipping,
+            reload,
+            resolver,
+            stop_timeout,
+        } = self;
         let running = jobs.start()?;
         let stopper = bound.stopper();
         let reload = reload.start()?;
@@ -257,7 +292,8 @@ impl Server {
         supervised::start(Arc::downgrade(&front))?;
         let served = bound.run(Arc::clone(&front), metrics);
         drop(token_key);
-        running.stop(JOBS_END);
+        Periodic::stop_all(running, JOBS_END);
+        drop(clock_watch);
         resolver.stop(JOBS_END);
         if let Err(error) = store.write_rows("node_delete", |tx| tx.node_delete(&log.node)) {
             log::warn!("database: this node is not signed off: {error}");
@@ -266,6 +302,8 @@ impl Server {
         watch.stop(JOBS_END);
         drop(log);
         store.settle();
+        // The last lines may be sent yet; what is not is sent by the next start.
+        drop(shipping);
         match restored {
             true => Err(Failure::unavailable("the database was restored; this node has to begin anew")),
             false => Ok(served?),

@@ -42,7 +42,7 @@ impl Passing for StoreError {
 impl Passing for AuditError {
     fn passes(&self) -> bool {
         match self {
-            AuditError::Full | AuditError::Write(_) => true,
+            AuditError::Full | AuditError::Late | AuditError::Write(_) => true,
             AuditError::Closed | AuditError::InUse(_) | AuditError::Open(..) | AuditError::Contradicts(_) => false,
         }
     }

@@ -7,12 +7,12 @@
 //! row named its successor; a crash in between leaves an object that `bulla check` lists.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{KeyVersionId, NodeId};
+use crate::base::periodic::{Periodic, Rounds};
 use crate::store::{AnchorsRow, Store, StoreError};
 use crate::token::{ObjectKind, Token, TokenError};
 
@@ -64,23 +64,19 @@ impl TokenKey {
     }
 
     /// Goes on until what it answers is dropped.
-    pub(super) fn start(self) -> std::io::Result<Sender<()>> {
-        let (stop, stopped) = channel();
-        std::thread::Builder::new().name("bulla-token-key".into()).spawn(move || {
-            let mut told = false;
-            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let Ok(now) = self.clocks.proved() else { continue };
-                match self.turn(now) {
-                    Ok(()) => told = false,
-                    Err(reason) if !told => {
-                        log::warn!("token: the key that is made anew every hour is as it was: {reason}");
-                        told = true;
-                    }
-                    Err(_) => {}
+    pub(super) fn start(self) -> std::io::Result<Periodic> {
+        let mut told = false;
+        Periodic::start("bulla-token-key", Rounds::AfterAPause, LOOK_EVERY, move |_| {
+            let Ok(now) = self.clocks.proved() else { return };
+            match self.turn(now) {
+                Ok(()) => told = false,
+                Err(reason) if !told => {
+                    log::warn!("token: the key that is made anew every hour is as it was: {reason}");
+                    told = true;
                 }
+                Err(_) => {}
             }
-        })?;
-        Ok(stop)
+        })
     }
 
     /// Does what is due.

@@ -8,7 +8,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -16,6 +15,7 @@ use parking_lot::Mutex;
 use crate::app::base::Base;
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::clock_check::ClockCheck;
+use crate::base::periodic::{Periodic, Rounds};
 use crate::store::Store;
 use crate::token::TokenError;
 
@@ -24,8 +24,11 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// An attempt that takes longer says that the part does not answer.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// One part of the service, watched.
-pub(super) struct Vital(Arc<Mutex<State>>);
+/// One part of the service, watched until this is dropped.
+pub(super) struct Vital {
+    state: Arc<Mutex<State>>,
+    _thread: Periodic,
+}
 
 struct State {
     /// When the attempt under way began.
@@ -34,27 +37,22 @@ struct State {
 }
 
 impl Vital {
-    /// Watches a part from now on, on a thread of its own, which ends with the process or the last that asks.
+    /// Watches a part from now on, on a thread of its own.
     pub(super) fn watch(name: &str, attempt: impl Fn() -> Result<(), String> + Send + 'static) -> std::io::Result<Self> {
         let state = Arc::new(Mutex::new(State { begun: Some(Instant::now()), last: Ok(()) }));
-        let watched = Arc::downgrade(&state);
-        thread::Builder::new().name(format!("bulla-vital-{name}")).spawn(move || {
-            while let Some(state) = watched.upgrade() {
-                state.lock().begun = Some(Instant::now());
-                let last = catch_unwind(AssertUnwindSafe(&attempt)).unwrap_or_else(|_| Err("the check panicked".to_owned()));
-                let mut state = state.lock();
-                state.begun = None;
-                state.last = last;
-                drop(state);
-                thread::sleep(PROBE_EVERY);
-            }
+        let watched = Arc::clone(&state);
+        let thread = Periodic::start(&format!("bulla-vital-{name}"), Rounds::FromNow, PROBE_EVERY, move |_| {
+            watched.lock().begun = Some(Instant::now());
+            // Caught here, since it says something of the part.
+            let last = catch_unwind(AssertUnwindSafe(&attempt)).unwrap_or_else(|_| Err("the check panicked".to_owned()));
+            *watched.lock() = State { begun: None, last };
         })?;
-        Ok(Self(state))
+        Ok(Self { state, _thread: thread })
     }
 
     /// Whether it is well; why not.
     pub(super) fn now(&self) -> Result<(), String> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         match state.begun.map(|begun| begun.elapsed()) {
             Some(since) if since >= SLOW => Err(format!("no answer for {} s", since.as_secs())),
             _ => state.last.clone(),
@@ -107,6 +105,7 @@ pub(super) fn watch_database(store: &Arc<Store>, clocks: &Arc<ClockCheck>) -> st
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
+    use std::thread;
 
     use super::*;
 

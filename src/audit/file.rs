@@ -111,7 +111,7 @@ pub fn sound_folder(dir: &Path) -> Result<(), AuditError> {
 pub fn holder(dir: &Path, name: &str) -> Option<String> {
     let path = dir.join(format!("{name}.lock"));
     match regular::open_itself(&path).ok()?.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned()),
+        Err(TryLockError::WouldBlock) => Some(regular::read_text(&path).unwrap_or_default().trim().to_owned()),
         _ => None,
     }
 }

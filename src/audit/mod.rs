@@ -8,7 +8,9 @@
 //! - When a line cannot be made durable, its ticket fails, and the file goes back to its last durable length. The next line, or
 //!   the next half second, tries again: service returns when the disk does, without a restart. The outcomes of writes that had
 //!   happened when it failed are kept, and written then.
-//! - A full queue refuses at once. A token that is away, or hangs, delays checkpoints, never lines.
+//! - A full queue refuses at once, but for what follows an intent: the place of its outcome is kept from before the intent is recorded
+//!   ([`Audit::intend`]). A token that is away, or hangs, delays checkpoints, never lines.
+//! - A thread that writes and panics ends the process: nothing would be recorded any more, and nothing served.
 //! - A file that is removed, replaced or changed by others is noticed within a second; a new one goes on with the chain and says
 //!   why, and what was in a removed one is written out again from the open handle.
 //! - Of a long file whose end is as the caller knows it, the start reads the end; what stands before it, which no chain leads to once it
@@ -16,7 +18,9 @@
 //! - Lines that others wrote while nobody had the log open are put away at the next start, and lines that are missing, as far as the
 //!   caller knows of them ([`AuditConfig::known`]), leave a gap in the numbers that the proof finds for ever. No intent of others is
 //!   given an outcome, and none of their lines a checkpoint.
-//! - An intent without outcome survives crashes and rotation, until [`Audit::complete`] closes it.
+//! - An intent without outcome survives crashes and rotation, until [`Audit::complete`] closes it. As long as there is one, what the
+//!   database knows of it is not taken away ([`Audit::marks_unneeded_until`]); where that cannot be told, nor whether the write happened,
+//!   its outcome says so.
 //!
 //! # Format
 //! The file `<dir>/<name>.jsonl` (mode 0600) holds one JSON object a line. Every line begins with the same members, in this
@@ -50,7 +54,7 @@
 //! `access_key`, `source_ip`, `action`, `resource`, `resources` (all, `resource` among them, where a request names several or a key was
 //! refused that it does not name), `version`, `version_id` (the version that was served or made), `decision` (`allowed` or `refused`), `by`
 //! (policy, `root` or rule; of a refusal the policy that denies, where one does),
-//! `code`. Texts are cut to [`MAX_TEXT_BYTES`] bytes and then end in `…`.
+//! `code`. Of an intent that was closed later, `code` is `OK`, `NotCommitted`, or `Unknown` where nobody can tell. Texts are cut to [`MAX_TEXT_BYTES`] bytes and then end in `…`.
 //!
 //! `sig` is the ECDSA P-256 signature (64 bytes r‖s, 128 hex digits) by the key AUD on the token over SHA-256 of this text, where
 //! time is the checkpoint line's:
@@ -67,7 +71,9 @@ mod chain;
 mod file;
 mod line;
 mod line_mac;
+mod lines;
 mod logs;
+mod marks;
 mod record;
 mod recover;
 mod repair;
@@ -80,10 +86,11 @@ mod writer;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -94,14 +101,16 @@ pub use self::file::{holder, sound_folder};
 use self::line::Line;
 pub use self::line_mac::LineKey;
 pub use self::logs::{Log, logs};
-pub use self::record::{INITIALISE, Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
+use self::marks::Marks;
+pub use self::record::{Completion, INITIALISE, Kind, MAX_TEXT_BYTES, OpenIntent, Record, Verdict};
 pub use self::seal::Signer;
 pub use self::ship::{Receiver, ship};
 pub use self::ticket::Ticket;
 use self::ticket::promise;
 pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, public_key, read, verify, verify_files};
 use self::writer::{Job, Writer};
-use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock::{Clock, Moment, Timestamp};
+use crate::base::clock_check::SILENCE_MS;
 use crate::base::failure::{Class, Reason};
 use crate::base::ids::{NodeId, RequestId};
 
@@ -109,6 +118,8 @@ use crate::base::ids::{NodeId, RequestId};
 const SLOW: Duration = Duration::from_secs(1);
 /// How long closing waits for the disk and the token.
 const CLOSE_WAIT: Duration = Duration::from_secs(6);
+/// How long the log of the program has for the last words of a process whose audit log can be written no more.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Between two looks whether it is done.
 const CLOSE_POLL: Duration = Duration::from_millis(2);
 
@@ -171,6 +182,8 @@ impl AuditConfig {
 pub enum AuditError {
     /// Too many records wait.
     Full,
+    /// What was to happen began so long ago that nobody waits for it.
+    Late,
     /// The file cannot be written; why.
     Write(String),
     /// The log is closed.
@@ -197,6 +210,7 @@ impl fmt::Display for AuditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AuditError::Full => f.write_str("too many audit records wait"),
+            AuditError::Late => f.write_str("it began too long ago"),
             AuditError::Write(reason) => write!(f, "the audit file cannot be written: {reason}"),
             AuditError::Closed => f.write_str("the audit log is closed"),
             AuditError::InUse(lock) => write!(f, "another process holds the audit log ({})", lock.display()),
@@ -211,7 +225,7 @@ impl std::error::Error for AuditError {}
 impl Reason for AuditError {
     fn class(&self) -> Class {
         match self {
-            AuditError::Full | AuditError::Write(_) => Class::Unavailable,
+            AuditError::Full | AuditError::Late | AuditError::Write(_) => Class::Unavailable,
             AuditError::InUse(_) => Class::Conflict,
             AuditError::Open(..) => Class::Local,
             AuditError::Closed | AuditError::Contradicts(_) => Class::Other,
@@ -238,10 +252,21 @@ pub struct Recovered {
 
 /// An open log. Dropping it closes it.
 pub struct Audit {
-    queue: SyncSender<Job>,
+    queue: Sender<Job>,
+    queue_limit: usize,
     gauges: Arc<Gauges>,
     /// None once closed.
     writer: Mutex<Option<Running>>,
+}
+
+/// The place of an intent's outcome among the records that wait. To be kept until that is handed over, or is known not to come.
+#[must_use = "the outcome has a place as long as this is kept"]
+pub struct Reserved(Arc<Gauges>);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.places.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The writing thread, and the lock that it holds the log by.
@@ -279,6 +304,9 @@ struct Gauges {
     /// Since when the thread has been at a batch, ms behind `began`; 0 while it waits for one.
     at_work_since: AtomicU64,
     queued: AtomicUsize,
+    /// Places that are taken of those that there are for records that wait: by these, and for outcomes that are to come.
+    places: AtomicUsize,
+    marks: Marks,
     lines: AtomicU64,
     syncs: AtomicU64,
     last_sync_us: AtomicU64,
@@ -298,6 +326,8 @@ impl Default for Gauges {
             began: Instant::now(),
             at_work_since: AtomicU64::default(),
             queued: AtomicUsize::default(),
+            places: AtomicUsize::default(),
+            marks: Marks::default(),
             lines: AtomicU64::default(),
             syncs: AtomicU64::default(),
             last_sync_us: AtomicU64::default(),
@@ -347,6 +377,12 @@ impl Gauges {
         *self.anchor.lock() = anchor;
     }
 
+    /// Gives places back that records had.
+    fn leave_places(&self, count: usize) {
+        self.queued.fetch_sub(count, Ordering::Relaxed);
+        self.places.fetch_sub(count, Ordering::Relaxed);
+    }
+
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock() = trouble;
     }
@@ -375,10 +411,12 @@ impl Audit {
     ) -> Result<(Self, Recovered), AuditError> {
         let lock = file::lock(&config)?;
         let gauges = Arc::new(Gauges::default());
-        let (queue, jobs) = std::sync::mpsc::sync_channel(config.queue_limit);
+        let queue_limit = config.queue_limit;
+        let (queue, jobs) = std::sync::mpsc::channel();
         let thread = format!("audit-{}", config.name);
         let path = config.dir.clone();
         let (writer, recovered, unread) = Writer::open(config, node, key, signer, Arc::clone(&gauges), &allow)?;
+        gauges.marks.found(&recovered.open_intents);
         let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name).spawn(run).map_err(|e| AuditError::Open(path.clone(), e.to_string()))
         };
@@ -392,8 +430,9 @@ impl Audit {
             };
             spawn(format!("{thread}-proof"), Box::new(prove))?;
         }
-        let thread = spawn(thread, Box::new(move || writer.run(&jobs)))?;
-        Ok((Self { queue, gauges, writer: Mutex::new(Some(Running { thread, _lock: lock })) }, recovered))
+        let thread = spawn(thread, Box::new(move || run_or_end(writer, &jobs)))?;
+        let writer = Mutex::new(Some(Running { thread, _lock: lock }));
+        Ok((Self { queue, queue_limit, gauges, writer }, recovered))
     }
 
     /// What the last lines of a log say of the database, whoever has it open: anchor, time and requests, nothing else.
@@ -407,14 +446,54 @@ impl Audit {
         Ok(Recovered { anchor: end.anchor, done: end.done, last_time: end.last_time, ..Recovered::default() })
     }
 
-    /// Hands a record to the log. It is durable when the ticket says so, not before.
+    /// Hands a record to the log. It is durable when the ticket says so, not before. What follows an intent is never refused for want of
+    /// a place.
     pub fn submit(&self, record: &Record<'_>) -> Ticket {
-        self.put(Line::of(record))
+        let follows = matches!(record.kind, Kind::Outcome | Kind::Unknown);
+        match self.take_place(follows) {
+            Ok(()) => self.put(Line::of(record)),
+            Err(error) => Ticket::refused(error),
+        }
     }
 
-    /// Writes the outcome of an intent that a crash left open: whether the database has its effect.
-    pub fn complete(&self, intent: &OpenIntent, committed: bool) -> Ticket {
-        self.put(Line::of(&intent.outcome(if committed { "OK" } else { "NotCommitted" })))
+    /// Records what is about to happen, and waits until that is durable. Its outcome has a place then, and what the database is about to
+    /// know of it is kept until that is durable. `began` is when the database will say that it began.
+    ///
+    /// # Errors
+    /// As [`Ticket::then`] is told, and `Late`: it must not happen then.
+    pub fn intend(&self, record: &Record<'_>, began: Moment) -> Result<Reserved, AuditError> {
+        debug_assert_eq!(record.kind, Kind::Intent);
+        // A sweep that does not know of it yet takes away nothing that began since then.
+        if began.at().plus_ms(SILENCE_MS) < began.now() {
+            return Err(AuditError::Late);
+        }
+        self.take_place(false)?;
+        let reserved = Reserved(Arc::clone(&self.gauges));
+        self.gauges.marks.keep(record.request_id, began.at());
+        match self.submit(record).wait() {
+            Ok(()) => Ok(reserved),
+            Err(error) => {
+                self.gauges.marks.let_go(record.request_id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes over to write the outcome of an intent that was left open: at once, or when the file can be written, or else the next start
+    /// finds it open again. That no mark is there says something only of an intent whose mark was kept.
+    pub fn complete(&self, intent: &OpenIntent, completion: Completion) {
+        let known = match completion {
+            Completion::NotCommitted if !self.gauges.marks.are_kept_of(intent.request_id) => Completion::Unknown,
+            told => told,
+        };
+        // It follows an intent, so it has a place; and a log that is closed is what the next start is for.
+        let _ = self.take_place(true);
+        drop(self.put(Line::of(&intent.outcome(known.code()))));
+    }
+
+    /// Until when marks in the database are not needed any more, if not before this: those of intents without outcome are.
+    pub fn marks_unneeded_until(&self, until: Timestamp) -> Timestamp {
+        self.gauges.marks.unneeded_until(until)
     }
 
     /// The last durable line; none before the first.
@@ -434,17 +513,26 @@ impl Audit {
         std::mem::take(&mut *self.gauges.unresolved.lock())
     }
 
+    /// Takes a place for a record that is to wait; without regard to how many there are, where one was reserved.
+    fn take_place(&self, is_reserved: bool) -> Result<(), AuditError> {
+        let places = &self.gauges.places;
+        if places.fetch_add(1, Ordering::Relaxed) >= self.queue_limit && !is_reserved {
+            places.fetch_sub(1, Ordering::Relaxed);
+            return Err(AuditError::Full);
+        }
+        Ok(())
+    }
+
+    /// Hands over a line that has a place.
     fn put(&self, line: Line) -> Ticket {
         let (promise, ticket) = promise();
         // Counted before it can be taken off again.
         self.gauges.queued.fetch_add(1, Ordering::Relaxed);
-        let refused = match self.queue.try_send(Job::Write(line, promise)) {
-            Ok(()) => return ticket,
-            Err(TrySendError::Full(_)) => AuditError::Full,
-            Err(TrySendError::Disconnected(_)) => AuditError::Closed,
-        };
-        self.gauges.queued.fetch_sub(1, Ordering::Relaxed);
-        Ticket::refused(refused)
+        if self.queue.send(Job::Write(line, promise)).is_err() {
+            self.gauges.leave_places(1);
+            return Ticket::refused(AuditError::Closed);
+        }
+        ticket
     }
 
     /// Whether the last attempt to write succeeded, and none has been under way for [`SLOW`]. While it did not, one is made at
@@ -482,19 +570,25 @@ impl Audit {
         let writer = self.writer.lock().take();
         if let Some(writer) = writer {
             let until = Instant::now() + CLOSE_WAIT;
-            // Any other error means that the thread is gone already.
-            while matches!(self.queue.try_send(Job::Close), Err(TrySendError::Full(_))) && Instant::now() < until {
-                std::thread::sleep(CLOSE_POLL);
-            }
+            // An error means that the thread is gone already.
+            let _ = self.queue.send(Job::Close);
             while !writer.thread.is_finished() && Instant::now() < until {
                 std::thread::sleep(CLOSE_POLL);
             }
             if !writer.thread.is_finished() {
                 log::error!("the audit log is left as it is: its disk does not answer");
-            } else if writer.thread.join().is_err() {
-                log::error!("the audit writer panicked");
             }
         }
+    }
+}
+
+/// Writes until the end. A panic is the end of the process: with a log that says `Closed` for ever it would serve nothing, and look alive.
+/// Whoever supervises it starts it again, as after a crash.
+fn run_or_end(writer: Writer, jobs: &std::sync::mpsc::Receiver<Job>) {
+    if catch_unwind(AssertUnwindSafe(|| writer.run(jobs))).is_err() {
+        log::error!("the audit writer panicked; ending as at a crash");
+        std::thread::sleep(LAST_WORDS);
+        signal_hook::low_level::exit(1);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns: the members of a record and their bounds. Must not know: files, chains. Called by: api (makes them), writer.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -194,5 +195,36 @@ impl OpenIntent {
             code: Some(code),
             ..Record::new(Kind::Outcome, self.request_id, &self.action)
         }
+    }
+}
+
+/// What became of an intent, as the database tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// The write has happened.
+    Committed,
+    /// It has left no mark, as every write does.
+    NotCommitted,
+    /// Nobody knows: what the database says of it does not verify.
+    Unknown,
+}
+
+impl Completion {
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Completion::Committed => "OK",
+            Completion::NotCommitted => "NotCommitted",
+            Completion::Unknown => "Unknown",
+        }
+    }
+}
+
+impl fmt::Display for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Completion::Committed => "committed",
+            Completion::NotCommitted => "not committed",
+            Completion::Unknown => "whether it was committed cannot be told",
+        })
     }
 }

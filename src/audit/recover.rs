@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use super::LogEnd;
 use super::chain::{self, Hash, Head, Position};
 use super::file;
 use super::line_mac::LineKey;
+use super::lines::{MOST_TORN, Next, next_line};
 use super::record::OpenIntent;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -24,9 +25,6 @@ use crate::base::regular;
 
 /// How much of a file's end is glanced at, bytes: some ten thousand lines, among them checkpoints.
 pub(super) const GLANCE: u64 = 4 << 20;
-
-/// More than one batch of lines can be, bytes.
-const MOST_TORN: u64 = 128 << 20;
 
 /// The kind of a file's first line, and of no other.
 pub(super) const FIRST: &str = "file";
@@ -92,16 +90,18 @@ impl Unread {
             file.rewind()?;
             let mut reader = BufReader::with_capacity(1 << 16, (&mut file).take(len));
             let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line)? > 0 && found.broken.is_none() {
-                line.pop_if(|last| *last == b'\n');
-                match found.own(&line, &log) {
-                    Ok(head) => {
-                        found.begins(&head);
-                        found.line(&head, &line, None);
-                    }
-                    Err(reason) => found.note(reason),
+            while found.broken.is_none() {
+                match next_line(&mut reader, &mut line)? {
+                    Next::End if line.is_empty() => break,
+                    Next::TooLong => found.is_too_long(),
+                    Next::Line | Next::End => match found.own(&line, &log) {
+                        Ok(head) => {
+                            found.begins(&head);
+                            found.line(&head, &line, None);
+                        }
+                        Err(reason) => found.note(reason),
+                    },
                 }
-                line.clear();
             }
             Ok(())
         };
@@ -187,8 +187,9 @@ fn known_end(log: &Log<'_>) -> io::Result<Option<End>> {
         return Ok(None);
     }
     let mut first = Vec::new();
-    BufReader::new((&mut file).take(MOST_TORN)).read_until(b'\n', &mut first)?;
-    first.pop_if(|last| *last == b'\n');
+    if next_line(&mut BufReader::new(&mut file), &mut first)? != Next::Line {
+        return Ok(None);
+    }
     let mut found = Found::default();
     let first_seq = match found.own(&first, log) {
         Ok(head) if head.kind == FIRST => head.seq,
@@ -333,7 +334,8 @@ struct CheckpointLine {
     database: Option<String>,
 }
 
-/// Reads a file from its beginning: some tenths of a second for a file of the usual 64 MiB at most.
+/// Reads a file from its beginning: some tenths of a second for a file of the usual 64 MiB at most. What stands behind more than a line can
+/// be is not looked at: whoever put that there has put anything behind it.
 fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
     let mut reader = BufReader::with_capacity(1 << 16, regular::open_itself(path)?);
     let mut found = Found::default();
@@ -343,13 +345,19 @@ fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
     // Whether one that it did write follows.
     let mut goes_on = false;
     loop {
-        line.clear();
-        let count = reader.read_until(b'\n', &mut line)? as u64;
-        if line.pop_if(|last| *last == b'\n').is_none() {
-            found.tail.bytes = line;
-            let Some((sound, reason)) = sound else { return Ok(found) };
-            return ended(path, found, sound, reason, goes_on);
+        match next_line(&mut reader, &mut line)? {
+            Next::Line => {}
+            Next::End => {
+                found.tail.bytes = line;
+                let Some((sound, reason)) = sound else { return Ok(found) };
+                return ended(path, found, sound, reason, goes_on);
+            }
+            Next::TooLong => {
+                found.is_too_long();
+                return Ok(found);
+            }
         }
+        let count = line.len() as u64 + 1;
         found.len += count;
         match found.own(&line, log) {
             Ok(head) => {
@@ -490,6 +498,11 @@ impl Found {
             self.done.retain(|(seq, ..)| *seq > self.anchored_at);
             self.anchored_at = at;
         }
+    }
+
+    /// Notes that more than a line can be follows the last line.
+    fn is_too_long(&mut self) {
+        self.note(format!("what follows line {} is longer than any line", self.position.next_seq - 1));
     }
 
     /// Keeps the first reason.

@@ -8,7 +8,7 @@
 //! failing disk took back before it was durable may have been sent: its request was refused.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, ErrorKind, Seek, Write};
+use std::io::{self, BufReader, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::chain::Head;
+use super::lines::{Next, next_line, skip_line};
 use super::{file, log_files};
+use crate::base::periodic::{Periodic, Rounds};
 use crate::base::regular;
 
 /// Between two looks at a file that has not grown.
@@ -66,15 +68,34 @@ impl TryFrom<String> for Receiver {
     }
 }
 
-/// Sends a log's lines on, on a thread that lives as long as the process.
+/// Sends a log's lines on, until what it answers is dropped.
 ///
 /// # Errors
 /// Of the system, when the thread cannot be made.
-pub fn ship(dir: &Path, name: &str, to: Receiver) -> io::Result<()> {
-    let mut shipment = Shipment { dir: dir.to_owned(), name: name.to_owned(), to, line: None, file: None, next: 1, noted: 0 };
+pub fn ship(dir: &Path, name: &str, to: Receiver) -> io::Result<Periodic> {
+    let (dir, name) = (dir.to_owned(), name.to_owned());
+    let mut shipment = Shipment { dir, name, to, line: None, file: None, left: 0, next: 1, noted: 0 };
     shipment.next = regular::read_text(&shipment.note()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
     shipment.noted = shipment.next;
-    std::thread::Builder::new().name("bulla-ship".into()).spawn(move || shipment.run()).map(drop)
+    let mut away = false;
+    Periodic::start("bulla-ship", Rounds::FromNow, LOOK_EVERY, move |stopped| {
+        let sent = shipment.pass();
+        match sent {
+            Ok(()) => {
+                if std::mem::take(&mut away) {
+                    log::info!("audit log {}: lines are sent on again", shipment.name);
+                }
+                shipment.write_note();
+            }
+            Err(error) => {
+                (shipment.line, shipment.file) = (None, None);
+                if !std::mem::replace(&mut away, true) {
+                    log::warn!("audit log {}: lines cannot be sent on and wait: {error}", shipment.name);
+                }
+                stopped.within(RETRY_EVERY);
+            }
+        }
+    })
 }
 
 struct Shipment {
@@ -82,11 +103,32 @@ struct Shipment {
     name: String,
     to: Receiver,
     line: Option<Line>,
-    file: Option<BufReader<File>>,
+    file: Option<Followed>,
+    /// Number of the first line of the file that was left last: what was not sent of that is not there.
+    left: u64,
     /// Number of the next line to send.
     next: u64,
     /// What the note says.
     noted: u64,
+}
+
+/// The file that is read.
+struct Followed {
+    reader: BufReader<File>,
+    /// Number of its first line.
+    first: u64,
+    /// Whether lines go into another file by now, so that its end, when it is reached once more, is its last.
+    past: bool,
+    /// Whether more than a line can be is passed over.
+    skipping: bool,
+}
+
+/// What has become of a file whose end was reached.
+enum Fate {
+    Present,
+    Past,
+    /// It is shorter than what was read of it.
+    Cut,
 }
 
 /// The way to the receiver.
@@ -95,54 +137,66 @@ enum Line {
     Stream(UnixStream),
 }
 
+impl Followed {
+    fn fate(&mut self, present: &Path) -> io::Result<Fate> {
+        let here = self.reader.get_ref().metadata()?;
+        let is_present = match fs::metadata(present) {
+            Ok(present) => present.ino() == here.ino(),
+            Err(e) if e.kind() == ErrorKind::NotFound => true,
+            Err(e) => return Err(e),
+        };
+        Ok(match here.len() < self.reader.stream_position()? {
+            true if is_present => Fate::Cut,
+            _ if is_present => Fate::Present,
+            _ => Fate::Past,
+        })
+    }
+}
+
 impl Shipment {
     fn note(&self) -> PathBuf {
         self.dir.join(format!("{}.shipped", self.name))
-    }
-
-    fn run(&mut self) {
-        let mut away = false;
-        loop {
-            match self.pass() {
-                Ok(()) => {
-                    if std::mem::take(&mut away) {
-                        log::info!("audit log {}: lines are sent on again", self.name);
-                    }
-                    self.write_note();
-                    std::thread::sleep(LOOK_EVERY);
-                }
-                Err(error) => {
-                    (self.line, self.file) = (None, None);
-                    if !std::mem::replace(&mut away, true) {
-                        log::warn!("audit log {}: lines cannot be sent on and wait: {error}", self.name);
-                    }
-                    std::thread::sleep(RETRY_EVERY);
-                }
-            }
-        }
     }
 
     /// Sends what there is.
     fn pass(&mut self) -> io::Result<()> {
         let mut text = Vec::new();
         loop {
-            let Some(reader) = &mut self.file else {
+            let Some(followed) = &mut self.file else {
                 self.file = self.find()?;
                 if self.file.is_none() {
                     return Ok(());
                 }
                 continue;
             };
-            text.clear();
-            let count = reader.read_until(b'\n', &mut text)?;
-            if text.pop_if(|last| *last == b'\n').is_none() {
-                // Not whole yet, or the end of a file that another has followed.
-                reader.seek_relative(-i64::try_from(count).unwrap_or(0))?;
-                if count == 0 && self.is_past()? {
+            let reader = &mut followed.reader;
+            if followed.skipping {
+                text.clear();
+                followed.skipping = !skip_line(reader)?;
+            }
+            let next = if followed.skipping { Next::End } else { next_line(reader, &mut text)? };
+            match next {
+                Next::Line => {}
+                Next::TooLong => {
+                    followed.skipping = true;
+                    continue;
+                }
+                Next::End if followed.past => {
+                    // A line that has no end by now never gets one.
+                    self.left = followed.first;
                     self.file = None;
                     continue;
                 }
-                return Ok(());
+                Next::End => {
+                    reader.seek_relative(-i64::try_from(text.len()).unwrap_or(0))?;
+                    match followed.fate(&file::present(&self.dir, &self.name))? {
+                        Fate::Present => return Ok(()),
+                        // What was written to it before it was left is read first.
+                        Fate::Past => followed.past = true,
+                        Fate::Cut => self.file = None,
+                    }
+                    continue;
+                }
             }
             let Some(head) = Head::parse(&text) else { continue };
             if head.seq >= self.next {
@@ -156,33 +210,22 @@ impl Shipment {
         }
     }
 
-    /// The file with the next line, or the first that is there.
-    fn find(&self) -> io::Result<Option<BufReader<File>>> {
+    /// The file with the next line, or the first that is there behind the one that was left.
+    fn find(&self) -> io::Result<Option<Followed>> {
         let mut found = None;
         for path in log_files(&self.dir, &self.name)? {
             let Ok(open) = regular::open_itself(&path) else { continue };
-            let (mut reader, mut first) = (BufReader::new(open), Vec::new());
-            reader.read_until(b'\n', &mut first)?;
-            first.pop_if(|last| *last == b'\n');
-            let Some(head) = Head::parse(&first) else { continue };
-            if found.is_none() || head.seq <= self.next {
+            let (mut reader, mut text) = (BufReader::new(open), Vec::new());
+            if next_line(&mut reader, &mut text)? == Next::TooLong {
+                continue;
+            }
+            let Some(first) = Head::parse(&text).map(|head| head.seq).filter(|first| *first > self.left) else { continue };
+            if found.is_none() || first <= self.next {
                 reader.rewind()?;
-                found = Some(reader);
+                found = Some(Followed { reader, first, past: false, skipping: false });
             }
         }
         Ok(found)
-    }
-
-    /// Whether lines go into another file by now, or this one was cut.
-    fn is_past(&mut self) -> io::Result<bool> {
-        let Some(reader) = &mut self.file else { return Ok(true) };
-        let here = reader.get_ref().metadata()?;
-        let present = match fs::metadata(file::present(&self.dir, &self.name)) {
-            Ok(present) => present,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(e),
-        };
-        Ok(present.ino() != here.ino() || here.len() < reader.stream_position()?)
     }
 
     fn send(&mut self, text: &[u8]) -> io::Result<()> {

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -23,6 +23,7 @@ use crate::base::public_key::PublicKey;
 use super::chain::{self, Hash, Head, Position, Statement};
 use super::file;
 use super::line_mac::LineKey;
+use super::lines::{Next, next_line};
 use super::record::INITIALISE;
 use super::recover;
 
@@ -277,14 +278,14 @@ impl<'a> Proof<'a> {
         let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(unreadable)?);
         let mut line = Vec::new();
         for number in 1u64.. {
-            line.clear();
-            reader.read_until(b'\n', &mut line).map_err(unreadable)?;
-            if line.pop_if(|last| *last == b'\n').is_none() {
-                if number == 1 {
-                    return Err(broken(0, Flaw::Empty));
+            match next_line(&mut reader, &mut line).map_err(unreadable)? {
+                Next::Line => {}
+                Next::End if number == 1 => return Err(broken(0, Flaw::Empty)),
+                Next::End => {
+                    self.report.torn_bytes = line.len() as u64;
+                    break;
                 }
-                self.report.torn_bytes = line.len() as u64;
-                break;
+                Next::TooLong => return Err(broken(number, Flaw::NotALine)),
             }
             let head = self.line(&line, number == 1).map_err(|flaw| broken(number, flaw))?;
             if !each(&Line { time: head.time, kind: head.kind, text: &line }) {

@@ -190,7 +190,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.gauges.at_work(true);
-            self.gauges.queued.fetch_sub(batch.len(), Relaxed);
+            self.gauges.leave_places(batch.len());
             self.look_after_file();
             self.serve(batch);
             self.look_after_checkpoints();
@@ -254,7 +254,10 @@ impl Writer {
             match &line.change {
                 Change::None => {}
                 Change::Opens(intent) => self.intents.open(seq, (**intent).clone()),
-                Change::Closes(id) => self.intents.close(*id),
+                Change::Closes(id) => {
+                    self.intents.close(*id);
+                    self.gauges.marks.let_go(*id);
+                }
                 Change::Doubts(intent) => self.gauges.leave_open(intent),
             }
         }

@@ -80,6 +80,12 @@ impl Moment {
         Self { at, since: None }
     }
 
+    /// A moment so long ago.
+    #[cfg(test)]
+    pub fn since(at: Timestamp, since: Instant) -> Self {
+        Self { at, since: Some(since) }
+    }
+
     /// The time at this moment.
     pub fn at(&self) -> Timestamp {
         self.at

@@ -16,6 +16,8 @@ pub mod host;
 pub mod ids;
 pub mod listen;
 pub mod locale;
+#[cfg(feature = "server")]
+pub mod periodic;
 pub mod printable;
 pub mod private_folder;
 pub mod public_key;

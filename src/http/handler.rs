@@ -307,6 +307,8 @@ impl<S: Service> Handler<S> {
                 return;
             }
             let answer = catch_unwind(AssertUnwindSafe(|| service.call(call)));
+            // What only waits for the disk from here on takes no thread, and keeps none of `max_concurrent` from working: on a slow disk
+            // it would turn away requests that could be answered. The audit log bounds how many records wait.
             drop((permit, claim));
             begun.record();
             // Nobody may wait any more for what is told.

@@ -4,15 +4,16 @@
 
 mod pass;
 mod rotation;
-mod worker;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::clock_check::{ClockCheck, SILENCE_MS};
 use crate::base::ids::{KeyVersionId, NodeId};
+use crate::base::periodic::{Periodic, Rounds, Stopped};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
@@ -20,8 +21,6 @@ use crate::store::Store;
 use parking_lot::Mutex;
 
 use pass::Pass;
-pub use worker::Running;
-use worker::Worker;
 
 /// Between two rounds.
 const ROUND_EVERY: Duration = Duration::from_secs(20);
@@ -57,6 +56,8 @@ pub struct JobParts {
     pub clock: Clock,
     /// Whether it can be believed.
     pub clocks: Arc<ClockCheck>,
+    /// Until when the marks of this node's requests are not needed any more, if not before this time.
+    pub marks_unneeded_until: Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>,
     /// Counts what did not verify.
     pub alarms: Arc<AtomicU64>,
     /// When this node last did what one node does for all.
@@ -69,17 +70,19 @@ pub struct JobParts {
 pub struct Jobs {
     parts: JobParts,
     /// Token and database were compared.
-    compared: Once,
+    compared: AtomicBool,
 }
 
-/// Runs a job; what it leaves undone is done by a later round.
+/// Runs a job; what it leaves undone is done by a later round. One that panics keeps none behind it from its turn.
 fn attempt(alarms: &AtomicU64, name: &str, job: impl FnOnce() -> Result<(), Error>) {
-    match job() {
+    let done = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(Error::Internal("it panicked".to_owned())));
+    match done {
         Ok(()) => {}
         Err(Error::Integrity(what)) => {
             alarms.fetch_add(1, Ordering::Relaxed);
             log::error!(target: "bulla::integrity", "ALARM {name}: {what}");
         }
+        Err(Error::Internal(what)) => log::error!("jobs: {name}: {what}"),
         Err(error) => log::warn!("jobs: {name}: {error:?}"),
     }
 }
@@ -87,37 +90,37 @@ fn attempt(alarms: &AtomicU64, name: &str, job: impl FnOnce() -> Result<(), Erro
 impl Jobs {
     /// The jobs over these parts.
     pub fn new(parts: JobParts) -> Self {
-        Self { parts, compared: Once::new() }
+        Self { parts, compared: AtomicBool::new(false) }
     }
 
     /// Runs each job now and then, on threads of their own: a server that does not answer keeps nothing but rotations waiting.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(self) -> std::io::Result<Running> {
+    pub fn start(self) -> std::io::Result<Vec<Periodic>> {
         let jobs = Arc::new(self);
+        let each =
+            |name: &str, pause, round: Box<dyn FnMut(&Stopped) + Send>| Periodic::start(name, Rounds::FromNow, pause, round);
         let sweeps = Arc::clone(&jobs);
-        let sweeps = Worker::start("bulla-jobs", ROUND_EVERY, move |_| {
-            sweeps.round();
-            Ok(())
-        })?;
+        let sweeps = each("bulla-jobs", ROUND_EVERY, Box::new(move |_| sweeps.round()))?;
         let (keys, clock) = (Arc::clone(&jobs.parts.keys), jobs.parts.clock.clone());
-        let data_keys = Worker::start("bulla-data-keys", DATA_KEYS_EVERY, move |_| keys.data_keys_sweep(clock.now()))?;
-        let pass = Pass::new(Arc::clone(&jobs.parts.store), Arc::clone(&jobs.parts.alarms), jobs.parts.check_percent);
-        let pass = Mutex::new(pass);
-        let pass = Worker::start("bulla-pass", BETWEEN_PASSES, move |stopped| {
-            pass.lock().run(stopped);
-            Ok(())
-        })?;
-        let rotations = Worker::start("bulla-rotation", ROTATION_EVERY, move |stopped| {
-            attempt(&jobs.parts.alarms, "rotations", || jobs.rotate(stopped));
-            Ok(())
-        })?;
-        Ok(Running::of(vec![sweeps, data_keys, rotations, pass]))
+        let wipe = move |_: &Stopped| {
+            if let Err(error) = keys.data_keys_sweep(clock.now()) {
+                log::warn!("jobs: data keys: {error:?}; the next round tries again");
+            }
+        };
+        let data_keys = each("bulla-data-keys", DATA_KEYS_EVERY, Box::new(wipe))?;
+        let mut pass = Pass::new(Arc::clone(&jobs.parts.store), Arc::clone(&jobs.parts.alarms), jobs.parts.check_percent);
+        let pass = each("bulla-pass", BETWEEN_PASSES, Box::new(move |stopped| pass.run(stopped)))?;
+        let rotate = move |stopped: &Stopped| attempt(&jobs.parts.alarms, "rotations", || jobs.rotate(stopped));
+        let rotations = each("bulla-rotation", ROTATION_EVERY, Box::new(rotate))?;
+        Ok(vec![sweeps, data_keys, rotations, pass])
     }
 
     fn round(&self) {
-        self.compared.call_once(|| attempt(&self.parts.alarms, "comparing token and database", || self.report_mismatch()));
+        if !self.compared.swap(true, Ordering::Relaxed) {
+            attempt(&self.parts.alarms, "comparing token and database", || self.report_mismatch());
+        }
         attempt(&self.parts.alarms, "saying that this node runs", || {
             Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?)
         });
@@ -167,8 +170,8 @@ impl Jobs {
     }
 
     fn sweep_nonces(&self, now: Timestamp) -> Result<(), Error> {
-        // Kept for longer than they matter, by as much as the clock may be ahead unnoticed.
-        let until = now.plus_ms(-SILENCE_MS);
+        // Kept for longer than they matter, by as much as the clock may be ahead unnoticed; and those of writes without an outcome.
+        let until = (self.parts.marks_unneeded_until)(now.plus_ms(-SILENCE_MS));
         let sweep = || self.parts.store.write_rows("nonces_sweep", |tx| tx.nonces_sweep(&self.parts.node, until, MAX_BATCH));
         while sweep()? == MAX_BATCH as usize {}
         Ok(())
@@ -185,5 +188,19 @@ impl Jobs {
             .parts
             .store
             .write_rows("lease_take", |tx| tx.lease_take(lease, &self.parts.node, now, now.plus_ms(LEASE_MS)))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_panics_keeps_none_behind_it_from_its_turn() {
+        let alarms = AtomicU64::new(0);
+        attempt(&alarms, "test", || panic!("meant"));
+        assert_eq!(alarms.load(Ordering::Relaxed), 0);
+        attempt(&alarms, "test", || Err(Error::Integrity("found".to_owned())));
+        assert_eq!(alarms.load(Ordering::Relaxed), 1);
     }
 }

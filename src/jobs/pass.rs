@@ -5,9 +5,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use crate::base::periodic::Stopped;
 use crate::store::{PARTS, Store, StoreError};
 
 /// How long a pass takes at least at 5 % of a core: a small database needs no more.
@@ -35,7 +35,7 @@ impl Pass {
     }
 
     /// One pass, until it is over or all ends.
-    pub(super) fn run(&mut self, stopped: &Receiver<()>) {
+    pub(super) fn run(&mut self, stopped: &Stopped) {
         self.said.clear();
         let mut whole = self.look_at_values(stopped);
         for part in 0..=u8::MAX {
@@ -56,7 +56,7 @@ impl Pass {
                 self.doubted = true;
                 whole = false;
             }
-            if stopped.recv_timeout(pause(begun.elapsed(), self.percent)) != Err(RecvTimeoutError::Timeout) {
+            if stopped.within(pause(begun.elapsed(), self.percent)) {
                 return;
             }
         }
@@ -66,7 +66,7 @@ impl Pass {
     }
 
     /// Looks at the kinds of all values; whether that could be done.
-    fn look_at_values(&mut self, stopped: &Receiver<()>) -> bool {
+    fn look_at_values(&mut self, stopped: &Stopped) -> bool {
         let begun = Instant::now();
         let looked = self.store.values_check();
         match &looked {
@@ -74,7 +74,7 @@ impl Pass {
             Err(error @ StoreError::Corrupt { .. }) => self.alarm(&error.to_string()),
             Err(error) => log::warn!("pass: the kinds of values: {error}"),
         }
-        let _ = stopped.recv_timeout(pause(begun.elapsed(), self.percent));
+        stopped.within(pause(begun.elapsed(), self.percent));
         looked.is_ok()
     }
 

@@ -5,9 +5,8 @@
 //! Every node looks; the rotation's row decides which of them does it. A node that comes back from a crash finds what it left at
 //! once, as its first look is at its start.
 
-use std::sync::mpsc::{Receiver, TryRecvError};
-
 use crate::base::clock::Moment;
+use crate::base::periodic::Stopped;
 use crate::error::Error;
 use crate::jobs::Jobs;
 
@@ -16,13 +15,13 @@ const MAX_BATCH: i64 = 100;
 
 impl Jobs {
     /// Carries out the rotations that are due, until it is to stop. One that fails keeps no other from its turn.
-    pub(super) fn rotate(&self, stopped: &Receiver<()>) -> Result<(), Error> {
+    pub(super) fn rotate(&self, stopped: &Stopped) -> Result<(), Error> {
         let mut first = Ok(());
         // Whose turn it is, and when, is told by the clock.
         let Ok(now) = self.parts.clocks.proved() else { return Ok(()) };
         for due in self.parts.secrets.rotations_due(&self.parts.node, now, MAX_BATCH)? {
             let Ok(now) = self.parts.clocks.proved() else { break };
-            if stopped.try_recv() != Err(TryRecvError::Empty) {
+            if stopped.is_asked() {
                 break;
             }
             let done = due.map_err(Error::from).and_then(|due| self.parts.secrets.rotate_due(&due, Moment::of(now)));

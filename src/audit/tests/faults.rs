@@ -285,3 +285,88 @@ fn others_changes_to_the_file_are_noticed() {
         }
     }
 }
+
+/// With a log that nobody writes any more the process would serve nothing, and look alive to whoever supervises it.
+#[test]
+fn a_writer_that_panics_ends_the_process() {
+    if let Some(config) = child_config() {
+        let home = Home::new();
+        let (audit, _) = home.open_with(config);
+        audit.submit(&read_record(RequestId::new())).then(|_| panic!("meant"));
+        loop {
+            std::thread::park();
+        }
+    }
+    let home = Home::new();
+    let mut process = child(home.dir.path()).spawn().expect("starts");
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().expect("a child") {
+            break Some(status);
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            process.kill().expect("killed");
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "it ended by itself, as at a crash");
+    assert!(home.present().exists(), "the child did its work");
+}
+
+/// `truncate -s` behind the last line, or in the place of the file: no line is that long, so it is read no further, and put aside as it is.
+#[test]
+fn more_than_a_line_can_be_is_put_aside_and_not_read() {
+    use super::lines::MOST_TORN;
+    let lengthen = |path: &Path, begin: &[u8]| {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("opens");
+        file.write_all(begin).expect("written");
+        // A hole.
+        let length = file.metadata().expect("there").len() + MOST_TORN + 1;
+        file.set_len(length).expect("a file with a hole");
+        length
+    };
+    let home = Home::new();
+    let (audit, _) = home.open();
+    audit.submit(&intent(RequestId::new())).wait().expect("durable");
+    audit.close();
+    let length = lengthen(&home.present(), b"");
+    assert_eq!(home.verify().expect_err("the proof ends there").flaw, Flaw::NotALine);
+    let (audit, recovered) = home.open();
+    let why = recovered.set_aside.expect("it is strange");
+    assert!(why.contains("longer than any line"), "{why}");
+    assert_eq!((recovered.cut_bytes, recovered.open_intents.len()), (0, 1));
+    audit.close();
+    let aside = file::rotated(home.dir.path(), "audit", 1);
+    assert_eq!(std::fs::metadata(&aside).expect("renamed").len(), length);
+    let lines = home.lines();
+    assert!(lines[0].contains("longer than any line"), "{}", lines[0]);
+    assert!(verify(&home.present(), &Keys::public(home.aud.pem())).expect("the new file is sound").closed);
+
+    // No line at all.
+    std::fs::remove_file(home.present()).expect("there");
+    lengthen(&home.present(), b"x");
+    let (audit, recovered) = home.open();
+    assert!(recovered.set_aside.is_some());
+    audit.close();
+
+    // In the part of a long file that is proved behind its end.
+    let home = Home::new();
+    let (audit, _) = home.open();
+    audit.set_anchor("1.2.ab".into());
+    for _ in 0..40 {
+        audit.submit(&read_record(RequestId::new())).wait().expect("durable");
+    }
+    audit.close();
+    let sound = home.lines();
+    std::fs::remove_file(home.present()).expect("there");
+    lengthen(&home.present(), format!("{}\n", sound[0]).as_bytes());
+    let mut file = std::fs::OpenOptions::new().append(true).open(home.present()).expect("opens");
+    file.write_all(format!("\n{}\n", sound[1..].join("\n")).as_bytes()).expect("written");
+    let config = AuditConfig { known: audit.end(), first_look_bytes: 3_000, ..home.config() };
+    let (audit, recovered) = home.open_with(config);
+    assert_eq!(recovered.set_aside, None, "its end is as it was");
+    wait_until("noticed", || audit.stats().broken == 1);
+    audit.close();
+    assert!(home.lines()[0].contains("longer than any line"), "{}", home.lines()[0]);
+}

@@ -1,6 +1,8 @@
 //! The log as its callers see it. Faults are real ones: a process that is killed, a file-size limit, files changed by others.
 
 mod faults;
+mod intents;
+mod shipping;
 mod strangers;
 mod tamper;
 
@@ -330,8 +332,8 @@ fn intents_stay_open_until_they_are_completed() {
     assert_eq!(recovered.open_intents.iter().map(|i| i.request_id).collect::<Vec<_>>(), [ids[0], ids[2]]);
     let open = &recovered.open_intents[0];
     assert_eq!((open.action.as_str(), open.version.as_deref()), ("PutSecretValue", Some("v1")));
-    audit.complete(open, true).wait().expect("durable");
-    audit.complete(&recovered.open_intents[1], false).wait().expect("durable");
+    audit.complete(open, Completion::Committed);
+    audit.complete(&recovered.open_intents[1], Completion::NotCommitted);
     drop(audit);
     let again = home.open().1;
     assert_eq!(again, Recovered { last_time: again.last_time, ..Recovered::default() });

@@ -200,7 +200,7 @@ fn the_beginning_of_a_long_file_is_proved_behind_its_end() {
     let (audit, recovered) = home.open_with(quick(&home, known));
     assert_eq!(recovered.open_intents.len(), 1);
     let open = recovered.open_intents[0].clone();
-    audit.complete(&open, true).wait().expect("durable");
+    audit.complete(&open, Completion::Committed);
     audit.close();
 
     // None is: the end tells all that the whole does.

@@ -188,9 +188,17 @@ impl Keys {
     /// # Errors
     /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
     pub fn materials_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
-        let now = at.now();
-        let expired = self.store.read_rows("keys_expired", |tx| tx.keys_expired(now, limit))?;
-        each(expired, |key| self.expire(&key, at))?;
+        let over = self.expired_sweep(at, limit);
+        // Whatever became of those: a key that does not verify must not keep the material of others on the token.
+        over.and(self.moving_sweep(at.now(), limit))
+    }
+
+    fn expired_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let expired = self.store.read_rows("keys_expired", |tx| tx.keys_expired(at.now(), limit))?;
+        each(expired, |key| self.expire(&key, at))
+    }
+
+    fn moving_sweep(&self, now: Timestamp, limit: i64) -> Result<(), Error> {
         let before = now.plus_ms(-STALE_MS);
         let left = self.store.read_rows("materials_moving", |tx| tx.key_materials_moving_before(before, limit))?;
         each(left, |row| {

@@ -2,6 +2,7 @@
 //! softhsm/README.md.
 
 mod deletion;
+mod materials;
 mod model;
 mod rotation;
 mod uses;

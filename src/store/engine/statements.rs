@@ -135,6 +135,26 @@ macro_rules! each {
     };
 }
 
+/// Loads up to `limit` sealed rows that verify for a sweep ([`Tx::each_due`](crate::store::engine::tx::Tx::each_due)). The query is a
+/// closure that is given where a page begins; its order must be that of a unique key in the end, so that no row is between two pages.
+macro_rules! each_due {
+    ($tx:ident, $table:ident: $row:ty, $limit:expr, $page:expr, |$found:pat_param| $asked:expr) => {{
+        let page = $page;
+        $tx.each_due(
+            <$row>::TABLE,
+            $limit,
+            |conn: &mut $crate::store::engine::connection::Conn,
+             offset|
+             -> diesel::QueryResult<Vec<diesel::QueryResult<($row, Vec<u8>)>>> {
+                let query = page(offset).limit($limit);
+                let load = $crate::store::engine::statements::load_each!(query.select((<$row>::as_select(), $table::mac)));
+                load(conn)
+            },
+            |tx, row| tx.verified(row, |$found: &$row| $asked),
+        )
+    }};
+}
+
 /// Loads rows, each with whether it can be read.
 macro_rules! load_each {
     ($query:expr) => {
@@ -142,4 +162,4 @@ macro_rules! load_each {
     };
 }
 
-pub(in crate::store) use {all, change, delete, each, exchange, insert, load_each, one, remove, replace};
+pub(in crate::store) use {all, change, delete, each, each_due, exchange, insert, load_each, one, remove, replace};

@@ -108,6 +108,9 @@ pub(in crate::store) struct Sifted<R> {
     pub(in crate::store) strange: usize,
 }
 
+/// How many pages of rows a sweep looks through for those that verify.
+pub(in crate::store) const MOST_PAGES: i64 = 100;
+
 /// The question whose answer is every row of a table.
 pub(in crate::store) fn every<R>(_: &R) -> bool {
     true
@@ -460,6 +463,40 @@ impl<'a> Tx<'a> {
             self.apart(|tx| tx.verified(row, &asked))
         };
         Ok(found.into_iter().map(&mut proved).collect())
+    }
+
+    /// The same of no more than `limit` rows that verify, from as many pages as they are behind rows that do not: somebody who writes the
+    /// database can put any number of those before the others, and none of them takes a row's turn. There is an end to that
+    /// ([`MOST_PAGES`]), so that a sweep has one.
+    pub(in crate::store) fn each_due<R, T>(
+        &mut self,
+        table: &'static str,
+        limit: i64,
+        page: impl Fn(&mut Conn, i64) -> QueryResult<Vec<QueryResult<R>>>,
+        mut proved: impl FnMut(&mut Self, R) -> Result<T, StoreError>,
+    ) -> Result<Each<T>, StoreError> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut due, mut verified, mut strange) = (Vec::new(), 0, 0);
+        for offset in (0..MOST_PAGES).map(|number| number * limit) {
+            let found = self.run(table, |conn| page(conn, offset))?;
+            let is_last = found.len() < most;
+            for row in found {
+                let row = row.map_err(|e| StoreError::of(table, e)).and_then(|row| self.apart(|tx| proved(tx, row)));
+                // More of those that do not verify tell no more.
+                strange += usize::from(row.is_err());
+                verified += usize::from(row.is_ok());
+                if row.is_ok() || strange <= most {
+                    due.push(row);
+                }
+                if verified == most {
+                    return Ok(due);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(due)
     }
 
     /// Loads the sealed rows that verify, and counts the others.

@@ -12,7 +12,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{condemned, key_versions, secret_versions};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, each, insert, one};
+use crate::store::engine::statements::{delete, each_due, insert, one};
 use crate::store::{Each, StoreError, Tx};
 
 /// The object of a key version that was given up.
@@ -58,11 +58,9 @@ impl Tx<'_> {
     /// # Errors
     /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn condemned_until(&mut self, time: Timestamp, limit: i64) -> Result<Each<CondemnedRow>, StoreError> {
-        let query = condemned::table
-            .filter(condemned::condemned_at.le(time))
-            .order((condemned::condemned_at, condemned::id))
-            .limit(limit);
-        each!(self, condemned: CondemnedRow, query, |row| row.condemned_at <= time)
+        let due = || condemned::table.filter(condemned::condemned_at.le(time));
+        let page = |offset: i64| due().order((condemned::condemned_at, condemned::id)).offset(offset);
+        each_due!(self, condemned: CondemnedRow, limit, page, |row| row.condemned_at <= time)
     }
 
     /// The ids of all condemned objects.

@@ -13,7 +13,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::import_parameters;
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::engine::statements::{delete, each_due, insert, one, replace};
 use crate::store::{Each, StoreError, Tx, expect_changed};
 
 /// A wrapping pair.
@@ -115,13 +115,13 @@ impl Tx<'_> {
         unready: Timestamp,
         limit: i64,
     ) -> Result<Each<ImportParametersRow>, StoreError> {
-        let over = import_parameters::expires_at.le(now);
-        let given_up = import_parameters::ready.eq(false).and(import_parameters::expires_at.le(unready));
-        let query = import_parameters::table
-            .filter(over.or(given_up))
-            .order((import_parameters::expires_at, import_parameters::id))
-            .limit(limit);
-        each!(self, import_parameters: ImportParametersRow, query, |row| row.expires_at <= now || (!row.ready && row.expires_at <= unready))
+        let page = |offset: i64| {
+            let over = import_parameters::expires_at.le(now);
+            let given_up = import_parameters::ready.eq(false).and(import_parameters::expires_at.le(unready));
+            let due = import_parameters::table.filter(over.or(given_up));
+            due.order((import_parameters::expires_at, import_parameters::id)).offset(offset)
+        };
+        each_due!(self, import_parameters: ImportParametersRow, limit, page, |row| row.expires_at <= now || (!row.ready && row.expires_at <= unready))
     }
 
     /// Puts `new` in the place of `old`, which has the same key; false when the row is not `old` any more.

@@ -13,7 +13,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{default_keys, keys};
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::engine::statements::{delete, each_due, insert, one, replace};
 use crate::store::{Each, StoreError, Tagged, Tx, expect_changed};
 
 /// A master key.
@@ -139,8 +139,8 @@ impl Tx<'_> {
     /// # Errors
     /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn keys_due(&mut self, now: Timestamp, limit: i64) -> Result<Each<KeyRow>, StoreError> {
-        let query = keys::table.filter(keys::delete_at.le(now)).order((keys::delete_at, keys::id)).limit(limit);
-        each!(self, keys: KeyRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
+        let page = |offset: i64| keys::table.filter(keys::delete_at.le(now)).order((keys::delete_at, keys::id)).offset(offset);
+        each_due!(self, keys: KeyRow, limit, page, |row| row.delete_at.is_some_and(|at| at <= now))
     }
 
     /// Keys whose material has expired, the longest expired first.
@@ -148,9 +148,9 @@ impl Tx<'_> {
     /// # Errors
     /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn keys_expired(&mut self, now: Timestamp, limit: i64) -> Result<Each<KeyRow>, StoreError> {
-        let query =
-            keys::table.filter(keys::material_expires_at.le(now)).order((keys::material_expires_at, keys::id)).limit(limit);
-        each!(self, keys: KeyRow, query, |row| row.material_expires_at.is_some_and(|at| at <= now))
+        let expired = || keys::table.filter(keys::material_expires_at.le(now));
+        let page = |offset: i64| expired().order((keys::material_expires_at, keys::id)).offset(offset);
+        each_due!(self, keys: KeyRow, limit, page, |row| row.material_expires_at.is_some_and(|at| at <= now))
     }
 
     /// Puts `new` in the place of `old`, which was read in this transaction and has the same key.

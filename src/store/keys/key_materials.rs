@@ -13,7 +13,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::key_materials;
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, each, insert, one, replace};
+use crate::store::engine::statements::{delete, each_due, insert, one, replace};
 use crate::store::{Each, StoreError, Tx};
 
 /// What the version of an EXTERNAL key was given.
@@ -71,12 +71,14 @@ impl Tx<'_> {
     /// # Errors
     /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn key_materials_moving_before(&mut self, time: Timestamp, limit: i64) -> Result<Each<KeyMaterialRow>, StoreError> {
-        let query = key_materials::table
-            .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
-            .filter(key_materials::changed_at.lt(time))
-            .order((key_materials::changed_at, key_materials::key_version_id))
-            .limit(limit);
-        each!(self, key_materials: KeyMaterialRow, query, |row| row.changed_at < time && [MaterialState::Importing, MaterialState::Removing].contains(&row.state))
+        let page = |offset: i64| {
+            key_materials::table
+                .filter(key_materials::state.eq_any([MaterialState::Importing, MaterialState::Removing]))
+                .filter(key_materials::changed_at.lt(time))
+                .order((key_materials::changed_at, key_materials::key_version_id))
+                .offset(offset)
+        };
+        each_due!(self, key_materials: KeyMaterialRow, limit, page, |row| row.changed_at < time && [MaterialState::Importing, MaterialState::Removing].contains(&row.state))
     }
 
     /// The versions whose material is on its way to or off the token.

@@ -8,7 +8,7 @@ use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::KeyId;
 use crate::base::words::KeyState;
-use crate::store::engine::connection::per_backend;
+use crate::store::engine::connection::{Conn, per_backend};
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{key_rotations, keys};
@@ -98,23 +98,22 @@ impl Tx<'_> {
     /// # Errors
     /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn keys_to_rotate(&mut self, now: Timestamp, limit: i64) -> Result<Each<KeyRow>, StoreError> {
-        let query = key_rotations::table
-            .inner_join(keys::table)
-            .filter(key_rotations::due_at.le(now))
-            .filter(keys::state.eq(KeyState::Enabled))
-            .order((key_rotations::due_at, keys::id))
-            .limit(limit);
-        let found: Vec<QueryResult<(_, Vec<u8>, _, Vec<u8>)>> = self.run(
-            KeyRotationRow::TABLE,
-            load_each!(query.select((KeyRow::as_select(), keys::mac, KeyRotationRow::as_select(), key_rotations::mac))),
-        )?;
-        let verify = |row: QueryResult<_>| {
-            let (key, key_mac, rotation, rotation_mac) = row.map_err(|e| StoreError::of(KeyRotationRow::TABLE, e))?;
-            self.apart(|tx| {
-                let rotation = tx.verified((rotation, rotation_mac), |row: &KeyRotationRow| row.due_at <= now)?;
-                tx.verified((key, key_mac), |row: &KeyRow| row.id == rotation.key_id && row.state == KeyState::Enabled)
-            })
+        type Found = (KeyRow, Vec<u8>, KeyRotationRow, Vec<u8>);
+        let page = |conn: &mut Conn, offset: i64| -> QueryResult<Vec<QueryResult<Found>>> {
+            let query = key_rotations::table
+                .inner_join(keys::table)
+                .filter(key_rotations::due_at.le(now))
+                .filter(keys::state.eq(KeyState::Enabled))
+                .order((key_rotations::due_at, keys::id))
+                .offset(offset)
+                .limit(limit);
+            let load =
+                load_each!(query.select((KeyRow::as_select(), keys::mac, KeyRotationRow::as_select(), key_rotations::mac)));
+            load(conn)
         };
-        Ok(found.into_iter().map(verify).collect())
+        self.each_due(KeyRotationRow::TABLE, limit, page, |tx, (key, key_mac, rotation, rotation_mac)| {
+            let rotation = tx.verified((rotation, rotation_mac), |row: &KeyRotationRow| row.due_at <= now)?;
+            tx.verified((key, key_mac), |row: &KeyRow| row.id == rotation.key_id && row.state == KeyState::Enabled)
+        })
     }
 }

@@ -10,7 +10,7 @@ use crate::base::canonical::Canonical;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, AccountName, InstanceId, NodeId, SecretId, SecretVersionUuid, VersionId};
 use crate::base::words::SecretSubType;
-use crate::store::engine::connection::per_backend;
+use crate::store::engine::connection::{Conn, per_backend};
 use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{rotation_accounts, rotation_calls, rotations, secrets};
@@ -128,36 +128,34 @@ impl Tx<'_> {
         now: Timestamp,
         limit: i64,
     ) -> Result<Each<(SecretRow, RotationRow)>, StoreError> {
-        let free = rotations::holder.is_null().or(rotations::holder.eq(node)).or(rotations::held_until.le(now));
-        let query = rotations::table
-            .inner_join(secrets::table.on(secrets::id.eq(rotations::secret_id)))
-            .filter(rotations::attempt_at.le(now))
-            .filter(free.assume_not_null())
-            .filter(rotations::pending_id.is_not_null().or(secrets::delete_at.is_null()))
-            .order(rotations::attempt_at)
-            .limit(limit);
-        let found: Vec<QueryResult<(_, Vec<u8>, _, Vec<u8>)>> = self.run(
-            RotationRow::TABLE,
-            load_each!(query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac))),
-        )?;
-        let verify = |row: QueryResult<_>| {
-            let (secret, secret_mac, rotation, rotation_mac) = row.map_err(|e| StoreError::of(RotationRow::TABLE, e))?;
+        type Found = (SecretRow, Vec<u8>, RotationRow, Vec<u8>);
+        let page = |conn: &mut Conn, offset: i64| -> QueryResult<Vec<QueryResult<Found>>> {
+            let free = rotations::holder.is_null().or(rotations::holder.eq(node)).or(rotations::held_until.le(now));
+            let query = rotations::table
+                .inner_join(secrets::table.on(secrets::id.eq(rotations::secret_id)))
+                .filter(rotations::attempt_at.le(now))
+                .filter(free.assume_not_null())
+                .filter(rotations::pending_id.is_not_null().or(secrets::delete_at.is_null()))
+                .order((rotations::attempt_at, rotations::secret_id))
+                .offset(offset)
+                .limit(limit);
+            let load =
+                load_each!(query.select((SecretRow::as_select(), secrets::mac, RotationRow::as_select(), rotations::mac)));
+            load(conn)
+        };
+        self.each_due(RotationRow::TABLE, limit, page, |tx, (secret, secret_mac, rotation, rotation_mac)| {
             let due = |row: &RotationRow| {
                 let free = row.holder.is_none_or(|holder| holder == *node) || row.held_until.is_some_and(|until| until <= now);
                 free && row.attempt_at.is_some_and(|at| at <= now)
             };
-            self.apart(|tx| {
-                let rotation = tx.verified((rotation, rotation_mac), due)?;
-                let its = |row: &SecretRow| {
-                    row.id == rotation.secret_id && (rotation.pending_id.is_some() || row.delete_at.is_none())
-                };
-                let secret = tx.verified((secret, secret_mac), its)?;
-                let secret = tx.noted(secret)?;
-                tx.rotation_proved(&secret.id)?;
-                Ok((secret, rotation))
-            })
-        };
-        Ok(found.into_iter().map(verify).collect())
+            let rotation = tx.verified((rotation, rotation_mac), due)?;
+            let its =
+                |row: &SecretRow| row.id == rotation.secret_id && (rotation.pending_id.is_some() || row.delete_at.is_none());
+            let secret = tx.verified((secret, secret_mac), its)?;
+            let secret = tx.noted(secret)?;
+            tx.rotation_proved(&secret.id)?;
+            Ok((secret, rotation))
+        })
     }
 
     /// How many secrets have failed to rotate since they last did.

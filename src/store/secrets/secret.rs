@@ -15,7 +15,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{secret_versions, secrets, tags};
 use crate::store::engine::scope::Counted;
-use crate::store::engine::statements::{each, insert, one, remove};
+use crate::store::engine::statements::{each_due, insert, one, remove};
 use crate::store::shared::tags::number;
 use crate::store::{Each, StageRow, StoreError, Tagged, Tx, VersionRow};
 
@@ -309,8 +309,10 @@ impl Tx<'_> {
     /// # Errors
     /// As any read; of a row, `Corrupt` when it does not verify.
     pub fn secrets_due(&mut self, now: Timestamp, limit: i64) -> Result<Each<SecretRow>, StoreError> {
-        let query = secrets::table.filter(secrets::delete_at.le(now)).order(secrets::delete_at).limit(limit);
-        each!(self, secrets: SecretRow, query, |row| row.delete_at.is_some_and(|at| at <= now))
+        let page = |offset: i64| {
+            secrets::table.filter(secrets::delete_at.le(now)).order((secrets::delete_at, secrets::id)).offset(offset)
+        };
+        each_due!(self, secrets: SecretRow, limit, page, |row| row.delete_at.is_some_and(|at| at <= now))
     }
 
     /// Whether any secret is under this key. Reads the whole table.

@@ -5,6 +5,7 @@
 mod guarded;
 mod identity;
 mod imports;
+mod junk;
 mod levels;
 mod migrations;
 mod outage;

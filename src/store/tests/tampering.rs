@@ -63,7 +63,8 @@ fn log_head() -> LogHeadRow {
     }
 }
 
-fn fill(on: &Fixture) -> AccountId {
+/// A database with a row in every table; the account of most of them.
+pub(super) fn fill(on: &Fixture) -> AccountId {
     let (account, key, secret, _) = on.with_secret();
     on.store.node_lives(NodeId::new(), NOW).unwrap();
     let head = log_head();
