@@ -10,7 +10,7 @@ export LC_ALL=C.UTF-8
 out=${CARGO_TARGET_DIR:-target}/test
 mkdir -p "$out"
 step=start
-trap 'status=$?; jobs -p | xargs -r kill; ((status == 0)) || printf "test: FAILED at: %s\n" "$step" >&2' EXIT
+trap 'status=$?; jobs -p | xargs -r kill 2>/dev/null || true; ((status == 0)) || printf "test: FAILED at: %s\n" "$step" >&2' EXIT
 begin() {
   step=$1
   printf '\n== %s\n' "$step"

@@ -274,7 +274,7 @@ mod tests {
             &|| fs::write(&hidden, "a whole secret").expect("written"),
             &|| {
                 fs::write(&hidden, "one that nobody may read")
-                    .and_then(|()| fs::set_permissions(&hidden, Permissions::from_mode(0)))
+                    .and_then(|()| fs::set_permissions(&hidden, Permissions::from_mode(0o000)))
                     .expect("written")
             },
             &|| symlink(&victim, &hidden).expect("a link"),
