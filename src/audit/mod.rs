@@ -68,6 +68,7 @@
 //! line, 20 digits>.jsonl`, and the new file's first line carries its last hash. `<name>.lock` is locked while a process owns the log.
 
 mod chain;
+mod error;
 mod file;
 mod line;
 mod line_mac;
@@ -83,11 +84,9 @@ mod ticket;
 mod verify;
 mod writer;
 
-use std::fmt;
 use std::fs::File;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -97,6 +96,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 pub use self::chain::{Hash, hash};
+pub use self::error::AuditError;
 pub use self::file::{holder, sound_folder};
 use self::line::Line;
 pub use self::line_mac::LineKey;
@@ -111,7 +111,6 @@ pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, 
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::clock_check::SILENCE_MS;
-use crate::base::failure::{Class, Reason};
 use crate::base::ids::{NodeId, RequestId};
 
 /// A disk that takes longer for a batch does not answer.
@@ -173,62 +172,6 @@ impl AuditConfig {
             known: None,
             first_look_bytes: recover::GLANCE,
             clock: Clock::System,
-        }
-    }
-}
-
-/// Why a record is not in the log, or the log not open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuditError {
-    /// Too many records wait.
-    Full,
-    /// What was to happen began so long ago that nobody waits for it.
-    Late,
-    /// The file cannot be written; why.
-    Write(String),
-    /// The log is closed.
-    Closed,
-    /// Another process holds the log; its lock file.
-    InUse(PathBuf),
-    /// The log cannot be opened; file and reason.
-    Open(PathBuf, String),
-    /// The log is sound, and what it knows forbids to go on; why.
-    Contradicts(String),
-}
-
-impl AuditError {
-    /// What a failed attempt to open the log is: `Write` when there is no space, which passes, else `Open`.
-    pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AuditError::Write(error.to_string()),
-            _ => AuditError::Open(path.to_owned(), error.to_string()),
-        }
-    }
-}
-
-impl fmt::Display for AuditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AuditError::Full => f.write_str("too many audit records wait"),
-            AuditError::Late => f.write_str("it began too long ago"),
-            AuditError::Write(reason) => write!(f, "the audit file cannot be written: {reason}"),
-            AuditError::Closed => f.write_str("the audit log is closed"),
-            AuditError::InUse(lock) => write!(f, "another process holds the audit log ({})", lock.display()),
-            AuditError::Contradicts(reason) => f.write_str(reason),
-            AuditError::Open(path, reason) => write!(f, "cannot open the audit log {}: {reason}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for AuditError {}
-
-impl Reason for AuditError {
-    fn class(&self) -> Class {
-        match self {
-            AuditError::Full | AuditError::Late | AuditError::Write(_) => Class::Unavailable,
-            AuditError::InUse(_) => Class::Conflict,
-            AuditError::Open(..) => Class::Local,
-            AuditError::Closed | AuditError::Contradicts(_) => Class::Other,
         }
     }
 }

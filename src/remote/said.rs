@@ -281,6 +281,7 @@ mod tests {
             Code::OriginNotSupported | Code::KeyMaterialInvalid | Code::ImportTokenInvalid | Code::ImportTokenExpired => {
                 "no command imports material"
             }
+            Code::ResourceInUse => "no command meets it but with the words of a row",
             Code::DryRunSucceeded | Code::DryRunInvalid | Code::DryRunDenied => "no command rehearses",
             _ => "",
         };

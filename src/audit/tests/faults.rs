@@ -1,6 +1,6 @@
 //! Crashes, full disks, absent tokens, files that others remove or change.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use super::*;
