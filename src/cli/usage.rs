@@ -48,8 +48,20 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Words {
     }
 }
 
+/// Whether a secret's value stands in the place of the dash that says where it comes from.
+fn is_value_of_secret(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::InvalidValue
+        && matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(argument)) if argument == "[-]")
+}
+
 /// Why a line is none, and what may have been meant.
 fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
+    if is_value_of_secret(error) {
+        // It is not repeated: standard error ends in logs.
+        return Failure::new(t!("a value does not stand on the command line, where others see it and the shell keeps it"))
+            .class(Class::Usage)
+            .hint(t!("pipe it in, name its file with --file, or say nothing more and be asked for it"));
+    }
     let (english, tips_in_english) = words(error);
     let (reason, mut tips) = match wrong::reason(error) {
         Some(reason) if !locale::is_english() => (reason, wrong::tips(error)),

@@ -211,10 +211,11 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         return Err(failure.hint("its firmware or its policy was changed: set that back as its vendor says"));
     }
     match token.spare_test_keys().map_err(context("token"))? {
-        0 => Ok(Found::Fine(format!("{suite:?}"))),
+        0 => Ok(Found::Fine(suite.name().to_owned())),
         spare => Ok(Found::Odd(
             format!(
-                "{suite:?}; {spare} objects \"bulla canary\" too many: processes that logged in at the same time made one each"
+                "{}; {spare} objects \"bulla canary\" too many: processes that logged in at the same time made one each",
+                suite.name()
             ),
             "while nothing serves, destroy all but one of each CKA_ID with the vendor's tools; none holds data".to_owned(),
         )),
