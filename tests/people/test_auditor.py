@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -79,7 +80,7 @@ def test_reports_name_node_deployment_range_and_key(evidence, dev):
     # The line of `init` stands in the log of commands alone.
     checked = typed("check", "--data", dev["data"])
     assert {r["Log"]: r["Deployment"] for r in reports} == {"admin": checked["Deployment"], "audit": None}
-    assert f"Deployment  {checked['Deployment']}" in report
+    assert re.search(rf"^Deployment +{checked['Deployment']}$", report, re.M), report
 
 
 def test_two_nodes_in_one_call(evidence, tmp_path):

@@ -61,12 +61,12 @@ LINE = r"{} \d+ of \d+, \d+ a second, (\d+ min )?\d+ s left"
 def test_long_work_says_how_far_it_is(serving, asks, tmp_path):
     """Without a terminal a line every thirty seconds on standard error, on one a line that changes and goes. For who has a fast clock
     thirty seconds pass soon."""
-    data, secrets, count = tmp_path / "d", tmp_path / "many.json", 800
+    data, secrets, count = tmp_path / "d", tmp_path / "many.json", 1000
     secrets.write_text(json.dumps({f"n{i:03}": "x" for i in range(count)}))
     server = serving("dev", "--data", data, "--listen", "0", "--json")
     server.first_line()
     # A proof has its first word after 4,096 rows; tags are rows too.
-    tags = [word for i in range(4) for word in ("--tag", f"t{i}=x")]
+    tags = [word for i in range(12) for word in ("--tag", f"t{i}=x")]
     assert asks("secret", "import", secrets, *tags, profile=data).returncode == 0
 
     def told(word, run):

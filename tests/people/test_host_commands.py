@@ -240,8 +240,7 @@ def is_proved(life):
 
 def table():
     """The commands that do something: not those which only have others below them."""
-    pages = {page.splitlines()[0].removeprefix("$ bulla").removesuffix("--help").strip(): page for page in help_pages()}
-    return {name for name, page in pages.items() if not re.search(r"Usage: bulla( [\w-]+)* (\[OPTIONS\] )?<COMMAND>\n", page)}
+    return {" ".join(path) for path, page in help_pages().items() if not re.search(r"Usage: bulla( [\w-]+)* (\[OPTIONS\] )?<COMMAND>\n", page)}
 
 
 def test_every_command_of_the_table_succeeds_in_silence(life):
