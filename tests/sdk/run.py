@@ -387,8 +387,8 @@ def main():
     if options.vault_tools:
         others |= vault_tools()
     suite = HERE / "tools.py" if options.tools else HERE / "vault_tools.py" if options.vault_tools else HERE
-    # Once more what failed: the summary (-ra) names it. A machine that was too slow for a moment fails no run.
-    command = [VENV / "bin/python", "-m", "pytest", "-ra", "--tb=short", "-p", "no:cacheprovider", "--reruns=1", suite, *options.pytest]
+    # Once more what failed: the summary (R) names it. A machine that was too slow for a moment fails no run.
+    command = [VENV / "bin/python", "-m", "pytest", "-raR", "--tb=short", "-p", "no:cacheprovider", "--reruns=1", suite, *options.pytest]
 
     def passes(name, **output):
         with DATABASES[name]() as database, bulla(options.bulla.resolve(), database) as told:
