@@ -102,15 +102,19 @@ impl Event {
             }
             Error::Internal(what) => log::error!("request_id={id} action={action} {what}"),
             Error::Undecided => {
-                // A read has no commit.
-                if self.kind == Kind::Outcome {
-                    self.kind = Kind::Unknown;
-                }
                 log::warn!("request_id={id} action={action} its commit was cut");
+                self.is_undecided();
             }
             Error::Unavailable(what) => log::warn!("request_id={id} action={action} unavailable: {what}"),
             Error::NoPermission(denied) | Error::DryRunDenied(denied) => self.is_denied(denied),
             _ => {}
+        }
+    }
+
+    /// Nobody knows yet whether a write that ran had its effect. A read has none.
+    pub fn is_undecided(&mut self) {
+        if self.kind == Kind::Outcome {
+            self.kind = Kind::Unknown;
         }
     }
 

@@ -96,14 +96,17 @@ impl Service {
     }
 
     /// Takes a request from its arrival to its record; `work` is the dialect's. A panic in it is a failure of ours like others: it is
-    /// recorded, and the nonce stays used.
+    /// recorded, of a write as unknown until its mark tells how far it came, and the nonce stays used.
     pub fn exchange<T>(&self, origin: Origin, work: impl FnOnce(&Exchange<'_>) -> Result<T, Error>) -> Outcome<T> {
         self.strangers.tell(&self.audit);
         let event = RefCell::new(Event::arrived(&origin));
         let exchange = Exchange { service: self, origin, event: &event };
         let result = catch_unwind(AssertUnwindSafe(|| work(&exchange)));
-        let result = result.unwrap_or_else(|_| Err(Error::Internal("the handler panicked".to_owned())));
         let mut event = event.into_inner();
+        let result = result.unwrap_or_else(|_| {
+            event.is_undecided();
+            Err(Error::Internal("the handler panicked".to_owned()))
+        });
         if result.is_err() && event.is_a_strangers() && !self.strangers.is_recorded(origin.source_ip) {
             let (result, code) = (Err(Error::Throttled), Code::Throttled);
             let durable = Ticket::for_nothing();

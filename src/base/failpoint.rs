@@ -1,6 +1,7 @@
-//! The steps of a write, at each of which a test can let the process die as by kill -9.
+//! The steps of a write, at each of which a test can let the process die as by kill -9, or the request panic.
 //!
-//! Owns: the list of steps, and the environment variable `BULLA_FAILPOINT=STEP:N` (die at the N-th time that the step is reached).
+//! Owns: the list of steps, and the environment variable `BULLA_FAILPOINT=STEP:N` (die at the N-th time that the step is reached) or
+//! `STEP:N:panic`.
 //! In builds with debug assertions only: in a release build [`reach`] is empty and nothing reads the variable. Called by: whoever
 //! carries out a step.
 
@@ -72,24 +73,26 @@ impl Step {
 #[inline(always)]
 pub fn reach(_: Step) {}
 
-/// Says that a step is over; the process may end here.
+/// Says that a step is over; the process, or the request, may end here.
 #[cfg(debug_assertions)]
 pub fn reach(step: Step) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    /// The step to die at, and how often it may still be reached.
-    static ARMED: OnceLock<Option<(Step, AtomicI64)>> = OnceLock::new();
+    /// The step to end at, how often it may still be reached, and whether the end is a panic.
+    static ARMED: OnceLock<Option<(Step, AtomicI64, bool)>> = OnceLock::new();
     let armed = ARMED.get_or_init(|| {
         let text = std::env::var("BULLA_FAILPOINT").ok()?;
+        let (text, panics) = text.strip_suffix(":panic").map_or((text.as_str(), false), |text| (text, true));
         let (name, count) = text.split_once(':')?;
         let step = Step::ALL.into_iter().find(|step| format!("{step:?}") == name)?;
-        Some((step, AtomicI64::new(count.parse().ok()?)))
+        Some((step, AtomicI64::new(count.parse().ok()?), panics))
     });
-    if let Some((at, left)) = armed
+    if let Some((at, left, panics)) = armed
         && *at == step
         && left.fetch_sub(1, Ordering::Relaxed) == 1
     {
+        assert!(!panics, "as BULLA_FAILPOINT asks for");
         // Fails for no process that may signal itself, and each may.
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         loop {

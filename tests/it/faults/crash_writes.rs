@@ -111,3 +111,31 @@ fn dies_at_every_step_of_a_write_and_loses_nothing() {
     }
     finish(server, &writers, Step::ALL.len());
 }
+
+/// In its transaction, and behind its commit: its record says that nobody knows, and then what the database says.
+#[cfg(debug_assertions)]
+#[test]
+fn a_write_that_panics_is_recorded_as_what_came_of_it() {
+    use bulla::base::failpoint::Step;
+
+    use crate::faults::wire::outcomes;
+    use crate::{audit_lines, create, until, verify_audit};
+
+    let (_folder, mut server) = on_sqlite();
+    for (step, code) in [(Step::EffectWritten, "NotCommitted"), (Step::Committed, "OK")] {
+        server.kill();
+        server.set_environment("BULLA_FAILPOINT", Some(&format!("{step:?}:1:panic")));
+        server.restart();
+        let client = server.client();
+        let name = format!("panics/{step:?}");
+        let answer = create(&client, &name, "value");
+        assert_eq!((answer.status, answer.code()), (500, "InternalFailure"), "{answer:?}");
+        until(Duration::from_secs(15), "its end is recorded", || outcomes(&audit_lines(&server)).contains_key(&name));
+        assert_eq!(outcomes(&audit_lines(&server))[&name], code, "{step:?}");
+        let read = client.call("GetSecretValue", &[("SecretName", &name)]);
+        assert_eq!(read.status == 200, code == "OK", "{read:?}");
+        create(&client, &format!("after/{step:?}"), "value").ok();
+    }
+    server.stop();
+    verify_audit(&server);
+}

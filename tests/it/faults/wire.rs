@@ -26,7 +26,7 @@ fn behind_a_relay() -> (tempfile::TempDir, Relay, Server) {
 }
 
 /// The last code of the outcome of each secret's creation, by the log.
-fn outcomes(lines: &str) -> HashMap<String, String> {
+pub(super) fn outcomes(lines: &str) -> HashMap<String, String> {
     let member = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
     let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let made = lines.filter(|line| line["kind"] == "outcome" && line["action"] == "CreateSecret");
