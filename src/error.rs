@@ -311,7 +311,7 @@ impl From<TokenError> for Error {
                 Error::Lacking(format!("{} on the token", lacking.what()).into())
             }
             // Until there is another PIN; whoever watches the service is told more than its callers.
-            TokenError::Pin
+            TokenError::Pin(_)
             | TokenError::PinHeld
             | TokenError::PinInDoubt(_)
             | TokenError::LoginFailed(_)

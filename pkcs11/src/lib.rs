@@ -244,6 +244,11 @@ impl TokenText {
         self.flags & CKF_USER_PIN_COUNT_LOW != 0
     }
 
+    /// Whether wrong PINs have locked it.
+    pub fn pin_locked(&self) -> bool {
+        self.flags & CKF_USER_PIN_LOCKED != 0
+    }
+
     /// Whether one more wrong PIN locks it, or one has.
     pub fn pin_at_its_end(&self) -> bool {
         self.flags & (CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED) != 0

@@ -110,7 +110,9 @@ fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<
             found if found < kind.objects() => format!("{found} of {} objects", kind.objects()),
             _ => match token.prove(&id, kind) {
                 Ok(()) => continue,
-                Err(error @ (TokenError::Busy | TokenError::Gone | TokenError::Pin)) => return Err(context(subject())(error)),
+                Err(error @ (TokenError::Busy | TokenError::Gone | TokenError::Pin(_))) => {
+                    return Err(context(subject())(error));
+                }
                 Err(error) => error.to_string(),
             },
         };

@@ -98,7 +98,7 @@ impl Epoch {
         let offer = suites::offered(&mechanisms)?;
         let opener = Opener::new(claim.pkcs11().clone(), claim.module().cloned(), slot, Turns::of(&token.manufacturer));
         let anchor = opener.open_at_once(Access::ReadOnly)?;
-        present_pin(&anchor, &token, pins)?;
+        present_pin(&anchor, &token, pins, || claim.token(slot).ok())?;
         let most = token.max_sessions.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let limit = config.sessions.min(most.saturating_sub(RESERVED)).max(1);
         let readers = Pool::new(opener.clone(), Access::ReadOnly, limit);
@@ -254,7 +254,13 @@ fn logged_in(session: &Session) -> Result<bool, Failure> {
 }
 
 /// C_Login, once. A kill in the middle of it costs SoftHSM 2.6.1 the whole token, so signals wait until it is done.
-fn present_pin(session: &Session, token: &TokenText, pins: &Pins) -> Result<(), Failure> {
+/// `again` is how the token describes itself behind it.
+fn present_pin(
+    session: &Session,
+    token: &TokenText,
+    pins: &Pins,
+    again: impl Fn() -> Option<TokenText>,
+) -> Result<(), Failure> {
     if !token.user_pin_initialised() {
         let what = "no user PIN was set on the token (CKF_USER_PIN_INITIALIZED is not set); none was presented";
         return Err(TokenError::Setting(what.to_owned()).into());
@@ -272,8 +278,8 @@ fn present_pin(session: &Session, token: &TokenText, pins: &Pins) -> Result<(), 
         }
         Err(error) => {
             let call = Called { error, mechanism: None };
-            log::error!("token: {}", call.describe());
-            Err(pins.refused(&call).into())
+            log::info!("token: {}", call.describe());
+            Err(pins.refused(&call, again().as_ref()).into())
         }
     }
 }

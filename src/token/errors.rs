@@ -32,8 +32,9 @@ pub enum TokenError {
     Unsupported(Lacking),
     /// The id is taken, or more objects carry it than may; then none of them is used. An alarm: somebody else writes to the token.
     Duplicate(KeyVersionId),
-    /// The PIN is wrong, locked or expired. Not presented again until it changes.
-    Pin,
+    /// The PIN is wrong, locked or expired: function and code, and what the token says of the tries that are left. Not presented again
+    /// until it changes.
+    Pin(String),
     /// The token says of itself that the PIN is locked, or that few tries are left. Not presented while it says so.
     PinHeld,
     /// A login failed, and the token does not say whether for the PIN: function and code. Presented once more.
@@ -63,7 +64,9 @@ impl fmt::Display for TokenError {
             TokenError::Tampered => f.write_str("the ciphertext does not verify"),
             TokenError::Unsupported(what) => write!(f, "the token does not support {what}"),
             TokenError::Duplicate(id) => write!(f, "more objects {id} on the token than may be"),
-            TokenError::Pin => f.write_str("the token refuses the PIN; it is not presented again until it changes"),
+            TokenError::Pin(said) => {
+                write!(f, "the token refuses the PIN ({said}); it is not presented again until it changes")
+            }
             TokenError::PinHeld => f.write_str(
                 "the token says that its PIN is locked or that few tries are left; no PIN is presented while it says so",
             ),
@@ -303,7 +306,7 @@ impl Class {
             Class::Tampered => TokenError::Tampered,
             Class::Busy => TokenError::Busy,
             Class::Full => TokenError::Full,
-            Class::Pin => TokenError::Pin,
+            Class::Pin => TokenError::Pin(call.describe()),
             Class::Session | Class::Login | Class::Gone => TokenError::Gone,
             Class::Data => TokenError::Unsupported(Lacking::told("data of this length", call.describe())),
             Class::Unsupported => TokenError::Unsupported(call.lacking()),

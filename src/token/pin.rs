@@ -181,7 +181,7 @@ impl Pins {
 
     /// The token was seen to be away: what it said of logins before may have been about that.
     pub(super) fn token_was_away(&self) {
-        self.0.state.lock().tried.retain(|_, tried| matches!(tried.verdict, Some(TokenError::Pin | TokenError::NoPin(_))));
+        self.0.state.lock().tried.retain(|_, tried| matches!(tried.verdict, Some(TokenError::Pin(_) | TokenError::NoPin(_))));
     }
 
     /// Whether the PIN that was presented last was so in vain.
@@ -256,8 +256,8 @@ impl Pins {
         self.0.changed.notify_all();
     }
 
-    /// The login failed; what that means.
-    pub(super) fn refused(&self, call: &Called) -> TokenError {
+    /// The login failed; what that means, on a token that describes itself so behind it.
+    pub(super) fn refused(&self, call: &Called, token: Option<&TokenText>) -> TokenError {
         let in_vain = {
             let mut state = self.0.state.lock();
             let presented = state.presented.unwrap_or_default();
@@ -266,7 +266,7 @@ impl Pins {
             tried.in_vain
         };
         match call.class() {
-            Class::Pin => self.settle(TokenError::Pin),
+            Class::Pin => self.settle(TokenError::Pin(call.describe() + tries_left(token))),
             _ if in_vain >= TRIES => self.settle(TokenError::PinInDoubt(call.describe())),
             _ => TokenError::LoginFailed(call.describe()),
         }
@@ -297,6 +297,15 @@ impl Pins {
     fn digest(&self, pin: &Pin) -> Digest {
         let text = Zeroizing::new([&self.0.salt[..], pin.expose().as_bytes()].concat());
         digest(&SHA256, &text).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    }
+}
+
+/// What a token says of the tries that are left behind a wrong PIN (PKCS #11, the flags of CK_TOKEN_INFO); many say nothing.
+fn tries_left(token: Option<&TokenText>) -> &'static str {
+    match token {
+        Some(token) if token.pin_locked() => "; the PIN is locked",
+        Some(token) if token.pin_at_its_end() => "; one try is left before it locks",
+        _ => "",
     }
 }
 
@@ -331,6 +340,14 @@ mod tests {
         pins.offer(Pin::new(text.into()), wait, |told| told)
     }
 
+    fn refused(pins: &Pins, code: RvError) -> TokenError {
+        pins.refused(&failed(code), None)
+    }
+
+    fn is_refused(chosen: Result<Pin, TokenError>) -> bool {
+        matches!(chosen, Err(TokenError::Pin(_)))
+    }
+
     fn token(flags: u64) -> TokenText {
         TokenText { flags, ..TokenText::default() }
     }
@@ -343,7 +360,7 @@ mod tests {
             for _ in 0..10 {
                 if pins.choose().is_ok() {
                     presented += 1;
-                    pins.refused(&failed(code));
+                    refused(&pins, code);
                 }
             }
             assert_eq!(presented, if code == RvError::PinIncorrect { 1 } else { 2 }, "{code:?}");
@@ -358,25 +375,40 @@ mod tests {
         let source = Arc::clone(&text);
         let pins = Pins::from_source(move || Ok(Pin::new(source.lock().clone())), false);
         assert_eq!(pins.choose().expect("a PIN").expose(), "one");
-        assert_eq!(pins.refused(&failed(RvError::PinIncorrect)), TokenError::Pin);
-        assert_eq!(pins.choose().err(), Some(TokenError::Pin));
+        assert_eq!(refused(&pins, RvError::PinIncorrect), TokenError::Pin("C_Login: CKR_PIN_INCORRECT".to_owned()));
+        assert!(is_refused(pins.choose()));
         "two".clone_into(&mut text.lock());
         assert_eq!(pins.choose().expect("another").expose(), "two");
-        pins.refused(&failed(RvError::GeneralError));
+        refused(&pins, RvError::GeneralError);
         "one".clone_into(&mut text.lock());
-        assert_eq!(pins.choose().err(), Some(TokenError::Pin), "it was refused, and is remembered");
+        assert!(is_refused(pins.choose()), "it was refused, and is remembered");
         "two".clone_into(&mut text.lock());
         assert_eq!(offer(&pins, "three", Duration::ZERO), Err(TokenError::Gone), "nobody logs in");
         assert_eq!(pins.choose().expect("the operator's").expose(), "three");
-        pins.refused(&failed(RvError::PinIncorrect));
+        refused(&pins, RvError::PinIncorrect);
         assert_eq!(pins.choose().expect("the file's again").expose(), "two");
-        pins.refused(&failed(RvError::PinIncorrect));
+        refused(&pins, RvError::PinIncorrect);
         assert_eq!(offer(&pins, "four", Duration::ZERO), Err(TokenError::Gone));
         pins.choose().expect("the operator's");
-        pins.refused(&failed(RvError::PinIncorrect));
-        assert_eq!(pins.choose().err(), Some(TokenError::Pin), "a wrong one of theirs does not bring the file's there again");
+        refused(&pins, RvError::PinIncorrect);
+        assert!(is_refused(pins.choose()), "a wrong one of theirs does not bring the file's there again");
         assert_eq!(offer(&pins, "two", Duration::ZERO), Err(TokenError::Gone));
         assert_eq!(pins.choose().expect("given by hand").expose(), "two");
+    }
+
+    #[test]
+    fn what_the_token_says_of_its_tries_is_told() {
+        for (flags, told) in [
+            (0, ""),
+            (CKF_USER_PIN_COUNT_LOW, ""),
+            (CKF_USER_PIN_FINAL_TRY, "; one try is left before it locks"),
+            (CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED, "; the PIN is locked"),
+        ] {
+            let pins = Pins::from(Pin::new("1234".into()));
+            pins.choose().expect("the first time");
+            let refused = pins.refused(&failed(RvError::PinIncorrect), Some(&token(flags)));
+            assert_eq!(refused, TokenError::Pin(format!("C_Login: CKR_PIN_INCORRECT{told}")));
+        }
     }
 
     #[test]
@@ -385,7 +417,7 @@ mod tests {
             let pins = Pins::from(Pin::new("1234".into()));
             if flags == CKF_USER_PIN_COUNT_LOW {
                 pins.to_present(&token(flags)).expect("nothing was in vain yet");
-                pins.refused(&failed(RvError::GeneralError));
+                refused(&pins, RvError::GeneralError);
             }
             assert_eq!(pins.to_present(&token(flags)).err(), Some(TokenError::PinHeld));
             assert!(!pins.worth_a_try(), "nobody initialises the module for it");

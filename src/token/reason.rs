@@ -8,7 +8,7 @@ use crate::token::TokenError;
 impl Reason for TokenError {
     fn class(&self) -> Class {
         match self {
-            TokenError::Pin | TokenError::PinHeld | TokenError::PinInDoubt(_) | TokenError::LoginFailed(_) => Class::Pin,
+            TokenError::Pin(_) | TokenError::PinHeld | TokenError::PinInDoubt(_) | TokenError::LoginFailed(_) => Class::Pin,
             TokenError::NoPin(_) | TokenError::Setting(_) => Class::Local,
             TokenError::Busy
             | TokenError::Gone
@@ -26,7 +26,7 @@ impl Reason for TokenError {
 
     fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            TokenError::Pin => {
+            TokenError::Pin(_) => {
                 "put the right PIN where the configuration names it before you start again: a token locks after a few wrong ones, and \
                  one that is locked is unlocked with its vendor's tools"
             }

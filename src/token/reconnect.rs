@@ -180,7 +180,7 @@ fn rest(connection: &Connection, pause: Duration) -> bool {
 
 /// Whether a failure is about the PIN, so that trying again does not help.
 fn is_about_pin(error: &TokenError) -> bool {
-    matches!(error, TokenError::Pin | TokenError::PinHeld | TokenError::PinInDoubt(_) | TokenError::NoPin(_))
+    matches!(error, TokenError::Pin(_) | TokenError::PinHeld | TokenError::PinInDoubt(_) | TokenError::NoPin(_))
 }
 
 /// Connects, again and again with longer pauses, until that succeeds, or `wait` does not want to wait for the pause that it is given.

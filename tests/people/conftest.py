@@ -189,8 +189,6 @@ VARIABLE = [
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"((?:AccessKeySecret\"?[: ]+\"?|access_key_secret=')\s*)[A-Za-z0-9._~+/-]{40}"), r"\1<secret>"),
     (re.compile(r'serial "[0-9a-f]{16}"'), 'serial "<serial>"'),
-    # The log is written by a thread of its own: where its line comes among the others is chance.
-    (re.compile(r"(?m)^error: token: C_\w+: CKR_\w+\n"), ""),
     (re.compile(r"\([0-9a-f]{16}\)"), "(<serial>)"),
     (re.compile(r"/\S*pytest-of-\w+/pytest-\d+/(\w+?)\d*/"), r"<tmp>/"),
     (re.compile(r"process \d+"), "process <pid>"),

@@ -17,7 +17,7 @@ fn a_wrong_pin_is_presented_once() {
         drop(new_token(1, 50));
         let chaos = line();
         let before = chaos.calls(Function::C_Login);
-        assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(TokenError::Pin));
+        assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(wrong_pin()));
         assert_eq!(chaos.calls(Function::C_Login), before + 1);
 
         // Refused at a reconnect: once, and never again by itself.
@@ -27,7 +27,7 @@ fn a_wrong_pin_is_presented_once() {
         chaos.tell("fail C_GenerateRandom CKR_DEVICE_REMOVED times=1");
         assert_eq!(token.health(), Err(TokenError::Gone));
         let start = std::time::Instant::now();
-        while token.health() != Err(TokenError::Pin) {
+        while token.health() != Err(wrong_pin()) {
             assert!(start.elapsed() < Duration::from_secs(10));
             thread::sleep(Duration::from_millis(5));
         }
@@ -82,7 +82,7 @@ fn whatever_a_login_answers_the_pin_is_presented_at_most_twice() {
             chaos.tell("clear");
             let presented = chaos.calls(Function::C_Login) - before;
             let of_pin = code.starts_with("CKR_PIN_") || ["CKR_NEW_PIN_MODE", "CKR_NEXT_OTP"].contains(code);
-            assert_eq!(matches!(refused, TokenError::Pin), of_pin, "{code}: {refused:?}");
+            assert_eq!(matches!(refused, TokenError::Pin(_)), of_pin, "{code}: {refused:?}");
             assert!(of_pin || matches!(refused, TokenError::PinInDoubt(_)), "{code}: {refused:?}");
             assert_eq!(presented, if of_pin { 1 } else { 2 }, "{code}");
         }
@@ -217,12 +217,12 @@ fn a_login_in_doubt_waits_for_something_to_change() {
         // The file changes, to a PIN that the token refuses outright: once.
         chaos.tell("clear");
         "4321".clone_into(&mut text.lock());
-        until(&|health| *health == Err(TokenError::Pin));
+        until(&|health| *health == Err(wrong_pin()));
         thread::sleep(Duration::from_millis(1500));
         assert_eq!(chaos.calls(Function::C_Login), before + 3);
         // An operator gives a wrong one, then the right one.
         let offer = |text: &str| pins.offer(pin(text), Duration::from_secs(10), |told| told);
-        assert_eq!(offer("999999"), Err(TokenError::Pin));
+        assert_eq!(offer("999999"), Err(wrong_pin()));
         assert_eq!(offer("1234"), Ok(Offer::LoggedIn));
         until(&|health| health.is_ok());
         assert_eq!(chaos.calls(Function::C_Login), before + 5);

@@ -89,7 +89,7 @@ fn a_full_pool_is_busy_in_time() {
 fn a_wrong_pin_is_tried_once() {
     on_every_softhsm(|_| {
         drop(new_token(1, 50));
-        assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(TokenError::Pin));
+        assert_eq!(Token::open(config(1, 50), pin("4321")).err(), Some(wrong_pin()));
         let token = Token::open(config(1, 50), pin("1234")).expect("the right one");
         assert_eq!(token.health(), Ok(()));
         let again = Token::open(config(1, 50), pin("1234"));
@@ -118,7 +118,7 @@ fn a_refused_pin_ends_the_reconnecting() {
             thread::sleep(Duration::from_millis(1));
         }
         thread::sleep(Duration::from_millis(300));
-        assert_eq!(token.health(), Err(TokenError::Pin));
+        assert_eq!(token.health(), Err(wrong_pin()));
         assert!(!token.status().up);
     });
 }

@@ -36,6 +36,11 @@ fn pin(text: &str) -> Pin {
     Pin::new(text.to_owned())
 }
 
+/// The refusal of a wrong PIN.
+fn wrong_pin() -> TokenError {
+    TokenError::Pin("C_Login: CKR_PIN_INCORRECT".to_owned())
+}
+
 fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
     TokenConfig {
         module: tokens::module(),
