@@ -115,6 +115,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
     let seconds = |ms: i64| ms as f64 / 1000.0;
     let offsets = [("monotonic", Some(now.clock_offsets.monotonic)), ("database", now.clock_offsets.database)]
         .map(|(source, ms)| (source, ms.map(seconds)));
+    let reserved = uses.reserved.iter().map(|(key, uses)| (key.to_string(), *uses));
     let rotations = [("done", now.rotations_done), ("failed", now.rotations_failed)];
     vec![
         Figure::gauge("bulla_token_up", "1 while the token answers", token.up),
@@ -152,7 +153,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauge("bulla_clock_trusted", "0 while the sources of time differ: deletions, rotations and the removal of nonces wait", now.clock_trusted),
         Figure::gauges("bulla_clock_offset_seconds", "how far the clock is ahead of the `monotonic` one since both agreed, and of the `database`'s", "source", offsets),
         Figure::counter("bulla_key_uses_total", "encryptions under master keys by this node", uses.uses),
-        Figure::gauge("bulla_key_version_uses_highest", "the most uses reserved, by all nodes, of one key version that this node has encrypted under; rotation at 2^30, stop at 2^31", uses.highest),
+        Figure::gauges("bulla_key_version_uses", "uses reserved, by all nodes, of the version that encrypts, of each key that this node has encrypted under; of the 100 with the most. Rotation at 2^30, stop at 2^31", "key", reserved),
         Figure::gauge("bulla_key_rotation_next_timestamp_seconds", "when the next version of an enabled key is due, Unix time; absent where no key rotates by itself, and while the database is away", now.next_key_rotation),
         Figure::counters("bulla_rotations_total", "rotations of managed secrets that were `done`, and attempts that `failed`", "result", &rotations),
         Figure::gauge("bulla_rotations_failing", "managed secrets, of all nodes, whose last attempt failed; absent while the database is away", now.rotations_failing),
@@ -167,6 +168,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::base::ids::KeyId;
     use crate::metrics::Metrics;
     use crate::token::Latency;
 
@@ -185,6 +187,7 @@ mod tests {
                 free_public: Some(1),
                 ..TokenStatus::default()
             },
+            uses: UseFigures { uses: 1, reserved: vec![(KeyId::new(), 1)] },
             store: StoreStatus { retries: vec![(("x", "y"), 1)], ..StoreStatus::default() },
             rotations_failing: Some(1),
             next_key_rotation: Some(1),

@@ -61,7 +61,7 @@ impl Keys {
             tx.key_version_update(&row, &KeyVersionRow { uses, ..row.clone() })?;
             Ok::<_, Abort<Error>>((row.uses, uses))
         })?;
-        self.uses.reserved(after);
+        self.uses.reserved(*key, after);
         for (limit, what) in [(limits.warn(), "watch it"), (limits.rotate, "it needs a new version")] {
             if (before..after).contains(&(limit - 1)) {
                 log::warn!("version {version} of key {key} has encrypted {limit} times: {what}");

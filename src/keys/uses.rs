@@ -12,10 +12,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::base::ids::KeyVersionId;
+use crate::base::ids::{KeyId, KeyVersionId};
 
 /// Uses reserved at once, at most.
 const MAX_BLOCK: i64 = 65_536;
+
+/// Keys of which figures tell.
+const TOLD: usize = 100;
 
 /// How often one key version may encrypt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +51,13 @@ impl Default for UseLimits {
 }
 
 /// Figures for metrics, of this node since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UseFigures {
     /// Encryptions under master keys.
     pub uses: u64,
-    /// The most uses reserved of any one version that this node has encrypted under.
-    pub highest: u64,
+    /// Uses reserved, by all nodes, of the version that encrypts, of the keys that this node has encrypted under: of those that have the
+    /// most, these first.
+    pub reserved: Vec<(KeyId, i64)>,
 }
 
 /// What this node has reserved and not used yet, by version.
@@ -61,7 +65,8 @@ pub(super) struct Uses {
     limits: UseLimits,
     blocks: RwLock<HashMap<KeyVersionId, Arc<Block>>>,
     uses: AtomicU64,
-    highest: AtomicI64,
+    /// What was reserved of the version that encrypts, by all nodes.
+    reserved: Mutex<HashMap<KeyId, i64>>,
 }
 
 #[derive(Default)]
@@ -79,7 +84,7 @@ impl Block {
 
 impl Uses {
     pub(super) fn new(limits: UseLimits) -> Self {
-        Self { limits, blocks: RwLock::default(), uses: AtomicU64::new(0), highest: AtomicI64::new(0) }
+        Self { limits, blocks: RwLock::default(), uses: AtomicU64::new(0), reserved: Mutex::default() }
     }
 
     pub(super) fn limits(&self) -> UseLimits {
@@ -99,16 +104,16 @@ impl Uses {
         Ok(())
     }
 
-    /// Remembers that so many uses of one version are reserved.
-    pub(super) fn reserved(&self, uses: i64) {
-        self.highest.fetch_max(uses, Ordering::Relaxed);
+    /// Remembers that so many uses of the version that encrypts are reserved.
+    pub(super) fn reserved(&self, key: KeyId, uses: i64) {
+        self.reserved.lock().insert(key, uses);
     }
 
     pub(super) fn figures(&self) -> UseFigures {
-        UseFigures {
-            uses: self.uses.load(Ordering::Relaxed),
-            highest: u64::try_from(self.highest.load(Ordering::Relaxed)).unwrap_or_default(),
-        }
+        let mut reserved: Vec<_> = self.reserved.lock().iter().map(|(key, uses)| (*key, *uses)).collect();
+        reserved.sort_unstable_by_key(|(key, uses)| (-uses, *key));
+        reserved.truncate(TOLD);
+        UseFigures { uses: self.uses.load(Ordering::Relaxed), reserved }
     }
 
     fn block(&self, version: &KeyVersionId) -> Arc<Block> {

@@ -68,9 +68,9 @@ impl Figure {
         name: &str,
         help: &str,
         label: &str,
-        values: impl IntoIterator<Item = (&'static str, T)>,
+        values: impl IntoIterator<Item = (impl AsRef<str>, T)>,
     ) -> Self {
-        let samples = values.into_iter().filter_map(|(of, value)| Some(gauge(vec![pair(label, of)], value.read()?)));
+        let samples = values.into_iter().filter_map(|(of, value)| Some(gauge(vec![pair(label, of.as_ref())], value.read()?)));
         Self::of(name, help, MetricType::GAUGE, samples)
     }
 

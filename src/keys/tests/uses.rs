@@ -50,7 +50,7 @@ fn a_version_stops_where_it_must() {
         assert_eq!(uses(), 1100);
         assert_eq!(done, 1100 - 61, "all but the block of the node that died");
         let figures = [bench.keys.use_figures(), second.use_figures()];
-        assert_eq!(figures.iter().map(|f| f.highest).max(), Some(1100));
+        assert_eq!(figures.iter().filter_map(|f| f.reserved.first()).max(), Some(&(key.id, 1100)));
         assert_eq!(figures.iter().map(|f| f.uses).sum::<u64>(), done - 1, "and the node that died did one");
         // The key was due since it came near; its next version encrypts again.
         bench.pass(1);
