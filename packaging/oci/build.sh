@@ -4,7 +4,8 @@
 #
 #   packaging/oci/build.sh PROGRAM OUT.tar
 #
-# The PKCS#11 module of the HSM's maker is mounted, or copied in by a layer of your own. Needs buildah.
+# The PKCS#11 module of the HSM's maker is mounted, or copied in by a layer of your own; the libraries of C and C++ are there for it.
+# Needs buildah.
 set -euo pipefail
 
 program=$(realpath "${1:?program}")
@@ -25,8 +26,9 @@ strip --strip-unneeded "$root/usr/bin/bulla"
 ldd "$program" | awk '/=> \//{print $3} /^[[:space:]]*\//{print $1}' | sort -u | while read -r library; do
   install -D -m 0755 "$(realpath "$library")" "$root$library"
 done
-# Loaded by name at run time: users and hosts by the C library.
-for name in libnss_files.so.2 libnss_dns.so.2; do
+# Loaded by name at run time: users and hosts by the C library; what modules of PKCS#11 lean on besides, SoftHSM's among them.
+modules=(libstdc++.so.6 libgcc_s.so.1 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1)
+for name in libnss_files.so.2 libnss_dns.so.2 "${modules[@]}"; do
   library=$(ldconfig -p | awk -v n="$name" '$1 == n {print $NF; exit}')
   [[ -n $library ]] && install -D -m 0755 "$(realpath "$library")" "$root$library"
 done

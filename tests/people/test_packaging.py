@@ -271,8 +271,10 @@ def test_the_chart_has_settings_that_the_program_knows(tmp_path):
 
 @needs("buildah", "strip", "unshare")
 @pytest.mark.skipif(os.geteuid() != 0, reason="runs in the image's root: needs root")
-def test_the_image_is_built_from_nothing_and_serves(tmp_path):
-    """Unpacked as a runtime would, with SoftHSM as a layer of one's own; as the image's user, in the image's folders."""
+def test_the_image_is_built_from_nothing_and_serves_as_the_compose_file_says(tmp_path):
+    """Unpacked as a runtime would: the image's user, the file's command, and nothing of this machine but what the file mounts."""
+    import yaml
+
     out, root = tmp_path / "bulla.tar", tmp_path / "root"
     run(PACKAGING / "oci/build.sh", BULLA, out)
     layout = tmp_path / "layout"
@@ -286,25 +288,39 @@ def test_the_image_is_built_from_nothing_and_serves(tmp_path):
     for layer in manifest["layers"]:
         run("tar", "-C", root, "--numeric-owner", "-xpf", blob(layer["digest"]))
     assert not (root / "bin").exists(), "no shell"
-    module = pathlib.Path("/usr/lib/softhsm/libsofthsm2.so")
-    libraries = re.findall(r"=> (/\S+)", run("ldd", module))
-    for file in (module, *map(pathlib.Path, libraries)):
-        run("install", "-D", file.resolve(), root / file.relative_to("/"))
-    (root / "proc").mkdir()
-    (root / "dev").mkdir()
-    command = " ".join(config["Entrypoint"])
-    script = (f"mount --bind /proc {root}/proc && mount --rbind /dev {root}/dev && exec chroot --userspec={config['User']} {root} "
-              f"env -i {' '.join(config['Env'])} {command} dev --data {config['WorkingDir']}/d --listen 0 --json")
-    # `env` is not in the image: the machine's own, for this test.
-    run("install", "-D", shutil.which("env"), root / "usr/bin/env")
-    server = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    folder, composed = PACKAGING / "compose", yaml.safe_load((PACKAGING / "compose/compose.yaml").read_text())
+    service = composed["services"]["bulla"]
+    assert service["read_only"] and service["tmpfs"] == ["/tmp"]
+    mounts = [("/proc", "/proc"), ("/dev", "/dev"), *(volume.split(":")[:2] for volume in service["volumes"])]
+    mounts += [(composed["secrets"][name]["file"], f"/run/secrets/{name}") for name in service["secrets"]]
+    lines = [f"mount --bind {root} {root}"]
+    for source, target in mounts:
+        place, source = root / target[1:], source if source.startswith("/") else folder / source
+        if target == config["WorkingDir"]:
+            # A new volume has what the image has in its place.
+            run("cp", "-a", place, source := tmp_path / "volume")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if pathlib.Path(source).is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            place.touch()
+        lines.append(f"mount --rbind {source} {place}")
+    lines += [f"mount -t tmpfs none {root}/tmp", f"mount -o remount,bind,ro {root}"]
+    command = [*config["Entrypoint"], *service["command"], "--json"]
+    command[command.index("0.0.0.0:8080")] = "0.0.0.0:0"
+    environment = " ".join(config["Env"])
+    lines.append(f"exec env -i {environment} {shutil.which('chroot')} --userspec={config['User']} {root} {' '.join(command)}")
+    server = subprocess.Popen(["unshare", "--mount", "sh", "-ec", "\n".join(lines)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = server.stdout.readline()
         assert line, server.stderr.read()
         ready = json.loads(line)
-        client = Client(ready["AccessKeyId"], ready["AccessKeySecret"])
-        assert client.call(ready["Endpoint"], "CreateSecret", SecretName="a", VersionId="v1", SecretData="x")[0] == 200
-        assert client.call(ready["Endpoint"], "GetSecretValue", SecretName="a")[1]["SecretData"] == "x"
+        endpoint = f"http://127.0.0.1:{ready['Endpoint'].rpartition(':')[2]}"
+        client = Client(ready["AccessKeyId"], (folder / "access-key").read_text().strip())
+        for name, value in (entry.split("=", 1) for entry in (folder / "seed.env").read_text().splitlines() if entry[:1] not in ("", "#")):
+            status, answer = client.call(endpoint, "GetSecretValue", SecretName=name)
+            assert (status, answer["SecretData"]) == (200, value.strip("'\"")), answer
     finally:
         server.terminate()
         assert server.wait(30) == 0
