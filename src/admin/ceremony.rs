@@ -46,8 +46,7 @@ pub fn run(config: &Config) -> Result<Output, Failure> {
 }
 
 fn transcript(config: &Config, base: &Base) -> Result<String, Failure> {
-    let of_token = || context("token");
-    let described = base.token.description().map_err(of_token())?;
+    let described = base.token.description().map_err(context("token"))?;
     if !config.token.module.is_absolute() {
         // The loader looks for a name in folders of its own: another file than the one that would be read here.
         let why =
@@ -84,7 +83,7 @@ fn transcript(config: &Config, base: &Base) -> Result<String, Failure> {
     for (name, id, _) in system_keys(row) {
         attributes(&mut text, base, name, &id)?;
     }
-    let public = base.token.public_key(&row.aud_key).map_err(of_token())?;
+    let public = base.token.public_key(&row.aud_key).map_err(context("token"))?;
     let _ = writeln!(text, "\nPublic key of AUD, SHA-256 {}:", hex::encode(digest(&SHA256, public.as_der())));
     text.push_str(&public.to_pem());
     Ok(text)

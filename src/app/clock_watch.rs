@@ -7,8 +7,7 @@
 //! A start compares the clock with the second of these: an audit line may bear the time of a clock that nobody believed, and whoever
 //! starts again would believe it by its own word.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::clock_check::ClockCheck;
 use crate::base::periodic::{Periodic, Rounds};
 use crate::base::regular;
+use crate::base::whole_file::{self, Access};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -45,13 +45,9 @@ fn time_in(file: &Path) -> Option<i64> {
     regular::read_text(file).ok()?.trim().parse().ok()
 }
 
-/// Puts a time into a file, whole or not at all.
+/// Puts a time into a file, which the service may read whoever writes it.
 fn put(file: &Path, at: Timestamp) -> io::Result<()> {
-    let draft = file.with_extension("new");
-    let mut open = fs::File::create(&draft)?;
-    writeln!(open, "{}", at.0)?;
-    open.sync_data()?;
-    fs::rename(draft, file)
+    whole_file::write(file, format!("{}\n", at.0).as_bytes(), &Access::of_mode(0o644)).map(drop)
 }
 
 /// Says to the node with this audit folder that the clock of this machine is right.

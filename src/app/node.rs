@@ -2,6 +2,7 @@
 //!
 //! Owns: the file of the audit folder that holds it. Called by: app::base.
 
+use std::fs::File;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
@@ -22,12 +23,13 @@ pub(super) fn node_id(folder: &Path) -> Result<NodeId, AuditError> {
         Some(node) => Ok(node),
         None => {
             let id = NodeId::new();
-            // Linked into place whole, so that of two processes at their first start both use the one that was first.
+            // Linked into place whole and durable, so that of two processes at their first start both use the one that was first, and
+            // a crash of the machine leaves no empty one.
             let draft = folder.join(format!("node-id.{id}"));
-            let written = std::fs::write(&draft, format!("{id}\n"));
+            let written = std::fs::write(&draft, format!("{id}\n")).and_then(|()| File::open(&draft)?.sync_all());
             let linked = written.is_ok() && std::fs::hard_link(&draft, &file).is_ok();
             std::fs::remove_file(&draft).map_err(|e| failed(&draft, e))?;
-            written.map_err(|e| failed(&draft, e))?;
+            written.and_then(|()| File::open(folder)?.sync_all()).map_err(|e| failed(&draft, e))?;
             if linked { Ok(id) } else { node_id(folder) }
         }
     }
