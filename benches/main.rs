@@ -165,7 +165,9 @@ fn bench(plan: &Plan) -> Result<(), Failure> {
         latency::rows(plan)?;
         postgres::rows(plan, None)?;
     }
-    print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))
+    print(&format!("start of `bulla serve` to its first answer, {stored} secrets stored: {:.3} s", starts[2].as_secs_f64()))?;
+    let (time, said) = programs::verify(&data)?;
+    print(&format!("`bulla verify` of them: {:.1} s ({said})", time.as_secs_f64()))
 }
 
 /// The rows of Vault's API alone.

@@ -226,6 +226,21 @@ pub fn start_up(data: &Path) -> Result<Duration, Failure> {
     first_answer
 }
 
+/// What `bulla verify` says of the data of a `bulla dev` that has stopped, on one line, and how long it takes.
+///
+/// # Errors
+/// When the store does not verify.
+pub fn verify(data: &Path) -> Result<(Duration, String), Failure> {
+    let mut command = bound_to_this_process(&bulla());
+    command.args(["verify", "--config"]).arg(data.join("bulla.toml"));
+    command.env(softhsm::CONF_VARIABLE, data.join("softhsm2.conf")).stdout(Stdio::piped());
+    let began = Instant::now();
+    let output = spawn(command)?.wait_with_output()?;
+    let time = began.elapsed();
+    let said = String::from_utf8_lossy(&output.stdout).lines().collect::<Vec<_>>().join(", ");
+    if output.status.success() { Ok((time, said)) } else { Err(format!("bulla verify: {said}").into()) }
+}
+
 /// An address of loopback where nobody listens.
 ///
 /// # Errors
