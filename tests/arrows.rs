@@ -427,3 +427,16 @@ fn paths_in_the_documentation_lead_somewhere() {
     }
     assert!(lost.is_empty(), "\n{}", lost.join("\n"));
 }
+
+/// Each step of a walk is one file.
+#[test]
+fn walks_name_a_file_for_each_step() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md")).expect("text");
+    let steps: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| step ")).collect();
+    let names_one = |step: &str| {
+        let file = step.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        file.starts_with("`src/") && file.ends_with(".rs`") && file.matches('`').count() == 2
+    };
+    let others: Vec<_> = steps.iter().filter(|step| !names_one(step)).collect();
+    assert!(steps.len() > 50 && others.is_empty(), "{} steps; not of one file: {others:#?}", steps.len());
+}
