@@ -266,7 +266,8 @@ def test_a_command_that_is_tried_elsewhere_is(command):
 # What differs from run to run, beside what conftest knows: ids, counts of what time adds (checkpoints, nonces), the program's version.
 SETTLED = [
     (r"\bs\.[\w-]{43,}", "<token>"),
-    (r"(?m)(^Accessor +|revoke |^)[\w-]{24}(?= |$)", r"\1<accessor>"),
+    (r"(?m)(^Accessor +|^\$ bulla token revoke )[\w-]{24}$", r"\1<accessor>"),
+    (r"(?m)^[\w-]{24}(?=  user/)", "<accessor>"),
     (r"(CKA_ID +)[0-9a-f]{32}", r"\1<id>"),
     (r"(CKA_EC_POINT +)[0-9a-f]{134}", r"\1<point>"),
     (r"(Token serial +)[0-9a-f]{16}", r"\1<serial>"),
@@ -286,6 +287,16 @@ def settled(text):
         text = re.sub(pattern, word, text)
     # Listed by ids that chance gave.
     return re.sub(r"(?m)(^<uuid>  <uuid>  .*\n)+", lambda rows: "".join(sorted(rows[0].splitlines(keepends=True))), text)
+
+
+def test_what_is_masked_is_no_word():
+    """Every name that a row has, at a line's beginning and as JSON, beside a number."""
+    sources = (file.read_text() for file in (ROOT / "src").rglob("*.rs"))
+    names = {name for source in sources for name in re.findall(r'\("([A-Z][A-Za-z]+)", ', source)}
+    assert {"LinesAfterLastCheckpoint", "SecretName"} <= names
+    for line in (line for name in sorted(names) for line in (f"{name}  0", f'{{"{name}":0}}', name)):
+        shown = settled(masked(line))
+        assert re.sub(r"0|<n>", "", shown) == line.replace("0", ""), (line, shown)
 
 
 @pytest.mark.parametrize("group", ["access-key", "account", "audit", "backup", "init", "inventory", "level", "policy", "restore",
