@@ -192,7 +192,7 @@ VARIABLE = [
     (re.compile(r"\([0-9a-f]{16}\)"), "(<serial>)"),
     (re.compile(r"/\S*pytest-of-\w+/pytest-\d+/(\w+?)\d*/"), r"<tmp>/"),
     (re.compile(r"process \d+"), "process <pid>"),
-    (re.compile(r"uid=?\s?\d+"), "<uid>"),
+    (re.compile(r"(\buid[= ])\d+"), r"\1<uid>"),
 ]
 
 

@@ -161,9 +161,9 @@ def test_lines_are_shipped_and_a_receiver_that_is_away_costs_nothing(serving, tm
 
 
 def test_a_read_is_recorded_with_the_version_that_was_served(dev):
-    """Whatever was asked for: the current one, an earlier one by its label, one by its id."""
+    """Whatever was asked for: the current one, an earlier one by its label, one by its id; alone or with others."""
     client = Client(dev["AccessKeyId"], dev["AccessKeySecret"])
-    call = lambda action, **more: client.call(dev["Endpoint"], action, SecretName="audited/read", **more)  # noqa: E731
+    call = lambda action, **more: client.call(dev["Endpoint"], action, **{"SecretName": "audited/read", **more})  # noqa: E731
     assert call("CreateSecret", VersionId="first", SecretData="1")[0] == 200
     assert call("PutSecretValue", VersionId="second", SecretData="2")[0] == 200
     asked = [({}, "second"), ({"VersionStage": "ACSPrevious"}, "first"), ({"VersionId": "first"}, "first"), ({"VersionId": "second"}, "second")]
@@ -172,6 +172,18 @@ def test_a_read_is_recorded_with_the_version_that_was_served(dev):
         status, answer = call("GetSecretValue", **more)
         assert (status, answer["VersionId"]) == (200, served)
         wanted[answer["RequestId"]] = served
-    lines = done("audit", "search", "--secret", "audited/read", "--action", "GetSecretValue", "--json", "--data", dev["data"]).splitlines()
-    records = [json.loads(line) for line in lines if '"Proof"' not in line]
-    assert {record["request_id"]: record["version_id"] for record in records} == wanted
+    # What a shell is given is read with others, by another operation; of each there is a record.
+    assert call("CreateSecret", VersionId="v1", SecretData="3", SecretName="audited/beside")[0] == 200
+    references = ("A=audited/read", "B=audited/read@first", "C=audited/read@ACSPrevious", "D=audited/beside")
+    words = [word for reference in references for word in ("-e", reference)]
+    profile = ("--profile", dev["data"])
+    assert done(*profile, "run", *words, "--", "sh", "-c", "echo $A $B $C $D") == "2 1 1 3\n"
+    assert done(*profile, "inject", stdin="{{ bulla://audited/read }}{{ bulla://audited/read@second }}") == "22"
+
+    def records(action):
+        lines = done("audit", "search", "--secret", "audited/read", "--action", action, "--json", "--data", dev["data"]).splitlines()
+        return [json.loads(line) for line in lines if '"Proof"' not in line]
+
+    assert {record["request_id"]: record["version_id"] for record in records("GetSecretValue")} == wanted
+    read = sorted((record["version"], record["version_id"]) for record in records("BatchGetSecretValue"))
+    assert read == [("ACSCurrent", "second"), ("ACSCurrent", "second"), ("ACSPrevious", "first"), ("first", "first"), ("second", "second")]

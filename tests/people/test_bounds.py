@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pathlib
 import statistics
 import subprocess
 import time
@@ -11,10 +12,11 @@ from conftest import BULLA
 from traces import Door
 
 MANY, BATCH = 100, 20
-# Fifty milliseconds are what is aimed at, and what debug builds reach on a machine that has time; beside a build on two cores they may not.
-# So after some seconds twice as much will do, and a minute is given to that.
+# Fifty milliseconds are promised of what is shipped. They are what debug builds reach on a machine that has time; beside a build on two cores
+# they may not. So after some seconds twice as much will do for these, and a minute is given to either.
 AIM_S, AIMED_FOR_S = 0.05, 10
-BOUND_S, PATIENCE_S = 0.1, 60
+DEBUG = pathlib.Path(BULLA).resolve().parent.name == "debug"
+BOUND_S, PATIENCE_S = 0.1 if DEBUG else AIM_S, 60
 
 
 def test_a_program_with_a_hundred_secrets_starts_a_batch_later(gives, dev, env, tmp_path, capsys):
@@ -53,5 +55,6 @@ def test_a_program_with_a_hundred_secrets_starts_a_batch_later(gives, dev, env, 
         batches += [batch() for _ in range(3)]
     with capsys.disabled():
         ms = [round(seconds * 1000) for seconds in (min(starts), statistics.median(starts), min(batches), statistics.median(batches))]
-        print(f" started in {ms[0]} ms, median {ms[1]}; a batch in {ms[2]} ms, median {ms[3]}; {len(starts)} attempts", end="")
+        print(f" started in {ms[0]} ms, median {ms[1]}; a batch in {ms[2]} ms, median {ms[3]}; {len(starts)} attempts;", end="")
+        print(f" {apart() * 1000:.1f} ms apart, {BOUND_S * 1000:.0f} are allowed", end="")
     assert apart() <= BOUND_S, (starts, batches)

@@ -5,6 +5,7 @@ One server for nearly all of it, `bulla dev`; its folder is the profile.
 
 import base64
 import contextlib
+import ctypes
 import functools
 import http.server
 import json
@@ -12,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -761,15 +763,22 @@ def test_a_version_that_comes_while_a_program_ends_is_not_lost(gives, dev, env):
     child.kill()
 
 
+@contextlib.contextmanager
+def silent(folder):
+    """A server that takes requests and answers none; the folder becomes a profile of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        (folder / "secret").write_text("s3cret")
+        (folder / "secret").chmod(0o600)
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        (folder / "profile.toml").write_text(f'endpoint = "{endpoint}"\naccess_key_id = "BLLAX"\nsecret_file = "secret"\n')
+        yield server
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_that_waits_for_its_server(env, tmp_path, number):
     """The server takes the request and does not answer: the program has not begun, and nobody else is there to obey."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
-        (tmp_path / "secret").write_text("s3cret")
-        (tmp_path / "secret").chmod(0o600)
-        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-        (tmp_path / "profile.toml").write_text(f'endpoint = "{endpoint}"\naccess_key_id = "BLLAX"\nsecret_file = "secret"\n')
+    with silent(tmp_path) as server:
         for words in ((), ("--mask",), ("--watch",), ("--watch=hup", "--mask")):
             command = [BULLA, "--profile", tmp_path, "run", *words, "-e", "X=a", "--", "true"]
             # Whoever runs the tests in the background may ignore SIGINT.
@@ -783,6 +792,38 @@ def test_a_signal_ends_a_run_that_waits_for_its_server(env, tmp_path, number):
                 peer.close()
             finally:
                 child.kill()
+
+
+# capabilities(7), prctl(2)
+CAP_IPC_LOCK, PR_CAPBSET_DROP = 14, 24
+
+
+def limited():
+    """In a child: as somebody who may lock little memory, though root."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (64 << 10, 64 << 10))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may lock more memory than the limit")
+@pytest.mark.parametrize("may", [True, False])
+def test_memory_is_locked_where_it_may_be(env, tmp_path, may):
+    """While a client waits (docs/security.md); where it may not, it works all the same."""
+    effective = int(re.search(r"CapEff:\s+(\w+)", pathlib.Path("/proc/self/status").read_text())[1], 16)
+    if not effective >> CAP_IPC_LOCK & 1:
+        pytest.skip("root has no CAP_IPC_LOCK here")
+    with silent(tmp_path) as server:
+        for words in (("secret", "get", "a"), ("run", "-e", "X=a", "--", "true")):
+            child = subprocess.Popen([BULLA, "--profile", tmp_path, *words], env=env, preexec_fn=None if may else limited)
+            try:
+                peer, _ = server.accept()
+                assert peer.recv(1), "nothing is asked"
+                sizes = dict(re.findall(r"(Vm\w+):\s+(\d+) kB", pathlib.Path(f"/proc/{child.pid}/status").read_text()))
+                locked, values = int(sizes["VmLck"]), int(sizes["VmData"]) + int(sizes["VmStk"])
+                assert values <= locked if may else locked == 0, sizes
+                peer.close()
+            finally:
+                child.kill()
+                child.wait()
 
 
 def test_what_a_key_does_not_take_is_refused(gives, asks):

@@ -160,12 +160,16 @@ def test_exit_codes_are_classes(dev, code, command):
     assert set(json.loads(as_json.stderr)["error"]) >= {"class", "message"}
 
 
-def test_what_dev_says(serving, tmp_path):
-    server = serving("dev", "--data", tmp_path / "d", "--listen", "0")
+@pytest.mark.parametrize("name", ["dev", "dev-tls"])
+def test_what_dev_says(serving, tmp_path, name):
+    seed = tmp_path / "seed.env"
+    seed.write_text("app/db=s3cret\napp/token=t0ken\n")
+    more, scheme = ((), "http") if name == "dev" else (("--tls", "--seed", seed), "https")
+    server = serving("dev", "--data", tmp_path / "d", "--listen", "0", *more)
     said = ""
     while "Stop with Ctrl-C." not in said:
         said += server.first_line()
-    golden("dev", said.replace(str(tmp_path), "<tmp>"))
+    golden(name, said.replace(str(tmp_path), "<tmp>"))
     refused = bulla("dev", "--data", tmp_path / "d")
-    assert refused.returncode == 5 and "process" in refused.stderr and "it answers at http://" in refused.stderr
+    assert refused.returncode == 5 and "process" in refused.stderr and f"it answers at {scheme}://" in refused.stderr
     assert "ERROR" not in server.log(), masked(server.log())

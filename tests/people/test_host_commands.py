@@ -1,21 +1,27 @@
 """Each command of the table once on SoftHSM, from an empty folder to a restore: it succeeds, says nothing on standard error, and what it
-prints is what is kept in golden/said. A command that is in the table and in no list here fails.
+prints is what is kept in golden/said; so is why a client command is refused, and what a terminal asks. A command that is in the table and in no
+list here fails.
 """
 
-import ast
 import glob
+import io
 import json
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
 import time
 
+import pexpect
 import pytest
 from client import Client
-from conftest import CLEAN, HERE, READY_S, ROOT, Serving, bulla, golden, masked
+from client_steps import EDITOR, FILES, STEPS, STRANGER, TYPED
+from conftest import CLEAN, READY_S, ROOT, Serving, bulla, golden, masked
+from test_client import BINARY, terminal
 from test_commands import READ, help_pages
+from test_json import REMOTE
 
 sys.path.insert(0, str(ROOT / "tests/sdk"))
 from run import free_port, postgresql, postgresql_program  # noqa: E402
@@ -25,34 +31,8 @@ FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
 ABSENT = [what for what, there in ((MODULE, os.path.exists(MODULE)), ("libfaketime", FAKETIME)) if not there]
 pytestmark = pytest.mark.skipif(bool(ABSENT), reason=f"not on this machine: {', '.join(ABSENT)}")
 
-# What asks a server is tried where that server is: the test that calls it and hears nothing on standard error.
-ELSEWHERE = {
-    "whoami": "test_client.py::test_a_person_at_a_terminal",
-    "status": "test_client.py::test_status",
-    "run": "test_client.py::test_run_gives_values_to_a_program",
-    "inject": "test_client.py::test_inject_fills_a_template",
-    "agent": "test_agent.py::test_files_are_written_once",
-    "secret get": "test_client.py::test_a_value_goes_in_and_comes_out",
-    "secret put": "test_client.py::test_a_value_goes_in_and_comes_out",
-    "secret patch": "test_client.py::test_versions_and_what_changes_them",
-    "secret list": "test_client.py::test_what_there_is",
-    "secret find": "test_client.py::test_what_there_is",
-    "secret show": "test_client.py::test_what_there_is",
-    "secret versions": "test_client.py::test_versions_and_what_changes_them",
-    "secret diff": "test_client.py::test_versions_and_what_changes_them",
-    "secret edit": "test_client.py::test_an_editor_works_in_memory",
-    "secret rollback": "test_client.py::test_versions_and_what_changes_them",
-    "secret delete": "test_client.py::test_what_there_is",
-    "secret restore": "test_client.py::test_what_there_is",
-    "secret tag": "test_client.py::test_what_there_is",
-    "secret import": "test_client.py::test_many_go_in_and_out",
-    "secret export": "test_client.py::test_many_go_in_and_out",
-    "secret policy": "test_client.py::test_what_there_is",
-} | {
-    f"key {word}": "test_client.py::test_keys_do_their_work"
-    for word in ("list", "create", "show", "versions", "disable", "enable", "delete", "alias", "encrypt", "decrypt", "sign", "verify",
-                 "mac", "public-key")
-}  # fmt: skip
+# Without a transcript in golden/said: golden/dev.txt is of `dev`, `serve` prints nothing, and what `completion` prints is read by shells.
+UNTOLD = {"dev", "serve", "completion"}
 
 CONFIG = """region = "cn-hangzhou"
 [server]
@@ -82,7 +62,7 @@ LAST_WEEK = {"LD_PRELOAD": FAKETIME[0], "FAKETIME": "-10d", "FAKETIME_DONT_FAKE_
 
 
 class Life:
-    """A deployment, and every command that it has seen: of each its words, how it ended, and the transcript where it is told."""
+    """A deployment, and every command that it has seen: of each the transcript where it is told, its words, how it was to end and ended."""
 
     def __init__(self, folder):
         self.folder, self.port, self.servers, self.calls, self.told = folder, free_port(), 0, [], {}
@@ -97,16 +77,32 @@ class Life:
         make = ["softhsm2-util", "--init-token", "--free", "--label", "table", "--so-pin", pin, "--pin", pin]
         subprocess.run(make, check=True, capture_output=True, env=CLEAN | self.environment)
 
-    def run(self, group, *words, stdin=None, env=None):
-        """A command, for the transcript of a group; its output."""
-        ended = bulla(*words, env=self.environment | (env or {}), cwd=self.folder, stdin=stdin)
-        shown = " ".join(f"'{word}'" if " " in word else word for word in words)
-        self.calls.append((words, shown, ended))
-        self.told.setdefault(group, []).append(f"$ bulla {shown}\n{ended.stdout}{ended.stderr}[exit {ended.returncode}]\n")
+    def run(self, group, *words, code=0, stdin=None, piped=None, env=None):
+        """A command, for the transcript of a group, which shows what is piped in; its output."""
+        ended = bulla(*words, env=self.environment | (env or {}), cwd=self.folder, stdin=stdin if piped is None else piped)
+        self.tells(group, words, code, ended, piped)
         return ended.stdout
 
+    def tells(self, group, words, code, ended, piped=None):
+        shown = f"bulla {shlex.join(words)}" if piped is None else f"printf %s {shlex.quote(piped)} | bulla {shlex.join(words)}"
+        self.calls.append((group, words, shown, code, ended))
+        if group:
+            self.told.setdefault(group, []).append(f"$ {shown}\n{ended.stdout}{ended.stderr}[exit {ended.returncode}]\n")
+
+    def at_terminal(self, words, code, *dialog, env=None):
+        """A command at a terminal, which shows what it asks and what it prints."""
+        child = terminal(words, CLEAN | self.environment | (env or {}), cwd=self.folder)
+        child.logfile_read = io.StringIO()
+        for question, answer in zip(dialog[::2], dialog[1::2]):
+            child.expect_exact(question)
+            child.sendline(answer)
+        child.expect(pexpect.EOF)
+        child.close()
+        screen = child.logfile_read.getvalue().replace("\r\n", "\n")
+        self.tells("terminal", words, code, subprocess.CompletedProcess(words, child.exitstatus, screen, ""))
+
     def typed(self, *words, env=None):
-        return json.loads(self.run("typed", *words, "--json", env=env))
+        return json.loads(self.run(None, *words, "--json", env=env))
 
     def serves(self, *words, env=None):
         """A server on the port of the configuration."""
@@ -128,7 +124,7 @@ class Life:
             ended = subprocess.CompletedProcess(words, server.stop(), "", server.log())
             if not ended.stderr:
                 break
-        self.calls.append((words, words[0], ended))
+        self.calls.append((None, words, words[0], 0, ended))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +170,7 @@ def has_people(life):
 def is_used(life):
     """Served: with a key of last week, whose next version may be made by now, and an account of a database server."""
     root = life.typed("access-key", "list")[0]["AccessKeyId"]
-    life.run("typed", "access-key", "delete", root)
+    life.run(None, "access-key", "delete", root)
     key = life.typed("access-key", "create")
     client = Client(key["AccessKeyId"], key["AccessKeySecret"])
     (life.folder / "home").mkdir()
@@ -195,6 +191,8 @@ def is_used(life):
         server.waits_for("waiting for `bulla unlock`")
         life.run("served", "unlock", "--config", "by-hand.toml", stdin=f"{life.pin}\n")
         server.waits_for("serving on")
+        life.at_terminal(("unlock", "--config", "by-hand.toml"), 0, "PIN of the token: ", life.pin)
+        life.at_terminal(("user", "list", "--config", "by-hand.toml"), 0, "PIN of the token: ", life.pin)
         life.run("served", "probe", f"http://{endpoint}/readyz")
         life.run("served", "clock", "accept")
         life.run("served", "key", "rotate", master, env=caller)
@@ -204,11 +202,38 @@ def is_used(life):
             {"SecretSubType": "SingleUser", "DBInstanceId": "orders"}))
         assert made[0] == 200, made
         life.run("served", "secret", "rotate", "app/orders", env=caller)
+        is_asked(life, key, endpoint, caller)
         made = client.call(endpoint, "CreateSecret", SecretName="app/db", VersionId="v1", SecretData="s3cret")
         assert made[0] == 200, made
         assert server.stop() == 0
         life.serves_quietly("serve")
     life.serves_quietly("dev", "--data", life.folder / "dev", "--listen", life.port)
+
+
+def is_asked(life, key, endpoint, caller):
+    """By a client, by one without a policy, and by one at a terminal."""
+    facts = {"folder": str(life.folder), "endpoint": endpoint, "id": key["AccessKeyId"], "secret": key["AccessKeySecret"]}
+    filled = lambda text: re.sub(r"\{([a-z -]+)\}", lambda name: facts[name[1]].strip(), text)  # noqa: E731
+    for name, text in FILES.items():
+        (life.folder / name).write_text(filled(text))
+
+    def steps(group, listed, env):
+        for code, command, *piped in listed:
+            words = shlex.split(filled(command))
+            told = life.run(group, *words, code=code, piped=filled(piped[0]) if piped else None, env=env)
+            # What the first one of them printed.
+            facts.setdefault(" ".join(words[:2]), told)
+
+    for group, listed in STEPS.items():
+        steps(group, listed, caller | {"EDITOR": EDITOR, "VISUAL": ""})
+    life.typed("user", "create", "stranger")
+    strange = life.typed("access-key", "create", "--user", "stranger")
+    own = {"ALIBABA_CLOUD_ACCESS_KEY_ID": strange["AccessKeyId"], "ALIBABA_CLOUD_ACCESS_KEY_SECRET": strange["AccessKeySecret"]}
+    steps("stranger", STRANGER, caller | own | {"BULLA_ENDPOINT": endpoint})
+    (life.folder / "bytes").write_bytes(BINARY)
+    life.run(None, "secret", "put", "shop/bytes", "--file", "bytes", env=caller)
+    for code, command, *dialog in TYPED:
+        life.at_terminal(shlex.split(filled(command)), code, *map(filled, dialog), env=caller)
 
 
 def is_proved(life):
@@ -234,7 +259,7 @@ def is_proved(life):
     run("level", "migrate", env={"BULLA_LEVELS": "1-2"})
     run("level", "level", "--raise", env={"BULLA_LEVELS": "1-2"})
     for shell in ("bash", "zsh", "fish"):
-        run("pages", "completion", shell)
+        run(None, "completion", shell)
     run("pages", "man", "pages")
 
 
@@ -243,30 +268,42 @@ def table():
     return {" ".join(path) for path, page in help_pages().items() if not re.search(r"Usage: bulla( [\w-]+)* (\[OPTIONS\] )?<COMMAND>\n", page)}
 
 
+def command_of(words, commands):
+    """The command of the table that these words call."""
+    two = " ".join(words[:2])
+    return two if two in commands else words[0]
+
+
 def test_every_command_of_the_table_succeeds_in_silence(life):
-    commands, ran = table(), set()
-    for words, shown, ended in life.calls:
-        assert ended.returncode == 0, f"{shown}: exit {ended.returncode}\n{ended.stdout}{ended.stderr}"
-        assert ended.stderr == "", f"{shown}: a command that succeeds says nothing on standard error:\n{ended.stderr}"
-        ran |= {" ".join(words[:2]), words[0]} & commands
-    assert set(ELSEWHERE) <= commands, "named here and not in the table"
-    assert commands - ran - set(ELSEWHERE) == set(), "in the table, and run by no test"
+    for group, _, shown, code, ended in life.calls:
+        assert ended.returncode == code, f"{shown}: exit {ended.returncode}\n{ended.stdout}{ended.stderr}"
+        if group == "terminal":
+            continue
+        if code == 0:
+            assert ended.stderr == "", f"{shown}: a command that succeeds says nothing on standard error:\n{ended.stderr}"
+        else:
+            assert ended.stdout == "" and ended.stderr.startswith("error: "), f"{shown}: {ended}"
+    commands = table()
+    ran = {command_of(words, commands) for _, words, _, code, _ in life.calls if code == 0}
+    assert commands - ran == set(), "in the table, and run by no test"
 
 
-@pytest.mark.parametrize("command", ELSEWHERE)
-def test_a_command_that_is_tried_elsewhere_is(command):
-    """Called there by what accepts no word on standard error."""
-    file, name = ELSEWHERE[command].split("::")
-    function = next(at for at in ast.parse((HERE / file).read_text()).body if getattr(at, "name", None) == name)
-    calls = [at for at in ast.walk(function) if isinstance(at, ast.Call) and getattr(at.func, "id", None) in ("gives", "done", "typed")]
-    heads = [[getattr(word, "value", None) for word in call.args[: len(command.split())]] for call in calls]
-    assert command.split() in heads
+def test_every_command_of_the_table_has_a_transcript(life):
+    """And of a client's command another that tells why it was refused."""
+    commands = table()
+    told = lambda fits: {command_of(words, commands) for group, words, _, code, _ in life.calls if group and fits(code)}  # noqa: E731
+    assert commands - told(lambda code: code == 0) == UNTOLD, "in the table, and in no transcript (client_steps.py has those of clients)"
+    of_clients = {command for command in commands if command.split()[0] in REMOTE}
+    assert of_clients - told(lambda code: code > 0) == set(), "refused in no transcript"
+    assert set(life.told) == set(GROUPS)
 
 
 # What differs from run to run, beside what conftest knows: ids, counts of what time adds (checkpoints, nonces), the program's version.
 SETTLED = [
     (r"\bs\.[\w-]{43,}", "<token>"),
-    (r"(?m)(^Accessor +|revoke |^)[\w-]{24}(?= |$)", r"\1<accessor>"),
+    (r"(?m)(^Accessor +|^\$ bulla token revoke )[\w-]{24}$", r"\1<accessor>"),
+    (r"(?m)^[\w-]{24}(?=  user/)", "<accessor>"),
+    (r"(?m)(^|--signature |printf %s )[A-Za-z0-9+/]{43,}={0,2}(?=$| \|)", r"\1<base64>"),
     (r"(CKA_ID +)[0-9a-f]{32}", r"\1<id>"),
     (r"(CKA_EC_POINT +)[0-9a-f]{134}", r"\1<point>"),
     (r"(Token serial +)[0-9a-f]{16}", r"\1<serial>"),
@@ -275,6 +312,7 @@ SETTLED = [
     (r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b", "<version-id>"),
     (r'("mac":")[0-9a-f]{32}', r"\1<mac>"),
     (r"\b(Rows|RowsVerified|BackupRows|Bytes|AuditLines|Lines|LastLine|LastProvedLine|Checkpoints|Seconds|UsesLeft)( +|\":)\d+", r"\1\2<n>"),
+    (r"\b(ClockAheadSeconds|RoundTripMs)( +)-?\d+", r"\1\2<n>"),
     (r"proved \d+ of \d+ lines", "proved <n> of <n> lines"),
     (r'("seq":|<uuid>,)\d+', r"\1<n>"),
     (r"\b21474\d{5}\b", "<uses>"),
@@ -288,7 +326,20 @@ def settled(text):
     return re.sub(r"(?m)(^<uuid>  <uuid>  .*\n)+", lambda rows: "".join(sorted(rows[0].splitlines(keepends=True))), text)
 
 
-@pytest.mark.parametrize("group", ["access-key", "account", "audit", "backup", "init", "inventory", "level", "policy", "restore",
-                                   "served", "token", "user", "verify"])
+def test_what_is_masked_is_no_word():
+    """Every name that a row has, at a line's beginning and as JSON, beside a number."""
+    sources = (file.read_text() for file in (ROOT / "src").rglob("*.rs"))
+    names = {name for source in sources for name in re.findall(r'\("([A-Z][A-Za-z]+)", ', source)}
+    assert {"LinesAfterLastCheckpoint", "SecretName"} <= names
+    for line in (line for name in sorted(names) for line in (f"{name}  0", f'{{"{name}":0}}', name)):
+        shown = settled(masked(line))
+        assert re.sub(r"0|<n>", "", shown) == line.replace("0", ""), (line, shown)
+
+
+GROUPS = ["access-key", "account", "audit", "backup", "init", "inventory", "level", "pages", "policy", "restore", "served", "stranger",
+          "terminal", "token", "user", "verify", *STEPS]  # fmt: skip
+
+
+@pytest.mark.parametrize("group", GROUPS)
 def test_what_commands_say(life, group):
     golden(f"said/{group}", settled(masked("\n".join(life.told[group]))))

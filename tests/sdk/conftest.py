@@ -7,6 +7,7 @@ BULLA_ADMIN_ARGS          what these commands need to find the data, e.g. "--dat
 BULLA_NODE_MODULES        where the Node SDK is (its tests are skipped without it)
 BULLA_CACHE_PYTHON        the Python that has the caching clients (their tests are skipped without it)
 BULLA_GO_VAULT            the command of the program in go-vault/, likewise
+BULLA_RUST_EXAMPLES       the commands of client/examples, an object of JSON lists, likewise
 BULLA_JAVA, BULLA_GO      the commands of the programs in java/ and go/, as JSON lists; where one is missing its tests are skipped,
                           with the reason from BULLA_JAVA_MISSING or BULLA_GO_MISSING
 """

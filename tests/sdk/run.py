@@ -153,6 +153,15 @@ def go():
     return [str(GO / "clients")]
 
 
+def rust():
+    """The commands of client/examples, by name. They are built by `cargo test` and by `cargo build -p bulla-client --examples`."""
+    names = sorted(path.stem for path in (ROOT / "client/examples").glob("*.rs"))
+    commands = {name: [str(PLACE.parent / "debug/examples" / name)] for name in names}
+    if not all(pathlib.Path(program).is_file() for program, in commands.values()):
+        raise Missing("Rust: the examples of client/ are not built; cargo build -p bulla-client --examples")
+    return commands
+
+
 def go_vault():
     """The command of go-vault/, built."""
     sources, folder = sorted((HERE / "go-vault").iterdir()), PLACE / "go-vault"
@@ -160,10 +169,13 @@ def go_vault():
     return [str(folder / "vault")]
 
 
-def elsewhere():
-    """What the suite is told of the SDKs of other languages: their commands, or why they are not here."""
+SDKS = {"BULLA_JAVA": java, "BULLA_GO": go, "BULLA_GO_VAULT": go_vault}
+
+
+def elsewhere(programs):
+    """What the suite is told of programs in other languages: their commands, or why they are not here."""
     told = {}
-    for variable, make in {"BULLA_JAVA": java, "BULLA_GO": go, "BULLA_GO_VAULT": go_vault}.items():
+    for variable, make in programs.items():
         try:
             told[variable] = json.dumps(make())
         except Missing as reason:
@@ -370,7 +382,7 @@ def main():
     options = parser.parse_args()
 
     prepare()
-    others = elsewhere()
+    others = elsewhere(SDKS)
     if options.prepare:
         return
     if options.helm:
@@ -382,6 +394,7 @@ def main():
     if not options.bulla.is_file():
         die(f"{options.bulla} not found; cargo build makes it")
 
+    others |= elsewhere({"BULLA_RUST_EXAMPLES": rust})
     if options.tools:
         others |= tools()
     if options.vault_tools:

@@ -71,6 +71,19 @@ HOW = {
 }  # fmt: skip
 
 
+def example(name, *arguments):
+    """An example of the Rust client, which docs/clients.md names, as `cargo test` has built it."""
+
+    def command(folder, snippet):
+        need("BULLA_RUST_EXAMPLES")
+        return [*json.loads(os.environ["BULLA_RUST_EXAMPLES"])[name], *arguments]
+
+    return command
+
+
+HOW |= {"rust": example("first_secret"), "cache-rust": example("cached_secret", "app/rust")}
+
+
 def start(kind, folder, target, more=None, snippet=None):
     """The snippet, or what was made of it, as a process."""
     environment = {
@@ -82,7 +95,7 @@ def start(kind, folder, target, more=None, snippet=None):
     if target.ca:
         environment |= {name: target.ca for name in ("BULLA_CA_FILE", "NODE_EXTRA_CA_CERTS")}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BULLA_")}
-    command = HOW[kind](folder, snippet or SNIPPETS[kind])
+    command = HOW[kind](folder, snippet or SNIPPETS.get(kind))
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=inherited | environment, cwd=folder,
         start_new_session=True,
@@ -148,6 +161,23 @@ def test_first_secret(kind, tmp_path, target, secure, witness):
         folder.mkdir()
         assert run(kind, folder, at) == "s3cret"
     assert witness.call("GetSecretValue", SecretName=f"app/{kind}")["SecretData"] == "s3cret"
+
+
+def test_examples_in_rust(tmp_path, target, secure, witness):
+    """The first secret and the cached one, which goes on until it is ended."""
+    there = {path.name for path in (DOC.parent.parent / "client/examples").iterdir()}
+    assert set(re.findall(r"client/examples/(\w+\.rs)", DOC.read_text())) == there
+    for at in (target, secure):
+        forget(witness, "app/rust")
+        assert run("rust", tmp_path, at) == "s3cret of version v1"
+        assert run("rust", tmp_path, at) == "s3cret of version v1", "a secret that exists is read"
+        assert witness.call("GetSecretValue", SecretName="app/rust")["SecretData"] == "s3cret"
+        process = start("cache-rust", tmp_path, at)
+        try:
+            assert process.stdout.readline() == "app/rust is of version v1, 6 bytes\n", process.poll()
+        finally:
+            _, errors = end_group(process)
+        assert errors == ""
 
 
 def said():
