@@ -47,6 +47,14 @@ pub fn module() -> Option<PathBuf> {
     MODULES.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
+/// The configuration file of `home`, there or not.
+///
+/// # Errors
+/// Where there is no current folder.
+pub fn conf_file(home: &Path) -> io::Result<PathBuf> {
+    std::path::absolute(home.join("softhsm2.conf"))
+}
+
 /// Makes a folder for tokens and a configuration file in `home`, if they are not there, and answers the path of the file: what
 /// [`CONF_VARIABLE`] must be for the process that opens the token. Tokens that are there stay.
 ///
@@ -58,7 +66,7 @@ pub fn prepare(home: &Path) -> io::Result<PathBuf> {
     let folder = tokens.to_str().filter(|path| !path.contains(['\n', '#']));
     let folder = folder.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a path for softhsm2.conf"))?;
     keep_copies(&tokens)?;
-    let conf = std::path::absolute(home.join("softhsm2.conf"))?;
+    let conf = conf_file(home)?;
     let text = TEMPLATE.replace("@TOKENS@", folder);
     // Never written in place: another process may be starting on it.
     if fs::read_to_string(&conf).is_ok_and(|found| found == text) {

@@ -9,11 +9,13 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from pathlib import Path
 
 import pytest
+from client import Client
 from conftest import BULLA, CLEAN, bulla, done, golden, transcript, typed
 
 
@@ -449,6 +451,18 @@ def test_a_seed_that_cannot_be_is_refused_at_once(tmp_path):
         ended = bulla("dev", "--data", tmp_path / "d", "--listen", "0", "--seed", seed)
         assert (ended.returncode, ended.stdout) == (7, "") and reason in ended.stderr, ended
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("folder", [(), ("--data", "d")])
+def test_a_seed_from_a_pipe_is_read_by_whoever_makes_its_secrets(serving, tmp_path, folder, monkeypatch):
+    """`dev` becomes itself again, once or twice, before it serves."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "seed")
+    threading.Thread(target=(tmp_path / "seed").write_text, args=("app/db=x\n",), daemon=True).start()
+    server = serving("dev", *folder, "--listen", "0", "--json", "--seed", tmp_path / "seed")
+    ready = json.loads(server.first_line())
+    client = Client(ready["AccessKeyId"], ready["AccessKeySecret"])
+    assert client.call(ready["Endpoint"], "GetSecretValue", SecretName="app/db")[1]["SecretData"] == "x"
 
 
 def test_dev_ends_where_it_cannot_say_that_it_is_ready(tmp_path):

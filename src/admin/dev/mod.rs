@@ -61,7 +61,10 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         let failure = Failure::new(format!("--access-key-id {id}: it is no id of an access key")).class(Class::Usage);
         return Err(failure.hint("BLLA and 20 of the letters A to Z without I and O and the digits 2 to 9"));
     }
-    let seed = dev.seed.as_deref().map(seed::read).transpose()?;
+    // What is no file can be read once, so the process that goes on reads it; a file, before anything is made.
+    let entered = dev.data.as_deref().is_some_and(is_entered);
+    let readable = |file: &&Path| entered || fs::metadata(file).map_or(true, |file| file.is_file());
+    let seed = dev.seed.as_deref().filter(readable).map(seed::read).transpose()?;
     let Some(data) = dev.data.clone() else {
         let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
         return Err(restart(&data, &["--temporary"]));
@@ -130,10 +133,16 @@ pub fn enter(folder: &Path) -> Result<(), Failure> {
 /// The same of a folder that may have no configuration yet.
 fn enter_made(folder: &Path) -> Result<(), Failure> {
     let conf = softhsm::prepare(folder).map_err(Failure::of_file(folder))?;
-    if std::env::var_os(softhsm::CONF_VARIABLE).is_some_and(|set| Path::new(&set) == conf) {
+    if is_entered(folder) {
         return Ok(());
     }
     Err(become_self(&conf, std::env::args_os().skip(1)))
+}
+
+/// Whether this process sees the token of a data folder.
+fn is_entered(folder: &Path) -> bool {
+    let set = std::env::var_os(softhsm::CONF_VARIABLE);
+    set.is_some_and(|set| softhsm::conf_file(folder).is_ok_and(|conf| conf == Path::new(&set)))
 }
 
 /// Starts `bulla dev` again on a folder of its own.
