@@ -158,7 +158,7 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
             let message = bytes(&input, &t!("The message"))?;
             let algorithm = match algorithm {
                 Some(algorithm) => algorithm,
-                None => client.describe_key(&key).map_err(failure(&key))?.key_spec,
+                None => hashing(client.describe_key(&key).map_err(failure(&key))?),
             };
             made(client.mac(&key, &algorithm, &message).map_err(failure(&key))?, "Mac", json)
         }
@@ -317,6 +317,11 @@ fn signing(key: &KeyRow) -> &'static str {
     if key.key_spec.starts_with("EC_") { "ECDSA_SHA_256" } else { "RSA_PSS_SHA_256" }
 }
 
+/// The algorithm of a key's MACs where nobody says; of a key that makes none, one that is refused for what the key is.
+fn hashing(key: KeyRow) -> String {
+    if key.key_spec.starts_with("HMAC_") { key.key_spec } else { "HMAC_SHA_256".to_owned() }
+}
+
 /// Version and algorithm of a key pair.
 fn pair_of(session: &Session, key: &KeyRow, pair: &KeyPair, usual: &str) -> Result<(String, String), Failure> {
     let version = pair.version.clone().map_or_else(|| newest(session, &key.key_id), Ok)?;
@@ -354,7 +359,7 @@ fn verify(session: &Session, key: &str, signature: &str, input: &Input, pair: &K
         let digest = digest_of(input, &t!("What was signed"))?;
         client.verify(&row.key_id, &version, &algorithm, digest.as_ref(), signature.trim())
     } else {
-        let algorithm = pair.algorithm.clone().unwrap_or(row.key_spec);
+        let algorithm = pair.algorithm.clone().unwrap_or_else(|| hashing(row));
         client.verify_mac(key, &algorithm, &bytes(input, &t!("The message"))?, signature.trim())
     };
     match right.map_err(failure(key))? {
