@@ -316,7 +316,7 @@ def test_the_image_is_built_from_nothing_and_serves_as_the_compose_file_says(tmp
         line = server.stdout.readline()
         assert line, server.stderr.read()
         ready = json.loads(line)
-        endpoint = f"http://127.0.0.1:{ready['Endpoint'].rpartition(':')[2]}"
+        endpoint = f"127.0.0.1:{ready['Endpoint'].rpartition(':')[2]}"
         client = Client(ready["AccessKeyId"], (folder / "access-key").read_text().strip())
         for name, value in (entry.split("=", 1) for entry in (folder / "seed.env").read_text().splitlines() if entry[:1] not in ("", "#")):
             status, answer = client.call(endpoint, "GetSecretValue", SecretName=name)
