@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from client import Client
@@ -200,11 +201,11 @@ def test_rules_and_dashboard_name_figures_that_exist():
     assert len(ids) == len(set(ids))
 
 
-# Of this machine, or built by `make chart`.
-BUILT = sorted((pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk/tools").glob("helm.sh_helm_*/helm"))
-HELM = shutil.which("helm") or (BUILT[-1] if BUILT else None)
 CHART = PACKAGING / "helm/bulla"
-# The oldest that the chart says it takes, and the newest that the schemas know.
+# Helm as a library, where its wheel is made for this machine (tests/sdk/requirements-tools.txt), or the program.
+HELM = pathlib.Path(__file__).with_name("helm.py") if importlib.util.find_spec("helm_python") else shutil.which("helm")
+HELMED = pytest.mark.skipif(HELM is None, reason="not on this machine: helm")
+# The oldest that the chart takes, and the newest that the schemas know.
 KUBERNETES = ["1.30", "1.37"]
 # Everything that values.yaml leaves empty.
 FULL = """
@@ -225,17 +226,32 @@ tolerations:
 """
 
 
-@pytest.mark.skipif(HELM is None, reason="not on this machine: helm (`make chart` builds one)")
+def rendered(values, kubernetes):
+    """What Helm makes of the chart, and its linter has nothing to say of: the manifests."""
+    import yaml
+
+    if HELM == shutil.which("helm"):
+        options = ["--values", values, "--kube-version", f"{kubernetes}.0"]
+        run(HELM, "lint", "--strict", CHART, *options)
+        text = run(HELM, "template", "prod", CHART, *options)
+    else:
+        text = run(sys.executable, HELM, CHART, values, f"{kubernetes}.0")
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+
+
+def test_the_chart_asks_for_the_oldest_kubernetes_that_it_is_tried_with():
+    """Into an older one, which nothing here is rendered for, Helm does not install it."""
+    asked = re.search(r'(?m)^kubeVersion: "(.*)"$', (CHART / "Chart.yaml").read_text())[1]
+    assert asked == f">={KUBERNETES[0]}.0-0"
+
+
+@HELMED
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 @pytest.mark.parametrize("values", ["", FULL], ids=["as it comes", "everything set"])
 def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path, kubernetes, values):
     validate = pytest.importorskip("kubernetes_validate")
-    import yaml
-
     (tmp_path / "values.yaml").write_text(values)
-    run(HELM, "lint", "--strict", CHART, "--values", tmp_path / "values.yaml")
-    rendered = run(HELM, "template", "prod", CHART, "--values", tmp_path / "values.yaml", "--kube-version", f"{kubernetes}.0")
-    manifests = [manifest for manifest in yaml.safe_load_all(rendered) if manifest]
+    manifests = rendered(tmp_path / "values.yaml", kubernetes)
     assert sorted(manifest["kind"] for manifest in manifests) == ["ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "StatefulSet"]
     for manifest in manifests:
         validate.validate(manifest, kubernetes, strict=True)
@@ -253,15 +269,12 @@ def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path, kubernetes,
         validate.validate(by_kind["StatefulSet"], kubernetes, strict=True)
 
 
-@pytest.mark.skipif(HELM is None, reason="not on this machine: helm (`make chart` builds one)")
+@HELMED
 def test_the_chart_has_settings_that_the_program_knows(tmp_path):
     """What is missing here is the token and the files of the pod's secrets; no key and no value is unknown."""
-    import yaml
-
-    [rendered] = filter(None, yaml.safe_load_all(run(HELM, "template", "prod", CHART, "--kube-version", f"{KUBERNETES[-1]}.0", "--show-only",
-                                                     "templates/configmap.yaml")))
+    [written] = [manifest for manifest in rendered(CHART / "values.yaml", KUBERNETES[-1]) if manifest["kind"] == "ConfigMap"]
     settings = tmp_path / "bulla.toml"
-    settings.write_text(rendered["data"]["bulla.toml"])
+    settings.write_text(written["data"]["bulla.toml"])
     check = bulla("check", "--config", settings)
     assert check.returncode == 1 and "FAIL" in check.stdout, check
     settings.write_text(settings.read_text().replace("pin_file", "pin_fil"))
