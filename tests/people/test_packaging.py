@@ -16,7 +16,7 @@ import sys
 
 import pytest
 from client import Client
-from conftest import BULLA, ROOT, bulla, done
+from conftest import BULLA, ROOT, bulla, done, golden
 
 PACKAGING = ROOT / "packaging"
 
@@ -92,6 +92,8 @@ def machine(tmp_path):
 
 
 AS_BULLA = ["setpriv", "--reuid=bulla", "--regid=bulla", "--init-groups", "--"]
+# Lines that are dpkg's own, or man-db's.
+DPKG = re.compile(r"(?m)^(Selecting|\(Reading|Preparing|Unpacking|Setting up|Removing|Purging|Processing|Not building) .*\n")
 
 
 @needs("dpkg", "setpriv", "adduser", "softhsm2-util")
@@ -104,9 +106,13 @@ def test_install_init_serve_read_upgrade_remove_purge(package, machine):
     def at(*command, **more):
         return run(*inside, *command, env=environment, **more)
 
+    told = []
+
+    def dpkg(*words):
+        told.append(f"$ dpkg {' '.join(words)}\n{DPKG.sub('', at('dpkg', *words))}")
+
     shutil.copy(package, root / "bulla.deb")
-    told = at("dpkg", "--install", "/bulla.deb")
-    assert "installed, not started" in told and "sudo -u bulla bulla init" in told
+    dpkg("--install", "/bulla.deb")
     state = root / "var/lib/bulla"
     assert [(path.stat().st_mode & 0o777, path.stat().st_uid) for path in (state, state / "audit")] == [(0o700, owner_in(root))] * 2
     at("install", "-m", "0640", "-o", "root", "-g", "bulla", "/dev/stdin", "/etc/bulla/pin", input="12345678\n")
@@ -135,17 +141,45 @@ def test_install_init_serve_read_upgrade_remove_purge(package, machine):
                 assert made[0] == 200, made
             assert client.call(endpoint, "GetSecretValue", SecretName="app/db")[1]["SecretData"] == "s3cret"
             # The next version of the package comes while this one serves.
-            at("dpkg", "--install", "/bulla.deb")
+            dpkg("--install", "/bulla.deb")
             assert client.call(endpoint, "GetSecretValue", SecretName="app/db")[0] == 200
         finally:
             server.terminate()
             assert server.wait(30) == 0
     assert f"127.0.0.1:{port}" in settings.read_text(), "an upgrade keeps settings"
-    at("dpkg", "--remove", "bulla")
+    # What comes with use; the links are those of `systemctl enable`, which need not be on this machine.
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    for unit in ("bulla.service", "bulla-agent.service"):
+        (wants / unit).symlink_to(f"/lib/systemd/system/{unit}")
+    for place in ("etc/bulla-agent/access-key", "etc/default/bulla-agent", "run/private/bulla-agent/app.env"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text("")
+    (root / "run/bulla-agent").symlink_to("private/bulla-agent")
+    dpkg("--remove", "bulla")
     assert (state / "bulla.db").is_file() and settings.is_file(), "removing keeps data and settings"
     assert not (root / "usr/bin/bulla").exists()
-    at("dpkg", "--purge", "bulla")
-    assert not state.exists() and not (root / "etc/bulla").exists()
+    dpkg("--purge", "bulla")
+    (root / "bulla.deb").rename(root / "next.deb")
+    tokens = state / "tokens"
+    [token] = tokens.iterdir()
+    assert left_in(root) == [state] and list(state.iterdir()) == [tokens] and list(token.glob("*.object")), "what is on the token stays"
+    assert (state.stat().st_uid, tokens.stat().st_uid) == (owner_in(root),) * 2, "and who it belongs to"
+    # Where no token is in it, nothing stays.
+    dpkg("--install", "/next.deb")
+    shutil.rmtree(token)
+    dpkg("--purge", "bulla")
+    assert left_in(root) == []
+    for file in ("passwd", "shadow", "group", "gshadow"):
+        assert "bulla" not in (root / "etc" / file).read_text(), file
+    golden("package", "\n".join(told))
+
+
+def left_in(root):
+    """What is called after the package and is there since the machine has a root of its own, but for logs."""
+    upper = root.with_name("upper")
+    made = (root / path.relative_to(upper) for path in upper.rglob("*bulla*"))
+    return [path for path in made if os.path.lexists(path) and root / "var/log" not in path.parents]
 
 
 def owner_in(root):
