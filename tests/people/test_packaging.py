@@ -221,6 +221,15 @@ def test_alert_rules():
     run("promtool", "test", "rules", rules / "bulla.rules.test.yml")
 
 
+def test_every_alert_has_a_case_that_it_tells_of_and_one_that_it_does_not():
+    import yaml
+
+    rules, cases = (yaml.safe_load((PACKAGING / "prometheus" / file).read_text()) for file in ("bulla.rules.yml", "bulla.rules.test.yml"))
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    tried = [(case["alertname"], bool(case["exp_alerts"])) for test in cases["tests"] for case in test["alert_rule_test"]]
+    assert set(tried) == {(alert, told) for alert in alerts for told in (True, False)}
+
+
 def test_rules_and_dashboard_name_figures_that_exist():
     """Every name that an alert or a panel asks for is in the table of docs (which a test holds against the program)."""
     named = re.compile(r"\b(?:bulla|process)_[a-z0-9_]+")
