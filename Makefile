@@ -60,6 +60,7 @@ deb:
 client:
 	@scripts/setup.sh run
 	@cargo build --profile client --no-default-features --features client --locked --bin bulla
+	@scripts/client.sh target/client/bulla
 
 image:
 	@scripts/setup.sh run

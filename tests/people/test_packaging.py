@@ -214,6 +214,17 @@ def test_the_program_is_no_larger_than_it_may_be(tmp_path):
     assert (tmp_path / "bulla").stat().st_size <= 25_000_000
 
 
+@needs("ldd")
+def test_make_client_would_refuse_what_is_no_client():
+    """The whole program is none, for every reason."""
+    judge = ROOT / "scripts/client.sh"
+    said = subprocess.run([judge, BULLA], capture_output=True, text=True)
+    assert said.returncode == 1
+    for reason in ("more than 8000000", "links libpq.so", "loads PKCS#11 modules"):
+        assert reason in said.stderr, said
+    assert "bytes" in run(judge, "/bin/true")
+
+
 @needs("promtool")
 def test_alert_rules():
     rules = PACKAGING / "prometheus"
