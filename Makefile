@@ -3,7 +3,6 @@
 #   make run     build Bulla and start it with a throw-away token and database; ARGS="…" go to `bulla dev`
 #   make test    everything that CI runs
 #   make clients the aliyun CLI and Terraform against Bulla, where they are or can be built: longer than CI has time for
-#   make chart   the Helm chart, rendered by a helm that is built here and judged by Kubernetes' schemas: `make test` does it where helm is
 #   make vault-clients  clients of Vault's API that take long to install or build: Ansible, vaultrs, an OpenBao server that unseals 20 times
 #   make deb     a Debian package of the release build, target/bulla.deb
 #   make client  the commands that ask a server alone, target/client/bulla: small, without libpq and PKCS#11 (docs/cli.md)
@@ -18,7 +17,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients chart vault-clients deb client image bench soak
+.PHONY: help run test clients vault-clients deb client image bench soak
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -36,12 +35,6 @@ clients:
 	@scripts/setup.sh test
 	@cargo build --locked --bin bulla
 	@tests/sdk/run.py --tools $(ARGS)
-
-chart:
-	@scripts/setup.sh test
-	@cargo build --locked --bin bulla
-	@tests/sdk/run.py --helm
-	@tests/people/run.sh -k chart $(ARGS)
 
 vault-clients:
 	@scripts/setup.sh test
@@ -67,6 +60,7 @@ deb:
 client:
 	@scripts/setup.sh run
 	@cargo build --profile client --no-default-features --features client --locked --bin bulla
+	@scripts/client.sh target/client/bulla
 
 image:
 	@scripts/setup.sh run

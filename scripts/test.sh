@@ -57,6 +57,9 @@ preparing=$!
 begin 'cargo clippy'
 cargo clippy --locked --workspace --all-targets -- -D warnings
 
+begin 'cargo clippy of the client alone'
+cargo clippy --locked --no-default-features --features client --bin bulla -- -D warnings
+
 begin 'cargo doc'
 RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
 

@@ -12,10 +12,11 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from client import Client
-from conftest import BULLA, ROOT, bulla, done
+from conftest import BULLA, ROOT, bulla, done, golden
 
 PACKAGING = ROOT / "packaging"
 
@@ -91,6 +92,8 @@ def machine(tmp_path):
 
 
 AS_BULLA = ["setpriv", "--reuid=bulla", "--regid=bulla", "--init-groups", "--"]
+# Lines that are dpkg's own, or man-db's.
+DPKG = re.compile(r"(?m)^(Selecting|\(Reading|Preparing|Unpacking|Setting up|Removing|Purging|Processing|Not building) .*\n")
 
 
 @needs("dpkg", "setpriv", "adduser", "softhsm2-util")
@@ -103,9 +106,13 @@ def test_install_init_serve_read_upgrade_remove_purge(package, machine):
     def at(*command, **more):
         return run(*inside, *command, env=environment, **more)
 
+    told = []
+
+    def dpkg(*words):
+        told.append(f"$ dpkg {' '.join(words)}\n{DPKG.sub('', at('dpkg', *words))}")
+
     shutil.copy(package, root / "bulla.deb")
-    told = at("dpkg", "--install", "/bulla.deb")
-    assert "installed, not started" in told and "sudo -u bulla bulla init" in told
+    dpkg("--install", "/bulla.deb")
     state = root / "var/lib/bulla"
     assert [(path.stat().st_mode & 0o777, path.stat().st_uid) for path in (state, state / "audit")] == [(0o700, owner_in(root))] * 2
     at("install", "-m", "0640", "-o", "root", "-g", "bulla", "/dev/stdin", "/etc/bulla/pin", input="12345678\n")
@@ -134,17 +141,45 @@ def test_install_init_serve_read_upgrade_remove_purge(package, machine):
                 assert made[0] == 200, made
             assert client.call(endpoint, "GetSecretValue", SecretName="app/db")[1]["SecretData"] == "s3cret"
             # The next version of the package comes while this one serves.
-            at("dpkg", "--install", "/bulla.deb")
+            dpkg("--install", "/bulla.deb")
             assert client.call(endpoint, "GetSecretValue", SecretName="app/db")[0] == 200
         finally:
             server.terminate()
             assert server.wait(30) == 0
     assert f"127.0.0.1:{port}" in settings.read_text(), "an upgrade keeps settings"
-    at("dpkg", "--remove", "bulla")
+    # What comes with use; the links are those of `systemctl enable`, which need not be on this machine.
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    for unit in ("bulla.service", "bulla-agent.service"):
+        (wants / unit).symlink_to(f"/lib/systemd/system/{unit}")
+    for place in ("etc/bulla-agent/access-key", "etc/default/bulla-agent", "run/private/bulla-agent/app.env"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text("")
+    (root / "run/bulla-agent").symlink_to("private/bulla-agent")
+    dpkg("--remove", "bulla")
     assert (state / "bulla.db").is_file() and settings.is_file(), "removing keeps data and settings"
     assert not (root / "usr/bin/bulla").exists()
-    at("dpkg", "--purge", "bulla")
-    assert not state.exists() and not (root / "etc/bulla").exists()
+    dpkg("--purge", "bulla")
+    (root / "bulla.deb").rename(root / "next.deb")
+    tokens = state / "tokens"
+    [token] = tokens.iterdir()
+    assert left_in(root) == [state] and list(state.iterdir()) == [tokens] and list(token.glob("*.object")), "what is on the token stays"
+    assert (state.stat().st_uid, tokens.stat().st_uid) == (owner_in(root),) * 2, "and who it belongs to"
+    # Where no token is in it, nothing stays.
+    dpkg("--install", "/next.deb")
+    shutil.rmtree(token)
+    dpkg("--purge", "bulla")
+    assert left_in(root) == []
+    for file in ("passwd", "shadow", "group", "gshadow"):
+        assert "bulla" not in (root / "etc" / file).read_text(), file
+    golden("package", "\n".join(told))
+
+
+def left_in(root):
+    """What is called after the package and is there since the machine has a root of its own, but for logs."""
+    upper = root.with_name("upper")
+    made = (root / path.relative_to(upper) for path in upper.rglob("*bulla*"))
+    return [path for path in made if os.path.lexists(path) and root / "var/log" not in path.parents]
 
 
 def owner_in(root):
@@ -179,11 +214,31 @@ def test_the_program_is_no_larger_than_it_may_be(tmp_path):
     assert (tmp_path / "bulla").stat().st_size <= 25_000_000
 
 
+@needs("ldd")
+def test_make_client_would_refuse_what_is_no_client():
+    """The whole program is none, for every reason."""
+    judge = ROOT / "scripts/client.sh"
+    said = subprocess.run([judge, BULLA], capture_output=True, text=True)
+    assert said.returncode == 1
+    for reason in ("more than 8000000", "links libpq.so", "loads PKCS#11 modules"):
+        assert reason in said.stderr, said
+    assert "bytes" in run(judge, "/bin/true")
+
+
 @needs("promtool")
 def test_alert_rules():
     rules = PACKAGING / "prometheus"
     run("promtool", "check", "rules", rules / "bulla.rules.yml")
     run("promtool", "test", "rules", rules / "bulla.rules.test.yml")
+
+
+def test_every_alert_has_a_case_that_it_tells_of_and_one_that_it_does_not():
+    import yaml
+
+    rules, cases = (yaml.safe_load((PACKAGING / "prometheus" / file).read_text()) for file in ("bulla.rules.yml", "bulla.rules.test.yml"))
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    tried = [(case["alertname"], bool(case["exp_alerts"])) for test in cases["tests"] for case in test["alert_rule_test"]]
+    assert set(tried) == {(alert, told) for alert in alerts for told in (True, False)}
 
 
 def test_rules_and_dashboard_name_figures_that_exist():
@@ -200,11 +255,11 @@ def test_rules_and_dashboard_name_figures_that_exist():
     assert len(ids) == len(set(ids))
 
 
-# Of this machine, or built by `make chart`.
-BUILT = sorted((pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "sdk/tools").glob("helm.sh_helm_*/helm"))
-HELM = shutil.which("helm") or (BUILT[-1] if BUILT else None)
 CHART = PACKAGING / "helm/bulla"
-# The oldest that the chart says it takes, and the newest that the schemas know.
+# Helm as a library, where its wheel is made for this machine (tests/sdk/requirements-tools.txt), or the program.
+HELM = pathlib.Path(__file__).with_name("helm.py") if importlib.util.find_spec("helm_python") else shutil.which("helm")
+HELMED = pytest.mark.skipif(HELM is None, reason="not on this machine: helm")
+# The oldest that the chart takes, and the newest that the schemas know.
 KUBERNETES = ["1.30", "1.37"]
 # Everything that values.yaml leaves empty.
 FULL = """
@@ -225,17 +280,32 @@ tolerations:
 """
 
 
-@pytest.mark.skipif(HELM is None, reason="not on this machine: helm (`make chart` builds one)")
+def rendered(values, kubernetes):
+    """What Helm makes of the chart, and its linter has nothing to say of: the manifests."""
+    import yaml
+
+    if HELM == shutil.which("helm"):
+        options = ["--values", values, "--kube-version", f"{kubernetes}.0"]
+        run(HELM, "lint", "--strict", CHART, *options)
+        text = run(HELM, "template", "prod", CHART, *options)
+    else:
+        text = run(sys.executable, HELM, CHART, values, f"{kubernetes}.0")
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+
+
+def test_the_chart_asks_for_the_oldest_kubernetes_that_it_is_tried_with():
+    """Into an older one, which nothing here is rendered for, Helm does not install it."""
+    asked = re.search(r'(?m)^kubeVersion: "(.*)"$', (CHART / "Chart.yaml").read_text())[1]
+    assert asked == f">={KUBERNETES[0]}.0-0"
+
+
+@HELMED
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 @pytest.mark.parametrize("values", ["", FULL], ids=["as it comes", "everything set"])
 def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path, kubernetes, values):
     validate = pytest.importorskip("kubernetes_validate")
-    import yaml
-
     (tmp_path / "values.yaml").write_text(values)
-    run(HELM, "lint", "--strict", CHART, "--values", tmp_path / "values.yaml")
-    rendered = run(HELM, "template", "prod", CHART, "--values", tmp_path / "values.yaml", "--kube-version", f"{kubernetes}.0")
-    manifests = [manifest for manifest in yaml.safe_load_all(rendered) if manifest]
+    manifests = rendered(tmp_path / "values.yaml", kubernetes)
     assert sorted(manifest["kind"] for manifest in manifests) == ["ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "StatefulSet"]
     for manifest in manifests:
         validate.validate(manifest, kubernetes, strict=True)
@@ -253,15 +323,12 @@ def test_the_chart_renders_manifests_that_kubernetes_takes(tmp_path, kubernetes,
         validate.validate(by_kind["StatefulSet"], kubernetes, strict=True)
 
 
-@pytest.mark.skipif(HELM is None, reason="not on this machine: helm (`make chart` builds one)")
+@HELMED
 def test_the_chart_has_settings_that_the_program_knows(tmp_path):
     """What is missing here is the token and the files of the pod's secrets; no key and no value is unknown."""
-    import yaml
-
-    [rendered] = filter(None, yaml.safe_load_all(run(HELM, "template", "prod", CHART, "--kube-version", f"{KUBERNETES[-1]}.0", "--show-only",
-                                                     "templates/configmap.yaml")))
+    [written] = [manifest for manifest in rendered(CHART / "values.yaml", KUBERNETES[-1]) if manifest["kind"] == "ConfigMap"]
     settings = tmp_path / "bulla.toml"
-    settings.write_text(rendered["data"]["bulla.toml"])
+    settings.write_text(written["data"]["bulla.toml"])
     check = bulla("check", "--config", settings)
     assert check.returncode == 1 and "FAIL" in check.stdout, check
     settings.write_text(settings.read_text().replace("pin_file", "pin_fil"))

@@ -5,7 +5,6 @@
     tests/sdk/run.py --tools         runs tools.py instead: the aliyun CLI and Terraform, as far as they can be had here
     tests/sdk/run.py --vault-tools   runs vault_tools.py instead: clients of Vault's API that take long to install or build
     tests/sdk/run.py --prepare       only installs the SDKs (and the tools of scripts/test.sh) under target/sdk
-    tests/sdk/run.py --helm          builds helm there, for the chart's test in tests/people: four minutes, once
 
 The SDKs go into virtual environments and a node_modules folder under target/sdk; they are installed again only when the
 pinned lists change. Each database gets its own `bulla dev` on a free port and a data folder of its own; PostgreSQL is a
@@ -191,7 +190,6 @@ MODULES = {
     "BULLA_TERRAFORM_PROVIDER": ("terraform-provider-alicloud", "github.com/aliyun/terraform-provider-alicloud@v1.240.0", "."),
     "BULLA_TERRAFORM": ("terraform", "github.com/opentofu/opentofu@v1.12.6", "./cmd/tofu"),
 }
-HELM = ("helm", "helm.sh/helm/v3@v3.22.0", "./cmd/helm")
 
 
 def go_program(program, module, package):
@@ -373,7 +371,6 @@ def bulla(program, database):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepare", action="store_true")
-    parser.add_argument("--helm", action="store_true")
     parser.add_argument("--tools", action="store_true")
     parser.add_argument("--vault-tools", action="store_true")
     parser.add_argument("--bulla", type=pathlib.Path, default=PLACE.parent / "debug/bulla")
@@ -384,12 +381,6 @@ def main():
     prepare()
     others = elsewhere(SDKS)
     if options.prepare:
-        return
-    if options.helm:
-        try:
-            print(f"tests/sdk: {go_program(*HELM)}")
-        except Missing as reason:
-            die(reason)
         return
     if not options.bulla.is_file():
         die(f"{options.bulla} not found; cargo build makes it")
