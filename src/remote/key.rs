@@ -158,7 +158,7 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
             let message = bytes(&input, &t!("The message"))?;
             let algorithm = match algorithm {
                 Some(algorithm) => algorithm,
-                None => hashing(client.describe_key(&key).map_err(failure(&key))?),
+                None => hashing(&client.describe_key(&key).map_err(failure(&key))?),
             };
             made(client.mac(&key, &algorithm, &message).map_err(failure(&key))?, "Mac", json)
         }
@@ -318,8 +318,8 @@ fn signing(key: &KeyRow) -> &'static str {
 }
 
 /// The algorithm of a key's MACs where nobody says; of a key that makes none, one that is refused for what the key is.
-fn hashing(key: KeyRow) -> String {
-    if key.key_spec.starts_with("HMAC_") { key.key_spec } else { "HMAC_SHA_256".to_owned() }
+fn hashing(key: &KeyRow) -> String {
+    if key.key_spec.starts_with("HMAC_") { key.key_spec.clone() } else { "HMAC_SHA_256".to_owned() }
 }
 
 /// Version and algorithm of a key pair.
@@ -359,7 +359,7 @@ fn verify(session: &Session, key: &str, signature: &str, input: &Input, pair: &K
         let digest = digest_of(input, &t!("What was signed"))?;
         client.verify(&row.key_id, &version, &algorithm, digest.as_ref(), signature.trim())
     } else {
-        let algorithm = pair.algorithm.clone().unwrap_or_else(|| hashing(row));
+        let algorithm = pair.algorithm.clone().unwrap_or_else(|| hashing(&row));
         client.verify_mac(key, &algorithm, &bytes(input, &t!("The message"))?, signature.trim())
     };
     match right.map_err(failure(key))? {

@@ -126,7 +126,7 @@ STEPS = {
         (0, "key verify alias/pair --signature {key sign}", "text"),
         (1, "key verify alias/pair --signature {key sign}", "another"),
         (0, "key mac alias/mac", "text"),
-        (2, "key mac alias/orders", "text"),
+        (1, "key mac alias/orders", "text"),
         (0, "key verify alias/mac --signature {key mac}", "text"),
         (0, "key public-key alias/pair"),
         (1, "key public-key alias/orders"),
