@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::app::base::Base;
 use crate::app::host_figures::{Host, HostFigures};
 use crate::audit::{Audit, Stats};
 use crate::base::clock_check::{ClockCheck, Offsets};
@@ -22,15 +21,15 @@ use crate::token::{Token, TokenStatus};
 
 /// Where to read.
 pub(super) struct Sources {
-    token: Arc<Token>,
-    store: Arc<Store>,
-    keys: Arc<Keys>,
-    secrets: Arc<Secrets>,
-    audit: Arc<Audit>,
-    alarms: Arc<AtomicU64>,
-    clocks: Arc<ClockCheck>,
-    swept: Arc<Mutex<Instant>>,
-    host: Host,
+    pub(super) token: Arc<Token>,
+    pub(super) store: Arc<Store>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) alarms: Arc<AtomicU64>,
+    pub(super) clocks: Arc<ClockCheck>,
+    pub(super) swept: Arc<Mutex<Instant>>,
+    pub(super) host: Host,
 }
 
 /// What was read.
@@ -54,30 +53,6 @@ struct Readings {
 }
 
 impl Sources {
-    #[allow(clippy::too_many_arguments, reason = "one for each part that counts")]
-    pub(super) fn new(
-        base: &Base,
-        keys: &Arc<Keys>,
-        secrets: &Arc<Secrets>,
-        audit: &Arc<Audit>,
-        alarms: &Arc<AtomicU64>,
-        clocks: &Arc<ClockCheck>,
-        swept: &Arc<Mutex<Instant>>,
-        host: Host,
-    ) -> Self {
-        Self {
-            token: Arc::clone(&base.token),
-            store: Arc::clone(&base.store),
-            keys: Arc::clone(keys),
-            secrets: Arc::clone(secrets),
-            audit: Arc::clone(audit),
-            alarms: Arc::clone(alarms),
-            clocks: Arc::clone(clocks),
-            swept: Arc::clone(swept),
-            host,
-        }
-    }
-
     /// The figures as they are now.
     pub(super) fn figures(&self) -> Vec<Figure> {
         figures(&self.read())

@@ -155,7 +155,17 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::clone(&base.alarms);
         let swept = Arc::new(Mutex::new(Instant::now()));
-        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, &swept, Host::new(config, tls.clone()));
+        let sources = Sources {
+            token: Arc::clone(&base.token),
+            store: Arc::clone(&base.store),
+            keys: Arc::clone(&keys),
+            secrets: Arc::clone(&secrets),
+            audit: Arc::clone(&audit),
+            alarms: Arc::clone(&alarms),
+            clocks: Arc::clone(&clocks),
+            swept: Arc::clone(&swept),
+            host: Host::new(config, tls.clone()),
+        };
         metrics.set_source(move || sources.figures());
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),
