@@ -191,11 +191,10 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn receiver(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let (place, reached) = match &opened.config.audit.ship {
         None => return Ok(Found::Fine("none; lines stay in their folder".to_owned())),
-        Some(Receiver::Syslog) => {
-            ("/dev/log".to_owned(), UnixDatagram::unbound().and_then(|socket| socket.connect("/dev/log")))
-        }
-        Some(Receiver::Socket(path)) => (path.display().to_string(), UnixStream::connect(path).map(drop)),
+        Some(Receiver::Syslog(path)) => (path, UnixDatagram::unbound().and_then(|socket| socket.connect(path))),
+        Some(Receiver::Socket(path)) => (path, UnixStream::connect(path).map(drop)),
     };
+    let place = place.display();
     Ok(match reached {
         Ok(()) => Found::Fine(format!("{place} takes lines")),
         Err(e) => {
