@@ -85,6 +85,9 @@ pub trait Service: Send + Sync + 'static {
     /// Carries out a call. Runs on a thread that may block; a panic is answered as an internal failure.
     fn call(&self, call: Call) -> Answer<Self::Durable>;
 
+    /// The header with an answer's id, which the answers to probes have too; in lower case.
+    fn request_id_header(&self) -> &'static str;
+
     /// What of the service works now. Runs on a thread that may block, but probes wait for it: a second at most.
     fn readiness(&self) -> Readiness;
 }
