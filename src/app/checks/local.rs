@@ -221,6 +221,17 @@ pub(super) fn memory(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     }
 }
 
+/// That no core dump is made of this process, as every command and server forbids it at its start.
+pub(super) fn core_dumps(_: &mut Opened<'_>) -> Result<Found, Failure> {
+    Ok(match process::core_dump().map_err(context("core dumps"))? {
+        None => Found::Fine("are forbidden, whatever the kernel's core pattern says".to_owned()),
+        Some(pattern) => {
+            let found = format!("a crash would leave memory, with its secrets, to {pattern:?} (kernel.core_pattern)");
+            Found::Odd(found, "sysctl kernel.core_pattern=core, and ulimit -c 0".to_owned())
+        }
+    })
+}
+
 pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let count = servers(opened.config).map_err(|failure| Failure::local(failure.reason))?.all().len();
     Ok(Found::Fine(count.to_string()))
