@@ -237,6 +237,32 @@ def test_a_person_at_a_terminal(gives, dev, env, home):
     (home / ".config/bulla/config.toml").unlink()
 
 
+def test_profiles_are_listed_without_secrets(gives, asks, dev, home, tmp_path):
+    """No server is asked, and no secret's file or command is looked at."""
+    folder = tmp_path / "config"
+    at = {"XDG_CONFIG_HOME": str(folder)}
+    listed = lambda **more: json.loads(gives("profiles", "--json", profile=None, more=at | more))  # noqa: E731
+    assert listed() == [] and gives("profiles", profile=None, more=at) == b"none\n"
+    (folder / "bulla").mkdir(parents=True)
+    (folder / "bulla/config.toml").write_text(
+        f'[profile.default]\nendpoint = "https://kms.example"\naccess_key_id = "BLLAone"\nsecret_file = "nowhere"\n'
+        f'[profile.ci]\naccess_key_id = "BLLAtwo"\nsecret_command = "echo {CANARY}; touch {tmp_path}/ran"\n'
+    )
+    row = lambda name, endpoint, id, default: {"Profile": name, "Endpoint": endpoint, "AccessKeyId": id, "Default": default}  # noqa: E731
+    ci, default = row("ci", None, "BLLAtwo", False), row("default", "https://kms.example", "BLLAone", True)
+    assert listed() == [ci, default]
+    assert listed(BULLA_PROFILE="ci") == [ci | {"Default": True}, default | {"Default": False}]
+    table = gives("profiles", profile=None, more=at)
+    assert table.decode() == (
+        "Profile  Endpoint             AccessKeyId  Default\n"
+        "ci       -                    BLLAtwo      false\n"
+        "default  https://kms.example  BLLAone      true\n"
+    )
+    assert not (tmp_path / "ran").exists()
+    (folder / "bulla/config.toml").write_text("[profile.default]\nsecret = 1\n")
+    refused(asks("profiles", profile=None, more=at), 7, "line 2")
+
+
 def test_an_editor_works_in_memory(gives, asks, dev, env, tmp_path):
     gives("secret", "put", "ed/x", stdin=b"old value")
     seen = tmp_path / "seen"

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(bool(ABSENT), reason=f"not on this machine: {', 
 
 # What asks a server is tried where that server is: the test that calls it and hears nothing on standard error.
 ELSEWHERE = {
+    "profiles": "test_client.py::test_profiles_are_listed_without_secrets",
     "whoami": "test_client.py::test_a_person_at_a_terminal",
     "status": "test_client.py::test_status",
     "run": "test_client.py::test_run_gives_values_to_a_program",
