@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::app::base::Base;
 use crate::app::host_figures::{Host, HostFigures};
 use crate::audit::{Audit, Stats};
 use crate::base::clock_check::{ClockCheck, Offsets};
@@ -22,15 +21,16 @@ use crate::token::{Token, TokenStatus};
 
 /// Where to read.
 pub(super) struct Sources {
-    token: Arc<Token>,
-    store: Arc<Store>,
-    keys: Arc<Keys>,
-    secrets: Arc<Secrets>,
-    audit: Arc<Audit>,
-    alarms: Arc<AtomicU64>,
-    clocks: Arc<ClockCheck>,
-    swept: Arc<Mutex<Instant>>,
-    host: Host,
+    pub(super) token: Arc<Token>,
+    pub(super) store: Arc<Store>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) too_long_to_ship: Arc<AtomicU64>,
+    pub(super) alarms: Arc<AtomicU64>,
+    pub(super) clocks: Arc<ClockCheck>,
+    pub(super) swept: Arc<Mutex<Instant>>,
+    pub(super) host: Host,
 }
 
 /// What was read.
@@ -39,6 +39,7 @@ struct Readings {
     token: TokenStatus,
     store: StoreStatus,
     audit: Stats,
+    too_long_to_ship: u64,
     uses: UseFigures,
     data_key_cache_hits: u64,
     rotations_done: u64,
@@ -54,30 +55,6 @@ struct Readings {
 }
 
 impl Sources {
-    #[allow(clippy::too_many_arguments, reason = "one for each part that counts")]
-    pub(super) fn new(
-        base: &Base,
-        keys: &Arc<Keys>,
-        secrets: &Arc<Secrets>,
-        audit: &Arc<Audit>,
-        alarms: &Arc<AtomicU64>,
-        clocks: &Arc<ClockCheck>,
-        swept: &Arc<Mutex<Instant>>,
-        host: Host,
-    ) -> Self {
-        Self {
-            token: Arc::clone(&base.token),
-            store: Arc::clone(&base.store),
-            keys: Arc::clone(keys),
-            secrets: Arc::clone(secrets),
-            audit: Arc::clone(audit),
-            alarms: Arc::clone(alarms),
-            clocks: Arc::clone(clocks),
-            swept: Arc::clone(swept),
-            host,
-        }
-    }
-
     /// The figures as they are now.
     pub(super) fn figures(&self) -> Vec<Figure> {
         figures(&self.read())
@@ -90,6 +67,7 @@ impl Sources {
             token: self.token.status(),
             store: self.store.status(),
             audit,
+            too_long_to_ship: self.too_long_to_ship.load(Ordering::Relaxed),
             uses: self.keys.use_figures(),
             data_key_cache_hits: self.keys.data_key_cache_hits(),
             rotations_done,
@@ -147,6 +125,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::counter("bulla_audit_failures_total", "times the audit file could not be written; each refused its requests", audit.failures),
         Figure::gauge("bulla_audit_oldest_wait_seconds", "for how long the batch that is being written has waited for the disk", audit.oldest_wait),
         Figure::counter("bulla_audit_checkpoint_failures_total", "checkpoint signatures that the token did not give", audit.checkpoint_failures),
+        Figure::counter("bulla_audit_ship_too_long_total", "lines that were not sent on, as syslog takes no datagram so long; the files have them", now.too_long_to_ship),
         Figure::gauge("bulla_audit_bytes", "bytes of the files of this node's logs", host.audit_bytes),
         Figure::gauge("bulla_audit_free_bytes", "bytes that the file system of the audit folder has left for this service", host.audit_free),
         Figure::gauge("bulla_certificate_expiry_timestamp_seconds", "when the first certificate of `listen` ends, Unix time; absent without TLS", host.certificate_end),

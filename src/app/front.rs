@@ -9,7 +9,7 @@ use crate::app::vitals::Vital;
 use crate::audit::{Audit, AuditError, Ticket};
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::RequestId;
-use crate::dialects::{Answer, Doors};
+use crate::dialects::{Answer, Doors, rpc};
 use crate::error::Error;
 use crate::http;
 
@@ -50,6 +50,10 @@ impl http::Service for Front {
         }
         let action = action.map_or_else(|| http::Action::Unknown(done.asked), http::Action::Served);
         http::Answer { reply, action, code: done.code.as_str(), known: done.known, durable: done.durable }
+    }
+
+    fn request_id_header(&self) -> &'static str {
+        rpc::REQUEST_ID
     }
 
     fn readiness(&self) -> http::Readiness {

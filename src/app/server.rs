@@ -115,7 +115,9 @@ impl Server {
         StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
         unfinished::complete(&base.store, &audit, node, &recovered.open_intents)?;
         let to = config.audit.ship.iter().flat_map(|receiver| LOGS.map(|log| (log, receiver.clone())));
-        let shipping = to.map(|(log, receiver)| ship(&config.audit.directory, log, receiver)).collect::<Result<Vec<_>, _>>()?;
+        let too_long_to_ship = Arc::default();
+        let shipping = to.map(|(log, receiver)| ship(&config.audit.directory, log, receiver, &too_long_to_ship));
+        let shipping = shipping.collect::<Result<Vec<_>, _>>()?;
         // Where nothing was kept, what the log says; and where that is new as well, what the database says of servers' logs.
         let last_seen = clock_watch::last_proved(&config.audit.directory).or(recovered.last_time).or(newest);
         let clocks = Arc::new(ClockCheck::new(clock.clone(), last_seen));
@@ -155,7 +157,18 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let alarms = Arc::clone(&base.alarms);
         let swept = Arc::new(Mutex::new(Instant::now()));
-        let sources = Sources::new(&base, &keys, &secrets, &audit, &alarms, &clocks, &swept, Host::new(config, tls.clone()));
+        let sources = Sources {
+            token: Arc::clone(&base.token),
+            store: Arc::clone(&base.store),
+            keys: Arc::clone(&keys),
+            secrets: Arc::clone(&secrets),
+            audit: Arc::clone(&audit),
+            too_long_to_ship,
+            alarms: Arc::clone(&alarms),
+            clocks: Arc::clone(&clocks),
+            swept: Arc::clone(&swept),
+            host: Host::new(config, tls.clone()),
+        };
         metrics.set_source(move || sources.figures());
         let jobs = Jobs::new(JobParts {
             store: Arc::clone(&base.store),

@@ -13,6 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -38,12 +40,15 @@ const NOTE_EVERY: u64 = 1000;
 /// Facility 13 (log audit), severity 5 (notice), RFC 5424.
 const PRIORITY: u8 = 13 * 8 + 5;
 
+/// Where the local syslog listens.
+const DEV_LOG: &str = "/dev/log";
+
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Receiver {
-    /// The local syslog, /dev/log.
-    Syslog,
+    /// A syslog that listens there for datagrams, a line each.
+    Syslog(PathBuf),
     /// A stream socket, a line of JSON each.
     Socket(PathBuf),
 }
@@ -53,7 +58,7 @@ impl FromStr for Receiver {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.strip_prefix("unix:")) {
-            ("syslog", _) => Ok(Receiver::Syslog),
+            ("syslog", _) => Ok(Receiver::Syslog(DEV_LOG.into())),
             (_, Some(path)) if path.starts_with('/') => Ok(Receiver::Socket(path.into())),
             _ => Err(format!("{text:?} is neither \"syslog\" nor \"unix:/PATH\"")),
         }
@@ -68,13 +73,13 @@ impl TryFrom<String> for Receiver {
     }
 }
 
-/// Sends a log's lines on, until what it answers is dropped.
+/// Sends a log's lines on, until what it answers is dropped. Those that are too long for a datagram are passed over and counted.
 ///
 /// # Errors
 /// Of the system, when the thread cannot be made.
-pub fn ship(dir: &Path, name: &str, to: Receiver) -> io::Result<Periodic> {
-    let (dir, name) = (dir.to_owned(), name.to_owned());
-    let mut shipment = Shipment { dir, name, to, line: None, file: None, left: 0, next: 1, noted: 0 };
+pub fn ship(dir: &Path, name: &str, to: Receiver, too_long: &Arc<AtomicU64>) -> io::Result<Periodic> {
+    let (dir, name, too_long) = (dir.to_owned(), name.to_owned(), Arc::clone(too_long));
+    let mut shipment = Shipment { dir, name, to, line: None, file: None, left: 0, next: 1, noted: 0, too_long };
     shipment.next = regular::read_text(&shipment.note()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
     shipment.noted = shipment.next;
     let mut away = false;
@@ -110,6 +115,7 @@ struct Shipment {
     next: u64,
     /// What the note says.
     noted: u64,
+    too_long: Arc<AtomicU64>,
 }
 
 /// The file that is read.
@@ -239,6 +245,7 @@ impl Shipment {
                 match socket.send(&message) {
                     // A syslog that takes no datagram so long never will; the file has it.
                     Err(e) if e.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {
+                        self.too_long.fetch_add(1, Ordering::Relaxed);
                         log::warn!("audit log {}: a line of {} bytes is too long for syslog", self.name, text.len());
                         Ok(())
                     }
@@ -252,9 +259,9 @@ impl Shipment {
 
     fn connect(&self) -> io::Result<Line> {
         Ok(match &self.to {
-            Receiver::Syslog => {
+            Receiver::Syslog(path) => {
                 let socket = UnixDatagram::unbound()?;
-                socket.connect("/dev/log")?;
+                socket.connect(path)?;
                 socket.set_write_timeout(Some(SEND_TIMEOUT))?;
                 Line::Datagrams(socket)
             }

@@ -17,6 +17,12 @@ pub enum Remote {
         #[arg(long, value_name = "ID", value_parser = named)]
         access_key_id: Option<String>,
     },
+    /// The profiles that `bulla login` keeps, and which of them is taken where none is named.
+    Profiles {
+        /// None: no server is asked.
+        #[arg(skip)]
+        connection: Connection,
+    },
     /// Who asks, as the server sees it.
     Whoami {
         /// Which server.
@@ -77,6 +83,7 @@ impl Remote {
     pub fn connection_mut(&mut self) -> &mut Connection {
         match self {
             Remote::Login { connection, .. }
+            | Remote::Profiles { connection }
             | Remote::Whoami { connection }
             | Remote::Status { connection }
             | Remote::CompleteNames { connection, .. }

@@ -18,9 +18,6 @@ use super::handler::Handler;
 use super::{Readiness, Received, Service, Side};
 use crate::base::ids::RequestId;
 
-/// The id of a probe's answer, under the name that operators know from the API.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
-
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What a probe asks for.
@@ -52,6 +49,7 @@ pub(super) fn page(request: &HttpRequest, received: &Received, side: Side) -> Op
 /// Shows a page. Readiness is known already. Figures are read on a blocking thread; they take no permit, so that they can be seen
 /// under load.
 pub(super) async fn show<S: Service>(handler: Arc<Handler<S>>, page: Page) -> HttpResponse {
+    let request_id = HeaderName::from_static(handler.service.request_id_header());
     let shown = match page {
         Page::Alive => Ok((StatusCode::OK, "text/plain", "alive\n".to_owned())),
         Page::Ready { reasons } => Ok(ready(&handler.service.readiness(), reasons)),
@@ -66,7 +64,7 @@ pub(super) async fn show<S: Service>(handler: Arc<Handler<S>>, page: Page) -> Ht
     let mut response = HttpResponse::build(status);
     response.insert_header((CONTENT_TYPE, media_type));
     response.insert_header((CACHE_CONTROL, "no-store"));
-    response.insert_header((REQUEST_ID, RequestId::new().to_string()));
+    response.insert_header((request_id, RequestId::new().to_string()));
     response.body(body)
 }
 

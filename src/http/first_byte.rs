@@ -1,7 +1,7 @@
 //! What the first byte of a connection tells: whether its client speaks TLS or plain HTTP. Whoever speaks the other one than the
 //! listener is told so, in the log too: the client's own error ("wrong version number", "HTTP/0.9") names neither.
 //!
-//! Owns: that look, and that the log says it once a minute at most. Must not know: requests. Called by: http, guard, handler.
+//! Owns: that look, and that the log says it once a minute at most. Must not know: requests. Called by: http, deadlines, handler.
 
 use std::io;
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@
 //! has not been given it does not know.
 //!
 //! Owns: counting bytes. Must not know: what is in them; whether they are well formed is the parser's to say, and where they are not, all
-//! is passed on. Called by: guard (bytes come), connection (a request starts, an answer is ready).
+//! is passed on. Called by: deadlines (bytes come), connection (a request starts, an answer is ready).
 
 use super::body::Length;
 

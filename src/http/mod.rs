@@ -4,7 +4,7 @@
 //! signatures, tokens, databases. Called by: app, which gives it the [`Service`] to call.
 //!
 //! ```text
-//! socket - TLS - guard (deadlines, refusals in the API's form) - actix-http's parser - handler (body, permit) - thread: Service::call
+//! socket - TLS - deadlines (and refusals in the API's form) - actix-http's parser - handler (body, permit) - thread: Service::call
 //!              <------------------- answer <----------------- audit record durable <-----------------------------------|
 //! ```
 //!
@@ -16,9 +16,9 @@ mod body;
 mod call;
 mod config;
 mod connection;
+mod deadlines;
 mod first_byte;
 mod framing;
-mod guard;
 mod handler;
 mod parser_refusals;
 mod peer;
@@ -58,7 +58,7 @@ use body::Length;
 pub use call::{Call, Method, Reply};
 pub use config::Config;
 use connection::Connection;
-use guard::{Guard, LINGER, Limits};
+use deadlines::{Deadlines, LINGER, Timed};
 use handler::{End, Handler};
 use room::Room;
 use stream::Stream;
@@ -84,6 +84,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// Carries out a call. Runs on a thread that may block; a panic is answered as an internal failure.
     fn call(&self, call: Call) -> Answer<Self::Durable>;
+
+    /// The header with an answer's id, which the answers to probes have too; in lower case.
+    fn request_id_header(&self) -> &'static str;
 
     /// What of the service works now. Runs on a thread that may block, but probes wait for it: a second at most.
     fn readiness(&self) -> Readiness;
@@ -326,11 +329,11 @@ fn pipeline<S: Service>(
     room: Arc<Room>,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let Config { head_timeout: head, keep_alive, write_timeout: write, .. } = front.config;
-    let limits = Limits { head, keep_alive, write };
+    let deadlines = Deadlines { head, keep_alive, write };
     let tls = front.config.tls.clone().filter(|_| side != Side::Admin);
     let stopping = stop.clone();
     let metrics = Arc::clone(&front.metrics);
-    let refuse: guard::Refuse = {
+    let refuse: deadlines::Refuse = {
         let front = Arc::clone(&front);
         Rc::new(move |error, peer| front.refuse(error, peer))
     };
@@ -348,13 +351,13 @@ fn pipeline<S: Service>(
         app.call(request)
     });
     let http = HttpService::build()
-        // The guard keeps these deadlines.
+        // Kept by `Timed`.
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER)
         .graceful_shutdown_signal(move || ending(stop.clone()))
-        .on_connect_ext(|guard: &Guard, data| {
-            data.insert(guard.connection());
+        .on_connect_ext(|stream: &Timed, data| {
+            data.insert(stream.connection());
         })
         .finish(map_config(app, |()| AppConfig::default()));
     fn_service(move |stream: TcpStream| {
@@ -377,13 +380,13 @@ fn pipeline<S: Service>(
                 },
             };
             let refused = (expects_tls && !stream.is_secure()).then_some(Error::PlainToTls);
-            let mut guard = Guard::new(stream, place, limits, refuse);
+            let mut stream = Timed::new(stream, place, deadlines, refuse);
             if let Some(error) = refused {
                 metrics.handshake_failed("plain_http");
-                guard.end(&error);
+                stream.end(&error);
             }
-            let peer = guard.peer();
-            Ok((guard, Protocol::Http1, peer))
+            let peer = stream.peer();
+            Ok((stream, Protocol::Http1, peer))
         }
     })
     .and_then(http)

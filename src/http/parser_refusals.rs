@@ -1,7 +1,7 @@
 //! The parser's own refusals, recognised among what is sent.
 //!
 //! Owns: what such an answer looks like, and what the parser meant by it. Must not know: connections, what answers of the service look like
-//! beyond their first line and `cache-control`. Called by: guard.
+//! beyond their first line and `cache-control`. Called by: deadlines.
 
 use crate::error::Error;
 

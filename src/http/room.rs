@@ -1,7 +1,7 @@
 //! Room for connections: when there is none left, the connection that is of least use makes room for the next.
 //!
 //! Owns: how many there are and which of them goes. Must not know: sockets, requests. Called by: http (a connection comes),
-//! connection (what it is doing), guard and handler (whether it must go).
+//! connection (what it is doing), deadlines and handler (whether it must go).
 //!
 //! Who keeps thousands of connections open so keeps nobody else out: a new client takes the place of one that waits, and a request
 //! that is being worked on is never cut off. What counts for a connection is what costs a stranger something: that a caller who has

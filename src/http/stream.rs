@@ -1,6 +1,6 @@
 //! A connection's bytes, in clear or under TLS.
 //!
-//! Owns: nothing but the choice. Called by: guard.
+//! Owns: nothing but the choice. Called by: deadlines.
 
 use std::io;
 use std::net::SocketAddr;

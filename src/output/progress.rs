@@ -1,8 +1,8 @@
-//! How far long work is: on a terminal a line that changes, else a line now and then. On standard error.
+//! How far long work is: on a terminal a line that changes, else a line now and then. On standard error, or in the log of a server.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -23,17 +23,46 @@ pub struct Progress {
     done: AtomicUsize,
     begun: Instant,
     said: Mutex<Instant>,
-    terminal: bool,
+    way: Way,
+    /// Whether a terminal's line stands there.
+    stands: AtomicBool,
+}
+
+/// Where it is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Terminal,
+    Lines,
+    #[cfg(feature = "server")]
+    Log,
 }
 
 impl Progress {
     /// Begins. `what` is the work's past participle.
     pub fn new(what: impl Into<Cow<'static, str>>, total: usize) -> Self {
-        let begun = Instant::now();
         // A terminal that is not said to be able to (Emacs' shell, a line printer) is written to line by line.
         let able = std::env::var("TERM").is_ok_and(|kind| !kind.is_empty() && kind != "dumb");
         let terminal = able && io::stderr().is_terminal();
-        Self { what: what.into(), total: total.into(), done: AtomicUsize::new(0), begun, said: Mutex::new(begun), terminal }
+        Self::told(what.into(), total, if terminal { Way::Terminal } else { Way::Lines })
+    }
+
+    /// The same of a process that serves: its log is on standard error, in a form of its own.
+    #[cfg(feature = "server")]
+    pub fn logged(what: &'static str, total: usize) -> Self {
+        Self::told(what.into(), total, Way::Log)
+    }
+
+    fn told(what: Cow<'static, str>, total: usize, way: Way) -> Self {
+        let begun = Instant::now();
+        Self {
+            what,
+            total: total.into(),
+            done: AtomicUsize::new(0),
+            begun,
+            said: Mutex::new(begun),
+            way,
+            stands: AtomicBool::new(false),
+        }
     }
 
     /// So many more steps are done.
@@ -50,7 +79,7 @@ impl Progress {
     }
 
     fn tell(&self) {
-        let every = if self.terminal { TERMINAL } else { ELSEWHERE };
+        let every = if self.way == Way::Terminal { TERMINAL } else { ELSEWHERE };
         // Whoever finds it taken has nothing new to say.
         let Some(mut said) = self.said.try_lock() else { return };
         if said.elapsed() < every {
@@ -59,15 +88,26 @@ impl Progress {
         *said = Instant::now();
         let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
         let line = line(&self.what, done, total, self.begun.elapsed());
-        let (before, after) = if self.terminal { (ANEW, "") } else { ("", "\n") };
+        let (before, after) = match self.way {
+            Way::Terminal => (ANEW, ""),
+            Way::Lines => ("", "\n"),
+            #[cfg(feature = "server")]
+            Way::Log => return log::info!("{line}"),
+        };
         let _ = write!(io::stderr().lock(), "{before}{line}{after}");
+        self.stands.store(self.way == Way::Terminal, Ordering::Relaxed);
+    }
+
+    /// Something else is printed: takes a terminal's line away until there is more to tell.
+    pub fn aside(&self) {
+        if self.stands.swap(false, Ordering::Relaxed) {
+            let _ = write!(io::stderr().lock(), "{ANEW}");
+        }
     }
 
     /// It has ended: takes a terminal's line away, and gives how many were done.
     pub fn end(&self) -> usize {
-        if self.terminal && *self.said.lock() != self.begun {
-            let _ = write!(io::stderr().lock(), "{ANEW}");
-        }
+        self.aside();
         self.done.load(Ordering::Relaxed)
     }
 }

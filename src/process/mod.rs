@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior, setrlimit, umask,
+};
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::Deserialize;
 
@@ -45,6 +47,22 @@ pub fn forbid_dumps() -> io::Result<()> {
 /// Of the system.
 pub fn forbid_traces() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Where the memory of this process would go if it crashed: what the kernel's core pattern says, unless core dumps are forbidden.
+///
+/// # Errors
+/// Of the system.
+pub fn core_dump() -> io::Result<Option<String>> {
+    let dumpable = dumpable_behavior()? != DumpableBehavior::NotDumpable;
+    let pattern = || std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_else(|e| e.to_string());
+    Ok(dumped_to(dumpable, getrlimit(Resource::Core).current, pattern))
+}
+
+/// A program that dumps are piped to gets them whatever the limit is; a process that is not dumpable is dumped to nobody (core(5)).
+fn dumped_to(dumpable: bool, limit: Option<u64>, pattern: impl FnOnce() -> String) -> Option<String> {
+    let pattern = dumpable.then(pattern)?.trim().to_owned();
+    (pattern.starts_with('|') || limit != Some(0)).then_some(pattern)
 }
 
 /// What is made from here on, whatever the umask of the shell says, may be written by nobody else: audit folder, database, backups.
@@ -111,4 +129,22 @@ pub fn may_lock_all() -> bool {
 
 fn has_ipc_lock() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_keeps_no_dump_from_a_program() {
+        let dumped = |dumpable, limit, pattern: &str| dumped_to(dumpable, limit, || format!("{pattern}\n"));
+        let (file, program) = ("/var/crash/core.%p", "|/usr/lib/systemd/systemd-coredump %P");
+        for pattern in [file, program] {
+            assert_eq!(dumped(false, None, pattern), None);
+            assert_eq!(dumped(true, None, pattern).as_deref(), Some(pattern));
+            assert_eq!(dumped(true, Some(4096), pattern).as_deref(), Some(pattern));
+        }
+        assert_eq!(dumped(true, Some(0), file), None);
+        assert_eq!(dumped(true, Some(0), program).as_deref(), Some(program));
+    }
 }

@@ -25,9 +25,7 @@ pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, F
             &t!("letters, digits, - _ and ."),
         ));
     }
-    let folder = profile::config_folder().ok_or_else(|| {
-        Failure::local(t!("neither $XDG_CONFIG_HOME nor $HOME is set")).hint(t!("profiles are kept in $HOME/.config/bulla"))
-    })?;
+    let folder = profile::folder_of_config()?;
     let mut known = Known::of(&folder, &name)?;
     let endpoint = match connection.endpoint.clone().or_else(|| variable("BULLA_ENDPOINT")).or_else(|| known.endpoint.take()) {
         Some(endpoint) => endpoint,

@@ -13,6 +13,7 @@ mod key;
 mod login;
 mod names;
 mod profile;
+mod profiles;
 mod reference;
 mod resolve;
 mod run;
@@ -46,6 +47,7 @@ pub fn run(mut command: Remote, leading: Leading, json: bool) -> Result<i32, Fai
     let connection = connection.clone();
     match command {
         Remote::Login { access_key_id, .. } => login::run(&connection, access_key_id.as_deref())?.print(json)?,
+        Remote::Profiles { .. } => profiles::list()?.print(json)?,
         Remote::Whoami { .. } => status::whoami(&Session::open(&connection)?)?.print(json)?,
         Remote::Status { .. } => status::status(&Session::open(&connection)?)?.print(json)?,
         Remote::Secret { action, .. } => {

@@ -203,6 +203,16 @@ pub fn config_folder() -> Option<PathBuf> {
     Some(home?.join("bulla"))
 }
 
+/// The same, where nothing can be done without it.
+///
+/// # Errors
+/// When this user has no home.
+pub fn folder_of_config() -> Result<PathBuf, Failure> {
+    config_folder().ok_or_else(|| {
+        Failure::local(t!("neither $XDG_CONFIG_HOME nor $HOME is set")).hint(t!("profiles are kept in $HOME/.config/bulla"))
+    })
+}
+
 fn home() -> Option<PathBuf> {
     variable("HOME").map(PathBuf::from)
 }
@@ -252,6 +262,23 @@ fn read_default(needed: bool) -> Result<Found, Failure> {
 fn read_profile(folder: &Path, name: &str) -> Result<Option<Written>, Failure> {
     let written = read_config(folder)?.profile.remove(name);
     Ok(written.map(|written| Written { file: folder.join(CONFIG_FILE), ..written }))
+}
+
+/// What a profile says of itself, but for secrets.
+pub struct Kept {
+    pub name: String,
+    pub endpoint: Option<String>,
+    pub access_key_id: Option<String>,
+}
+
+/// The profiles of a folder's `config.toml`.
+///
+/// # Errors
+/// When the file is not as it should be.
+pub fn kept(folder: &Path) -> Result<Vec<Kept>, Failure> {
+    let profiles = read_config(folder)?.profile.into_iter();
+    let of = |(name, Written { endpoint, access_key_id, .. })| Kept { name, endpoint, access_key_id };
+    Ok(profiles.map(of).collect())
 }
 
 fn read_config(folder: &Path) -> Result<ConfigFile, Failure> {

@@ -19,6 +19,8 @@ STEPS = {
     "caller": [
         (0, "whoami"),
         (7, "whoami --profile nosuch"),
+        (0, "profiles"),
+        (2, "profiles nosuch"),
         (0, "status"),
         (6, "status --endpoint 127.0.0.1:1"),
         (4, "login --profile other --endpoint {endpoint}", "BLLAnobody\nnone\n"),

@@ -189,8 +189,8 @@ def test_where_credentials_come_from(gives, asks, dev, env, home, tmp_path):
     refused(asks("whoami", profile=None, more=half), 7, "ALIBABA_CLOUD_ACCESS_KEY_SECRET is not")
 
 
-def terminal(arguments, env, **more):
-    return pexpect.spawn(BULLA, [str(a) for a in arguments], env=env, timeout=60, encoding="utf-8", **more)
+def terminal(arguments, env, program=BULLA, **more):
+    return pexpect.spawn(program, [str(a) for a in arguments], env=env, timeout=60, encoding="utf-8", **more)
 
 
 def test_a_person_at_a_terminal(gives, dev, env, home):
@@ -237,6 +237,32 @@ def test_a_person_at_a_terminal(gives, dev, env, home):
     child.close()
     assert child.exitstatus == 0
     (home / ".config/bulla/config.toml").unlink()
+
+
+def test_profiles_are_listed_without_secrets(gives, asks, dev, home, tmp_path):
+    """No server is asked, and no secret's file or command is looked at."""
+    folder = tmp_path / "config"
+    at = {"XDG_CONFIG_HOME": str(folder)}
+    listed = lambda **more: json.loads(gives("profiles", "--json", profile=None, more=at | more))  # noqa: E731
+    assert listed() == [] and gives("profiles", profile=None, more=at) == b"none\n"
+    (folder / "bulla").mkdir(parents=True)
+    (folder / "bulla/config.toml").write_text(
+        f'[profile.default]\nendpoint = "https://kms.example"\naccess_key_id = "BLLAone"\nsecret_file = "nowhere"\n'
+        f'[profile.ci]\naccess_key_id = "BLLAtwo"\nsecret_command = "echo {CANARY}; touch {tmp_path}/ran"\n'
+    )
+    row = lambda name, endpoint, id, default: {"Profile": name, "Endpoint": endpoint, "AccessKeyId": id, "Default": default}  # noqa: E731
+    ci, default = row("ci", None, "BLLAtwo", False), row("default", "https://kms.example", "BLLAone", True)
+    assert listed() == [ci, default]
+    assert listed(BULLA_PROFILE="ci") == [ci | {"Default": True}, default | {"Default": False}]
+    table = gives("profiles", profile=None, more=at)
+    assert table.decode() == (
+        "Profile  Endpoint             AccessKeyId  Default\n"
+        "ci       -                    BLLAtwo      false\n"
+        "default  https://kms.example  BLLAone      true\n"
+    )
+    assert not (tmp_path / "ran").exists()
+    (folder / "bulla/config.toml").write_text("[profile.default]\nsecret = 1\n")
+    refused(asks("profiles", profile=None, more=at), 7, "line 2")
 
 
 def test_an_editor_works_in_memory(gives, asks, dev, env, tmp_path):
@@ -1205,6 +1231,32 @@ def test_a_long_import_says_on_a_terminal_how_far_it_is(dev, env, tmp_path):
     assert re.search(r"\x1b\[Kimported \d+ of 2000, \d+ a second, (\d+ min )?\d+ s left\r", child.before), child.before
     # The line is gone before the result comes.
     assert re.search(r"\x1b\[KCreated +2000\r\n", child.before), child.before
+
+
+def test_a_long_search_says_on_a_terminal_how_far_it_is(env, tmp_path):
+    file, data = tmp_path / "many.json", tmp_path / "d"
+    file.write_text(json.dumps({f"n{i}": "x" for i in range(2000)}))
+    server = Serving("dev", "--data", data, "--listen", "0", "--json", "--seed", file, log=tmp_path / "log")
+    server.first_line()
+    assert server.stop() == 0
+    search = ["audit", "search", "--action", "CreateSecret", "--secret", "n*", "--format", "csv", "--data", data]
+    child = terminal(search, env, dimensions=(24, 200))
+    child.timeout = 300
+    # Its records wait until they are read.
+    time.sleep(1)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    line = r"\r\x1b\[Kread \d+ of \d+, \d+ a second, (\d+ min )?\d+ s left"
+    assert re.search(line, child.before), child.before
+    # The records stand there whole, with nothing of the line between them.
+    told = re.sub(line, "", child.before).replace("\r\x1b[K", "")
+    # Where a pager reads, the terminal is its own.
+    piped = terminal(["-c", "exec \"$@\" | { sleep 1; cat; }", "-", BULLA, *search], env, "/bin/sh", dimensions=(24, 200))
+    piped.timeout = 300
+    piped.expect(pexpect.EOF)
+    piped.close()
+    assert piped.before == told and told.count("\r\n") > 2000
 
 
 def test_what_one_secret_cannot_be_keeps_no_other_away(gives, asks, tmp_path):

@@ -15,13 +15,14 @@ from test_commands import MISSPELT, READ, commands
 ONE, LINES = "one document", "a document a line"
 REMOTE = {"login", "whoami", "status", "secret", "key", "run", "inject", "agent"}
 # Those that know no deployment.
-NOWHERE = {"dev", "probe", "completion"}
+NOWHERE = {"dev", "probe", "completion", "profiles"}
 
 # In this order: the command, its arguments, what it prints, its standard input. {…} is a folder, or what an earlier command told.
 SERVING = [
     ("whoami", "", ONE),
     ("status", "", ONE),
     ("login", "--profile walk --endpoint {dev[Endpoint]} --access-key-id {dev[AccessKeyId]}", ONE, "{dev[AccessKeySecret]}"),
+    ("profiles", "", ONE),
     ("secret put", "w/a --version-id one", ONE, '{{"f":"1"}}'),
     ("secret patch", "w/a f=-", ONE, "2"),
     ("secret edit", "w/a", ONE),

@@ -19,6 +19,27 @@ use heads::Heads;
 /// How many bytes are read before that is said.
 const SAID_EVERY: usize = 1 << 20;
 
+/// How much of some logs has been read, for whoever waits.
+struct Reading {
+    progress: Progress,
+    unsaid: usize,
+}
+
+impl Reading {
+    fn of(logs: &[Log]) -> Self {
+        let files = logs.iter().flat_map(|log| &log.files);
+        let bytes = files.map(|file| std::fs::metadata(file).map_or(0, |there| there.len())).sum::<u64>();
+        Self { progress: Progress::new("read", usize::try_from(bytes).unwrap_or(usize::MAX)), unsaid: 0 }
+    }
+
+    fn more(&mut self, line: &ReadLine<'_>) {
+        self.unsaid += line.text.len();
+        if self.unsaid >= SAID_EVERY {
+            self.progress.more(std::mem::take(&mut self.unsaid));
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(action: Audit, json: bool) -> Result<Output, Failure> {
     match action {
@@ -112,16 +133,10 @@ impl Proof {
     /// Reads all of them: what each proves, and what does not hold.
     pub(super) fn check(&self) -> (Vec<(&Log, Report)>, Vec<String>) {
         let (mut reports, mut flaws) = (Vec::new(), Vec::new());
-        let files = self.logs.iter().flat_map(|log| &log.files);
-        let bytes = files.map(|file| std::fs::metadata(file).map_or(0, |there| there.len())).sum::<u64>();
-        let progress = Progress::new("read", usize::try_from(bytes).unwrap_or(usize::MAX));
+        let mut reading = Reading::of(&self.logs);
         for log in &self.logs {
-            let mut unsaid = 0;
             let mut each = |line: &ReadLine<'_>| {
-                unsaid += line.text.len();
-                if unsaid >= SAID_EVERY {
-                    progress.more(std::mem::take(&mut unsaid));
-                }
+                reading.more(line);
                 true
             };
             let (report, broken) = audit::read(&log.files, &self.keys, &mut each);
@@ -134,7 +149,7 @@ impl Proof {
                 Err(broken) => flaws.push(format!("{} of node {}: {broken}", log.name, log.node)),
             }
         }
-        progress.end();
+        reading.progress.end();
         if let (true, Some(heads)) = (self.whole, &self.heads) {
             flaws.extend(heads.missing(&self.logs));
         }

@@ -3,13 +3,14 @@
 //! A write is two lines, the intent and the outcome; its outcome is shown. A line is decoded only when it holds every text that is
 //! looked for, so that a search costs little more than the proof.
 
-use std::io::{BufWriter, StdoutLock, Write};
+use std::io::{BufWriter, IsTerminal, StdoutLock, Write};
 
 use memchr::memmem::Finder;
+use rustix::fs::{FileType, fstat};
 use serde::{Deserialize, Serialize};
 
-use super::Proof;
 use super::verify::shown;
+use super::{Proof, Reading};
 use crate::api::table;
 use crate::app::Failure;
 use crate::audit::{self, ReadLine};
@@ -117,17 +118,22 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
     let filter = Filter::new(wanted, Clock::System.now())?;
     let mut records = Records { printer: Printer::new(form), limit, found: 0, intent: None, lost: None };
     let (mut rows, mut flaws) = (Vec::new(), Vec::new());
+    let mut reading = (!is_piped()).then(|| Reading::of(&proof.logs));
+    let aside = |reading: &Option<Reading>| reading.iter().for_each(|reading| reading.progress.aside());
     for log in &proof.logs {
         let mut each = |line: &ReadLine<'_>| {
+            reading.iter_mut().for_each(|reading| reading.more(line));
             if filter.may_match(line)
                 && let Ok(record) = serde_json::from_slice::<Found<'_>>(line.text)
                 && filter.matches(&record)
             {
+                aside(&reading);
                 records.take(&record, line.text);
             }
             records.wants_more()
         };
         let (report, broken) = audit::read(&log.files, &proof.keys, &mut each);
+        aside(&reading);
         records.show_intent();
         rows.push(shown(log, &report, &proof.keys.public));
         flaws.extend(broken.map(|broken| format!("{} of node {}: {broken}", log.name, log.node)));
@@ -168,6 +174,11 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
             Output::Text("", lines.join("\n"))
         }
     })
+}
+
+/// Whether another program reads what is printed: a pager has the terminal for itself.
+fn is_piped() -> bool {
+    fstat(std::io::stdout()).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo)
 }
 
 /// The records that fit, on their way to the printer.
@@ -385,15 +396,24 @@ struct Printer {
     form: Form,
     begun: bool,
     rows: Vec<[String; 9]>,
+    /// Whether each record is to stand there whole before anything else is said.
+    terminal: bool,
 }
 
 impl Printer {
     fn new(form: Form) -> Self {
-        Self { out: BufWriter::new(std::io::stdout().lock()), form, begun: false, rows: Vec::new() }
+        let out = std::io::stdout();
+        let terminal = out.is_terminal();
+        Self { out: BufWriter::new(out.lock()), form, begun: false, rows: Vec::new(), terminal }
     }
 
     /// What people read goes to terminals and tables; what stands in a record was said by strangers too.
     fn record(&mut self, record: &Found<'_>, line: &[u8]) -> std::io::Result<()> {
+        self.write(record, line)?;
+        if self.terminal { self.out.flush() } else { Ok(()) }
+    }
+
+    fn write(&mut self, record: &Found<'_>, line: &[u8]) -> std::io::Result<()> {
         match self.form {
             // As it stands in the log, so that it can be proved again.
             Form::Json => {

@@ -11,7 +11,7 @@ use super::root::Root;
 use super::seed::Seed;
 use crate::app::{Failure, context};
 use crate::base::failure::Reason;
-use crate::output;
+use crate::output::{self, progress::Progress};
 
 impl Reason for bulla_client::Error {}
 
@@ -56,9 +56,14 @@ impl Announcement {
     pub(super) fn make(self) -> Result<(), Failure> {
         let client = self.client()?;
         wait_until_ready(&client)?;
-        for (name, value) in &self.seed {
+        let progress = Progress::logged("secrets of the seed: made", self.seed.len());
+        let seeded = self.seed.iter().try_for_each(|(name, value)| {
             create(&client, name, value, "made by `bulla dev --seed`")?;
-        }
+            progress.more(1);
+            Ok::<_, Failure>(())
+        });
+        progress.end();
+        seeded?;
         if self.json {
             return output::line(&self.for_programs());
         }

@@ -191,11 +191,10 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn receiver(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let (place, reached) = match &opened.config.audit.ship {
         None => return Ok(Found::Fine("none; lines stay in their folder".to_owned())),
-        Some(Receiver::Syslog) => {
-            ("/dev/log".to_owned(), UnixDatagram::unbound().and_then(|socket| socket.connect("/dev/log")))
-        }
-        Some(Receiver::Socket(path)) => (path.display().to_string(), UnixStream::connect(path).map(drop)),
+        Some(Receiver::Syslog(path)) => (path, UnixDatagram::unbound().and_then(|socket| socket.connect(path))),
+        Some(Receiver::Socket(path)) => (path, UnixStream::connect(path).map(drop)),
     };
+    let place = place.display();
     Ok(match reached {
         Ok(()) => Found::Fine(format!("{place} takes lines")),
         Err(e) => {
@@ -220,6 +219,17 @@ pub(super) fn memory(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         }
         process::LockMemory::Never => Ok(Found::Fine("may be written to swap, as configured".to_owned())),
     }
+}
+
+/// That no core dump is made of this process, as every command and server forbids it at its start.
+pub(super) fn core_dumps(_: &mut Opened<'_>) -> Result<Found, Failure> {
+    Ok(match process::core_dump().map_err(context("core dumps"))? {
+        None => Found::Fine("are forbidden, whatever the kernel's core pattern says".to_owned()),
+        Some(pattern) => {
+            let found = format!("a crash would leave memory, with its secrets, to {pattern:?} (kernel.core_pattern)");
+            Found::Odd(found, "sysctl kernel.core_pattern=core, and ulimit -c 0".to_owned())
+        }
+    })
 }
 
 pub(super) fn managed_servers(opened: &mut Opened<'_>) -> Result<Found, Failure> {

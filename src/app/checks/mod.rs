@@ -78,6 +78,7 @@ const HOST: &[(&str, Check)] = &[
     ("audit folder", local::audit_folder),
     ("database file", local::database_file),
     ("memory", local::memory),
+    ("core dumps", local::core_dumps),
     ("managed servers", local::managed_servers),
     ("logins", local::logins),
 ];

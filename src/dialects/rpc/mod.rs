@@ -12,6 +12,7 @@ pub(super) mod params;
 pub(super) mod signature;
 
 pub use door::Rpc;
+pub use encode::REQUEST_ID;
 pub use form::Form;
 
 /// The one version of the API that is served.

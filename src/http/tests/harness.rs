@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::base::ids::RequestId;
 use crate::code::Code;
 use crate::dialects::Dialect;
-use crate::dialects::rpc::Rpc;
+use crate::dialects::rpc::{REQUEST_ID, Rpc};
 use crate::error::Error;
 use crate::http::{Action, Answer, Call, Config, Durable, Method, Readiness, Reply, Reserved, Service, Stopper, reserve};
 use crate::metrics::Metrics;
@@ -71,10 +71,14 @@ impl Service for Echo {
             _ => Some(Ok(())),
         });
         let action = if asked("unknown").is_some() { Action::Unknown("No Such".into()) } else { Action::Served("Echo") };
-        let headers = vec![("x-acs-request-id", call.request_id.to_string())];
+        let headers = vec![(REQUEST_ID, call.request_id.to_string())];
         let body = body.to_string().into_bytes().into();
         let reply = Reply { status: 200, media_type: "application/json;charset=utf-8", headers, body, retry_after_s: None };
         Answer { reply, action, code: "OK", known: asked("known").is_some(), durable }
+    }
+
+    fn request_id_header(&self) -> &'static str {
+        REQUEST_ID
     }
 
     fn readiness(&self) -> Readiness {

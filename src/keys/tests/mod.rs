@@ -316,6 +316,31 @@ fn the_tokens_room_bounds_default_keys_too() {
 }
 
 #[test]
+fn a_key_is_used_as_its_alias_named_it_when_permission_was_asked() {
+    isolated(softhsm::prepare, |home| {
+        let bench = Bench::sqlite(home);
+        let (first, second) = (bench.make(), bench.make());
+        let alias = "alias/a".parse::<Alias>().expect("an alias");
+        let named = KeyRef { home: None, name: KeyName::Alias(alias.clone()) };
+        let caller = bench.caller();
+        bench.keys.alias_create(&caller, &alias, &by_id(&first)).expect("an alias is made");
+        let found = bench.keys.look_up(&caller, &named).expect("a look-up");
+        bench.keys.alias_update(&bench.caller(), &alias, &first.id, &by_id(&second)).expect("it moves");
+        assert_eq!(found.relative(), format!("key/{}", first.id), "what policies are asked about");
+        let admitted = |found: FoundKey| {
+            let (_, authorised) = found.authorise(&caller, Use::GenerateDataKey).expect("root may");
+            authorised.admit(caller.now()).expect("it is enabled")
+        };
+        let key = admitted(found);
+        assert_eq!((key.key(), key.primary()), (&first.id, &first.primary_version));
+        // Whoever comes now is asked about the other, and gets that.
+        let found = bench.keys.look_up(&caller, &named).expect("a look-up");
+        assert_eq!(found.relative(), format!("key/{}", second.id));
+        assert_eq!(admitted(found).key(), &second.id);
+    });
+}
+
+#[test]
 fn quotas_bound_keys_and_aliases() {
     isolated(softhsm::prepare, |home| {
         let limits = KeyLimits { keys: Some(2), aliases: Some(2), ..KeyLimits::default() };

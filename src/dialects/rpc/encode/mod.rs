@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::http::Reply;
 
 /// The request's id, in every answer.
-const REQUEST_ID: &str = "x-acs-request-id";
+pub const REQUEST_ID: &str = "x-acs-request-id";
 
 /// A reply with the request's id beside its own fields.
 #[derive(Serialize)]

@@ -37,9 +37,9 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// Makes the whole answer (head and body, ending the connection) to a refused request, and counts it.
 pub(super) type Refuse = Rc<dyn Fn(&Error, Option<SocketAddr>) -> Vec<u8>>;
 
-/// Deadlines that the guard keeps.
+/// How long a client may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Deadlines {
     /// From the first byte of a head to its last.
     pub head: Duration,
     /// From an answer to the first byte of the next head.
@@ -48,12 +48,12 @@ pub(super) struct Limits {
     pub write: Duration,
 }
 
-/// A guarded connection.
-pub(super) struct Guard {
+/// A connection with deadlines.
+pub(super) struct Timed {
     io: Stream,
     peer: Option<SocketAddr>,
     connection: Rc<Connection>,
-    limits: Limits,
+    deadlines: Deadlines,
     refuse: Refuse,
     /// Wakes the connection at its next deadline at the latest. It is set anew when it fires, not at each request.
     tick: Pin<Box<Sleep>>,
@@ -82,22 +82,22 @@ enum Overdue {
     Write,
 }
 
-impl Limits {
+impl Deadlines {
     /// How often a connection looks at its deadlines at least.
     fn tick(&self) -> Duration {
         self.head.min(self.keep_alive).min(self.write).min(LINGER)
     }
 }
 
-impl Guard {
-    pub fn new(io: Stream, place: Place, limits: Limits, refuse: Refuse) -> Self {
+impl Timed {
+    pub fn new(io: Stream, place: Place, deadlines: Deadlines, refuse: Refuse) -> Self {
         Self {
             peer: io.peer(),
             connection: Rc::new(Connection::new(io.is_secure(), io.client_certificate(), place)),
             io,
-            limits,
+            deadlines,
             refuse,
-            tick: Box::pin(sleep(limits.tick())),
+            tick: Box::pin(sleep(deadlines.tick())),
             ahead: Zeroizing::default(),
             stalled: None,
             ending: None,
@@ -120,15 +120,15 @@ impl Guard {
         }
         while self.tick.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let write = self.stalled.map(|since| (since + self.limits.write, Overdue::Write));
+            let write = self.stalled.map(|since| (since + self.deadlines.write, Overdue::Write));
             let read = match self.connection.phase() {
-                Phase::New(since) => Some((since + self.limits.head, Overdue::Silence)),
-                Phase::Head(since) => Some((since + self.limits.head, Overdue::Head)),
-                Phase::Idle(since) => Some((since + self.limits.keep_alive, Overdue::Silence)),
+                Phase::New(since) => Some((since + self.deadlines.head, Overdue::Silence)),
+                Phase::Head(since) => Some((since + self.deadlines.head, Overdue::Head)),
+                Phase::Idle(since) => Some((since + self.deadlines.keep_alive, Overdue::Silence)),
                 Phase::Closing(since) => Some((since + LINGER, Overdue::Silence)),
                 Phase::Busy => None,
             };
-            let mut next = now + self.limits.tick();
+            let mut next = now + self.deadlines.tick();
             // While an answer is not taken, what comes next need not come.
             if let Some((at, overdue)) = write.or(read) {
                 if at <= now {
@@ -188,7 +188,7 @@ impl Guard {
             _ => Ending::Answer((self.refuse)(error, self.peer), 0),
         });
         self.connection.answered(true, false);
-        self.tick.as_mut().reset(Instant::now() + self.limits.write);
+        self.tick.as_mut().reset(Instant::now() + self.deadlines.write);
     }
 
     /// Runs the end of the connection: send, close that half, read until the client closes too.
@@ -231,7 +231,7 @@ impl Guard {
     }
 }
 
-impl AsyncRead for Guard {
+impl AsyncRead for Timed {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.ending.is_some() {
@@ -253,7 +253,7 @@ impl AsyncRead for Guard {
     }
 }
 
-impl AsyncWrite for Guard {
+impl AsyncWrite for Timed {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let ours = if this.ending.is_some() {
