@@ -189,6 +189,15 @@ def test_a_copy_is_a_deployment_of_its_own(made, tmp_path):
     assert "only-in-the-copy" not in names
 
 
+def test_a_copy_that_is_named_by_its_files_uses_its_own_token(made, tmp_path):
+    """As who wrote the variable into a script: SoftHSM's configuration came along, with the place of the folder before."""
+    shutil.copytree(made, tmp_path / "moved", symlinks=True)
+    conf = tmp_path / "moved/softhsm2.conf"
+    assert str(made) in conf.read_text()
+    done("user", "list", "--config", "moved/bulla.toml", cwd=tmp_path, env={"SOFTHSM2_CONF": "moved/softhsm2.conf"})
+    assert f"directories.tokendir = {tmp_path}/moved/tokens\n" in conf.read_text()
+
+
 def test_a_lost_key_fails_the_check(serving, tmp_path):
     """A token older than its database: the key is made after the token's backup."""
     data = tmp_path / "d"

@@ -3,10 +3,15 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::announce;
 use crate::app::{Failure, context};
+
+/// The file by which a process has a folder.
+pub(super) fn file(folder: &Path) -> PathBuf {
+    folder.join("dev.lock")
+}
 
 /// Takes the folder for this process alone, until the file is dropped or the process ends: of two that start on a new one each would make
 /// a PIN and a token.
@@ -14,7 +19,7 @@ use crate::app::{Failure, context};
 /// # Errors
 /// `Conflict`, with the process that has it.
 pub(super) fn hold(folder: &Path) -> Result<File, Failure> {
-    let path = folder.join("dev.lock");
+    let path = file(folder);
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(context(path.display()))?;
     match file.try_lock() {

@@ -130,7 +130,21 @@ pub fn enter(folder: &Path) -> Result<(), Failure> {
     enter_made(folder)
 }
 
-/// The same of a folder that may have no configuration yet.
+/// Where a configuration is a data folder's, and the environment names that folder's token: brings SoftHSM's configuration to where the
+/// folder is now. That of a copy names the tokens of the folder it was copied from.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn follow(config: &Path) -> Result<(), Failure> {
+    match config.parent() {
+        Some(folder) if hold::file(folder).exists() && is_entered(folder) => {
+            softhsm::prepare(folder).map(drop).map_err(Failure::of_file(folder))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// [`enter`] of a folder that may have no configuration yet.
 fn enter_made(folder: &Path) -> Result<(), Failure> {
     let conf = softhsm::prepare(folder).map_err(Failure::of_file(folder))?;
     if is_entered(folder) {
@@ -141,8 +155,8 @@ fn enter_made(folder: &Path) -> Result<(), Failure> {
 
 /// Whether this process sees the token of a data folder.
 fn is_entered(folder: &Path) -> bool {
-    let set = std::env::var_os(softhsm::CONF_VARIABLE);
-    set.is_some_and(|set| softhsm::conf_file(folder).is_ok_and(|conf| conf == Path::new(&set)))
+    let set = std::env::var_os(softhsm::CONF_VARIABLE).and_then(|set| std::path::absolute(set).ok());
+    set.is_some_and(|set| softhsm::conf_file(folder).is_ok_and(|conf| conf == set))
 }
 
 /// Starts `bulla dev` again on a folder of its own.
