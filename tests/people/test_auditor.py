@@ -77,9 +77,11 @@ def test_reports_name_node_deployment_range_and_key(evidence, dev):
     assert {r["Log"] for r in reports} == {"admin", "audit"} and all(isinstance(r["Lines"], int) for r in reports)
     fingerprint = (evidence / "aud.pem").read_text().rsplit("fingerprint: ", 1)[1].strip()
     assert {r["KeyFingerprint"] for r in reports} == {fingerprint}
-    # The line of `init` stands in the log of commands alone.
+    # The line of `init`, in the log of commands, says whose key it is that proves both; without it nothing does.
     checked = typed("check", "--data", dev["data"])
-    assert {r["Log"]: r["Deployment"] for r in reports} == {"admin": checked["Deployment"], "audit": None}
+    assert {r["Log"]: r["Deployment"] for r in reports} == dict.fromkeys(("admin", "audit"), checked["Deployment"])
+    [alone] = typed("audit", "verify", *(evidence / "node-a").glob("audit*.jsonl"), "--public-key", evidence / "aud.pem")
+    assert (alone["Log"], alone["Deployment"]) == ("audit", None)
     assert re.search(rf"^Deployment +{checked['Deployment']}$", report, re.M), report
 
 

@@ -117,7 +117,7 @@ impl Found<'_> {
 pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>) -> Result<Output, Failure> {
     let filter = Filter::new(wanted, Clock::System.now())?;
     let mut records = Records { printer: Printer::new(form), limit, found: 0, intent: None, lost: None };
-    let (mut rows, mut flaws) = (Vec::new(), Vec::new());
+    let (mut reports, mut flaws) = (Vec::new(), Vec::new());
     let mut reading = (!is_piped()).then(|| Reading::of(&proof.logs));
     let aside = |reading: &Option<Reading>| reading.iter().for_each(|reading| reading.progress.aside());
     for log in &proof.logs {
@@ -135,7 +135,7 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
         let (report, broken) = audit::read(&log.files, &proof.keys, &mut each);
         aside(&reading);
         records.show_intent();
-        rows.push(shown(log, &report, &proof.keys.public));
+        reports.push((log, report));
         flaws.extend(broken.map(|broken| format!("{} of node {}: {broken}", log.name, log.node)));
         if !records.wants_more() {
             break;
@@ -154,6 +154,7 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
         let reason = format!("a log does not verify: {}; {found} records were found before that", flaws.join("; "));
         return Err(Failure::new(reason).hint("nothing behind that line was read"));
     }
+    let rows = shown(&reports, &proof.keys.public);
     Ok(match form {
         Form::Json => Output::Text("", jsonl("Proof", &rows)?),
         Form::Csv | Form::Table => {

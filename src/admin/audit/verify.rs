@@ -8,8 +8,7 @@ use crate::output::{Output, Row};
 /// Runs the command: one report for each log, then the first thing that does not hold, if any.
 pub(super) fn run(proof: &Proof, json: bool) -> Result<Output, Failure> {
     let (reports, flaws) = proof.check();
-    let reports = reports.into_iter().map(|(log, report)| shown(log, &report, &proof.keys.public)).collect();
-    let output = Output::Each(reports);
+    let output = Output::Each(shown(&reports, &proof.keys.public));
     if flaws.is_empty() {
         return Ok(output);
     }
@@ -18,8 +17,13 @@ pub(super) fn run(proof: &Proof, json: bool) -> Result<Output, Failure> {
     Err(Failure::new(format!("a log does not verify: {}", flaws.join("; "))).hint(hint))
 }
 
-/// What a report says, for people and programs.
-pub(super) fn shown(log: &Log, report: &Report, key: &[u8]) -> Row {
+/// What reports say, for people and programs. The line of `bulla init` says whose key it is that proves all of them.
+pub(super) fn shown(reports: &[(&Log, Report)], key: &[u8]) -> Vec<Row> {
+    let deployment = reports.iter().find_map(|(_, report)| report.deployment.as_deref());
+    reports.iter().map(|(log, report)| row(log, report, deployment, key)).collect()
+}
+
+fn row(log: &Log, report: &Report, deployment: Option<&str>, key: &[u8]) -> Row {
     let proved = report.lines - report.unproven;
     let complete = report.first_seq == 1;
     let from = if complete {
@@ -30,8 +34,7 @@ pub(super) fn shown(log: &Log, report: &Report, key: &[u8]) -> Row {
     Output::row([
         ("Log", log.name.as_str().into()),
         ("Node", log.node.as_str().into()),
-        // Where the files hold the line of `bulla init`: of one node, the log of commands, from its first line on.
-        ("Deployment", report.deployment.clone().into()),
+        ("Deployment", deployment.map(str::to_owned).into()),
         ("Files", log.files.len().into()),
         ("Verdict", format!("proved {proved} of {} lines, from {from}", report.lines).into()),
         ("Complete", complete.into()),
