@@ -129,7 +129,7 @@ fn config_file(place: &Place) -> Result<PathBuf, Failure> {
 
 fn load(place: &Place) -> Result<Config, Failure> {
     let file = config_file(place)?;
-    dev::follow(&file)?;
+    dev::follow(&file);
     Config::load(&file).map_err(|e| match file.exists() {
         true => Failure::local(e.to_string()),
         false => Failure::local(e.to_string())

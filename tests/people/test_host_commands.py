@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pexpect
 import pytest
@@ -195,6 +196,12 @@ def is_used(life):
         life.at_terminal(("user", "list", "--config", "by-hand.toml"), 0, "PIN of the token: ", life.pin)
         life.run("served", "probe", f"http://{endpoint}/readyz")
         life.run("served", "clock", "accept")
+        # Heard within a quarter of a second, and told within another.
+        server.waits_for("clock: an operator has said that it is right")
+        until = time.monotonic() + 30
+        while b"ahead" in urllib.request.urlopen(f"http://{endpoint}/readyz").read():
+            assert time.monotonic() < until, "readyz tells of the clock still"
+            time.sleep(0.1)
         life.run("served", "key", "rotate", master, env=caller)
         subprocess.run([postgresql_program("psql"), "-q", "-d", url, "-c", "CREATE ROLE app LOGIN"], check=True)
         made = client.call(endpoint, "CreateSecret", SecretName="app/orders", VersionId="v1", SecretType="Rds", SecretData=json.dumps(

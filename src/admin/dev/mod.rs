@@ -131,17 +131,10 @@ pub fn enter(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Where a configuration is a data folder's, and the environment names that folder's token: brings SoftHSM's configuration to where the
-/// folder is now. That of a copy names the tokens of the folder it was copied from.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn follow(config: &Path) -> Result<(), Failure> {
-    match config.parent() {
-        Some(folder) if hold::file(folder).exists() && is_entered(folder) => {
-            softhsm::prepare(folder).map(drop).map_err(Failure::of_file(folder))
-        }
-        _ => Ok(()),
-    }
+/// folder is now. That of a copy names the tokens of the folder it was copied from. Where it may not be written, it stays as it is.
+pub fn follow(config: &Path) {
+    let folder = config.parent().filter(|folder| hold::file(folder).exists() && is_entered(folder));
+    let _ = folder.map(softhsm::prepare);
 }
 
 /// [`enter`] of a folder that may have no configuration yet.
