@@ -4,7 +4,7 @@ set -euo pipefail
 profile=${1:?profile}
 target=${CARGO_TARGET_DIR:-target}
 # CPU seconds of a first build (docs/performance.md): what one core does while the others have nothing to do, which is most of the last crate,
-# and what all do. On the 2-core AMD EPYC of the measurement: 4 min 36 s to 4 min 54 s.
+# and what all do. On the 2-core AMD EPYC of the measurement: 4 min 55 s.
 alone=170 shared=230
 cores=$(nproc)
 if [[ -x $target/$profile/bulla ]]; then

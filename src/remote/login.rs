@@ -18,7 +18,7 @@ use crate::output::Output;
 
 /// Runs the command.
 pub(super) fn run(connection: &Connection, id: Option<&str>) -> Result<Output, Failure> {
-    let name = connection.profile.clone().or_else(|| variable("BULLA_PROFILE")).unwrap_or_else(|| profile::DEFAULT.to_owned());
+    let name = profile::named(connection.profile.as_deref()).unwrap_or_else(|| profile::DEFAULT.to_owned());
     if name.is_empty() || name.starts_with('.') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return Err(usage(
             t!("%{name} is no name of a profile", name = format!("{name:?}")),

@@ -103,7 +103,7 @@ impl Profile {
     /// What is missing, and where it was looked for.
     pub fn find(connection: &Connection) -> Result<Self, Failure> {
         let asked = connection.profile.clone();
-        let named = asked.clone().or_else(|| variable("BULLA_PROFILE"));
+        let named = named(asked.as_deref());
         let (written, folder, name) = match &named {
             Some(name) => read_named(name)?,
             None => {
@@ -262,6 +262,11 @@ fn read_default(needed: bool) -> Result<Found, Failure> {
 fn read_profile(folder: &Path, name: &str) -> Result<Option<Written>, Failure> {
     let written = read_config(folder)?.profile.remove(name);
     Ok(written.map(|written| Written { file: folder.join(CONFIG_FILE), ..written }))
+}
+
+/// The profile that is named: on the command line, or else by $BULLA_PROFILE.
+pub fn named(asked: Option<&str>) -> Option<String> {
+    asked.map(str::to_owned).or_else(|| variable("BULLA_PROFILE"))
 }
 
 /// What a profile says of itself, but for secrets.
