@@ -181,12 +181,12 @@ impl Tx<'_> {
     /// `Corrupt` when a row does not verify, or the key is not there.
     pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyRow>, StoreError> {
         let query = default_keys::table.find(account).left_join(keys::table.on(keys::id.eq(default_keys::key_id)));
-        let found = self.run(
+        let found: Option<(DefaultKeyRow, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>)> = self.run(
             DefaultKeyRow::TABLE,
             per_backend!(|conn| {
                 let columns =
                     (DefaultKeyRow::as_select(), default_keys::mac, Option::<KeyRow>::as_select(), keys::mac.nullable());
-                query.select(columns).get_result::<(_, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>)>(conn).optional()
+                query.select(columns).get_result(conn).optional()
             }),
         )?;
         let Some((named, named_mac, key, key_mac)) = found else { return Ok(None) };

@@ -115,12 +115,12 @@ macro_rules! table {
         let columns = || schema::$table::table.select((<$row>::as_select(), schema::$table::mac));
         $tx.run(<$row>::TABLE, |conn| match conn {
             Conn::Postgres(conn) => {
-                columns().load_iter::<($row, Vec<u8>), PgRowByRowLoadingMode>(conn)?.for_each(&mut visit);
+                columns().load_iter::<_, PgRowByRowLoadingMode>(conn)?.for_each(&mut visit);
                 Ok(())
             }
             Conn::Sqlite(conn) => {
                 let columns = schema::$table::table.select((<$row>::as_select(), schema::$table::mac));
-                columns.load_iter::<($row, Vec<u8>), DefaultLoadingMode>(conn)?.for_each(&mut visit);
+                columns.load_iter::<_, DefaultLoadingMode>(conn)?.for_each(&mut visit);
                 Ok(())
             }
         })?;

@@ -53,7 +53,7 @@ macro_rules! joined {
                 version_stages::mac.nullable(),
                 Option::<VersionRow>::as_select(),
             ))
-            .load::<Joined>(conn))
+            .load(conn))
     };
 }
 
@@ -85,7 +85,7 @@ impl Tx<'_> {
             .left_join(keys::table.on(keys::id.eq(secrets::key_id)))
             .left_join(version_stages::table.on(version_stages::secret_id.eq(secrets::id)))
             .left_join(secret_versions::table.on(version));
-        let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
+        let joined: Vec<Joined> = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined, account, name, Asked::Stage(stage))
     }
 
@@ -105,7 +105,7 @@ impl Tx<'_> {
             .left_join(keys::table.on(keys::id.eq(secrets::key_id)))
             .left_join(version_stages::table.on(version_stages::secret_id.eq(secrets::id)))
             .left_join(secret_versions::table.on(looked_for));
-        let joined = self.run(SecretRow::TABLE, joined!(join, account, name))?;
+        let joined: Vec<Joined> = self.run(SecretRow::TABLE, joined!(join, account, name))?;
         self.value(joined, account, name, Asked::Version(version))
     }
 
