@@ -48,6 +48,7 @@ has_buildah() { command -v buildah >/dev/null; }
 has_openssl() { command -v openssl >/dev/null && command -v curl >/dev/null; }
 has_shells() { command -v zsh >/dev/null && command -v fish >/dev/null; }
 has_bats() { command -v bats >/dev/null; }
+has_nspawn() { command -v systemd-nspawn >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
@@ -83,6 +84,7 @@ has_swtpm      | a TPM in software                        | swtpm swtpm-tools li
 has_libclang   | libclang, for building kryoptic          | libclang-dev
 has_openssl_headers | headers of OpenSSL and SQLite, for kryoptic | libssl-dev libsqlite3-dev pkg-config
 has_lintian    | lintian, which judges the Debian package | lintian dpkg-dev
+has_nspawn     | systemd-nspawn: systemd that runs the units | systemd-container
 has_promtool   | promtool, which judges the alert rules   | prometheus
 has_buildah    | buildah, which builds the OCI image       | buildah
 has_shells     | zsh and fish, which load the completion   | zsh fish

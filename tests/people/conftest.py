@@ -124,6 +124,19 @@ def package(tmp_path_factory):
     return out
 
 
+@pytest.fixture
+def newer(package, tmp_path):
+    """The next version of the package, of the same program."""
+    tree, out = tmp_path / "next", tmp_path / "next.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    control = tree / "DEBIAN/control"
+    version = re.search(r"(?m)^Version: (.*)$", control.read_text())[1]
+    control.write_text(control.read_text().replace(f"Version: {version}", f"Version: {version}+next"))
+    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", tree, out], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["dpkg", "--compare-versions", f"{version}+next", "gt", version], check=True)
+    return out
+
+
 @pytest.fixture(scope="module")
 def home(dev, tmp_path_factory):
     """A home folder without a profile, and the server's."""

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import time
 
-import pytest
 from client import Client
 from conftest import BULLA
 from test_operator_cluster import Applications, Authority, Node, free_port, postgresql
@@ -87,19 +86,6 @@ class Host(Node):
     def full(self):
         """The audit files that are closed."""
         return [file for file in (self.root / "var/lib/bulla/audit").iterdir() if re.fullmatch(r"audit-\d+\.jsonl", file.name)]
-
-
-@pytest.fixture
-def newer(package, tmp_path):
-    """The next version of the package, of the same program."""
-    tree = tmp_path / "next"
-    run("dpkg-deb", "--raw-extract", package, tree)
-    control = tree / "DEBIAN/control"
-    version = re.search(r"(?m)^Version: (.*)$", control.read_text())[1]
-    control.write_text(control.read_text().replace(f"Version: {version}", f"Version: {version}+next"))
-    run("dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", tree, tmp_path / "next.deb")
-    run("dpkg", "--compare-versions", f"{version}+next", "gt", version)
-    return tmp_path / "next.deb"
 
 
 @needs("dpkg", "setpriv", "adduser", "softhsm2-util", "openssl")

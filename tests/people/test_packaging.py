@@ -61,8 +61,8 @@ def test_lintian_has_nothing_to_say(package):
 
 
 @contextlib.contextmanager
-def machine_at(folder):
-    """This machine's files under a root of their own: what is changed there is gone afterwards. Gives the root, and what runs commands in it."""
+def files_at(folder):
+    """This machine's files under a root of their own: what is changed there is gone afterwards."""
     if os.geteuid() != 0:
         pytest.skip("mounts a root and installs a package there: needs root")
     root, upper, work = folder / "root", folder / "upper", folder / "work"
@@ -71,18 +71,28 @@ def machine_at(folder):
     mount = ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", root]
     if (done := subprocess.run(mount, capture_output=True, text=True)).returncode != 0:
         pytest.skip(f"no root of its own can be mounted here: {done.stderr.strip()}")
-    mounted = [root]
+    # Seconds for each package that comes or goes: the index of all manual pages, made anew.
+    (root / "var/lib/man-db/auto-update").unlink(missing_ok=True)
     try:
-        for name in ("proc", "dev"):
-            run("mount", "--rbind", f"/{name}", root / name)
-            run("mount", "--make-rslave", root / name)
-            mounted.insert(0, root / name)
-        # Seconds for each package that comes or goes: the index of all manual pages, made anew.
-        (root / "var/lib/man-db/auto-update").unlink(missing_ok=True)
-        yield root, ["chroot", root]
+        yield root
     finally:
-        for name in mounted:
-            subprocess.run(["umount", "--lazy", name], check=True)
+        subprocess.run(["umount", "--lazy", root], check=True)
+
+
+@contextlib.contextmanager
+def machine_at(folder):
+    """Such a root, and what runs commands in it."""
+    with files_at(folder) as root:
+        mounted = []
+        try:
+            for name in ("proc", "dev"):
+                run("mount", "--rbind", f"/{name}", root / name)
+                mounted.insert(0, root / name)
+                run("mount", "--make-rslave", root / name)
+            yield root, ["chroot", root]
+        finally:
+            for name in mounted:
+                subprocess.run(["umount", "--lazy", name], check=True)
 
 
 @pytest.fixture
