@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::app::unlock;
 use crate::base::failure::{Failure, context};
 use crate::config::{self, Config};
+use crate::process::notify;
 use crate::token::{Pins, Selector, Token, TokenConfig, softhsm};
 
 /// How long a start tries to open its token.
@@ -78,7 +79,12 @@ fn pins(token: &config::Token, opener: Opener) -> Result<Pins, Failure> {
     match token.pin_path().map_err(local)? {
         Some(path) => Ok(Pins::from_source(move || config::Token::pin_in(&path).map_err(|e| e.to_string()), false)),
         None if opener == Opener::Server && token.unlock_socket.is_some() => {
-            Ok(Pins::from_source(|| Err("nobody has given it yet".to_owned()), true))
+            // Asked about once a second while it waits.
+            let nobody = || {
+                notify::waiting("token: waits for `bulla unlock`");
+                Err("nobody has given it yet".to_owned())
+            };
+            Ok(Pins::from_source(nobody, true))
         }
         None => Ok(token.pin().map_err(local)?.into()),
     }

@@ -181,6 +181,29 @@ def test_the_service_and_the_agent_as_systemd_runs_them(package, newer, booted):
     machine.at("systemctl", "start", "bulla")
     serves()
 
+    # One that lies on no disk is waited for, longer than a start may take, until somebody gives it.
+    settings = machine.root / "etc/bulla/bulla.toml"
+    of_a_file = settings.read_text()
+    named = 'pin_credential = "pin"\npin_file = "pin"\n'
+    assert named in of_a_file
+    settings.write_text(of_a_file.replace(named, 'unlock_socket = "/run/bulla/unlock.sock"\n'))
+    machine.at("rm", "/etc/bulla/pin")
+    machine.give("/etc/systemd/system/bulla.service.d/soon.conf", "[Service]\nTimeoutStartSec=2\n")
+    machine.at("systemctl", "daemon-reload")
+    machine.at("systemctl", "restart", "--no-block", "bulla")
+    until(lambda: "bulla unlock" in machine.shows("bulla", "StatusText"), machine.journal)
+    time.sleep(4)
+    assert machine.shows("bulla", "ActiveState") == "activating", machine.journal()
+    machine.at("bulla", "unlock", input=f"{PIN}\n")
+    until(lambda: machine.shows("bulla", "ActiveState") == "active", machine.journal)
+    serves()
+    # A service that should have one says what is missing.
+    settings.write_text(of_a_file)
+    assert machine.asked("systemctl", "restart", "bulla").returncode != 0
+    assert machine.shows("bulla", "ExecMainStatus") == "7" and "pin: it is empty" in machine.journal(), machine.journal()
+    machine.give("/etc/bulla/pin", f"{PIN}\n", "-m", "0640", "-g", "bulla")
+    machine.at("systemctl", "start", "bulla")
+
     # The agent: a user that exists while it runs, and a file for another.
     machine.give("/etc/bulla-agent/access-key", f"{key['AccessKeyId']}:{key['AccessKeySecret']}\n", "-m", "0600")
     machine.give("/etc/default/bulla-agent", f"BULLA_ENDPOINT=http://{endpoint}\n")
