@@ -8,6 +8,7 @@ use std::time::Duration;
 use bulla::admin;
 use bulla::base::failure::{Failure, context};
 use bulla::base::locale::{self, Language};
+use bulla::base::signals::end;
 #[cfg(feature = "server")]
 use bulla::cli::Host;
 use bulla::cli::{self, Cli, Command, Pages, Words};
@@ -46,9 +47,8 @@ fn main() {
         }
     };
     logging::flush(FLUSH);
-    // Everything is closed and flushed by now. What the C runtime would still do is run the destructors of the PKCS#11 module,
-    // of OpenSSL and of libpq, in an order that SoftHSM does not survive each time.
-    signal_hook::low_level::exit(status)
+    // Everything is closed and flushed by now.
+    end(status)
 }
 
 /// Gives the exit code.

@@ -32,6 +32,7 @@ use crate::base::clock::Clock;
 use crate::base::clock_check::ClockCheck;
 use crate::base::failure::{Failure, context};
 use crate::base::periodic::Periodic;
+use crate::base::signals::end;
 use crate::config::Config;
 use crate::dialects::Doors;
 use crate::http;
@@ -298,7 +299,7 @@ impl Server {
                     std::thread::sleep(stop_timeout + AT_THE_END);
                     log::error!("not stopped in time; ending as at a crash");
                     logging::flush(Duration::from_millis(200));
-                    signal_hook::low_level::exit(1);
+                    end(1);
                 });
             }
         });

@@ -112,6 +112,7 @@ use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::clock_check::SILENCE_MS;
 use crate::base::ids::{NodeId, RequestId};
+use crate::base::signals::end;
 
 /// A disk that takes longer for a batch does not answer.
 const SLOW: Duration = Duration::from_secs(1);
@@ -531,7 +532,7 @@ fn run_or_end(writer: Writer, jobs: &std::sync::mpsc::Receiver<Job>) {
     if catch_unwind(AssertUnwindSafe(|| writer.run(jobs))).is_err() {
         log::error!("the audit writer panicked; ending as at a crash");
         std::thread::sleep(LAST_WORDS);
-        signal_hook::low_level::exit(1);
+        end(1);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Signals that wait: while the process does what a kill would leave half done, one that asks it to end takes effect afterwards.
 //!
 //! Owns: the handlers of SIGTERM, SIGINT, SIGHUP and SIGQUIT until a server has its own. Must not know: what must not be interrupted.
-//! Called by: token (its login), process (which answers a server's signals, and waits at the gate). SIGKILL cannot be held off.
+//! Called by: token (its login), process (which answers a server's signals, and waits at the gate), whoever ends the process. SIGKILL cannot be held off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -26,6 +26,9 @@ static GATE: RwLock<()> = RwLock::new(());
 
 /// How long the end of a process waits at the gate: a login that hangs in the module is not waited for.
 const GATE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one waits that was already to end and did not: its supervisor is about to kill it.
+const END_WAIT: Duration = Duration::from_secs(1);
 
 static HANDLERS: OnceLock<Option<Handlers>> = OnceLock::new();
 
@@ -72,6 +75,13 @@ pub fn held_off<T>(work: impl FnOnce() -> T) -> T {
 /// Waits until nobody is at what must not be interrupted; while the guard lives, nobody begins.
 pub fn gate() -> Option<RwLockWriteGuard<'static, ()>> {
     GATE.try_write_for(GATE_WAIT)
+}
+
+/// Ends the process, behind what must not be interrupted where that is soon done, and without the destructors of C libraries, which run in
+/// an order that SoftHSM does not survive each time.
+pub fn end(status: i32) -> ! {
+    let _gate = GATE.try_write_for(END_WAIT);
+    low_level::exit(status)
 }
 
 /// Whether somebody else decides what signals do.
