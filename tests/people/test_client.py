@@ -278,6 +278,52 @@ def test_an_editor_works_in_memory(gives, asks, dev, env, tmp_path):
     refused(asks("secret", "edit", "ed/x", more={"EDITOR": "false", "VISUAL": ""}), 7, "nothing was written")
 
 
+@pytest.fixture
+def runtime():
+    """A folder in memory, as $XDG_RUNTIME_DIR is."""
+    with tempfile.TemporaryDirectory(prefix="bulla-runtime-", dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.mark.parametrize("editor", ["vi", "vim", "nvim"])
+def test_vim_keeps_nothing_of_a_value(gives, dev, env, runtime, tmp_path, editor):
+    """What is deleted goes into a register, which Vim keeps; and a vimrc may ask for more. The value itself may, by a modeline."""
+    program = shutil.which(editor)
+    said = subprocess.run([program, "--version"], capture_output=True, stdin=subprocess.DEVNULL).stdout if program else b""
+    if not said.startswith((b"VIM - Vi IMproved", b"NVIM")):
+        pytest.skip(f"not on this machine: Vim or Neovim as {editor}")
+    name = f"ed/{editor}"
+    gives("secret", "put", name, stdin=f"{CANARY}\nkept {CANARY}\n# vim: set undofile:\n".encode())
+    home, kept = tmp_path / "home", tmp_path / "kept"
+    (home / ".config/nvim").mkdir(parents=True)
+    kept.mkdir()
+    asked_for = "set undofile backup writebackup swapfile modeline updatecount=1\n"
+    asked_for += "".join(f"set {option}={kept}\n" for option in ("undodir", "backupdir", "directory"))
+    asked_for += f"autocmd BufWritePost * silent! execute 'write! {kept}/copy'\n"
+    for file in (".vimrc", ".config/nvim/init.vim"):
+        (home / file).write_text(asked_for)
+    # `vi` is what is taken where no editor is named.
+    named = {} if editor == "vi" else {"EDITOR": editor}
+    own = {k: v for k, v in env.items() if k not in ("EDITOR", "VISUAL")} | {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "TERM": "xterm"}
+    child = terminal(["--profile", dev["data"], "secret", "edit", name], own | named)
+    child.expect("kept")
+    # Whoever is asked whether a terminal is there waits for a moment.
+    time.sleep(1)
+    child.send("dd:wq\r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert gives("secret", "get", name) == f"kept {CANARY}\n# vim: set undofile:\n".encode()
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert left == [] and list(kept.iterdir()) == [] and list(runtime.iterdir()) == []
+
+
+def test_an_editor_that_nobody_named_needs_a_terminal(gives, asks):
+    gives("secret", "put", "ed/none", stdin=CANARY.encode())
+    text = refused(asks("secret", "edit", "ed/none", more={"EDITOR": "", "VISUAL": ""}), 2, "no editor is named", "secret patch")
+    assert CANARY not in text and "\x1b" not in text
+
+
 def editing(dev, env, editor):
     return subprocess.Popen(
         [BULLA, "--profile", str(dev["data"]), "secret", "edit", "ed/kill"],
@@ -496,13 +542,6 @@ def test_what_runs_is_the_program_itself(gives, asks, dev, env, tmp_path):
     assert core(limits) == core(mine), "the program has the limits that it would have had"
     child.send_signal(signal.SIGTERM)
     assert child.wait(30) == -signal.SIGTERM
-
-
-@pytest.fixture
-def runtime():
-    """A folder in memory, as $XDG_RUNTIME_DIR is."""
-    with tempfile.TemporaryDirectory(prefix="bulla-runtime-", dir="/dev/shm") as folder:
-        yield pathlib.Path(folder)
 
 
 def test_values_are_on_no_command_line_and_no_disk(gives, serving, other, env, runtime, tmp_path):
