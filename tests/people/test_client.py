@@ -223,7 +223,25 @@ def test_a_person_at_a_terminal(gives, dev, env, home):
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 2 and "binary" in child.before and "--out" in child.before
+    # Nor by a template, or by the name of the terminal.
+    template = home / "template"
+    template.write_text("{{ bulla://tty/binary }}")
+    for words in (["inject", "-i", template], ["inject", "-i", template, "-o", "/dev/stdout"], ["secret", "get", "tty/binary", "--out", "/dev/tty"]):
+        child = terminal(words, env)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 2 and "binary" in child.before and "\x00" not in child.before, (words, child.before)
+    template.write_text("{{ bulla://tty/x }}")
+    child = terminal(["inject", "-i", template], env)
+    child.expect(pexpect.EOF)
+    assert child.before == f"{CANARY}\r\n"
 
+    child = terminal(["secret", "delete", "tty/x"], env)
+    child.expect("Type tty/x to go on: ")
+    child.send("\x04")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2 and child.before.startswith("\r\nerror: "), child.before
     child = terminal(["secret", "delete", "tty/x"], env)
     child.expect("Type tty/x")
     child.sendline("tty/y")
@@ -1243,6 +1261,10 @@ def test_secrets_come_from_a_vault(gives, asks, other, env, tmp_path):
             assert api.ask("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})[0] in (200, 204)
             refused(asks(*vault_import(api.address, "--mount", "old"), more={"VAULT_TOKEN": "root"}), 2, "version 2")
     refused(asks(*vault_import("127.0.0.1:8200"), more={"VAULT_TOKEN": "x"}), 7, "https://HOST:PORT")
+    # Nobody has a terminal in a session of its own.
+    command = [BULLA, "--profile", other["data"], *vault_import(other["address"])]
+    alone = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+    refused(alone, 2, "nobody is there to be asked", "$VAULT_TOKEN")
     # A server of another API is not one without secrets: here one of files, of which there is none.
     (tmp_path / "none").mkdir()
     files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "none")
