@@ -1081,6 +1081,8 @@ def test_shells_load_the_completion(shell, tmp_path):
         pytest.skip(f"not on this machine: {shell}")
     script = tmp_path / f"_bulla.{shell}"
     script.write_text(done("completion", shell))
+    # What help hides is no word of it either.
+    assert "complete-names" not in script.read_text() and not re.search(r"bulla[_,]+man\b|__bulla_subcommand man\b", script.read_text())
     asked = {
         "bash": f"source {script}; COMP_WORDS=(bulla secret ro); COMP_CWORD=2; _bulla bulla ro secret; echo ${{COMPREPLY[@]}}",
         "zsh": f"autoload -U compinit; compinit -D; source {script}; [[ $_comps[bulla] == _bulla ]] && whence -f _bulla",
