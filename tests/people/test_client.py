@@ -927,7 +927,12 @@ def test_an_export_leaves_out_what_has_no_value(gives, asks, dev):
     assert door.ask("DELETE", "secret/data/out/b")[0] == 204
     exported = asks("secret", "export", "--prefix", "out/", "--format", "json")
     assert (exported.returncode, json.loads(exported.stdout)) == (0, {"a": "1"}) and b"out/b" in exported.stderr, exported
+    exported = asks("secret", "export", "--prefix", "out/", "--json")
+    assert json.loads(exported.stderr).keys() == {"warning"} and json.loads(exported.stdout) == {"a": "1"}, exported
     refused(asks("secret", "export", "out/b", "--format", "json"), 5, "This version", "undelete")
+    # Nothing at all is no result.
+    for format in ("env", "json", "k8s"):
+        refused(asks("secret", "export", "--prefix", "out/typo", "--format", format), 3, "out/typo", "secret list")
 
 
 def test_a_part_that_fails_behind_the_value_says_that_the_value_is_written(gives, asks):
@@ -1294,6 +1299,11 @@ def test_a_long_import_says_on_a_terminal_how_far_it_is(dev, env, tmp_path):
     assert re.search(r"\x1b\[Kimported \d+ of 2000, \d+ a second, (\d+ min )?\d+ s left\r", child.before), child.before
     # The line is gone before the result comes.
     assert re.search(r"\x1b\[KCreated +2000\r\n", child.before), child.before
+    # Whoever asked for JSON reads JSON alone.
+    child = terminal(["--json", "--profile", dev["data"], "secret", "import", file, "--prefix", "long/"], env, dimensions=(24, 200))
+    child.timeout = 300
+    child.expect(pexpect.EOF)
+    assert child.before.startswith("{") and json.loads(child.before)["Unchanged"] == 2000, child.before
 
 
 def test_a_long_search_says_on_a_terminal_how_far_it_is(env, tmp_path):
@@ -1325,18 +1335,36 @@ def test_a_long_search_says_on_a_terminal_how_far_it_is(env, tmp_path):
 def test_what_one_secret_cannot_be_keeps_no_other_away(gives, asks, tmp_path):
     file = tmp_path / "mixed.json"
     file.write_text(json.dumps({"a": "1", "big": "x" * 40_000, "z": "2"}))
-    text = refused(asks("secret", "import", file, "--prefix", "mixed/"), 2, "1 of 3 are refused: mixed/big", "all others are done")
+    text = refused(asks("secret", "import", file, "--prefix", "mixed/"), 2, "1 of 3 are refused; all others are done", "Refused\n  mixed/big: ")
     assert "xxxx" not in text
-    text = refused(asks("secret", "import", file, "--prefix", "dry/", "--dry-run"), 2, "1 of 3 are refused: dry/big", "30720")
+    text = refused(asks("secret", "import", file, "--prefix", "dry/", "--dry-run"), 2, "1 of 3 are refused", "dry/big", "30720")
     assert "xxxx" not in text and gives("secret", "list", "dry/") == b""
+    # An empty file, and a name that is none, are not of a server.
+    assert "--from-prefix" not in refused(asks("secret", "import", "-", "--format", "env"), 3, "no secret in the file")
+    assert "--from-prefix" not in refused(asks("secret", "import", "-", stdin=b'{"a b":"1"}'), 2, "Refused\n  a b\n")
     for name in ("waits/b", "kept/b"):
         gives("secret", "put", name, stdin=b"old")
     gives("secret", "delete", "waits/b", "--yes")
     file.write_text(json.dumps({"a": "1", "b": "2", "c": "3"}))
-    refused(asks("secret", "import", file, "--prefix", "waits/"), 5, "1 of 3 wait for their deletion: waits/b", "all others are done", "restore")
+    refused(asks("secret", "import", file, "--prefix", "waits/"), 5, "1 of 3 wait for their deletion", "WaitForDeletion\n  waits/b", "all others are done", "restore")
     assert gives("secret", "get", "waits/c") == b"3"
-    refused(asks("secret", "import", file, "--prefix", "kept/"), 5, "1 of 3 have another value: kept/b")
+    refused(asks("secret", "import", file, "--prefix", "kept/"), 5, "1 of 3 have another value", "Different\n  kept/b")
     assert gives("secret", "list", "mixed/").decode().split() == ["mixed/a", "mixed/z"]
+
+
+def test_an_import_names_all_that_it_left_and_counts_the_others(gives, asks):
+    old, new = ({f"n{i:02}": f"{which} {i}" for i in range(30)} for which in ("old", "new"))
+    gives("secret", "import", "-", "--prefix", "left/", stdin=json.dumps(old).encode())
+    mixed = new | {"n00": "old 0", "more": "1", "big": "x" * 40_000}
+    command = ("secret", "import", "-", "--prefix", "left/")
+    different = [f"left/n{i:02}" for i in range(1, 30)]
+    said = json.loads(asks(*command, "--json", stdin=json.dumps(mixed).encode()).stderr)
+    assert said["error"]["class"] == "usage" and "29 of 32 have another value" in said["error"]["message"], said
+    result = said["result"]
+    assert (result["Created"], result["Updated"], result["Unchanged"], result["Different"]) == (1, 0, 1, different), result
+    assert [reason.split(":")[0] for reason in result["Refused"]] == ["left/big"]
+    text = refused(asks(*command, stdin=json.dumps(mixed | {"big": "1"}).encode()), 5, "29 of 32 have another value")
+    assert text.endswith("\n".join(["Different", *(f"  {name}" for name in different), ""])) and "Created    1\n" in text, text
 
 
 # At its full size (`make soak`): 10,000 secrets and 50 kills.
