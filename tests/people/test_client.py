@@ -508,7 +508,7 @@ def test_a_file_that_is_not_needed_is_not_read(gives, asks, dev, tmp_path):
 SHOW = [sys.executable, "-c", "import json,os,sys; json.dump(dict(os.environ), sys.stdout)"]
 
 
-def test_run_gives_values_to_a_program(gives, asks, tmp_path):
+def test_run_gives_values_to_a_program(gives, asks, dev, env, tmp_path):
     gives("secret", "put", "run/db", "--version-id", "1", stdin=b'{"user":"u","password":"p\'w $x"}')
     gives("secret", "put", "run/db", "--version-id", "2", stdin=b'{"user":"u2","password":"p2"}')
     gives("secret", "put", "run/plain", stdin=b"two\nlines\n")
@@ -530,6 +530,18 @@ def test_run_gives_values_to_a_program(gives, asks, tmp_path):
     assert not began.exists()
     refused(asks("run", "-e", "A=run/plain", "--", "/no/such/program"), 127)
     refused(asks("run", "-e", "A=run/plain", "--", "/etc/passwd"), 126)
+    # Arguments and environment together have a quarter of the stack's bound.
+    gives("secret", "put", "run/long", stdin=b"x" * 30_000)
+    words = " ".join(f"-e V{i}=run/long" for i in range(20))
+    line = f"ulimit -s 1024; exec {BULLA} --profile {dev['data']} run {words} -- true"
+    refused(subprocess.run(["sh", "-c", line], env=env, capture_output=True), 126, "Argument list too long", "--file VAR=NAME")
+    # A name alone and a reference to a part are told apart.
+    gives("secret", "put", "run/a@b", stdin=b"at")
+    refused(asks("run", "-e", "A=run/a@b", "--", "touch", began), 3, "%40")
+    assert gives("run", "-e", "A=run/a%40b", "--", "printenv", "A") == b"at\n"
+    for words in ("get", "show", "versions"):
+        text = refused(asks("secret", words, "bulla://run/db#password@ACSPrevious"), 2)
+        assert "hint: here a name is wanted: run/db --field password --stage ACSPrevious" in text, text
     # Files are memory, sealed, and inherited.
     script = 'set -e; case "$F" in /proc/self/fd/*) ;; *) exit 9;; esac; cmp "$F" {0} && ! echo x 2>/dev/null > "$F"'
     (tmp_path / "binary").write_bytes(BINARY)
