@@ -49,6 +49,7 @@ has_openssl() { command -v openssl >/dev/null && command -v curl >/dev/null; }
 has_shells() { command -v zsh >/dev/null && command -v fish >/dev/null; }
 has_bats() { command -v bats >/dev/null; }
 has_nspawn() { command -v systemd-nspawn >/dev/null; }
+has_vim() { command -v vi >/dev/null; }
 has_strace() { command -v strace >/dev/null; }
 
 # --- what is needed ------------------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ has_promtool   | promtool, which judges the alert rules   | prometheus
 has_buildah    | buildah, which builds the OCI image       | buildah
 has_shells     | zsh and fish, which load the completion   | zsh fish
 has_bats       | bats, which runs scripts with secrets     | bats
+has_vim        | Vim, which edits a secret                 | vim-tiny
 '
 
 # Sets `names` and `packages` to what is missing of the needs given.

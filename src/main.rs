@@ -53,6 +53,9 @@ fn main() {
 
 /// Gives the exit code.
 fn run(cli: Cli) -> Result<i32, Failure> {
+    if cli.json {
+        output::progress::silence();
+    }
     process::outlive_file_limits().map_err(context("signals"))?;
     match cli.command {
         #[cfg(feature = "server")]

@@ -323,6 +323,7 @@ impl Client {
         };
         let mut found = Vec::new();
         for error in answer.errors {
+            let denied = error.code == "Forbidden.NoPermission";
             let refused = Refused {
                 action: "GetSecretValue".to_owned(),
                 status: error.http_status,
@@ -330,6 +331,8 @@ impl Client {
                 message: error.message,
                 request_id: answer.request_id.clone(),
                 access_key_id: self.access_key_id().to_owned(),
+                // A batch says of no entry who lacks what; it can be this alone.
+                auth_action: denied.then(|| "kms:GetSecretValue".to_owned()),
                 ..Refused::default()
             };
             found.extend(place(&error.secret_name).map(|place| (place, Err(refused))));

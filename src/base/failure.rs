@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::{fmt, io};
 
+use serde_json::Value;
+
 use crate::base::locale::{self, t};
 
 /// What kind of failure it is; its number is the program's exit code.
@@ -64,6 +66,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// What a server answered, where that is the reason.
     pub answer: Option<Box<Answered>>,
+    /// What was done all the same, and of what it was not: counts and lists of names.
+    pub result: Vec<(&'static str, Value)>,
 }
 
 /// A server's error, for programs and for whoever searches its logs.
@@ -80,7 +84,7 @@ pub struct Answered {
 impl Failure {
     /// A failure of no class in particular.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { class: Class::Other, reason: reason.into(), hint: None, answer: None }
+        Self { class: Class::Other, reason: reason.into(), hint: None, answer: None, result: Vec::new() }
     }
 
     /// What was named is not there.
@@ -125,6 +129,11 @@ impl Failure {
     /// The same, with what to do about it.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, with what was done all the same.
+    pub fn result(self, result: Vec<(&'static str, Value)>) -> Self {
+        Self { result, ..self }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Subcommand};
+use clap::{Command, CommandFactory, Subcommand};
 use clap_complete::Shell;
 
 use super::Cli;
@@ -35,7 +35,7 @@ pub enum Pages {
 /// Where names are asked for, of a shell for which there is no such script.
 pub fn completion(shell: Shell, names: bool) -> Result<String, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "bulla", &mut script);
+    clap_complete::generate(shell, &mut offered(), "bulla", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     let more = match (names, shell) {
         (false, _) => "",
@@ -48,6 +48,13 @@ pub fn completion(shell: Shell, names: bool) -> Result<String, Failure> {
         }
     };
     Ok(script + more)
+}
+
+/// The table without the commands that are hidden, of which a completion would know nothing.
+fn offered() -> Command {
+    let all = Cli::command();
+    let root = Command::new("bulla").version(env!("CARGO_PKG_VERSION")).args(all.get_arguments());
+    root.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()))
 }
 
 /// Names have no character that a shell would read as another.

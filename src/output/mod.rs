@@ -115,6 +115,17 @@ fn block(row: &Row) -> String {
     lines.join("\n")
 }
 
+/// The same, with the elements of a list on lines of their own: of thousands, too.
+fn listed(row: &Row) -> String {
+    let (lists, others): (Row, Row) = row.iter().cloned().partition(|(_, value)| value.is_array());
+    let mut lines = if others.is_empty() { Vec::new() } else { vec![block(&others)] };
+    for (name, list) in lists {
+        lines.push(name.to_owned());
+        lines.extend(list.as_array().into_iter().flatten().map(|element| format!("  {}", shown(element))));
+    }
+    lines.join("\n")
+}
+
 /// A value as people read it.
 fn shown(value: &Value) -> String {
     match value {
@@ -165,8 +176,10 @@ pub fn print_failure(failure: &Failure, json: bool) {
             row.extend([("code", answer.code.as_str().into()), ("status", answer.status.into())]);
             row.extend(answer.request_id.as_deref().map(|id| ("request_id", id.into())));
         }
-        match json_of(&Object(&row)) {
-            Ok(error) => format!("{{\"error\":{error}}}"),
+        let result = if failure.result.is_empty() { Ok(String::new()) } else { json_of(&Object(&failure.result)) };
+        match json_of(&Object(&row)).and_then(|error| Ok((error, result?))) {
+            Ok((error, result)) if result.is_empty() => format!("{{\"error\":{error}}}"),
+            Ok((error, result)) => format!("{{\"error\":{error},\"result\":{result}}}"),
             Err(error) => error.reason,
         }
     } else {
@@ -177,15 +190,13 @@ pub fn print_failure(failure: &Failure, json: bool) {
         if let Some(id) = failure.answer.as_ref().and_then(|answer| answer.request_id.as_deref()) {
             text += &format!("\n{}", t!("request ID: %{id}", id = seen_in_line(id)));
         }
+        if !failure.result.is_empty() {
+            text += &format!("\n{}", listed(&failure.result));
+        }
         seen(&text)
     };
     // Nobody is left to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Prints to standard error what somebody should know of what was done.
-pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", seen(text));
 }
 
 /// One line on standard output, at once.

@@ -16,6 +16,14 @@ const ELSEWHERE: Duration = Duration::from_secs(30);
 /// What takes a terminal's line away.
 const ANEW: &str = "\r\x1b[K";
 
+/// Whether nothing is told, as with --json: what else is on standard error is JSON.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Tells nothing from now on.
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
 /// Work of so many steps.
 pub struct Progress {
     what: Cow<'static, str>,
@@ -33,6 +41,8 @@ pub struct Progress {
 enum Way {
     Terminal,
     Lines,
+    /// Nowhere: a program reads what there is.
+    Nowhere,
     #[cfg(feature = "server")]
     Log,
 }
@@ -42,8 +52,12 @@ impl Progress {
     pub fn new(what: impl Into<Cow<'static, str>>, total: usize) -> Self {
         // A terminal that is not said to be able to (Emacs' shell, a line printer) is written to line by line.
         let able = std::env::var("TERM").is_ok_and(|kind| !kind.is_empty() && kind != "dumb");
-        let terminal = able && io::stderr().is_terminal();
-        Self::told(what.into(), total, if terminal { Way::Terminal } else { Way::Lines })
+        let way = match () {
+            () if SILENT.load(Ordering::Relaxed) => Way::Nowhere,
+            () if able && io::stderr().is_terminal() => Way::Terminal,
+            () => Way::Lines,
+        };
+        Self::told(what.into(), total, way)
     }
 
     /// The same of a process that serves: its log is on standard error, in a form of its own.
@@ -91,6 +105,7 @@ impl Progress {
         let (before, after) = match self.way {
             Way::Terminal => (ANEW, ""),
             Way::Lines => ("", "\n"),
+            Way::Nowhere => return,
             #[cfg(feature = "server")]
             Way::Log => return log::info!("{line}"),
         };

@@ -1,10 +1,11 @@
 //! What a client's error is to the person who asked, and its exit code.
 
-use bulla_client::Error;
+use bulla_client::{Error, Selector};
 
+use super::reference::{Reference, SCHEME};
 use super::said;
 use crate::base::failure::{Answered, Class, Failure};
-use crate::base::locale;
+use crate::base::locale::{self, t};
 
 /// What the API says of a secret that waits for its deletion.
 pub const IN_DELETE_WINDOW: &str = "Rejected.ResourceInDeleteWindow";
@@ -22,12 +23,28 @@ pub fn failure(subject: &str) -> impl Fn(Error) -> Failure {
             _ => said,
         };
         let mut failure = Failure::new(reason).class(class(&error));
-        failure.hint = hint;
+        failure.hint = hint.or_else(|| of_reference(&subject, &error));
         failure.answer = error.refused().map(|refused| {
             Box::new(Answered { code: refused.code.clone(), status: refused.status, request_id: refused.request_id.clone() })
         });
         failure
     }
+}
+
+/// Where a name is wanted and a reference came, as `bulla run` takes it: what it would be here.
+fn of_reference(subject: &str, error: &Error) -> Option<String> {
+    // Neither is in any name.
+    if error.code() != "InvalidParameter" || !(subject.starts_with(SCHEME) || subject.contains('#')) {
+        return None;
+    }
+    let reference = Reference::parse(subject).ok()?;
+    let version = match &reference.which {
+        Selector::Current => String::new(),
+        Selector::Stage(label) => format!(" --stage {label}"),
+        Selector::Version(id) => format!(" --version {id}"),
+    };
+    let field = reference.field.map(|field| format!(" --field {field}")).unwrap_or_default();
+    Some(t!("here a name is wanted: %{words}", words = format!("{}{field}{version}", reference.name)).into_owned())
 }
 
 /// The exit code of an error.

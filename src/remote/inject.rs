@@ -2,13 +2,14 @@
 
 use std::io::Read;
 
+use bulla_client::Value;
+
 use super::resolve::resolve;
 use super::template::Template;
 use super::{Session, terminal, usage};
 use crate::base::failure::Failure;
 use crate::base::locale::{self, t};
 use crate::cli::Inject;
-use crate::output;
 
 /// Runs the command.
 pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
@@ -27,6 +28,6 @@ pub(super) fn run(session: &Session, asked: &Inject) -> Result<(), Failure> {
     let text = template.filled(&values);
     match terminal::file_named(&asked.output) {
         Some(file) => terminal::write_private(file, &text),
-        None => output::bytes(&text),
+        None => terminal::print_value(&Value::new(text.to_vec())),
     }
 }

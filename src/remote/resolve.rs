@@ -4,7 +4,8 @@ use bulla_client::{Error, Selector, Value};
 
 use super::reference::Reference;
 use super::{Session, failure, value};
-use crate::base::failure::Failure;
+use crate::base::failure::{Class, Failure};
+use crate::base::locale::t;
 
 /// What references stand for.
 pub struct Resolved {
@@ -29,23 +30,25 @@ pub struct Got {
 /// # Errors
 /// Where one of them is not to be had; all of these are named.
 pub fn resolve(session: &Session, references: &[Reference]) -> Result<Resolved, Failure> {
-    let mut missing: Option<Failure> = None;
+    let mut missing: Vec<Failure> = Vec::new();
     let mut resolved = Resolved { values: Vec::new(), versions: Vec::new() };
     for got in each(session, references)? {
-        match (got, &mut missing) {
-            (Ok(got), _) => {
+        match got {
+            Ok(got) => {
                 resolved.values.push(got.value);
                 resolved.versions.push((got.name, got.version));
             }
             // A secret that is named in several places is missing once.
-            (Err(next), Some(first)) if !first.reason.split("; ").any(|known| known == next.reason) => {
-                first.reason = format!("{}; {}", first.reason, next.reason);
-            }
-            (Err(_), Some(_)) => {}
-            (Err(first), None) => missing = Some(first),
+            Err(next) if missing.iter().any(|known| known.reason == next.reason) => {}
+            Err(next) => missing.push(next),
         }
     }
-    missing.map_or(Ok(resolved), Err)
+    let reasons: Vec<&str> = missing.iter().map(|failure| failure.reason.as_str()).collect();
+    let reason = reasons.join(&t!("; "));
+    match missing.into_iter().next() {
+        Some(first) => Err(Failure { reason, ..first }),
+        None => Ok(resolved),
+    }
 }
 
 /// Gets the values, each by itself, in the order of the references.
@@ -69,7 +72,13 @@ pub fn each(session: &Session, references: &[Reference]) -> Result<Vec<Result<Go
         let (name, which) = &wanted[*place];
         let found = found[*place].as_ref().map_err(|refused| {
             let whole = Reference { name: name.clone(), field: None, which: which.clone() };
-            failure(&whole.to_string())(Error::Refused(Box::new(refused.clone())))
+            let failure = failure(&whole.to_string())(Error::Refused(Box::new(refused.clone())));
+            match which {
+                Selector::Current => failure,
+                _ if failure.class != Class::NotFound => failure,
+                // Names can have an @ too.
+                _ => failure.hint(t!("@ begins a version; where it is a part of the name, write %40")),
+            }
         })?;
         let value = match &reference.field {
             Some(field) => value::field(name, &found.data, field)?,

@@ -59,6 +59,12 @@ fn settings(reason: &str) -> String {
         ("the client key's file: no private key in PEM", t!("the client key's file: no private key in PEM")),
         ("the mount has no name: secret, for example", t!("the mount has no name: secret, for example")),
         ("the token is none: visible ASCII, without spaces", t!("the token is none: visible ASCII, without spaces")),
+        ("no access key", t!("no access key")),
+        (
+            " is no access key's id: letters and digits, as Bulla gave it",
+            t!(" is no access key's id: letters and digits, as Bulla gave it"),
+        ),
+        (" is no URL", t!(" is no URL")),
     ];
     if let Some((before, ours)) = known.iter().find_map(|(theirs, ours)| Some((reason.strip_suffix(theirs)?, ours))) {
         return format!("{before}{ours}");

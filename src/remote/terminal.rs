@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use bulla_client::Value;
+use rustix::io::Errno;
 use rustix::process;
 use zeroize::Zeroizing;
 
@@ -24,8 +25,19 @@ const MOST_MIB: u64 = 8;
 /// # Errors
 /// Where there is no terminal.
 pub fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
-    let answer = hidden::ask(&t!("%{prompt} (not shown): ", prompt = prompt));
-    answer.map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))
+    hidden::ask(&t!("%{prompt} (not shown): ", prompt = prompt)).map_err(|e| {
+        match e.raw_os_error().map(Errno::from_raw_os_error) {
+            // /dev/tty of a process that has none, or of a system without it.
+            Some(Errno::NXIO | Errno::NOENT) => nobody(prompt),
+            _ => Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))),
+        }
+    })
+}
+
+/// Nobody is there who could answer.
+fn nobody(asked: &str) -> Failure {
+    let failure = Failure::new(t!("%{what}: nobody is there to be asked", what = asked)).class(Class::Usage);
+    failure.hint(t!("say it on the command line: `--help` says how; or run this at a terminal"))
 }
 
 /// Asks for something that is shown.
@@ -34,16 +46,17 @@ pub fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 /// Where standard input is no terminal, or ends.
 pub fn ask(prompt: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        let failure = Failure::new(t!("%{what}: nobody is there to be asked", what = prompt)).class(Class::Usage);
-        return Err(failure.hint(t!("say it on the command line: `--help` says how; or run this at a terminal")));
+        return Err(nobody(prompt));
     }
     eprint!("{}", output::seen_in_line(&t!("%{prompt}: ", prompt = prompt)));
     let mut line = String::new();
     io::stdin().read_line(&mut line).map_err(|e| Failure::local(t!("the terminal: %{reason}", reason = locale::os(&e))))?;
-    match line.is_empty() {
-        true => Err(Failure::new(t!("%{prompt}: no answer", prompt = prompt)).class(Class::Usage)),
-        false => Ok(line.trim().to_owned()),
+    if line.is_empty() {
+        // The question's line is not ended by who types Ctrl-D.
+        eprintln!();
+        return Err(Failure::new(t!("%{prompt}: no answer", prompt = prompt)).class(Class::Usage));
     }
+    Ok(line.trim().to_owned())
 }
 
 /// Lets a person type a word, unless that was said beforehand.
@@ -55,8 +68,7 @@ pub fn confirm(what: &str, word: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let failure = Failure::new(t!("%{what}: nobody is there to be asked", what = what)).class(Class::Usage);
-        return Err(failure.hint(t!("--yes does it without asking")));
+        return Err(nobody(what).hint(t!("--yes does it without asking")));
     }
     match ask(&t!("%{what}? Type %{word} to go on", what = what, word = word))? {
         typed if typed == word => Ok(()),
@@ -180,17 +192,22 @@ fn no_value(from: &str) -> Failure {
 pub fn print_value(value: &Value) -> Result<(), Failure> {
     let mut bytes = Zeroizing::new(value.expose().to_vec());
     if io::stdout().is_terminal() {
-        // Control characters could make a terminal do things.
-        let printable = value.text().is_some_and(|text| !text.chars().any(|c| c.is_control() && !"\n\t\r".contains(c)));
-        if !printable {
-            let failure = Failure::new(t!("the value is binary, and standard output is a terminal")).class(Class::Usage);
-            return Err(failure.hint(t!("--out FILE, or a pipe")));
-        }
+        check_printable(&bytes)?;
         if !bytes.ends_with(b"\n") {
             bytes.push(b'\n');
         }
     }
     output::bytes(&bytes)
+}
+
+/// Whether a terminal shows these bytes and obeys none of them: text, without control characters but those of lines.
+fn check_printable(bytes: &[u8]) -> Result<(), Failure> {
+    let text = std::str::from_utf8(bytes);
+    if text.is_ok_and(|text| !text.chars().any(|c| c.is_control() && !"\n\t\r".contains(c))) {
+        return Ok(());
+    }
+    let failure = Failure::new(t!("the value is binary, and standard output is a terminal")).class(Class::Usage);
+    Err(failure.hint(t!("--out FILE, or a pipe")))
 }
 
 /// The file that an argument names; none for -, which is standard output.
@@ -205,15 +222,19 @@ pub fn file_named(out: &Path) -> Option<&Path> {
 /// Where it cannot be written.
 pub fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let named = Failure::of_file(file);
-    if let Some(descriptor) = descriptor_of(file) {
-        return open_already(descriptor).and_then(|mut open| open.write_all(bytes)).map_err(&named);
+    let mut open = match descriptor_of(file) {
+        Some(descriptor) => open_already(descriptor).map_err(&named)?,
+        // A pipe, a terminal: nothing to replace.
+        None if file.exists() && !file.is_file() => fs::OpenOptions::new().write(true).open(file).map_err(&named)?,
+        None => {
+            let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+            return whole_file::write(&target, bytes, &Access::PRIVATE).map(drop).map_err(named);
+        }
+    };
+    if open.is_terminal() {
+        check_printable(bytes)?;
     }
-    // A pipe, a terminal: nothing to replace.
-    if file.exists() && !file.is_file() {
-        return fs::OpenOptions::new().write(true).open(file).and_then(|mut open| open.write_all(bytes)).map_err(&named);
-    }
-    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    whole_file::write(&target, bytes, &Access::PRIVATE).map(drop).map_err(named)
+    open.write_all(bytes).map_err(named)
 }
 
 /// Links that are followed on the way to a descriptor, as many as the kernel follows.

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import BULLA, CLEAN, bulla, done, golden, typed
+from conftest import BULLA, CLEAN, ROOT, bulla, done, golden, typed
 from test_client import terminal
 
 CHINESE = {"LC_ALL": "zh_CN.UTF-8"}
@@ -268,3 +268,15 @@ def test_what_packages_and_programs_read_is_english(gives, tmp_path):
 def test_the_locale_chooses(more, chinese):
     ended = bulla("secret", "get", env=more)
     assert ended.returncode == 2 and bool(HAN.search(ended.stderr)) == chinese, ended
+
+
+def test_what_the_library_says_of_settings_has_a_translation():
+    """Every reason that is a text of the library's own; what stands behind a colon may be a system's."""
+    said = [text for file in (ROOT / "client/src").rglob("*.rs") for text in re.findall(r'Settings\(\s*(?:format!\(\s*)?"((?:[^"\\]|\\.)*)"', file.read_text())]
+    known = (ROOT / "src/remote/said.rs").read_text()
+    ends = {re.split(r"\{[^}]*\}", text)[-1] for text in said}
+    assert len(ends) > 8, ends
+    # Of files that hold no certificate the library names the file before it: two texts.
+    missing = sorted(end for end in ends if end and f'"{end}"' not in known and end != ": no certificate in PEM")
+    assert missing == [], missing
+

@@ -223,7 +223,25 @@ def test_a_person_at_a_terminal(gives, dev, env, home):
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 2 and "binary" in child.before and "--out" in child.before
+    # Nor by a template, or by the name of the terminal.
+    template = home / "template"
+    template.write_text("{{ bulla://tty/binary }}")
+    for words in (["inject", "-i", template], ["inject", "-i", template, "-o", "/dev/stdout"], ["secret", "get", "tty/binary", "--out", "/dev/tty"]):
+        child = terminal(words, env)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 2 and "binary" in child.before and "\x00" not in child.before, (words, child.before)
+    template.write_text("{{ bulla://tty/x }}")
+    child = terminal(["inject", "-i", template], env)
+    child.expect(pexpect.EOF)
+    assert child.before == f"{CANARY}\r\n"
 
+    child = terminal(["secret", "delete", "tty/x"], env)
+    child.expect("Type tty/x to go on: ")
+    child.send("\x04")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2 and child.before.startswith("\r\nerror: "), child.before
     child = terminal(["secret", "delete", "tty/x"], env)
     child.expect("Type tty/x")
     child.sendline("tty/y")
@@ -276,6 +294,52 @@ def test_an_editor_works_in_memory(gives, asks, dev, env, tmp_path):
     assert seen.read_text().split() == ["tmpfs", "600"]
     refused(asks("secret", "edit", "ed/x", more={"EDITOR": "true", "VISUAL": ""}), 1, "nothing was changed")
     refused(asks("secret", "edit", "ed/x", more={"EDITOR": "false", "VISUAL": ""}), 7, "nothing was written")
+
+
+@pytest.fixture
+def runtime():
+    """A folder in memory, as $XDG_RUNTIME_DIR is."""
+    with tempfile.TemporaryDirectory(prefix="bulla-runtime-", dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.mark.parametrize("editor", ["vi", "vim", "nvim"])
+def test_vim_keeps_nothing_of_a_value(gives, dev, env, runtime, tmp_path, editor):
+    """What is deleted goes into a register, which Vim keeps; and a vimrc may ask for more. The value itself may, by a modeline."""
+    program = shutil.which(editor)
+    said = subprocess.run([program, "--version"], capture_output=True, stdin=subprocess.DEVNULL).stdout if program else b""
+    if not said.startswith((b"VIM - Vi IMproved", b"NVIM")):
+        pytest.skip(f"not on this machine: Vim or Neovim as {editor}")
+    name = f"ed/{editor}"
+    gives("secret", "put", name, stdin=f"{CANARY}\nkept {CANARY}\n# vim: set undofile:\n".encode())
+    home, kept = tmp_path / "home", tmp_path / "kept"
+    (home / ".config/nvim").mkdir(parents=True)
+    kept.mkdir()
+    asked_for = "set undofile backup writebackup swapfile modeline updatecount=1\n"
+    asked_for += "".join(f"set {option}={kept}\n" for option in ("undodir", "backupdir", "directory"))
+    asked_for += f"autocmd BufWritePost * silent! execute 'write! {kept}/copy'\n"
+    for file in (".vimrc", ".config/nvim/init.vim"):
+        (home / file).write_text(asked_for)
+    # `vi` is what is taken where no editor is named.
+    named = {} if editor == "vi" else {"EDITOR": editor}
+    own = {k: v for k, v in env.items() if k not in ("EDITOR", "VISUAL")} | {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "TERM": "xterm"}
+    child = terminal(["--profile", dev["data"], "secret", "edit", name], own | named)
+    child.expect("kept")
+    # Whoever is asked whether a terminal is there waits for a moment.
+    time.sleep(1)
+    child.send("dd:wq\r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert gives("secret", "get", name) == f"kept {CANARY}\n# vim: set undofile:\n".encode()
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert left == [] and list(kept.iterdir()) == [] and list(runtime.iterdir()) == []
+
+
+def test_an_editor_that_nobody_named_needs_a_terminal(gives, asks):
+    gives("secret", "put", "ed/none", stdin=CANARY.encode())
+    text = refused(asks("secret", "edit", "ed/none", more={"EDITOR": "", "VISUAL": ""}), 2, "no editor is named", "secret patch")
+    assert CANARY not in text and "\x1b" not in text
 
 
 def editing(dev, env, editor):
@@ -444,7 +508,7 @@ def test_a_file_that_is_not_needed_is_not_read(gives, asks, dev, tmp_path):
 SHOW = [sys.executable, "-c", "import json,os,sys; json.dump(dict(os.environ), sys.stdout)"]
 
 
-def test_run_gives_values_to_a_program(gives, asks, tmp_path):
+def test_run_gives_values_to_a_program(gives, asks, dev, env, tmp_path):
     gives("secret", "put", "run/db", "--version-id", "1", stdin=b'{"user":"u","password":"p\'w $x"}')
     gives("secret", "put", "run/db", "--version-id", "2", stdin=b'{"user":"u2","password":"p2"}')
     gives("secret", "put", "run/plain", stdin=b"two\nlines\n")
@@ -466,6 +530,18 @@ def test_run_gives_values_to_a_program(gives, asks, tmp_path):
     assert not began.exists()
     refused(asks("run", "-e", "A=run/plain", "--", "/no/such/program"), 127)
     refused(asks("run", "-e", "A=run/plain", "--", "/etc/passwd"), 126)
+    # Arguments and environment together have a quarter of the stack's bound.
+    gives("secret", "put", "run/long", stdin=b"x" * 30_000)
+    words = " ".join(f"-e V{i}=run/long" for i in range(20))
+    line = f"ulimit -s 1024; exec {BULLA} --profile {dev['data']} run {words} -- true"
+    refused(subprocess.run(["sh", "-c", line], env=env, capture_output=True), 126, "Argument list too long", "--file VAR=NAME")
+    # A name alone and a reference to a part are told apart.
+    gives("secret", "put", "run/a@b", stdin=b"at")
+    refused(asks("run", "-e", "A=run/a@b", "--", "touch", began), 3, "%40")
+    assert gives("run", "-e", "A=run/a%40b", "--", "printenv", "A") == b"at\n"
+    for words in ("get", "show", "versions"):
+        text = refused(asks("secret", words, "bulla://run/db#password@ACSPrevious"), 2)
+        assert "hint: here a name is wanted: run/db --field password --stage ACSPrevious" in text, text
     # Files are memory, sealed, and inherited.
     script = 'set -e; case "$F" in /proc/self/fd/*) ;; *) exit 9;; esac; cmp "$F" {0} && ! echo x 2>/dev/null > "$F"'
     (tmp_path / "binary").write_bytes(BINARY)
@@ -496,13 +572,6 @@ def test_what_runs_is_the_program_itself(gives, asks, dev, env, tmp_path):
     assert core(limits) == core(mine), "the program has the limits that it would have had"
     child.send_signal(signal.SIGTERM)
     assert child.wait(30) == -signal.SIGTERM
-
-
-@pytest.fixture
-def runtime():
-    """A folder in memory, as $XDG_RUNTIME_DIR is."""
-    with tempfile.TemporaryDirectory(prefix="bulla-runtime-", dir="/dev/shm") as folder:
-        yield pathlib.Path(folder)
 
 
 def test_values_are_on_no_command_line_and_no_disk(gives, serving, other, env, runtime, tmp_path):
@@ -744,6 +813,29 @@ def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
     assert child.wait(60) == 0
 
 
+def test_who_may_not_look_watches_nothing(gives, asks, dev, tmp_path):
+    """It is said before the program begins, and not among its lines when it runs for good."""
+    data = ("--data", dev["data"])
+    done("user", "create", "reader", *data)
+    key = typed("access-key", "create", "--user", "reader", *data)
+    allowed = {"Effect": "Allow", "Action": ["kms:GetSecretValue", "kms:BatchGetSecretValue"], "Resource": "acs:kms:*:*:secret/seen/a"}
+    (tmp_path / "policy.json").write_text(json.dumps({"Version": "1", "Statement": [allowed]}))
+    done("policy", "create", "only-read", "--document", tmp_path / "policy.json", *data)
+    done("policy", "attach", "only-read", "--user", "reader", *data)
+    for name in ("seen/a", "seen/b"):
+        gives("secret", "put", name, "--version-id", "one", stdin=b"v")
+    of = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key["AccessKeyId"], "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key["AccessKeySecret"], "BULLA_ENDPOINT": dev["Endpoint"]}
+    runs = lambda *words: asks("run", *words, "--", "echo", "begins", more=of, profile=None)  # noqa: E731
+    assert runs("-e", "A=seen/a").stdout == b"begins\n"
+    for how in ("restart", "hup"):
+        refused(runs(f"--watch={how}", "-e", "A=seen/a"), 4, "seen/a", "gives reader kms:DescribeSecret", "request ID: ")
+        # And where nothing can ever change.
+        for words in ((), ("-e", "A=seen/a@one")):
+            refused(runs(f"--watch={how}", *words), 2, "could have a new version")
+    # Of several in one request it is said too what is lacking.
+    refused(runs("-e", "A=seen/b", "-e", "B=seen/a"), 4, "seen/b", "kms:GetSecretValue")
+
+
 def test_supervised_programs_keep_their_exit_codes_and_hide_values(gives, asks):
     gives("secret", "put", "mask/x", stdin=CANARY.encode())
     script = 'echo "a $X b"; echo "$X" >&2; exit 5'
@@ -870,7 +962,12 @@ def test_an_export_leaves_out_what_has_no_value(gives, asks, dev):
     assert door.ask("DELETE", "secret/data/out/b")[0] == 204
     exported = asks("secret", "export", "--prefix", "out/", "--format", "json")
     assert (exported.returncode, json.loads(exported.stdout)) == (0, {"a": "1"}) and b"out/b" in exported.stderr, exported
+    exported = asks("secret", "export", "--prefix", "out/", "--json")
+    assert json.loads(exported.stderr).keys() == {"warning"} and json.loads(exported.stdout) == {"a": "1"}, exported
     refused(asks("secret", "export", "out/b", "--format", "json"), 5, "This version", "undelete")
+    # Nothing at all is no result.
+    for format in ("env", "json", "k8s"):
+        refused(asks("secret", "export", "--prefix", "out/typo", "--format", format), 3, "out/typo", "secret list")
 
 
 def test_a_part_that_fails_behind_the_value_says_that_the_value_is_written(gives, asks):
@@ -1024,6 +1121,8 @@ def test_shells_load_the_completion(shell, tmp_path):
         pytest.skip(f"not on this machine: {shell}")
     script = tmp_path / f"_bulla.{shell}"
     script.write_text(done("completion", shell))
+    # What help hides is no word of it either.
+    assert "complete-names" not in script.read_text() and not re.search(r"bulla[_,]+man\b|__bulla_subcommand man\b", script.read_text())
     asked = {
         "bash": f"source {script}; COMP_WORDS=(bulla secret ro); COMP_CWORD=2; _bulla bulla ro secret; echo ${{COMPREPLY[@]}}",
         "zsh": f"autoload -U compinit; compinit -D; source {script}; [[ $_comps[bulla] == _bulla ]] && whence -f _bulla",
@@ -1204,6 +1303,10 @@ def test_secrets_come_from_a_vault(gives, asks, other, env, tmp_path):
             assert api.ask("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})[0] in (200, 204)
             refused(asks(*vault_import(api.address, "--mount", "old"), more={"VAULT_TOKEN": "root"}), 2, "version 2")
     refused(asks(*vault_import("127.0.0.1:8200"), more={"VAULT_TOKEN": "x"}), 7, "https://HOST:PORT")
+    # Nobody has a terminal in a session of its own.
+    command = [BULLA, "--profile", other["data"], *vault_import(other["address"])]
+    alone = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+    refused(alone, 2, "nobody is there to be asked", "$VAULT_TOKEN")
     # A server of another API is not one without secrets: here one of files, of which there is none.
     (tmp_path / "none").mkdir()
     files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "none")
@@ -1231,6 +1334,11 @@ def test_a_long_import_says_on_a_terminal_how_far_it_is(dev, env, tmp_path):
     assert re.search(r"\x1b\[Kimported \d+ of 2000, \d+ a second, (\d+ min )?\d+ s left\r", child.before), child.before
     # The line is gone before the result comes.
     assert re.search(r"\x1b\[KCreated +2000\r\n", child.before), child.before
+    # Whoever asked for JSON reads JSON alone.
+    child = terminal(["--json", "--profile", dev["data"], "secret", "import", file, "--prefix", "long/"], env, dimensions=(24, 200))
+    child.timeout = 300
+    child.expect(pexpect.EOF)
+    assert child.before.startswith("{") and json.loads(child.before)["Unchanged"] == 2000, child.before
 
 
 def test_a_long_search_says_on_a_terminal_how_far_it_is(env, tmp_path):
@@ -1262,18 +1370,36 @@ def test_a_long_search_says_on_a_terminal_how_far_it_is(env, tmp_path):
 def test_what_one_secret_cannot_be_keeps_no_other_away(gives, asks, tmp_path):
     file = tmp_path / "mixed.json"
     file.write_text(json.dumps({"a": "1", "big": "x" * 40_000, "z": "2"}))
-    text = refused(asks("secret", "import", file, "--prefix", "mixed/"), 2, "1 of 3 are refused: mixed/big", "all others are done")
+    text = refused(asks("secret", "import", file, "--prefix", "mixed/"), 2, "1 of 3 are refused; all others are done", "Refused\n  mixed/big: ")
     assert "xxxx" not in text
-    text = refused(asks("secret", "import", file, "--prefix", "dry/", "--dry-run"), 2, "1 of 3 are refused: dry/big", "30720")
+    text = refused(asks("secret", "import", file, "--prefix", "dry/", "--dry-run"), 2, "1 of 3 are refused", "dry/big", "30720")
     assert "xxxx" not in text and gives("secret", "list", "dry/") == b""
+    # An empty file, and a name that is none, are not of a server.
+    assert "--from-prefix" not in refused(asks("secret", "import", "-", "--format", "env"), 3, "no secret in the file")
+    assert "--from-prefix" not in refused(asks("secret", "import", "-", stdin=b'{"a b":"1"}'), 2, "Refused\n  a b\n")
     for name in ("waits/b", "kept/b"):
         gives("secret", "put", name, stdin=b"old")
     gives("secret", "delete", "waits/b", "--yes")
     file.write_text(json.dumps({"a": "1", "b": "2", "c": "3"}))
-    refused(asks("secret", "import", file, "--prefix", "waits/"), 5, "1 of 3 wait for their deletion: waits/b", "all others are done", "restore")
+    refused(asks("secret", "import", file, "--prefix", "waits/"), 5, "1 of 3 wait for their deletion", "WaitForDeletion\n  waits/b", "all others are done", "restore")
     assert gives("secret", "get", "waits/c") == b"3"
-    refused(asks("secret", "import", file, "--prefix", "kept/"), 5, "1 of 3 have another value: kept/b")
+    refused(asks("secret", "import", file, "--prefix", "kept/"), 5, "1 of 3 have another value", "Different\n  kept/b")
     assert gives("secret", "list", "mixed/").decode().split() == ["mixed/a", "mixed/z"]
+
+
+def test_an_import_names_all_that_it_left_and_counts_the_others(gives, asks):
+    old, new = ({f"n{i:02}": f"{which} {i}" for i in range(30)} for which in ("old", "new"))
+    gives("secret", "import", "-", "--prefix", "left/", stdin=json.dumps(old).encode())
+    mixed = new | {"n00": "old 0", "more": "1", "big": "x" * 40_000}
+    command = ("secret", "import", "-", "--prefix", "left/")
+    different = [f"left/n{i:02}" for i in range(1, 30)]
+    said = json.loads(asks(*command, "--json", stdin=json.dumps(mixed).encode()).stderr)
+    assert said["error"]["class"] == "usage" and "29 of 32 have another value" in said["error"]["message"], said
+    result = said["result"]
+    assert (result["Created"], result["Updated"], result["Unchanged"], result["Different"]) == (1, 0, 1, different), result
+    assert [reason.split(":")[0] for reason in result["Refused"]] == ["left/big"]
+    text = refused(asks(*command, stdin=json.dumps(mixed | {"big": "1"}).encode()), 5, "29 of 32 have another value")
+    assert text.endswith("\n".join(["Different", *(f"  {name}" for name in different), ""])) and "Created    1\n" in text, text
 
 
 # At its full size (`make soak`): 10,000 secrets and 50 kills.

@@ -177,7 +177,8 @@ impl Config {
             }
             files.push(kept);
         }
-        let door = written.socket.map(WrittenSocket::door).transpose().map_err(|reason| wrong(format!("socket: {reason}")))?;
+        let door =
+            written.socket.map(WrittenSocket::door).transpose().map_err(|reason| wrong(locale::about("socket", reason)))?;
         if files.is_empty() && door.is_none() {
             return Err(wrong(said(t!("no [[file]] and no [socket], so nothing to do"))));
         }

@@ -54,7 +54,10 @@ fn not_started(program: &OsStr, error: &io::Error) -> Failure {
             let text = locale::os(error);
             let words = text.split(" (os error").next().unwrap_or(&text);
             let failure = Failure::new(t!("%{program} cannot be run: %{reason}", program = program, reason = words));
-            failure.class(Class::CannotRun).hint(t!("`ls -ld %{file}` says who may", file = program))
+            failure.class(Class::CannotRun).hint(match error.kind() {
+                io::ErrorKind::ArgumentListTooLong => t!("--file VAR=NAME hands a long value over as a file in memory"),
+                _ => t!("`ls -ld %{file}` says who may", file = program),
+            })
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bulla_client::Value;
+use bulla_client::{Selector, Value, abreast};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
@@ -21,12 +21,12 @@ use super::mask::{Masks, Piece};
 use super::not_started;
 use super::plan::Plan;
 use crate::base::failure::Failure;
-use crate::base::locale::{self, Language};
+use crate::base::locale::{self, Language, t};
 use crate::cli::{Run, Watch};
 use crate::output;
-use crate::remote::Session;
 use crate::remote::reference::Reference;
 use crate::remote::resolve::{Resolved, resolve};
+use crate::remote::{Session, failure, usage};
 
 /// How long a program may take to end before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -73,10 +73,22 @@ impl Running {
 
 /// Runs a program until it ends by itself. Gives its exit code.
 pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Result<i32, Failure> {
+    let can_change = can_change(&plan.references);
+    if run.watch.is_some() && can_change.is_empty() {
+        let hint = t!("without --watch; or with a reference that names no version's id");
+        return Err(usage(t!("--watch: no secret is asked for that could have a new version"), &hint));
+    }
     let mut resolved = match session {
         Some(session) => resolve(session, &plan.references)?,
         None => Resolved { values: Vec::new(), versions: Vec::new() },
     };
+    // Who may not look at them learns that now, and not from a program that is never told. A server that is away may come back.
+    if let (Some(session), Some(_)) = (session, run.watch) {
+        abreast(&can_change, |name| match session.client.describe_secret(name) {
+            Err(error) if !error.is_temporary() => Err(failure(name)(error)),
+            _ => Ok(()),
+        })?;
+    }
     // Until here, while a server may be waited for, they end this process.
     let (events, seen) = mpsc::channel();
     let mut signals = Signals::new(PASSED_ON)?;
@@ -88,7 +100,7 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
             }
         }
     });
-    let watched = run.watch.and_then(|_| Watched::of(&plan.references, &resolved));
+    let watched = run.watch.map(|_| Watched { names: can_change, versions: resolved.versions.clone() });
     thread::scope(|scope| {
         let (done, stop) = mpsc::channel::<()>();
         if let (Some(session), Some(watched)) = (session, watched) {
@@ -296,16 +308,16 @@ struct Watched {
     versions: Vec<(String, String)>,
 }
 
-impl Watched {
-    /// None where every reference names its version.
-    fn of(references: &[Reference], resolved: &Resolved) -> Option<Self> {
-        let moving = |r: &&Reference| !matches!(r.which, bulla_client::Selector::Version(_));
-        let mut names: Vec<String> = references.iter().filter(moving).map(|r| r.name.clone()).collect();
-        names.sort();
-        names.dedup();
-        (!names.is_empty()).then(|| Self { names, versions: resolved.versions.clone() })
-    }
+/// The secrets that are not asked for by a version's id alone.
+fn can_change(references: &[Reference]) -> Vec<String> {
+    let moving = |r: &&Reference| !matches!(r.which, Selector::Version(_));
+    let mut names: Vec<String> = references.iter().filter(moving).map(|r| r.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
 
+impl Watched {
     /// Looks for new versions until nobody wants to know.
     ///
     /// DescribeSecret tells when a secret was changed last, to the second. Two changes of one second look the same, so what has changed
@@ -324,7 +336,7 @@ impl Watched {
         let pause = |begun: Instant| interval.saturating_sub(begun.elapsed()).max(interval / 10);
         while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(pause(begun)) {
             begun = Instant::now();
-            let looked = session.client.describe_secrets(&self.names).map_err(super::super::failure(""));
+            let looked = session.client.describe_secrets(&self.names).map_err(failure(""));
             let found = looked.and_then(|secrets| {
                 let mut changed = false;
                 for (name, secret) in self.names.iter().zip(secrets) {

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +38,16 @@ const FOLDERS: &str = "bulla-edit-";
 
 /// Folders that are younger are another edit's that begins.
 const JUST_NOW: Duration = Duration::from_secs(10);
+
+/// The editor of whoever names none.
+const EDITOR: &str = "vi";
+
+/// How programs are called that may be Vim or Neovim.
+const VIMS: [&str; 6] = ["vi", "nvim", "gvim", "mvim", "rvim", "sensible-editor"];
+
+/// What makes Vim and Neovim keep nothing: no viminfo, no swap, backup or undo file, and nothing that a vimrc, a plugin or a line of the
+/// value itself asks for.
+const KEEP_NOTHING: &str = "-N -u NONE -i NONE -n --cmd 'set nobackup nowritebackup nomodeline'";
 
 /// How long an editor may take to end before it is killed.
 const EDITOR_ENDS_WITHIN: Duration = Duration::from_secs(2);
@@ -112,7 +122,7 @@ pub(super) fn patch(session: &Session, name: &str, changes: &[String], id: Optio
             (None, None) => return Err(wrong(change)),
         }
     }
-    if parsed.iter().filter(|(_, from)| *from == Some("-")).count() > 1 && !io::IsTerminal::is_terminal(&io::stdin()) {
+    if parsed.iter().filter(|(_, from)| *from == Some("-")).count() > 1 && !io::stdin().is_terminal() {
         return Err(usage(t!("standard input can be one field only"), &t!("FIELD=@FILE for the others")));
     }
     let found = read(session, name)?;
@@ -163,6 +173,7 @@ fn patched(there: &Members<'_>, changes: &[(&str, Option<Zeroizing<String>>)]) -
 
 /// `bulla secret edit`
 pub(super) fn edit(session: &Session, name: &str, id: Option<String>) -> Result<Output, Failure> {
+    let editor = editor()?;
     let found = read(session, name)?;
     if found.binary {
         return Err(usage(
@@ -170,7 +181,7 @@ pub(super) fn edit(session: &Session, name: &str, id: Option<String>) -> Result<
             &t!("`bulla secret get --out FILE`, then `bulla secret put --file FILE --binary`"),
         ));
     }
-    let changed = edited(&found.data)?;
+    let changed = edited(&editor, &found.data)?;
     if changed.expose() == found.data.expose() {
         return Err(Failure::new(t!("%{name}: nothing was changed", name = name)));
     }
@@ -182,8 +193,42 @@ pub(super) fn edit(session: &Session, name: &str, id: Option<String>) -> Result<
     Ok(written(name, &id))
 }
 
+/// The editor that the environment names. Where it names none and nobody sits at a terminal there is none: one would show the value to a log.
+fn editor() -> Result<String, Failure> {
+    let named = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    match named {
+        Some(editor) => Ok(editor),
+        None if io::stdin().is_terminal() && io::stdout().is_terminal() => Ok(EDITOR.to_owned()),
+        None => {
+            let hint = t!("$VISUAL or $EDITOR names an editor; `bulla secret patch` and `put` need none");
+            Err(usage(t!("no terminal, and no editor is named"), &hint))
+        }
+    }
+}
+
+/// Whether an editor is Vim or Neovim, by what it says of itself. Others are not asked: they might edit.
+fn is_vim(editor: &str) -> bool {
+    let may_be = |file: &Path| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        VIMS.iter().any(|vim| name.starts_with(vim))
+    };
+    let called = |word: &str| may_be(Path::new(word)) || installed(word).is_some_and(|file| may_be(&file));
+    if !editor.split_whitespace().any(called) {
+        return false;
+    }
+    let asked = Command::new("/bin/sh").arg("-c").arg(format!("{editor} --version")).stdin(Stdio::null()).output();
+    asked.is_ok_and(|said| said.stdout.starts_with(b"VIM - Vi IMproved") || said.stdout.starts_with(b"NVIM"))
+}
+
+/// The file that a program's name leads to: by $PATH, and by links, as those of update-alternatives.
+fn installed(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    // A path stays what it is.
+    std::env::split_paths(&folders).find_map(|folder| fs::canonicalize(folder.join(program)).ok().filter(|file| file.is_file()))
+}
+
 /// What an editor makes of a text, in a folder that is memory.
-fn edited(value: &Value) -> Result<Value, Failure> {
+fn edited(editor: &str, value: &Value) -> Result<Value, Failure> {
     let candidates = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().chain([PathBuf::from("/dev/shm")]);
     let in_memory = |folder: &PathBuf| statfs(folder).is_ok_and(|found| found.f_type == TMPFS);
     let memory = candidates.into_iter().find(in_memory).ok_or_else(|| {
@@ -195,8 +240,7 @@ fn edited(value: &Value) -> Result<Value, Failure> {
     let folder = tempfile::Builder::new().prefix(FOLDERS).tempdir_in(memory)?;
     let _lock = lock(folder.path())?;
     let file = folder.path().join("value");
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let editor = editor.unwrap_or_else(|| "vi".to_owned());
+    let arguments = if is_vim(editor) { KEEP_NOTHING } else { "" };
     let running: Arc<Mutex<Option<Pid>>> = Arc::default();
     let of_signals = (folder.path().to_owned(), Arc::clone(&running));
     let ended = undo::guarded(
@@ -204,7 +248,8 @@ fn edited(value: &Value) -> Result<Value, Failure> {
         || -> io::Result<ExitStatus> {
             terminal::create_private(&file)?.write_all(value.expose())?;
             // Through a shell, since the variable can hold arguments; the file is its first.
-            let mut child = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).spawn()?;
+            let line = format!("{editor} {arguments} \"$1\"");
+            let mut child = Command::new("/bin/sh").arg("-c").arg(line).arg("sh").arg(&file).spawn()?;
             *running.lock() = Some(Pid::from_child(&child));
             let ended = child.wait();
             *running.lock() = None;

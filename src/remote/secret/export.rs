@@ -9,7 +9,7 @@ use super::formats::{self, Entry};
 use crate::base::failure::Failure;
 use crate::base::locale::t;
 use crate::cli::Export;
-use crate::output::{self, Output, progress::Progress};
+use crate::output::{Output, progress::Progress};
 
 /// Values that are asked for at a time.
 const READ: usize = 160;
@@ -48,7 +48,12 @@ pub(super) fn run(session: &Session, asked: &Export, json: bool) -> Result<(), F
     }
     progress.end();
     if !without.is_empty() {
-        output::note(&t!("left out, as they have no value now: %{names}", names = without.join(", ")));
+        log::warn!("{}", t!("left out, as they have no value now: %{names}", names = without.join(", ")));
+    }
+    // Nothing at all is a mistake more often than a wish, and whoever reads `{}` goes on.
+    if entries.is_empty() {
+        let failure = Failure::not_found(t!("there is no secret with a value whose name begins %{prefix}", prefix = prefix));
+        return Err(failure.hint(t!("`bulla secret list` shows what there is")));
     }
     let text = formats::write(asked.format, &asked.name, &entries)
         .map_err(|reason| usage(reason, &t!("export fewer at a time, or as JSON")))?;

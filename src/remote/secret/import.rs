@@ -18,14 +18,11 @@ use crate::base::ids::SecretName;
 use crate::base::locale::t;
 use crate::base::secret::VALUE_BYTES;
 use crate::cli::Import;
-use crate::output::Output;
 use crate::output::progress::Progress;
+use crate::output::{Output, Row};
 
 /// Values that are looked at at a time: so much memory, and no more.
 const PART: usize = 160;
-
-/// Names that are told of those of which the same is to be said.
-const TOLD: usize = 10;
 
 /// What becomes of a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,16 +64,37 @@ struct Done {
     blocked: Vec<String>,
 }
 
+impl Done {
+    /// How many of each, and the names of those that are not as they are at the source.
+    fn row(&self, asked: &Import) -> Row {
+        let mut row = Output::row([
+            ("Created", self.created.into()),
+            ("Updated", self.updated.into()),
+            ("Unchanged", self.unchanged.into()),
+            ("Skipped", self.skipped.into()),
+            ("DryRun", asked.dry_run.into()),
+        ]);
+        let left = [("Refused", &self.refused), ("WaitForDeletion", &self.blocked), ("Different", &self.kept)];
+        row.extend(left.into_iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| (what, names.clone().into())));
+        row
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> {
     let mut source = Source::open(asked)?;
     let prefix = asked.prefix.as_deref().unwrap_or_default();
     let names: Vec<String> = source.names().iter().map(|name| format!("{prefix}{name}")).collect();
     if names.is_empty() && source.out_of_reach().is_empty() {
-        let failure = Failure::not_found(t!("at the source there is no secret of such a name"));
-        return Err(failure.hint(t!("--from-prefix says how their names begin; --mount, in which mount of a Vault they are")));
+        return Err(match source.is_file() {
+            true => {
+                Failure::not_found(t!("there is no secret in the file")).hint(t!("--format env, json or k8s says what it is"))
+            }
+            false => Failure::not_found(t!("at the source there is no secret of such a name"))
+                .hint(t!("--from-prefix says how their names begin; --mount, in which mount of a Vault they are")),
+        });
     }
-    check(&names)?;
+    check(&names, source.is_file())?;
     let there = session.client.list_secrets(prefix).map_err(failure(""))?;
     let there: HashSet<String> = there.into_iter().map(|secret| secret.secret_name).collect();
     let out_of_reach =
@@ -91,25 +109,23 @@ pub(super) fn run(session: &Session, asked: &Import) -> Result<Output, Failure> 
             t!("%{reason} (%{done} of %{all} are done)", reason = failure.reason, done = finished, all = names.len())
                 .into_owned();
         let hint = failure.hint.take().map(|hint| hint + &t!("; ")).unwrap_or_default();
-        failure.hint(hint + &t!("the same command goes on where this one ended"))
+        failure.hint(hint + &t!("the same command goes on where this one ended")).result(done.row(asked))
     })?;
     outcome(&done, all, asked)
 }
 
 /// Names that no secret can have, before anything is written.
-fn check(names: &[String]) -> Result<(), Failure> {
+fn check(names: &[String], in_file: bool) -> Result<(), Failure> {
     let wrong: Vec<&str> = names.iter().map(String::as_str).filter(|name| SecretName::from_str(name).is_err()).collect();
     if wrong.is_empty() {
         return Ok(());
     }
-    let reason = t!(
-        "%{wrong} of %{all} names are none of secrets: %{names}",
-        wrong = wrong.len(),
-        all = names.len(),
-        names = some(&wrong)
-    );
-    let hint = t!("1 to 192 ASCII letters, digits and _/+=.@-, not beginning acs/; --from-prefix leaves others out");
-    Err(usage(reason, &hint))
+    let reason = t!("%{wrong} of %{all} names are none of secrets", wrong = wrong.len(), all = names.len());
+    let hint = match in_file {
+        true => t!("1 to 192 ASCII letters, digits and _/+=.@-, not beginning acs/; change them in the file"),
+        false => t!("1 to 192 ASCII letters, digits and _/+=.@-, not beginning acs/; --from-prefix leaves others out"),
+    };
+    Err(usage(reason, &hint).result(Output::row([("Refused", wrong.into())])))
 }
 
 fn all_parts(
@@ -239,8 +255,7 @@ fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
     let mut left = Vec::new();
     let mut told = |names: &[String], what, class, hint| {
         if !names.is_empty() {
-            let reason =
-                t!("%{some} of %{all} %{what}: %{names}", some = names.len(), all = all, what = what, names = some(names));
+            let reason = t!("%{some} of %{all} %{what}", some = names.len(), all = all, what = what);
             left.push((reason, class, hint));
         }
     };
@@ -257,20 +272,8 @@ fn outcome(done: &Done, all: usize, asked: &Import) -> Result<Output, Failure> {
         let reasons: Vec<&str> = left.iter().map(|(reason, ..)| &**reason).collect();
         let hints: Vec<&str> = left.iter().map(|(.., hint)| &**hint).collect();
         let and = t!("; ");
-        return Err(Failure::new(format!("{}{rest}", reasons.join(&and))).class(*class).hint(hints.join(&and)));
+        let failure = Failure::new(format!("{}{rest}", reasons.join(&and))).class(*class).hint(hints.join(&and));
+        return Err(failure.result(done.row(asked)));
     }
-    Ok(Output::one([
-        ("Created", done.created.into()),
-        ("Updated", done.updated.into()),
-        ("Unchanged", done.unchanged.into()),
-        ("Skipped", done.skipped.into()),
-        ("DryRun", asked.dry_run.into()),
-    ]))
-}
-
-/// The first of them, and how many there are more.
-fn some<T: AsRef<str>>(all: &[T]) -> String {
-    let first: Vec<&str> = all.iter().take(TOLD).map(AsRef::as_ref).collect();
-    let more = if all.len() > TOLD { t!(" and %{more} more", more = all.len() - TOLD) } else { "".into() };
-    format!("{}{more}", first.join(", "))
+    Ok(Output::One(done.row(asked)))
 }

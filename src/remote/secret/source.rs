@@ -57,6 +57,11 @@ impl Source {
         &self.names
     }
 
+    /// Whether it is a file.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.place, Place::File(_))
+    }
+
     /// Names there, or the beginnings of some, that cannot be read.
     pub(super) fn out_of_reach(&self) -> &[String] {
         &self.out_of_reach
