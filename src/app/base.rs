@@ -278,8 +278,12 @@ impl Drop for OpenLog {
         // Before, so that the last checkpoint knows it; and behind, so that no line can be taken away.
         let written = self.anchor.write();
         self.audit.close();
-        if let Err(error) = written.and_then(|()| self.anchor.write()) {
-            log::warn!("database: how far the audit log is could not be written: {error}");
+        match written.and_then(|()| self.anchor.write()) {
+            Ok(()) => {}
+            Err(error @ StoreError::Corrupt { .. }) => {
+                log::error!(target: "bulla::integrity", "ALARM database: how far the audit log is could not be written: {error}");
+            }
+            Err(error) => log::warn!("database: how far the audit log is could not be written: {error}"),
         }
     }
 }
