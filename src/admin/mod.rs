@@ -152,6 +152,10 @@ fn accept_clock(config: &Config) -> Result<Output, Failure> {
 const SETTLED_WITHIN: Duration = Duration::from_secs(15);
 const SETTLED_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a command looks after what it changed: so long that every node has looked for itself, which then refuses what is older.
+const STAYS_FOR: Duration = Duration::from_secs(1);
+const STAYS_PAUSE: Duration = Duration::from_millis(50);
+
 /// How a change ended that did not succeed.
 enum Ended {
     /// The command decided against it.
@@ -211,11 +215,38 @@ impl Session {
             })
         });
         let (code, result) = self.settled(&effect, ended);
+        let (code, result) = match result {
+            Ok(done) => self.stays().map_or_else(|(code, failure)| (code, Err(failure)), |()| (code, Ok(done))),
+            failed => (code, failed),
+        };
         if let Err(error) = self.log.audit.submit(&Record { code: Some(code), ..record }).wait() {
             // What was made is still shown, as it is shown once; that it was to be made is recorded.
             log::error!("audit: what came of {action} on {on} ({code}) could not be recorded: {error}");
         }
         result
+    }
+
+    /// That a change is not put back before the nodes have seen it: whoever writes the database would undo it, and nobody knew.
+    fn stays(&self) -> Result<(), (&'static str, Failure)> {
+        let begun = Instant::now();
+        loop {
+            match self.base.store.head() {
+                Ok(_) if begun.elapsed() >= STAYS_FOR => return Ok(()),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    let reason = format!("the change was made, and the database put back behind it: {error}");
+                    log::error!(target: "bulla::integrity", "ALARM database: {reason}");
+                    let hint =
+                        "somebody else writes the database: keep him from it, then look at what there is, and do it once more";
+                    return Err(("Undone", Failure::new(reason).hint(hint)));
+                }
+                Err(error) if begun.elapsed() >= SETTLED_WITHIN => {
+                    let reason = format!("database: {error}; the change was made, and whether it stays is not known");
+                    let hint = "look at what there is before you do it once more (`bulla … list`)";
+                    return Err(("Unknown", Failure::unavailable(reason).hint(hint)));
+                }
+                _ => std::thread::sleep(STAYS_PAUSE),
+            }
+        }
     }
 
     /// What the log says of a change that has ended, and what the command gets. A commit that was cut is asked after.

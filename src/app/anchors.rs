@@ -233,9 +233,13 @@ impl LogAnchor {
             }
             let head = match (&head, &old) {
                 (Some(head), _) => head.clone(),
-                // Part of it is not believed: what was known of it before stays.
-                (None, Some(old)) => head_of(old).ok_or_else(|| corrupt("a digest of another length"))?,
-                (None, None) => return Err(corrupt("nothing is known of where the database stood")),
+                // It is not where this node knows that it was, or part of it is not believed: what was known stays, so that others
+                // learn of it.
+                (None, Some(old)) => {
+                    let told = head_of(old).ok_or_else(|| corrupt("a digest of another length"))?;
+                    told.or_later(&self.store.head_known())
+                }
+                (None, None) => self.store.head_known(),
             };
             let new = LogHeadRow {
                 node: self.node,

@@ -160,8 +160,11 @@ impl Base {
             }
         }
         let here = heads.iter().filter(|head| head.place == place).max_by_key(|head| head.written_at).map(|head| head.node);
-        // Somebody has taken its logs away: a folder of another host is not at the same place.
-        if let (Some(gone), None) = (here, retry.until("audit", || known_node(folder))?) {
+        // Somebody has taken its logs away, and perhaps left the id of a node that nobody knows: a folder of another host is not at the
+        // same place.
+        let known = retry.until("audit", || known_node(folder))?;
+        let is_known = known.is_some_and(|known| heads.iter().any(|head| head.node == known));
+        if let Some(gone) = here.filter(|_| !is_known) {
             let folder = folder.display();
             alarm(format!("audit: the logs of node {gone}, which were in {folder}, are gone; a new node begins"));
         }
@@ -278,8 +281,12 @@ impl Drop for OpenLog {
         // Before, so that the last checkpoint knows it; and behind, so that no line can be taken away.
         let written = self.anchor.write();
         self.audit.close();
-        if let Err(error) = written.and_then(|()| self.anchor.write()) {
-            log::warn!("database: how far the audit log is could not be written: {error}");
+        match written.and_then(|()| self.anchor.write()) {
+            Ok(()) => {}
+            Err(error @ StoreError::Corrupt { .. }) => {
+                log::error!(target: "bulla::integrity", "ALARM database: how far the audit log is could not be written: {error}");
+            }
+            Err(error) => log::warn!("database: how far the audit log is could not be written: {error}"),
         }
     }
 }

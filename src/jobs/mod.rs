@@ -137,9 +137,9 @@ impl Jobs {
 
     /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
     fn sweep(&self) {
-        self.attempt("half-made keys", |at| self.parts.keys.creations_sweep(at));
         self.attempt("imported material", |at| self.parts.keys.materials_sweep(at, MAX_BATCH));
-        self.attempt("parameters for imports", |at| self.parts.keys.import_parameters_sweep(at.now(), MAX_BATCH));
+        self.attempt("parameters for imports", |at| self.parts.keys.import_parameters_sweep(at, MAX_BATCH));
+        self.attempt("half-made keys, and what is condemned", |at| self.parts.keys.creations_sweep(at));
         self.attempt("due rotations", |at| self.parts.keys.rotations_sweep(at, MAX_BATCH));
         self.attempt("ended deletion windows of keys", |at| self.parts.keys.deletions_sweep(at, MAX_BATCH));
         self.attempt("ended deletion windows of secrets", |at| self.parts.secrets.deletions_sweep(at, MAX_BATCH));

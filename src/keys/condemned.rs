@@ -1,4 +1,5 @@
-//! Half-made versions that nobody finishes: given up, condemned, and, when their quarantine is over, destroyed on the token.
+//! Half-made versions that nobody finishes: given up, and condemned; and what is condemned, imported material and wrapping pairs too
+//! (`keys::import`), destroyed on the token when its quarantine is over.
 //!
 //! Owns: what must speak for a destruction. Must not know: how a version is made. Called by: jobs.
 //!
@@ -8,12 +9,13 @@
 
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyId;
-use crate::base::words::KeyState;
+use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::keys::rows::STALE_MS;
+use crate::keys::import::material::{gone, take_condemned};
+use crate::keys::rows::{STALE_MS, condemned_in_use};
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, CondemnedRow, Each, KeyRow, KeyVersionRow, Tx};
+use crate::store::{Abort, CondemnedRow, Each, KeyMaterialRow, KeyRow, KeyVersionRow, Tx};
 
 /// How many objects are destroyed in one round.
 const BATCH: i64 = 500;
@@ -39,7 +41,8 @@ impl Keys {
         given_up.and(self.condemned_sweep(at))
     }
 
-    fn give_up(&self, key: &KeyRow, version: &KeyVersionRow, at: Moment) -> Result<(), Error> {
+    /// Gives up one version, and its key if that was made with it, unless anything speaks against it.
+    pub(super) fn give_up(&self, key: &KeyRow, version: &KeyVersionRow, at: Moment) -> Result<(), Error> {
         let (resource, id) = (resource(&key.id), version.id.to_string());
         let reason = "its making was never finished";
         let task = TaskRecord {
@@ -74,15 +77,27 @@ impl Keys {
                 at,
             };
             self.service_tasks.run(task, |effect| {
-                let needed = self.store.read_rows("key_version_is_needed", |tx| tx.key_version_is_needed(&row.id))?;
-                if needed {
-                    return Err(Error::Integrity(format!("version {} is condemned and in use; it is not destroyed", row.id)));
-                }
+                let material = self.store.write("condemned_take", |tx| take(tx, &row, effect.now()))?;
                 self.token.destroy(&row.id)?;
-                self.store.commit(effect, "condemned_destroyed", |tx| Ok(tx.condemned_delete(&row.id)?)).map(drop)
+                self.store.commit(effect, "condemned_destroyed", |tx| {
+                    material.iter().try_for_each(|material| gone(tx, material, effect.now()))?;
+                    Ok(tx.condemned_delete(&row.id).map(drop)?)
+                })
             })
         })
     }
+}
+
+/// That nothing needs a condemned object, and nobody brings it back while it goes; the material that it is, if it is that.
+fn take(tx: &mut Tx<'_>, row: &CondemnedRow, now: Timestamp) -> Result<Option<KeyMaterialRow>, Abort<Error>> {
+    if let Some(version) = tx.key_version_by_id(&row.id)?
+        && let Some(key) = tx.key_by_id(&version.key_id)?
+        && key.origin == Origin::External
+    {
+        return take_condemned(tx, &key, row, now);
+    }
+    let needed = tx.import_parameters_by_id(&row.id)?.is_some() || tx.key_version_is_needed(&row.id)?;
+    if needed { Err(Abort::App(condemned_in_use(&row.id))) } else { Ok(None) }
 }
 
 fn resource(key: &KeyId) -> String {

@@ -120,8 +120,12 @@ impl Keys {
             at,
         };
         self.service_tasks.run(task, |effect| {
-            let versions = self.store.read("key_versions", |tx| deleted_versions(tx, key))?;
+            let (versions, pairs) = self
+                .store
+                .read("key_versions", |tx| Ok((deleted_versions(tx, key)?, tx.import_parameters_of_key(&key.id)?)))?;
             versions.iter().try_for_each(|version| self.destroy_version(version))?;
+            let on_token = pairs.iter().filter(|pair| pair.wrapped.is_none());
+            on_token.map(|pair| pair.id).try_for_each(|pair| self.token.destroy(&pair))?;
             self.store.commit(effect, "key_destroyed", |tx| forget(tx, key))
         })
     }
@@ -171,6 +175,9 @@ fn end_window(tx: &mut Tx<'_>, key: &KeyRow, destroy_at: Timestamp) -> Result<Op
 
 /// Removes the rows of a key whose material is gone; its own only if no secret names it.
 fn forget(tx: &mut Tx<'_>, key: &KeyRow) -> Result<(), Abort<Error>> {
+    for pair in tx.import_parameters_of_key(&key.id)? {
+        tx.import_parameters_delete(&pair.id)?;
+    }
     for version in tx.key_versions_of(&key.id)? {
         tx.key_version_delete(&version.id)?;
     }

@@ -36,6 +36,11 @@ pub(super) fn editable(key: &KeyRow) -> Result<(), Abort<Error>> {
     }
 }
 
+/// Nothing that is in use is destroyed, whatever condemns it.
+pub(super) fn condemned_in_use(id: &KeyVersionId) -> Error {
+    Error::Integrity(format!("version {id} is condemned and in use; it is not destroyed"))
+}
+
 /// The row of the policy of a key, without what it says.
 pub(super) fn policy_row(key: &KeyRow) -> ResourcePolicyRow {
     ResourcePolicyRow {

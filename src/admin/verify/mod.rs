@@ -52,10 +52,11 @@ fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
         Err(error) => return Err(context("database")(error)),
     };
     let mut flaws = Vec::new();
-    // Of imported material the attributes are another matter: it was outside before.
-    for HeldVersion { key, version, .. } in
-        held.into_iter().filter(|held| held.needs_object() && held.key.origin == Origin::Service)
-    {
+    for HeldVersion { key, version, .. } in held.into_iter().filter(HeldVersion::needs_object) {
+        if key.origin == Origin::External {
+            flaws.extend(imported(base, &version.id)?);
+            continue;
+        }
         let subject = || format!("token: key version {}", version.id);
         let material = Material::of(key.spec, key.usage).map_err(context(subject()))?;
         match base.token.prove_system_key(&version.id, ObjectKind::Cmk(material)) {
@@ -68,6 +69,21 @@ fn attributes(base: &Base) -> Result<Vec<String>, Failure> {
         }
     }
     Ok(flaws)
+}
+
+/// What is wrong with the object of imported material. It was outside before, so it is looked at from now on alone: that it is there, and
+/// does not come out again.
+fn imported(base: &Base, version: &KeyVersionId) -> Result<Vec<String>, Failure> {
+    let subject = format!("token: imported material of key version {version}");
+    let shown = base.token.inspect(version).map_err(context(&subject))?;
+    if shown.is_empty() {
+        return Ok(vec![format!("{subject} is gone")]);
+    }
+    let locked_in = [("CKA_EXTRACTABLE", "false"), ("CKA_SENSITIVE", "true")];
+    let wrong = shown.iter().flat_map(|object| {
+        locked_in.into_iter().filter(|(name, must)| object.attributes.get(*name).map(String::as_str) != Some(*must))
+    });
+    Ok(wrong.map(|(name, must)| format!("{subject}: {name} is not {must}")).collect())
 }
 
 /// How the database is opened for a proof.

@@ -4,21 +4,23 @@
 //!
 //! Row first: `Importing` → object on the token under CKA_ID = the version's id, proved there → `Present`, and with it, in one
 //! transaction, the key `Enabled`. The other way: the key `PendingImport` and the material `Removing` → object destroyed →
-//! `Absent`. Whoever is between the arrows has the material to itself; who takes longer than [`STALE_MS`] is taken for dead, and
-//! the sweep takes off the token what there is.
+//! `Absent`. Whoever is between the arrows has the material to itself; who takes longer than [`STALE_MS`] is taken for dead.
+//!
+//! A caller's own DeleteKeyMaterial destroys at once. What has expired, or was left on its way, is unusable at once, `Absent` and
+//! condemned: the object goes when its quarantine is over (`keys::condemned`), unless an import takes its place before.
 
 use super::{external, pair};
 use crate::auth::Caller;
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::failpoint::{Step, reach};
 use crate::base::field::Field;
-use crate::base::ids::KeyRef;
+use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::{KeyState, MaterialState};
 use crate::error::{Error, Unchanged};
 use crate::keys::Keys;
-use crate::keys::rows::STALE_MS;
+use crate::keys::rows::{STALE_MS, condemned_in_use};
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, ImportParametersRow, KeyMaterialRow, KeyRow, Tx};
+use crate::store::{Abort, CondemnedRow, Each, ImportParametersRow, KeyMaterialRow, KeyRow, StoreError, Tx};
 use crate::token::{CheckValue, Incoming, TokenError};
 
 /// What is to be done with material that was found good.
@@ -26,7 +28,23 @@ enum Next {
     /// It is on the token: only the expiry changes.
     Keep,
     /// It is not: this row says that we bring it.
-    Bring(KeyMaterialRow),
+    Bring(KeyMaterialRow, Before),
+}
+
+/// What is on the token under the id of material that comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Nothing.
+    Nothing,
+    /// What was condemned, and is not any more: what comes takes its place.
+    Condemned,
+}
+
+impl Before {
+    /// Takes the version out of its quarantine.
+    fn of(tx: &mut Tx<'_>, version: &KeyVersionId) -> Result<Self, StoreError> {
+        Ok(if tx.condemned_delete(version)? { Before::Condemned } else { Before::Nothing })
+    }
 }
 
 impl Keys {
@@ -58,7 +76,15 @@ impl Keys {
                 Next::Keep => {
                     self.store.commit(&caller.effect, "import_again", |tx| set_expiry(tx, &key, expires_at, caller.now()))
                 }
-                Next::Bring(row) => self.bring(caller, &key, &row, material, &check, expires_at),
+                Next::Bring(row, before) => {
+                    if before == Before::Condemned
+                        && let Err(error) = self.token.destroy(&row.key_version_id)
+                    {
+                        self.take_back_or_leave(&row, caller.now());
+                        return Err(error.into());
+                    }
+                    self.bring(caller, &key, &row, material, &check, expires_at)
+                }
             }
         });
         if weighed == Err(Error::KeyMaterialInvalid) {
@@ -96,7 +122,7 @@ impl Keys {
             let Some(row) = tx.key_material_by_version(&key.primary_version)? else {
                 let row = next(MaterialState::Importing, None);
                 tx.key_material_insert(&row)?;
-                return Ok(Next::Bring(row));
+                return Ok(Next::Bring(row, Before::of(tx, &key.primary_version)?));
             };
             if row.check_value.as_ref().is_some_and(|known| known != check) {
                 return Err(Abort::App(Error::KeyMaterialInvalid));
@@ -106,7 +132,7 @@ impl Keys {
                 MaterialState::Absent => {
                     let claimed = next(MaterialState::Importing, row.check_value.clone());
                     update(tx, &row, &claimed)?;
-                    Ok(Next::Bring(claimed))
+                    Ok(Next::Bring(claimed, Before::of(tx, &key.primary_version)?))
                 }
                 MaterialState::Importing | MaterialState::Removing => {
                     Err(Abort::App(Error::Unavailable("key material is on its way")))
@@ -139,10 +165,8 @@ impl Keys {
                 set_expiry(tx, key, expires_at, caller.now())
             })
         });
-        if brought.is_err()
-            && let Err(left) = self.take_back(row, caller.now())
-        {
-            log::warn!("material of key {} stays on its way until the next sweep: {left:?}", key.id);
+        if brought.is_err() {
+            self.take_back_or_leave(row, caller.now());
         }
         brought
     }
@@ -161,7 +185,13 @@ impl Keys {
         removing.map_or(Ok(()), |row| self.finish_removal(&row, now))
     }
 
-    /// Undoes an import that failed, unless it came to its end after all.
+    fn take_back_or_leave(&self, row: &KeyMaterialRow, now: Timestamp) {
+        if let Err(left) = self.take_back(row, now) {
+            log::warn!("material of key {} stays on its way until a sweep gives it up: {left:?}", row.key_id);
+        }
+    }
+
+    /// Undoes an import of this caller's that failed, unless it came to its end after all.
     fn take_back(&self, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Error> {
         let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: now, ..row.clone() };
         let ours = self.store.write_rows("material_take_back", |tx| tx.key_material_update_if(row, &removing))?;
@@ -172,67 +202,56 @@ impl Keys {
     fn finish_removal(&self, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Error> {
         self.token.destroy(&row.key_version_id)?;
         reach(Step::MaterialOff);
-        let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: now, ..row.clone() };
-        self.store.write("material_absent", |tx| {
-            match &row.check_value {
-                Some(_) => tx.key_material_update_if(row, &absent)?,
-                // Nothing was ever in use: the key may get any material.
-                None => tx.key_material_delete(&row.key_version_id)?,
-            };
-            Ok(())
-        })
+        self.store.write("material_absent", |tx| Ok(gone(tx, row, now)?))
     }
 
-    /// Takes expired material off the token, and finishes what others left on its way.
+    /// Condemns material that has expired, and what others left on its way.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
+    /// [`Error::Integrity`] for a row that is contradicted; [`Error::Unavailable`]. What is left is tried again at the next sweep.
     pub fn materials_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
         let over = self.expired_sweep(at, limit);
         // Whatever became of those: a key that does not verify must not keep the material of others on the token.
-        over.and(self.moving_sweep(at.now(), limit))
+        over.and(self.moving_sweep(at, limit))
     }
 
     fn expired_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
         let expired = self.store.read_rows("keys_expired", |tx| tx.keys_expired(at.now(), limit))?;
-        each(expired, |key| self.expire(&key, at))
+        each(expired, |key| {
+            self.give_up_material(&key, "the material has expired", at, |tx, now| match tx.key_by_id(&key.id)? {
+                Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => expire(tx, &key, now),
+                _ => Ok(()),
+            })
+        })
     }
 
-    fn moving_sweep(&self, now: Timestamp, limit: i64) -> Result<(), Error> {
-        let before = now.plus_ms(-STALE_MS);
-        let left = self.store.read_rows("materials_moving", |tx| tx.key_materials_moving_before(before, limit))?;
-        each(left, |row| {
-            let key = self.store.read_rows("key", |tx| tx.key_by_id(&row.key_id))?;
-            // The key is enabled with the material, and waits for it from the moment that it goes: both by one transaction.
-            if key.is_some_and(|key| matches!(key.state, KeyState::Enabled | KeyState::Disabled)) {
-                let what = format!("material of key {} is said to be on its way, and the key is in use", row.key_id);
-                return Err(Error::Integrity(what));
-            }
-            self.take_back(&row, now)?;
-            log::warn!("material of key {} was left on its way and has been removed", row.key_id);
+    fn moving_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let before = at.now().plus_ms(-STALE_MS);
+        let left = self.store.read("materials_moving", |tx| {
+            let left = tx.key_materials_moving_before(before, limit)?;
+            let mut with_key = |row: KeyMaterialRow| Ok((tx.apart(|tx| tx.key_by_id(&row.key_id))?, row));
+            Ok::<Each<_>, Abort<Error>>(left.into_iter().map(|row| row.and_then(&mut with_key)).collect())
+        })?;
+        each(left, |(key, row)| {
+            let Some(key) = key else { return Err(Error::Integrity(format!("material {} has no key", row.key_version_id))) };
+            self.give_up_material(&key, "its import or removal was never finished", at, |tx, now| abandon(tx, &row, now))?;
+            log::warn!("material of key {} was left on its way and has been condemned", row.key_id);
             Ok(())
         })
     }
 
-    /// Takes the material of one key off the token, if it is still over.
-    fn expire(&self, key: &KeyRow, at: Moment) -> Result<(), Error> {
+    /// An act of the service that ends in the quarantine of a key's material.
+    fn give_up_material(
+        &self,
+        key: &KeyRow,
+        reason: &'static str,
+        at: Moment,
+        work: impl Fn(&mut Tx<'_>, Timestamp) -> Result<(), Abort<Error>>,
+    ) -> Result<(), Error> {
         let (resource, version) = (format!("key/{}", key.id), key.primary_version.to_string());
-        let task = TaskRecord {
-            account: &key.account_id,
-            action: "DeleteKeyMaterial",
-            resource: &resource,
-            version: Some(&version),
-            reason: "the material has expired",
-            at,
-        };
-        self.service_tasks.run(task, |effect| {
-            let now = effect.now();
-            let removing = self.store.commit(effect, "material_expire", |tx| match tx.key_by_id(&key.id)? {
-                Some(key) if key.material_expires_at.is_some_and(|at| at <= now) => begin_removal(tx, &key, now),
-                _ => Ok(None),
-            })?;
-            removing.map_or(Ok(()), |row| self.finish_removal(&row, now))
-        })
+        let (account, version) = (&key.account_id, Some(&*version));
+        let task = TaskRecord { account, action: "DeleteKeyMaterial", resource: &resource, version, reason, at };
+        self.service_tasks.run(task, |effect| self.store.commit(effect, "material_condemn", |tx| work(tx, effect.now())))
     }
 }
 
@@ -260,8 +279,48 @@ fn set_expiry(tx: &mut Tx<'_>, key: &KeyRow, expires_at: Option<Timestamp>, now:
     Ok(tx.key_update(&key, &row)?)
 }
 
-/// Makes a key wait for material, and claims the material that is there; none if there is none.
+/// Makes a key wait for material, and claims the material that is there, also what is condemned; none if there is none.
 fn begin_removal(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<Option<KeyMaterialRow>, Abort<Error>> {
+    wait_for_material(tx, key)?;
+    let before = Before::of(tx, &key.primary_version)?;
+    let Some(material) = tx.key_material_by_version(&key.primary_version)? else { return Ok(None) };
+    match material.state {
+        MaterialState::Absent if before == Before::Nothing => Ok(None),
+        MaterialState::Absent | MaterialState::Present => {
+            let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: now, ..material.clone() };
+            update(tx, &material, &removing)?;
+            Ok(Some(removing))
+        }
+        MaterialState::Importing | MaterialState::Removing => Err(Abort::App(Error::Unavailable("key material is on its way"))),
+    }
+}
+
+/// Makes a key wait for material, and condemns the material that is there.
+fn expire(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<(), Abort<Error>> {
+    wait_for_material(tx, key)?;
+    let Some(material) = tx.key_material_by_version(&key.primary_version)? else { return Ok(()) };
+    match material.state {
+        MaterialState::Absent => Ok(()),
+        MaterialState::Present => condemn(tx, key, &material, now),
+        MaterialState::Importing | MaterialState::Removing => Err(Abort::App(Error::Unavailable("key material is on its way"))),
+    }
+}
+
+/// Condemns material that was left on its way, if it still is.
+fn abandon(tx: &mut Tx<'_>, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Abort<Error>> {
+    if tx.key_material_by_version(&row.key_version_id)?.as_ref() != Some(row) {
+        return Ok(());
+    }
+    let Some(key) = tx.key_by_id(&row.key_id)? else { return Ok(()) };
+    // The key is enabled with the material, and waits for it from the moment that it goes: both by one transaction.
+    if matches!(key.state, KeyState::Enabled | KeyState::Disabled) {
+        let what = format!("material of key {} is said to be on its way, and the key is in use", row.key_id);
+        return Err(Abort::App(Error::Integrity(what)));
+    }
+    condemn(tx, &key, row, now)
+}
+
+fn wait_for_material(tx: &mut Tx<'_>, key: &KeyRow) -> Result<(), Abort<Error>> {
     let state = match key.state {
         KeyState::PendingDeletion => KeyState::PendingDeletion,
         _ => KeyState::PendingImport,
@@ -270,15 +329,44 @@ fn begin_removal(tx: &mut Tx<'_>, key: &KeyRow, now: Timestamp) -> Result<Option
     if row != *key {
         tx.key_update(key, &row)?;
     }
-    let Some(material) = tx.key_material_by_version(&key.primary_version)? else { return Ok(None) };
-    match material.state {
-        MaterialState::Absent => Ok(None),
-        MaterialState::Present => {
+    Ok(())
+}
+
+fn condemn(tx: &mut Tx<'_>, key: &KeyRow, material: &KeyMaterialRow, now: Timestamp) -> Result<(), Abort<Error>> {
+    update(tx, material, &KeyMaterialRow { state: MaterialState::Absent, changed_at: now, ..material.clone() })?;
+    let (id, key_id, account_id) = (material.key_version_id, key.id, key.account_id.clone());
+    Ok(tx.condemn(&CondemnedRow { id, key_id, account_id, condemned_at: now })?)
+}
+
+/// Takes condemned material to be destroyed, so that nobody brings it back meanwhile; none where nothing is known of it any more.
+pub(in crate::keys) fn take_condemned(
+    tx: &mut Tx<'_>,
+    key: &KeyRow,
+    condemned: &CondemnedRow,
+    now: Timestamp,
+) -> Result<Option<KeyMaterialRow>, Abort<Error>> {
+    let material = tx.key_material_by_version(&condemned.id)?;
+    let in_use = matches!(key.state, KeyState::Enabled | KeyState::Disabled);
+    match material {
+        Some(material) if in_use || matches!(material.state, MaterialState::Present | MaterialState::Importing) => {
+            Err(Abort::App(condemned_in_use(&condemned.id)))
+        }
+        Some(material) => {
             let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: now, ..material.clone() };
             update(tx, &material, &removing)?;
             Ok(Some(removing))
         }
-        MaterialState::Importing | MaterialState::Removing => Err(Abort::App(Error::Unavailable("key material is on its way"))),
+        None => Ok(None),
+    }
+}
+
+/// Says that the object of material is gone.
+pub(in crate::keys) fn gone(tx: &mut Tx<'_>, row: &KeyMaterialRow, now: Timestamp) -> Result<(), StoreError> {
+    let absent = KeyMaterialRow { state: MaterialState::Absent, changed_at: now, ..row.clone() };
+    match &row.check_value {
+        Some(_) => tx.key_material_update_if(row, &absent).map(drop),
+        // Nothing was ever in use: the key may get any material.
+        None => tx.key_material_delete(&row.key_version_id).map(drop),
     }
 }
 

@@ -5,14 +5,14 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | `parameters.rs` | wrapping pairs: made, found again by their token, swept |
+//! | `parameters.rs` | wrapping pairs: made, found again by their token, condemned |
 //! | `token.rs` | the import token's bytes |
 //! | `pair.rs` | unwrapping in this process, where the token cannot |
-//! | `material.rs` | material: checked, brought to the token, taken off it, expired |
+//! | `material.rs` | material: checked, brought to the token, taken off it, condemned |
 
-mod material;
+pub(super) mod material;
 mod pair;
-mod parameters;
+pub(super) mod parameters;
 mod token;
 
 use crate::auth::Caller;

@@ -3,8 +3,8 @@
 //! Owns: making, finding and sweeping pairs. Must not know: HTTP, PKCS#11. Called by: api, jobs, keys::import::material.
 //!
 //! Row first: insert the row, make the pair on the token under its id, mark the row as ready with the request's nonce. A kill at
-//! any point leaves a row that is not ready, which the sweep takes over as it does with keys; a pair that is ready is destroyed when
-//! its day is over.
+//! any point leaves a row that is not ready. The sweep takes away the rows of such pairs and of those whose day is over, which makes
+//! them useless, and condemns the pairs: they are destroyed when their quarantine is over (`keys::condemned`).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
@@ -13,15 +13,15 @@ use super::token::ImportToken;
 use super::{external, pair};
 use crate::auth::Caller;
 use crate::base::canonical::{Canonical, Purpose};
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Moment, Timestamp};
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::ImportAlgorithm;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::rows::STALE_MS;
-use crate::service_task::each;
-use crate::store::{Abort, ImportParametersRow, KeyRow};
+use crate::service_task::{TaskRecord, each};
+use crate::store::{Abort, CondemnedRow, Each, ImportParametersRow, KeyRow, Tx};
 
 /// How long parameters are valid (GetParametersForImport: 24 hours), ms.
 const VALID_MS: i64 = 24 * 60 * 60 * 1000;
@@ -111,7 +111,7 @@ impl Keys {
         made
     }
 
-    /// Undoes the making of a pair: first the row is taken over, so that its maker, if it lives, cannot make it ready any more; then
+    /// Undoes the making of a pair of this caller's: first the row is taken over, so that its maker, if it lives, cannot make it ready any more; then
     /// the pair is destroyed, then the row deleted. What became ready stays.
     fn pair_fail(&self, row: &ImportParametersRow) -> Result<(), Error> {
         let taken = self.store.write("import_take_over", |tx| match tx.import_parameters_by_id(&row.id)? {
@@ -131,7 +131,7 @@ impl Keys {
         if row.wrapped.is_none() {
             self.token.destroy(&row.id)?;
         }
-        Ok(self.store.write_rows("import_parameters_sweep", |tx| tx.import_parameters_delete(&row.id)).map(drop)?)
+        Ok(self.store.write_rows("import_parameters_end", |tx| tx.import_parameters_delete(&row.id)).map(drop)?)
     }
 
     /// Makes a pair in this process and puts the private key, under SYS, into the row. Answers the public key.
@@ -175,22 +175,46 @@ impl Keys {
         })
     }
 
-    /// Destroys the pairs whose day is over, and those that nobody makes any more.
+    /// Takes away the rows of pairs whose day is over, and of those that nobody makes any more, and condemns those that are on the token.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]; what is left is tried again at the next sweep.
-    pub fn import_parameters_sweep(&self, now: Timestamp, limit: i64) -> Result<(), Error> {
-        let unready = now.plus_ms(VALID_MS - STALE_MS);
-        let due = self.store.read_rows("import_parameters_due", |tx| tx.import_parameters_due(now, unready, limit))?;
-        each(due, |row| {
-            if row.ready {
-                return self.pair_end(&row);
-            }
-            self.pair_fail(&row)?;
-            log::warn!("wrapping pair {} of key {} was never finished and has been removed", row.id, row.key_id);
-            Ok(())
+    /// [`Error::Integrity`] for a pair without a key; [`Error::Unavailable`]. What is left is tried again at the next sweep.
+    pub fn import_parameters_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
+        let (now, unready) = (at.now(), at.now().plus_ms(VALID_MS - STALE_MS));
+        let due = self.store.read("import_parameters_due", |tx| {
+            let due = tx.import_parameters_due(now, unready, limit)?;
+            let mut with_key = |row: ImportParametersRow| Ok((tx.apart(|tx| tx.key_by_id(&row.key_id))?, row));
+            Ok::<Each<_>, Abort<Error>>(due.into_iter().map(|row| row.and_then(&mut with_key)).collect())
+        })?;
+        each(due, |(key, row)| {
+            let Some(key) = key else { return Err(Error::Integrity(format!("wrapping pair {} has no key", row.id))) };
+            let (resource, pair) = (format!("key/{}", key.id), row.id.to_string());
+            let task = TaskRecord {
+                account: &key.account_id,
+                action: "DeleteWrappingPair",
+                resource: &resource,
+                version: Some(&pair),
+                reason: if row.expires_at <= now { "its day is over" } else { "its making was never finished" },
+                at,
+            };
+            self.service_tasks.run(task, |effect| {
+                self.store.commit(effect, "import_parameters_condemn", |tx| match tx.import_parameters_by_id(&row.id)? {
+                    Some(found) if found == row => condemn(tx, &key, &row, effect.now()),
+                    _ => Ok(()),
+                })
+            })
         })
     }
+}
+
+/// Takes a pair's row away; a pair on the token is destroyed later.
+fn condemn(tx: &mut Tx<'_>, key: &KeyRow, row: &ImportParametersRow, now: Timestamp) -> Result<(), Abort<Error>> {
+    tx.import_parameters_delete(&row.id)?;
+    if row.wrapped.is_none() {
+        let (id, key_id, account_id) = (row.id, key.id, key.account_id.clone());
+        tx.condemn(&CondemnedRow { id, key_id, account_id, condemned_at: now })?;
+    }
+    Ok(())
 }
 
 /// The row that was found for a token, if that may be used for this key now.

@@ -1,6 +1,7 @@
 //! Master keys over a real SoftHSM and a real database, on a clock that the tests move. Each test has a process of its own; see
 //! softhsm/README.md.
 
+mod condemned;
 mod deletion;
 mod materials;
 mod model;

@@ -31,7 +31,19 @@ pub(in crate::store) fn check(url: &str, variable: impl Fn(&str) -> Option<Strin
     let named = parameter("host").or(of_authority).filter(|hosts| !hosts.is_empty());
     let named = parameter("hostaddr").or_else(|| variable("PGHOSTADDR")).or(named).or_else(|| variable("PGHOST"));
     let beyond = named.iter().flat_map(|hosts| hosts.split(',')).find(|host| !is_here(host));
-    let mode = parameter("sslmode").or_else(|| variable("PGSSLMODE"));
+    let mode = parameter("sslmode");
+    let service = parameter("service").or_else(|| variable("PGSERVICE")).filter(|service| !service.is_empty());
+    // What a service file says of host, address and TLS comes before the environment, and is not known here.
+    if let Some(service) = service {
+        return match mode.as_deref() {
+            Some("verify-full" | "disable") => Ok(()),
+            _ => Err(StoreError::Fault(format!(
+                "database URL: the service {service} may name a host that is reached over a network: add sslmode=verify-full (and \
+                 sslrootcert=FILE) to the URL, or, where nobody else is on the way, sslmode=disable or database.plain = true"
+            ))),
+        };
+    }
+    let mode = mode.or_else(|| variable("PGSSLMODE"));
     match (beyond, mode.as_deref()) {
         (None, _) | (Some(_), Some("verify-full" | "disable")) => Ok(()),
         (Some(host), _) => Err(StoreError::Fault(format!(
@@ -100,5 +112,25 @@ mod tests {
         let host = |name: &str| (name == "PGHOST").then(|| "db.internal".to_owned());
         assert!(check("postgres:///bulla", host).is_err(), "the environment names the host");
         assert_eq!(check("postgres://localhost/bulla", host), Ok(()));
+    }
+
+    #[test]
+    fn a_service_file_is_no_way_around_tls() {
+        let nothing = |_: &str| None;
+        let named = |name: &str| (name == "PGSERVICE").then(|| "prod".to_owned());
+        let plain = |name: &str| (name == "PGSSLMODE").then(|| "disable".to_owned());
+        for (url, variable) in [
+            ("postgres:///bulla?service=prod", &nothing as &dyn Fn(&str) -> Option<String>),
+            ("postgres://localhost/bulla?service=prod", &nothing),
+            ("postgres:///bulla?s%65rvice=prod&servicefile=/etc/s.conf", &nothing),
+            // The file's own word on TLS comes before the environment's.
+            ("postgres:///bulla?service=prod", &plain),
+            ("postgres:///bulla?application_name=b", &named),
+        ] {
+            assert!(check(url, variable).is_err(), "{url}");
+            for mode in ["verify-full", "disable"] {
+                assert_eq!(check(&format!("{url}&sslmode={mode}"), variable), Ok(()), "{url} {mode}");
+            }
+        }
     }
 }

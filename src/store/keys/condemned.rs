@@ -15,7 +15,7 @@ use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::statements::{delete, each_due, insert, one};
 use crate::store::{Each, StoreError, Tx};
 
-/// The object of a key version that was given up.
+/// An object of a key's that is to be destroyed: a version that was given up, imported material, a wrapping pair.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = condemned, treat_none_as_default_value = false)]
 pub struct CondemnedRow {
@@ -69,6 +69,14 @@ impl Tx<'_> {
     /// As any read.
     pub fn condemned_ids(&mut self) -> Result<Vec<KeyVersionId>, StoreError> {
         self.run(CondemnedRow::TABLE, per_backend!(|conn| condemned::table.select(condemned::id).load(conn)))
+    }
+
+    /// How many objects are condemned.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn condemned_count(&mut self) -> Result<i64, StoreError> {
+        self.run(CondemnedRow::TABLE, per_backend!(|conn| condemned::table.count().get_result(conn)))
     }
 
     /// Forgets that an object was condemned; false when it was not.

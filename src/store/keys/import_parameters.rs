@@ -13,7 +13,7 @@ use crate::store::engine::level::Level;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::import_parameters;
 use crate::store::engine::scope::{Counted, Scope};
-use crate::store::engine::statements::{delete, each_due, insert, one, replace};
+use crate::store::engine::statements::{all, delete, each_due, insert, one, replace};
 use crate::store::{Each, StoreError, Tx, expect_changed};
 
 /// A wrapping pair.
@@ -76,6 +76,15 @@ impl Tx<'_> {
     pub fn import_parameters_by_id(&mut self, id: &KeyVersionId) -> Result<Option<ImportParametersRow>, StoreError> {
         let query = import_parameters::table.find(id);
         one!(self, import_parameters: ImportParametersRow, query, |row| row.id == *id)
+    }
+
+    /// The pairs of a key.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not verify.
+    pub fn import_parameters_of_key(&mut self, key: &KeyId) -> Result<Vec<ImportParametersRow>, StoreError> {
+        let query = import_parameters::table.filter(import_parameters::key_id.eq(key));
+        all!(self, import_parameters: ImportParametersRow, query, |row| row.key_id == *key)
     }
 
     /// How many pairs a key has, expired ones that were not swept yet included.

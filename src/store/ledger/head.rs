@@ -17,9 +17,13 @@ pub struct Head {
     pub rights: i64,
     /// Changes of the secrets, of all parts together.
     pub changes: i64,
-    /// What of two databases with the same numbers tells which it is: a keyed hash over their digests.
+    /// What of two databases with the same numbers tells which it is: a keyed hash over their digests; [`NOT_KNOWN`] where only the
+    /// numbers are known.
     pub digest: [u8; WHOLE],
 }
+
+/// The digest of a head of which only the numbers are known: no keyed hash is this.
+pub const NOT_KNOWN: [u8; WHOLE] = [0; WHOLE];
 
 impl Head {
     /// Why a database that stands here did not go on from `earlier`, if it did not: a number has fallen, or the same numbers are another
@@ -30,8 +34,22 @@ impl Head {
         };
         let rights = fallen("who may do what", self.rights, earlier.rights);
         let risen = rights.or_else(|| fallen("secrets", self.changes, earlier.changes));
-        let same = (self.rights, self.changes) == (earlier.rights, earlier.changes) && self.digest != earlier.digest;
-        risen.or_else(|| same.then(|| format!("after {} changes it is another one", self.rights.saturating_add(self.changes))))
+        let same = (self.rights, self.changes) == (earlier.rights, earlier.changes);
+        let another = same && earlier.digest != NOT_KNOWN && self.digest != earlier.digest;
+        risen.or_else(|| {
+            another.then(|| format!("after {} changes it is another one", self.rights.saturating_add(self.changes)))
+        })
+    }
+
+    /// The later of two heads: the least that a database has come to of which both were once true.
+    pub fn or_later(&self, other: &Head) -> Head {
+        match self.contradicts(other) {
+            None => self.clone(),
+            Some(_) if other.contradicts(self).is_none() => other.clone(),
+            Some(_) => {
+                Head { rights: self.rights.max(other.rights), changes: self.changes.max(other.changes), digest: NOT_KNOWN }
+            }
+        }
     }
 }
 
@@ -42,6 +60,13 @@ impl Store {
     /// `Corrupt` when the row that counts the changes of who may do what does not verify, or was put back under this node.
     pub fn head_told(&self) -> Result<Head, StoreError> {
         Ok(self.read_rows(EXEMPT, |tx| tx.head())?.0)
+    }
+
+    /// The least that the database has come to, as far as this node knows: what it has seen and written, whatever the database says now.
+    pub fn head_known(&self) -> Head {
+        let known = self.seals.known();
+        let changes = (0..=u8::MAX).filter_map(|part| known.part(part)).fold(0_i64, |sum, part| sum.saturating_add(part.seq));
+        Head { rights: known.floor(), changes, digest: NOT_KNOWN }
     }
 
     /// Where the database stands now; two small queries in one snapshot.
@@ -111,5 +136,17 @@ mod tests {
         ] {
             assert_eq!(now.contradicts(&earlier).as_deref(), contradiction, "{now:?}");
         }
+        let known = Head { digest: NOT_KNOWN, ..earlier };
+        assert_eq!(head(3, 9, 2).contradicts(&known), None, "which it is was not known");
+        assert!(head(2, 9, 2).contradicts(&known).is_some(), "the numbers were");
+    }
+
+    #[test]
+    fn of_two_heads_the_later_one_counts() {
+        let head = |rights, changes, digest| Head { rights, changes, digest: [digest; WHOLE] };
+        let (earlier, later, known) = (head(3, 9, 1), head(4, 9, 2), head(4, 2, 0));
+        assert_eq!(earlier.or_later(&later), later);
+        assert_eq!(later.or_later(&earlier), later);
+        assert_eq!(known.or_later(&earlier), head(4, 9, 0), "of each number the later");
     }
 }

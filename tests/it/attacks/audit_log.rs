@@ -41,7 +41,7 @@ fn proofs_refuse(server: &Server, what: &str) {
 #[test]
 fn what_is_done_while_the_server_is_down_is_found() {
     type Change = fn(&Path);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
         ("the last line dropped", |file| write(file, &lines(file)[..lines(file).len() - 1])),
         ("cut behind the first checkpoint", |file| {
             let all = lines(file);
@@ -65,10 +65,17 @@ fn what_is_done_while_the_server_is_down_is_found() {
             std::fs::create_dir(folder).expect("made");
             std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).expect("private");
         }),
+        ("all lines removed, and the node another one", |file| {
+            let folder = file.parent().expect("a folder");
+            for file in ["audit.jsonl", "admin.jsonl"] {
+                let _ = std::fs::remove_file(folder.join(file));
+            }
+            std::fs::write(folder.join("node-id"), format!("{}\n", uuid::Uuid::new_v4())).expect("written");
+        }),
     ];
     let both = if size(0, 1) == 1 { 2 } else { 1 };
-    for (n, (what, change)) in changes.into_iter().cycle().take(7 * both).enumerate() {
-        let killed = (n + n / 7) % 2 == 1;
+    for (n, (what, change)) in changes.into_iter().cycle().take(8 * both).enumerate() {
+        let killed = (n + n / 8) % 2 == 1;
         let (_folder, mut server) = on_sqlite();
         // Checkpoints come every second, and the database hears of the log as often.
         for (name, ms) in [("s1", 1500), ("s2", 2500)] {

@@ -1,6 +1,7 @@
 //! The whole database put back to an earlier copy: refused by who starts, noticed by who runs, accepted by `bulla restore` alone.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bulla_test_support::node::Node;
@@ -251,6 +252,47 @@ fn rows_that_are_put_back_with_their_digests_are_refused_at_start() {
     assert_eq!(server.admin(&["restore", "--accept"])["Accepted"], true);
     server.restart();
     server.client().call("GetSecretValue", &[("SecretName", "s")]).ok();
+}
+
+/// What a command has changed is put back at once, for as long as the command looks and longer.
+#[test]
+fn a_command_whose_change_is_put_back_does_not_say_success_and_nodes_learn_of_it() {
+    let (folder, mut server) = on_sqlite();
+    create(&server.client(), "s", "value").ok();
+    server.admin(&["user", "create", "leaver"]);
+    let key = server.admin(&["access-key", "create", "--user", "leaver"]);
+    let key = key["AccessKeyId"].as_str().expect("an id");
+    let before = folder.path().join("before.db");
+    copy(&server, &before);
+    let mut conn = SqliteConnection::establish(server.data().join("bulla.db").to_str().expect("UTF-8")).expect("a database");
+    conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
+    conn.batch_execute(&format!("ATTACH '{}' AS copy", before.display())).expect("attached");
+    let each = |table| format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM copy.{table};");
+    let put_back = format!("BEGIN IMMEDIATE; {} {} COMMIT", each("access_keys"), each("scopes"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                conn.batch_execute(&put_back).expect("put back");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let mut command = std::process::Command::new(BULLA);
+        let command = command.args(["access-key", "disable", key, "--data"]).arg(server.data());
+        let output = command.output();
+        done.store(true, Ordering::Relaxed);
+        let output = output.expect("the program is there");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("the change was made, and the database put back behind it"), "{said}");
+    });
+    // The node has not seen the change itself, and does not go on as if it had never been made.
+    let client = server.client();
+    let read = || client.call("GetSecretValue", &[("SecretName", "s")]).status;
+    until(PATIENCE, "the running node refuses", || read() == 500);
+    let admin = std::fs::read_to_string(server.data().join("audit/admin.jsonl")).expect("the log of commands");
+    assert!(admin.contains("\"code\":\"Undone\""), "{admin}");
+    server.kill();
 }
 
 /// Database and both logs are put back to one moment, and no node runs: the key on the token was made anew since.

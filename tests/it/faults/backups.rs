@@ -8,6 +8,7 @@ use bulla_test_support::server::Server;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 
+use crate::api::import::{ALGORITHMS, import, key};
 use crate::{BULLA, create, on_sqlite};
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
@@ -231,4 +232,26 @@ fn an_older_token_is_told_with_the_secrets_that_hang_on_it() {
         assert!(missing.contains(part), "{part}: {missing}");
     }
     assert_eq!((&said["KeyVersionsMissing"], &said["SecretVersionsLost"]), (&1.into(), &2.into()), "{said}");
+}
+
+/// The token is older than an import: a proof says so, whether or not it opens anything.
+#[test]
+fn imported_material_that_is_gone_is_a_flaw() {
+    let (folder, mut server) = on_sqlite();
+    server.stop();
+    let (tokens, older) = (server.data().join("tokens"), folder.path().join("older"));
+    assert!(Command::new("cp").arg("-a").arg(&tokens).arg(&older).status().expect("cp").success());
+    server.restart();
+    let client = server.client();
+    let waits = key(&client);
+    import(&client, &waits, ALGORITHMS[0], &[7; 32], "0").ok();
+    server.stop();
+    let verify = || run(&server, &["verify"]);
+    let whole = verify();
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stdout));
+    std::fs::remove_dir_all(&tokens).expect("removed");
+    assert!(Command::new("cp").arg("-a").arg(&older).arg(&tokens).status().expect("cp").success());
+    let lacking = verify();
+    let said = String::from_utf8_lossy(&lacking.stdout).into_owned();
+    assert!(!lacking.status.success() && said.contains("imported material of key version"), "{said}");
 }

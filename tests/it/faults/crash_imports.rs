@@ -134,6 +134,7 @@ fn finish(mut server: Server, mut keys: Vec<Key>, algorithm: &str) {
 #[test]
 fn imports_survive_kills_at_any_moment() {
     let (_folder, mut server) = on_sqlite();
+    server.set_environment("BULLA_KEYS__QUARANTINE_HOURS", Some("0"));
     let mut keys = Vec::new();
     for round in 0..u32::try_from(size(40, 400)).expect("small") {
         let pid = server.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
@@ -165,6 +166,7 @@ fn imports_survive_death_at_every_step() {
 
     const VARIABLE: &str = "BULLA_FAILPOINT";
     let (_folder, mut server) = on_sqlite();
+    server.set_environment("BULLA_KEYS__QUARANTINE_HOURS", Some("0"));
     let mut keys = Vec::new();
     let of_import = Step::OF_IMPORT.into_iter().flat_map(|step| [(step, 1), (step, 2)]);
     // The writes are in turn CreateKey, GetParametersForImport, ImportKeyMaterial, DeleteKeyMaterial, ImportKeyMaterial.
