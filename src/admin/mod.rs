@@ -152,8 +152,8 @@ fn accept_clock(config: &Config) -> Result<Output, Failure> {
 const SETTLED_WITHIN: Duration = Duration::from_secs(15);
 const SETTLED_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long a command looks after what it changed: so long that every node has looked for itself, which then refuses what is older.
-const STAYS_FOR: Duration = Duration::from_secs(1);
+/// How long a command looks after what it changed: longer than a node takes to look for itself, which then refuses what is older.
+const STAYS_FOR: Duration = Duration::from_millis(600);
 const STAYS_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a change ended that did not succeed.

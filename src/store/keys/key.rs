@@ -180,8 +180,9 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when a row does not verify, or the key is not there.
     pub fn default_key(&mut self, account: &AccountId) -> Result<Option<KeyRow>, StoreError> {
+        type Joined = (DefaultKeyRow, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>);
         let query = default_keys::table.find(account).left_join(keys::table.on(keys::id.eq(default_keys::key_id)));
-        let found: Option<(DefaultKeyRow, Vec<u8>, Option<KeyRow>, Option<Vec<u8>>)> = self.run(
+        let found: Option<Joined> = self.run(
             DefaultKeyRow::TABLE,
             per_backend!(|conn| {
                 let columns =
