@@ -1,9 +1,12 @@
-//! A token whose user may not make keys: callers are told, everything else is served.
+//! A token whose user may not make keys: callers are told, everything else is served, and what one node does for all another does.
+
+use std::time::Duration;
 
 use bulla_test_support::chaos::Function;
+use bulla_test_support::node::Node;
 
 use super::Rig;
-use crate::create;
+use crate::{BULLA, create, until};
 
 /// Whatever the token calls it, a caller is told so, and nobody loses the connection; `bulla check` says it.
 #[test]
@@ -44,4 +47,34 @@ fn all_but_new_keys_is_served_to_a_user_who_may_not_make_them() {
     assert_eq!(found["Verdict"], "warn", "{found}");
     assert!(found["Found"].as_str().is_some_and(|said| said.contains("CKR_FUNCTION_REJECTED")), "{found}");
     assert!(found["Hint"].as_str().is_some_and(|hint| hint.contains("the token's user")), "{found}");
+}
+
+/// The lease of the rotations goes to the node whose user may make keys, and comes to no other while it runs.
+#[test]
+fn rotation_is_left_to_a_node_that_makes_keys() {
+    use diesel::prelude::*;
+    #[derive(QueryableByName)]
+    struct Lease {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        holder: String,
+    }
+    let rig = Rig::new("", vec![]);
+    let client = rig.server.client();
+    let holder = || {
+        let query = "SELECT hex(holder) AS holder FROM leases WHERE name = 'rotation'";
+        diesel::sql_query(query).load::<Lease>(&mut crate::database(&rig.server)).expect("rows").pop().map(|lease| lease.holder)
+    };
+    until(Duration::from_secs(30), "a first holder", || holder().is_some());
+    let first = holder();
+    let node = Node::start(BULLA, &rig.server, "2");
+    rig.chaos().tell("refuse value CKA_TOKEN 01 CKR_FUNCTION_REJECTED");
+    assert_eq!(client.call("CreateKey", &[]).code(), "UnsupportedOperation");
+    assert_eq!(client.figure("bulla_token_makes_keys"), 0.0);
+    until(Duration::from_secs(70), "the other node's turn", || holder() != first);
+    let second = holder();
+    for _ in 0..22 {
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(holder(), second);
+    }
+    assert_eq!(node.client().figure("bulla_token_makes_keys"), 1.0);
 }
