@@ -300,6 +300,14 @@ impl From<TokenError> for Error {
                 log::error!("token: {error}");
                 Error::Unavailable("token")
             }
+            TokenError::MayNotMake(_) => {
+                log::warn!("token: {error}");
+                Error::UnsupportedOperation("the token's user may not make keys")
+            }
+            TokenError::MayNotDestroy(_) => {
+                log::warn!("token: {error}");
+                Error::UnsupportedOperation("the token's user may not destroy keys")
+            }
             TokenError::Tampered => Error::Integrity("wrapped bytes do not open on the token".into()),
             TokenError::NoSuchKey(_) | TokenError::Duplicate(_) => Error::Integrity(error.to_string()),
             TokenError::Full => {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::app::{Base, context};
-use crate::app::{Failure, Finding, Verdict, check};
+use crate::app::{Failure, Finding, MAKING_KEYS, Verdict, check};
 use crate::base::ids::KeyVersionId;
 use crate::config::Config;
 use crate::keys::Mismatch;
@@ -30,7 +30,8 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
             ("VersionsWithoutObject", list(without_object)),
             ("HalfMade", list(half_made)),
         ]));
-        row.extend(token(base)?);
+        let makes = findings.iter().any(|f| f.name == MAKING_KEYS && f.verdict == Verdict::Ok);
+        row.extend(token(base, makes)?);
     }
     let output = Output::Report { text: text(&findings), row };
     if failed == 0 {
@@ -51,11 +52,11 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
 }
 
 /// What the token is like.
-fn token(base: &Base) -> Result<Row, Failure> {
+fn token(base: &Base, makes_keys: bool) -> Result<Row, Failure> {
     let steps = system_keys(base)?;
     let described = base.token.description().map_err(context("token"))?;
     Ok(Output::row([
-        ("TokenMakesKeys", base.token.may_write().map_err(context("token"))?.into()),
+        ("TokenMakesKeys", makes_keys.into()),
         ("TokenObjects", described.objects.into()),
         ("TokenFreePrivateBytes", described.token.free_private.into()),
         ("TokenFreePublicBytes", described.token.free_public.into()),

@@ -106,6 +106,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauge("bulla_token_objects", "objects on the token as this node knows it: counted after the start, then by what it makes and destroys", token.objects),
         Figure::gauge("bulla_token_free_private_bytes", "free memory for private objects, where the token tells, as of the last login", token.free_private),
         Figure::gauge("bulla_token_free_public_bytes", "free memory for public objects, where the token tells, as of the last login", token.free_public),
+        Figure::gauge("bulla_token_makes_keys", "0 while the last attempt to make a key was refused to the token's user: rotation is left to other nodes", token.makes_keys),
         Figure::counters("bulla_token_operations_total", "operations done on the token", "operation", &token.operations),
         Figure::histograms("bulla_token_operation_duration_seconds", "how long operations on the token took, with the wait for a session", "operation", timings),
         Figure::counters("bulla_token_errors_total", "failed PKCS#11 calls by class of error", "class", &token.failures),

@@ -42,6 +42,6 @@ mod vitals;
 pub use crate::base::failure::{Failure, context};
 pub use anchors::place_of;
 pub use base::{Base, OpenLog, open_token};
-pub use checks::{Finding, Verdict, check, database_url};
+pub use checks::{Finding, MAKING_KEYS, Verdict, check, database_url};
 pub use server::Server;
 pub use system_keys::{line_key, prove_system_keys, row_key, system_keys};

@@ -88,6 +88,11 @@ impl TokenKey {
         if left.is_none() && (!over || old.previous_key.is_some()) {
             return Ok(());
         }
+        // Left to another node, or to a later turn: each attempt is refused alike, and may cost everybody a login.
+        let may = if left.is_some() { self.token.destroys_keys() } else { self.token.makes_keys() };
+        if !may {
+            return Err("the token's user may not make or destroy it".to_owned());
+        }
         let mine = self.store.write_rows("token_key", |tx| tx.lease_take("token_key", &self.node, now, now.plus_ms(LEASE_MS)));
         if !mine.map_err(store)? {
             return Ok(());

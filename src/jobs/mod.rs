@@ -126,8 +126,20 @@ impl Jobs {
         });
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
         self.attempt("expired nonces", |at| self.sweep_nonces(at.now()));
+        self.attempt("what one node does for all, on rows alone", |at| {
+            if self.holds("rows", at.now())? {
+                self.sweep_rows();
+            }
+            Ok(())
+        });
+        self.attempt("due rotations", |at| {
+            if self.holds_if(self.parts.keys.may_be_made(), "rotation", at.now())? {
+                self.parts.keys.rotations_sweep(at, MAX_BATCH)?;
+            }
+            Ok(())
+        });
         self.attempt("what one node does for all", |at| {
-            if self.holds("sweep", at.now())? {
+            if self.holds_if(self.parts.keys.may_be_destroyed(), "sweep", at.now())? {
                 self.sweep();
                 *self.parts.swept.lock() = Instant::now();
             }
@@ -135,15 +147,18 @@ impl Jobs {
         });
     }
 
-    /// What one node does for all. Each part is safe when two do it, after a lease that ran out under its holder.
-    fn sweep(&self) {
+    /// What one node does for all whatever its token does. Each part is safe when two do it, after a lease that ran out under its holder.
+    fn sweep_rows(&self) {
         self.attempt("imported material", |at| self.parts.keys.materials_sweep(at, MAX_BATCH));
         self.attempt("parameters for imports", |at| self.parts.keys.import_parameters_sweep(at, MAX_BATCH));
-        self.attempt("half-made keys, and what is condemned", |at| self.parts.keys.creations_sweep(at));
-        self.attempt("due rotations", |at| self.parts.keys.rotations_sweep(at, MAX_BATCH));
-        self.attempt("ended deletion windows of keys", |at| self.parts.keys.deletions_sweep(at, MAX_BATCH));
         self.attempt("ended deletion windows of secrets", |at| self.parts.secrets.deletions_sweep(at, MAX_BATCH));
         self.attempt("ended tokens", |at| self.sweep_tokens(at.now()));
+    }
+
+    /// The same of what destroys objects.
+    fn sweep(&self) {
+        self.attempt("half-made keys, and what is condemned", |at| self.parts.keys.creations_sweep(at));
+        self.attempt("ended deletion windows of keys", |at| self.parts.keys.deletions_sweep(at, MAX_BATCH));
     }
 
     /// Runs a job that cannot be undone, or that one node does for all, from a moment at which the clock was not in doubt: what it does
@@ -181,6 +196,17 @@ impl Jobs {
         let sweep = || self.parts.store.write_rows("tokens_sweep", |tx| tx.bearer_tokens_sweep(now, MAX_BATCH));
         while sweep()? == MAX_BATCH as usize {}
         Ok(())
+    }
+
+    /// The same of a lease for what this node may not be able to do: then it leaves it to others.
+    fn holds_if(&self, able: bool, lease: &str, now: Timestamp) -> Result<bool, Error> {
+        if able {
+            return self.holds(lease, now);
+        }
+        if self.parts.store.write_rows("lease_leave", |tx| tx.lease_leave(lease, &self.parts.node, now))? {
+            log::warn!("jobs: what is done under the lease {lease} is left to other nodes: the token's user may not do it");
+        }
+        Ok(false)
     }
 
     fn holds(&self, lease: &str, now: Timestamp) -> Result<bool, Error> {

@@ -97,6 +97,11 @@ impl Keys {
         })
     }
 
+    /// Whether the token's user may destroy keys, as far as the last attempt told.
+    pub fn may_be_destroyed(&self) -> bool {
+        self.token.destroys_keys()
+    }
+
     /// Ends a key's window; none when its deletion was called off, or another node was faster. Its material stays on the token for
     /// the quarantine: a row of a deletion that was called off, put back, would end a window too.
     fn end(&self, key: &KeyRow, at: Moment) -> Result<Option<KeyRow>, Error> {

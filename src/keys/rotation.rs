@@ -24,6 +24,11 @@ impl Keys {
         Ok(self.store.read_row("next_key_rotation", |tx| tx.next_key_rotation())?)
     }
 
+    /// Whether the token's user may make keys, as far as the last attempt told.
+    pub fn may_be_made(&self) -> bool {
+        self.token.makes_keys()
+    }
+
     /// Turns a key's automatic rotation on, with this interval in seconds, or off. The next version is due one interval after the
     /// last; at once where that is past.
     ///
@@ -54,6 +59,10 @@ impl Keys {
             self.token.health()?;
         }
         each(due, |key| {
+            // One refusal is enough: what is left is for a node whose user may make keys.
+            if !self.may_be_made() {
+                return Ok(());
+            }
             let Some((key, version)) = self.rotation_begin(&key, at.now())? else { return Ok(()) };
             let (resource, id) = (format!("key/{}", key.id), version.id.to_string());
             let task = TaskRecord {

@@ -9,7 +9,7 @@ use super::concessions::{Concessions, Maker, Templates};
 use super::errors::{Class, Failure, TokenError};
 use super::pool::{Access, Opener};
 use super::readback;
-use super::session::Session;
+use super::session::{Session, logged_in};
 use super::suites::{self, Keyed, Offer, SEED_LEN};
 use super::templates::{self, Half, ObjectKind, Shape};
 use crate::base::canonical::{Canonical, Purpose};
@@ -146,7 +146,7 @@ fn key(opener: &Opener, anchor: &Session, kind: ObjectKind, known: &Concessions)
     for shape in kind.shapes() {
         match generate(anchor, shape, &templates::of_session(shape), known) {
             Ok(made) => return Ok((made, CanaryKey::Session)),
-            Err(failure) if is_refusal(&failure) => refusal = refusal.or(Some(failure)),
+            Err(failure) if is_refusal(anchor, &failure) => refusal = refusal.or(Some(failure)),
             Err(failure) => return Err(failure),
         }
     }
@@ -170,7 +170,11 @@ fn key(opener: &Opener, anchor: &Session, kind: ObjectKind, known: &Concessions)
     let role = if kind == ObjectKind::Canary { ObjectKind::Sys.role() } else { ObjectKind::Int.role() };
     match by_role(anchor, role)? {
         Some(object) => Ok((object, CanaryKey::SystemKey)),
-        None => Err(refusal),
+        // The login was asked.
+        None => Err(match refusal {
+            Failure::Call(call) if call.says_nobody_may() => TokenError::MayNotMake(call.describe()).into(),
+            refusal => refusal,
+        }),
     }
 }
 
@@ -190,11 +194,14 @@ fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Conc
 }
 
 /// Whether a failure says that the token does not do it, rather than that it is away.
-fn is_refusal(failure: &Failure) -> bool {
+fn is_refusal(anchor: &Session, failure: &Failure) -> bool {
     match failure {
         Failure::Final(TokenError::Unsupported(_)) => true,
         Failure::Final(_) => false,
-        Failure::Call(call) => matches!(call.class(), Class::Unsupported | Class::Fatal | Class::Ambiguous | Class::Full),
+        Failure::Call(call) if call.says_nobody_may() => logged_in(anchor).unwrap_or(false),
+        Failure::Call(call) => {
+            matches!(call.class(), Class::Unsupported | Class::Fatal | Class::Ambiguous | Class::Full | Class::Forbidden)
+        }
     }
 }
 
@@ -227,7 +234,14 @@ impl Refusal {
                 // A token that needs an IV has no code for there being none: NSS says CKR_HOST_MEMORY.
                 Class::Ambiguous | Class::Busy if suite == Suite::AesGcmAppendedIv => Some(Refusal::Clear),
                 Class::Ambiguous => Some(Refusal::Doubtful),
-                Class::Handle | Class::Session | Class::Login | Class::Gone | Class::Busy | Class::Full | Class::Pin => None,
+                Class::Handle
+                | Class::Session
+                | Class::Login
+                | Class::Gone
+                | Class::Busy
+                | Class::Full
+                | Class::Forbidden
+                | Class::Pin => None,
             },
         }
     }

@@ -17,6 +17,7 @@ use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use parking_lot::Mutex;
 
 use super::errors::{Called, Class, Failure, Lacking, TokenError};
+use super::permission::{Change, Permission};
 use super::session::Session;
 use super::templates::{Half, text_of};
 
@@ -88,6 +89,8 @@ pub(super) struct Concessions {
     known: Mutex<[Vec<Concession>; Maker::COUNT]>,
     /// What was found by asking for it alone: whether the call takes this attribute.
     asked: Mutex<Vec<(Maker, AttributeType, bool)>>,
+    /// Whether it refuses its user every object.
+    pub(super) permission: Permission,
 }
 
 /// Templates of the objects that one call makes.
@@ -179,8 +182,8 @@ impl Concessions {
     /// Makes objects, of the templates as they are or less what the token refuses.
     ///
     /// # Errors
-    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `KeepsNothing`; else what the first attempt
-    /// gave.
+    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `KeepsNothing` and `MayNotMake` where it makes
+    /// the same for a session, or did not let its user make any a short while ago; else what the first attempt gave.
     pub(super) fn make(
         &self,
         session: &Session,
@@ -190,9 +193,20 @@ impl Concessions {
     ) -> Result<Vec<ObjectHandle>, Failure> {
         let known = self.known(maker);
         let refused = match make(&reduced(templates, &known)) {
-            Err(Failure::Call(call)) if of_template(&call) != Suspicion::None => call,
+            Err(Failure::Call(call)) => call,
             done => return done,
         };
+        if is_kept(templates)
+            && may_be_of_user(&refused)
+            && let Some(before) = self.permission.refusal(Change::Make)
+        {
+            let said = refused.describe();
+            let keeps_nothing = matches!(before, TokenError::KeepsNothing(_));
+            return Err(if keeps_nothing { TokenError::KeepsNothing(said) } else { TokenError::MayNotMake(said) }.into());
+        }
+        if of_template(&refused) == Suspicion::None {
+            return Self::of_user(session, templates, &known, make, refused);
+        }
         log::debug!("token: {}; once more", refused.describe());
         // Only what fails again is worth a search: a token may be at fault for the moment.
         let refused = match make(&reduced(templates, &known)) {
@@ -220,9 +234,8 @@ impl Concessions {
                 return Ok(made);
             }
         }
-        // With a code that tokens have for their own faults too: where objects are kept may be at fault.
-        if of_template(&refused) == Suspicion::Some && lives_for_the_moment(session, templates, &known, make) {
-            return Err(TokenError::KeepsNothing(refused.describe()).into());
+        if lives_for_the_moment(session, templates, &known, make) {
+            return Err(not_kept(&refused).into());
         }
         for conceded in [Vec::new()].into_iter().chain(most_that_may_go(&effective).into_iter().take(1)) {
             if let Some(attribute) = blame(session, templates, &[&known[..], &conceded].concat(), make) {
@@ -230,6 +243,27 @@ impl Concessions {
             }
         }
         Err(Failure::Call(refused))
+    }
+
+    /// A failure whose code says nothing of the template: of a user who may not make objects that stay, if the token makes the same for
+    /// a session.
+    fn of_user(
+        session: &Session,
+        templates: &Templates,
+        known: &[Concession],
+        make: Make<'_>,
+        refused: Called,
+    ) -> Result<Vec<ObjectHandle>, Failure> {
+        if refused.class() == Class::Forbidden || !is_kept(templates) || !may_be_of_user(&refused) {
+            return Err(Failure::Call(refused));
+        }
+        // Only what fails again: a token may be at fault for the moment.
+        let refused = match make(&reduced(templates, known)) {
+            Err(Failure::Call(again)) if may_be_of_user(&again) => again,
+            done => return done,
+        };
+        let kept = !lives_for_the_moment(session, templates, known, make);
+        Err(if kept { Failure::Call(refused) } else { not_kept(&refused).into() })
     }
 
     fn known(&self, maker: Maker) -> Vec<Concession> {
@@ -268,6 +302,29 @@ fn of_template(call: &Called) -> Suspicion {
         ) => Suspicion::Clear,
         Pkcs11Error::Pkcs11(R::GeneralError | R::FunctionFailed | R::ArgumentsBad, _) => Suspicion::Some,
         _ => Suspicion::None,
+    }
+}
+
+/// Whether the objects are to stay on the token.
+fn is_kept(templates: &Templates) -> bool {
+    templates.iter().any(|(_, template)| template.contains(&Attribute::Token(true)))
+}
+
+/// Whether a failure to make an object may be one of its user's rights, by its class.
+fn may_be_of_user(call: &Called) -> bool {
+    matches!(call.class(), Class::Forbidden | Class::Unsupported | Class::Fatal | Class::Ambiguous | Class::Data)
+}
+
+/// Of a token that makes the object for a session and does not keep it. With a code that tokens have for their own faults too, where
+/// objects are kept may be at fault.
+pub(super) fn not_kept(call: &Called) -> TokenError {
+    use RvError as R;
+    let said = format!("{} where CKA_TOKEN = true", call.describe());
+    match &call.error {
+        Pkcs11Error::Pkcs11(R::GeneralError | R::FunctionFailed | R::DeviceError | R::ArgumentsBad, _) => {
+            TokenError::KeepsNothing(said)
+        }
+        _ => TokenError::MayNotMake(said),
     }
 }
 
@@ -345,10 +402,10 @@ fn reduced(templates: &Templates, conceded: &[Concession]) -> Vec<Vec<Attribute>
 
 /// Whether the token makes the objects if it need not keep them.
 fn lives_for_the_moment(session: &Session, templates: &Templates, known: &[Concession], make: Make<'_>) -> bool {
-    let mut of_session = reduced(templates, known);
-    if !of_session.iter().flatten().any(|a| *a == Attribute::Token(true)) {
+    if !is_kept(templates) {
         return false;
     }
+    let mut of_session = reduced(templates, known);
     of_session.iter_mut().for_each(|template| template.retain(|a| a.attribute_type() != AttributeType::Token));
     make(&of_session).map(|made| discard(session, made)).is_ok()
 }

@@ -15,6 +15,7 @@
 //! | ambiguous, canary alive | once more, on the same session | tampered (unwrap), fault (all else) |
 //! | ambiguous, canary dead | close the session, once more on a new one | alive on yet another: as above; else the connection is lost |
 //! | login, gone | the connection is lost | |
+//! | session, login, of a creation or destruction, by somebody who is logged in | answered: this user may not | |
 //! | all others | answered | |
 //!
 //! A session is replaced once and the work is done again once, each for its own reason, so work is done three times at most: some
@@ -33,9 +34,10 @@ use super::config::TokenConfig;
 use super::epoch::{Epoch, Lasting};
 use super::errors::{Called, Class, Failure, TokenError};
 use super::module::Claim;
+use super::permission::Change;
 use super::pin::Pins;
 use super::pool::{Access, Lease, Occupancy};
-use super::session::Session;
+use super::session::{Session, logged_in};
 use super::status::{Counters, Operation, TokenStatus};
 use crate::base::ids::KeyVersionId;
 use crate::base::threads::waiting;
@@ -131,6 +133,11 @@ impl Connection {
             self.seen(id);
         }
         self.counters.took(operation, begun.elapsed());
+        match &done {
+            Ok(_) if operation == Operation::Create => self.lasting.concessions.permission.given(Change::Make),
+            Err(error) if operation.changes_objects() => self.lasting.concessions.permission.failed(error),
+            _ => {}
+        }
         done
     }
 
@@ -157,7 +164,11 @@ impl Connection {
             },
             // The place may be there again, and the module not know it.
             Err(TokenError::KeepsNothing(said)) => {
-                if self.epoch_number().is_some_and(|number| self.renew(number, format_args!("nothing is kept"))) {
+                let permission = &self.lasting.concessions.permission;
+                if permission.worth_a_renewal(self.config.look_again)
+                    && self.epoch_number().is_some_and(|number| self.renew(number, format_args!("nothing is kept")))
+                {
+                    permission.renewed();
                     self.attempt(operation, access, key, work)
                 } else {
                     Err(TokenError::KeepsNothing(said))
@@ -202,7 +213,16 @@ impl Connection {
                 }
                 Err(Failure::Call(call)) => call,
             };
-            let class = error.class();
+            let class = match error.class() {
+                Class::Session | Class::Login
+                    if operation.changes_objects()
+                        && error.says_nobody_may()
+                        && logged_in(lease.session()).unwrap_or(false) =>
+                {
+                    Class::Forbidden
+                }
+                class => class,
+            };
             self.counters.failure(class);
             match class {
                 Class::Handle if !again => {
@@ -233,7 +253,7 @@ impl Connection {
                     return Err(verdict_on_data(operation, &error));
                 }
                 Class::Session | Class::Login | Class::Gone => return Err(self.lose(epoch, &error)),
-                Class::Tampered | Class::Data => {
+                Class::Tampered | Class::Data | Class::Forbidden => {
                     lease.keep();
                     return Err(class.verdict(&error));
                 }
@@ -293,6 +313,7 @@ impl Connection {
             pin_tried: token.as_ref().map(TokenText::pin_count_low),
             free_private: token.as_ref().and_then(|t| t.free_private),
             free_public: token.as_ref().and_then(|t| t.free_public),
+            makes_keys: self.lasting.concessions.permission.is_given(Change::Make),
             operations,
             failures,
             latencies,

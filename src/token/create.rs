@@ -11,7 +11,7 @@ use aws_lc_rs::constant_time;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
-use super::concessions::{Concessions, Maker, Templates};
+use super::concessions::{Concessions, Maker, Templates, not_kept};
 use super::epoch::{Epoch, duplicate, find_all};
 use super::errors::{Class, Failure, Lacking, TokenError, describe};
 use super::material::{Curve, Material};
@@ -109,23 +109,32 @@ fn generate(session: &Session, shape: Shape, templates: &Templates, known: &Conc
 /// A failure to make a key or a pair, named after its curve or its length if that is what the token lacks: most tokens have a code for it,
 /// some say CKR_GENERAL_ERROR. Another of its kind, which lives for the moment, tells.
 fn smaller(epoch: &Epoch, session: &Session, kind: ObjectKind, shape: Shape, failure: Failure) -> Failure {
-    let (usual, what) = match shape {
-        Shape::Ec(Curve::P256k) => (Shape::Ec(Curve::P256), "curve secp256k1 (CKM_EC_KEY_PAIR_GEN)".to_owned()),
-        Shape::Ec(Curve::P256) => (Shape::Ec(Curve::P256k), "curve secp256r1 (CKM_EC_KEY_PAIR_GEN)".to_owned()),
+    let usual = match shape {
+        Shape::Ec(Curve::P256k) => Some((Shape::Ec(Curve::P256), "curve secp256k1 (CKM_EC_KEY_PAIR_GEN)".to_owned())),
+        Shape::Ec(Curve::P256) => Some((Shape::Ec(Curve::P256k), "curve secp256r1 (CKM_EC_KEY_PAIR_GEN)".to_owned())),
         Shape::Rsa(bits, pair) => {
             let other = if bits > 2048 { 2048 } else { 3072 };
-            (Shape::Rsa(other, pair), format!("modulus of {bits} bits (CKM_RSA_PKCS_KEY_PAIR_GEN)"))
+            Some((Shape::Rsa(other, pair), format!("modulus of {bits} bits (CKM_RSA_PKCS_KEY_PAIR_GEN)")))
         }
         // System keys are of 32 bytes: whatever token is in use makes those.
-        Shape::Aes(bytes) if bytes < 32 => (Shape::Aes(32), format!("CKA_VALUE_LEN = {bytes} (CKM_AES_KEY_GEN)")),
-        Shape::Aes(_) | Shape::Hmac(..) => return failure,
+        Shape::Aes(bytes) if bytes < 32 => Some((Shape::Aes(32), format!("CKA_VALUE_LEN = {bytes} (CKM_AES_KEY_GEN)"))),
+        Shape::Aes(_) | Shape::Hmac(..) => None,
     };
     match failure {
         Failure::Call(call) if matches!(call.class(), Class::Unsupported | Class::Ambiguous | Class::Fatal | Class::Data) => {
-            if call.class() == Class::Unsupported || is_made(epoch, session, kind, usual) {
-                return TokenError::Unsupported(Lacking::told(what, call.describe())).into();
+            // Where nothing lives for a session, the plainest key tells whether this user makes any.
+            if epoch.canary.place() != canary::CanaryKey::Session
+                && epoch.canary.lives(session)
+                && !is_made(epoch, session, ObjectKind::Canary, Shape::Aes(32))
+            {
+                return not_kept(&call).into();
             }
-            Failure::Call(call)
+            match usual {
+                Some((usual, what)) if call.class() == Class::Unsupported || is_made(epoch, session, kind, usual) => {
+                    TokenError::Unsupported(Lacking::told(what, call.describe())).into()
+                }
+                _ => Failure::Call(call),
+            }
         }
         other => other,
     }
@@ -329,22 +338,6 @@ pub(super) fn ids(session: &Session) -> Result<(HashSet<KeyVersionId>, u64), Fai
 /// Whether any object has the id.
 pub(super) fn exists(session: &Session, id: &KeyVersionId) -> Result<bool, Failure> {
     Ok(!find_all(session, id)?.is_empty())
-}
-
-/// Whether this user may make keys: by making one that lives for the session, or where none does, by the session alone.
-pub(super) fn may_make(epoch: &Epoch, session: &Session) -> Result<bool, Failure> {
-    let shape = Shape::Aes(32);
-    let conceded = &epoch.lasting.concessions;
-    let made = conceded.make(session, Maker::Key, &templates::of_session(shape), &mut |t| told::make(session, shape, t));
-    match made {
-        Ok(keys) => {
-            for key in keys {
-                session.destroy_object(key)?;
-            }
-            Ok(true)
-        }
-        Err(_) => Ok(epoch.canary.place() == canary::CanaryKey::Object),
-    }
 }
 
 /// How many objects there are on the token, ours and others'.

@@ -12,7 +12,7 @@ use bulla_pkcs11::TokenText;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
-use cryptoki::session::{SessionState, UserType};
+use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use parking_lot::{Mutex, RwLock};
 
@@ -24,7 +24,7 @@ use super::module::{Claim, find_slot};
 use super::pin::Pins;
 use super::pool::{Access, Opener, Pool};
 use super::readback;
-use super::session::{Session, Turns};
+use super::session::{Session, Turns, logged_in};
 use super::suites::{self, Keyed};
 use super::templates::{self, Half};
 use crate::base::ids::KeyVersionId;
@@ -246,11 +246,6 @@ pub(super) fn find_all(session: &Session, id: &KeyVersionId) -> Result<Vec<(Half
         _ => None,
     };
     Ok(found.into_iter().filter_map(|(object, attributes)| Some((half(&attributes)?, object))).collect())
-}
-
-fn logged_in(session: &Session) -> Result<bool, Failure> {
-    let state = session.get_session_info()?.session_state();
-    Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
 /// C_Login, once. A kill in the middle of it costs SoftHSM 2.6.1 the whole token, so signals wait until it is done.

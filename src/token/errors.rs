@@ -20,6 +20,10 @@ pub enum TokenError {
     Full,
     /// The token makes objects, and does not keep them for the moment: function and code. Come back later.
     KeepsNothing(String),
+    /// The token does not let its user make keys; all else goes on: function and code.
+    MayNotMake(String),
+    /// The token does not let its user destroy keys; all else goes on: function and code.
+    MayNotDestroy(String),
     /// The token is away; the connection to it is being rebuilt. Come back later.
     Gone,
     /// No token fits the configured label or serial number; what was found instead.
@@ -57,6 +61,8 @@ impl fmt::Display for TokenError {
         match self {
             TokenError::Busy => f.write_str("the token is busy"),
             TokenError::Full => f.write_str("the token is full: it has no room for another object (CKR_DEVICE_MEMORY)"),
+            TokenError::MayNotMake(said) => write!(f, "the token's user may not make keys ({said})"),
+            TokenError::MayNotDestroy(said) => write!(f, "the token's user may not destroy keys ({said})"),
             TokenError::Gone => f.write_str("the token is away"),
             TokenError::Absent(found) => write!(f, "the token was not found: {found}"),
             TokenError::KeepsNothing(said) => write!(f, "the token does not keep what it makes ({said})"),
@@ -145,6 +151,8 @@ pub(super) enum Class {
     Busy,
     /// No room for the object that was to be made.
     Full,
+    /// The token does not let this user make the object, or destroy it; session and token are fine.
+    Forbidden,
     /// The token lacks a mechanism, an attribute, a size.
     Unsupported,
     /// The PIN is refused.
@@ -155,7 +163,7 @@ pub(super) enum Class {
 
 impl Class {
     /// Every class; the index of a counter is the position here.
-    pub(super) const ALL: [(Class, &'static str); 12] = [
+    pub(super) const ALL: [(Class, &'static str); 13] = [
         (Class::Data, "data"),
         (Class::Tampered, "tampered"),
         (Class::Ambiguous, "ambiguous"),
@@ -165,6 +173,7 @@ impl Class {
         (Class::Gone, "gone"),
         (Class::Busy, "busy"),
         (Class::Full, "full"),
+        (Class::Forbidden, "forbidden"),
         (Class::Unsupported, "unsupported"),
         (Class::Pin, "pin"),
         (Class::Fatal, "fatal"),
@@ -177,6 +186,7 @@ impl Class {
                 // Only a PIN that was presented can be refused.
                 Class::Pin if !presents_pin(*function) => Class::Fatal,
                 Class::Busy if *code == RvError::DeviceMemory && makes_objects(*function) => Class::Full,
+                _ if forbids(*code, *function) => Class::Forbidden,
                 class => class,
             },
             Pkcs11Error::LibraryLoading(_)
@@ -306,6 +316,8 @@ impl Class {
             Class::Tampered => TokenError::Tampered,
             Class::Busy => TokenError::Busy,
             Class::Full => TokenError::Full,
+            Class::Forbidden if call.destroys() => TokenError::MayNotDestroy(call.describe()),
+            Class::Forbidden => TokenError::MayNotMake(call.describe()),
             Class::Pin => TokenError::Pin(call.describe()),
             Class::Session | Class::Login | Class::Gone => TokenError::Gone,
             Class::Data => TokenError::Unsupported(Lacking::told("data of this length", call.describe())),
@@ -325,6 +337,26 @@ fn makes_objects(function: Function) -> bool {
     matches!(function, Function::GenerateKey | Function::GenerateKeyPair | Function::CreateObject | Function::UnwrapKey)
 }
 
+/// Whether this says that the user may not make the object, or destroy it: YubiHSM says CKR_FUNCTION_REJECTED, others as they like. What
+/// C_UnwrapKey says may be of the pair, and CKR_ACTION_PROHIBITED of a single object that must stay.
+fn forbids(code: RvError, function: Function) -> bool {
+    use RvError as R;
+    match function {
+        Function::GenerateKey | Function::GenerateKeyPair | Function::CreateObject => matches!(
+            code,
+            R::ActionProhibited
+                | R::FunctionRejected
+                | R::KeyFunctionNotPermitted
+                | R::TokenWriteProtected
+                | R::UserTypeInvalid
+        ),
+        Function::DestroyObject => {
+            matches!(code, R::FunctionRejected | R::KeyFunctionNotPermitted | R::TokenWriteProtected | R::UserTypeInvalid)
+        }
+        _ => false,
+    }
+}
+
 /// A call that failed, and the mechanism that it was for.
 #[derive(Debug)]
 pub(super) struct Called {
@@ -336,6 +368,20 @@ impl Called {
     /// What its code calls for.
     pub(super) fn class(&self) -> Class {
         Class::of(&self.error)
+    }
+
+    /// Whether it was for an object to be destroyed.
+    fn destroys(&self) -> bool {
+        matches!(self.error, Pkcs11Error::Pkcs11(_, Function::DestroyObject))
+    }
+
+    /// Whether an object was not made or not destroyed with a code that says: by nobody, or on a session that only reads. Where
+    /// somebody is logged in, on the session that writes, it says that this user may not.
+    pub(super) fn says_nobody_may(&self) -> bool {
+        let Pkcs11Error::Pkcs11(RvError::UserNotLoggedIn | RvError::SessionReadOnly, function) = &self.error else {
+            return false;
+        };
+        makes_objects(*function) || matches!(function, Function::DestroyObject)
     }
 
     /// Function, mechanism and code, e.g. `C_EncryptInit with CKM_AES_GCM: CKR_MECHANISM_INVALID`.
@@ -505,6 +551,12 @@ mod tests {
         ] {
             // "There is no … on the token", and "the token does not support …".
             assert_eq!((lacking.what(), lacking.to_string().as_str()), (caller, operator));
+        }
+        let refused = |code, function| Class::of(&Pkcs11Error::Pkcs11(code, function));
+        for code in [RvError::FunctionRejected, RvError::TokenWriteProtected, RvError::UserTypeInvalid] {
+            assert_eq!(refused(code, Function::GenerateKeyPair), Class::Forbidden, "{code:?}");
+            assert_eq!(refused(code, Function::DestroyObject), Class::Forbidden, "{code:?}");
+            assert_ne!(refused(code, Function::Decrypt), Class::Forbidden, "{code:?}");
         }
         let full = |function| Class::of(&Pkcs11Error::Pkcs11(RvError::DeviceMemory, function));
         assert_eq!((full(Function::GenerateKey), full(Function::Decrypt)), (Class::Full, Class::Busy));

@@ -13,6 +13,7 @@
 //! | `pool.rs`, `session.rs`, `module.rs` | sessions; the library and the slot |
 //! | `templates.rs`, `readback.rs`, `concessions.rs`, `told.rs` | every attribute: asked for, read back, left out where the token refuses it |
 //! | `create.rs` | making, proving, destroying objects |
+//! | `permission.rs` | whether the token lets its user make and destroy them |
 //! | `import.rs`, `wrapping.rs` | material that comes from outside, and the pairs it is wrapped with |
 //! | `material.rs` | what a master key is on the token, by its spec and usage |
 //! | `suites/`, `signing.rs`, `asymmetric.rs`, `oaep.rs` | how bytes are encrypted, MACed, signed |
@@ -46,6 +47,7 @@ mod material;
 mod module;
 mod oaep;
 mod operations;
+mod permission;
 mod pin;
 mod pool;
 mod readback;

@@ -23,6 +23,7 @@ use super::epoch::{Epoch, auth_pin};
 use super::errors::{Failure, TokenError};
 use super::import::{CheckValue, Incoming, aes};
 use super::module::Claim;
+use super::permission::Change;
 use super::pin::Pins;
 use super::pool::Access;
 use super::session::Session;
@@ -121,7 +122,8 @@ impl Token {
     /// Makes a key under this id, reads its attributes back and tries it; a key that fails is destroyed again. One at a time.
     ///
     /// # Errors
-    /// `Duplicate` if an object has the id, `Unsupported` if the token does not keep to an attribute, `Busy`, `Gone`, `Fault`.
+    /// `Duplicate` if an object has the id, `Unsupported` if the token does not keep to an attribute, `MayNotMake`, `KeepsNothing`,
+    /// `Full`, `Busy`, `Gone`, `Fault`.
     pub fn create(&self, id: &KeyVersionId, kind: ObjectKind) -> Result<(), TokenError> {
         let mut begun = false;
         self.connection.run(Operation::Create, Access::ReadWrite, Some(id), |epoch, session| {
@@ -196,11 +198,16 @@ impl Token {
     /// Destroys the key of this id, both halves of a pair, and looks that it is gone. Done already is success.
     ///
     /// # Errors
-    /// `Duplicate` if several objects claim to be it, `Busy`, `Gone`, `Fault`.
+    /// `Duplicate` if several objects claim to be it, `MayNotDestroy`, `Busy`, `Gone`, `Fault`.
     pub fn destroy(&self, id: &KeyVersionId) -> Result<(), TokenError> {
         self.connection
             .run(Operation::Destroy, Access::ReadWrite, Some(id), |epoch, session| create::destroy(epoch, session, id))
-            .map(|destroyed| self.connection.more_objects(-(destroyed as i64)))
+            .map(|destroyed| {
+                self.connection.more_objects(-(destroyed as i64));
+                if destroyed > 0 {
+                    self.connection.lasting.concessions.permission.given(Change::Destroy);
+                }
+            })
     }
 
     /// Fills `out` with random bytes: the token's XOR the operating system's.
@@ -376,18 +383,26 @@ impl Token {
         self.connection.run(Operation::Inspect, Access::ReadOnly, None, |_, session| canary::spare(session))
     }
 
-    /// Whether this user may make keys, found by opening a session that writes and making one that lives for the moment.
+    /// Whether this user makes keys that stay and destroys them, found by doing both once. A crash in between leaves an object that
+    /// `bulla check` lists.
     ///
     /// # Errors
-    /// `Busy`, `Gone`, `Fault`.
-    pub fn may_write(&self) -> Result<bool, TokenError> {
-        let tried = self.connection.run(Operation::Probe, Access::ReadWrite, None, |epoch, session| {
-            Ok(!epoch.token.write_protected() && create::may_make(epoch, session)?)
-        });
-        match tried {
-            Err(TokenError::Unsupported(_)) => Ok(false),
-            other => other,
-        }
+    /// As [`Token::create`] and [`Token::destroy`].
+    pub fn try_making(&self) -> Result<(), TokenError> {
+        let id = KeyVersionId::new();
+        self.create(&id, ObjectKind::Canary)?;
+        self.destroy(&id)
+    }
+
+    /// False while the token did not let its user make a key at the last attempt, ten minutes ago at most: what needs one is better done
+    /// by another node.
+    pub fn makes_keys(&self) -> bool {
+        self.connection.lasting.concessions.permission.refusal(Change::Make).is_none()
+    }
+
+    /// The same of destroying one.
+    pub fn destroys_keys(&self) -> bool {
+        self.connection.lasting.concessions.permission.refusal(Change::Destroy).is_none()
     }
 
     /// Numbers for metrics. Never waits, never calls the token.

@@ -16,6 +16,8 @@ impl Reason for TokenError {
             | TokenError::TooFewSessions(_)
             | TokenError::KeepsNothing(_) => Class::Unavailable,
             TokenError::Full
+            | TokenError::MayNotMake(_)
+            | TokenError::MayNotDestroy(_)
             | TokenError::Unsupported(_)
             | TokenError::NoSuchKey(_)
             | TokenError::Tampered
@@ -43,6 +45,10 @@ impl Reason for TokenError {
             }
             TokenError::KeepsNothing(_) => {
                 "look at the place where the token keeps its objects: folder, disk, file rights, daemon"
+            }
+            TokenError::MayNotMake(_) | TokenError::MayNotDestroy(_) => {
+                "keys that are there are served all the same; give the token's user that right with the vendor's tools, or leave keys to a \
+                 node whose user has it"
             }
             TokenError::Full => {
                 "destroy objects that nobody needs with the vendor's tools; `bulla check` lists those without a row"

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bulla_pkcs11::Module;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectHandle};
-use cryptoki::session::Session as Opened;
+use cryptoki::session::{Session as Opened, SessionState};
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
@@ -159,4 +159,10 @@ impl Session {
         let made = self.turns.change(|| self.opened.unwrap_key(mechanism, by, wrapped, template));
         made.map_err(Failure::with(mechanism.mechanism_type()))
     }
+}
+
+/// Whether the token's user is logged in, by the session's own account.
+pub(super) fn logged_in(session: &Session) -> Result<bool, Failure> {
+    let state = session.get_session_info()?.session_state();
+    Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }

@@ -44,6 +44,11 @@ impl Operation {
         matches!(self, Operation::Wrap | Operation::Unwrap | Operation::Mac | Operation::Sign | Operation::Inspect)
     }
 
+    /// Whether it makes or destroys objects.
+    pub(super) fn changes_objects(self) -> bool {
+        matches!(self, Operation::Create | Operation::Destroy)
+    }
+
     /// Every operation; the index of a counter is the position here.
     const ALL: [(Operation, &'static str); 10] = [
         (Operation::Wrap, "wrap"),
@@ -85,6 +90,8 @@ pub struct TokenStatus {
     pub free_private: Option<u64>,
     /// Bytes for public objects that are free.
     pub free_public: Option<u64>,
+    /// Whether the last attempt to make a key was not refused to the token's user.
+    pub makes_keys: bool,
     /// Operations done, by name.
     pub operations: Counts,
     /// Failed PKCS#11 calls, by class.

@@ -95,10 +95,14 @@ const BASE: &[(&str, Check)] = &[
 /// What a start looks at where it opens its log, as every command does that writes one.
 const LOG: &[(&str, Check)] = &[("freshness", remote::freshness)];
 
+/// The check that makes a key and destroys it.
+pub const MAKING_KEYS: &str = "making keys";
+
 /// What a start does not wait for: comparisons that take as long as there are keys, and servers of others.
 const DEEP: &[(&str, Check)] = &[
     ("suite", remote::suite),
     ("keys", remote::keys),
+    (MAKING_KEYS, remote::making_keys),
     ("logins at managed servers", remote::logins),
     ("issuers", remote::issuers),
     ("permissions", local::permissions),

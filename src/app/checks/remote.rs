@@ -12,12 +12,12 @@ use crate::app::start_retry::StartRetry;
 use crate::app::token as tokens;
 use crate::base::clock::Clock;
 use crate::base::clock_check;
-use crate::base::failure::{Failure, context};
+use crate::base::failure::{Failure, Reason, context};
 use crate::config::Config;
 use crate::keys;
 use crate::logins::Speaks;
 use crate::store::{self, deployment as deployments, migrate, privileges};
-use crate::token::softhsm;
+use crate::token::{TokenError, softhsm};
 
 /// What makes a database out of nothing.
 const FIRST_MIGRATION: &str = "0001_init";
@@ -201,6 +201,27 @@ pub(super) fn freshness(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
     base.require_freshness(opened.config)?;
     Ok(Found::Fine("the database is no older than the token, its own rows and this host's logs know it".to_owned()))
+}
+
+/// That the token lets its user make keys and destroy them. A node whose user may not serves all else.
+pub(super) fn making_keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let refused = match base.token.try_making() {
+        Ok(()) => return Ok(Found::Fine("the token's user makes and destroys them".to_owned())),
+        Err(
+            refused @ (TokenError::MayNotMake(_)
+            | TokenError::MayNotDestroy(_)
+            | TokenError::KeepsNothing(_)
+            | TokenError::Unsupported(_)
+            | TokenError::Full),
+        ) => refused,
+        Err(error) => return Err(context("token")(error)),
+    };
+    let hint = refused.hint().unwrap_or_default();
+    let found = format!(
+        "{refused}: new keys, their versions and imports are refused here, rotation and destruction left to other nodes"
+    );
+    Ok(Found::Odd(found, hint.to_owned()))
 }
 
 pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {

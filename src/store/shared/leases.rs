@@ -48,4 +48,13 @@ impl Tx<'_> {
             }
         }
     }
+
+    /// Leaves a lease to whoever takes it next; false where the holder has none.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn lease_leave(&mut self, name: &str, holder: &NodeId, now: Timestamp) -> Result<bool, StoreError> {
+        let own = leases::table.find(name).filter(leases::holder.eq(holder)).filter(leases::until.gt(now));
+        self.changed(TABLE, per_backend!(|conn| update(own).set(leases::until.eq(now)).execute(conn)))
+    }
 }

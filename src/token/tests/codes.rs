@@ -39,7 +39,7 @@ const MEANINGS: [(Meaning, &str); 8] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+pub(super) enum Meaning {
     Tampered,
     Ambiguous,
     Handle,
@@ -51,7 +51,7 @@ enum Meaning {
 }
 
 /// All codes with their meaning; none is missing, none is said twice.
-fn codes() -> BTreeMap<String, Meaning> {
+pub(super) fn codes() -> BTreeMap<String, Meaning> {
     let mut codes = BTreeMap::new();
     for (meaning, names) in MEANINGS {
         for name in names.split_whitespace() {
@@ -142,10 +142,33 @@ impl Bench {
     }
 }
 
+/// Whether a code says that this user may not do what the function does; and whether that is to destroy an object.
+fn forbidden(function: &str, code: &str) -> Option<bool> {
+    let destroys = function == "C_DestroyObject";
+    let makes = matches!(function, "C_GenerateKey" | "C_GenerateKeyPair" | "C_CreateObject");
+    let of_user = match code {
+        "CKR_FUNCTION_REJECTED" | "CKR_KEY_FUNCTION_NOT_PERMITTED" | "CKR_TOKEN_WRITE_PROTECTED" | "CKR_USER_TYPE_INVALID" => {
+            true
+        }
+        // Somebody is logged in.
+        "CKR_USER_NOT_LOGGED_IN" | "CKR_SESSION_READ_ONLY" => true,
+        "CKR_ACTION_PROHIBITED" => makes,
+        _ => false,
+    };
+    (of_user && (makes || destroys)).then_some(destroys)
+}
+
 /// What must come of a function that always answers a code of this meaning.
-fn expected(function: &str, meaning: Meaning, found: &TokenError) -> bool {
+fn expected(function: &str, code: &str, meaning: Meaning, found: &TokenError) -> bool {
     let canary_dead = matches!(function, "C_DecryptInit" | "C_Decrypt");
     let of_material = matches!(function, "C_UnwrapKey" | "C_WrapKey");
+    if let Some(destroys) = forbidden(function, code) {
+        return match found {
+            TokenError::MayNotMake(_) => !destroys,
+            TokenError::MayNotDestroy(_) => destroys,
+            _ => false,
+        };
+    }
     match meaning {
         Meaning::Ambiguous if of_material => *found == TokenError::Tampered,
         // What does not wrap with AES key wrap is no AES key.
@@ -217,14 +240,19 @@ fn every_code_of_every_function_at_work_has_its_class() {
                     let said = format!("{outcome:?}");
                     assert!(!said.contains("not to be seen"), "{said}");
                     if !dropped(function, &code, &outcome)
-                        && !outcome.as_ref().is_err_and(|found| expected(function, meaning, found))
+                        && !outcome.as_ref().is_err_and(|found| expected(function, &code, meaning, found))
                     {
                         wrong.push(format!("{function} {code} {late}: {said} for {meaning:?}"));
                     }
                     bench.until_back();
+                    // A refusal is remembered until a key is made.
+                    if matches!(outcome, Err(TokenError::MayNotMake(_))) {
+                        assert_eq!(bench.exercise("C_GenerateKey"), Ok(()));
+                    }
                 }
             }
         }
+        assert!(bench.token.status().makes_keys);
         assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
         assert_eq!(bench.exercise("C_Decrypt"), Ok(()));
     });
@@ -247,7 +275,7 @@ fn every_code_of_every_function_of_sessions_has_its_class() {
                 let right = match (function, meaning) {
                     ("C_CloseSession", _) => outcome == Ok(()),
                     (_, Meaning::Busy | Meaning::Unsupported | Meaning::Fault) => {
-                        outcome.as_ref().is_err_and(|found| expected(function, meaning, found))
+                        outcome.as_ref().is_err_and(|found| expected(function, &code, meaning, found))
                     }
                     // A token that opens no session is gone.
                     _ => outcome == Err(TokenError::Gone),
@@ -360,9 +388,10 @@ fn allowed(function: &str, code: &str, meaning: Meaning, outcome: &Result<(), To
         ("C_EncryptInit" | "C_Encrypt" | "C_DecryptInit" | "C_Decrypt", Err(TokenError::Unsupported(_))) => {
             matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Tampered)
         }
+        ("C_GenerateKey", Err(TokenError::MayNotMake(_))) => forbidden(function, code).is_some(),
         ("C_CloseSession" | "C_Finalize", Ok(())) => true,
         ("C_GenerateRandom", Ok(())) => matches!(code, "CKR_RANDOM_NO_RNG" | "CKR_FUNCTION_NOT_SUPPORTED"),
-        (_, Err(found)) => expected("C_Decrypt", meaning, found) || expected("", meaning, found),
+        (_, Err(found)) => expected("C_Decrypt", code, meaning, found) || expected("", code, meaning, found),
         (_, Ok(())) => false,
     }
 }

@@ -27,6 +27,7 @@ mod import;
 mod objects;
 mod operations;
 mod pairs;
+mod permission;
 mod refusals;
 mod tokens;
 

@@ -5,6 +5,7 @@
 mod files;
 mod hangs;
 mod logins;
+mod permission;
 mod sick;
 mod unplugged;
 mod vendors;
