@@ -846,6 +846,38 @@ def test_supervised_programs_keep_their_exit_codes_and_hide_values(gives, asks):
     refused(asks("run", "--watch", "-e", "X=mask/x", "--", "/no/such/program"), 127)
 
 
+COUNTS = """
+import signal, time
+came = []
+signal.signal(signal.SIGINT, lambda *_: came.append(1))
+print("ready", flush=True)
+while not came:
+    time.sleep(0.05)
+time.sleep(0.5)
+print("came", len(came), flush=True)
+"""
+
+
+@pytest.mark.parametrize("stdin", ["terminal", "nothing"])
+@pytest.mark.parametrize("sender", ["key", "process"])
+def test_a_supervised_program_gets_each_signal_once(gives, dev, env, stdin, sender):
+    """A terminal's key reaches everybody in front of it, whatever is on standard input; what a process sends is for `bulla` to hand on."""
+    gives("secret", "put", "mask/once", stdin=b"a-value")
+    words = [BULLA, "--profile", dev["data"], "run", "--mask", "-e", "X=mask/once", "--", sys.executable, "-c", COUNTS]
+    line = 'exec "$@"' if stdin == "terminal" else 'exec "$@" </dev/null'
+    child = terminal(["-c", line, "-", *words], env, "/bin/sh")
+    child.expect("ready")
+    if sender == "key":
+        child.sendintr()
+    else:
+        os.kill(child.pid, signal.SIGINT)
+    child.expect(r"came (\d+)")
+    assert child.match[1] == "1"
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
 def test_a_mask_covers_what_comes_later_and_waits_for_nobody(gives, asks, dev, env):
     gives("secret", "put", "mask/new", stdin=b"first-value")
     # Who is left behind with the output holds nothing up: neither the next start nor the end.

@@ -1,7 +1,7 @@
 //! A program under supervision: started again or told when a secret has a new version, its output masked.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use bulla_client::{Selector, Value, abreast};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 use zeroize::Zeroizing;
 
 use super::files::MemoryFile;
@@ -44,6 +46,8 @@ enum Event {
     Ended(u64, io::Result<ExitStatus>),
     /// Somebody sent a signal.
     Signal(i32),
+    /// A terminal sent one, to the program too.
+    Typed(i32),
     /// The secrets have other values.
     Changed(Resolved),
     /// All that the one that was started so many starts ago printed to one stream is copied, or cannot be.
@@ -91,11 +95,11 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
     }
     // Until here, while a server may be waited for, they end this process.
     let (events, seen) = mpsc::channel();
-    let mut signals = Signals::new(PASSED_ON)?;
+    let mut signals = SignalsInfo::<WithOrigin>::new(PASSED_ON)?;
     let of_signals = events.clone();
     thread::spawn(move || {
-        for signal in signals.forever() {
-            if of_signals.send(Event::Signal(signal)).is_err() {
+        for origin in signals.forever() {
+            if of_signals.send(heard(&origin)).is_err() {
                 return;
             }
         }
@@ -120,6 +124,7 @@ pub(super) fn run(session: Option<&Session>, plan: &Plan<'_>, run: &Run) -> Resu
                 Ok(Event::Ended(..)) => {}
                 Ok(Event::Copied(which, copied)) => running.copied(which, copied),
                 Ok(Event::Signal(signal)) => pass_on(signal, running.pid),
+                Ok(Event::Typed(_)) => {}
                 Ok(Event::Changed(new)) => {
                     resolved = new;
                     if run.watch == Some(Watch::Hup) {
@@ -164,7 +169,7 @@ fn finish_copies(running: &mut Running, seen: &Receiver<Event>) {
     while running.copies > 0 {
         match seen.recv() {
             Ok(Event::Copied(which, copied)) => running.copied(which, copied),
-            Ok(Event::Signal(signal)) if ends(signal) => return,
+            Ok(Event::Signal(signal) | Event::Typed(signal)) if ends(signal) => return,
             Ok(_) => {}
             Err(_) => return,
         }
@@ -177,11 +182,11 @@ fn between(seen: &Receiver<Event>, events: &Sender<Event>, resolved: &mut Resolv
     let mut later = Vec::new();
     for event in seen.try_iter() {
         match event {
-            Event::Signal(signal) if ends(signal) => return Some(signal),
+            Event::Signal(signal) | Event::Typed(signal) if ends(signal) => return Some(signal),
             Event::Signal(signal) => later.push(signal),
             Event::Changed(new) => *resolved = new,
-            // Of programs that are over.
-            Event::Ended(..) | Event::Copied(..) => {}
+            // Of programs that are over, or of a window that has another size.
+            Event::Ended(..) | Event::Copied(..) | Event::Typed(_) => {}
         }
     }
     for signal in later {
@@ -196,11 +201,15 @@ fn ends(signal: i32) -> bool {
     matches!(signal, SIGTERM | SIGINT | SIGQUIT)
 }
 
-fn pass_on(signal: i32, pid: Pid) {
-    // A terminal has sent these to the program too.
-    if OF_TERMINALS.contains(&signal) && io::stdin().is_terminal() {
-        return;
+/// What a signal is: one that the kernel sends of these comes of a terminal's key or size, and the program has it already.
+fn heard(origin: &Origin) -> Event {
+    match origin.cause {
+        Cause::Kernel if OF_TERMINALS.contains(&origin.signal) => Event::Typed(origin.signal),
+        _ => Event::Signal(origin.signal),
     }
+}
+
+fn pass_on(signal: i32, pid: Pid) {
     if let Some(signal) = Signal::from_named_raw(signal) {
         let _ = kill_process(pid, signal);
     }
@@ -291,6 +300,7 @@ fn end(running: &mut Running, seen: &Receiver<Event>) -> Result<Stop, Failure> {
                 wanted |= ends(signal);
                 pass_on(signal, running.pid);
             }
+            Ok(Event::Typed(signal)) => wanted |= ends(signal),
             Ok(Event::Changed(new)) => newer = Some(new),
             Ok(Event::Copied(which, copied)) => running.copied(which, copied),
             Ok(Event::Ended(..)) => {}
