@@ -816,19 +816,19 @@ def test_a_new_version_reaches_a_running_program(gives, dev, env, how, capsys):
 def test_who_may_not_look_watches_nothing(gives, asks, dev, tmp_path):
     """It is said before the program begins, and not among its lines when it runs for good."""
     data = ("--data", dev["data"])
-    done("user", "create", "reader", *data)
-    key = typed("access-key", "create", "--user", "reader", *data)
+    done("user", "create", "looker", *data)
+    key = typed("access-key", "create", "--user", "looker", *data)
     allowed = {"Effect": "Allow", "Action": ["kms:GetSecretValue", "kms:BatchGetSecretValue"], "Resource": "acs:kms:*:*:secret/seen/a"}
     (tmp_path / "policy.json").write_text(json.dumps({"Version": "1", "Statement": [allowed]}))
     done("policy", "create", "only-read", "--document", tmp_path / "policy.json", *data)
-    done("policy", "attach", "only-read", "--user", "reader", *data)
+    done("policy", "attach", "only-read", "--user", "looker", *data)
     for name in ("seen/a", "seen/b"):
         gives("secret", "put", name, "--version-id", "one", stdin=b"v")
     of = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key["AccessKeyId"], "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key["AccessKeySecret"], "BULLA_ENDPOINT": dev["Endpoint"]}
     runs = lambda *words: asks("run", *words, "--", "echo", "begins", more=of, profile=None)  # noqa: E731
     assert runs("-e", "A=seen/a").stdout == b"begins\n"
     for how in ("restart", "hup"):
-        refused(runs(f"--watch={how}", "-e", "A=seen/a"), 4, "seen/a", "gives reader kms:DescribeSecret", "request ID: ")
+        refused(runs(f"--watch={how}", "-e", "A=seen/a"), 4, "seen/a", "gives looker kms:DescribeSecret", "request ID: ")
         # And where nothing can ever change.
         for words in ((), ("-e", "A=seen/a@one")):
             refused(runs(f"--watch={how}", *words), 2, "could have a new version")
