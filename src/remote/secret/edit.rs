@@ -42,8 +42,8 @@ const JUST_NOW: Duration = Duration::from_secs(10);
 /// The editor of whoever names none.
 const EDITOR: &str = "vi";
 
-/// How programs are called that may be Vim or Neovim.
-const VIMS: [&str; 6] = ["vi", "nvim", "gvim", "mvim", "rvim", "sensible-editor"];
+/// How the names of programs begin that may be Vim or Neovim.
+const VIMS: [&str; 6] = ["vi", "nvim", "gvim", "mvim", "rvim", "sensible-"];
 
 /// What makes Vim and Neovim keep nothing: no viminfo, no swap, backup or undo file, and nothing that a vimrc, a plugin or a line of the
 /// value itself asks for.
