@@ -16,7 +16,8 @@ from client import Client
 from test_packaging import AS_BULLA, files_at, free_port, needs
 
 PIN = "12345678"
-SOFTHSM = {"SOFTHSM2_CONF": "/etc/bulla/softhsm2.conf"}
+CONF = "/etc/bulla/softhsm2.conf"
+SOFTHSM = f"SOFTHSM2_CONF={CONF}"
 WAIT_S = 60
 
 
@@ -64,10 +65,9 @@ class Machine:
         assert ended.returncode == 0, f"{command}: exit {ended.returncode}\n{ended.stdout}{ended.stderr}\n{self.journal()}"
         return ended.stdout
 
-    def bulla(self, *words):
-        """A command as the service's user."""
-        named = [f"{name}={value}" for name, value in SOFTHSM.items()]
-        return self.at(*AS_BULLA, "env", *named, "bulla", *words)
+    def as_service(self, *command):
+        """A command as the service's user, with the service's environment."""
+        return self.at(*AS_BULLA, "env", SOFTHSM, *command)
 
     def give(self, file, text, *mode):
         self.at("install", "-D", *mode, "/dev/stdin", file, input=text)
@@ -113,13 +113,12 @@ def a_deployment(machine):
     settings.write_text(text)
     owned = ("-m", "0640", "-o", "root", "-g", "bulla")
     machine.give("/etc/bulla/pin", f"{PIN}\n", *owned)
-    machine.give(SOFTHSM["SOFTHSM2_CONF"], "directories.tokendir = /var/lib/bulla/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", *owned)
+    machine.give(CONF, "directories.tokendir = /var/lib/bulla/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", *owned)
     machine.at("install", "-d", "-o", "bulla", "-g", "bulla", "-m", "0700", "/var/lib/bulla/tokens")
     with open(machine.root / "etc/default/bulla", "a") as file:
-        file.writelines(f"{name}={value}\n" for name, value in SOFTHSM.items())
-    named = [f"{name}={value}" for name, value in SOFTHSM.items()]
-    machine.at(*AS_BULLA, "env", *named, "softhsm2-util", "--init-token", "--free", "--label", "bulla", "--so-pin", PIN, "--pin", PIN)
-    key = json.loads(machine.bulla("init", "--json"))
+        file.write(f"{SOFTHSM}\n")
+    machine.as_service("softhsm2-util", "--init-token", "--free", "--label", "bulla", "--so-pin", PIN, "--pin", PIN)
+    key = json.loads(machine.as_service("bulla", "init", "--json"))
     return ports["127.0.0.1:8080"], key
 
 

@@ -111,8 +111,8 @@ impl Keys {
         made
     }
 
-    /// Undoes the making of a pair of this caller's: first the row is taken over, so that its maker, if it lives, cannot make it ready any more; then
-    /// the pair is destroyed, then the row deleted. What became ready stays.
+    /// Undoes the making of a pair of this caller's: first the row is taken over, so that its maker, if it lives, cannot make it ready any
+    /// more; then the pair is destroyed, then the row deleted. What became ready stays.
     fn pair_fail(&self, row: &ImportParametersRow) -> Result<(), Error> {
         let taken = self.store.write("import_take_over", |tx| match tx.import_parameters_by_id(&row.id)? {
             // Swept under its maker; what remains is the object.
