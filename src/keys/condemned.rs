@@ -13,9 +13,9 @@ use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::import::material::{gone, take_condemned};
-use crate::keys::rows::{STALE_MS, condemned_in_use};
+use crate::keys::rows::{STALE_MS, condemned_in_use, with_keys};
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, CondemnedRow, Each, KeyMaterialRow, KeyRow, KeyVersionRow, Tx};
+use crate::store::{Abort, CondemnedRow, KeyMaterialRow, KeyRow, KeyVersionRow, Tx};
 
 /// How many objects are destroyed in one round.
 const BATCH: i64 = 500;
@@ -31,8 +31,7 @@ impl Keys {
         let before = at.now().plus_ms(-STALE_MS);
         let stale = self.store.read("key_versions_unready", |tx| {
             let stale = tx.key_versions_unready_before(before)?;
-            let mut with_key = |version: KeyVersionRow| Ok((tx.apart(|tx| tx.key_by_id(&version.key_id))?, version));
-            Ok::<Each<_>, Abort<Error>>(stale.into_iter().map(|version| version.and_then(&mut with_key)).collect())
+            Ok::<_, Abort<Error>>(with_keys(tx, stale, |row| row.key_id))
         })?;
         let given_up = each(stale, |(key, version)| match key {
             Some(key) => self.give_up(&key, &version, at),

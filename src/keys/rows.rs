@@ -4,10 +4,10 @@
 //! Must not know: tokens, callers. Called by: the other files of keys.
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::KeyVersionId;
+use crate::base::ids::{KeyId, KeyVersionId};
 use crate::base::words::KeyState;
 use crate::error::{Error, RejectedState};
-use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, Tx};
+use crate::store::{Abort, Each, KeyRow, KeyVersionRow, ResourcePolicyRow, Tx};
 
 /// After this long, ms, whoever makes a key, a version or a pair, or moves material, and is not done is taken for dead.
 pub(super) const STALE_MS: i64 = 60_000;
@@ -34,6 +34,12 @@ pub(super) fn editable(key: &KeyRow) -> Result<(), Abort<Error>> {
         KeyState::PendingDeletion => Err(Abort::App(Error::KeyState(RejectedState::PendingDeletion))),
         KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport | KeyState::Creating | KeyState::Deleted => Ok(()),
     }
+}
+
+/// Each of these rows with its key, none where there is none. A key that does not verify is the failure of its row alone.
+pub(super) fn with_keys<R>(tx: &mut Tx<'_>, rows: Each<R>, key_of: impl Fn(&R) -> KeyId) -> Each<(Option<KeyRow>, R)> {
+    let mut with_key = |row: R| Ok((tx.apart(|tx| tx.key_by_id(&key_of(&row)))?, row));
+    rows.into_iter().map(|row| row.and_then(&mut with_key)).collect()
 }
 
 /// Nothing that is in use is destroyed, whatever condemns it.

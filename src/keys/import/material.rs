@@ -18,9 +18,9 @@ use crate::base::ids::{KeyRef, KeyVersionId};
 use crate::base::words::{KeyState, MaterialState};
 use crate::error::{Error, Unchanged};
 use crate::keys::Keys;
-use crate::keys::rows::{STALE_MS, condemned_in_use};
+use crate::keys::rows::{STALE_MS, condemned_in_use, with_keys};
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, CondemnedRow, Each, ImportParametersRow, KeyMaterialRow, KeyRow, StoreError, Tx};
+use crate::store::{Abort, CondemnedRow, ImportParametersRow, KeyMaterialRow, KeyRow, StoreError, Tx};
 use crate::token::{CheckValue, Incoming, TokenError};
 
 /// What is to be done with material that was found good.
@@ -229,8 +229,7 @@ impl Keys {
         let before = at.now().plus_ms(-STALE_MS);
         let left = self.store.read("materials_moving", |tx| {
             let left = tx.key_materials_moving_before(before, limit)?;
-            let mut with_key = |row: KeyMaterialRow| Ok((tx.apart(|tx| tx.key_by_id(&row.key_id))?, row));
-            Ok::<Each<_>, Abort<Error>>(left.into_iter().map(|row| row.and_then(&mut with_key)).collect())
+            Ok::<_, Abort<Error>>(with_keys(tx, left, |row| row.key_id))
         })?;
         each(left, |(key, row)| {
             let Some(key) = key else { return Err(Error::Integrity(format!("material {} has no key", row.key_version_id))) };

@@ -19,9 +19,9 @@ use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::ImportAlgorithm;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::keys::rows::STALE_MS;
+use crate::keys::rows::{STALE_MS, with_keys};
 use crate::service_task::{TaskRecord, each};
-use crate::store::{Abort, CondemnedRow, Each, ImportParametersRow, KeyRow, Tx};
+use crate::store::{Abort, CondemnedRow, ImportParametersRow, KeyRow, Tx};
 
 /// How long parameters are valid (GetParametersForImport: 24 hours), ms.
 const VALID_MS: i64 = 24 * 60 * 60 * 1000;
@@ -183,8 +183,7 @@ impl Keys {
         let (now, unready) = (at.now(), at.now().plus_ms(VALID_MS - STALE_MS));
         let due = self.store.read("import_parameters_due", |tx| {
             let due = tx.import_parameters_due(now, unready, limit)?;
-            let mut with_key = |row: ImportParametersRow| Ok((tx.apart(|tx| tx.key_by_id(&row.key_id))?, row));
-            Ok::<Each<_>, Abort<Error>>(due.into_iter().map(|row| row.and_then(&mut with_key)).collect())
+            Ok::<_, Abort<Error>>(with_keys(tx, due, |row| row.key_id))
         })?;
         each(due, |(key, row)| {
             let Some(key) = key else { return Err(Error::Integrity(format!("wrapping pair {} has no key", row.id))) };
