@@ -111,6 +111,9 @@ pub(in crate::store) struct Sifted<R> {
 /// How many pages of rows a sweep looks through for those that verify.
 pub(in crate::store) const MOST_PAGES: i64 = 100;
 
+/// What is said of a row that verifies and does not fit what was asked.
+pub(in crate::store) const ANOTHER_QUESTION: &str = "the database gave it as the answer to another question";
+
 /// The question whose answer is every row of a table.
 pub(in crate::store) fn every<R>(_: &R) -> bool {
     true
@@ -412,7 +415,7 @@ impl<'a> Tx<'a> {
         row: R,
         asked: impl Fn(&R) -> bool,
     ) -> Result<R, StoreError> {
-        if asked(&row) { Ok(row) } else { Err(self.corrupt(table, "the database gave it as the answer to another question")) }
+        if asked(&row) { Ok(row) } else { Err(self.corrupt(table, ANOTHER_QUESTION)) }
     }
 
     /// What was found is not believed, and nothing that this transaction did stays.

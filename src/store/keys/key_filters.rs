@@ -10,7 +10,7 @@ use crate::base::words::KeyState;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{aliases, keys, tags};
-use crate::store::{KeyRow, StoreError, Tx};
+use crate::store::{AliasRow, KeyRow, StoreError, TagRow, Tagged, Tx};
 
 /// States of keys that no caller sees.
 const HIDDEN: [KeyState; 2] = [KeyState::Creating, KeyState::Deleted];
@@ -43,6 +43,13 @@ pub enum KeyCondition {
     Tag(Vec<String>, Vec<String>),
     /// The instance that its maker named.
     KmsInstance(Vec<String>),
+}
+
+impl KeyCondition {
+    /// Whether a key's tags tell if it fits.
+    fn is_of_tags(&self) -> bool {
+        matches!(self, KeyCondition::TagKey(_) | KeyCondition::TagValue(_) | KeyCondition::Tag(..))
+    }
 }
 
 type Selection<'a> = keys::BoxedQuery<'a, <Conn as Connection>::Backend>;
@@ -108,6 +115,19 @@ fn fits(row: &KeyRow, account: &AccountId, conditions: &[KeyCondition]) -> bool 
         })
 }
 
+/// Whether a key that has these aliases and tags is one of those.
+fn fits_beside(conditions: &[KeyCondition], aliases: &[AliasRow], tags: &[TagRow]) -> bool {
+    conditions.iter().all(|condition| match condition {
+        KeyCondition::Alias(names) => aliases.iter().any(|alias| names.contains(&alias.name)),
+        KeyCondition::TagKey(names) => tags.iter().any(|tag| names.contains(&tag.tag_key)),
+        KeyCondition::TagValue(values) => tags.iter().any(|tag| values.contains(&tag.tag_value)),
+        KeyCondition::Tag(names, values) => {
+            tags.iter().any(|tag| names.contains(&tag.tag_key) && values.contains(&tag.tag_value))
+        }
+        _ => true,
+    })
+}
+
 impl Tx<'_> {
     /// A page of the keys of an account that fit every condition, oldest first, without those that no caller sees.
     ///
@@ -121,7 +141,17 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<KeyRow>, StoreError> {
         let query = selection(account, conditions).order((keys::created_at, keys::id)).offset(offset).limit(limit);
-        self.all(|row| fits(row, account, conditions), |conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))
+        let fits = |row: &KeyRow| fits(row, account, conditions);
+        let found = self.all(fits, |conn| query.select((KeyRow::as_select(), keys::mac)).load(conn))?;
+        let by_alias = conditions.iter().any(|condition| matches!(condition, KeyCondition::Alias(_)));
+        let by_tag = conditions.iter().any(KeyCondition::is_of_tags);
+        let mut rows = Vec::with_capacity(found.len());
+        for row in found {
+            let aliases = if by_alias { self.aliases_of_key(&row.id)? } else { Vec::new() };
+            let tags = if by_tag { self.tags_of(Tagged::Key(row.id))? } else { Vec::new() };
+            rows.push(self.fitting(KeyRow::TABLE, row, |_| fits_beside(conditions, &aliases, &tags))?);
+        }
+        Ok(rows)
     }
 
     /// How many keys [`Tx::keys_page`] goes through.

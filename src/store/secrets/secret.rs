@@ -16,8 +16,9 @@ use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{secret_versions, secrets, tags};
 use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{each_due, insert, one, remove};
+use crate::store::engine::tx::ANOTHER_QUESTION;
 use crate::store::shared::tags::number;
-use crate::store::{Each, StageRow, StoreError, Tagged, Tx, VersionRow};
+use crate::store::{Each, StageRow, StoreError, TagRow, Tagged, Tx, VersionRow};
 
 /// A secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -69,6 +70,19 @@ pub struct SecretFilter {
     pub kms_instances: Option<Vec<KmsInstanceId>>,
     /// Whether no secret fits.
     pub nothing: bool,
+}
+
+impl SecretFilter {
+    /// Whether a secret's tags tell if it fits.
+    fn is_of_tags(&self) -> bool {
+        self.tag_keys.is_some() || self.tag_values.is_some()
+    }
+
+    /// Whether a secret with this tag fits.
+    fn fits_tag(&self, tag: &TagRow) -> bool {
+        self.tag_keys.as_ref().is_none_or(|keys| keys.contains(&tag.tag_key))
+            && self.tag_values.as_ref().is_none_or(|values| values.contains(&tag.tag_value))
+    }
 }
 
 type Condition = Box<dyn BoxableExpression<secrets::table, Backend, SqlType = Bool>>;
@@ -257,7 +271,15 @@ impl Tx<'_> {
             let query = query.order(secrets::name).offset(offset);
             self.all(fits, |conn| query.select(columns).load(conn))?
         };
-        let rows = found.into_iter().map(|row| self.noted(row)).collect::<Result<_, _>>()?;
+        let rows = found.into_iter().map(|row| self.noted(row)).collect::<Result<Vec<_>, _>>()?;
+        if filter.is_of_tags() {
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            let tags = self.tags_of_secrets(&ids)?;
+            let has_one = |row: &SecretRow| tags.iter().any(|(id, tag)| *id == row.id && filter.fits_tag(tag));
+            if !rows.iter().all(has_one) {
+                return Err(self.corrupt(SecretRow::TABLE, ANOTHER_QUESTION));
+            }
+        }
         Ok((rows, total))
     }
 

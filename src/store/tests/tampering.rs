@@ -18,7 +18,8 @@ on_both!(
     a_policy_that_is_renamed_is_found,
     a_head_of_nobodys_stops_nobody,
     a_digest_of_nobodys_hides_nothing,
-    what_a_key_has_lost_is_found
+    what_a_key_has_lost_is_found,
+    a_list_by_alias_or_tag_is_proved
 );
 
 /// Reads all rows of a table.
@@ -345,6 +346,36 @@ fn what_a_key_has_lost_is_found(on: &Fixture) {
         assert!(passed(on).iter().any(|strange| strange.contains(&key.to_string())), "{table}: {:?}", passed(on));
         conn.batch_execute(&format!("INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).unwrap();
         assert_eq!(read(), Ok(()), "{table}, put back");
+    }
+}
+
+/// Keys and secrets that are listed by what belongs to them are those to which it belongs, whatever the database says.
+fn a_list_by_alias_or_tag_is_proved(on: &Fixture) {
+    let account = fill(on);
+    let secret = on.read(|tx| tx.secrets_page(&account, NOW, &SecretFilter::default(), 0, 10)).0.remove(0);
+    on.write(|tx| tx.tag_put(&account, Tagged::Secret(secret.id), "k", "v"));
+    let texts = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let keys = |condition| on.store.read_rows("test", |tx| tx.keys_page(&account, std::slice::from_ref(&condition), 0, 10));
+    let by_alias = |name: &str| keys(KeyCondition::Alias(vec![name.parse().unwrap()]));
+    let secrets = |filter| on.store.read_rows("test", |tx| tx.secrets_page(&account, NOW, &filter, 0, 10));
+    let by_key = |name: &str| SecretFilter { tag_keys: Some(texts(&[name])), ..SecretFilter::default() };
+    let by_value = |value: &str| SecretFilter { tag_values: Some(texts(&[value])), ..SecretFilter::default() };
+    let found = |alias: &str, key: &str, value: &str| {
+        [
+            by_alias(alias).map(|keys| keys.len()),
+            keys(KeyCondition::TagKey(texts(&[key]))).map(|keys| keys.len()),
+            keys(KeyCondition::TagValue(texts(&[value]))).map(|keys| keys.len()),
+            keys(KeyCondition::Tag(texts(&[key]), texts(&[value]))).map(|keys| keys.len()),
+            secrets(by_key(key)).map(|(secrets, _)| secrets.len()),
+            secrets(by_value(value)).map(|(secrets, _)| secrets.len()),
+            secrets(SecretFilter { tag_values: Some(texts(&[value])), ..by_key(key) }).map(|(secrets, _)| secrets.len()),
+        ]
+    };
+    assert_eq!(found("alias/a", "k", "v"), [const { Ok(1) }; 7]);
+    assert_eq!(found("alias/b", "x", "y"), [const { Ok(0) }; 7]);
+    on.intruder().batch_execute("UPDATE aliases SET name = 'alias/b'; UPDATE tags SET tag_key = 'x', tag_value = 'y'").unwrap();
+    for (n, found) in found("alias/b", "x", "y").into_iter().enumerate() {
+        assert!(matches!(found, Err(StoreError::Corrupt { .. })), "question {n}: {found:?}");
     }
 }
 
