@@ -74,6 +74,7 @@ fn show(session: &Session, account: &AccountId, name: &UserName) -> Result<Outpu
 fn create(session: &Session, account: &AccountId, name: UserName) -> Result<Output, Failure> {
     let user = UserRow { id: UserId::new(), account_id: account.clone(), name, enabled: true, created_at: session.now() };
     session.change("CreateUser", user.name.as_str(), |tx| {
+        unless_named(tx, account, &user.name)?;
         unless_taken(tx.user_insert(&user), "a user of this name", "`bulla user list` shows what there is")
     })?;
     Ok(Output::One(row(&user)))
@@ -108,7 +109,7 @@ fn delete(session: &Session, account: &AccountId, name: &UserName) -> Result<Out
     })
 }
 
-/// Refuses to delete a user that the policy of a secret or key names: whoever gets the name next would inherit what it says.
+/// Refuses to delete or to make a user that the policy of a secret or key names: whoever gets the name would inherit what it says.
 fn unless_named(tx: &mut Tx<'_>, account: &AccountId, name: &UserName) -> Result<(), Abort<Failure>> {
     let mut naming = Vec::new();
     for resource in tx.resources_with_policy(account)? {

@@ -98,7 +98,9 @@ impl Event {
         match error {
             Error::Integrity(what) => {
                 self.alarm = true;
-                log::error!(target: "bulla::integrity", "ALARM request_id={id} action={action} {what}");
+                let about = |name: &str, it: Option<&str>| it.map(|it| format!("{name}={it} ")).unwrap_or_default();
+                let (on, key) = (about("resource", self.resource.as_deref()), about("access_key", self.access_key.as_deref()));
+                log::error!(target: "bulla::integrity", "ALARM request_id={id} action={action} {on}{key}{what}");
             }
             Error::Internal(what) => log::error!("request_id={id} action={action} {what}"),
             Error::Undecided => {

@@ -85,14 +85,14 @@ pub struct Request<'a> {
 impl Service {
     /// A service over these parts.
     pub fn new(auth: Auth, keys: Arc<Keys>, secrets: Arc<Secrets>, audit: Arc<Audit>, limits: Limits) -> Self {
-        let (rates, strangers) = (Rates::new(limits.requests_per_second), Strangers::new(limits.refusals_per_second));
+        let (rates, strangers) = (Rates::new(limits.requests_per_second), Strangers::new(&limits));
         Self { auth, keys, secrets, audit, rates, strangers }
     }
 
     /// Bounds callers otherwise from now on.
     pub fn limit(&self, limits: Limits) {
         self.rates.limit(limits.requests_per_second);
-        self.strangers.limit(limits.refusals_per_second);
+        self.strangers.limit(&limits);
     }
 
     /// Takes a request from its arrival to its record; `work` is the dialect's. A panic in it is a failure of ours like others: it is
@@ -107,7 +107,10 @@ impl Service {
             event.is_undecided();
             Err(Error::Internal("the handler panicked".to_owned()))
         });
-        if result.is_err() && event.is_a_strangers() && !self.strangers.is_recorded(origin.source_ip) {
+        if result.is_err()
+            && event.is_a_strangers()
+            && !self.strangers.is_recorded(origin.source_ip, || self.audit.free_bytes())
+        {
             let (result, code) = (Err(Error::Throttled), Code::Throttled);
             let durable = Ticket::for_nothing();
             return Outcome { result, code, durable, asked: event.action, alarm: false, known: false };

@@ -18,6 +18,8 @@ pub struct Limits {
     pub requests_per_second: Option<NonZeroU32>,
     /// Refusals of unknown callers that are recorded one by one, per second and address.
     pub refusals_per_second: NonZeroU32,
+    /// With fewer bytes left for the audit log, none of them are.
+    pub min_free_bytes: u64,
 }
 
 /// The budgets of all accounts under one bound.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::audit::free_bytes;
 use crate::config::Config;
 use crate::http::Tls;
 
@@ -34,7 +35,7 @@ impl Host {
         HostFigures {
             certificate_end: self.tls.as_ref().and_then(|tls| tls.certificate_end()).map(|end| end.0 / 1000),
             audit_bytes: bytes_in(&self.audit),
-            audit_free: rustix::fs::statvfs(&self.audit).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+            audit_free: free_bytes(&self.audit),
         }
     }
 }

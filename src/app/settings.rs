@@ -136,8 +136,8 @@ pub(super) fn server_options(config: &Config) -> Result<Vec<(InstanceId, ServerO
 
 /// Bounds on callers.
 pub(super) fn limits(config: &Config) -> Limits {
-    let of = &config.limits;
-    Limits { requests_per_second: of.requests_per_second, refusals_per_second: of.refusals_per_second }
+    let (requests_per_second, refusals_per_second) = (config.limits.requests_per_second, config.limits.refusals_per_second);
+    Limits { requests_per_second, refusals_per_second, min_free_bytes: config.audit.min_free_bytes }
 }
 
 /// Files that the service has open at its busiest, besides connections of clients: of SQLite three a connection; of the token two

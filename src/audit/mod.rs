@@ -97,7 +97,7 @@ use parking_lot::Mutex;
 
 pub use self::chain::{Hash, hash};
 pub use self::error::AuditError;
-pub use self::file::{holder, sound_folder};
+pub use self::file::{free_bytes, holder, sound_folder};
 use self::line::Line;
 pub use self::line_mac::LineKey;
 pub use self::logs::{Log, logs};
@@ -196,6 +196,7 @@ pub struct Recovered {
 
 /// An open log. Dropping it closes it.
 pub struct Audit {
+    folder: PathBuf,
     queue: Sender<Job>,
     queue_limit: usize,
     gauges: Arc<Gauges>,
@@ -376,7 +377,7 @@ impl Audit {
         }
         let thread = spawn(thread, Box::new(move || run_or_end(writer, &jobs)))?;
         let writer = Mutex::new(Some(Running { thread, _lock: lock }));
-        Ok((Self { queue, queue_limit, gauges, writer }, recovered))
+        Ok((Self { folder: path, queue, queue_limit, gauges, writer }, recovered))
     }
 
     /// What the last lines of a log say of the database, whoever has it open: anchor, time and requests, nothing else.
@@ -495,6 +496,11 @@ impl Audit {
         }
         let trouble = self.gauges.trouble.lock();
         trouble.clone().map_or(Ok(()), |reason| Err(AuditError::Write(reason)))
+    }
+
+    /// Bytes that the file system of its folder has left for this service; none where it cannot be asked.
+    pub fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.folder)
     }
 
     /// The numbers now.

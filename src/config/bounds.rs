@@ -13,7 +13,7 @@ pub struct Limits {
     /// Nonces that a node remembers.
     pub nonces: usize,
     /// Refusals of requests whose caller is unknown that are recorded one by one, per second and address; ten times as many at once.
-    /// More are answered 429 and recorded by their number. Peers on loopback have no limit.
+    /// More are answered 429 and recorded by their number. All addresses together have ten times the bound of one, and so has loopback.
     pub refusals_per_second: NonZeroU32,
 }
 

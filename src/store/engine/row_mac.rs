@@ -22,6 +22,9 @@ pub trait Sealed {
     /// The table; a row moved to another table does not verify.
     const TABLE: &'static str;
 
+    /// Which row it says that it is, for people: never a value.
+    fn name(&self) -> String;
+
     /// Adds every column but the MAC that rows of this layout have, in a fixed order. The list of a layout never changes.
     fn fields(&self, layout: Level, row: Canonical) -> Canonical;
 

@@ -16,6 +16,7 @@ use diesel::result::{Error as SqlError, QueryResult};
 use parking_lot::MutexGuard;
 
 use crate::base::ids::SecretId;
+use crate::base::printable::seen_in_line;
 use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::Conn;
 use crate::store::engine::digest::Digest;
@@ -110,6 +111,9 @@ pub(in crate::store) struct Sifted<R> {
 
 /// How many pages of rows a sweep looks through for those that verify.
 pub(in crate::store) const MOST_PAGES: i64 = 100;
+
+/// What is said of a row that does not verify.
+pub(in crate::store) const NOT_ITS_MAC: &str = "its MAC is not that of its columns";
 
 /// What is said of a row that verifies and does not fit what was asked.
 pub(in crate::store) const ANOTHER_QUESTION: &str = "the database gave it as the answer to another question";
@@ -403,9 +407,14 @@ impl<'a> Tx<'a> {
         asked: impl Fn(&R) -> bool,
     ) -> Result<R, StoreError> {
         if !self.seals.verify(&row, &mac) {
-            return Err(self.corrupt(R::TABLE, "its MAC is not that of its columns"));
+            return Err(self.disbelieved(&row, NOT_ITS_MAC));
         }
-        self.fitting(R::TABLE, row, asked)
+        if asked(&row) { Ok(row) } else { Err(self.disbelieved(&row, ANOTHER_QUESTION)) }
+    }
+
+    /// A row is not believed, under the name that it gives itself.
+    pub(in crate::store) fn disbelieved<R: Sealed>(&mut self, row: &R, why: &str) -> StoreError {
+        self.corrupt(R::TABLE, format!("{}: {why}", seen_in_line(&row.name())))
     }
 
     /// The row, if it is what was asked for. For rows that carry no MAC.

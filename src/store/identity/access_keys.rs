@@ -39,6 +39,10 @@ pub struct AccessKeyRow {
 impl Sealed for AccessKeyRow {
     const TABLE: &'static str = "access_keys";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str())
             .text(self.account_id.as_str())

@@ -34,6 +34,10 @@ pub struct AccessPointRow {
 impl Sealed for AccessPointRow {
     const TABLE: &'static str = "access_points";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())

@@ -40,6 +40,10 @@ pub struct AccessPolicyRow {
 impl Sealed for AccessPolicyRow {
     const TABLE: &'static str = "access_policies";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())

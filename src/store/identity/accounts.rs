@@ -33,6 +33,10 @@ pub struct AccountRow {
 impl Sealed for AccountRow {
     const TABLE: &'static str = "accounts";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str()).text(&self.name).integer(self.enabled.into()).integer(self.created_at.0)
     }

@@ -79,6 +79,10 @@ impl BearerTokenRow {
 impl Sealed for BearerTokenRow {
     const TABLE: &'static str = "bearer_tokens";
 
+    fn name(&self) -> String {
+        self.accessor.clone()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(&self.digest)
             .text(self.account_id.as_str())

@@ -38,6 +38,10 @@ pub struct ClientKeyRow {
 impl Sealed for ClientKeyRow {
     const TABLE: &'static str = "client_keys";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.id.as_str())
             .text(self.account_id.as_str())

@@ -34,6 +34,10 @@ pub struct NetworkRuleRow {
 impl Sealed for NetworkRuleRow {
     const TABLE: &'static str = "network_rules";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())

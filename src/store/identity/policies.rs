@@ -32,6 +32,10 @@ pub struct PolicyRow {
 impl Sealed for PolicyRow {
     const TABLE: &'static str = "policies";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(self.name.as_str()).text(&self.document).integer(self.created_at.0)
     }
@@ -57,6 +61,10 @@ pub struct AttachmentRow {
 
 impl Sealed for AttachmentRow {
     const TABLE: &'static str = "policy_attachments";
+
+    fn name(&self) -> String {
+        format!("{} on user {}", self.policy_name, self.user_id)
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.user_id.as_bytes())

@@ -34,6 +34,10 @@ pub struct UserRow {
 impl Sealed for UserRow {
     const TABLE: &'static str = "users";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .text(self.account_id.as_str())

@@ -33,6 +33,10 @@ pub struct AliasRow {
 impl Sealed for AliasRow {
     const TABLE: &'static str = "aliases";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(self.name.as_str()).field(self.key_id.as_bytes()).integer(self.created_at.0)
     }

@@ -32,6 +32,10 @@ pub struct CondemnedRow {
 impl Sealed for CondemnedRow {
     const TABLE: &'static str = "condemned";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes()).field(self.key_id.as_bytes()).text(self.account_id.as_str()).integer(self.condemned_at.0)
     }

@@ -43,6 +43,10 @@ pub struct ImportParametersRow {
 impl Sealed for ImportParametersRow {
     const TABLE: &'static str = "import_parameters";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .field(self.key_id.as_bytes())

@@ -67,6 +67,10 @@ impl KeyRow {
 impl Sealed for KeyRow {
     const TABLE: &'static str = "keys";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .text(self.account_id.as_str())
@@ -102,6 +106,10 @@ pub(in crate::store) struct DefaultKeyRow {
 
 impl Sealed for DefaultKeyRow {
     const TABLE: &'static str = "default_keys";
+
+    fn name(&self) -> String {
+        self.account_id.to_string()
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).field(self.key_id.as_bytes())

@@ -10,6 +10,7 @@ use crate::base::words::KeyState;
 use crate::store::engine::connection::Conn;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema::{aliases, keys, tags};
+use crate::store::engine::tx::ANOTHER_QUESTION;
 use crate::store::{AliasRow, KeyRow, StoreError, TagRow, Tagged, Tx};
 
 /// States of keys that no caller sees.
@@ -149,7 +150,10 @@ impl Tx<'_> {
         for row in found {
             let aliases = if by_alias { self.aliases_of_key(&row.id)? } else { Vec::new() };
             let tags = if by_tag { self.tags_of(Tagged::Key(row.id))? } else { Vec::new() };
-            rows.push(self.fitting(KeyRow::TABLE, row, |_| fits_beside(conditions, &aliases, &tags))?);
+            if !fits_beside(conditions, &aliases, &tags) {
+                return Err(self.disbelieved(&row, ANOTHER_QUESTION));
+            }
+            rows.push(row);
         }
         Ok(rows)
     }

@@ -35,6 +35,10 @@ pub struct KeyMaterialRow {
 impl Sealed for KeyMaterialRow {
     const TABLE: &'static str = "key_materials";
 
+    fn name(&self) -> String {
+        self.key_version_id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.key_version_id.as_bytes())
             .field(self.key_id.as_bytes())

@@ -32,6 +32,10 @@ pub struct KeyRotationRow {
 impl Sealed for KeyRotationRow {
     const TABLE: &'static str = "key_rotations";
 
+    fn name(&self) -> String {
+        self.key_id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.key_id.as_bytes()).optional_integer(self.interval_s).integer(self.due_at.0)
     }

@@ -35,6 +35,10 @@ pub struct KeyVersionRow {
 impl Sealed for KeyVersionRow {
     const TABLE: &'static str = "key_versions";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes())
             .field(self.key_id.as_bytes())

@@ -36,15 +36,12 @@ pub(in crate::store) struct ScopeRow {
     pub(in crate::store) digest: Vec<u8>,
 }
 
-impl ScopeRow {
-    /// What it is about, for people.
-    pub(in crate::store) fn name(&self) -> String {
-        Scope::of(&self.scope).map_or_else(|| "all".to_owned(), |scope| scope.to_string())
-    }
-}
-
 impl Sealed for ScopeRow {
     const TABLE: &'static str = "scopes";
+
+    fn name(&self) -> String {
+        Scope::of(&self.scope).map_or_else(|| "all".to_owned(), |scope| scope.to_string())
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(&self.scope).integer(self.seq).field(&self.digest)
@@ -70,6 +67,10 @@ pub(in crate::store) struct PartRow {
 
 impl Sealed for PartRow {
     const TABLE: &'static str = "parts";
+
+    fn name(&self) -> String {
+        format!("part {:02x}", self.part)
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.integer(self.part.into()).integer(self.seq).field(&self.digest)

@@ -20,6 +20,7 @@ use crate::store::engine::migrate;
 use crate::store::engine::row_mac::Sealed;
 use crate::store::engine::schema;
 use crate::store::engine::scope::{Counted, Scope};
+use crate::store::engine::tx::NOT_ITS_MAC;
 use crate::store::keys::key::DefaultKeyRow;
 use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
@@ -96,16 +97,14 @@ impl Course<'_> {
     }
 }
 
-/// Reads a sealed table row by row and verifies each; `$key` names a row.
+/// Reads a sealed table row by row and verifies each.
 macro_rules! table {
-    ($tx:ident, $course:ident, $table:ident: $row:ty, |$found:ident| $key:expr) => {{
+    ($tx:ident, $course:ident, $table:ident: $row:ty) => {{
         let seals = $tx.seals();
         let mut visit = |found: QueryResult<($row, Vec<u8>)>| {
             $course.count();
             match found {
-                Ok(($found, mac)) if !seals.verify(&$found, &mac) => {
-                    $course.flaw(<$row>::TABLE, $key, "its MAC is not that of its columns")
-                }
+                Ok((row, mac)) if !seals.verify(&row, &mac) => $course.flaw(<$row>::TABLE, row.name(), NOT_ITS_MAC),
                 Ok((row, _)) => {
                     $course.counts(row.counted());
                 }
@@ -211,37 +210,37 @@ impl Tx<'_> {
     }
 
     fn prove(&mut self, course: &mut Course<'_>) -> Result<(), StoreError> {
-        table!(self, course, deployment: DeploymentRow, |row| row.id.to_string());
-        table!(self, course, nodes: NodeRow, |row| row.id.to_string());
-        table!(self, course, nonces: NonceRow, |row| format!("of request {}", row.request_id));
-        table!(self, course, log_heads: LogHeadRow, |row| format!("{} of node {}", row.log, row.node));
-        table!(self, course, anchors: AnchorsRow, |row| row.id.to_string());
-        table!(self, course, accounts: AccountRow, |row| row.id.to_string());
-        table!(self, course, users: UserRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, access_keys: AccessKeyRow, |row| row.id.to_string());
-        table!(self, course, bearer_tokens: BearerTokenRow, |row| row.accessor.clone());
-        table!(self, course, policies: PolicyRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, policy_attachments: AttachmentRow, |row| format!("{} on user {}", row.policy_name, row.user_id));
-        table!(self, course, access_points: AccessPointRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, access_policies: AccessPolicyRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, network_rules: NetworkRuleRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, client_keys: ClientKeyRow, |row| row.id.to_string());
-        table!(self, course, resource_policies: ResourcePolicyRow, |row| format!("{} of {}", row.resource, row.account_id));
-        table!(self, course, keys: KeyRow, |row| row.id.to_string());
-        table!(self, course, key_versions: KeyVersionRow, |row| row.id.to_string());
-        table!(self, course, key_rotations: KeyRotationRow, |row| row.key_id.to_string());
-        table!(self, course, key_materials: KeyMaterialRow, |row| row.key_version_id.to_string());
-        table!(self, course, import_parameters: ImportParametersRow, |row| row.id.to_string());
-        table!(self, course, condemned: CondemnedRow, |row| row.id.to_string());
-        table!(self, course, default_keys: DefaultKeyRow, |row| row.account_id.to_string());
-        table!(self, course, aliases: AliasRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, secrets: SecretRow, |row| format!("{} of {}", row.name, row.account_id));
-        table!(self, course, version_stages: StageRow, |row| format!("{} of secret {}", row.stage, row.secret_id));
-        table!(self, course, rotations: RotationRow, |row| row.secret_id.to_string());
-        table!(self, course, rotation_accounts: RotationAccountRow, |row| format!("{} on {}", row.name, row.instance));
-        table!(self, course, tags: TagRecord, |row| row.place());
-        table!(self, course, scopes: ScopeRow, |row| row.name());
-        table!(self, course, parts: PartRow, |row| format!("part {:02x}", row.part));
+        table!(self, course, deployment: DeploymentRow);
+        table!(self, course, nodes: NodeRow);
+        table!(self, course, nonces: NonceRow);
+        table!(self, course, log_heads: LogHeadRow);
+        table!(self, course, anchors: AnchorsRow);
+        table!(self, course, accounts: AccountRow);
+        table!(self, course, users: UserRow);
+        table!(self, course, access_keys: AccessKeyRow);
+        table!(self, course, bearer_tokens: BearerTokenRow);
+        table!(self, course, policies: PolicyRow);
+        table!(self, course, policy_attachments: AttachmentRow);
+        table!(self, course, access_points: AccessPointRow);
+        table!(self, course, access_policies: AccessPolicyRow);
+        table!(self, course, network_rules: NetworkRuleRow);
+        table!(self, course, client_keys: ClientKeyRow);
+        table!(self, course, resource_policies: ResourcePolicyRow);
+        table!(self, course, keys: KeyRow);
+        table!(self, course, key_versions: KeyVersionRow);
+        table!(self, course, key_rotations: KeyRotationRow);
+        table!(self, course, key_materials: KeyMaterialRow);
+        table!(self, course, import_parameters: ImportParametersRow);
+        table!(self, course, condemned: CondemnedRow);
+        table!(self, course, default_keys: DefaultKeyRow);
+        table!(self, course, aliases: AliasRow);
+        table!(self, course, secrets: SecretRow);
+        table!(self, course, version_stages: StageRow);
+        table!(self, course, rotations: RotationRow);
+        table!(self, course, rotation_accounts: RotationAccountRow);
+        table!(self, course, tags: TagRecord);
+        table!(self, course, scopes: ScopeRow);
+        table!(self, course, parts: PartRow);
         Ok(())
     }
 }

@@ -54,6 +54,10 @@ pub struct RotationRow {
 impl Sealed for RotationRow {
     const TABLE: &'static str = "rotations";
 
+    fn name(&self) -> String {
+        self.secret_id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         let ms = |time: Option<Timestamp>| time.map(|at| at.0);
         row.field(self.secret_id.as_bytes())
@@ -90,6 +94,10 @@ pub struct RotationAccountRow {
 
 impl Sealed for RotationAccountRow {
     const TABLE: &'static str = "rotation_accounts";
+
+    fn name(&self) -> String {
+        format!("{} on {}", self.name, self.instance)
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.instance.as_str()).text(self.name.as_str()).field(self.secret_id.as_bytes())

@@ -149,6 +149,10 @@ fn fits(row: &SecretRow, account: &AccountId, now: Timestamp, filter: &SecretFil
 impl Sealed for SecretRow {
     const TABLE: &'static str = "secrets";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.name, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str())
             .text(self.name.as_str())
@@ -276,8 +280,8 @@ impl Tx<'_> {
             let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
             let tags = self.tags_of_secrets(&ids)?;
             let has_one = |row: &SecretRow| tags.iter().any(|(id, tag)| *id == row.id && filter.fits_tag(tag));
-            if !rows.iter().all(has_one) {
-                return Err(self.corrupt(SecretRow::TABLE, ANOTHER_QUESTION));
+            if let Some(row) = rows.iter().find(|row| !has_one(row)) {
+                return Err(self.disbelieved(row, ANOTHER_QUESTION));
             }
         }
         Ok((rows, total))

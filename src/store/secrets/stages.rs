@@ -36,6 +36,10 @@ pub struct StageRow {
 impl Sealed for StageRow {
     const TABLE: &'static str = "version_stages";
 
+    fn name(&self) -> String {
+        format!("{} of secret {}", self.stage, self.secret_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.secret_id.as_bytes())
             .text(self.stage.as_str())

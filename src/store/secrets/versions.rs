@@ -15,6 +15,7 @@ use crate::store::engine::digest::Digest;
 use crate::store::engine::schema::secret_versions;
 use crate::store::engine::scope::Child;
 use crate::store::engine::statements::change;
+use crate::store::engine::tx::ANOTHER_QUESTION;
 use crate::store::{StoreError, Tx, expect_changed};
 
 pub(in crate::store) const TABLE: &str = "secret_versions";
@@ -162,7 +163,7 @@ impl Tx<'_> {
         if head.cloned() == found.map(VersionRow::head) {
             return Ok(());
         }
-        Err(self.corrupt(TABLE, "the database gave it as the answer to another question"))
+        Err(self.corrupt(TABLE, format!("{version} of secret {secret}: {ANOTHER_QUESTION}")))
     }
 
     /// All versions of a secret, oldest first.

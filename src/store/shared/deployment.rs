@@ -73,6 +73,10 @@ impl DeploymentRow {
 impl Sealed for DeploymentRow {
     const TABLE: &'static str = "deployment";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.derivation().as_bytes()).integer(self.ready.into()).integer(self.level.0.into())
     }

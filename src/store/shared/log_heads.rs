@@ -52,6 +52,10 @@ pub struct LogHeadRow {
 impl Sealed for LogHeadRow {
     const TABLE: &'static str = "log_heads";
 
+    fn name(&self) -> String {
+        format!("{} of node {}", self.log, self.node)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.node.as_bytes())
             .text(&self.log)
@@ -112,6 +116,10 @@ impl Default for AnchorsRow {
 
 impl Sealed for AnchorsRow {
     const TABLE: &'static str = "anchors";
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.integer(self.id.into())

@@ -48,6 +48,10 @@ impl NodeRow {
 impl Sealed for NodeRow {
     const TABLE: &'static str = "nodes";
 
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.id.as_bytes()).integer(self.lowest.0.into()).integer(self.highest.0.into()).integer(self.seen_at.0)
     }

@@ -39,6 +39,10 @@ pub struct NonceRow {
 impl Sealed for NonceRow {
     const TABLE: &'static str = "nonces";
 
+    fn name(&self) -> String {
+        format!("of request {}", self.request_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(&self.digest).field(self.request_id.as_bytes()).field(self.node.as_bytes()).integer(self.expires_at.0)
     }

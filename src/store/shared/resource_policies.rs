@@ -34,6 +34,10 @@ pub struct ResourcePolicyRow {
 impl Sealed for ResourcePolicyRow {
     const TABLE: &'static str = "resource_policies";
 
+    fn name(&self) -> String {
+        format!("{} of {}", self.resource, self.account_id)
+    }
+
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.text(self.account_id.as_str()).text(&self.resource).text(&self.document).integer(self.updated_at.0)
     }

@@ -84,11 +84,6 @@ pub(in crate::store) struct TagRecord {
 }
 
 impl TagRecord {
-    /// Where it is, for people.
-    pub(in crate::store) fn place(&self) -> String {
-        format!("{} on {}", self.tag_key, self.resource_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    }
-
     /// What carries it; none for a kind that there is not.
     pub(in crate::store) fn on(&self) -> Option<Tagged> {
         let kind = [ResourceType::Key, ResourceType::Secret].into_iter().find(|kind| number(*kind) == self.resource_kind)?;
@@ -98,6 +93,10 @@ impl TagRecord {
 
 impl Sealed for TagRecord {
     const TABLE: &'static str = "tags";
+
+    fn name(&self) -> String {
+        format!("{} on {}", self.tag_key, hex::encode(&self.resource_id))
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(&self.resource_id)
@@ -124,6 +123,10 @@ struct Place<'a> {
 
 impl Sealed for Place<'_> {
     const TABLE: &'static str = "tags, by pages";
+
+    fn name(&self) -> String {
+        "a place in a list".to_owned()
+    }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.field(self.question).integer(number(self.on.kind()).into()).field(self.on.bytes())

@@ -96,6 +96,10 @@ impl NextSecretRow {
 impl Sealed for NextSecretRow {
     const TABLE: &'static str = "secrets";
 
+    fn name(&self) -> String {
+        self.old().name()
+    }
+
     fn fields(&self, layout: Level, row: Canonical) -> Canonical {
         let row = self.old().fields(Level(1), row);
         if layout >= Level(2) { row.text(&self.note) } else { row }

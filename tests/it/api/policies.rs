@@ -5,7 +5,7 @@ use bulla_test_support::server::Server;
 use serde_json::{Value, json};
 
 use crate::api::ciphertext_blobs::{another_account, encrypt, new_key};
-use crate::{create, on_postgres, on_sqlite};
+use crate::{BULLA, create, on_postgres, on_sqlite};
 
 /// A user with these policies attached: system policies by name, or documents.
 pub fn user(server: &Server, name: &str, policies: &[&str]) -> Client {
@@ -50,6 +50,31 @@ const DENIED: (u16, &str) = (403, "Forbidden.NoPermission");
 #[track_caller]
 fn denied(answer: &Answer) {
     assert_eq!((answer.status, answer.code()), DENIED, "{:?}", answer.json);
+}
+
+/// A policy names people by their names. Nobody comes into what it gives by a name that is free, before or behind its bearer.
+#[test]
+fn nobody_inherits_a_name_that_a_policy_gives_rights_to() {
+    let (_folder, server) = on_sqlite();
+    let root = server.client();
+    create(&root, "shared", "value").ok();
+    server.admin(&["user", "create", "ann"]);
+    set(
+        &root,
+        "shared",
+        &policy(&server, &[("Allow", "user/ann", "kms:GetSecretValue"), ("Allow", "user/heir", "kms:GetSecretValue")]),
+    );
+    for arguments in [["user", "delete", "ann"], ["user", "create", "heir"]] {
+        let mut command = std::process::Command::new(BULLA);
+        let output = command.args(arguments).arg("--data").arg(server.data()).output().expect("the program is there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let why = format!("user \"{}\" is named by the policy of secret/shared; change that first", arguments[2]);
+        assert!(!output.status.success() && said.contains(&why), "{arguments:?}: {said}");
+    }
+    server.admin(&["user", "create", "another"]);
+    set(&root, "shared", &policy(&server, &[("Allow", "user/another", "kms:GetSecretValue")]));
+    server.admin(&["user", "create", "heir"]);
+    server.admin(&["user", "delete", "ann"]);
 }
 
 #[test]

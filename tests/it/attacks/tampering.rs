@@ -39,7 +39,9 @@ fn refuses(server: &Server, conn: &mut SqliteConnection, table: &str, column: &s
     // A name that is no longer there is simply not found; all else is an alarm.
     if read.code() != "Forbidden.ResourceNotFound" {
         assert_eq!(read.code(), "InternalFailure", "{table}.{column}");
-        assert!(server.log().matches("ALARM").count() > alarms, "{table}.{column}: no alarm");
+        let log = server.log();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains("ALARM")).skip(alarms).collect();
+        assert!(told.iter().any(|line| line.contains(":secret/sealed ")), "{table}.{column}: no alarm names it: {told:?}");
     } else {
         assert!(matches!((table, column), ("secrets", "name" | "account_id")), "{table}.{column} reads as not found");
     }
@@ -110,6 +112,28 @@ fn exchanged_ciphertexts_do_not_open() {
         }
     }
     assert!(server.log().contains("ALARM"));
+}
+
+/// Whoever reads the alarms learns which row is not ours, and on which request's way it stood.
+#[test]
+fn alarms_name_the_row_and_what_was_asked_for() {
+    let (_folder, server) = on_sqlite();
+    let client = server.client();
+    for name in ["app/db", "app/other"] {
+        create(&client, name, "value").ok();
+    }
+    let account = &server.ready.account_id;
+    let mut conn = connect(&server);
+    run(&mut conn, "UPDATE secrets SET description = 'evil' WHERE name = 'app/other'");
+    assert_eq!(client.call("ListSecrets", &[]).code(), "InternalFailure");
+    let told = |what: &str| assert!(server.log().contains(what), "{what}: {}", server.log());
+    told(&format!("a row of secrets does not verify: app/other of {account}: its MAC is not that of its columns"));
+    server.admin(&["user", "create", "ann"]);
+    let ann = server.admin(&["access-key", "create", "--user", "ann"]);
+    let [key, secret] = ["AccessKeyId", "AccessKeySecret"].map(|name| ann[name].as_str().expect("shown"));
+    run(&mut conn, &format!("UPDATE access_keys SET created_at = 1 WHERE id = '{key}'"));
+    assert_eq!(server.client_as(key, secret).call("ListKeys", &[]).code(), "InternalFailure");
+    told(&format!("access_key={key} a row of access_keys does not verify: {key}: its MAC"));
 }
 
 /// A row that does not verify keeps `bulla verify` from none of the others, whatever table it is in.
