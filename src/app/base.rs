@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use crate::app::anchors::{self, LogAnchor};
 use crate::app::freshness::{self, LOGS, RESTORE};
+use crate::app::marks;
 use crate::app::node::{known_node, node_id};
 use crate::app::start_retry::{Passing, StartRetry};
 use crate::app::system_keys;
 use crate::app::token;
 use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered, holder};
 use crate::auth::SysKey;
-use crate::base::clock::Timestamp;
-use crate::base::failure::{Class, Failure, Reason};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::failure::{Class, Failure, Reason, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
 use crate::store::{DeploymentRow, LogHeadRow, Store, StoreError, StoreOptions, UrlAgain};
@@ -90,6 +91,18 @@ impl Base {
         let (found, anchors) = retry.until("database", || anchors::read(&self.store))?;
         let heads = found.since_restoration(&anchors);
         freshness::contradiction(&self.token, &self.deployment, &self.store, folder, retry, (&heads, &anchors), &LOGS)
+    }
+
+    /// What the marks of this host's node and its logs contradict each other in; nothing where no node has its logs here.
+    ///
+    /// # Errors
+    /// When token, database or logs cannot be read.
+    pub fn marks_beside_logs(&self, config: &Config) -> Result<Vec<String>, Failure> {
+        let folder = &config.audit.directory;
+        let Some(node) = known_node(folder).map_err(context("audit"))? else { return Ok(Vec::new()) };
+        let key = system_keys::line_key(&self.token, &self.deployment, &node)?;
+        let found = marks::beside_logs(&self.store, &node, (folder, &key), Clock::System.now(), &|_| false);
+        Ok(found.map_err(context("database"))?.unwrap_or_default())
     }
 
     /// Refuses a database that was put back to an earlier state.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
 //! | `anchors.rs`, `anchor_watch.rs`, `token_key.rs` | whether database or audit log were put back to an earlier state |
+//! | `marks.rs` | whether the marks of this node's writes are still there, and its logs tell of them |
 //! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
 //! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
@@ -25,6 +26,7 @@ mod figures;
 mod freshness;
 mod front;
 mod host_figures;
+mod marks;
 mod node;
 mod reload;
 mod server;

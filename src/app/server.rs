@@ -17,10 +17,12 @@ use crate::app::figures::Sources;
 use crate::app::freshness::LOGS;
 use crate::app::front::Front;
 use crate::app::host_figures::Host;
+use crate::app::marks::Marks;
 use crate::app::reload::{self, Reload};
 use crate::app::settings;
 use crate::app::start_retry::StartRetry;
 use crate::app::supervised;
+use crate::app::system_keys::line_key;
 use crate::app::token_key::TokenKey;
 use crate::app::unfinished;
 use crate::app::unresolved;
@@ -62,6 +64,7 @@ pub struct Server {
     watch: Watch,
     /// Dropped to stop.
     token_key: Option<Periodic>,
+    marks: Periodic,
     /// Dropped behind all that asks for the time.
     clock_watch: Periodic,
     /// Until the end of the process.
@@ -201,6 +204,15 @@ impl Server {
                 Some(key.start()?)
             }
         };
+        let marks = Marks {
+            store: Arc::clone(&base.store),
+            clocks: Arc::clone(&clocks),
+            alarms: Arc::clone(&alarms),
+            node,
+            logs: (config.audit.directory.clone(), line_key(&base.token, &base.deployment, &node)?),
+            percent: config.database.check_percent.get(),
+        };
+        let marks = marks.start()?;
         let front = Arc::new(Front { doors, audit, token, database, clocks, alarms: Arc::clone(&alarms) });
         // From here on there is an answer to whoever comes.
         let bound = reserved.listen().map_err(context(config.server.listen))?;
@@ -250,6 +262,7 @@ impl Server {
             log,
             watch,
             token_key,
+            marks,
             clock_watch,
             shipping,
             reload,
@@ -280,6 +293,7 @@ impl Server {
             log,
             watch,
             token_key,
+            marks,
             clock_watch,
             shipping,
             reload,
@@ -305,7 +319,7 @@ impl Server {
         });
         supervised::start(Arc::downgrade(&front))?;
         let served = bound.run(Arc::clone(&front), metrics);
-        drop(token_key);
+        drop((token_key, marks));
         Periodic::stop_all(running, JOBS_END);
         drop(clock_watch);
         resolver.stop(JOBS_END);

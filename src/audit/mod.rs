@@ -81,6 +81,7 @@ mod repair;
 mod seal;
 mod ship;
 mod ticket;
+mod told;
 mod verify;
 mod writer;
 
@@ -107,6 +108,7 @@ pub use self::seal::Signer;
 pub use self::ship::{Receiver, ship};
 pub use self::ticket::Ticket;
 use self::ticket::promise;
+pub use self::told::{Told, told};
 pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, public_key, read, verify, verify_files};
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Moment, Timestamp};

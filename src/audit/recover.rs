@@ -310,21 +310,28 @@ impl Default for Found {
 
 /// The members of lines that open and close intents.
 #[derive(Deserialize)]
-struct FileLine {
-    open: Vec<OpenIntent>,
+pub(super) struct FileLine {
+    pub(super) open: Vec<OpenIntent>,
     #[serde(default)]
     database: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct OutcomeLine<'a> {
-    request_id: RequestId,
+pub(super) struct OutcomeLine<'a> {
+    pub(super) request_id: RequestId,
     #[serde(default)]
     code: Cow<'a, str>,
     #[serde(default)]
     principal: Cow<'a, str>,
     /// What a restart completed has none.
     decision: Option<&'a str>,
+}
+
+impl OutcomeLine<'_> {
+    /// Whether it says that a caller's request had an effect, so that the database had its mark.
+    pub(super) fn tells_an_effect(&self) -> bool {
+        self.code == "OK" && self.decision.is_some() && self.principal != "service"
+    }
 }
 
 #[derive(Deserialize)]
@@ -468,10 +475,10 @@ impl Found {
         match head.kind {
             "intent" => self.intents.open(head.seq, serde_json::from_slice(line)?),
             "outcome" => {
-                let OutcomeLine { request_id, code, principal, decision } = serde_json::from_slice(line)?;
-                self.intents.close(request_id);
-                if code == "OK" && decision.is_some() && principal != "service" {
-                    self.done.push((head.seq, Timestamp::parse(head.time).unwrap_or(Timestamp(0)), request_id));
+                let outcome: OutcomeLine<'_> = serde_json::from_slice(line)?;
+                self.intents.close(outcome.request_id);
+                if outcome.tells_an_effect() {
+                    self.done.push((head.seq, Timestamp::parse(head.time).unwrap_or(Timestamp(0)), outcome.request_id));
                 }
             }
             "checkpoint" => {

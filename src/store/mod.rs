@@ -65,7 +65,7 @@ pub use secrets::versions::{VersionHead, VersionRow};
 pub use shared::deployment::{self, DeploymentRow};
 pub use shared::log_heads::{AnchorsRow, LogHeadRow, LogHeads};
 pub use shared::nodes::NodeRow;
-pub use shared::nonces::NonceRow;
+pub use shared::nonces::{MarkPlace, MarksPage, NonceRow};
 pub use shared::resource_policies::ResourcePolicyRow;
 pub use shared::tags::{TagRow, Tagged};
 

@@ -111,6 +111,10 @@ pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Fail
         Ok(why) => flaws.extend(why.map(|why| format!("freshness: {why}"))),
         Err(failure) => flaws.push(format!("freshness: it is not looked at: {}", failure.reason)),
     }
+    match base.marks_beside_logs(config) {
+        Ok(found) => flaws.extend(found),
+        Err(failure) => flaws.push(format!("marks of writes: they are not looked at: {}", failure.reason)),
+    }
     let objects = match mismatch(&base.token, &base.store, &base.deployment.system_keys()) {
         Ok(objects) => objects,
         Err(Error::Integrity(why)) => {

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::base::ids::{AccountId, SecretId};
 use crate::store::engine::digest::{Digest, RowMac};
+use crate::store::engine::marks::Marks;
 use crate::store::engine::part_sum::PartSum;
 use crate::store::engine::scope::{Scope, part_of};
 use crate::store::engine::scope_digests::ScopeDigests;
@@ -92,6 +93,7 @@ pub(in crate::store) struct Known {
     exact: Option<Mutex<HashMap<u8, Arc<ExactPart>>>>,
     /// When the last complete pass over the secrets ended, or this memory began.
     passed: Mutex<Instant>,
+    marks: Marks,
 }
 
 impl Default for Known {
@@ -104,6 +106,7 @@ impl Default for Known {
             quarantine: RwLock::default(),
             exact: None,
             passed: Mutex::new(Instant::now()),
+            marks: Marks::default(),
         }
     }
 }
@@ -275,6 +278,11 @@ impl Known {
         } else {
             quarantine.parts.remove(&part);
         }
+    }
+
+    /// The marks that this process has left.
+    pub(in crate::store) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Notes that a complete pass ended now.

@@ -14,6 +14,7 @@ pub mod known;
 pub mod level;
 pub mod libpq_url;
 pub mod location;
+pub mod marks;
 pub mod migrate;
 pub mod migrate_lock;
 pub mod migrations;

@@ -117,6 +117,7 @@ impl Store {
         if ended.is_ok() {
             written.root.into_iter().for_each(|seq| self.seals.known().raise_floor(seq));
             written.parts.iter().for_each(|(part, state)| self.seals.known().saw_part(*part, *state));
+            written.mark.into_iter().for_each(|(expires_at, request)| self.seals.known().marks().left(expires_at, request));
         }
         // However the commit ended: one whose end is unknown may have changed them.
         if written.rights {

@@ -15,7 +15,8 @@ use diesel::RunQueryDsl;
 use diesel::result::{Error as SqlError, QueryResult};
 use parking_lot::MutexGuard;
 
-use crate::base::ids::SecretId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{RequestId, SecretId};
 use crate::base::printable::seen_in_line;
 use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::Conn;
@@ -52,6 +53,8 @@ pub(in crate::store) struct Written {
     pub(in crate::store) root: Option<i64>,
     /// Parts that were changed.
     pub(in crate::store) parts: Vec<(u8, PartState)>,
+    /// The mark of whose effect this was, and when it expires.
+    pub(in crate::store) mark: Option<(Timestamp, RequestId)>,
 }
 
 /// What is open around a closure.

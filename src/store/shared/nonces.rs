@@ -36,6 +36,23 @@ pub struct NonceRow {
     pub expires_at: Timestamp,
 }
 
+/// A place among the marks of a node, which are in the order in which they expire.
+#[derive(Debug, Clone)]
+pub struct MarkPlace {
+    expires_at: Timestamp,
+    digest: Vec<u8>,
+}
+
+impl MarkPlace {
+    /// Before all that expire at this time or later.
+    pub fn before(expires_at: Timestamp) -> Self {
+        Self { expires_at, digest: Vec::new() }
+    }
+}
+
+/// Marks by when they expire, and the place behind them where others may follow.
+pub type MarksPage = (Vec<(Timestamp, RequestId)>, Option<MarkPlace>);
+
 impl Sealed for NonceRow {
     const TABLE: &'static str = "nonces";
 
@@ -60,6 +77,18 @@ struct UnderWay {
 }
 
 impl Store {
+    /// Requests whose marks this process has left since it began, but for those that expire before a time.
+    pub fn marks_left(&self, expires_from: Timestamp) -> Vec<RequestId> {
+        let marks = self.seals.known().marks();
+        marks.forget(expires_from);
+        marks.all()
+    }
+
+    /// Says that marks are gone, and are not to be looked for again.
+    pub fn marks_gone(&self, requests: &[RequestId]) {
+        self.seals.known().marks().forget_these(requests);
+    }
+
     /// Whether a request of a node had its effect, asked so long after the connection that committed it was lost; none while that
     /// commit may still be under way on the server.
     ///
@@ -96,7 +125,37 @@ impl Tx<'_> {
     /// # Errors
     /// `Conflict` on a replay; of a guarded write at its end.
     pub fn nonce_insert(&mut self, row: &NonceRow) -> Result<(), StoreError> {
-        insert!(self, nonces, row)
+        insert!(self, nonces, row)?;
+        self.written.mark = Some((row.expires_at, row.request_id));
+        Ok(())
+    }
+
+    /// A page of the marks of a node that verify, behind a place in the order in which they expire: when, and of which request; and the
+    /// place of the next page, if there may be one.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn marks_page(&mut self, node: &NodeId, behind: &MarkPlace, limit: i64) -> Result<MarksPage, StoreError> {
+        let MarkPlace { expires_at, digest } = behind;
+        let later = nonces::expires_at.eq(expires_at).and(nonces::digest.gt(digest));
+        let query = nonces::table
+            .filter(nonces::node.eq(node))
+            .filter(nonces::expires_at.ge(expires_at))
+            .filter(nonces::expires_at.gt(expires_at).or(later))
+            .order((nonces::expires_at, nonces::digest))
+            .limit(limit);
+        let found: Vec<QueryResult<(NonceRow, Vec<u8>)>> =
+            self.run(TABLE, load_each!(query.select((NonceRow::as_select(), nonces::mac))))?;
+        let is_last = (found.len() as i64) < limit;
+        let (mut marks, mut place) = (Vec::with_capacity(found.len()), None);
+        for row in found {
+            let Some((row, mac)) = self.readable(TABLE, row)? else { continue };
+            if self.seals().verify(&row, &mac) && row.node == *node && row.expires_at >= *expires_at {
+                marks.push((row.expires_at, row.request_id));
+            }
+            place = Some(MarkPlace { expires_at: row.expires_at, digest: row.digest });
+        }
+        Ok((marks, place.filter(|_| !is_last)))
     }
 
     /// Whether a request of a node had its effect, told by its nonce. Looks only at nonces that expire at `expires_from` or
@@ -137,6 +196,7 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` where none of those that were found is there to be deleted; else as any write.
     pub fn nonces_sweep(&mut self, node: &NodeId, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+        self.seals().known().marks().forget(now);
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let (mut deleted, mut passed_over, mut missing) = (0, 0, 0);
         for _ in 0..MOST_PAGES {

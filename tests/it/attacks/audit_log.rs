@@ -98,6 +98,33 @@ fn what_is_done_while_the_server_is_down_is_found() {
     }
 }
 
+/// The lines of the last moments before a crash are bound by nothing that anybody else has signed or stored, but for what the writes among
+/// them have left in the database.
+#[test]
+fn a_write_whose_lines_are_dropped_behind_a_crash_is_missed() {
+    let told = "no log of this node tells of 1 changes that it has made";
+    for attempt in 1.. {
+        let (_folder, mut server) = on_sqlite();
+        create(&server.client(), "s1", "value").ok();
+        std::thread::sleep(Duration::from_millis(1_500));
+        create(&server.client(), "s2", "value").ok();
+        server.kill();
+        let all = lines(&log(&server));
+        let first = all.iter().rposition(|line| line.contains("\"kind\":\"intent\"")).expect("an intent");
+        write(&log(&server), &all[..first]);
+        let verify = std::process::Command::new(crate::BULLA).args(["verify", "--data"]).arg(server.data()).output();
+        let verify = verify.expect("the program is there");
+        assert_eq!(verify.status.code(), Some(1), "{}", String::from_utf8_lossy(&verify.stdout));
+        server.restart();
+        until(PATIENCE, "an alarm", || server.log().contains("ALARM audit"));
+        if server.log().contains(told) {
+            break;
+        }
+        // The database heard of the line in the moment between.
+        assert!(attempt < 3, "{}", server.log());
+    }
+}
+
 /// Whoever takes the database's word of the logs away as well: what the database counts was written by somebody.
 #[test]
 fn a_database_without_any_log_is_an_alarm() {

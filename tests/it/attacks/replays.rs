@@ -1,10 +1,14 @@
 //! A signed write takes effect once, whoever sends it again, to which node, and when.
 
+use std::time::Duration;
+
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::node::Node;
+use bulla_test_support::server::Server;
 use bulla_test_support::sizes::size;
+use diesel::connection::SimpleConnection;
 
-use crate::{BULLA, on_postgres};
+use crate::{BULLA, create, database, on_postgres, on_sqlite, until};
 
 /// Threads that replay at the same time.
 const THREADS: usize = 4;
@@ -66,4 +70,36 @@ fn replays_have_no_second_effect_on_this_node_or_another() {
     });
     assert_eq!(first.call("ListSecrets", &[]).ok().json["TotalCount"], rounds);
     eprintln!("{} replays, 0 second effects", rounds * 6);
+}
+
+/// Takes a write's mark away, as somebody would who has captured the request.
+fn unmark(server: &Server, answer: &Answer) -> String {
+    let request = answer.text("RequestId").to_lowercase();
+    let delete = format!("DELETE FROM nonces WHERE request_id = x'{}'", request.replace('-', ""));
+    database(server).batch_execute(&delete).expect("a statement");
+    format!("the marks of 1 changes that this node has made are gone, the first of them request {request}")
+}
+
+/// Nothing counts marks, so the node that left one looks after it: by what it remembers, and after a start by what its log tells.
+#[test]
+fn a_mark_that_is_taken_away_is_missed() {
+    let (_folder, mut server) = on_sqlite();
+    let client = server.client();
+    let early = create(&client, "early", "value").ok();
+    let late = create(&client, "late", "value").ok();
+    let told = unmark(&server, &late);
+    until(Duration::from_secs(60), "an alarm while it runs", || server.log().contains(&told));
+    // Behind checkpoints, and behind more requests than a start asks for at once.
+    for n in 0..3 {
+        for m in 0..30 {
+            create(&client, &format!("more/{n}/{m}"), "value").ok();
+        }
+        std::thread::sleep(Duration::from_millis(1_200));
+    }
+    server.stop();
+    unmark(&server, &early);
+    server.restart();
+    let request = early.text("RequestId").to_lowercase();
+    let told = format!("the marks of 2 changes that this node has made are gone, the first of them request {request}");
+    until(Duration::from_secs(60), "an alarm after the start", || server.log().contains(&told));
 }
