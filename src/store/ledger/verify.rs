@@ -215,7 +215,11 @@ impl Tx<'_> {
         table!(self, course, nodes: NodeRow, |row| row.id.to_string());
         table!(self, course, nonces: NonceRow, |row| format!("of request {}", row.request_id));
         table!(self, course, log_heads: LogHeadRow, |row| format!("{} of node {}", row.log, row.node));
+        let before = course.proof.rows;
         table!(self, course, anchors: AnchorsRow, |row| row.id.to_string());
+        if course.proof.rows == before {
+            course.flaw(AnchorsRow::TABLE, AnchorsRow::ID.to_string(), "it is gone: nothing says how old the database is");
+        }
         table!(self, course, accounts: AccountRow, |row| row.id.to_string());
         table!(self, course, users: UserRow, |row| format!("{} of {}", row.name, row.account_id));
         table!(self, course, access_keys: AccessKeyRow, |row| row.id.to_string());
