@@ -1,7 +1,7 @@
 //! `bulla init`: the first start on a token.
 //!
 //! The row that names the deployment and the ids of its system keys is written first, marked as not ready; the keys are made under
-//! those ids; then it is sealed and marked ready. A run that was killed is taken up by the next one, which keeps what it can prove
+//! those ids; then it is sealed and marked ready, in one transaction with the row that names the first key that is made anew. A run that was killed is taken up by the next one, which keeps what it can prove
 //! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing. One process
 //! at a time does all this: two would make keys under the same ids, and each take the other's for what a failed call of its own had left.
 
@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
-use crate::app::{Base, Failure, context, database_url, open_token, row_key, system_keys};
+use crate::app::{Base, Failure, context, database_url, open_token, row_key, system_keys, token_key};
 use crate::audit::INITIALISE;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
 use crate::config::Config;
 use crate::output::Output;
-use crate::store::{DeploymentRow, Levels, SetupLock, deployment, migrate, setup_lock};
+use crate::store::{AnchorsRow, DeploymentRow, Levels, SetupLock, deployment, migrate, setup_lock};
 use crate::token::{Token, TokenError};
 
 /// How long one waits for another that is at it.
@@ -127,7 +127,11 @@ fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<
         }
     }
     let key = row_key(token, &row)?;
-    if !deployment::complete(url, &row, &key).map_err(context("database"))? {
+    // One that an earlier run made is not found again: nothing names it, and `bulla check` lists it.
+    let key_id = token_key::make(token).map_err(context("token: the first key that is made anew"))?;
+    let (restored_at, key_since) = (Timestamp(0), Clock::System.now());
+    let first = AnchorsRow { id: AnchorsRow::ID, restored_at, key_id, previous_key: None, key_since };
+    if !deployment::complete(url, &row, &first, &key).map_err(context("database"))? {
         return Err(Failure::new("database: another `bulla init` was faster").hint("`bulla check` says how it is"));
     }
     Ok(DeploymentRow { ready: true, ..row })

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::admin::audit::{Proof, keys_of};
 use crate::admin::{LOCK_WAIT_MS, backup, verify};
-use crate::app::{Base, Failure, context};
+use crate::app::{Base, Failure, context, token_key};
 use crate::audit::{self, Kind, ReadLine, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::config::Config;
 use crate::output::progress::Progress;
 use crate::output::{Output, Row};
-use crate::store::{AnchorsRow, Store, StoreError, StoreOptions, copy, deployment};
+use crate::store::{AnchorsRow, Sealed, Store, StoreError, StoreOptions, copy, deployment};
 
 /// What is told to whoever has not accepted yet.
 const NEXT: &str = "with --accept this database is the one that counts; it needs the PIN, and is recorded";
@@ -63,11 +63,12 @@ pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output,
     Ok(Output::One(row))
 }
 
-/// Proves all rows; how many they are.
+/// Proves all rows but the one that an acceptance writes anew; how many they are.
 fn verified(base: &Base, options: &StoreOptions) -> Result<u64, Failure> {
     let proof = verify::proof(&base.store, options)?;
-    let Some(flaw) = proof.flaws.first() else { return Ok(proof.rows) };
-    let reason = format!("{flaw}; flaws: {}", proof.flaws.len());
+    let flaws: Vec<_> = proof.flaws.iter().filter(|flaw| flaw.table != AnchorsRow::TABLE).collect();
+    let Some(flaw) = flaws.first() else { return Ok(proof.rows) };
+    let reason = format!("{flaw}; flaws: {}", flaws.len());
     Err(Failure::new(reason).hint("only a database that verifies is accepted; `bulla verify` lists all that does not hold"))
 }
 
@@ -87,7 +88,8 @@ fn unless_anothers(options: &StoreOptions, backup: &Base) -> Result<(), Failure>
 struct State {
     /// How many rows verify: all of them.
     rows: u64,
-    anchors: AnchorsRow,
+    /// None where they do not verify or are gone: then nothing says how old the database is.
+    anchors: Option<AnchorsRow>,
     /// When any node last wrote how far its log was.
     in_database: Option<Timestamp>,
     /// When a log here last told of a change.
@@ -100,7 +102,7 @@ struct State {
 impl State {
     fn of(config: &Config, base: &Base, options: &StoreOptions) -> Result<Self, Failure> {
         let rows = verified(base, options)?;
-        let read = base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?.rows, tx.anchors()?)));
+        let read = base.store.read_rows("anchors", |tx| Ok((tx.log_heads()?.rows, tx.anchors_told()?.ok())));
         let (heads, anchors) = read.map_err(context("database"))?;
         let in_database = heads.iter().map(|head| head.written_at).max();
         let since = in_database.map(Timestamp::with_ms).unwrap_or_default();
@@ -147,6 +149,7 @@ impl State {
         };
         Output::row([
             ("Accepted", accepted.into()),
+            ("AgeKnown", self.anchors.is_some().into()),
             ("RowsVerified", self.rows.into()),
             ("LastWriteInDatabase", self.in_database.map_or(Value::Null, |at| at.with_ms().into())),
             ("LastWriteInLog", if self.in_log.is_empty() { Value::Null } else { self.in_log.into() }),
@@ -193,7 +196,6 @@ impl fmt::Display for Change {
 
 /// Accepts it, recorded before and after.
 fn take(config: &Config, base: &Base, state: &State) -> Result<(), Failure> {
-    let old = &state.anchors;
     let log = base.audit_of_a_restored(config, "admin", LOCK_WAIT_MS)?;
     let principal = format!("host/uid={}", rustix::process::getuid().as_raw());
     let of = state.in_database.map(Timestamp::with_ms).unwrap_or_default();
@@ -206,11 +208,23 @@ fn take(config: &Config, base: &Base, state: &State) -> Result<(), Failure> {
         ..Record::new(Kind::Admin, RequestId::new(), ACCEPT)
     };
     log.audit.submit(&record).wait().map_err(context("audit"))?;
-    let restored_at = Timestamp(Clock::System.now().0.max(old.restored_at.0 + 1));
-    // The next key is made as soon as a node runs.
-    let new = AnchorsRow { restored_at, key_id: None, previous_key: None, key_since: Timestamp(0), ..old.clone() };
-    let accepted = base.store.write_rows("restore", |tx| tx.anchors_put(old, &new));
+    let accepted = renew(base, state.anchors.as_ref());
     let code = if accepted.is_ok() { "OK" } else { "Failed" };
     log.audit.submit(&Record { code: Some(code), ..record }).wait().map_err(context("audit"))?;
-    accepted.map_err(context("database"))
+    accepted
+}
+
+/// Makes the next key on the token, and names it: what was put back before is then older than that. The one that the database named goes the
+/// way of every key before.
+fn renew(base: &Base, old: Option<&AnchorsRow>) -> Result<(), Failure> {
+    let now = Clock::System.now();
+    let key_id = token_key::make(&base.token).map_err(context("token: the key that is made anew"))?;
+    let new = AnchorsRow {
+        id: AnchorsRow::ID,
+        restored_at: old.map_or(now, |old| Timestamp(now.0.max(old.restored_at.0 + 1))),
+        key_id,
+        previous_key: old.map(|old| old.key_id),
+        key_since: now,
+    };
+    base.store.write_rows("restore", |tx| tx.anchors_renew(&new)).map_err(context("database"))
 }

@@ -77,15 +77,30 @@ pub fn place_of(folder: &Path) -> String {
 
 /// What the database says of logs, and of itself, if its schema is still this program's.
 pub(super) fn read(store: &Store) -> Result<(LogHeads, AnchorsRow), StoreError> {
+    let (heads, anchors) = found(store)?;
+    Ok((heads, anchors?))
+}
+
+/// The same, where what is wrong with the anchors alone is an answer too.
+pub(super) fn found(store: &Store) -> Result<(LogHeads, Result<AnchorsRow, StoreError>), StoreError> {
     store.read_rows("anchors", |tx| {
         tx.shape_checked()?;
-        Ok((tx.log_heads()?, tx.anchors()?))
+        Ok((tx.log_heads()?, tx.anchors_told()?))
     })
 }
 
 /// In words, that there are heads that nobody wrote.
 pub(super) fn strange_heads(count: usize) -> String {
     format!("{count} rows of log_heads do not verify, and are taken for none; `bulla verify` names them")
+}
+
+/// The head that the database has of a log of this node, whatever else it says.
+///
+/// # Errors
+/// As any read.
+pub(super) fn head_of_log(store: &Store, node: &NodeId, log: &str) -> Result<Option<LogHeadRow>, StoreError> {
+    let heads = store.read_rows("anchors", |tx| tx.log_heads())?;
+    Ok(heads.rows.into_iter().find(|head| head.node == *node && head.log == log))
 }
 
 /// The head that the database has of a log of this node, and why the database is older than the log, if it is; `now` as for [`older_than`].

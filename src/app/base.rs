@@ -21,7 +21,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::{Class, Failure, Reason, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
-use crate::store::{DeploymentRow, LogHeadRow, Store, StoreError, StoreOptions, UrlAgain};
+use crate::store::{AnchorsRow, DeploymentRow, LogHeadRow, LogHeads, Store, StoreError, StoreOptions, UrlAgain};
 use crate::token::Token;
 
 /// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
@@ -76,9 +76,23 @@ impl Base {
         }
     }
 
+    /// What the database says of logs and of itself. Where it does not say how old it is, it may be of any age.
+    fn heads(&self, retry: StartRetry) -> Result<(LogHeads, AnchorsRow), Failure> {
+        let (heads, anchors) = retry.until("database", || anchors::found(&self.store))?;
+        match anchors {
+            Ok(anchors) => Ok((heads, anchors)),
+            Err(error) => {
+                let reason = format!("database: {error}: nothing says how old it is");
+                log::error!(target: "bulla::integrity", "ALARM {reason}");
+                self.alarms.fetch_add(1, Ordering::Relaxed);
+                Err(Failure::new(reason).hint(RESTORE))
+            }
+        }
+    }
+
     /// When a server last wrote how far its log was; none where none has run.
     pub(super) fn newest_server_head(&self) -> Result<Option<Timestamp>, Failure> {
-        let (heads, _) = StartRetry::Server.until("database", || anchors::read(&self.store))?;
+        let (heads, _) = self.heads(StartRetry::Server)?;
         Ok(heads.rows.iter().filter(|head| head.log == "audit").map(|head| head.written_at).max())
     }
 
@@ -88,7 +102,7 @@ impl Base {
     /// When token, database or logs cannot be read.
     pub fn contradiction(&self, config: &Config) -> Result<Option<String>, Failure> {
         let (retry, folder) = (StartRetry::Command, &config.audit.directory);
-        let (found, anchors) = retry.until("database", || anchors::read(&self.store))?;
+        let (found, anchors) = self.heads(retry)?;
         let heads = found.since_restoration(&anchors);
         freshness::contradiction(&self.token, &self.deployment, &self.store, folder, retry, (&heads, &anchors), &LOGS)
     }
@@ -137,6 +151,23 @@ impl Base {
         self.open_log(config, "audit", 0, StartRetry::Server, true)
     }
 
+    /// The heads of logs, of a database that nothing contradicts, since it was last accepted; and whether there are none at all. Both logs
+    /// of a node are asked before either is written; the one that is opened, behind its lock.
+    fn believed_heads(&self, config: &Config, name: &str, retry: StartRetry) -> Result<(Vec<LogHeadRow>, bool), Failure> {
+        let (found, anchors) = self.heads(retry)?;
+        if found.strange > 0 && retry == StartRetry::Command {
+            log::error!(target: "bulla::integrity", "ALARM database: {}", anchors::strange_heads(found.strange));
+        }
+        let no_heads = found.rows.is_empty();
+        let heads = found.since_restoration(&anchors);
+        let others: Vec<_> = LOGS.into_iter().filter(|log| *log != name).collect();
+        let (token, deployment, store) = (&self.token, &self.deployment, &self.store);
+        let folder = &config.audit.directory;
+        let why = freshness::contradiction(token, deployment, store, folder, retry, (&heads, &anchors), &others)?;
+        unless_older(why)?;
+        Ok((heads, no_heads))
+    }
+
     fn open_log(
         &self,
         config: &Config,
@@ -147,24 +178,15 @@ impl Base {
     ) -> Result<OpenLog, Failure> {
         let folder = &config.audit.directory;
         let place = anchors::place_of(folder);
-        let (found, anchors) = retry.until("database", || anchors::read(&self.store))?;
-        if found.strange > 0 && retry == StartRetry::Command {
-            log::error!(target: "bulla::integrity", "ALARM database: {}", anchors::strange_heads(found.strange));
-        }
-        let no_heads = found.rows.is_empty();
-        let heads = if must_be_fresh { found.since_restoration(&anchors) } else { Vec::new() };
-        // Both logs of a node are asked before either is written; the one that is opened, behind its lock.
-        if must_be_fresh {
-            let others: Vec<_> = LOGS.into_iter().filter(|log| *log != name).collect();
-            let (token, deployment, store) = (&self.token, &self.deployment, &self.store);
-            let why = freshness::contradiction(token, deployment, store, folder, retry, (&heads, &anchors), &others)?;
-            unless_older(why)?;
-        }
+        let (heads, no_heads) = match must_be_fresh {
+            true => self.believed_heads(config, name, retry)?,
+            false => (Vec::new(), false),
+        };
         let alarm = |what: String| {
             self.alarms.fetch_add(1, Ordering::Relaxed);
             log::error!(target: "bulla::integrity", "ALARM {what}");
         };
-        if must_be_fresh && no_heads {
+        if no_heads {
             let changes = retry.until("database", || self.store.head_told())?.changes;
             if changes > 0 {
                 alarm(format!(
@@ -188,8 +210,11 @@ impl Base {
         let key = system_keys::line_key(&self.token, &self.deployment, &node)?;
         let is_older = Cell::new(false);
         let fresh = |found: &Recovered, now: Timestamp| {
+            if !must_be_fresh {
+                return Ok(anchors::head_of_log(&self.store, &node, name)?);
+            }
             let (head, older) = anchors::beside_log(&self.store, &node, name, found, now)?;
-            match older.filter(|_| must_be_fresh) {
+            match older {
                 None => Ok(head),
                 Some(why) => {
                     is_older.set(true);

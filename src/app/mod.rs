@@ -35,7 +35,7 @@ mod start_retry;
 mod supervised;
 mod system_keys;
 mod token;
-mod token_key;
+pub(crate) mod token_key;
 mod unfinished;
 pub(crate) mod unlock;
 mod unresolved;

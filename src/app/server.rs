@@ -200,7 +200,7 @@ impl Server {
         let token_key = match config.keys.anchor_minutes {
             0 => None,
             minutes => {
-                let key = TokenKey::new(&base.token, &base.store, node, &clocks, minutes, base.deployment.created_at);
+                let key = TokenKey::new(&base.token, &base.store, node, &clocks, minutes);
                 Some(key.start()?)
             }
         };

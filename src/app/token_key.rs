@@ -1,9 +1,10 @@
 //! The key on the token that is made anew every hour, and that nothing uses: a copy of the database from before it names one that is
 //! gone. So not even who puts database and every log back to one moment is believed for longer.
 //!
-//! Owns: making the next, and destroying the one before. Must not know: what else a start compares. Called by: app::base, app::server.
+//! Owns: making the next, and destroying the one before. Must not know: what else a start compares. Called by: app::base, app::server;
+//! admin, for the first one.
 //!
-//! The row `anchors` names the key of now and the one before. A key is made before the row names it and destroyed five minutes after the
+//! The row `anchors` names the key of now and the one before. `bulla init` makes the first, `bulla restore` the first of what it accepts. A key is made before the row names it and destroyed five minutes after the
 //! row named its successor; a crash in between leaves an object that `bulla check` lists.
 
 use std::sync::Arc;
@@ -25,13 +26,21 @@ const KEPT_MS: i64 = 5 * 60_000;
 /// The one node that does it holds its lease so long, ms.
 const LEASE_MS: i64 = 60_000;
 
+/// Makes the next such key, which nothing names yet.
+///
+/// # Errors
+/// When the token is away, or its user may not.
+pub fn make(token: &Token) -> Result<KeyVersionId, TokenError> {
+    let id = KeyVersionId::new();
+    token.create(&id, ObjectKind::Head).map(|()| id)
+}
+
 /// Whether the key that a database names is there no more.
 ///
 /// # Errors
 /// When the token is away.
 pub(super) fn is_gone(token: &Token, anchors: &AnchorsRow) -> Result<bool, TokenError> {
-    let Some(id) = &anchors.key_id else { return Ok(false) };
-    match token.prove_system_key(id, ObjectKind::Head) {
+    match token.prove_system_key(&anchors.key_id, ObjectKind::Head) {
         Ok(()) => Ok(false),
         Err(TokenError::NoSuchKey(_) | TokenError::Unsupported(_)) => Ok(true),
         Err(error) => Err(error),
@@ -46,8 +55,6 @@ pub(super) struct TokenKey {
     clocks: Arc<ClockCheck>,
     /// How long a key lasts, ms.
     lasts_ms: i64,
-    /// When the deployment was made: its first key comes when that is as old as a key may be.
-    since: Timestamp,
 }
 
 impl TokenKey {
@@ -57,10 +64,9 @@ impl TokenKey {
         node: NodeId,
         clocks: &Arc<ClockCheck>,
         lasts_minutes: u32,
-        since: Timestamp,
     ) -> Self {
         let (token, store, clocks) = (Arc::clone(token), Arc::clone(store), Arc::clone(clocks));
-        Self { token, store, node, clocks, lasts_ms: i64::from(lasts_minutes) * 60_000, since }
+        Self { token, store, node, clocks, lasts_ms: i64::from(lasts_minutes) * 60_000 }
     }
 
     /// Goes on until what it answers is dropped.
@@ -83,7 +89,7 @@ impl TokenKey {
     fn turn(&self, now: Timestamp) -> Result<(), String> {
         let store = |error: StoreError| error.to_string();
         let old = self.store.read_rows("token_key", |tx| tx.anchors()).map_err(store)?;
-        let over = old.key_since.max(self.since).plus_ms(self.lasts_ms) <= now;
+        let over = old.key_since.plus_ms(self.lasts_ms) <= now;
         let left = old.previous_key.filter(|_| old.key_since.plus_ms(KEPT_MS) <= now);
         if left.is_none() && (!over || old.previous_key.is_some()) {
             return Ok(());
@@ -103,17 +109,16 @@ impl TokenKey {
                 AnchorsRow { previous_key: None, ..old.clone() }
             }
             None => {
-                let id = KeyVersionId::new();
-                self.token.create(&id, ObjectKind::Head).map_err(|e| e.to_string())?;
-                AnchorsRow { key_id: Some(id), previous_key: old.key_id, key_since: now, ..old.clone() }
+                let id = make(&self.token).map_err(|e| e.to_string())?;
+                AnchorsRow { key_id: id, previous_key: Some(old.key_id), key_since: now, ..old.clone() }
             }
         };
         let put = self.store.write_rows("token_key", |tx| tx.anchors_put(&old, &new));
         // Nothing names what was just made, unless nobody knows whether it does.
-        if let (Err(error), None, Some(id)) = (&put, left, &new.key_id)
+        if let (Err(error), None) = (&put, left)
             && !matches!(error, StoreError::Unknown(_))
         {
-            self.destroy(id)?;
+            self.destroy(&new.key_id)?;
         }
         put.map_err(store)
     }

@@ -55,8 +55,8 @@ pub struct Keys {
     pub stop_after_uses: u32,
     /// How long, in hours, what is to be destroyed on the token waits for it; at most a year.
     pub quarantine_hours: u32,
-    /// How long, in minutes, the key on the token lasts whose absence tells an old copy of the database; 0 for none, as where the token
-    /// lets nobody make keys.
+    /// How long, in minutes, the key on the token lasts whose absence tells an old copy of the database; 0 for the first one for ever, as
+    /// where the token lets nobody make keys any more.
     pub anchor_minutes: u32,
     /// Data keys of secrets that a node keeps in its memory after it has unwrapped them; 0, the default, for none. See docs/tokens.md
     /// for what it costs.

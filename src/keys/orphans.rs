@@ -4,6 +4,7 @@
 //! Called by: jobs (once after the start), admin (`bulla check`).
 
 use std::collections::HashSet;
+use std::iter;
 
 use crate::base::ids::KeyVersionId;
 use crate::base::words::{KeyState, Origin};
@@ -42,7 +43,7 @@ pub fn mismatch(token: &Token, store: &Store, system: &[KeyVersionId]) -> Result
     let objects = token.ids()?;
     let (rows, pairs, moving, heads) = store.read_rows("key_version_ids", |tx| {
         let anchors = tx.anchors()?;
-        let heads = anchors.key_id.into_iter().chain(anchors.previous_key);
+        let heads = iter::once(anchors.key_id).chain(anchors.previous_key);
         let moving = tx.key_materials_moving_ids()?.into_iter().chain(tx.condemned_ids()?);
         let moving: Vec<_> = moving.collect();
         Ok((tx.key_version_ids()?, tx.import_parameters_ids()?, moving, heads.collect::<Vec<_>>()))

@@ -54,11 +54,11 @@ CREATE TABLE log_heads (
     PRIMARY KEY (node, log)
 );
 
--- One row at most: when `bulla restore` last accepted the database, and the key on the token that is made anew every hour.
+-- One row: when `bulla restore` last accepted the database, and the key on the token that is made anew every hour.
 CREATE TABLE anchors (
     id          SMALLINT NOT NULL PRIMARY KEY,
     restored_at BIGINT NOT NULL,
-    key_id      BYTEA CHECK (length(key_id) = 16),
+    key_id      BYTEA NOT NULL CHECK (length(key_id) = 16),
     previous_key BYTEA CHECK (length(previous_key) = 16),
     key_since   BIGINT NOT NULL,
     mac         BYTEA NOT NULL

@@ -54,11 +54,11 @@ CREATE TABLE log_heads (
     PRIMARY KEY (node, log)
 ) STRICT, WITHOUT ROWID;
 
--- One row at most: when `bulla restore` last accepted the database, and the key on the token that is made anew every hour.
+-- One row: when `bulla restore` last accepted the database, and the key on the token that is made anew every hour.
 CREATE TABLE anchors (
     id          INTEGER NOT NULL PRIMARY KEY,
     restored_at INTEGER NOT NULL,
-    key_id      BLOB CHECK (length(key_id) = 16),
+    key_id      BLOB NOT NULL CHECK (length(key_id) = 16),
     previous_key BLOB CHECK (length(previous_key) = 16),
     key_since   INTEGER NOT NULL,
     mac         BLOB NOT NULL

@@ -15,8 +15,14 @@ pub(super) struct Heads {
 impl Heads {
     /// Of the deployment.
     pub(super) fn of(config: &Config, base: &Base) -> Result<Self, Failure> {
-        let rows = base.store.read_rows("log_heads", |tx| Ok(tx.log_heads()?.since_restoration(&tx.anchors()?)));
-        Ok(Self { rows: rows.map_err(context("database"))?, place: place_of(&config.audit.directory) })
+        let read = base.store.read_rows("log_heads", |tx| Ok((tx.log_heads()?, tx.anchors_told()?.ok())));
+        let (heads, anchors) = read.map_err(context("database"))?;
+        // Where nothing says when the database was last accepted, all count.
+        let rows = match anchors {
+            Some(anchors) => heads.since_restoration(&anchors),
+            None => heads.rows,
+        };
+        Ok(Self { rows, place: place_of(&config.audit.directory) })
     }
 
     /// Whether any log must be in this host's folder.

@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::keys::orphans::Mismatch;
 use crate::secrets::{SecretParts, Secrets};
 use crate::servers::Servers;
-use crate::store::{Abort, AccountRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
+use crate::store::{Abort, AccountRow, AnchorsRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
 use crate::store::{DeploymentRow, Levels, RowKey, deployment};
 use crate::token::isolated::isolated;
 use crate::token::{Material, ObjectKind, Selector, TokenConfig, softhsm};
@@ -62,7 +62,9 @@ fn initialise(url: &str) -> DeploymentRow {
         level: Levels::served().highest,
     };
     deployment::insert(url, &row).expect("a new row");
-    assert!(deployment::complete(url, &row, &rows()).expect("a row to complete"));
+    let (restored_at, key_since) = (Timestamp(0), Timestamp(0));
+    let first = AnchorsRow { id: AnchorsRow::ID, restored_at, key_id: id(), previous_key: None, key_since };
+    assert!(deployment::complete(url, &row, &first, &rows()).expect("a row to complete"));
     DeploymentRow { ready: true, ..row }
 }
 

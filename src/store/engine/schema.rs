@@ -56,7 +56,7 @@ diesel::table! {
     anchors (id) {
         id -> SmallInt,
         restored_at -> BigInt,
-        key_id -> Nullable<Binary>,
+        key_id -> Binary,
         previous_key -> Nullable<Binary>,
         key_since -> BigInt,
         mac -> Binary,

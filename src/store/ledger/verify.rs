@@ -214,7 +214,11 @@ impl Tx<'_> {
         table!(self, course, nodes: NodeRow);
         table!(self, course, nonces: NonceRow);
         table!(self, course, log_heads: LogHeadRow);
+        let before = course.proof.rows;
         table!(self, course, anchors: AnchorsRow);
+        if course.proof.rows == before {
+            course.flaw(AnchorsRow::TABLE, AnchorsRow::ID.to_string(), "it is gone: nothing says how old the database is");
+        }
         table!(self, course, accounts: AccountRow);
         table!(self, course, users: UserRow);
         table!(self, course, access_keys: AccessKeyRow);

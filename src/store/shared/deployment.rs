@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use diesel::Connection;
 use diesel::prelude::*;
 
 use crate::base::canonical::{Canonical, Purpose};
@@ -18,11 +19,11 @@ use crate::store::engine::connection::{Access, Conn, per_backend};
 use crate::store::engine::level::{Level, Levels};
 use crate::store::engine::location::Location;
 use crate::store::engine::row_mac::{RowKey, Sealed};
-use crate::store::engine::schema::{accounts, deployment, import_parameters, key_versions};
+use crate::store::engine::schema::{accounts, anchors, deployment, import_parameters, key_versions};
 use crate::store::engine::scope::Counted;
 use crate::store::engine::statements::{one, replace};
 use crate::store::engine::tx::every;
-use crate::store::{StoreError, Tx, expect_changed, migrate};
+use crate::store::{AnchorsRow, StoreError, Tx, expect_changed, migrate};
 
 /// How long to wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(10);
@@ -134,18 +135,26 @@ pub fn is_used(url: &str) -> Result<bool, StoreError> {
     accounts::table.count().get_result(&mut conn).map(|count: i64| count > 0).map_err(of)
 }
 
-/// Marks set-up as done, and seals the row with the key that the new system keys made; false when it was done already or there is no
-/// such row.
+/// Marks set-up as done, seals the row with the key that the new system keys made, and writes the first anchors beside it: no deployment
+/// is ready without. False when it was done already or there is no such row.
 ///
 /// # Errors
 /// As [`read`].
-pub fn complete(url: &str, row: &DeploymentRow, key: &RowKey) -> Result<bool, StoreError> {
+pub fn complete(url: &str, row: &DeploymentRow, first: &AnchorsRow, key: &RowKey) -> Result<bool, StoreError> {
     let done = DeploymentRow { ready: true, ..row.clone() };
-    let mac = key.seal(&done, done.level);
+    let (mac, of_first) = (key.seal(&done, done.level), key.seal(first, done.level));
     let mut conn = open(url, Levels::served())?;
     let begun = deployment::table.filter(deployment::id.eq(row.id)).filter(deployment::ready.eq(false));
-    let update = diesel::update(begun).set((deployment::ready.eq(true), deployment::mac.eq(&mac[..])));
-    update.execute(&mut conn).map(|count| count > 0).map_err(of)
+    let completed = conn.transaction(|conn| {
+        let update = diesel::update(begun).set((deployment::ready.eq(true), deployment::mac.eq(&mac[..])));
+        if update.execute(conn)? == 0 {
+            return Ok(false);
+        }
+        // What stood there before nobody of ours has written.
+        diesel::delete(anchors::table).execute(conn)?;
+        diesel::insert_into(anchors::table).values((first, anchors::mac.eq(&of_first[..]))).execute(conn).map(|_| true)
+    });
+    completed.map_err(of)
 }
 
 impl Tx<'_> {

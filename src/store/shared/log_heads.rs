@@ -92,26 +92,25 @@ impl LogHeads {
     }
 }
 
-/// What bounds how old a copy of the database can be taken for the present one.
+/// What bounds how old a copy of the database can be taken for the present one. One row, there since the deployment is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = anchors, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct AnchorsRow {
-    /// 1: there is one row.
+    /// [`AnchorsRow::ID`]: there is one row.
     pub id: i16,
     /// When `bulla restore` last accepted the database as it was, ms; 0 for never.
     pub restored_at: Timestamp,
-    /// The object on the token that is made anew every hour; none where that is not done.
-    pub key_id: Option<KeyVersionId>,
+    /// The object on the token that is made anew every hour.
+    pub key_id: KeyVersionId,
     /// The one before it, until it is destroyed.
     pub previous_key: Option<KeyVersionId>,
     /// When the one of now was made.
     pub key_since: Timestamp,
 }
 
-impl Default for AnchorsRow {
-    fn default() -> Self {
-        Self { id: 0, restored_at: Timestamp(0), key_id: None, previous_key: None, key_since: Timestamp(0) }
-    }
+impl AnchorsRow {
+    /// The number of the one row.
+    pub const ID: i16 = 1;
 }
 
 impl Sealed for AnchorsRow {
@@ -124,7 +123,7 @@ impl Sealed for AnchorsRow {
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
         row.integer(self.id.into())
             .integer(self.restored_at.0)
-            .optional(self.key_id.as_ref().map(|id| &id.as_bytes()[..]))
+            .field(self.key_id.as_bytes())
             .optional(self.previous_key.as_ref().map(|id| &id.as_bytes()[..]))
             .integer(self.key_since.0)
     }
@@ -173,13 +172,24 @@ impl Tx<'_> {
         }
     }
 
-    /// The anchors; as they were before the first was set, if none was.
+    /// The anchors. Whoever takes the row away takes away what says how old the database is: then nothing of it is believed.
     ///
     /// # Errors
-    /// `Corrupt` when the row does not verify.
+    /// `Corrupt` when the row does not verify or is gone.
     pub fn anchors(&mut self) -> Result<AnchorsRow, StoreError> {
-        let row = one!(self, anchors: AnchorsRow, anchors::table.find(1_i16), |row| row.id == 1)?;
-        Ok(row.unwrap_or_default())
+        let row = one!(self, anchors: AnchorsRow, anchors::table.find(AnchorsRow::ID), |row| row.id == AnchorsRow::ID)?;
+        row.ok_or_else(|| self.corrupt(AnchorsRow::TABLE, "its row is gone"))
+    }
+
+    /// The same, where what is wrong with them is an answer too: for whoever looks at such a database on purpose.
+    ///
+    /// # Errors
+    /// As any read, but for that.
+    pub fn anchors_told(&mut self) -> Result<Result<AnchorsRow, StoreError>, StoreError> {
+        match self.apart(|tx| tx.anchors()) {
+            told @ (Ok(_) | Err(StoreError::Corrupt { .. })) => Ok(told),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sets the anchors, in the place of those that were read.
@@ -187,10 +197,15 @@ impl Tx<'_> {
     /// # Errors
     /// `Corrupt` when those are not there any more; else as any write.
     pub fn anchors_put(&mut self, old: &AnchorsRow, new: &AnchorsRow) -> Result<(), StoreError> {
-        let new = &AnchorsRow { id: 1, ..new.clone() };
-        if old.id == 0 {
-            return insert!(self, anchors, new);
-        }
-        expect_changed(replace!(self, anchors, old => new, anchors::id.eq(1))?, AnchorsRow::TABLE)
+        expect_changed(replace!(self, anchors, old => new, anchors::id.eq(AnchorsRow::ID))?, AnchorsRow::TABLE)
+    }
+
+    /// Writes the anchors in the place of whatever is there: for `bulla restore` alone.
+    ///
+    /// # Errors
+    /// As any write.
+    pub fn anchors_renew(&mut self, new: &AnchorsRow) -> Result<(), StoreError> {
+        self.run_change(AnchorsRow::TABLE, per_backend!(|conn| diesel::delete(anchors::table).execute(conn)))?;
+        insert!(self, anchors, new)
     }
 }

@@ -183,9 +183,9 @@ fn the_deployment_is_one(on: &Fixture) {
     let renamed = deployment::rename(&on.url, &row, row.aud_key, KeyVersionId::new()).unwrap();
     assert_ne!(renamed.aud_key, row.aud_key);
     assert!(!deployment::is_used(&on.url).unwrap());
-    assert!(!deployment::complete(&on.url, &second, &row_key()).unwrap());
-    assert!(deployment::complete(&on.url, &renamed, &row_key()).unwrap());
-    assert!(!deployment::complete(&on.url, &renamed, &row_key()).unwrap());
+    assert!(!deployment::complete(&on.url, &second, &anchors(), &row_key()).unwrap());
+    assert!(deployment::complete(&on.url, &renamed, &anchors(), &row_key()).unwrap());
+    assert!(!deployment::complete(&on.url, &renamed, &anchors(), &row_key()).unwrap());
     assert_eq!(deployment::rename(&on.url, &renamed, renamed.aud_key, row.aud_key), Err(StoreError::Conflict));
     let ready = DeploymentRow { ready: true, ..renamed };
     assert_eq!(deployment::read(&on.url).unwrap(), Some(ready.clone()));

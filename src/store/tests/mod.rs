@@ -98,7 +98,16 @@ pub(super) fn initialise(url: &str, levels: Levels, level: Level) -> DeploymentR
     let mut conn = Conn::open(&Location::parse(url).unwrap(), Access::Admin, Duration::from_secs(5)).unwrap();
     let values = (&row, schema::deployment::mac.eq(&mac[..]));
     diesel::insert_into(schema::deployment::table).values(values).execute(&mut conn).unwrap();
+    let first = anchors();
+    let values = (&first, schema::anchors::mac.eq(row_key().seal(&first, level).to_vec()));
+    diesel::insert_into(schema::anchors::table).values(values).execute(&mut conn).unwrap();
     row
+}
+
+/// The anchors of a deployment that was just made.
+fn anchors() -> AnchorsRow {
+    let key_id = KeyVersionId::new();
+    AnchorsRow { id: AnchorsRow::ID, restored_at: Timestamp(0), key_id, previous_key: None, key_since: NOW }
 }
 
 impl Fixture {

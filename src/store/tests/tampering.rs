@@ -73,14 +73,9 @@ pub(super) fn fill(on: &Fixture) -> AccountId {
     on.write(|tx| {
         tx.log_head_put(None, &head)?;
         tx.nonce_insert(&NonceRow { digest: vec![7; 16], request_id, node, expires_at: NOW })?;
-        let new = AnchorsRow {
-            id: 1,
-            restored_at: NOW,
-            key_id: Some(KeyVersionId::new()),
-            previous_key: Some(KeyVersionId::new()),
-            key_since: NOW,
-        };
-        tx.anchors_put(&AnchorsRow::default(), &new)
+        let old = tx.anchors()?;
+        let new = AnchorsRow { restored_at: NOW, previous_key: Some(KeyVersionId::new()), ..old.clone() };
+        tx.anchors_put(&old, &new)
     });
     let user = user(&account.id, "ann");
     let (account_id, created_at) = (account.id.clone(), NOW);

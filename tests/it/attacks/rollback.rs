@@ -90,18 +90,12 @@ fn every_earlier_copy_is_refused_at_start_until_it_is_accepted() {
 
     // The honest way: it is shown, then accepted, and recorded.
     put_back(&server, &copies[20]);
-    let said = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(BULLA);
-        let output = command.args(arguments).arg("--data").arg(server.data()).output().expect("the program is there");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.code(), said)
-    };
     let (backup, inventory) = (folder.path().join("backup"), folder.path().join("inventory"));
     let (backup, inventory) = (backup.to_str().expect("UTF-8"), inventory.to_str().expect("UTF-8"));
     for command in
         [&["check"][..], &["verify"], &["user", "list"], &["backup", "--to", backup], &["inventory", "--to", inventory]]
     {
-        let (code, said) = said(command);
+        let (code, said) = said(&server, command);
         assert!(code == Some(1) && said.contains("the database is older than the log"), "{command:?}: {said}");
     }
     assert!(!Path::new(backup).exists() && !Path::new(inventory).exists());
@@ -300,17 +294,16 @@ fn a_command_whose_change_is_put_back_does_not_say_success_and_nodes_learn_of_it
 fn what_is_older_than_the_key_on_the_token_is_refused() {
     let (folder, mut server) = on_sqlite();
     create(&server.client(), "s0", "value").ok();
+    // The key that `bulla init` made is named, and goes once another has taken its place.
     let hour = 3_700;
-    // An hour and a bit after the deployment was made, its first key comes.
-    restart_ahead(&mut server, hour);
-    until(Duration::from_secs(60), "a key", || named(&server) == 1);
+    assert_eq!(named(&server), 1);
     server.stop();
     let before = folder.path().join("before");
     copy_all(server.data(), &before);
-    restart_ahead(&mut server, 2 * hour);
+    restart_ahead(&mut server, hour);
     until(Duration::from_secs(60), "the next one", || named(&server) == 2);
     server.stop();
-    restart_ahead(&mut server, 2 * hour + 600);
+    restart_ahead(&mut server, hour + 600);
     until(Duration::from_secs(60), "the first is destroyed", || named(&server) == 1);
     server.stop();
     // Everything as it was but for the token.
@@ -323,13 +316,76 @@ fn what_is_older_than_the_key_on_the_token_is_refused() {
     let told = server.log().len();
     assert!(server.try_restart().is_err(), "taken for the present");
     assert!(server.log()[told..].contains("older than the key on the token"), "{}", &server.log()[told..]);
+    // Nor does it help to take away what names that key.
+    database(&server).batch_execute("DELETE FROM anchors").expect("deleted");
+    refused_without_anchors(&mut server);
     assert_eq!(server.admin(&["restore", "--accept"])["Accepted"], true);
     server.restart();
     server
         .client()
-        .request("GetSecretValue", &[("SecretName", "s0"), ("Timestamp", &time_ahead(2 * hour + 600))])
+        .request("GetSecretValue", &[("SecretName", "s0"), ("Timestamp", &time_ahead(hour + 600))])
         .send()
         .expect("an answer");
+}
+
+/// Exit code and words of a command.
+fn said(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(BULLA);
+    let output = command.args(arguments).arg("--data").arg(server.data()).output().expect("the program is there");
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// A start is refused with an alarm that says the way back.
+fn refused_without_anchors(server: &mut Server) {
+    let told = server.log().len();
+    assert!(server.try_restart().is_err(), "a database that does not say how old it is was believed");
+    let said = server.log()[told..].to_owned();
+    assert!(said.contains("ALARM database: a row of anchors does not verify") && said.contains("bulla restore"), "{said}");
+}
+
+/// The row that names the key on the token is deleted, or is none of ours, in a database that is otherwise the present one.
+fn what_does_not_say_how_old_it_is_is_refused_until_it_is_accepted(server: &mut Server, sql: impl Fn(&str)) {
+    create(&server.client(), "s", "value").ok();
+    for harm in ["DELETE FROM anchors", "UPDATE anchors SET key_since = 0", "UPDATE anchors SET id = 2"] {
+        server.stop();
+        sql(harm);
+        refused_without_anchors(server);
+        for command in [&["check"][..], &["verify"], &["user", "list"]] {
+            let (code, said) = said(server, command);
+            assert!(code == Some(1) && said.contains("a row of anchors does not verify"), "{harm}: {command:?}: {said}");
+            assert!(command == ["verify"] || said.contains("bulla restore"), "{harm}: {command:?}: {said}");
+        }
+        let shown = server.admin(&["restore"]);
+        assert_eq!((&shown["Accepted"], &shown["AgeKnown"]), (&false.into(), &false.into()), "{harm}: {shown}");
+        assert!(server.try_restart().is_err(), "{harm}: shown is not accepted");
+        assert_eq!(server.admin(&["restore", "--accept"])["Accepted"], true, "{harm}");
+        server.restart();
+        server.client().call("GetSecretValue", &[("SecretName", "s")]).ok();
+        assert_eq!(server.admin(&["verify"])["FlawCount"], 0, "{harm}");
+    }
+    // A node that runs goes on with nothing either.
+    sql("DELETE FROM anchors");
+    until(PATIENCE, "the running node refuses", || {
+        server.client().call("GetSecretValue", &[("SecretName", "s")]).status == 500
+    });
+}
+
+#[test]
+fn who_deletes_the_row_of_anchors_is_refused_on_sqlite() {
+    let (_folder, mut server) = on_sqlite();
+    let file = server.data().join("bulla.db");
+    what_does_not_say_how_old_it_is_is_refused_until_it_is_accepted(&mut server, |sql| {
+        let mut conn = SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("a database");
+        conn.batch_execute(&format!("PRAGMA busy_timeout = 5000; {sql}")).expect("done");
+    });
+}
+
+#[test]
+fn who_deletes_the_row_of_anchors_is_refused_on_postgres() {
+    let (_folder, mut server, url) = postgres();
+    what_does_not_say_how_old_it_is_is_refused_until_it_is_accepted(&mut server, |sql| {
+        PostgresCluster::shared().sql(&url, sql);
+    });
 }
 
 /// How many keys of this kind the database names.
@@ -339,7 +395,7 @@ fn named(server: &Server) -> i64 {
         #[diesel(sql_type = BigInt)]
         found: i64,
     }
-    let query = "SELECT COALESCE(SUM((key_id IS NOT NULL) + (previous_key IS NOT NULL)), 0) AS found FROM anchors";
+    let query = "SELECT COALESCE(SUM(1 + (previous_key IS NOT NULL)), 0) AS found FROM anchors";
     sql_query(query).get_result::<Found>(&mut database(server)).expect("a number").found
 }
 
