@@ -86,6 +86,14 @@ const STRANGE_IN_POSTGRES: &str = "\
     SELECT 'the cast of ' || pg_catalog.format_type(k.castsource, NULL) || ' is of somebody else' AS line FROM pg_catalog.pg_cast k \
     WHERE k.oid >= '16384' AND k.castsource < '16384' AND k.casttarget < '16384' \
     UNION ALL \
+    SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) || ' runs what is of somebody else' AS line FROM pg_catalog.pg_depend d \
+    WHERE d.refobjid >= '16384' AND EXISTS (SELECT 1 FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
+            WHERE r.oid = d.refclassid AND n.nspname = 'pg_catalog' AND r.relname IN ('pg_proc', 'pg_operator', 'pg_opclass', 'pg_language')) \
+        AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+            WHERE n.nspname = 'public' AND (EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.oid = d.objid AND k.conrelid = c.oid) \
+                OR EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indexrelid = d.objid AND i.indrelid = c.oid) \
+                OR EXISTS (SELECT 1 FROM pg_catalog.pg_attrdef a WHERE a.oid = d.objid AND a.adrelid = c.oid))) \
+    UNION ALL \
     SELECT 'session_replication_role is ' || pg_catalog.current_setting('session_replication_role') AS line \
     WHERE pg_catalog.current_setting('session_replication_role') <> 'origin'";
 

@@ -198,6 +198,31 @@ fn beside_an_unknown_migration_keys_are_compared() {
     }
 }
 
+/// Nor does anything of somebody else's run beside one, wherever it is kept.
+#[test]
+fn beside_an_unknown_migration_no_function_of_others_runs() {
+    let on = Fixture::postgres(1);
+    let unknown = "INSERT INTO __diesel_schema_migrations (version) VALUES ('0002'); INSERT INTO schema_levels VALUES ('0002', 2); CREATE SCHEMA s; \
+         CREATE FUNCTION s.f(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN true; END'; \
+         CREATE FUNCTION s.g() RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; \
+         CREATE OPERATOR s.# (FUNCTION = s.f, RIGHTARG = text)";
+    on.intruder().batch_execute(unknown).unwrap();
+    assert_eq!(on.open(on.options()).map(drop), Ok(()), "what no table of ours runs");
+    for (done, undone) in [
+        ("ALTER TABLE secrets ADD CONSTRAINT c CHECK (s.f(name))", "ALTER TABLE secrets DROP CONSTRAINT c"),
+        ("ALTER TABLE secrets ADD CONSTRAINT c CHECK (OPERATOR(s.#) name)", "ALTER TABLE secrets DROP CONSTRAINT c"),
+        ("CREATE INDEX i ON secrets (s.f(name))", "DROP INDEX i"),
+        ("CREATE INDEX i ON secrets (name) WHERE s.f(description)", "DROP INDEX i"),
+        ("ALTER TABLE secrets ALTER description SET DEFAULT s.g()", "ALTER TABLE secrets ALTER description DROP DEFAULT"),
+    ] {
+        on.intruder().batch_execute(done).unwrap();
+        let refused = on.open(on.options()).map(drop);
+        assert!(matches!(&refused, Err(StoreError::Corrupt { table: "schema", .. })), "{done}: {refused:?}");
+        on.intruder().batch_execute(undone).unwrap();
+        assert_eq!(on.open(on.options()).map(drop), Ok(()), "{undone}");
+    }
+}
+
 /// The list that a database of PostgreSQL is compared with is what the migrations make.
 #[test]
 fn the_definitions_are_those_of_the_migrations() {

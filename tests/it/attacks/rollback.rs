@@ -248,21 +248,15 @@ fn rows_that_are_put_back_with_their_digests_are_refused_at_start() {
     server.client().call("GetSecretValue", &[("SecretName", "s")]).ok();
 }
 
-/// What a command has changed is put back at once, for as long as the command looks and longer.
-#[test]
-fn a_command_whose_change_is_put_back_does_not_say_success_and_nodes_learn_of_it() {
-    let (folder, mut server) = on_sqlite();
-    create(&server.client(), "s", "value").ok();
-    server.admin(&["user", "create", "leaver"]);
-    let key = server.admin(&["access-key", "create", "--user", "leaver"]);
-    let key = key["AccessKeyId"].as_str().expect("an id");
-    let before = folder.path().join("before.db");
-    copy(&server, &before);
+/// Puts these tables back to what they are now, again and again while something is done.
+fn while_they_are_put_back<T>(server: &Server, folder: &Path, tables: &[&str], act: impl FnOnce() -> T) -> T {
+    let before = folder.join("before.db");
+    copy(server, &before);
     let mut conn = SqliteConnection::establish(server.data().join("bulla.db").to_str().expect("UTF-8")).expect("a database");
     conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
     conn.batch_execute(&format!("ATTACH '{}' AS copy", before.display())).expect("attached");
     let each = |table| format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM copy.{table};");
-    let put_back = format!("BEGIN IMMEDIATE; {} {} COMMIT", each("access_keys"), each("scopes"));
+    let put_back = format!("BEGIN IMMEDIATE; {} COMMIT", tables.iter().map(each).collect::<String>());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -271,10 +265,33 @@ fn a_command_whose_change_is_put_back_does_not_say_success_and_nodes_learn_of_it
                 std::thread::sleep(Duration::from_millis(2));
             }
         });
+        let done = Undone(&done);
+        let result = act();
+        drop(done);
+        result
+    })
+}
+
+/// Ends the putting back, also where something panics meanwhile.
+struct Undone<'a>(&'a AtomicBool);
+
+impl Drop for Undone<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a command has changed is put back at once, for as long as the command looks and longer.
+#[test]
+fn a_command_whose_change_is_put_back_does_not_say_success_and_nodes_learn_of_it() {
+    let (folder, mut server) = on_sqlite();
+    create(&server.client(), "s", "value").ok();
+    server.admin(&["user", "create", "leaver"]);
+    let key = server.admin(&["access-key", "create", "--user", "leaver"]);
+    let key = key["AccessKeyId"].as_str().expect("an id");
+    while_they_are_put_back(&server, folder.path(), &["access_keys", "scopes"], || {
         let mut command = std::process::Command::new(BULLA);
-        let command = command.args(["access-key", "disable", key, "--data"]).arg(server.data());
-        let output = command.output();
-        done.store(true, Ordering::Relaxed);
+        let output = command.args(["access-key", "disable", key, "--data"]).arg(server.data()).output();
         let output = output.expect("the program is there");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -287,6 +304,30 @@ fn a_command_whose_change_is_put_back_does_not_say_success_and_nodes_learn_of_it
     let admin = std::fs::read_to_string(server.data().join("audit/admin.jsonl")).expect("the log of commands");
     assert!(admin.contains("\"code\":\"Undone\""), "{admin}");
     server.kill();
+}
+
+/// A write through one node, undone before the other has seen it: the row of the first one's log tells the other.
+#[test]
+fn a_right_that_is_put_back_behind_one_node_stops_the_other_too() {
+    let (folder, server) = on_sqlite();
+    let (client, node) = (server.client(), Node::start(BULLA, &server, "second"));
+    create(&client, "shared", "value").ok();
+    let reads = || node.client().call("GetSecretValue", &[("SecretName", "shared")]).status;
+    assert_eq!(reads(), 200);
+    let account = &server.ready.account_id;
+    let deny = format!(
+        r#"{{"Version":"1","Statement":[{{"Effect":"Deny","Principal":{{"RAM":["acs:ram::{account}:*"]}},"Action":["kms:*"],"Resource":["*"]}}]}}"#
+    );
+    while_they_are_put_back(&server, folder.path(), &["resource_policies", "scopes"], || {
+        client.call("SetSecretPolicy", &[("SecretName", "shared"), ("Policy", &deny)]).ok();
+        let begun = Instant::now();
+        while reads() == 200 {
+            assert!(begun.elapsed() < PATIENCE, "the second node goes on; the log of the first one:\n{}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        eprintln!("the second node refuses after {:?}", begun.elapsed());
+    });
+    until(PATIENCE, "an alarm of each", || server.log().contains("ALARM") && node.log().contains("ALARM"));
 }
 
 /// Database and both logs are put back to one moment, and no node runs: the key on the token was made anew since.
