@@ -4,6 +4,7 @@ pub mod answers;
 pub mod audit_log;
 pub mod forgery;
 pub mod hostile_input;
+pub mod intruder;
 pub mod memory;
 pub mod old_rows;
 pub mod replays;

@@ -1,13 +1,13 @@
 //! Rows put back as they were: what they ask for cannot be undone, so it is not done.
+//!
+//! On SQLite: beside PostgreSQL a clock that is ahead, as these need it, contradicts the server's, and nothing is swept at all.
 
 use std::time::Duration;
 
 use bulla_test_support::server::Server;
-use diesel::RunQueryDsl;
-use diesel::connection::SimpleConnection;
-use diesel::sql_query;
 
-use crate::{ahead, create, database, on_sqlite, time_ahead, until};
+use crate::attacks::intruder::Intruder;
+use crate::{ahead, create, on_sqlite, time_ahead, until};
 
 const TWO_MINUTES: i64 = 120;
 const TWO_DAYS: i64 = 2 * 86_400;
@@ -26,18 +26,15 @@ fn start_ahead(server: &mut Server, seconds: i64) {
 #[test]
 fn an_old_row_of_a_version_destroys_nothing() {
     let (_folder, mut server) = on_sqlite();
-    let client = server.client();
-    let mut conn = database(&server);
-    conn.batch_execute("CREATE TABLE caught AS SELECT * FROM key_versions WHERE 0").expect("a table");
+    let (client, intruder) = (server.client(), Intruder::of(&server));
+    intruder.run("CREATE TABLE caught AS SELECT * FROM key_versions WHERE 1 = 0");
     // What a poll, a backup or a replica catches. The row is there for as long as the token makes the key.
     let stop = std::sync::atomic::AtomicBool::new(false);
-    let caught = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let poll = scope.spawn(|| {
-            let mut conn = database(&server);
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let insert =
-                    "INSERT INTO caught SELECT * FROM key_versions WHERE ready = 0 AND id NOT IN (SELECT id FROM caught)";
-                let _ = sql_query(insert).execute(&mut conn);
+                intruder
+                    .run("INSERT INTO caught SELECT * FROM key_versions WHERE NOT ready AND id NOT IN (SELECT id FROM caught)");
             }
         });
         for _ in 0..20 {
@@ -47,44 +44,40 @@ fn an_old_row_of_a_version_destroys_nothing() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         poll.join().expect("no panic");
-        sql_query("DELETE FROM caught WHERE id NOT IN (SELECT id FROM key_versions WHERE ready = 1)").execute(&mut conn)
     });
-    caught.expect("rows were caught");
+    intruder.run("DELETE FROM caught WHERE id NOT IN (SELECT id FROM key_versions WHERE ready)");
+    assert_ne!(intruder.line("SELECT CAST(count(*) AS TEXT) AS line FROM caught"), "0", "no version in the making was caught");
     create(&client, "app/db", "the value").ok();
     server.stop();
-    let put_back = "INSERT OR REPLACE INTO key_versions SELECT * FROM caught";
-    let rows = sql_query(put_back).execute(&mut database(&server)).expect("rows that are as they were");
-    assert!(rows > 0, "no row of a version in the making was caught");
-    drop(conn);
+    intruder.put_back("key_versions", "caught");
     start_ahead(&mut server, TWO_MINUTES);
     until(Duration::from_secs(60), "the alarm", || server.log().contains("deleted, or put back as they were earlier"));
     let check = server.admin(&["check"]);
     assert_eq!(check["VersionsWithoutObject"], serde_json::json!([]), "{check}");
     // The row as it should be is put back, and everything works.
-    database(&server).batch_execute("UPDATE key_versions SET ready = 1 WHERE id IN (SELECT id FROM caught)").expect("rows");
+    intruder.run("UPDATE key_versions SET ready = (1 = 1) WHERE id IN (SELECT id FROM caught)");
 }
 
 /// The row of a deletion that was called off, put back, deletes nothing: it does not fit the digest of its key.
 #[test]
 fn an_old_row_of_a_deletion_deletes_nothing() {
     let (_folder, mut server) = on_sqlite();
-    let client = server.client();
+    let (client, intruder) = (server.client(), Intruder::of(&server));
     let made = client.call("CreateKey", &[]).ok();
     let key = made.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
     client.call("ScheduleKeyDeletion", &[("KeyId", &key), ("PendingWindowInDays", "7")]).ok();
-    let mut conn = database(&server);
-    conn.batch_execute("CREATE TABLE kept AS SELECT * FROM keys").expect("a table");
+    intruder.run("CREATE TABLE kept AS SELECT * FROM keys");
     client.call("CancelKeyDeletion", &[("KeyId", &key)]).ok();
     client.call("EnableKey", &[("KeyId", &key)]);
-    conn.batch_execute("CREATE TABLE good AS SELECT * FROM keys").expect("a table");
+    intruder.run("CREATE TABLE good AS SELECT * FROM keys");
     server.stop();
-    conn.batch_execute("INSERT OR REPLACE INTO keys SELECT * FROM kept").expect("a row that is as it was");
+    intruder.put_back("keys", "kept");
     start_ahead(&mut server, 8 * 86_400);
     until(Duration::from_secs(60), "the alarm", || server.log().contains("deleted, or put back as they were earlier"));
     assert!(!server.log().contains("DeleteKey on"), "{}", server.log());
     // Somebody puts back the row that was good: nothing is lost.
     server.stop();
-    conn.batch_execute("INSERT OR REPLACE INTO keys SELECT * FROM good").expect("a row that is as it was");
+    intruder.put_back("keys", "good");
     start_ahead(&mut server, 8 * 86_400 + TWO_DAYS);
     let later = time_ahead(8 * 86_400 + TWO_DAYS);
     let client = server.client();
