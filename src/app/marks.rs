@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::freshness::LOGS;
 use crate::audit::{LineKey, told};
+use crate::auth::proof::TIME_WINDOW_MS;
 use crate::base::clock::Timestamp;
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{NodeId, RequestId};
@@ -26,9 +27,8 @@ use crate::store::{MarkPlace, Store, StoreError};
 /// Between two looks at least.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// How long ago a request may have been that would still pass by its own time, ms: that may be 15 minutes ahead of this node's, and is
-/// believed until it is 15 minutes behind.
-const WINDOW_MS: i64 = 30 * 60_000;
+/// How long ago a request may have been that would still pass by its own time, ms: it passes while that is ahead, and while it is behind.
+const WINDOW_MS: i64 = 2 * TIME_WINDOW_MS;
 
 /// The longest that a request may have been under way before its effect, ms.
 const MAX_REQUEST_MS: i64 = 5 * 60_000;

@@ -15,10 +15,14 @@ use zeroize::Zeroizing;
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::{AccessKeyId, RequestId};
 use crate::base::secret::AccessKeySecret;
+use crate::effect::RETENTION_MS;
 use crate::error::{Error, StringToSign};
 
 /// How far a request's time may be off, in milliseconds: 15 minutes either way (InvalidTimeStamp.Expired).
 pub const TIME_WINDOW_MS: i64 = 15 * 60 * 1000;
+
+// A mark stays from the earliest clock by which its request passes to the latest, and as long again for clocks that differ.
+const _: () = assert!(RETENTION_MS >= 3 * TIME_WINDOW_MS);
 
 /// How a request came, whatever it says: true of it before anything is proved.
 #[derive(Debug, Clone, Copy)]

@@ -92,13 +92,16 @@ pub(super) fn decrypt(
         }
         other => other,
     })?;
-    // Some tokens drop leading zeros. All blocks are copied, so that it takes the same time whether there were any, which is what whoever
-    // guesses at paddings wants to know.
-    let mut whole = Zeroizing::new(vec![0; ciphertext.len()]);
-    let missing = ciphertext.len().saturating_sub(block.len());
-    whole[missing..].copy_from_slice(&block[block.len() - (ciphertext.len() - missing)..]);
-    let block = whole;
-    oaep::decode(hash, &block).ok_or(Failure::Final(TokenError::Tampered))
+    oaep::decode(hash, &whole(&block, ciphertext.len())).ok_or(Failure::Final(TokenError::Tampered))
+}
+
+/// A block of so many bytes, of which some tokens drop leading zeros. All are copied, so that it takes the same time whether there were any,
+/// which is what whoever guesses at paddings wants to know.
+fn whole(block: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
+    let mut whole = Zeroizing::new(vec![0; length]);
+    let missing = length.saturating_sub(block.len());
+    whole[missing..].copy_from_slice(&block[block.len() - (length - missing)..]);
+    whole
 }
 
 /// A MAC.
@@ -204,4 +207,18 @@ fn prove_hmac(session: &Session, key: ObjectHandle, algorithm: MacAlgorithm, len
         return Err(TokenError::Fault(format!("the token's {algorithm} is no function of its input")).into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_that_a_token_drops_are_put_back() {
+        for (block, expected) in
+            [(&[][..], [0, 0, 0, 0]), (&[7], [0, 0, 0, 7]), (&[1, 2, 3, 4], [1, 2, 3, 4]), (&[0, 1, 2, 3, 4], [1, 2, 3, 4])]
+        {
+            assert_eq!(whole(block, 4)[..], expected);
+        }
+    }
 }

@@ -282,3 +282,24 @@ pub(super) fn open_files(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     }
     Ok(Found::Fine(format!("enough for {wanted} connections")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_that_others_may_read_are_told() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pin");
+        fs::write(&file, "1234").expect("written");
+        for (mode, is_told) in
+            [(0o600, false), (0o640, false), (0o400, false), (0o644, true), (0o660, true), (0o604, true), (0o602, true)]
+        {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("set");
+            assert_eq!(readable_by_others(&file).is_some(), is_told, "{mode:o}");
+        }
+        assert!(readable_by_others(&folder.path().join("absent")).is_none());
+    }
+}

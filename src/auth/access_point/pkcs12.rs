@@ -115,6 +115,17 @@ mod tests {
         assert!(holds(&new, pbes2) && holds(&new, sha_256) && !holds(&new, triple_des) && !holds(&new, sha_1));
     }
 
+    /// A password is tried as slowly as is advised of PBKDF2 today, for the key as for the MAC.
+    #[test]
+    fn a_password_takes_600_000_rounds() {
+        let rounds = [2, 3, 0x09, 0x27, 0xc0];
+        for cipher in [ClientKeyCipher::TripleDes, ClientKeyCipher::Aes256] {
+            let file =
+                make("x", &password("pass-word"), cipher, Timestamp(0), Timestamp(4_000_000_000_000)).expect("made").file;
+            assert!(file.windows(rounds.len()).filter(|window| *window == rounds).count() >= 2);
+        }
+    }
+
     #[test]
     fn no_time_is_too_late_or_too_early() {
         for (from, to) in [(i64::MIN, i64::MAX), (Timestamp::LATEST.0, i64::MAX), (0, Timestamp::LATEST.0)] {
