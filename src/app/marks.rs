@@ -82,7 +82,9 @@ pub(super) fn beside_logs(
     now: Timestamp,
     pause: Pause<'_>,
 ) -> Result<Option<Vec<String>>, StoreError> {
-    let since = now.plus_ms(-WINDOW_MS);
+    // What was told before a restoration is of another state of the database.
+    let restored_at = store.read_row("anchors", |tx| tx.anchors())?.restored_at;
+    let since = now.plus_ms(-WINDOW_MS).max(restored_at);
     let expires_from = since.plus_ms(RETENTION_MS - MAX_REQUEST_MS);
     let Some(present) = present(store, node, expires_from, pause)? else { return Ok(None) };
     // Behind the marks: the beginning of each of them is in a log by now.
