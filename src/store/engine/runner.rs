@@ -20,10 +20,18 @@ use crate::store::{Abort, Contention, Store, StoreError, Tx};
 
 pub(in crate::store) type Transactions = <Conn as Connection>::TransactionManager;
 
+/// The caller decided to leave; why, it keeps to itself.
+pub(in crate::store) struct Left;
+
+/// What runs in a transaction. What it comes to is kept by whoever made it, so that all transactions are one code.
+pub(in crate::store) type Work<'w> = &'w dyn Fn(&mut Tx<'_>) -> Result<(), Abort<Left>>;
+
 /// How an attempt failed.
-pub(in crate::store) enum Failure<E> {
+pub(in crate::store) enum Failure {
+    /// The closure decided so.
+    Left,
     /// Final.
-    Final(E),
+    Final(StoreError),
     /// Nothing was written, and another attempt may succeed.
     Again(StoreError),
     /// Nothing was written, as a constraint stood in the way of a guarded write: as a serializable one it finds out why.
@@ -34,12 +42,12 @@ pub(in crate::store) enum Failure<E> {
     NeedsTransaction,
 }
 
-impl<E: From<StoreError>> Failure<E> {
+impl Failure {
     /// What the store's own failure means for an attempt of which nothing is left.
     pub(in crate::store) fn of(error: StoreError) -> Self {
         match error {
             StoreError::Busy | StoreError::Contended(_) => Failure::Again(error),
-            error => Failure::Final(error.into()),
+            error => Failure::Final(error),
         }
     }
 }
@@ -158,20 +166,42 @@ impl Store {
     fn run<T, E: From<StoreError>>(
         &self,
         name: &'static str,
-        mut mode: Mode,
+        mode: Mode,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
     ) -> Result<T, E> {
+        let came_to = Cell::new(None);
+        let ended = self.repeat(name, mode, &|tx| match f(tx) {
+            Ok(value) => {
+                came_to.set(Some(Ok(value)));
+                Ok(())
+            }
+            Err(Abort::App(error)) => {
+                came_to.set(Some(Err(error)));
+                Err(Abort::App(Left))
+            }
+            Err(Abort::Db(error)) => Err(Abort::Db(error)),
+        });
+        match (ended, came_to.into_inner()) {
+            (Ok(()) | Err(None), Some(result)) => result,
+            (Err(Some(error)), _) => Err(error.into()),
+            (_, None) => Err(StoreError::Fault("a transaction ended without its closure".to_owned()).into()),
+        }
+    }
+
+    /// Attempts until one ends, well or not; without an error where the closure decided so.
+    fn repeat(&self, name: &'static str, mut mode: Mode, work: Work<'_>) -> Result<(), Option<StoreError>> {
         let started = Instant::now();
         let mut attempts = 0;
         let mut alone = mode == Mode::Guarded && self.seals.known().is_likely();
         self.disbelief.check(name)?;
         loop {
-            let attempt = || self.attempt(mode, attempts > 0, alone, &f);
+            let attempt = || self.attempt(mode, attempts > 0, alone, work);
             // All that is asked of a server is waited for.
             let attempted = if self.writer.is_none() { waiting(attempt) } else { attempt() };
             let error = match attempted {
-                Ok(value) => return Ok(value),
-                Err(Failure::Final(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+                Err(Failure::Left) => return Err(None),
+                Err(Failure::Final(error)) => return Err(Some(error)),
                 Err(Failure::Again(error)) => error,
                 Err(Failure::NeedsSnapshot) => {
                     mode = Mode::Snapshot;
@@ -190,7 +220,7 @@ impl Store {
             };
             if attempts == self.retries || started.elapsed() >= self.wait {
                 log::warn!("transaction {name} given up after {} attempts: {error}", attempts + 1);
-                return Err(if matches!(error, StoreError::Contended(_)) { StoreError::Busy } else { error }.into());
+                return Err(Some(if matches!(error, StoreError::Contended(_)) { StoreError::Busy } else { error }));
             }
             attempts += 1;
             alone = false;
@@ -202,15 +232,9 @@ impl Store {
         }
     }
 
-    fn attempt<T, E: From<StoreError>>(
-        &self,
-        mode: Mode,
-        again: bool,
-        alone: bool,
-        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
-    ) -> Result<T, Failure<E>> {
+    fn attempt(&self, mode: Mode, again: bool, alone: bool, work: Work<'_>) -> Result<(), Failure> {
         if let (true, Some(writer)) = (mode.writes(), &self.writer) {
-            return writer.attempt(&self.seals, f);
+            return writer.attempt(&self.seals, work);
         }
         let pool = &self.connections;
         let _turn = match (mode, &self.write_gate) {
@@ -219,12 +243,12 @@ impl Store {
             }
             _ => None,
         };
-        let mut loan = pool.take().map_err(|error| Failure::Final(error.into()))?;
+        let mut loan = pool.take().map_err(Failure::Final)?;
         let _wait = Watch::begin(loan.watch.as_ref());
         let mode = if mode == Mode::One && loan.each.is_some() { Mode::Snapshot } else { mode };
         if mode == Mode::One {
             let mut tx = Tx::new(&mut loan.conn, &self.seals, mode);
-            let ended = f(&mut tx);
+            let ended = work(&mut tx);
             let wants_snapshot = tx.wants_snapshot();
             drop(tx);
             if wants_snapshot {
@@ -245,33 +269,30 @@ impl Store {
             return Err(failure(pool, &mut loan, Abort::Db(error)));
         }
         let mut tx = if alone { Tx::alone(&mut loan.conn, &self.seals) } else { Tx::new(&mut loan.conn, &self.seals, mode) };
-        let ended = run(&mut tx, f);
+        let ended = run(&mut tx, work);
         let standing = tx.standing();
         drop(tx);
         if standing != Standing::Begun {
             loan.unfit = false;
             return match (standing, ended) {
-                (_, Ok(value)) => Ok(value),
+                (_, Ok(())) => Ok(()),
                 (Standing::Missed, Err(_)) => Err(Failure::NeedsTransaction),
                 (Standing::Sent, Err(Abort::Db(StoreError::Conflict))) => Err(Failure::Unguarded),
                 (Standing::Sent, Err(Abort::Db(error))) => Err(uncommitted(pool, &mut loan, error)),
                 (_, Err(abort)) => Err(failure(pool, &mut loan, abort)),
             };
         }
-        let value = match ended {
-            Ok(value) => value,
-            Err(abort) => {
-                loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
-                return Err(match abort {
-                    Abort::Db(StoreError::Conflict) if mode == Mode::Guarded => Failure::Unguarded,
-                    abort => failure(pool, &mut loan, abort),
-                });
-            }
-        };
+        if let Err(abort) = ended {
+            loan.unfit = Transactions::rollback_transaction(&mut loan.conn).is_err();
+            return Err(match abort {
+                Abort::Db(StoreError::Conflict) if mode == Mode::Guarded => Failure::Unguarded,
+                abort => failure(pool, &mut loan, abort),
+            });
+        }
         match Transactions::commit_transaction(&mut loan.conn).map_err(|e| StoreError::of("commit", e)) {
             Ok(()) => {
                 loan.unfit = false;
-                Ok(value)
+                Ok(())
             }
             // diesel has rolled back.
             Err(error @ StoreError::Contended(_)) => {
@@ -285,32 +306,29 @@ impl Store {
 }
 
 /// Runs a closure in a transaction.
-pub(in crate::store) fn run<T, E: From<StoreError>>(
-    tx: &mut Tx<'_>,
-    f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
-) -> Result<T, Abort<E>> {
-    match f(tx) {
+pub(in crate::store) fn run(tx: &mut Tx<'_>, work: Work<'_>) -> Result<(), Abort<Left>> {
+    match work(tx) {
         Ok(_) if tx.failed() => Err(Abort::Db(StoreError::Fault("a closure went on after a statement had failed".to_owned()))),
         ended => ended,
     }
 }
 
 /// What the failure of a commit means: where the connection is lost, nobody knows whether there was one, so it is not repeated.
-fn uncommitted<E: From<StoreError>>(pool: &Pool, loan: &mut Loan, error: StoreError) -> Failure<E> {
+fn uncommitted(pool: &Pool, loan: &mut Loan, error: StoreError) -> Failure {
     match failure(pool, loan, Abort::Db(error)) {
         again @ Failure::Again(StoreError::Contended(_)) => again,
-        Failure::Again(error) => Failure::Final(StoreError::Unknown(error.to_string()).into()),
+        Failure::Again(error) => Failure::Final(StoreError::Unknown(error.to_string())),
         failure => failure,
     }
 }
 
 /// Whether what ended an attempt before its commit allows another.
-fn failure<E: From<StoreError>>(pool: &Pool, loan: &mut Loan, abort: Abort<E>) -> Failure<E> {
+fn failure(pool: &Pool, loan: &mut Loan, abort: Abort<Left>) -> Failure {
     match abort {
-        Abort::App(error) => Failure::Final(error),
+        Abort::App(Left) => Failure::Left,
         Abort::Db(error @ (StoreError::Busy | StoreError::Contended(_))) => Failure::Again(error),
         Abort::Db(error @ StoreError::Unavailable(_)) if pool.examine(loan) => Failure::Again(error),
-        Abort::Db(error) => Failure::Final(error.into()),
+        Abort::Db(error) => Failure::Final(error),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::base::threads::waiting;
 use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::pool::{Loan, Pool};
 use crate::store::engine::row_mac::Sealer;
-use crate::store::engine::runner::{Failure, Transactions, run};
+use crate::store::engine::runner::{Failure, Left, Transactions, Work, run};
 use crate::store::{Abort, StoreError, Tx};
 
 /// The most transactions in one commit: the first waits for the last.
@@ -76,11 +76,7 @@ impl Writer {
     }
 
     /// Runs a closure in the shared transaction, and waits for the commit.
-    pub(in crate::store) fn attempt<T, E: From<StoreError>>(
-        &self,
-        seals: &Sealer,
-        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
-    ) -> Result<T, Failure<E>> {
+    pub(in crate::store) fn attempt(&self, seals: &Sealer, work: Work<'_>) -> Result<(), Failure> {
         let mut shared = self.enter().map_err(Failure::of)?;
         let open = match shared.take() {
             Some(open) => open,
@@ -89,7 +85,7 @@ impl Writer {
         let fate = open.fate.clone();
         let open = shared.insert(open);
         // A panic must not leave the others waiting.
-        let ended = match catch_unwind(AssertUnwindSafe(|| open.member(seals, f))) {
+        let ended = match catch_unwind(AssertUnwindSafe(|| open.member(seals, work))) {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => {
                 abandon(&mut shared, &error);
@@ -176,28 +172,21 @@ impl Writer {
 
 impl Shared {
     /// Runs a closure, in a savepoint where there is something to keep. An error means that the whole transaction is lost.
-    fn member<T, E>(
-        &mut self,
-        seals: &Sealer,
-        f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<E>>,
-    ) -> Result<Result<T, Failure<E>>, StoreError>
-    where
-        E: From<StoreError>,
-    {
+    fn member(&mut self, seals: &Sealer, work: Work<'_>) -> Result<Result<(), Failure>, StoreError> {
         let of = |e| StoreError::of("savepoint", e);
         let keeps = !self.empty;
         if keeps {
             Transactions::begin_transaction(&mut self.loan.conn).map_err(of)?;
         }
         self.members += 1;
-        let ended = run(&mut Tx::new(&mut self.loan.conn, seals, Mode::Write), f);
+        let ended = run(&mut Tx::new(&mut self.loan.conn, seals, Mode::Write), work);
         match ended {
-            Ok(value) => {
+            Ok(()) => {
                 if keeps {
                     Transactions::commit_transaction(&mut self.loan.conn).map_err(of)?;
                 }
                 self.empty = false;
-                Ok(Ok(value))
+                Ok(Ok(()))
             }
             // Nothing can be relied on after an I/O error; SQLite may have rolled back everything already.
             Err(Abort::Db(error @ StoreError::Unavailable(_))) => Err(error),
@@ -207,7 +196,7 @@ impl Shared {
                     begin(&mut self.loan.conn, Mode::Write).map_err(of)?;
                 }
                 Ok(Err(match abort {
-                    Abort::App(error) => Failure::Final(error),
+                    Abort::App(Left) => Failure::Left,
                     Abort::Db(error) => Failure::of(error),
                 }))
             }
