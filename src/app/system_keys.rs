@@ -1,4 +1,4 @@
-//! The system keys of a deployment, and the keys that INT derives: for the rows, and for the lines of a node's audit logs.
+//! The system keys of a deployment, and the keys that are derived on the token: by ROW for the rows, by INT for the lines of a node's audit logs.
 //!
 //! Owns: what must hold of the objects that the deployment's row names. Must not know: rows. Called by: app::base, `bulla init`.
 
@@ -22,11 +22,12 @@ pub fn prove_system_keys(token: &Token, deployment: &DeploymentRow) -> Result<()
 }
 
 /// The system keys of a deployment, by name.
-pub fn system_keys(deployment: &DeploymentRow) -> [(&'static str, KeyVersionId, ObjectKind); 3] {
+pub fn system_keys(deployment: &DeploymentRow) -> [(&'static str, KeyVersionId, ObjectKind); 4] {
     [
         ("SYS", deployment.sys_key, ObjectKind::Sys),
         ("INT", deployment.int_key, ObjectKind::Int),
         ("AUD", deployment.aud_key, ObjectKind::Aud),
+        ("ROW", deployment.row_key, ObjectKind::Row),
     ]
 }
 
@@ -36,7 +37,7 @@ pub fn system_keys(deployment: &DeploymentRow) -> [(&'static str, KeyVersionId, 
 /// When the token is away.
 pub fn row_key(token: &Token, deployment: &DeploymentRow) -> Result<RowKey, Failure> {
     let derivation = deployment.derivation();
-    let signature = token.mac(&deployment.int_key, derivation.as_bytes()).map_err(context("token: INT"))?;
+    let signature = token.mac(&deployment.row_key, derivation.as_bytes()).map_err(context("token: ROW"))?;
     Ok(RowKey::new(&signature))
 }
 

@@ -11,6 +11,7 @@ CREATE TABLE deployment (
     sys_key    BYTEA NOT NULL CHECK (length(sys_key) = 16),
     int_key    BYTEA NOT NULL CHECK (length(int_key) = 16),
     aud_key    BYTEA NOT NULL CHECK (length(aud_key) = 16),
+    row_key    BYTEA NOT NULL CHECK (length(row_key) = 16),
     suite      SMALLINT NOT NULL,
     ready      BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,

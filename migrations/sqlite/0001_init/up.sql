@@ -11,6 +11,7 @@ CREATE TABLE deployment (
     sys_key    BLOB    NOT NULL CHECK (length(sys_key) = 16),
     int_key    BLOB    NOT NULL CHECK (length(int_key) = 16),
     aud_key    BLOB    NOT NULL CHECK (length(aud_key) = 16),
+    row_key    BLOB    NOT NULL CHECK (length(row_key) = 16),
     suite      INTEGER NOT NULL,
     ready      INTEGER NOT NULL CHECK (ready IN (0, 1)),
     created_at INTEGER NOT NULL,

@@ -21,7 +21,7 @@ const LISTED: usize = 1000;
 
 /// What is said of an object that looks like ours and has no row.
 fn stranger(id: &KeyVersionId, label: &str) -> String {
-    let system = ["bulla sys", "bulla int", "bulla aud"].into_iter().find(|role| label.starts_with(role));
+    let system = ["bulla sys", "bulla int", "bulla aud", "bulla row"].into_iter().find(|role| label.starts_with(role));
     match system {
         Some(role) => {
             format!(

@@ -194,7 +194,7 @@ pub(super) fn system_keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(token) = &opened.token else { return Ok(Found::Unseen("the token")) };
     crate::app::system_keys::prove_system_keys(token, deployment)
         .map_err(|failure| failure.hint("the token is not the one of this database, or an older copy of it"))?;
-    Ok(Found::Fine("SYS, INT and AUD are there".to_owned()))
+    Ok(Found::Fine("SYS, INT, AUD and ROW are there".to_owned()))
 }
 
 pub(super) fn freshness(opened: &mut Opened<'_>) -> Result<Found, Failure> {

@@ -9,6 +9,7 @@ diesel::table! {
         sys_key -> Binary,
         int_key -> Binary,
         aud_key -> Binary,
+        row_key -> Binary,
         suite -> SmallInt,
         ready -> Bool,
         created_at -> BigInt,

@@ -4,7 +4,7 @@
 //! store, which then verifies it.
 //!
 //! Until it is verified the row is a claim. Its ids are believed only of objects that the token itself says to be the system keys (by
-//! attributes and label); its MAC is made with a key that INT derives from the row, so that no part of it can be exchanged.
+//! attributes and label); its MAC is made with a key that ROW derives from the row, so that no part of it can be exchanged.
 
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct DeploymentRow {
     pub int_key: KeyVersionId,
     /// CKA_ID of AUD.
     pub aud_key: KeyVersionId,
+    /// CKA_ID of ROW.
+    pub row_key: KeyVersionId,
     /// The suite that the token was found fit for.
     pub suite: Suite,
     /// Whether set-up came to its end: the system keys exist and are proved.
@@ -54,11 +56,11 @@ pub struct DeploymentRow {
 
 impl DeploymentRow {
     /// The ids of the system keys.
-    pub fn system_keys(&self) -> [KeyVersionId; 3] {
-        [self.sys_key, self.int_key, self.aud_key]
+    pub fn system_keys(&self) -> [KeyVersionId; 4] {
+        [self.sys_key, self.int_key, self.aud_key, self.row_key]
     }
 
-    /// What INT on the token signs to make the row key: every column that never changes.
+    /// What ROW on the token signs to make the row key: every column that never changes.
     pub fn derivation(&self) -> Canonical {
         Canonical::new(Purpose::RowKey)
             .field(self.id.as_bytes())
@@ -66,6 +68,7 @@ impl DeploymentRow {
             .field(self.sys_key.as_bytes())
             .field(self.int_key.as_bytes())
             .field(self.aud_key.as_bytes())
+            .field(self.row_key.as_bytes())
             .integer(self.suite.number().into())
             .integer(self.created_at.0)
     }
@@ -112,6 +115,7 @@ pub fn rename(url: &str, row: &DeploymentRow, from: KeyVersionId, to: KeyVersion
         sys_key: renamed(row.sys_key),
         int_key: renamed(row.int_key),
         aud_key: renamed(row.aud_key),
+        row_key: renamed(row.row_key),
         ..row.clone()
     };
     let mut conn = open(url, Levels::served())?;
@@ -181,7 +185,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// As any read.
-    pub fn names_system_key(&mut self, ids: &[KeyVersionId; 3]) -> Result<bool, StoreError> {
+    pub fn names_system_key(&mut self, ids: &[KeyVersionId]) -> Result<bool, StoreError> {
         for id in ids {
             let version = key_versions::table.filter(key_versions::id.eq(id)).count();
             let pair = import_parameters::table.filter(import_parameters::id.eq(id)).count();

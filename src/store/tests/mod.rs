@@ -83,6 +83,7 @@ pub(super) fn deployment(level: Level) -> DeploymentRow {
         sys_key: KeyVersionId::new(),
         int_key: KeyVersionId::new(),
         aud_key: KeyVersionId::new(),
+        row_key: KeyVersionId::new(),
         suite: Suite::AesGcmCallerIv,
         ready: true,
         created_at: NOW,

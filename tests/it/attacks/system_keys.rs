@@ -36,7 +36,7 @@ fn callers_keys_are_no_system_keys() {
     let (_folder, mut server) = on_sqlite();
     let client = server.client();
     create(&client, "app/db", "the value").ok();
-    // The same template as INT, AUD and SYS, but for the label.
+    // The same template as INT and ROW, AUD and SYS, but for the label.
     let hmac = key(&server, &client, "HMAC_SHA_256", "GENERATE/VERIFY_MAC");
     let pair = key(&server, &client, "EC_P256", "SIGN/VERIFY");
     let aes = key(&server, &client, "Aliyun_AES_256", "ENCRYPT/DECRYPT");
@@ -44,10 +44,12 @@ fn callers_keys_are_no_system_keys() {
     run(&server, "CREATE TABLE kept AS SELECT * FROM deployment");
     let lies = [
         ("int_key", hmac.as_str()),
+        ("row_key", &hmac),
         ("aud_key", &pair),
         ("sys_key", &aes),
         // A system key in the role of another.
         ("sys_key", &line(&server, "SELECT hex(int_key) AS line FROM deployment")),
+        ("row_key", &line(&server, "SELECT hex(int_key) AS line FROM deployment")),
         ("int_key", "00112233445566778899AABBCCDDEEFF"),
     ];
     let refused = |server: &mut Server, what: &str| {
