@@ -16,7 +16,7 @@ use crate::app::system_keys;
 use crate::app::token;
 use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered, holder};
 use crate::auth::SysKey;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::{Class, Failure, Reason};
 use crate::base::ids::NodeId;
 use crate::config::Config;
@@ -93,6 +93,17 @@ impl Base {
     pub(super) fn newest_server_head(&self) -> Result<Option<Timestamp>, Failure> {
         let (heads, _) = self.heads(StartRetry::Server)?;
         Ok(heads.rows.iter().filter(|head| head.log == "audit").map(|head| head.written_at).max())
+    }
+
+    /// The nodes of which the database says that they run, but for that of this host's folder.
+    ///
+    /// # Errors
+    /// When database or folder cannot be read.
+    pub fn other_nodes(&self, config: &Config) -> Result<Vec<NodeId>, Failure> {
+        let this = StartRetry::Command.until("audit", || known_node(&config.audit.directory))?;
+        let now = Clock::System.now();
+        let nodes = StartRetry::Command.until("database", || self.store.read_rows("nodes", |tx| tx.nodes()))?;
+        Ok(nodes.into_iter().filter(|node| node.runs(now) && Some(node.id) != this).map(|node| node.id).collect())
     }
 
     /// Why the database is older than the token, its own rows or this host's logs know it to be, if it is. Writes nothing.

@@ -7,7 +7,11 @@ use crate::base::canonical::{Canonical, Purpose};
 use crate::base::failure::{Failure, context};
 use crate::base::ids::{KeyVersionId, NodeId};
 use crate::store::{DeploymentRow, RowKey};
-use crate::token::{ObjectKind, Token};
+use crate::token::{ObjectKind, Token, TokenError};
+
+/// What to do where the root of row MACs is gone.
+const REPLACED: &str =
+    "this is a database, or a backup, from before `bulla rekey`, whose rows nobody can verify any more: take one from after it";
 
 /// Proves the system keys by what the token says of them, attributes and label: an id in a row proves nothing, since who writes the
 /// database writes the row.
@@ -16,7 +20,11 @@ use crate::token::{ObjectKind, Token};
 /// When one is missing, or is no system key.
 pub fn prove_system_keys(token: &Token, deployment: &DeploymentRow) -> Result<(), Failure> {
     for (name, id, kind) in system_keys(deployment) {
-        token.prove_system_key(&id, kind).map_err(context(format_args!("token: {name} ({id})")))?;
+        token.prove_system_key(&id, kind).map_err(|error| {
+            let was_replaced = kind == ObjectKind::Row && matches!(error, TokenError::NoSuchKey(_));
+            let failure = context(format_args!("token: {name} ({id})"))(error);
+            if was_replaced { failure.hint(REPLACED) } else { failure }
+        })?;
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Fail
         Ok(why) => flaws.extend(why.map(|why| format!("freshness: {why}"))),
         Err(failure) => flaws.push(format!("freshness: it is not looked at: {}", failure.reason)),
     }
-    let objects = match mismatch(&base.token, &base.store, &base.deployment.system_keys()) {
+    let objects = match mismatch(&base.token, &base.store, &base.deployment.objects()) {
         Ok(objects) => objects,
         Err(Error::Integrity(why)) => {
             flaws.push(format!("token: it is not compared with the database: {why}"));

@@ -57,6 +57,7 @@ fn initialise(url: &str) -> DeploymentRow {
         int_key: id(),
         aud_key: id(),
         row_key: id(),
+        spare_row_key: None,
         suite: Suite::AesGcmCallerIv,
         ready: false,
         created_at: Timestamp(0),

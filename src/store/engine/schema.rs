@@ -10,6 +10,7 @@ diesel::table! {
         int_key -> Binary,
         aud_key -> Binary,
         row_key -> Binary,
+        spare_row_key -> Nullable<Binary>,
         suite -> SmallInt,
         ready -> Bool,
         created_at -> BigInt,

@@ -30,7 +30,7 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// The installation.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = deployment, treat_none_as_default_value = false)]
+#[diesel(table_name = deployment, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct DeploymentRow {
     /// In the associated data of everything.
     pub id: DeploymentId,
@@ -44,6 +44,8 @@ pub struct DeploymentRow {
     pub aud_key: KeyVersionId,
     /// CKA_ID of ROW.
     pub row_key: KeyVersionId,
+    /// CKA_ID of another like it that no row hangs on: the next one while `bulla rekey` is at it, the one before until it is destroyed.
+    pub spare_row_key: Option<KeyVersionId>,
     /// The suite that the token was found fit for.
     pub suite: Suite,
     /// Whether set-up came to its end: the system keys exist and are proved.
@@ -60,7 +62,12 @@ impl DeploymentRow {
         [self.sys_key, self.int_key, self.aud_key, self.row_key]
     }
 
-    /// What ROW on the token signs to make the row key: every column that never changes.
+    /// The ids of all objects on the token that it names.
+    pub fn objects(&self) -> Vec<KeyVersionId> {
+        self.system_keys().into_iter().chain(self.spare_row_key).collect()
+    }
+
+    /// What ROW on the token signs to make the row key: every column that says what the deployment is.
     pub fn derivation(&self) -> Canonical {
         Canonical::new(Purpose::RowKey)
             .field(self.id.as_bytes())
@@ -78,7 +85,10 @@ impl Sealed for DeploymentRow {
     const TABLE: &'static str = "deployment";
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
-        row.field(self.derivation().as_bytes()).integer(self.ready.into()).integer(self.level.0.into())
+        row.field(self.derivation().as_bytes())
+            .integer(self.ready.into())
+            .integer(self.level.0.into())
+            .optional(self.spare_row_key.as_ref().map(|id| &id.as_bytes()[..]))
     }
 
     fn counted(&self) -> Counted {
@@ -177,6 +187,16 @@ impl Tx<'_> {
     pub fn deployment_raise(&mut self, level: Level) -> Result<(), StoreError> {
         let old = self.deployment()?;
         let new = DeploymentRow { level, ..old.clone() };
+        expect_changed(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
+    }
+
+    /// Names another row key that is spare, or none any more.
+    ///
+    /// # Errors
+    /// As [`Tx::deployment`].
+    pub fn deployment_spare(&mut self, spare_row_key: Option<KeyVersionId>) -> Result<(), StoreError> {
+        let old = self.deployment()?;
+        let new = DeploymentRow { spare_row_key, ..old.clone() };
         expect_changed(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
     }
 

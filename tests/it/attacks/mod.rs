@@ -6,6 +6,7 @@ pub mod forgery;
 pub mod hostile_input;
 pub mod memory;
 pub mod old_rows;
+pub mod rekey;
 pub mod replays;
 pub mod rollback;
 pub mod strangers;
