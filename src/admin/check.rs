@@ -117,7 +117,8 @@ pub(super) fn system_keys(base: &Base) -> Result<Steps, Failure> {
         CanaryKey::Object => "an object of its own",
         CanaryKey::SystemKey => "SYS: this user makes no keys",
     };
-    Ok(Steps { root: of("INT", &row.int_key, ObjectKind::Int)?, audit: of("AUD", &row.aud_key, ObjectKind::Aud)?, canary })
+    of("INT", &row.int_key, ObjectKind::Int)?;
+    Ok(Steps { root: of("ROW", &row.row_key, ObjectKind::Row)?, audit: of("AUD", &row.aud_key, ObjectKind::Aud)?, canary })
 }
 
 fn list(ids: &[KeyVersionId]) -> serde_json::Value {

@@ -85,6 +85,8 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
         sys_key: KeyVersionId::new(),
         int_key: KeyVersionId::new(),
         aud_key: KeyVersionId::new(),
+        row_key: KeyVersionId::new(),
+        spare_row_key: None,
         suite: token.probe().map_err(context("token"))?,
         ready: false,
         created_at: Clock::System.now(),

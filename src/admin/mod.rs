@@ -18,6 +18,7 @@ mod inventory;
 mod level;
 mod policy;
 mod probe;
+mod rekey;
 mod restore;
 mod serve;
 mod signed;
@@ -65,6 +66,7 @@ pub fn run(command: Host, json: bool) -> Result<(), Failure> {
         Host::Backup(asked) => backup::run(&asked, json)?,
         Host::Inventory(asked) => inventory::run(&asked, json)?,
         Host::Restore { place, from, accept } => restore::run(&load(&place)?, from.as_deref(), accept)?,
+        Host::Rekey { place, accept } => rekey::run(&load(&place)?, accept)?,
         Host::Ceremony { place } => ceremony::run(&load(&place)?)?,
         Host::Unlock { place } => unlock::run(&load(&place)?)?,
         Host::Migrate { place } => migrate(&load(&place)?)?,
@@ -291,6 +293,15 @@ impl Session {
                 }
             }
         })
+    }
+}
+
+/// That no server runs on this host's audit folder.
+fn unless_served(config: &Config) -> Result<(), Failure> {
+    match crate::audit::holder(&config.audit.directory, "audit") {
+        None => Ok(()),
+        Some(holder) => Err(Failure::conflict(format!("a server runs here (process {holder})"))
+            .hint("stop every node first: what they would still write belongs to the state before")),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::admin::audit::{Proof, keys_of};
-use crate::admin::{LOCK_WAIT_MS, backup, verify};
+use crate::admin::{LOCK_WAIT_MS, backup, unless_served, verify};
 use crate::app::{Base, Failure, context, token_key};
 use crate::audit::{self, Kind, ReadLine, Record, Verdict};
 use crate::base::clock::{Clock, Timestamp};
@@ -28,10 +28,7 @@ const LISTED: usize = 100;
 
 /// Runs the command: shows what the database has and what it lacks of what this host's logs tell, and accepts it if that was asked for.
 pub fn run(config: &Config, from: Option<&Path>, accept: bool) -> Result<Output, Failure> {
-    if let Some(holder) = audit::holder(&config.audit.directory, "audit") {
-        let failure = Failure::conflict(format!("a server runs here (process {holder})"));
-        return Err(failure.hint("stop every node first: what they would still write belongs to the state before"));
-    }
+    unless_served(config)?;
     let options = verify::options(config)?;
     let Some(folder) = from else {
         let base = Base::open(config)?;

@@ -96,6 +96,17 @@ impl Base {
         Ok(heads.rows.iter().filter(|head| head.log == "audit").map(|head| head.written_at).max())
     }
 
+    /// The nodes of which the database says that they run, but for that of this host's folder.
+    ///
+    /// # Errors
+    /// When database or folder cannot be read.
+    pub fn other_nodes(&self, config: &Config) -> Result<Vec<NodeId>, Failure> {
+        let this = StartRetry::Command.until("audit", || known_node(&config.audit.directory))?;
+        let now = Clock::System.now();
+        let nodes = StartRetry::Command.until("database", || self.store.read_rows("nodes", |tx| tx.nodes()))?;
+        Ok(nodes.into_iter().filter(|node| node.runs(now) && Some(node.id) != this).map(|node| node.id).collect())
+    }
+
     /// Why the database is older than the token, its own rows or this host's logs know it to be, if it is. Writes nothing.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
 //! | `anchors.rs`, `anchor_watch.rs`, `token_key.rs` | whether database or audit log were put back to an earlier state |
 //! | `marks.rs` | whether the marks of this node's writes are still there, and its logs tell of them |
-//! | `system_keys.rs` | whether SYS, INT and AUD are what they must be |
+//! | `system_keys.rs`, `spare_key.rs` | whether SYS, INT, AUD and ROW are what they must be; the end of a ROW that is not in use |
 //! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
 //! | `settings.rs`, `figures.rs`, `front.rs` | settings for the parts; their figures for metrics; the service for HTTP |
@@ -31,6 +31,7 @@ mod node;
 mod reload;
 mod server;
 mod settings;
+pub(crate) mod spare_key;
 mod start_retry;
 mod supervised;
 mod system_keys;

@@ -20,6 +20,7 @@ use crate::app::host_figures::Host;
 use crate::app::marks::Marks;
 use crate::app::reload::{self, Reload};
 use crate::app::settings;
+use crate::app::spare_key;
 use crate::app::start_retry::StartRetry;
 use crate::app::supervised;
 use crate::app::system_keys::line_key;
@@ -118,6 +119,7 @@ impl Server {
         let clock = Clock::System;
         StartRetry::Server.until("database", || base.store.node_lives(node, clock.now()))?;
         unfinished::complete(&base.store, &audit, node, &recovered.open_intents)?;
+        spare_key::finish(config, &base, &audit, node)?;
         let to = config.audit.ship.iter().flat_map(|receiver| LOGS.map(|log| (log, receiver.clone())));
         let too_long_to_ship = Arc::default();
         let shipping = to.map(|(log, receiver)| ship(&config.audit.directory, log, receiver, &too_long_to_ship));
@@ -178,7 +180,7 @@ impl Server {
             store: Arc::clone(&base.store),
             keys: Arc::clone(&keys),
             secrets: Arc::clone(&secrets),
-            system_keys: row.system_keys(),
+            system_keys: row.objects(),
             node,
             clock: clock.clone(),
             clocks: Arc::clone(&clocks),

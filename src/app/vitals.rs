@@ -60,7 +60,7 @@ impl Vital {
     }
 }
 
-/// Watches the token: the three system keys, as a read, a row and an audit line need them.
+/// Watches the token: the four system keys, as a read, a tag, an audit line and the next start need them.
 pub(super) fn watch_token(base: &Base) -> std::io::Result<Vital> {
     let (token, row) = (Arc::clone(&base.token), base.deployment.clone());
     let context = Canonical::new(Purpose::SelfTest).text("readiness").text(&row.id.to_string());
@@ -76,6 +76,7 @@ pub(super) fn watch_token(base: &Base) -> std::io::Result<Vital> {
             };
             let opened = token.unwrap(row.suite, &row.sys_key, sealed, &context)?;
             token.mac(&row.int_key, CANARY)?;
+            token.mac(&row.row_key, CANARY)?;
             token.sign(&row.aud_key, CANARY)?;
             Ok(opened.as_slice() == CANARY)
         };

@@ -23,7 +23,7 @@ pub enum Purpose {
     AccessKeySecret = 4,
     /// Imported key material.
     ImportedMaterial = 5,
-    /// Derivation of the row-MAC key from INT.
+    /// Derivation of the row-MAC key from ROW.
     RowKey = 16,
     /// The MAC of a database row.
     Row = 17,

@@ -32,6 +32,16 @@ pub enum Step {
     MaterialOnToken,
     /// Imported material is off the token; its row does not say so yet.
     MaterialOff,
+    /// The deployment's row names the next row key.
+    RekeyNamed,
+    /// The next row key is on the token.
+    RekeyMade,
+    /// Everything is written under the next row key, not committed.
+    RekeyWritten,
+    /// The next row key is in use.
+    RekeyCommitted,
+    /// The row key of before is destroyed; the deployment's row names it yet.
+    RekeyDestroyed,
     /// The nonce of a write is in its transaction.
     NonceWritten,
     /// The effect of a write is in its transaction, not committed.
@@ -44,7 +54,7 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Step; 16] = [
+    pub const ALL: [Step; 21] = [
         Step::AuditWritten,
         Step::AuditSynced,
         Step::AuditFileMade,
@@ -57,6 +67,11 @@ impl Step {
         Step::MaterialClaimed,
         Step::MaterialOnToken,
         Step::MaterialOff,
+        Step::RekeyNamed,
+        Step::RekeyMade,
+        Step::RekeyWritten,
+        Step::RekeyCommitted,
+        Step::RekeyDestroyed,
         Step::NonceWritten,
         Step::EffectWritten,
         Step::Committed,
@@ -66,6 +81,10 @@ impl Step {
     /// Those that only imports take.
     pub const OF_IMPORT: [Step; 5] =
         [Step::PairBegun, Step::PairMade, Step::MaterialClaimed, Step::MaterialOnToken, Step::MaterialOff];
+
+    /// Those that only `bulla rekey` takes.
+    pub const OF_REKEY: [Step; 5] =
+        [Step::RekeyNamed, Step::RekeyMade, Step::RekeyWritten, Step::RekeyCommitted, Step::RekeyDestroyed];
 }
 
 /// Says that a step is over.

@@ -61,6 +61,16 @@ pub enum Host {
         #[arg(long)]
         accept: bool,
     },
+    /// Give every row a new MAC, under a key that nobody has seen, and destroy the one before: where somebody may have read the memory of a
+    /// node. Without --accept it shows what that ends. Stop every node first.
+    Rekey {
+        /// Which deployment.
+        #[command(flatten)]
+        place: Place,
+        /// Do it. Recorded in the audit log.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Make the system keys before witnesses, unless that was done, and print a transcript for them to sign: module, token, every
     /// attribute, the audit key.
     Ceremony {
@@ -183,6 +193,7 @@ impl Host {
             | Host::Clock { place, .. }
             | Host::Verify { place, .. }
             | Host::Restore { place, .. }
+            | Host::Rekey { place, .. }
             | Host::Ceremony { place }
             | Host::Unlock { place }
             | Host::Migrate { place }

@@ -48,8 +48,8 @@ pub struct JobParts {
     pub keys: Arc<Keys>,
     /// Secrets.
     pub secrets: Arc<Secrets>,
-    /// The ids of SYS, INT and AUD.
-    pub system_keys: [KeyVersionId; 3],
+    /// The ids of SYS, INT, AUD and ROW, and what else the deployment's row names.
+    pub system_keys: Vec<KeyVersionId>,
     /// This node.
     pub node: NodeId,
     /// The time.

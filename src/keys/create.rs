@@ -96,8 +96,8 @@ impl Keys {
         let Some(most) = self.limits.token_objects else { return Ok(()) };
         let (pairs, secrets): (Vec<KeySpec>, Vec<KeySpec>) = KeySpec::ALL.iter().partition(|spec| spec.is_pair());
         let pairs = tx.key_versions_of_specs(&pairs)? + tx.import_parameters_on_token()?;
-        // SYS, INT, and AUD's two halves; of what is condemned, nothing tells what it was.
-        let there = tx.key_versions_of_specs(&secrets)? + 2 * (pairs + tx.condemned_count()?) + 4;
+        // SYS, INT, ROW, AUD's two halves, and two of the key that is made anew; of what is condemned, nothing tells what it was.
+        let there = tx.key_versions_of_specs(&secrets)? + 2 * (pairs + tx.condemned_count()?) + 7;
         if there + objects > i64::from(most) { Err(Abort::App(Error::TokenFull)) } else { Ok(()) }
     }
 

@@ -56,6 +56,7 @@ pub use keys::key_rotations::KeyRotationRow;
 pub use keys::key_versions::KeyVersionRow;
 pub use ledger::head::Head;
 pub use ledger::pass::{PARTS, PartFound};
+pub use ledger::rekey::{RekeyProgress, RekeyStage, Rights};
 pub use ledger::verify::{Flaw, Proof};
 pub use secrets::rotations::{RotationAccountRow, RotationRow};
 pub use secrets::secret::{SecretFilter, SecretRow};

@@ -200,7 +200,9 @@ pub(super) fn prove(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: O
             suites::prove(epoch.canary.suite(), &key)
         }
         ObjectKind::Cmk(material) => asymmetric::prove(epoch, session, id, material),
-        ObjectKind::Int | ObjectKind::CanaryMac => prove_mac(session, epoch.handle(session, id, Half::Secret)?),
+        ObjectKind::Int | ObjectKind::Row | ObjectKind::CanaryMac => {
+            prove_mac(session, epoch.handle(session, id, Half::Secret)?)
+        }
         ObjectKind::Aud => {
             let public = signing::public_key(session, epoch.handle(session, id, Half::Public)?)?;
             prove_signature(session, epoch.handle(session, id, Half::Private)?, &public)

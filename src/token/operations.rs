@@ -315,7 +315,7 @@ impl Token {
         Ok(DataKey::new(key))
     }
 
-    /// HMAC-SHA-256 under an [`ObjectKind::Int`].
+    /// HMAC-SHA-256 under an [`ObjectKind::Int`] or [`ObjectKind::Row`].
     ///
     /// # Errors
     /// `NoSuchKey`, `Duplicate`, `Busy`, `Gone`, `Fault`.

@@ -22,8 +22,10 @@ pub enum ObjectKind {
     Cmk(Material),
     /// AES-256, encrypts and decrypts what the service itself must keep.
     Sys,
-    /// HMAC-SHA-256 of 256 bits, or AES-256 on a token without HMAC: the root of row MACs.
+    /// HMAC-SHA-256 of 256 bits, or AES-256 on a token without HMAC: the root of the keys of audit lines, and the tags of suite S3.
     Int,
+    /// Made as INT is: the root of row MACs, which `bulla rekey` replaces.
+    Row,
     /// A pair that signs audit checkpoints: EC P-256, or RSA on a token without it.
     Aud,
     /// AES-256 that is made anew every hour and used for nothing: its being there says that a database that names it is no old copy.
@@ -182,7 +184,7 @@ impl ObjectKind {
             ObjectKind::Sys | ObjectKind::Head | ObjectKind::Canary => vec![Shape::Aes(32)],
             ObjectKind::CanaryMac => hmac(MacAlgorithm::HmacSha256, 32),
             // Without HMAC, AES makes the root: see `signing::mac`.
-            ObjectKind::Int => [hmac(MacAlgorithm::HmacSha256, 32), vec![Shape::Aes(32)]].concat(),
+            ObjectKind::Int | ObjectKind::Row => [hmac(MacAlgorithm::HmacSha256, 32), vec![Shape::Aes(32)]].concat(),
             ObjectKind::Aud => vec![Shape::Ec(Curve::P256), Shape::Rsa(2048, Pair::Signs)],
         }
     }
@@ -199,6 +201,7 @@ impl ObjectKind {
             ObjectKind::Cmk(Material::Aes(_) | Material::Hmac(..))
             | ObjectKind::Sys
             | ObjectKind::Int
+            | ObjectKind::Row
             | ObjectKind::Head
             | ObjectKind::Canary
             | ObjectKind::CanaryMac => &[Half::Secret],
@@ -211,6 +214,7 @@ impl ObjectKind {
             ObjectKind::Cmk(_) => "bulla cmk",
             ObjectKind::Sys => "bulla sys",
             ObjectKind::Int => "bulla int",
+            ObjectKind::Row => "bulla row",
             ObjectKind::Aud => "bulla aud",
             ObjectKind::Head => "bulla head",
             ObjectKind::Canary | ObjectKind::CanaryMac => "bulla canary",

@@ -258,6 +258,8 @@ def is_proved(life):
     run("user", "user", "delete", "billing")
     run("restore", "restore", "--from", "saved")
     run("restore", "restore", "--from", "saved", "--accept")
+    run("rekey", "rekey")
+    run("rekey", "rekey", "--accept")
     run("audit", "audit", "verify")
     run("audit", "audit", "verify", "audit", "--public-key", "aud.pem")
     for words in (("--action", "DeleteUser"), ("--action", "DeleteUser", "--format", "csv"), ("--action", "DeleteUser", "--json"),
@@ -343,7 +345,7 @@ def test_what_is_masked_is_no_word():
         assert re.sub(r"0|<n>", "", shown) == line.replace("0", ""), (line, shown)
 
 
-GROUPS = ["access-key", "account", "audit", "backup", "init", "inventory", "level", "pages", "policy", "restore", "served", "stranger",
+GROUPS = ["access-key", "account", "audit", "backup", "init", "inventory", "level", "pages", "policy", "rekey", "restore", "served", "stranger",
           "terminal", "token", "user", "verify", *STEPS]  # fmt: skip
 
 

@@ -108,7 +108,7 @@ SERVING = [
     ("completion", "bash", None),
 ]
 # Without a server; on a copy, of which nothing but the token is left for the last two.
-STOPPED = [("restore", "--from {folder}/backup", ONE), ("init", "", ONE), ("ceremony", "", ONE)]
+STOPPED = [("restore", "--from {folder}/backup", ONE), ("rekey", "", ONE), ("init", "", ONE), ("ceremony", "", ONE)]
 # A week later; and before a server that waits for its PIN.
 LATER = [("key rotate", "{key create[KeyId]}", ONE)]
 LOCKED = [("unlock", "", ONE, "{pin}")]
@@ -154,14 +154,14 @@ def test_every_command_of_the_table_prints_json(managed, serving, env, tmp_path)
 
     walk(SERVING)
     assert server.stop() == 0 and server.process.stdout.read() == "", "`dev` says one thing"
-    walk(STOPPED[:1])
+    walk(STOPPED[:2])
 
     copy = tmp_path / "copy"
     shutil.copytree(data, copy, symlinks=True)
     for file in copy.glob("bulla.db*"):
         file.unlink()
     shutil.rmtree(copy / "audit")
-    walk(STOPPED[1:], copy)
+    walk(STOPPED[2:], copy)
     settings = (copy / "bulla.toml").read_text()
     assert 'pin_file = "pin"\n' in settings
     (copy / "bulla.toml").write_text(settings.replace('pin_file = "pin"\n', 'unlock_socket = "unlock"\n') + '\n[server]\nlisten = "127.0.0.1:0"\n')

@@ -4,13 +4,16 @@
 -- The twin of this file is migrations/sqlite; a test compares them.
 
 -- One row: the installation. Read before the key of the MACs is known: until it verifies, its ids are claims that the token must
--- confirm. level: the level that rows are written at (src/store/engine/level.rs).
+-- confirm. level: the level that rows are written at (src/store/engine/level.rs). spare_row_key: the next root of row MACs while `bulla
+-- rekey` is at it, or the one before until it is destroyed.
 CREATE TABLE deployment (
     id         BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     region     TEXT COLLATE "C" NOT NULL,
     sys_key    BYTEA NOT NULL CHECK (length(sys_key) = 16),
     int_key    BYTEA NOT NULL CHECK (length(int_key) = 16),
     aud_key    BYTEA NOT NULL CHECK (length(aud_key) = 16),
+    row_key    BYTEA NOT NULL CHECK (length(row_key) = 16),
+    spare_row_key BYTEA CHECK (length(spare_row_key) = 16),
     suite      SMALLINT NOT NULL,
     ready      BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,

@@ -21,7 +21,7 @@ const LISTED: usize = 1000;
 
 /// What is said of an object that looks like ours and has no row.
 fn stranger(id: &KeyVersionId, label: &str) -> String {
-    let system = ["bulla sys", "bulla int", "bulla aud"].into_iter().find(|role| label.starts_with(role));
+    let system = ["bulla sys", "bulla int", "bulla aud", "bulla row"].into_iter().find(|role| label.starts_with(role));
     match system {
         Some(role) => {
             format!(
@@ -115,7 +115,7 @@ pub fn run(config: &Config, open_data_keys: bool, json: bool) -> Result<(), Fail
         Ok(found) => flaws.extend(found),
         Err(failure) => flaws.push(format!("marks of writes: they are not looked at: {}", failure.reason)),
     }
-    let objects = match mismatch(&base.token, &base.store, &base.deployment.system_keys()) {
+    let objects = match mismatch(&base.token, &base.store, &base.deployment.objects()) {
         Ok(objects) => objects,
         Err(Error::Integrity(why)) => {
             flaws.push(format!("token: it is not compared with the database: {why}"));

@@ -192,9 +192,16 @@ pub(super) fn row_key(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn system_keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(deployment) = &opened.deployment else { return Ok(Found::Unseen("the deployment")) };
     let Some(token) = &opened.token else { return Ok(Found::Unseen("the token")) };
-    crate::app::system_keys::prove_system_keys(token, deployment)
-        .map_err(|failure| failure.hint("the token is not the one of this database, or an older copy of it"))?;
-    Ok(Found::Fine("SYS, INT and AUD are there".to_owned()))
+    crate::app::system_keys::prove_system_keys(token, deployment).map_err(|failure| match failure.hint {
+        None => failure.hint("the token is not the one of this database, or an older copy of it"),
+        Some(_) => failure,
+    })?;
+    if let Some(id) = deployment.spare_row_key {
+        let found =
+            format!("SYS, INT, AUD and ROW are there; a `bulla rekey` has not come to its end, and has left the row key {id}");
+        return Ok(Found::Odd(found, "the next start of a server destroys it, or `bulla rekey --accept` once more".to_owned()));
+    }
+    Ok(Found::Fine("SYS, INT, AUD and ROW are there".to_owned()))
 }
 
 pub(super) fn freshness(opened: &mut Opened<'_>) -> Result<Found, Failure> {
@@ -245,7 +252,7 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 
 pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(base) = &opened.base else { return Ok(Found::Unseen("the row key")) };
-    let system = base.deployment.system_keys();
+    let system = base.deployment.objects();
     let found = keys::mismatch(&base.token, &base.store, &system)
         .map_err(|e| Failure::unavailable(format!("token and database cannot be compared: {e:?}")))?;
     let mut lost = Vec::new();

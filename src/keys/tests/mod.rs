@@ -56,6 +56,8 @@ fn initialise(url: &str) -> DeploymentRow {
         sys_key: id(),
         int_key: id(),
         aud_key: id(),
+        row_key: id(),
+        spare_row_key: None,
         suite: Suite::AesGcmCallerIv,
         ready: false,
         created_at: Timestamp(0),
@@ -309,8 +311,8 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
 #[test]
 fn the_tokens_room_bounds_default_keys_too() {
     isolated(softhsm::prepare, |home| {
-        // SYS, INT, AUD's two halves, and one key.
-        let limits = KeyLimits { token_objects: Some(5), ..KeyLimits::default() };
+        // SYS, INT, ROW, AUD's two halves, two of the key that is made anew, and one key.
+        let limits = KeyLimits { token_objects: Some(8), ..KeyLimits::default() };
         let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
         bench.make();
         assert_eq!(bench.keys.default_key(&bench.caller(), || Ok(())).map(|key| key.id), Err(Error::TokenFull));

@@ -1,6 +1,6 @@
 //! MACs over database rows, so that a row changed outside the service is refused instead of believed.
 //!
-//! Owns: the row key, derived once per start from INT on the token, and the MAC of a row. Must not know: SQL, tables.
+//! Owns: the row key, derived once per start from ROW on the token, and the MAC of a row. Must not know: SQL, tables.
 //! Called by: store, for every row that decides who may do what or which value is served; app, which derives the key.
 //!
 //! The column `mac` holds the layout of the row, one byte, and the MAC, 16 bytes, which covers the layout too. A layout bears the
@@ -47,7 +47,7 @@ pub trait Sealed {
 pub struct RowKey(hmac::Key);
 
 impl RowKey {
-    /// The key from INT's signature over [`crate::store::DeploymentRow::derivation`] (32 bytes).
+    /// The key from ROW's signature over [`crate::store::DeploymentRow::derivation`] (32 bytes).
     pub fn new(signature: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, signature))
     }

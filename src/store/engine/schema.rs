@@ -9,6 +9,8 @@ diesel::table! {
         sys_key -> Binary,
         int_key -> Binary,
         aud_key -> Binary,
+        row_key -> Binary,
+        spare_row_key -> Nullable<Binary>,
         suite -> SmallInt,
         ready -> Bool,
         created_at -> BigInt,

@@ -37,7 +37,7 @@ fn is_nothing(sums: &Sums) -> bool {
 
 impl Tx<'_> {
     /// The column of a secret to which this belongs.
-    fn content(&self, secret: &SecretId, sums: &Sums) -> Content {
+    pub(in crate::store) fn content(&self, secret: &SecretId, sums: &Sums) -> Content {
         if is_nothing(sums) {
             return Content::default();
         }

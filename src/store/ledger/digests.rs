@@ -7,6 +7,8 @@
 //! numbers the changes. Parts have no root: writers of secrets would all meet in it. What holds them together is that their numbers only
 //! rise (`known`, and the anchors outside the database).
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 
 use crate::base::canonical::Canonical;
@@ -219,6 +221,34 @@ impl Tx<'_> {
         let row = PartRow { part: part.into(), seq, digest };
         let mac = self.mac(&row);
         (row, PartState { seq, sum, mac })
+    }
+
+    /// Writes all digests anew, of rows that were all sealed anew: of scopes, behind so many changes, and of parts behind as many each.
+    pub(in crate::store) fn digests_renew(
+        &mut self,
+        changes: i64,
+        sums: BTreeMap<Vec<u8>, Digest>,
+        parts: impl Iterator<Item = (u8, i64, PartSum)>,
+    ) -> Result<(), StoreError> {
+        self.run_change(ScopeRow::TABLE, per_backend!(|conn| diesel::delete(scopes::table).execute(conn)))?;
+        self.run_change(PartRow::TABLE, per_backend!(|conn| diesel::delete(parts::table).execute(conn)))?;
+        let (seq, mut all) = (changes + 1, Digest::default());
+        for (scope, sum) in sums {
+            let digest = self.seals().mask(&place_of_scope(&scope), &sum.bytes());
+            let row = ScopeRow { scope, seq, digest };
+            insert!(self, scopes, &row)?;
+            let mac = self.mac(&row);
+            all = all.plus(self.scope_element(&mac));
+        }
+        let digest = self.seals().mask(&place_of_scope(ROOT), &all.bytes());
+        let root = ScopeRow { scope: ROOT.to_vec(), seq, digest };
+        insert!(self, scopes, &root)?;
+        for (part, seq, sum) in parts {
+            let known = PartState { seq, sum, mac: RowMac::default() };
+            let (row, _) = self.part_next(part, &known, PartSum::default());
+            insert!(self, parts, &row)?;
+        }
+        Ok(())
     }
 
     /// What the root counts for the row of a scope.

@@ -275,7 +275,11 @@ impl Tx<'_> {
     }
 
     /// What belongs to the secrets of a part.
-    fn children_of(&mut self, part: u8, found: &mut PartFound) -> Result<HashMap<SecretId, Sums>, StoreError> {
+    pub(in crate::store) fn children_of(
+        &mut self,
+        part: u8,
+        found: &mut PartFound,
+    ) -> Result<HashMap<SecretId, Sums>, StoreError> {
         let (from, to) = range(part);
         let (from, to) = (&from[..], &to[..]);
         let mut sums: HashMap<SecretId, Sums> = HashMap::new();

@@ -1,6 +1,6 @@
 //! Every sealed row of the database, read once and verified: what one tampered row would otherwise say only when it is asked.
 //!
-//! Owns: the list of sealed tables, and what the proof finds. Must not know: the token, the audit log. Called by: `bulla verify`.
+//! Owns: the list of sealed tables, and what the proof finds. Must not know: the token, the audit log. Called by: `bulla verify`; rekey.
 //!
 //! All of it is read in one snapshot, row by row, beside a service that runs.
 
@@ -17,7 +17,7 @@ use crate::store::engine::begin::{Mode, begin};
 use crate::store::engine::connection::{Access, Conn};
 use crate::store::engine::location::Location;
 use crate::store::engine::migrate;
-use crate::store::engine::row_mac::Sealed;
+use crate::store::engine::row_mac::{Sealed, Sealer};
 use crate::store::engine::schema;
 use crate::store::engine::scope::{Counted, Scope};
 use crate::store::engine::tx::NOT_ITS_MAC;
@@ -26,9 +26,9 @@ use crate::store::ledger::digests::{PartRow, ScopeRow};
 use crate::store::shared::tags::TagRecord;
 use crate::store::{
     AccessKeyRow, AccessPointRow, AccessPolicyRow, AccountRow, AliasRow, AnchorsRow, BearerTokenRow, ClientKeyRow,
-    CondemnedRow, DeploymentRow, ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, LogHeadRow,
-    NetworkRuleRow, NodeRow, NonceRow, PolicyRow, ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow, StageRow,
-    Store, StoreError, StoreOptions, Tx, UserRow,
+    CondemnedRow, DeploymentRow, ImportParametersRow, KeyMaterialRow, KeyRotationRow, KeyRow, KeyVersionRow, Levels,
+    LogHeadRow, NetworkRuleRow, NodeRow, NonceRow, PolicyRow, ResourcePolicyRow, RotationAccountRow, RotationRow, SecretRow,
+    StageRow, Store, StoreError, StoreOptions, Tx, UserRow,
 };
 
 /// A row that does not hold, and why. No values.
@@ -169,37 +169,48 @@ impl Store {
     pub fn prove(&self, options: &StoreOptions, progress: Progress<'_>) -> Result<Proof, StoreError> {
         // A connection of its own, which may last as long as a migration's: those of the service end a statement that takes long.
         let mut conn = Conn::open(&Location::parse(&options.url)?, Access::Create, options.busy_timeout)?;
-        let mut course = Course { proof: Proof::default(), all: 0, progress, scopes: HashSet::new() };
-        if let Err(error) = conn.check_shape() {
-            course.flaw("schema", "all".to_owned(), error.to_string());
-        }
-        let unknown = migrate::unknown_of(&mut conn, options.levels)?;
-        if !unknown.is_empty() {
-            let what = "this program does not have it: it cannot prove what it has made; run the newer one, if there is one";
-            course.flaw("schema", format!("migration {}", unknown.join(", ")), what);
-        }
         begin(&mut conn, Mode::Snapshot).map_err(|e| StoreError::of("begin", e))?;
-        let mut tx = Tx::new(&mut conn, &self.seals, Mode::Snapshot);
-        if let Err(error) = tx.values_checked(true) {
-            course.flaw("schema", "values".to_owned(), error.to_string());
-        }
-        for twice in tx.keys_twice()? {
-            course.flaw("schema", "keys".to_owned(), twice);
-        }
-        course.all = tx.rows_in_all()?;
-        tx.prove(&mut course)?;
-        let Course { mut proof, scopes, .. } = course;
-        proof.flaws.extend(tx.digests_proved(scopes)?);
-        proof.flaws.extend(tx.relations()?);
+        let proof = proved(&mut conn, &self.seals, options.levels, progress);
         // Nothing was written; the connection closes next.
-        drop(tx);
         let _ = conn.batch_execute("ROLLBACK");
-        Ok(proof)
+        proof
     }
 }
 
+/// The same in the transaction that is open on a connection, under a key.
+pub(in crate::store) fn proved(
+    conn: &mut Conn,
+    seals: &Sealer,
+    levels: Levels,
+    progress: Progress<'_>,
+) -> Result<Proof, StoreError> {
+    let mut course = Course { proof: Proof::default(), all: 0, progress, scopes: HashSet::new() };
+    if let Err(error) = conn.check_shape() {
+        course.flaw("schema", "all".to_owned(), error.to_string());
+    }
+    let unknown = migrate::unknown_of(conn, levels)?;
+    if !unknown.is_empty() {
+        let what = "this program does not have it: it cannot prove what it has made; run the newer one, if there is one";
+        course.flaw("schema", format!("migration {}", unknown.join(", ")), what);
+    }
+    let mut tx = Tx::new(conn, seals, Mode::Snapshot);
+    if let Err(error) = tx.values_checked(true) {
+        course.flaw("schema", "values".to_owned(), error.to_string());
+    }
+    for twice in tx.keys_twice()? {
+        course.flaw("schema", "keys".to_owned(), twice);
+    }
+    course.all = tx.rows_in_all()?;
+    tx.prove(&mut course)?;
+    let Course { mut proof, scopes, .. } = course;
+    proof.flaws.extend(tx.digests_proved(scopes)?);
+    proof.flaws.extend(tx.relations()?);
+    Ok(proof)
+}
+
 impl Tx<'_> {
-    fn rows_in_all(&mut self) -> Result<u64, StoreError> {
+    /// How many rows the sealed tables have.
+    pub(in crate::store) fn rows_in_all(&mut self) -> Result<u64, StoreError> {
         let counts: Vec<_> = TABLES.iter().map(|table| format!("(SELECT count(*) FROM {table})")).collect();
         let query = format!("SELECT {} AS rows", counts.join(" + "));
         let count: Count = self.run("all", |conn| match conn {

@@ -4,7 +4,7 @@
 //! store, which then verifies it.
 //!
 //! Until it is verified the row is a claim. Its ids are believed only of objects that the token itself says to be the system keys (by
-//! attributes and label); its MAC is made with a key that INT derives from the row, so that no part of it can be exchanged.
+//! attributes and label); its MAC is made with a key that ROW derives from the row, so that no part of it can be exchanged.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// The installation.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = deployment, treat_none_as_default_value = false)]
+#[diesel(table_name = deployment, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct DeploymentRow {
     /// In the associated data of everything.
     pub id: DeploymentId,
@@ -42,6 +42,10 @@ pub struct DeploymentRow {
     pub int_key: KeyVersionId,
     /// CKA_ID of AUD.
     pub aud_key: KeyVersionId,
+    /// CKA_ID of ROW.
+    pub row_key: KeyVersionId,
+    /// CKA_ID of another like it that no row hangs on: the next one while `bulla rekey` is at it, the one before until it is destroyed.
+    pub spare_row_key: Option<KeyVersionId>,
     /// The suite that the token was found fit for.
     pub suite: Suite,
     /// Whether set-up came to its end: the system keys exist and are proved.
@@ -54,11 +58,16 @@ pub struct DeploymentRow {
 
 impl DeploymentRow {
     /// The ids of the system keys.
-    pub fn system_keys(&self) -> [KeyVersionId; 3] {
-        [self.sys_key, self.int_key, self.aud_key]
+    pub fn system_keys(&self) -> [KeyVersionId; 4] {
+        [self.sys_key, self.int_key, self.aud_key, self.row_key]
     }
 
-    /// What INT on the token signs to make the row key: every column that never changes.
+    /// The ids of all objects on the token that it names.
+    pub fn objects(&self) -> Vec<KeyVersionId> {
+        self.system_keys().into_iter().chain(self.spare_row_key).collect()
+    }
+
+    /// What ROW on the token signs to make the row key: every column that says what the deployment is.
     pub fn derivation(&self) -> Canonical {
         Canonical::new(Purpose::RowKey)
             .field(self.id.as_bytes())
@@ -66,6 +75,7 @@ impl DeploymentRow {
             .field(self.sys_key.as_bytes())
             .field(self.int_key.as_bytes())
             .field(self.aud_key.as_bytes())
+            .field(self.row_key.as_bytes())
             .integer(self.suite.number().into())
             .integer(self.created_at.0)
     }
@@ -79,7 +89,10 @@ impl Sealed for DeploymentRow {
     }
 
     fn fields(&self, _: Level, row: Canonical) -> Canonical {
-        row.field(self.derivation().as_bytes()).integer(self.ready.into()).integer(self.level.0.into())
+        row.field(self.derivation().as_bytes())
+            .integer(self.ready.into())
+            .integer(self.level.0.into())
+            .optional(self.spare_row_key.as_ref().map(|id| &id.as_bytes()[..]))
     }
 
     fn counted(&self) -> Counted {
@@ -116,6 +129,7 @@ pub fn rename(url: &str, row: &DeploymentRow, from: KeyVersionId, to: KeyVersion
         sys_key: renamed(row.sys_key),
         int_key: renamed(row.int_key),
         aud_key: renamed(row.aud_key),
+        row_key: renamed(row.row_key),
         ..row.clone()
     };
     let mut conn = open(url, Levels::served())?;
@@ -180,12 +194,22 @@ impl Tx<'_> {
         expect_changed(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
     }
 
+    /// Names another row key that is spare, or none any more.
+    ///
+    /// # Errors
+    /// As [`Tx::deployment`].
+    pub fn deployment_spare(&mut self, spare_row_key: Option<KeyVersionId>) -> Result<(), StoreError> {
+        let old = self.deployment()?;
+        let new = DeploymentRow { spare_row_key, ..old.clone() };
+        expect_changed(replace!(self, deployment, &old => &new, deployment::id.eq(old.id))?, DeploymentRow::TABLE)
+    }
+
     /// Whether one of these ids, which are system keys', stands among the rows of master keys: then somebody wrote it there, so that
     /// callers could use a system key.
     ///
     /// # Errors
     /// As any read.
-    pub fn names_system_key(&mut self, ids: &[KeyVersionId; 3]) -> Result<bool, StoreError> {
+    pub fn names_system_key(&mut self, ids: &[KeyVersionId]) -> Result<bool, StoreError> {
         for id in ids {
             let version = key_versions::table.filter(key_versions::id.eq(id)).count();
             let pair = import_parameters::table.filter(import_parameters::id.eq(id)).count();

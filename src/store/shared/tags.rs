@@ -84,6 +84,11 @@ pub(in crate::store) struct TagRecord {
 }
 
 impl TagRecord {
+    /// What finds it.
+    pub(in crate::store) fn key(&self) -> (&[u8], &str) {
+        (&self.resource_id, &self.tag_key)
+    }
+
     /// What carries it; none for a kind that there is not.
     pub(in crate::store) fn on(&self) -> Option<Tagged> {
         let kind = [ResourceType::Key, ResourceType::Secret].into_iter().find(|kind| number(*kind) == self.resource_kind)?;

@@ -10,6 +10,7 @@ mod levels;
 mod migrations;
 mod outage;
 mod random_writer;
+mod rekey;
 mod replays;
 mod resources;
 mod shape;
@@ -83,6 +84,8 @@ pub(super) fn deployment(level: Level) -> DeploymentRow {
         sys_key: KeyVersionId::new(),
         int_key: KeyVersionId::new(),
         aud_key: KeyVersionId::new(),
+        row_key: KeyVersionId::new(),
+        spare_row_key: Some(KeyVersionId::new()),
         suite: Suite::AesGcmCallerIv,
         ready: true,
         created_at: NOW,

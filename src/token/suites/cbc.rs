@@ -6,8 +6,8 @@
 //! IV (16, ours) | ciphertext (PKCS#7 padding) | tag (32) = HMAC-SHA-256(purpose 18: CKA_ID of the key, context, IV, ciphertext)
 //! ```
 //!
-//! The HMAC key is INT, one for all keys, so the tag covers the CKA_ID of the key too. INT also derives the key of the row MACs,
-//! from another purpose: no input of one use is an input of the other, and what HMAC gives for one tells nothing of the other.
+//! The HMAC key is INT, one for all keys, so the tag covers the CKA_ID of the key too. INT also derives the keys of audit
+//! lines, from another purpose: no input of one use is an input of the other, and what HMAC gives for one tells nothing of the other.
 
 use aws_lc_rs::constant_time;
 use cryptoki::mechanism::Mechanism;

@@ -26,6 +26,7 @@ fn keys_are_born_with_exactly_their_attributes() {
             (ObjectKind::Cmk(Material::Aes(32)), "cmk", aes("32")),
             (ObjectKind::Sys, "sys", aes("32")),
             (ObjectKind::Int, "int", ("32", "CKK_GENERIC_SECRET", false, true)),
+            (ObjectKind::Row, "row", ("32", "CKK_GENERIC_SECRET", false, true)),
         ] {
             let id = KeyVersionId::new();
             token.create(&id, kind).expect("create");
@@ -122,15 +123,22 @@ fn keys_are_made_while_objects_are_listed_and_looked_up() {
 fn a_system_key_is_known_by_its_attributes_and_label() {
     on_every_token(|_| {
         let token = new_token(2, 1000);
-        let (sys, int, aud, cmk) = (KeyVersionId::new(), KeyVersionId::new(), KeyVersionId::new(), new_key(&token));
-        for (id, kind) in [(&sys, ObjectKind::Sys), (&int, ObjectKind::Int), (&aud, ObjectKind::Aud)] {
+        let ([sys, int, aud, row], cmk) = (std::array::from_fn(|_| KeyVersionId::new()), new_key(&token));
+        for (id, kind) in [(&sys, ObjectKind::Sys), (&int, ObjectKind::Int), (&aud, ObjectKind::Aud), (&row, ObjectKind::Row)] {
             token.create(id, kind).expect("create");
             assert_eq!(token.prove_system_key(id, kind), Ok(()));
         }
         let mac = KeyVersionId::new();
         let hmac = Material::Hmac(crate::base::words::MacAlgorithm::HmacSha256, 32);
         token.create(&mac, ObjectKind::Cmk(hmac)).expect("a caller's MAC key");
-        for (id, kind) in [(&cmk, ObjectKind::Sys), (&mac, ObjectKind::Int), (&sys, ObjectKind::Int), (&int, ObjectKind::Sys)] {
+        for (id, kind) in [
+            (&cmk, ObjectKind::Sys),
+            (&mac, ObjectKind::Int),
+            (&mac, ObjectKind::Row),
+            (&int, ObjectKind::Row),
+            (&sys, ObjectKind::Int),
+            (&int, ObjectKind::Sys),
+        ] {
             let refused = token.prove_system_key(id, kind);
             assert!(matches!(refused, Err(TokenError::Unsupported(_))), "{kind:?}: {refused:?}");
         }

@@ -59,13 +59,14 @@ fn every_refusal_alone_and_in_pairs_is_lived_with_or_named() {
 /// The steps of `bulla init`, and what the first requests do.
 fn deployment() -> Result<(), TokenError> {
     let token = Token::open(config(8, 1000), pin("1234"))?;
-    let keys = [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud].map(|kind| (KeyVersionId::new(), kind));
+    let keys = [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud, ObjectKind::Row].map(|kind| (KeyVersionId::new(), kind));
     let used = keys.iter().try_for_each(|(id, kind)| token.create(id, *kind)).and_then(|()| {
         token.authenticate_with(keys[1].0);
         let suite = token.probe()?;
         let wrapped = token.wrap(suite, &keys[0].0, b"x", &context("a"))?;
         assert_eq!(*token.unwrap(suite, &keys[0].0, &wrapped, &context("a"))?, b"x");
-        assert_ne!(token.mac(&keys[1].0, b"one")?, token.mac(&keys[1].0, b"two")?);
+        assert_ne!(token.mac(&keys[3].0, b"one")?, token.mac(&keys[3].0, b"two")?);
+        assert_ne!(token.mac(&keys[3].0, b"one")?, token.mac(&keys[1].0, b"one")?);
         let signature = token.sign(&keys[2].0, b"m")?;
         assert!(token.public_key(&keys[2].0)?.verifies_message(b"m", &signature));
         keys.iter().try_for_each(|(id, kind)| token.prove_system_key(id, *kind))
@@ -99,7 +100,8 @@ fn what_one_process_left_out_another_lives_with() {
             ("value CKA_MODIFIABLE 00", "CKA_MODIFIABLE"),
         ] {
             chaos.tell(&format!("refuse {refusal}"));
-            let keys = [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud].map(|kind| (KeyVersionId::new(), kind));
+            let keys =
+                [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud, ObjectKind::Row].map(|kind| (KeyVersionId::new(), kind));
             let token = Token::open(config(2, 1000), pin("1234")).expect("open");
             keys.iter().for_each(|(id, kind)| token.create(id, *kind).expect("create"));
             drop(token);

@@ -7,6 +7,7 @@ pub mod hostile_input;
 pub mod intruder;
 pub mod memory;
 pub mod old_rows;
+pub mod rekey;
 pub mod replays;
 pub mod rollback;
 pub mod strangers;

@@ -29,7 +29,7 @@ fn callers_keys_are_no_system_keys((_folder, mut server): (tempfile::TempDir, Se
     let intruder = Intruder::of(&server);
     let client = server.client();
     create(&client, "app/db", "the value").ok();
-    // The same template as INT, AUD and SYS, but for the label.
+    // The same template as INT and ROW, AUD and SYS, but for the label.
     let hmac = key(&intruder, &client, "HMAC_SHA_256", "GENERATE/VERIFY_MAC");
     let pair = key(&intruder, &client, "EC_P256", "SIGN/VERIFY");
     let aes = key(&intruder, &client, "Aliyun_AES_256", "ENCRYPT/DECRYPT");
@@ -37,10 +37,12 @@ fn callers_keys_are_no_system_keys((_folder, mut server): (tempfile::TempDir, Se
     intruder.run("CREATE TABLE kept AS SELECT * FROM deployment");
     let lies = [
         ("int_key", hmac.as_str()),
+        ("row_key", &hmac),
         ("aud_key", &pair),
         ("sys_key", &aes),
         // A system key in the role of another.
         ("sys_key", &intruder.line(&format!("SELECT {} AS line FROM deployment", intruder.hex("int_key")))),
+        ("row_key", &intruder.line(&format!("SELECT {} AS line FROM deployment", intruder.hex("int_key")))),
         ("int_key", "00112233445566778899aabbccddeeff"),
     ];
     let refused = |server: &mut Server, what: &str| {

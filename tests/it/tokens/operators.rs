@@ -102,7 +102,7 @@ fn a_ceremony_writes_down_what_was_made_and_the_log_names_it() {
     assert_eq!(sum(above.as_bytes()), fingerprint);
     let module = bulla::token::softhsm::module().expect("softhsm2 is installed");
     assert!(above.contains(&sum(&fs::read(module).expect("readable"))), "the module's hash");
-    for key in ["SYS", "INT", "AUD"] {
+    for key in ["SYS", "INT", "AUD", "ROW"] {
         let (_, object) = above.split_once(&format!("\n{key} ")).expect("each system key");
         for attribute in ["CKA_SENSITIVE", "CKA_NEVER_EXTRACTABLE", "CKA_LOCAL"] {
             let line = object.lines().find(|line| line.contains(attribute)).expect("told");
