@@ -15,7 +15,7 @@ use super::chain::Head;
 use super::file;
 use super::line_mac::LineKey;
 use super::lines::{Next, next_line};
-use super::recover::{FileLine, OutcomeLine};
+use super::recover::{FIRST, FileLine, OutcomeLine};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{NodeId, RequestId};
 use crate::base::regular;
@@ -28,7 +28,7 @@ const MOST: usize = 200_000;
 pub struct Told {
     /// The time of the earliest line that was read, if there was one: of what was before nothing is told.
     pub since: Option<Timestamp>,
-    /// Requests, and what the service did by itself, that were begun.
+    /// Requests, commands, and what the service did by itself, that were begun.
     pub begun: HashSet<RequestId>,
     /// Callers' requests that had an effect, with the time of the line that tells it.
     pub done: Vec<(Timestamp, RequestId)>,
@@ -78,16 +78,18 @@ impl Told {
 
     fn line(&mut self, head: &Head<'_>, time: Timestamp, line: &[u8]) {
         match head.kind {
-            "intent" => self.begun.extend(serde_json::from_slice(line).map(|IntentLine { request_id }| request_id)),
+            // A command is told in two lines of one kind.
+            "intent" | "admin" => self.begun.extend(serde_json::from_slice(line).map(|IntentLine { request_id }| request_id)),
             "outcome" => {
                 let outcome = serde_json::from_slice(line).ok().filter(OutcomeLine::tells_an_effect);
                 self.done.extend(outcome.map(|outcome| (time, outcome.request_id)));
             }
             // What was open when the file before was full.
-            _ => {
+            FIRST => {
                 let open = serde_json::from_slice(line).map(|FileLine { open, .. }| open).unwrap_or_default();
                 self.begun.extend(open.into_iter().map(|intent| intent.request_id));
             }
+            _ => {}
         }
     }
 }
