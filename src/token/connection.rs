@@ -165,9 +165,7 @@ impl Connection {
             // The place may be there again, and the module not know it.
             Err(TokenError::KeepsNothing(said)) => {
                 let permission = &self.lasting.concessions.permission;
-                if permission.worth_a_renewal(self.config.look_again)
-                    && self.epoch_number().is_some_and(|number| self.renew(number, format_args!("nothing is kept")))
-                {
+                if permission.worth_a_renewal(self.config.look_again) && self.show_anew(format_args!("nothing is kept")) {
                     permission.renewed();
                     self.attempt(operation, access, key, work)
                 } else {
@@ -341,6 +339,11 @@ impl Connection {
             drop(self.epoch.try_read_for(Duration::from_secs(1)));
         }
         renewing
+    }
+
+    /// Initialises the module anew, for it to show what others have made; false where that was done too short a while ago.
+    pub(super) fn show_anew(&self, why: fmt::Arguments<'_>) -> bool {
+        self.epoch_number().is_some_and(|number| self.renew(number, why))
     }
 
     fn epoch_number(&self) -> Option<u64> {

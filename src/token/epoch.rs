@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bulla_pkcs11::TokenText;
 use cryptoki::context::Function;
@@ -56,6 +57,8 @@ pub(super) struct Refused {
 pub(super) struct Epoch {
     /// Counts from 1.
     pub(super) number: u64,
+    /// Before C_Initialize: some modules show what another process made only if it was there then.
+    pub(super) begun: Instant,
     /// The token, as it described itself at the login.
     pub(super) token: TokenText,
     readers: Pool,
@@ -84,15 +87,23 @@ impl Epoch {
         lasting: &Arc<Lasting>,
         number: u64,
     ) -> Result<Self, TokenError> {
+        let begun = Instant::now();
         claim.initialize()?;
-        let epoch = Self::log_in(claim, config, pins, lasting, number).map_err(TokenError::from);
+        let epoch = Self::log_in(claim, config, pins, lasting, number, begun).map_err(TokenError::from);
         if epoch.is_err() {
             claim.finalize();
         }
         epoch
     }
 
-    fn log_in(claim: &Claim, config: &TokenConfig, pins: &Pins, lasting: &Arc<Lasting>, number: u64) -> Result<Self, Failure> {
+    fn log_in(
+        claim: &Claim,
+        config: &TokenConfig,
+        pins: &Pins,
+        lasting: &Arc<Lasting>,
+        number: u64,
+        begun: Instant,
+    ) -> Result<Self, Failure> {
         let (slot, token) = find_slot(claim, &config.selector)?;
         let mechanisms = claim.mechanisms(slot)?;
         let offer = suites::offered(&mechanisms)?;
@@ -117,6 +128,7 @@ impl Epoch {
         );
         Ok(Self {
             number,
+            begun,
             token,
             readers,
             writer,

@@ -8,10 +8,12 @@ mod model;
 mod rotation;
 mod uses;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use bulla_test_support::chaos;
 
 use super::*;
 use crate::audit::{Audit, AuditConfig, LineKey};
@@ -66,20 +68,34 @@ fn initialise(url: &str) -> DeploymentRow {
     DeploymentRow { ready: true, ..row }
 }
 
+fn pin() -> Pin {
+    Pin::new("1234".to_owned())
+}
+
+/// SoftHSM, or the chaos module where the child has it before SoftHSM.
+fn module() -> PathBuf {
+    if std::env::var_os("BULLA_CHAOS_MODULE").is_some() {
+        return chaos::module();
+    }
+    softhsm::module().expect("softhsm2 is installed")
+}
+
+fn open_token() -> Token {
+    let (module, selector) = (module(), Selector::Label("bulla test".into()));
+    let session_wait = Duration::from_secs(60);
+    let [open_wait, look_again, missed_for] = [Duration::ZERO; 3];
+    let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for };
+    Token::open(config, pin()).expect("the token opens")
+}
+
 impl Bench {
     pub(crate) fn sqlite(home: &Path) -> Self {
         Self::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), KeyLimits::default())
     }
 
     fn on(home: &Path, url: &str, limits: KeyLimits) -> Self {
-        let pin = || Pin::new("1234".to_owned());
-        let module = softhsm::module().expect("softhsm2 is installed");
-        Token::initialise(&module, "bulla test", &pin(), &pin()).expect("a new token");
-        let selector = Selector::Label("bulla test".into());
-        let session_wait = Duration::from_secs(60);
-        let [open_wait, look_again, missed_for] = [Duration::ZERO; 3];
-        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for };
-        let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
+        Token::initialise(&module(), "bulla test", &pin(), &pin()).expect("a new token");
+        let token = Arc::new(open_token());
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };
         let store = Arc::new(Store::open(options, &initialise(url), rows()).expect("the store opens"));
@@ -292,7 +308,7 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
         let key = bench.make();
         let stranger = KeyVersionId::new();
         bench.token.create(&stranger, aes()).expect("an object");
-        bench.token.destroy(&key.primary_version).expect("an accident");
+        bench.token.destroy_own(&key.primary_version).expect("an accident");
         let found = Mismatch { without_row: vec![stranger], without_object: vec![key.primary_version], half_made: vec![] };
         assert_eq!(bench.keys.mismatch(&[]).as_ref(), Ok(&found));
         let found = Mismatch { without_row: vec![], ..found };

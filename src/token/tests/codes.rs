@@ -119,7 +119,7 @@ impl Bench {
             "C_GetSessionInfo" => token.mac(&KeyVersionId::new(), b"input").map(|_| panic!("no such key")),
             "C_GenerateKey" => token.create(&KeyVersionId::new(), ObjectKind::Int),
             "C_GenerateKeyPair" => token.create(&KeyVersionId::new(), ObjectKind::Aud),
-            "C_DestroyObject" => token.destroy(&self.int),
+            "C_DestroyObject" => token.destroy_own(&self.int),
             "C_CreateObject" => {
                 let clear = KeyMaterial::new(Zeroizing::new(MATERIAL.to_vec()));
                 let (incoming, version) = (Incoming::Clear(&clear), KeyVersionId::new());

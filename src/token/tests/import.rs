@@ -136,7 +136,7 @@ fn a_pair_unwraps_and_does_nothing_else() {
         ] {
             assert_eq!(private.attributes.get(name).map(String::as_str), Some(value), "{name}");
         }
-        token.destroy(&pair).expect("destroyed");
+        token.destroy_own(&pair).expect("destroyed");
         assert_eq!(token.exists(&pair), Ok(false));
     });
 }

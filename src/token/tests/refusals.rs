@@ -71,7 +71,7 @@ fn deployment() -> Result<(), TokenError> {
         keys.iter().try_for_each(|(id, kind)| token.prove_system_key(id, *kind))
     });
     for (id, _) in &keys {
-        token.destroy(id).expect("nothing is left behind");
+        token.destroy_own(id).expect("nothing is left behind");
     }
     used
 }
@@ -115,7 +115,7 @@ fn what_one_process_left_out_another_lives_with() {
             }
             chaos.tell("lie none");
             chaos.tell("refuse none");
-            keys.iter().for_each(|(id, _)| token.destroy(id).expect("destroyed"));
+            keys.iter().for_each(|(id, _)| token.destroy_own(id).expect("destroyed"));
         }
         assert_eq!(chaos.calls(Function::C_SetAttributeValue), 0);
     });
@@ -254,7 +254,7 @@ fn a_full_token_is_not_a_busy_one() {
         let one_more = || token.create(&KeyVersionId::new(), ObjectKind::Cmk(Material::Aes(32)));
         assert_eq!(one_more(), Err(TokenError::Full));
         assert_eq!(token.create(&KeyVersionId::new(), ObjectKind::Aud), Err(TokenError::Full));
-        token.destroy(&ids[0]).expect("destroyed");
+        token.destroy_own(&ids[0]).expect("destroyed");
         assert_eq!(one_more(), Ok(()));
         token.ids().expect("ids");
         assert_eq!(token.status().objects, Some(3));
