@@ -182,7 +182,7 @@ impl Concessions {
     /// Makes objects, of the templates as they are or less what the token refuses.
     ///
     /// # Errors
-    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `KeepsNothing` and `MayNotMake` where it makes
+    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `Full`; `KeepsNothing` and `MayNotMake` where it makes
     /// the same for a session, or did not let its user make any a short while ago; else what the first attempt gave.
     pub(super) fn make(
         &self,
@@ -196,6 +196,13 @@ impl Concessions {
             Err(Failure::Call(call)) => call,
             done => return done,
         };
+        // openCryptoki's at its 2,048th object. A module without memory would not make one for the moment either.
+        if matches!(&refused.error, Pkcs11Error::Pkcs11(RvError::HostMemory, _))
+            && lives_for_the_moment(session, templates, &known, make)
+        {
+            log::error!("token: {}, and room for a key that does not stay: it is full", refused.describe());
+            return Err(TokenError::Full.into());
+        }
         if is_kept(templates)
             && may_be_of_user(&refused)
             && let Some(before) = self.permission.refusal(Change::Make)

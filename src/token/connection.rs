@@ -206,6 +206,9 @@ impl Connection {
                     return Ok(done);
                 }
                 Err(Failure::Final(error)) => {
+                    if error == TokenError::Full {
+                        self.counters.failure(Class::Full);
+                    }
                     lease.keep();
                     return Err(error);
                 }

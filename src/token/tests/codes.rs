@@ -169,6 +169,10 @@ fn expected(function: &str, code: &str, meaning: Meaning, found: &TokenError) ->
             _ => false,
         };
     }
+    let makes = matches!(function, "C_GenerateKey" | "C_GenerateKeyPair" | "C_CreateObject" | "C_UnwrapKey");
+    if makes && code == "CKR_TOKEN_RESOURCE_EXCEEDED" {
+        return *found == TokenError::Full;
+    }
     match meaning {
         Meaning::Ambiguous if of_material => *found == TokenError::Tampered,
         // What does not wrap with AES key wrap is no AES key.
@@ -389,6 +393,7 @@ fn allowed(function: &str, code: &str, meaning: Meaning, outcome: &Result<(), To
             matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Tampered)
         }
         ("C_GenerateKey", Err(TokenError::MayNotMake(_))) => forbidden(function, code).is_some(),
+        ("C_GenerateKey", Err(TokenError::Full)) => expected(function, code, meaning, &TokenError::Full),
         ("C_CloseSession" | "C_Finalize", Ok(())) => true,
         ("C_GenerateRandom", Ok(())) => matches!(code, "CKR_RANDOM_NO_RNG" | "CKR_FUNCTION_NOT_SUPPORTED"),
         (_, Err(found)) => expected("C_Decrypt", code, meaning, found) || expected("", code, meaning, found),

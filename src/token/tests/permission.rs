@@ -57,7 +57,9 @@ fn a_refused_creation_is_told_and_ends_nothing_else() {
             let logins = chaos.calls(Function::C_Login);
             for (code, meaning) in codes() {
                 let nobody = ["CKR_USER_NOT_LOGGED_IN", "CKR_SESSION_READ_ONLY"].contains(&&*code);
-                if !nobody && !matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Ambiguous) {
+                // Nor is a full token one of the user's rights.
+                let full = code == "CKR_TOKEN_RESOURCE_EXCEEDED";
+                if full || !nobody && !matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Ambiguous) {
                     continue;
                 }
                 chaos.tell(&format!("refuse value CKA_TOKEN 01 {code}"));

@@ -252,8 +252,19 @@ fn a_full_token_is_not_a_busy_one() {
         chaos.tell("objects 3");
         let ids: Vec<KeyVersionId> = (0..3).map(|_| new_key(&token)).collect();
         let one_more = || token.create(&KeyVersionId::new(), ObjectKind::Cmk(Material::Aes(32)));
-        assert_eq!(one_more(), Err(TokenError::Full));
-        assert_eq!(token.create(&KeyVersionId::new(), ObjectKind::Aud), Err(TokenError::Full));
+        let full = || token.status().failures.iter().find(|(class, _)| *class == "full").map(|(_, times)| *times);
+        // The usual code, openCryptoki's and that of PKCS#11 3.0.
+        for code in ["CKR_DEVICE_MEMORY", "CKR_HOST_MEMORY", "CKR_TOKEN_RESOURCE_EXCEEDED"] {
+            chaos.tell(&format!("objects 3 {code}"));
+            let before = full().expect("counted");
+            assert_eq!(one_more(), Err(TokenError::Full), "{code}");
+            assert_eq!(token.create(&KeyVersionId::new(), ObjectKind::Aud), Err(TokenError::Full), "{code}");
+            assert_eq!(full(), Some(before + 2), "{code}");
+        }
+        // A module that has no memory at all is busy.
+        chaos.tell("fail C_GenerateKey CKR_HOST_MEMORY");
+        assert_eq!(one_more(), Err(TokenError::Busy));
+        chaos.tell("clear");
         token.destroy_own(&ids[0]).expect("destroyed");
         assert_eq!(one_more(), Ok(()));
         token.ids().expect("ids");
