@@ -321,13 +321,24 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
 }
 
 #[test]
-fn the_tokens_room_bounds_default_keys_too() {
+fn the_tokens_room_bounds_default_keys_rotations_and_imports_too() {
     isolated(softhsm::prepare, |home| {
-        // SYS, INT, AUD's two halves, and one key.
-        let limits = KeyLimits { token_objects: Some(5), ..KeyLimits::default() };
+        // The deployment's own, and one key.
+        let limits = KeyLimits { token_objects: Some(9), ..KeyLimits::default() };
         let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
-        bench.make();
+        let rotates = NewKey { rotation_s: Some(7 * 86_400), ..plain() };
+        let key = bench.keys.create(&bench.caller(), &rotates).expect("a key is made").key;
         assert_eq!(bench.keys.default_key(&bench.caller(), || Ok(())).map(|key| key.id), Err(Error::TokenFull));
+        // A key whose material is to come has its place from the beginning.
+        let external = NewKey { origin: Origin::External, ..plain() };
+        assert_eq!(bench.keys.create(&bench.caller(), &external).map(drop), Err(Error::TokenFull));
+        // A rotation that is due waits for room.
+        bench.pass(7 * DAY_MS);
+        assert_eq!(bench.keys.rotations_sweep(bench.at(), 10), Err(Error::TokenFull));
+        assert_eq!(bench.versions(&key.id).len(), 1);
+        let roomier = bench.node(KeyLimits { token_objects: Some(10), ..KeyLimits::default() });
+        roomier.rotations_sweep(bench.at(), 10).expect("a sweep");
+        assert_eq!(bench.versions(&key.id).len(), 2);
         bench.fits();
     });
 }
