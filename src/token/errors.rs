@@ -44,7 +44,7 @@ pub enum TokenError {
     /// A login failed, and the token does not say whether for the PIN: function and code. Presented once more.
     LoginFailed(String),
     /// The login failed twice, and the token does not say whether for the PIN: function and code. Not presented again until it
-    /// changes, or the token was away.
+    /// changes or is given anew.
     PinInDoubt(String),
     /// There is no PIN: nobody has given one yet, or its file cannot be read; which.
     NoPin(String),
