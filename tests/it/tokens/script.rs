@@ -16,6 +16,17 @@ use crate::api::import::{ALGORITHMS, wrap};
 /// SHA-256 of something.
 const DIGEST: [u8; 32] = [0x5a; 32];
 
+/// What a deployment stands on, as commands name it.
+const STEPS: [&str; 5] = ["Suite", "RowMacRoot", "AuditSignature", "SelfTestKey", "AttributesLeftOut"];
+
+/// Those members of what a command says.
+fn members(rig: &Rig, command: &[&str]) -> [serde_json::Value; 5] {
+    let said = rig.bulla(command).output().expect("bulla");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let told: serde_json::Value = serde_json::from_str(said.lines().next().unwrap_or_default()).unwrap_or_default();
+    STEPS.map(|name| told[name].clone())
+}
+
 /// Runs all of it.
 pub(super) fn run(rig: &Rig) -> Table {
     rig.configure();
@@ -54,11 +65,16 @@ pub(super) fn run(rig: &Rig) -> Table {
         false => Outcome::Fails(String::from_utf8_lossy(&check.stderr).into_owned()),
     };
     table.push(("`bulla check`".into(), sound));
-    let steps = ["Suite", "RowMacRoot", "AuditSignature", "SelfTestKey"].map(|name| format!("{name}: {}", word(name)));
+    let steps: Vec<String> = STEPS[..4].iter().map(|name| format!("{name}: {}", word(name))).collect();
     let left_out = report["AttributesLeftOut"]
         .as_array()
         .map_or(String::new(), |names| names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", "));
     let left_out = if left_out.is_empty() { "none".to_owned() } else { left_out };
+    assert_eq!(members(rig, &["inventory", "--json"]), STEPS.map(|name| report[name].clone()), "inventory says the same");
+    let text = rig.bulla(&["check"]).output().expect("bulla check");
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let line = text.lines().find(|line| line.contains("  steps ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(STEPS[..4].iter().all(|name| line.contains(&word(name))), "people are told: {line}");
     table.push((format!("it stands on: {}; attributes left out: {left_out}", steps.join("; ")), Outcome::Works));
     table
 }
