@@ -45,7 +45,7 @@ fn every_refusal_alone_and_in_pairs_is_lived_with_or_named() {
                 }
                 match deployment() {
                     Ok(()) => served += 1,
-                    Err(error) => assert!(says_what(&error), "{name}, {other}: {error}"),
+                    Err(error) => assert!(says_what(&error, &[command, more]), "{name}, {other}: {error}"),
                 }
             }
         }
@@ -76,14 +76,79 @@ fn deployment() -> Result<(), TokenError> {
     used
 }
 
-/// Whether an administrator who reads it knows what the token lacks.
-fn says_what(error: &TokenError) -> bool {
+/// Whether an administrator who reads it knows what the token lacks that was told these commands.
+fn says_what(error: &TokenError, commands: &[&str]) -> bool {
     let text = error.to_string();
     match error {
-        TokenError::Full => true,
-        TokenError::Unsupported(_) => text.contains("CKA_") || text.contains("CKM_"),
+        TokenError::Full => commands.iter().any(|command| command.starts_with("objects")),
+        TokenError::Unsupported(_) => {
+            commands.iter().flat_map(|command| command.split(' ')).any(|word| word.starts_with("CKA_") && text.contains(word))
+        }
         _ => false,
     }
+}
+
+/// The other attributes that templates name, alone and with the next.
+#[test]
+fn every_other_attribute_is_lived_without_or_named() {
+    const NAMED: [&str; 13] = [
+        "CKA_LABEL",
+        "CKA_UNWRAP",
+        "CKA_ENCRYPT",
+        "CKA_DECRYPT",
+        "CKA_SIGN",
+        "CKA_VERIFY",
+        "CKA_EXTRACTABLE",
+        "CKA_VALUE_LEN",
+        "CKA_KEY_TYPE",
+        "CKA_CLASS",
+        "CKA_PRIVATE",
+        "CKA_EC_PARAMS",
+        "CKA_TOKEN",
+    ];
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        let mut lived = Vec::new();
+        for (at, name) in NAMED.iter().enumerate() {
+            for next in [None, NAMED.get(at + 1)] {
+                chaos.tell("refuse none");
+                let commands: Vec<String> =
+                    [Some(name), next].into_iter().flatten().map(|name| format!("refuse attribute {name}")).collect();
+                commands.iter().for_each(|command| drop(chaos.tell(command)));
+                let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+                match deployment() {
+                    Ok(()) => lived.push(*name),
+                    Err(error) => assert!(says_what(&error, &commands), "{commands:?}: {error}"),
+                }
+            }
+        }
+        eprintln!("lived without: {lived:?}");
+        assert!(["CKA_EXTRACTABLE", "CKA_KEY_TYPE", "CKA_EC_PARAMS"].iter().all(|name| lived.contains(name)), "{lived:?}");
+    });
+}
+
+/// Whatever else a token refuses, a login that it answers so is not tried a third time, and it is the login that is told.
+#[test]
+fn a_pin_is_presented_at_most_twice_whatever_else_is_refused() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        let before_any_key = ["session objects", "sessions that only read", "random generator", "clock", "three sessions"];
+        for (name, command) in PROFILES.iter().filter(|(name, _)| before_any_key.iter().any(|what| name.contains(what))) {
+            for (code, times) in [("CKR_GENERAL_ERROR", 2), ("CKR_PIN_INCORRECT", 1)] {
+                chaos.tell("clear");
+                chaos.tell("refuse none");
+                chaos.tell("sessions any");
+                chaos.tell(command);
+                chaos.tell(&format!("fail C_Login {code}"));
+                let before = chaos.calls(Function::C_Login);
+                let refused = Token::open(config(2, 1000), pin("1234")).err().expect("no login");
+                assert!(refused.to_string().contains(code), "{name}, {code}: {refused}");
+                assert_eq!(chaos.calls(Function::C_Login) - before, times, "{name}, {code}");
+            }
+        }
+    });
 }
 
 /// What was made by a process that learnt what the token refuses is proved by one that did not, and people are told of it there too.
