@@ -19,7 +19,7 @@ use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
 use super::material::Material;
 use super::session::Session;
-use super::templates::{Half, ObjectKind, Shape};
+use super::templates::{self, Half};
 use super::{readback, suites, wrapping};
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::ids::KeyVersionId;
@@ -82,7 +82,7 @@ pub(super) fn import(
     check: &CheckValue,
 ) -> Result<(), Failure> {
     epoch.lasting.concessions.if_proved(|| {
-        let object = material.bring(epoch, session, kept(kind, version))?;
+        let object = material.bring(epoch, session, templates::imported(kind, version))?;
         appears(epoch, session, version, &[object])?;
         prove(epoch, session, version, kind, check)
     })
@@ -137,19 +137,6 @@ pub(super) fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
         material @ Material::Aes(bytes) => Ok((material, usize::try_from(bytes).unwrap_or(usize::MAX))),
         _ => Err(TokenError::Unsupported("material of a key that is not AES".into())),
     }
-}
-
-fn shape(kind: Material) -> Shape {
-    ObjectKind::Cmk(kind).shapes().first().copied().unwrap_or(Shape::Aes(32))
-}
-
-/// The template of a master key of imported material. Its length is the material's own. MODIFIABLE stands last: SoftHSM 2.6.1
-/// refuses every attribute after it.
-fn kept(kind: Material, version: &KeyVersionId) -> Vec<Attribute> {
-    let mut template = ObjectKind::Cmk(kind).template(shape(kind), Half::Secret, version);
-    template.retain(|a| !matches!(a, Attribute::ValueLen(_) | Attribute::Modifiable(_)));
-    template.push(Attribute::Modifiable(false));
-    template
 }
 
 /// A key that lives for the moment in which its check value is taken.
@@ -280,7 +267,7 @@ fn hashed(output: &[u8]) -> CheckValue {
 /// of it differs between tokens.
 fn prove(epoch: &Epoch, session: &Session, version: &KeyVersionId, kind: Material, check: &CheckValue) -> Result<(), Failure> {
     let object = epoch.handle(session, version, Half::Secret)?;
-    let mut expected = kept(kind, version);
+    let mut expected = templates::imported(kind, version);
     expected.push(Attribute::Local(false));
     readback::compare(session, object, Half::Secret, &expected, &epoch.lasting.concessions)?;
     if check_value(session, object, version)? != *check {

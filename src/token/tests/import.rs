@@ -173,3 +173,19 @@ fn a_mechanism_that_is_missing_is_named_and_the_material_not_blamed() {
         }
     });
 }
+
+/// Some tokens keep to a template in what SENSITIVE and EXTRACTABLE say, and ignore the rest of it: what is unwrapped there could do more than
+/// its one use, so material goes through this process instead.
+#[test]
+fn a_token_that_ignores_an_attribute_of_what_it_unwraps_is_not_asked_to() {
+    under_chaos(|_| {
+        drop(new_token(2, 1000));
+        let chaos = line();
+        for (lie, unwraps) in [("none", true), ("CKA_SIGN 01", false), ("CKA_UNWRAP 01", false), ("CKA_LOCAL 01", false)] {
+            chaos.tell("lie none");
+            chaos.tell(&format!("lie {lie}"));
+            let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+            assert_eq!(token.unwraps(ImportAlgorithm::OaepSha1), Ok(unwraps), "{lie}");
+        }
+    });
+}
