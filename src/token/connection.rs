@@ -27,7 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bulla_pkcs11::TokenText;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 
 use super::config::TokenConfig;
@@ -266,6 +265,11 @@ impl Connection {
         }
     }
 
+    /// Whether what is free on the token was asked long ago.
+    pub(super) fn room_is_old(&self) -> bool {
+        self.epoch.try_read().is_some_and(|guard| guard.as_ref().is_some_and(Epoch::room_is_old))
+    }
+
     /// The objects on the token were counted.
     pub(super) fn counted(&self, objects: u64) {
         self.objects.store(i64::try_from(objects).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -296,12 +300,10 @@ impl Connection {
     /// What metrics want to know.
     pub(super) fn status(&self) -> TokenStatus {
         let state = self.state.lock().clone();
-        let (readers, token) = match self.epoch.try_read() {
-            Some(guard) => {
-                guard.as_ref().map_or_else(Default::default, |e| (e.pool(Access::ReadOnly).occupancy(), Some(e.token.clone())))
-            }
-            None => (Occupancy::default(), None),
-        };
+        let guard = self.epoch.try_read();
+        let epoch = guard.as_ref().and_then(|guard| guard.as_ref());
+        let readers = epoch.map_or_else(Occupancy::default, |e| e.pool(Access::ReadOnly).occupancy());
+        let room = epoch.map(|e| *e.room.lock());
         let (operations, failures, latencies) = self.counters.read();
         TokenStatus {
             up: state == State::Up,
@@ -311,9 +313,9 @@ impl Connection {
             sessions_open: readers.open,
             sessions_in_use: readers.lent,
             objects: u64::try_from(self.objects.load(Ordering::Relaxed)).ok(),
-            pin_tried: token.as_ref().map(TokenText::pin_count_low),
-            free_private: token.as_ref().and_then(|t| t.free_private),
-            free_public: token.as_ref().and_then(|t| t.free_public),
+            pin_tried: epoch.map(|e| e.token.pin_count_low()),
+            free_private: room.and_then(|room| room.private),
+            free_public: room.and_then(|room| room.public),
             makes_keys: self.lasting.concessions.permission.is_given(Change::Make),
             operations,
             failures,

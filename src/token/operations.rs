@@ -380,6 +380,18 @@ impl Token {
         self.connection.run(Operation::Health, Access::ReadOnly, None, |_, session| suites::random(session, &mut [0]))
     }
 
+    /// Asks the token what is free on it, for [`Token::status`], if that was not done for a minute; for who looks at it all the time.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn look_at_room(&self) -> Result<(), TokenError> {
+        if !self.connection.room_is_old() {
+            return Ok(());
+        }
+        let work = |epoch: &Epoch, _: &Session| epoch.ask_for_room(&self.connection.claim);
+        self.connection.run(Operation::Inspect, Access::ReadOnly, None, work)
+    }
+
     /// What the token says of itself, what it does not let itself be told, and where the key of its test is: for people.
     ///
     /// # Errors

@@ -73,6 +73,8 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
             let code = return_code(code.first().unwrap_or(&"CKR_DEVICE_MEMORY"))?;
             plug.state().refusals.most_objects = Some((count(most)?, code));
         }
+        ["room", "own"] => plug.state().room = None,
+        ["room", bytes] => plug.state().room = Some(count(bytes)?),
         ["pin-flags", "own"] => plug.state().pin_flags = None,
         ["pin-flags", flags] => {
             plug.state().pin_flags = Some(codes::number(&[], flags).ok_or(format!("no flags in hexadecimal: {flags}"))?);

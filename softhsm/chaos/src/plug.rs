@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) stale: bool,
     /// Objects that are found, by the module's own handles: of the last login, and made since; none: all.
     pub(crate) fresh: Option<HashSet<u64>>,
+    /// Free memory of both kinds that CK_TOKEN_INFO tells; none: the module's own.
+    pub(crate) room: Option<u64>,
     /// Flags of CK_TOKEN_INFO that tell of the user's PIN; none: the module's own.
     pub(crate) pin_flags: Option<u64>,
     pub(crate) refusals: Refusals,

@@ -81,12 +81,12 @@ pub(crate) unsafe extern "C" fn C_GetSlotList(with_token: CK_BBOOL, list: *mut C
     })
 }
 
-/// Tells no time where it is told to have none, and of the user's PIN what it is told to tell.
+/// Tells no time where it is told to have none, and of the user's PIN and of its memory what it is told to tell.
 pub(crate) unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
     call(F::C_GetTokenInfo, || {
-        let (slot, no_clock, pin_flags) = {
+        let (slot, no_clock, pin_flags, room) = {
             let state = chaos().plug.state();
-            (state.slot(slot)?, state.refusals.no_clock, state.pin_flags)
+            (state.slot(slot)?, state.refusals.no_clock, state.pin_flags, state.room)
         };
         // SAFETY: the caller's arguments; after CKR_OK `info` is filled.
         unsafe {
@@ -94,6 +94,9 @@ pub(crate) unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_T
             if answer == CKR_OK && no_clock {
                 (*info).flags |= CKF_CLOCK_ON_TOKEN;
                 (*info).utcTime = *b"        12:34:56";
+            }
+            if let Some(room) = room.filter(|_| answer == CKR_OK) {
+                ((*info).ulFreePrivateMemory, (*info).ulFreePublicMemory) = (room, room);
             }
             if let Some(flags) = pin_flags.filter(|_| answer == CKR_OK) {
                 let all = CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED | CKF_USER_PIN_TO_BE_CHANGED;

@@ -303,6 +303,21 @@ fn operations_are_as_few_calls_as_can_be() {
     });
 }
 
+/// A search costs as much as there are objects.
+#[test]
+fn a_key_is_made_with_as_few_searches_as_can_be() {
+    under_chaos(|_| {
+        let token = new_token(1, 1000);
+        let chaos = line();
+        for kind in [Material::Aes(32), Material::Ec(Curve::P256), Material::Hmac(MacAlgorithm::HmacSha256, 32)] {
+            let before = chaos.calls(Function::C_FindObjectsInit);
+            token.create(&KeyVersionId::new(), ObjectKind::Cmk(kind)).expect("create");
+            // That its id is free, and that it is found.
+            assert_eq!(chaos.calls(Function::C_FindObjectsInit) - before, 2, "{kind:?}");
+        }
+    });
+}
+
 fn all_calls(chaos: &bulla_test_support::chaos::Chaos) -> u64 {
     let counts = chaos.tell("calls");
     counts.split(' ').filter_map(|pair| pair.split_once('=')).filter_map(|(_, n)| n.parse::<u64>().ok()).sum()
@@ -334,6 +349,26 @@ fn a_full_token_is_not_a_busy_one() {
         assert_eq!(one_more(), Ok(()));
         token.ids().expect("ids");
         assert_eq!(token.status().objects, Some(3));
+    });
+}
+
+/// What is free is asked again when it was asked a minute ago, and not before.
+#[test]
+fn what_is_free_on_the_token_is_asked_once_a_minute() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        chaos.tell("room 4000");
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        chaos.tell("room 3000");
+        let before = chaos.calls(Function::C_GetTokenInfo);
+        assert_eq!((token.look_at_room(), token.status().free_private), (Ok(()), Some(4000)));
+        assert_eq!(chaos.calls(Function::C_GetTokenInfo), before);
+        token.connection.epoch.read().as_ref().expect("up").room.lock().asked -= epoch::ROOM_EVERY;
+        for _ in 0..3 {
+            assert_eq!((token.look_at_room(), token.status().free_public), (Ok(()), Some(3000)));
+        }
+        assert_eq!(chaos.calls(Function::C_GetTokenInfo), before + 1);
     });
 }
 
