@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh run     what building and running need
 #   scripts/setup.sh test    that, and what the tests need
+#   scripts/setup.sh tokens  installs nothing; succeeds where every token that the tests know can be had
 #
 # Every need is probed by use (a program links, a file is there), not by package name, so what came by another way counts.
 # Nothing is done when nothing is missing. As root, or as a user with sudo. What only some tests want (wants_test) and cannot be had is no
@@ -176,7 +177,13 @@ install_missing() {
 case ${1-} in
   run) needs=$needs_run ;;
   test) needs=$needs_run$needs_test ;;
-  *) die "usage: scripts/setup.sh run|test" ;;
+  tokens)
+    cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    [[ $(id -u) == 0 ]] && has_softhsm && has_nss && has_pkcs11_tool && has_certutil && has_p11_kit && has_opencryptoki && has_tpm2 &&
+      has_swtpm && any target/kryoptic/release/libkryoptic_pkcs11.so
+    exit
+    ;;
+  *) die "usage: scripts/setup.sh run|test|tokens" ;;
 esac
 
 command -v cargo >/dev/null || die "cargo not found: Bulla needs Rust (see rust-version in Cargo.toml), best from https://rustup.rs"

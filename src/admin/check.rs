@@ -3,12 +3,11 @@
 use serde_json::json;
 
 use crate::app::{Base, context};
-use crate::app::{Failure, Finding, MAKING_KEYS, Verdict, check};
+use crate::app::{Compared, Failure, Finding, MAKING_KEYS, Steps, Verdict, check};
 use crate::base::ids::KeyVersionId;
 use crate::config::Config;
 use crate::keys::Mismatch;
 use crate::output::{Output, Row};
-use crate::token::{CanaryKey, ObjectKind};
 
 /// Runs the command: takes every check, whatever the ones before found, and fails if any does.
 pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
@@ -21,7 +20,7 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
         ("Warnings", warned.into()),
         ("Checks", findings.iter().map(shown).collect::<Vec<_>>().into()),
     ]);
-    if let Some((base, mismatch)) = &compared {
+    if let Some(Compared { base, mismatch, steps }) = &compared {
         let Mismatch { without_row, without_object, half_made } = mismatch;
         row.extend(Output::row([
             ("Deployment", base.deployment.id.to_string().into()),
@@ -31,7 +30,7 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
             ("HalfMade", list(half_made)),
         ]));
         let makes = findings.iter().any(|f| f.name == MAKING_KEYS && f.verdict == Verdict::Ok);
-        row.extend(token(base, makes)?);
+        row.extend(token(base, steps, makes)?);
     }
     let output = Output::Report { text: text(&findings), row };
     if failed == 0 {
@@ -52,20 +51,27 @@ pub fn run(config: &Config, json: bool) -> Result<Output, Failure> {
 }
 
 /// What the token is like.
-fn token(base: &Base, makes_keys: bool) -> Result<Row, Failure> {
-    let steps = system_keys(base)?;
+fn token(base: &Base, steps: &Steps, makes_keys: bool) -> Result<Row, Failure> {
     let described = base.token.description().map_err(context("token"))?;
-    Ok(Output::row([
+    let mut row = Output::row([
         ("TokenMakesKeys", makes_keys.into()),
         ("TokenObjects", described.objects.into()),
         ("TokenFreePrivateBytes", described.token.free_private.into()),
         ("TokenFreePublicBytes", described.token.free_public.into()),
-        ("Suite", base.deployment.suite.name().into()),
-        ("RowMacRoot", steps.root.into()),
-        ("AuditSignature", steps.audit.into()),
+    ]);
+    row.extend(told(steps));
+    Ok(row)
+}
+
+/// The steps that a deployment stands on, as `check` and `inventory` name them.
+pub(super) fn told(steps: &Steps) -> Row {
+    Output::row([
+        ("Suite", steps.suite.into()),
+        ("RowMacRoot", steps.root.clone().into()),
+        ("AuditSignature", steps.audit.clone().into()),
         ("SelfTestKey", steps.canary.into()),
-        ("AttributesLeftOut", described.left_out.clone().into()),
-    ]))
+        ("AttributesLeftOut", steps.left_out.clone().into()),
+    ])
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -93,32 +99,6 @@ fn text(findings: &[Finding]) -> String {
         }
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Which step of what it may be each part of the deployment stands on; docs/security.md says what the steps mean.
-pub(super) struct Steps {
-    pub(super) root: String,
-    pub(super) audit: String,
-    pub(super) canary: &'static str,
-}
-
-/// Proves the system keys by their attributes and labels, and says what they are.
-pub(super) fn system_keys(base: &Base) -> Result<Steps, Failure> {
-    let row = &base.deployment;
-    let of = |name: &str, id: &KeyVersionId, kind| {
-        let found = base.token.prove_system_key(id, kind).and_then(|()| base.token.inspect(id));
-        let objects = found.map_err(context(format!("token: system key {name} ({id})")))?;
-        let key_type = objects.iter().find_map(|object| object.attributes.get("CKA_KEY_TYPE").cloned());
-        Ok::<_, Failure>(key_type.unwrap_or_default())
-    };
-    of("SYS", &row.sys_key, ObjectKind::Sys)?;
-    let canary = match base.token.description().map_err(context("token"))?.canary {
-        CanaryKey::Session => "a key of the session",
-        CanaryKey::Object => "an object of its own",
-        CanaryKey::SystemKey => "SYS: this user makes no keys",
-    };
-    of("INT", &row.int_key, ObjectKind::Int)?;
-    Ok(Steps { root: of("ROW", &row.row_key, ObjectKind::Row)?, audit: of("AUD", &row.aud_key, ObjectKind::Aud)?, canary })
 }
 
 fn list(ids: &[KeyVersionId]) -> serde_json::Value {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::admin::signed;
-use crate::app::{Base, Failure, context, system_keys};
+use crate::admin::{check, signed};
+use crate::app::{Base, Failure, Steps, context, system_keys};
 use crate::audit;
 use crate::base::clock::Clock;
 use crate::base::ids::KeyVersionId;
@@ -96,17 +96,21 @@ fn document(base: &Base, versions: &[Value]) -> Result<String, Failure> {
         .into_iter()
         .map(|(role, id, _)| Ok(json!({"Role": role, "Id": id.to_string(), "Objects": objects(base, &id)?})))
         .collect();
-    Ok(serde_json::to_string(&json!({
+    let mut document = json!({
         "Kind": "bulla inventory 1",
         "Time": Clock::System.now().with_ms(),
         "Program": concat!("bulla ", env!("CARGO_PKG_VERSION")),
         "Deployment": row.id.to_string(),
         "Region": row.region.to_string(),
-        "Suite": row.suite.name(),
         "Token": {"Label": token.label, "Serial": token.serial, "Manufacturer": token.manufacturer, "Model": token.model},
         "SystemKeys": system?,
         "KeyVersions": versions,
-    }))?)
+    });
+    if let Value::Object(members) = &mut document {
+        let steps = check::told(&Steps::of(&base.token, row)?);
+        members.extend(steps.into_iter().map(|(name, told)| (name.to_owned(), told)));
+    }
+    Ok(serde_json::to_string(&document)?)
 }
 
 /// A line for people.

@@ -7,7 +7,8 @@
 //! | `base.rs`, `node.rs` | what the server and the commands both stand on; which node this is |
 //! | `anchors.rs`, `anchor_watch.rs`, `token_key.rs` | whether database or audit log were put back to an earlier state |
 //! | `marks.rs` | whether the marks of this node's writes are still there, and its logs tell of them |
-//! | `system_keys.rs`, `spare_key.rs` | whether SYS, INT, AUD and ROW are what they must be; the end of a ROW that is not in use |
+//! | `system_keys.rs`, `steps.rs` | whether SYS, INT, AUD and ROW are what they must be; which of what they may be they are |
+//! | `spare_key.rs` | the end of a ROW that is not in use |
 //! | `checks/`, `start_retry.rs` | what a start looks at, and `bulla check`; which failures a start waits for |
 //! | `server.rs` | what is built in which order, run and stopped |
 //! | `settings.rs`, `figures.rs`, `front.rs` | settings for the parts; their figures for metrics; the service for HTTP |
@@ -33,6 +34,7 @@ mod server;
 mod settings;
 pub(crate) mod spare_key;
 mod start_retry;
+mod steps;
 mod supervised;
 mod system_keys;
 mod token;
@@ -45,6 +47,7 @@ mod vitals;
 pub use crate::base::failure::{Failure, context};
 pub use anchors::place_of;
 pub use base::{Base, OpenLog, open_token};
-pub use checks::{Finding, MAKING_KEYS, Verdict, check, database_url};
+pub use checks::{Compared, Finding, MAKING_KEYS, Verdict, check, database_url};
 pub use server::Server;
+pub use steps::Steps;
 pub use system_keys::{line_key, prove_system_keys, row_key, system_keys};

@@ -6,7 +6,7 @@
 //! `bulla rekey` names the next root in the deployment's row before it makes it. The transaction that brings the rows under it names the one
 //! before in its place. So whatever ended that command, the root that the row calls spare is not in use, and can go.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::base::Base;
 use crate::app::checks::database_url;
@@ -82,7 +82,7 @@ pub fn destroy(base: &Base, audit: &Audit, by: By<'_>) -> Result<(), Failure> {
 fn off_the_token(base: &Base, id: &KeyVersionId) -> Result<(), Failure> {
     let subject = || format!("token: the row key that is not in use ({id})");
     match base.token.prove_system_key(id, ObjectKind::Row) {
-        Ok(()) => base.token.destroy(id).map_err(context(subject())),
+        Ok(()) => base.token.destroy(id, Instant::now()).map_err(context(subject())),
         Err(TokenError::NoSuchKey(_)) => Ok(()),
         Err(TokenError::Unsupported(what)) => {
             log::warn!("{}: it is none ({what}), and is left as it is", subject());

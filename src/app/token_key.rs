@@ -126,7 +126,8 @@ impl TokenKey {
     /// Destroys one of these keys, and nothing else.
     fn destroy(&self, id: &KeyVersionId) -> Result<(), String> {
         match self.token.prove_system_key(id, ObjectKind::Head) {
-            Ok(()) => self.token.destroy(id).map_err(|e| e.to_string()),
+            // Of whichever node: it was looked for until it was shown.
+            Ok(()) => self.token.destroy_own(id).map_err(|e| e.to_string()),
             Err(TokenError::NoSuchKey(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         }

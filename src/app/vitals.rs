@@ -81,7 +81,13 @@ pub(super) fn watch_token(base: &Base) -> std::io::Result<Vital> {
             Ok(opened.as_slice() == CANARY)
         };
         match attempt() {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                // What it tells of that keeps nobody from being served.
+                if let Err(error) = token.look_at_room() {
+                    log::debug!("token: what is free on it: {error}");
+                }
+                Ok(())
+            }
             Ok(false) => Err("the token decrypts wrongly".to_owned()),
             Err(error) => Err(error.to_string()),
         }

@@ -7,6 +7,8 @@
 //! back, would ask for the destruction of a key in use. So a row that anything contradicts is an alarm, and one that nothing
 //! contradicts still waits: what was condemned wrongly can be saved for so long (docs/operations.md).
 
+use std::time::Instant;
+
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyId;
 use crate::base::words::{KeyState, Origin};
@@ -65,6 +67,7 @@ impl Keys {
     fn condemned_sweep(&self, at: Moment) -> Result<(), Error> {
         let until = at.now().plus_ms(-self.limits.quarantine_ms);
         let due = self.store.read_rows("condemned", |tx| tx.condemned_until(until, BATCH))?;
+        let since = Instant::now();
         each(due, |row| {
             let (resource, id) = (resource(&row.key_id), row.id.to_string());
             let task = TaskRecord {
@@ -77,7 +80,7 @@ impl Keys {
             };
             self.service_tasks.run(task, |effect| {
                 let material = self.store.write("condemned_take", |tx| take(tx, &row, effect.now()))?;
-                self.token.destroy(&row.id)?;
+                self.token.destroy(&row.id, since)?;
                 self.store.commit(effect, "condemned_destroyed", |tx| {
                     material.iter().try_for_each(|material| gone(tx, material, effect.now()))?;
                     Ok(tx.condemned_delete(&row.id).map(drop)?)

@@ -18,6 +18,10 @@ use crate::keys::{Keys, rows, schedule, versions};
 use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
 use crate::token::{Material, ObjectKind};
 
+/// Objects of a deployment's own on the token, at most: SYS, INT, AUD's two halves, ROW and the one that takes its place, the key that is made
+/// anew every hour and the one before it, and the two keys of the token's test where it keeps none for a session.
+const SYSTEM_OBJECTS: i64 = 10;
+
 /// What a key is to be.
 pub struct NewKey {
     /// Its material.
@@ -96,8 +100,8 @@ impl Keys {
         let Some(most) = self.limits.token_objects else { return Ok(()) };
         let (pairs, secrets): (Vec<KeySpec>, Vec<KeySpec>) = KeySpec::ALL.iter().partition(|spec| spec.is_pair());
         let pairs = tx.key_versions_of_specs(&pairs)? + tx.import_parameters_on_token()?;
-        // SYS, INT, ROW, AUD's two halves, and two of the key that is made anew; of what is condemned, nothing tells what it was.
-        let there = tx.key_versions_of_specs(&secrets)? + 2 * (pairs + tx.condemned_count()?) + 7;
+        // Of what is condemned, nothing tells what it was.
+        let there = tx.key_versions_of_specs(&secrets)? + 2 * (pairs + tx.condemned_count()?) + SYSTEM_OBJECTS;
         if there + objects > i64::from(most) { Err(Abort::App(Error::TokenFull)) } else { Ok(()) }
     }
 

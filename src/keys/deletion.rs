@@ -9,6 +9,8 @@
 //! key's own row stays while a secret names it, so that whoever reads the secret is told that its key is gone. A kill at any point
 //! leaves `Deleted` with its time set, which the next sweep takes up.
 
+use std::time::Instant;
+
 use crate::auth::Caller;
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::ids::KeyRef;
@@ -86,12 +88,14 @@ impl Keys {
         if !due.is_empty() {
             self.token.health()?;
         }
+        // Their objects were made before that: no key in its window, or deleted, gets another.
+        let since = Instant::now();
         each(due, |key| {
             if key.state != KeyState::PendingDeletion {
-                return self.destroy(&key, at);
+                return self.destroy(&key, since, at);
             }
             match self.end(&key, at)? {
-                Some(ended) if ended.delete_at.is_some_and(|at| at <= now) => self.destroy(&ended, at),
+                Some(ended) if ended.delete_at.is_some_and(|at| at <= now) => self.destroy(&ended, since, at),
                 _ => Ok(()),
             }
         })
@@ -113,7 +117,7 @@ impl Keys {
     }
 
     /// Destroys the material of a key that is deleted, and removes what need not stay of its rows.
-    fn destroy(&self, key: &KeyRow, at: Moment) -> Result<(), Error> {
+    fn destroy(&self, key: &KeyRow, since: Instant, at: Moment) -> Result<(), Error> {
         let resource = format!("key/{}", key.id);
         let reason = "the key is deleted";
         let task = TaskRecord {
@@ -128,16 +132,16 @@ impl Keys {
             let (versions, pairs) = self
                 .store
                 .read("key_versions", |tx| Ok((deleted_versions(tx, key)?, tx.import_parameters_of_key(&key.id)?)))?;
-            versions.iter().try_for_each(|version| self.destroy_version(version))?;
+            versions.iter().try_for_each(|version| self.destroy_version(version, since))?;
             let on_token = pairs.iter().filter(|pair| pair.wrapped.is_none());
-            on_token.map(|pair| pair.id).try_for_each(|pair| self.token.destroy(&pair))?;
+            on_token.map(|pair| pair.id).try_for_each(|pair| self.token.destroy(&pair, since))?;
             self.store.commit(effect, "key_destroyed", |tx| forget(tx, key))
         })
     }
 
     /// Destroys a version's object, and looks again, on another session, that it is gone.
-    fn destroy_version(&self, version: &KeyVersionRow) -> Result<(), Error> {
-        self.token.destroy(&version.id)?;
+    fn destroy_version(&self, version: &KeyVersionRow, since: Instant) -> Result<(), Error> {
+        self.token.destroy(&version.id, since)?;
         if self.token.exists(&version.id)? {
             return Err(Error::Internal(format!("key version {} is on the token after its destruction", version.id)));
         }

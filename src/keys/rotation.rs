@@ -51,6 +51,7 @@ impl Keys {
     /// Gives every Enabled key whose time has come a new version, up to `limit` keys.
     ///
     /// # Errors
+    /// [`Error::TokenFull`] where the deployment has as many objects as it may: what is left waits for room.
     /// [`Error::Unavailable`] when token or database are away; what is left is due at the next sweep.
     pub fn rotations_sweep(&self, at: Moment, limit: i64) -> Result<(), Error> {
         let now = at.now();
@@ -92,6 +93,7 @@ impl Keys {
                 tx.key_rotation_delete(&key.id)?;
                 return Ok(None);
             }
+            self.check_room(tx, key.spec.objects())?;
             let version = versions::begin(tx, &key, now)?;
             Ok(Some((key, version)))
         })

@@ -122,7 +122,7 @@ impl Keys {
         if !self.store.write("key_version_take_over", |tx| take_over(tx, &version.id, now))? {
             return Ok(());
         }
-        self.token.destroy(&version.id)?;
+        self.token.destroy_own(&version.id)?;
         self.store.write("key_version_fail", |tx| {
             tx.key_version_delete(&version.id)?;
             if let Some(key) = tx.key_by_id(&version.key_id)?.filter(|k| k.state == KeyState::Creating) {

@@ -182,7 +182,7 @@ impl Concessions {
     /// Makes objects, of the templates as they are or less what the token refuses.
     ///
     /// # Errors
-    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `KeepsNothing` and `MayNotMake` where it makes
+    /// `Unsupported` with the attribute that the token refuses and that cannot be left out; `Full`; `KeepsNothing` and `MayNotMake` where it makes
     /// the same for a session, or did not let its user make any a short while ago; else what the first attempt gave.
     pub(super) fn make(
         &self,
@@ -196,6 +196,13 @@ impl Concessions {
             Err(Failure::Call(call)) => call,
             done => return done,
         };
+        // openCryptoki's at its 2,048th object. A module without memory would not make one for the moment either.
+        if matches!(&refused.error, Pkcs11Error::Pkcs11(RvError::HostMemory, _))
+            && lives_for_the_moment(session, templates, &known, make)
+        {
+            log::error!("token: {}, and room for a key that does not stay: it is full", refused.describe());
+            return Err(TokenError::Full.into());
+        }
         if is_kept(templates)
             && may_be_of_user(&refused)
             && let Some(before) = self.permission.refusal(Change::Make)
@@ -237,12 +244,21 @@ impl Concessions {
         if lives_for_the_moment(session, templates, &known, make) {
             return Err(not_kept(&refused).into());
         }
+        let mut found = Blame::Nothing;
         for conceded in [Vec::new()].into_iter().chain(most_that_may_go(&effective).into_iter().take(1)) {
-            if let Some(attribute) = blame(session, templates, &[&known[..], &conceded].concat(), make) {
-                return Err(TokenError::Unsupported(Lacking::told(attribute, refused.describe())).into());
+            found = blame(session, templates, &[&known[..], &conceded].concat(), make);
+            if matches!(found, Blame::Refused(_)) {
+                break;
             }
         }
-        Err(Failure::Call(refused))
+        match found {
+            Blame::Refused(attribute) => Err(TokenError::Unsupported(Lacking::told(attribute, refused.describe())).into()),
+            // Another code may be of the value, which `create` names better, or of bytes that do not unwrap.
+            Blame::Missed(attribute) if matches!(refused.error, Pkcs11Error::Pkcs11(RvError::AttributeTypeInvalid, _)) => {
+                Err(TokenError::Unsupported(Lacking::told(attribute, refused.describe())).into())
+            }
+            Blame::Missed(_) | Blame::Nothing => Err(Failure::Call(refused)),
+        }
     }
 
     /// A failure whose code says nothing of the template: of a user who may not make objects that stay, if the token makes the same for
@@ -418,24 +434,40 @@ fn discard(session: &Session, made: Vec<ObjectHandle>) {
     }
 }
 
-/// The attribute without which the token would make the objects, found by leaving out one at a time. What is made so is destroyed.
-fn blame(session: &Session, templates: &Templates, known: &[Concession], make: Make<'_>) -> Option<String> {
+/// Which attribute is at fault.
+enum Blame {
+    /// The token would make the objects without it.
+    Refused(String),
+    /// It refuses the template with it, and calls it incomplete without.
+    Missed(String),
+    Nothing,
+}
+
+/// What is at fault, found by leaving out one at a time. What is made so is destroyed.
+fn blame(session: &Session, templates: &Templates, known: &[Concession], make: Make<'_>) -> Blame {
     let base = reduced(templates, known);
+    let mut missed = Blame::Nothing;
     for (at, template) in base.iter().enumerate() {
         for attribute in template {
+            let named = || format!("{} = {}", attribute.attribute_type(), text_of(attribute));
             let mut less = base.clone();
             less[at].retain(|a| a.attribute_type() != attribute.attribute_type());
             match make(&less) {
                 Ok(made) => {
                     discard(session, made);
-                    return Some(format!("{} = {}", attribute.attribute_type(), text_of(attribute)));
+                    return Blame::Refused(named());
                 }
-                Err(Failure::Call(call)) if matches!(call.class(), Class::Gone | Class::Session | Class::Login) => return None,
+                Err(Failure::Call(call)) if matches!(call.class(), Class::Gone | Class::Session | Class::Login) => {
+                    return Blame::Nothing;
+                }
+                Err(Failure::Call(call)) if matches!(call.error, Pkcs11Error::Pkcs11(RvError::TemplateIncomplete, _)) => {
+                    missed = Blame::Missed(named());
+                }
                 Err(_) => {}
             }
         }
     }
-    None
+    missed
 }
 
 #[cfg(test)]

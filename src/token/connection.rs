@@ -27,7 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bulla_pkcs11::TokenText;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 
 use super::config::TokenConfig;
@@ -165,9 +164,7 @@ impl Connection {
             // The place may be there again, and the module not know it.
             Err(TokenError::KeepsNothing(said)) => {
                 let permission = &self.lasting.concessions.permission;
-                if permission.worth_a_renewal(self.config.look_again)
-                    && self.epoch_number().is_some_and(|number| self.renew(number, format_args!("nothing is kept")))
-                {
+                if permission.worth_a_renewal(self.config.look_again) && self.show_anew(format_args!("nothing is kept")) {
                     permission.renewed();
                     self.attempt(operation, access, key, work)
                 } else {
@@ -208,6 +205,9 @@ impl Connection {
                     return Ok(done);
                 }
                 Err(Failure::Final(error)) => {
+                    if error == TokenError::Full {
+                        self.counters.failure(Class::Full);
+                    }
                     lease.keep();
                     return Err(error);
                 }
@@ -265,6 +265,11 @@ impl Connection {
         }
     }
 
+    /// Whether what is free on the token was asked long ago.
+    pub(super) fn room_is_old(&self) -> bool {
+        self.epoch.try_read().is_some_and(|guard| guard.as_ref().is_some_and(Epoch::room_is_old))
+    }
+
     /// The objects on the token were counted.
     pub(super) fn counted(&self, objects: u64) {
         self.objects.store(i64::try_from(objects).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -295,12 +300,10 @@ impl Connection {
     /// What metrics want to know.
     pub(super) fn status(&self) -> TokenStatus {
         let state = self.state.lock().clone();
-        let (readers, token) = match self.epoch.try_read() {
-            Some(guard) => {
-                guard.as_ref().map_or_else(Default::default, |e| (e.pool(Access::ReadOnly).occupancy(), Some(e.token.clone())))
-            }
-            None => (Occupancy::default(), None),
-        };
+        let guard = self.epoch.try_read();
+        let epoch = guard.as_ref().and_then(|guard| guard.as_ref());
+        let readers = epoch.map_or_else(Occupancy::default, |e| e.pool(Access::ReadOnly).occupancy());
+        let room = epoch.map(|e| *e.room.lock());
         let (operations, failures, latencies) = self.counters.read();
         TokenStatus {
             up: state == State::Up,
@@ -310,9 +313,9 @@ impl Connection {
             sessions_open: readers.open,
             sessions_in_use: readers.lent,
             objects: u64::try_from(self.objects.load(Ordering::Relaxed)).ok(),
-            pin_tried: token.as_ref().map(TokenText::pin_count_low),
-            free_private: token.as_ref().and_then(|t| t.free_private),
-            free_public: token.as_ref().and_then(|t| t.free_public),
+            pin_tried: epoch.map(|e| e.token.pin_count_low()),
+            free_private: room.and_then(|room| room.private),
+            free_public: room.and_then(|room| room.public),
             makes_keys: self.lasting.concessions.permission.is_given(Change::Make),
             operations,
             failures,
@@ -341,6 +344,11 @@ impl Connection {
             drop(self.epoch.try_read_for(Duration::from_secs(1)));
         }
         renewing
+    }
+
+    /// Initialises the module anew, for it to show what others have made; false where that was done too short a while ago.
+    pub(super) fn show_anew(&self, why: fmt::Arguments<'_>) -> bool {
+        self.epoch_number().is_some_and(|number| self.renew(number, why))
     }
 
     fn epoch_number(&self) -> Option<u64> {

@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bulla_pkcs11::TokenText;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::UserType;
+use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use parking_lot::{Mutex, RwLock};
 
@@ -33,8 +35,25 @@ use crate::base::secret::Pin;
 use crate::base::signals;
 use crate::base::words::{ImportAlgorithm, Suite};
 
+/// Between two questions what is free.
+pub(super) const ROOM_EVERY: Duration = Duration::from_secs(60);
+
 /// Sessions of ours outside the pool of readers: the anchor and the writer.
 const RESERVED: usize = 2;
+
+/// What is free on the token, as it told when it was last asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) asked: Instant,
+    pub(super) private: Option<u64>,
+    pub(super) public: Option<u64>,
+}
+
+impl Room {
+    fn of(token: &TokenText) -> Self {
+        Self { asked: Instant::now(), private: token.free_private, public: token.free_public }
+    }
+}
 
 /// What is known of a token beyond the span: it does not change when it comes back.
 #[derive(Default)]
@@ -56,8 +75,12 @@ pub(super) struct Refused {
 pub(super) struct Epoch {
     /// Counts from 1.
     pub(super) number: u64,
+    /// Before C_Initialize: some modules show what another process made only if it was there then.
+    pub(super) begun: Instant,
     /// The token, as it described itself at the login.
     pub(super) token: TokenText,
+    slot: Slot,
+    pub(super) room: Mutex<Room>,
     readers: Pool,
     /// One session: on SoftHSM 2.6.1 objects made in parallel fail or break, so it is also the lock of all creation.
     writer: Pool,
@@ -84,15 +107,23 @@ impl Epoch {
         lasting: &Arc<Lasting>,
         number: u64,
     ) -> Result<Self, TokenError> {
+        let begun = Instant::now();
         claim.initialize()?;
-        let epoch = Self::log_in(claim, config, pins, lasting, number).map_err(TokenError::from);
+        let epoch = Self::log_in(claim, config, pins, lasting, number, begun).map_err(TokenError::from);
         if epoch.is_err() {
             claim.finalize();
         }
         epoch
     }
 
-    fn log_in(claim: &Claim, config: &TokenConfig, pins: &Pins, lasting: &Arc<Lasting>, number: u64) -> Result<Self, Failure> {
+    fn log_in(
+        claim: &Claim,
+        config: &TokenConfig,
+        pins: &Pins,
+        lasting: &Arc<Lasting>,
+        number: u64,
+        begun: Instant,
+    ) -> Result<Self, Failure> {
         let (slot, token) = find_slot(claim, &config.selector)?;
         let mechanisms = claim.mechanisms(slot)?;
         let offer = suites::offered(&mechanisms)?;
@@ -117,7 +148,10 @@ impl Epoch {
         );
         Ok(Self {
             number,
+            begun,
+            room: Mutex::new(Room::of(&token)),
             token,
+            slot,
             readers,
             writer,
             handles: RwLock::default(),
@@ -129,6 +163,19 @@ impl Epoch {
             unwraps: Mutex::default(),
             _anchor: Mutex::new(anchor),
         })
+    }
+
+    /// Whether what is free was asked so long ago that it is worth another call; never of a token that does not tell.
+    pub(super) fn room_is_old(&self) -> bool {
+        let room = *self.room.lock();
+        (room.private.is_some() || room.public.is_some()) && room.asked.elapsed() >= ROOM_EVERY
+    }
+
+    /// Asks the token what is free.
+    pub(super) fn ask_for_room(&self, claim: &Claim) -> Result<(), Failure> {
+        let token = claim.token(self.slot)?;
+        *self.room.lock() = Room::of(&token);
+        Ok(())
     }
 
     /// The sessions for this access.

@@ -44,7 +44,7 @@ pub enum TokenError {
     /// A login failed, and the token does not say whether for the PIN: function and code. Presented once more.
     LoginFailed(String),
     /// The login failed twice, and the token does not say whether for the PIN: function and code. Not presented again until it
-    /// changes, or the token was away.
+    /// changes or is given anew.
     PinInDoubt(String),
     /// There is no PIN: nobody has given one yet, or its file cannot be read; which.
     NoPin(String),
@@ -60,7 +60,7 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenError::Busy => f.write_str("the token is busy"),
-            TokenError::Full => f.write_str("the token is full: it has no room for another object (CKR_DEVICE_MEMORY)"),
+            TokenError::Full => f.write_str("the token is full: it has no room for another object"),
             TokenError::MayNotMake(said) => write!(f, "the token's user may not make keys ({said})"),
             TokenError::MayNotDestroy(said) => write!(f, "the token's user may not destroy keys ({said})"),
             TokenError::Gone => f.write_str("the token is away"),
@@ -185,7 +185,7 @@ impl Class {
             Pkcs11Error::Pkcs11(code, function) => match Class::of_code(*code) {
                 // Only a PIN that was presented can be refused.
                 Class::Pin if !presents_pin(*function) => Class::Fatal,
-                Class::Busy if *code == RvError::DeviceMemory && makes_objects(*function) => Class::Full,
+                _ if is_of_room(*code) && makes_objects(*function) => Class::Full,
                 _ if forbids(*code, *function) => Class::Forbidden,
                 class => class,
             },
@@ -325,6 +325,14 @@ impl Class {
             Class::Ambiguous | Class::Handle | Class::Fatal => TokenError::Fault(call.describe()),
         }
     }
+}
+
+/// CKR_TOKEN_RESOURCE_EXCEEDED, of PKCS#11 3.0.
+const TOKEN_RESOURCE_EXCEEDED: u64 = 0x201;
+
+/// Whether whoever makes an object is told so that there is no room for it. CKR_HOST_MEMORY may say so too: see `concessions`.
+fn is_of_room(code: RvError) -> bool {
+    matches!(code, RvError::DeviceMemory | RvError::UnknownErrorCode(TOKEN_RESOURCE_EXCEEDED))
 }
 
 /// Whether a function takes a PIN.
@@ -560,5 +568,6 @@ mod tests {
         }
         let full = |function| Class::of(&Pkcs11Error::Pkcs11(RvError::DeviceMemory, function));
         assert_eq!((full(Function::GenerateKey), full(Function::Decrypt)), (Class::Full, Class::Busy));
+        assert_eq!(refused(RvError::UnknownErrorCode(0x201), Function::CreateObject), Class::Full);
     }
 }

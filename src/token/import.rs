@@ -8,8 +8,8 @@
 use aws_lc_rs::cipher;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::iv::FixedLength;
-use cryptoki::error::Error as Pkcs11Error;
-use cryptoki::mechanism::Mechanism;
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use zeroize::Zeroize;
 
@@ -19,7 +19,7 @@ use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
 use super::material::Material;
 use super::session::Session;
-use super::templates::{Half, ObjectKind, Shape};
+use super::templates::{self, Half};
 use super::{readback, suites, wrapping};
 use crate::base::canonical::{Canonical, Purpose};
 use crate::base::ids::KeyVersionId;
@@ -56,12 +56,14 @@ pub(super) fn check_value_of(
     version: &KeyVersionId,
     length: usize,
 ) -> Result<CheckValue, Failure> {
+    // What is imported is weighed on the token too.
+    offered(epoch, MechanismType::AES_CBC)?;
     if let Incoming::Clear(material) = material {
         return clear_check_value(material, version, length);
     }
     let kept = for_a_moment(session, material.bring(epoch, session, moment(false))?, |object| {
         let known = known_len(session, object)?;
-        Ok((known, check_value(session, object, version)))
+        Ok((known, check_value(session, object, version).map_err(of_the_key)))
     })?;
     let known = match kept {
         (Some(known), _) => known,
@@ -80,7 +82,7 @@ pub(super) fn import(
     check: &CheckValue,
 ) -> Result<(), Failure> {
     epoch.lasting.concessions.if_proved(|| {
-        let object = material.bring(epoch, session, kept(kind, version))?;
+        let object = material.bring(epoch, session, templates::imported(kind, version))?;
         appears(epoch, session, version, &[object])?;
         prove(epoch, session, version, kind, check)
     })
@@ -137,19 +139,6 @@ pub(super) fn aes(spec: KeySpec) -> Result<(Material, usize), TokenError> {
     }
 }
 
-fn shape(kind: Material) -> Shape {
-    ObjectKind::Cmk(kind).shapes().first().copied().unwrap_or(Shape::Aes(32))
-}
-
-/// The template of a master key of imported material. Its length is the material's own. MODIFIABLE stands last: SoftHSM 2.6.1
-/// refuses every attribute after it.
-fn kept(kind: Material, version: &KeyVersionId) -> Vec<Attribute> {
-    let mut template = ObjectKind::Cmk(kind).template(shape(kind), Half::Secret, version);
-    template.retain(|a| !matches!(a, Attribute::ValueLen(_) | Attribute::Modifiable(_)));
-    template.push(Attribute::Modifiable(false));
-    template
-}
-
 /// A key that lives for the moment in which its check value is taken.
 fn moment(extractable: bool) -> Vec<Attribute> {
     vec![
@@ -190,6 +179,7 @@ fn measure(epoch: &Epoch, session: &Session, material: &Incoming<'_>) -> Result<
     if let Incoming::Clear(material) = material {
         return Ok(material.expose().len());
     }
+    offered(epoch, MechanismType::AES_KEY_WRAP)?;
     let scale = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
@@ -203,32 +193,46 @@ fn measure(epoch: &Epoch, session: &Session, material: &Incoming<'_>) -> Result<
     let scale = session.generate_key(&Mechanism::AesKeyGen, &scale)?;
     for_a_moment(session, scale, |scale| {
         for_a_moment(session, material.bring(epoch, session, moment(true))?, |object| {
-            match session.wrap_key(&Mechanism::AesKeyWrap, scale, object) {
-                Ok(wrapped) => Ok(wrapped.len().saturating_sub(8)),
-                // No multiple of 8 bytes: no AES key in any case.
-                Err(error) if is_about_the_key(&error) => Err(TokenError::Tampered.into()),
-                Err(error) => Err(error.into()),
-            }
+            let wrapped = session.wrap_key(&Mechanism::AesKeyWrap, scale, object);
+            // What is no multiple of 8 bytes is no AES key in any case.
+            let wrapped = wrapped.map_err(Failure::with(MechanismType::AES_KEY_WRAP)).map_err(of_the_key)?;
+            Ok(wrapped.len().saturating_sub(8))
         })
     })
 }
 
-/// Whether the token refuses the key itself. An ambiguous code is judged where all are, with the canary.
-fn is_about_the_key(error: &Pkcs11Error) -> bool {
-    let class = Class::of(error);
-    class != Class::Ambiguous && wrapping::says_no(class)
+/// That the token has a mechanism, by its own account.
+fn offered(epoch: &Epoch, mechanism: MechanismType) -> Result<(), TokenError> {
+    if epoch.mechanisms.contains(&*mechanism) { Ok(()) } else { Err(TokenError::Unsupported(mechanism.to_string().into())) }
+}
+
+/// A failure of a mechanism that the token has, told of the key where the token refuses that: material of another length. An ambiguous
+/// code is judged where all are, with the canary; every other is about the token.
+fn of_the_key(failure: Failure) -> Failure {
+    use RvError as R;
+    let Failure::Call(call) = failure else { return failure };
+    let refused = match &call.error {
+        Pkcs11Error::Pkcs11(
+            R::KeySizeRange
+            | R::KeyTypeInconsistent
+            | R::KeyIndigestible
+            | R::KeyNotWrappable
+            | R::KeyUnextractable
+            | R::AttributeValueInvalid
+            | R::TemplateInconsistent
+            // SoftHSM 2.6.1, of AES with another length.
+            | R::MechanismInvalid,
+            _,
+        ) => true,
+        error => matches!(Class::of(error), Class::Data | Class::Tampered),
+    };
+    if refused { TokenError::Tampered.into() } else { Failure::Call(call) }
 }
 
 /// See [`CheckValue`]. CBC over two blocks that are the hash of the version's id: no input that GCM under the same key would use.
 fn check_value(session: &Session, key: ObjectHandle, version: &KeyVersionId) -> Result<CheckValue, Failure> {
     let input = check_input(version);
-    let output = match session.encrypt(&Mechanism::AesCbc([0; 16]), key, &input, 0) {
-        Ok(output) => output,
-        // No AES key: of another length.
-        Err(Failure::Call(call)) if is_about_the_key(&call.error) => return Err(TokenError::Tampered.into()),
-        Err(failure) => return Err(failure),
-    };
-    Ok(hashed(&output))
+    session.encrypt(&Mechanism::AesCbc([0; 16]), key, &input, 0).map(|output| hashed(&output))
 }
 
 /// The same of material that is in this process already: no token that keeps nothing for a moment is asked for it.
@@ -263,7 +267,7 @@ fn hashed(output: &[u8]) -> CheckValue {
 /// of it differs between tokens.
 fn prove(epoch: &Epoch, session: &Session, version: &KeyVersionId, kind: Material, check: &CheckValue) -> Result<(), Failure> {
     let object = epoch.handle(session, version, Half::Secret)?;
-    let mut expected = kept(kind, version);
+    let mut expected = templates::imported(kind, version);
     expected.push(Attribute::Local(false));
     readback::compare(session, object, Half::Secret, &expected, &epoch.lasting.concessions)?;
     if check_value(session, object, version)? != *check {

@@ -195,19 +195,44 @@ impl Token {
         self.connection.run(Operation::Inspect, Access::ReadOnly, Some(id), |_, session| create::inspect(session, id))
     }
 
-    /// Destroys the key of this id, both halves of a pair, and looks that it is gone. Done already is success.
+    /// Destroys a key of this id that this process made, both halves of a pair, and looks that it is gone. Done already is success.
     ///
     /// # Errors
     /// `Duplicate` if several objects claim to be it, `MayNotDestroy`, `Busy`, `Gone`, `Fault`.
-    pub fn destroy(&self, id: &KeyVersionId) -> Result<(), TokenError> {
-        self.connection
-            .run(Operation::Destroy, Access::ReadWrite, Some(id), |epoch, session| create::destroy(epoch, session, id))
-            .map(|destroyed| {
-                self.connection.more_objects(-(destroyed as i64));
-                if destroyed > 0 {
-                    self.connection.lasting.concessions.permission.given(Change::Destroy);
-                }
-            })
+    pub fn destroy_own(&self, id: &KeyVersionId) -> Result<(), TokenError> {
+        self.destroy_shown(id).map(drop)
+    }
+
+    /// The same of a key that whichever node made, before `since`. Nothing to destroy is success only on a module that was initialised
+    /// after that: some show what another process made only then. So it is initialised anew for the first that is not found; whoever
+    /// destroys many passes one `since` for all.
+    ///
+    /// # Errors
+    /// As [`Token::destroy_own`].
+    pub fn destroy(&self, id: &KeyVersionId, since: Instant) -> Result<(), TokenError> {
+        // The second time may be too soon after another look, the third is not.
+        for _ in 0..3 {
+            let (destroyed, begun) = self.destroy_shown(id)?;
+            if destroyed > 0 || begun > since {
+                return Ok(());
+            }
+            if !self.connection.show_anew(format_args!("no object {id} to destroy")) {
+                thread::sleep(self.connection.config.look_again);
+            }
+        }
+        Err(TokenError::Gone)
+    }
+
+    /// How many objects of an id were shown and are destroyed, and since when all that others had made was shown.
+    fn destroy_shown(&self, id: &KeyVersionId) -> Result<(usize, Instant), TokenError> {
+        let (destroyed, begun) = self.connection.run(Operation::Destroy, Access::ReadWrite, Some(id), |epoch, session| {
+            Ok((create::destroy(epoch, session, id)?, epoch.begun))
+        })?;
+        self.connection.more_objects(-(destroyed as i64));
+        if destroyed > 0 {
+            self.connection.lasting.concessions.permission.given(Change::Destroy);
+        }
+        Ok((destroyed, begun))
     }
 
     /// Fills `out` with random bytes: the token's XOR the operating system's.
@@ -355,6 +380,18 @@ impl Token {
         self.connection.run(Operation::Health, Access::ReadOnly, None, |_, session| suites::random(session, &mut [0]))
     }
 
+    /// Asks the token what is free on it, for [`Token::status`], if that was not done for a minute; for who looks at it all the time.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn look_at_room(&self) -> Result<(), TokenError> {
+        if !self.connection.room_is_old() {
+            return Ok(());
+        }
+        let work = |epoch: &Epoch, _: &Session| epoch.ask_for_room(&self.connection.claim);
+        self.connection.run(Operation::Inspect, Access::ReadOnly, None, work)
+    }
+
     /// What the token says of itself, what it does not let itself be told, and where the key of its test is: for people.
     ///
     /// # Errors
@@ -387,11 +424,11 @@ impl Token {
     /// `bulla check` lists.
     ///
     /// # Errors
-    /// As [`Token::create`] and [`Token::destroy`].
+    /// As [`Token::create`] and [`Token::destroy_own`].
     pub fn try_making(&self) -> Result<(), TokenError> {
         let id = KeyVersionId::new();
         self.create(&id, ObjectKind::Canary)?;
-        self.destroy(&id)
+        self.destroy_own(&id)
     }
 
     /// False while the token did not let its user make a key at the last attempt, ten minutes ago at most: what needs one is better done
@@ -477,7 +514,7 @@ impl Token {
     ///
     /// # Errors
     /// `Tampered` if it does not decrypt, or has not the length that the spec wants; `NoSuchKey` if the pair is gone;
-    /// `Unsupported` for a spec that is not AES; `Busy`, `Gone`, `Fault`.
+    /// `Unsupported` for a spec that is not AES, and with the mechanism that the token lacks; `Busy`, `Gone`, `Fault`.
     pub fn check_value(
         &self,
         material: &Incoming<'_>,

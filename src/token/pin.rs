@@ -5,9 +5,10 @@
 //!
 //! A token locks after a few wrong PINs, some after three, and not every one says that it was the PIN: C_Login fails with
 //! CKR_GENERAL_ERROR or CKR_ARGUMENTS_BAD for it too. So one PIN is presented at most twice in vain, the second time after a full
-//! re-initialisation, and once where the token says that the PIN was wrong or that few tries are left. After that only something else
-//! brings it there again: an operator who gives that same PIN anew, or, where the code did not speak of the PIN, a token that was
-//! away in between. What was refused stays so while other PINs come and go. A token that says of itself that the PIN is locked or has one
+//! re-initialisation, and once where the token says that the PIN was wrong or that few tries are left. After that only an operator who
+//! gives that same PIN anew brings it there again. What was refused stays so while other PINs come and go, and while the token does: a
+//! wrong PIN would be presented at each hiccup of a reader. A login that succeeds ends the count: the PIN that was good when the token
+//! went is presented as often as any other when it is back. A token that says of itself that the PIN is locked or has one
 //! try left is presented none; what it says is looked at again after a pause.
 
 use std::collections::HashMap;
@@ -177,11 +178,6 @@ impl Pins {
     /// Whether a login may be tried again: there is a PIN that was not refused.
     pub(super) fn worth_a_try(&self) -> bool {
         self.choose().is_ok()
-    }
-
-    /// The token was seen to be away: what it said of logins before may have been about that.
-    pub(super) fn token_was_away(&self) {
-        self.0.state.lock().tried.retain(|_, tried| matches!(tried.verdict, Some(TokenError::Pin(_) | TokenError::NoPin(_))));
     }
 
     /// Whether the PIN that was presented last was so in vain.
@@ -364,9 +360,29 @@ mod tests {
                 }
             }
             assert_eq!(presented, if code == RvError::PinIncorrect { 1 } else { 2 }, "{code:?}");
-            pins.token_was_away();
-            assert_eq!(pins.worth_a_try(), code != RvError::PinIncorrect, "{code:?}");
         }
+    }
+
+    /// A reader that is unplugged now and then, with a login that goes wrong while it comes back.
+    #[test]
+    fn a_login_that_succeeds_ends_the_count_and_nothing_else_does() {
+        let pins = Pins::from(Pin::new("1234".into()));
+        for _ in 0..5 {
+            pins.choose().expect("presented");
+            assert!(matches!(refused(&pins, RvError::GeneralError), TokenError::LoginFailed(_)));
+            pins.token_is_up(false);
+            pins.choose().expect("presented once more");
+            pins.accepted();
+            pins.token_is_up(true);
+        }
+        for _ in 0..2 {
+            pins.choose().expect("presented");
+            refused(&pins, RvError::GeneralError);
+            pins.token_is_up(false);
+        }
+        assert!(matches!(pins.choose(), Err(TokenError::PinInDoubt(_))));
+        assert_eq!(offer(&pins, "1234", Duration::ZERO), Err(TokenError::Gone));
+        assert!(pins.worth_a_try(), "an operator gives it anew");
     }
 
     #[test]

@@ -2,8 +2,7 @@
 //!
 //! Owns: the pauses between attempts, the thread that reconnects. Must not know: what work is done. Called by: `operations`.
 //!
-//! A login that failed is not simply tried again, see `pin`: the thread then waits for another PIN, and where the token did not say
-//! that it was the PIN, looks now and then whether the token goes away, after which it may be.
+//! A login that failed is not simply tried again, see `pin`: the thread then waits for another PIN, or for an operator.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +15,7 @@ use super::config::TokenConfig;
 use super::connection::{Connection, State};
 use super::epoch::{Epoch, Lasting};
 use super::errors::TokenError;
-use super::module::{Claim, find_slot};
+use super::module::Claim;
 use super::pin::Pins;
 
 /// Waits between attempts to connect: the first, and the longest.
@@ -27,9 +26,6 @@ const SECOND_TRY: Duration = Duration::from_millis(400);
 
 /// Between two looks for another PIN.
 const LOOK_FOR_PIN: Duration = Duration::from_secs(1);
-
-/// Between two looks whether a token that failed a login has gone.
-const LOOK_FOR_TOKEN: Duration = Duration::from_secs(10);
 
 /// Loads the module and makes the first epoch. Where a PIN is awaited, waits for it.
 ///
@@ -114,7 +110,7 @@ pub(super) fn keep(connection: &Connection) {
             if is_about_pin(error) {
                 log::error!("token: {error}");
                 set(connection, State::Refused(error.clone()));
-                return until_worth_a_try(connection, error);
+                return until_worth_a_try(connection);
             }
             log::warn!("token: not back yet: {error}");
             set(connection, State::Down);
@@ -131,31 +127,13 @@ pub(super) fn keep(connection: &Connection) {
 }
 
 /// Waits until the PIN may be presented again; false when it is time to stop.
-fn until_worth_a_try(connection: &Connection, error: &TokenError) -> bool {
-    let mut looked = Instant::now();
+fn until_worth_a_try(connection: &Connection) -> bool {
     while !connection.pins.worth_a_try() {
         if !rest(connection, LOOK_FOR_PIN) {
             return false;
         }
-        if matches!(error, TokenError::PinInDoubt(_)) && looked.elapsed() >= LOOK_FOR_TOKEN {
-            looked = Instant::now();
-            if is_away(connection) {
-                connection.pins.token_was_away();
-            }
-        }
     }
     true
-}
-
-/// Whether the token cannot be found. Nobody is inside the library: the barrier is held.
-fn is_away(connection: &Connection) -> bool {
-    let claim = &connection.claim;
-    if claim.initialize().is_err() {
-        return true;
-    }
-    let away = find_slot(claim, &connection.config.selector).is_err();
-    claim.finalize();
-    away
 }
 
 fn set(connection: &Connection, state: State) {

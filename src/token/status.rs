@@ -86,7 +86,7 @@ pub struct TokenStatus {
     pub objects: Option<u64>,
     /// Whether a wrong PIN had been presented before the last login, by whomever; none while there is no login.
     pub pin_tried: Option<bool>,
-    /// Bytes for private objects that are free, where the token told at the login.
+    /// Bytes for private objects that are free, where the token tells; asked once a minute.
     pub free_private: Option<u64>,
     /// Bytes for public objects that are free.
     pub free_public: Option<u64>,

@@ -305,6 +305,17 @@ pub(super) fn of_session(shape: Shape) -> Vec<(Half, Vec<Attribute>)> {
     shape.halves().iter().map(of).collect()
 }
 
+/// The template of a master key of material from outside. Its length is the material's own. MODIFIABLE stands last: SoftHSM 2.6.1 refuses
+/// every attribute after it.
+pub(super) fn imported(kind: Material, version: &KeyVersionId) -> Vec<Attribute> {
+    let kind = ObjectKind::Cmk(kind);
+    let shape = kind.shapes().first().copied().unwrap_or(Shape::Aes(32));
+    let mut template = kind.template(shape, Half::Secret, version);
+    template.retain(|a| !matches!(a, Attribute::ValueLen(_) | Attribute::Modifiable(_)));
+    template.push(Attribute::Modifiable(false));
+    template
+}
+
 /// What finds the objects of an id and a class.
 pub(super) fn search(half: Half, id: &KeyVersionId) -> [Attribute; 3] {
     [Attribute::Class(half.class()), Attribute::Token(true), Attribute::Id(id.as_bytes().to_vec())]

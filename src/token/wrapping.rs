@@ -1,7 +1,6 @@
 //! Wrapping pairs: RSA-2048 pairs to which a caller encrypts material that is to become a key.
 //!
-//! Owns: their attributes, the mechanisms that unwrap with them, and the trial that says whether a token can. Must not know: what
-//! is unwrapped, rows, retries (see `connection`). Called by: `import`.
+//! Owns: their attributes, the mechanisms that unwrap with them, and the trial that says whether a token can. Must not know: rows, retries (see `connection`). Called by: `import`.
 //!
 //! The private key may unwrap and nothing else: it is no oracle that decrypts for whoever asks.
 
@@ -13,15 +12,16 @@ use aws_lc_rs::rsa::{
 };
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
 use super::concessions::{Concessions, Maker};
 use super::create::appears;
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
+use super::material::Material;
 use super::readback;
 use super::session::Session;
-use super::templates::Half;
+use super::templates::{self, Half};
 use crate::base::ids::KeyVersionId;
 use crate::base::words::ImportAlgorithm;
 
@@ -57,7 +57,8 @@ pub(super) fn make(
 /// Only what says nothing about the algorithm: a lost session, login or token.
 pub(super) fn supported(session: &Session, algorithm: ImportAlgorithm, known: &Concessions) -> Result<bool, Failure> {
     let tried = generate(session, None, known).and_then(|(public, private)| {
-        let tried = public_key(session, public).and_then(|info| trial(session, private, &info, algorithm, known));
+        let tried =
+            public_key(session, public).and_then(|info| known.if_proved(|| trial(session, private, &info, algorithm, known)));
         session.destroy_object(public)?;
         session.destroy_object(private)?;
         tried
@@ -133,10 +134,25 @@ fn trial(
     rand::fill(&mut sample).map_err(fault)?;
     let wrapped = wrap(info, algorithm, &sample).ok_or_else(|| TokenError::Fault("a wrapping pair cannot be tried".into()))?;
     let template = sample_template();
-    let unwrapped = session.unwrap_key(&mechanism(algorithm), private, &wrapped, &template)?;
-    let kept = readback::compare(session, unwrapped, Half::Secret, &template, known);
-    session.destroy_object(unwrapped)?;
-    kept
+    let templates = vec![(Half::Secret, template.clone())];
+    let unwrapped = known.make(session, Maker::Unwrap, &templates, &mut |t| {
+        Ok(vec![session.unwrap_key(&mechanism(algorithm), private, &wrapped, &t[0])?])
+    })?;
+    unwrapped.iter().try_for_each(|object| {
+        let kept =
+            readback::compare(session, *object, Half::Secret, &[&template[..], &[Attribute::Local(false)]].concat(), known);
+        session.destroy_object(*object)?;
+        kept
+    })
+}
+
+/// All that an import asks for, of a key that lives for the moment.
+fn sample_template() -> Vec<Attribute> {
+    let mut template = templates::imported(Material::Aes(32), &KeyVersionId::new());
+    template.retain(|a| !matches!(a, Attribute::Id(_) | Attribute::Label(_) | Attribute::Token(_)));
+    // Before MODIFIABLE.
+    template.insert(0, Attribute::Token(false));
+    template
 }
 
 /// What a caller does with the public key.
@@ -199,16 +215,4 @@ fn expected(half: Half, id: &KeyVersionId) -> Vec<Attribute> {
         expected.extend([Attribute::AlwaysSensitive(true), Attribute::NeverExtractable(true)]);
     }
     expected
-}
-
-/// A secret key that lives for the moment.
-fn sample_template() -> [Attribute; 6] {
-    [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::AES),
-        Attribute::Token(false),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-    ]
 }

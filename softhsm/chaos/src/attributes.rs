@@ -5,7 +5,6 @@
 #![allow(non_snake_case, reason = "PKCS#11's own names")]
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use cryptoki_sys::*;
 
@@ -94,6 +93,7 @@ pub(crate) unsafe extern "C" fn C_GenerateKey(
         };
         // SAFETY: the caller's arguments; after CKR_OK a handle stands in `key`.
         unsafe {
+            chaos().plug.state().offers(mechanism)?;
             let mut given = without(&kept, template, count);
             if let Some(code) = chaos().plug.state().refusals.of(&[&given]) {
                 return Err(code);
@@ -101,10 +101,7 @@ pub(crate) unsafe extern "C" fn C_GenerateKey(
             let answer = generate(session, mechanism, given.as_mut_ptr(), given.len() as CK_ULONG, key);
             if answer == CKR_OK {
                 let mut state = chaos().plug.state();
-                if !state.hide.is_zero() {
-                    state.born.insert(*key, Instant::now());
-                }
-                state.refusals.made(&given, *key);
+                state.made(&given, *key);
                 *key = state.objects.show(*key);
             }
             Ok(answer)
@@ -130,7 +127,7 @@ pub(crate) unsafe extern "C" fn C_CreateObject(
             let answer = create(session, template, count, object);
             if answer == CKR_OK {
                 let mut state = chaos().plug.state();
-                state.refusals.made(&given, *object);
+                state.made(&given, *object);
                 *object = state.objects.show(*object);
             }
             Ok(answer)
@@ -157,6 +154,7 @@ pub(crate) unsafe extern "C" fn C_UnwrapKey(
         };
         // SAFETY: the caller's arguments; after CKR_OK a handle stands in `key`.
         unsafe {
+            chaos().plug.state().offers(mechanism)?;
             let given = without(&HashMap::new(), template, count);
             if let Some(code) = chaos().plug.state().refusals.of(&[&given]) {
                 return Err(code);
@@ -164,7 +162,7 @@ pub(crate) unsafe extern "C" fn C_UnwrapKey(
             let answer = unwrap(session, mechanism, by, wrapped, length, template, count, key);
             if answer == CKR_OK {
                 let mut state = chaos().plug.state();
-                state.refusals.made(&given, *key);
+                state.made(&given, *key);
                 *key = state.objects.show(*key);
             }
             Ok(answer)
@@ -206,6 +204,7 @@ pub(crate) unsafe extern "C" fn C_GenerateKeyPair(
         };
         // SAFETY: the caller's arguments; after CKR_OK a handle stands in `public_key` and in `private_key`.
         unsafe {
+            chaos().plug.state().offers(mechanism)?;
             let (mut public, mut private) = (without(&kept, public, public_count), without(&kept, private, private_count));
             if let Some(code) = chaos().plug.state().refusals.of(&[&public, &private]) {
                 return Err(code);
@@ -217,10 +216,7 @@ pub(crate) unsafe extern "C" fn C_GenerateKeyPair(
             if answer == CKR_OK {
                 let mut state = chaos().plug.state();
                 for (key, given) in [public_key, private_key].into_iter().zip(&given) {
-                    state.refusals.made(given, *key);
-                    if !state.hide.is_zero() {
-                        state.born.insert(*key, Instant::now());
-                    }
+                    state.made(given, *key);
                     *key = state.objects.show(*key);
                 }
             }

@@ -1,4 +1,4 @@
-//! The names of return codes and attributes, as commands use them.
+//! The names of return codes, attributes and mechanisms, as commands use them.
 //!
 //! Owns: names and numbers. Called by: `command`; tests walk [`RETURN_CODES`].
 
@@ -43,6 +43,12 @@ pub(crate) const ATTRIBUTES: Named = named! {
     CKA_UNWRAP CKA_SIGN CKA_SIGN_RECOVER CKA_VERIFY CKA_VERIFY_RECOVER CKA_DERIVE CKA_EXTRACTABLE CKA_LOCAL
     CKA_NEVER_EXTRACTABLE CKA_ALWAYS_SENSITIVE CKA_MODIFIABLE CKA_COPYABLE CKA_DESTROYABLE CKA_EC_POINT CKA_EC_PARAMS
     CKA_MODULUS_BITS
+};
+
+/// Mechanisms that a token might not have.
+pub(crate) const MECHANISMS: Named = named! {
+    CKM_AES_KEY_GEN CKM_AES_GCM CKM_AES_CBC CKM_AES_CBC_PAD CKM_AES_KEY_WRAP CKM_GENERIC_SECRET_KEY_GEN CKM_SHA256_KEY_GEN
+    CKM_SHA256_HMAC CKM_EC_KEY_PAIR_GEN CKM_ECDSA CKM_RSA_PKCS_KEY_PAIR_GEN CKM_RSA_PKCS CKM_RSA_PKCS_OAEP
 };
 
 /// The number of a name, or of digits after 0x.

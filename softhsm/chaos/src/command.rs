@@ -36,7 +36,16 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
         ["gcm", "in-place"] => plug.state().gcm.mode = Mode::InPlace,
         ["gcm", "appended"] => plug.state().gcm.mode = Mode::Appended(12),
         ["gcm", "appended", length] => plug.state().gcm.mode = Mode::Appended(count(length)?),
-        ["gcm", "absent"] => plug.state().gcm.mode = Mode::Absent,
+        ["mechanism", "absent", mechanisms @ ..] => {
+            let numbers: Result<Vec<u64>, String> = mechanisms.iter().map(|name| mechanism_number(name)).collect();
+            plug.state().absent.extend(numbers?);
+        }
+        ["mechanism", "all"] => plug.state().absent.clear(),
+        ["stale"] => plug.state().stale = true,
+        ["stale", "none"] => {
+            let mut state = plug.state();
+            (state.stale, state.fresh) = (false, None);
+        }
         ["hide", ms] => plug.state().hide = milliseconds(ms)?,
         ["lie", "none"] => plug.state().lies.clear(),
         ["lie", attribute, bytes] => {
@@ -60,7 +69,16 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
             plug.state().refusals.templates.push(Refusal { attribute, value: Some(value), code });
         }
         ["objects", "any"] => plug.state().refusals.most_objects = None,
-        ["objects", most] => plug.state().refusals.most_objects = Some(count(most)?),
+        ["objects", most, code @ ..] => {
+            let code = return_code(code.first().unwrap_or(&"CKR_DEVICE_MEMORY"))?;
+            plug.state().refusals.most_objects = Some((count(most)?, code));
+        }
+        ["room", "own"] => plug.state().room = None,
+        ["room", bytes] => plug.state().room = Some(count(bytes)?),
+        ["pin-flags", "own"] => plug.state().pin_flags = None,
+        ["pin-flags", flags] => {
+            plug.state().pin_flags = Some(codes::number(&[], flags).ok_or(format!("no flags in hexadecimal: {flags}"))?);
+        }
         ["clock", "none"] => plug.state().refusals.no_clock = true,
         ["clock", "own"] => plug.state().refusals.no_clock = false,
         ["forged", "own"] => plug.state().forged = None,
@@ -103,6 +121,10 @@ fn attribute_is(name: &str, bytes: &str) -> Result<(u64, Vec<u8>), String> {
 
 fn attribute_number(name: &str) -> Result<u64, String> {
     codes::number(codes::ATTRIBUTES, name).ok_or_else(|| format!("no attribute {name}"))
+}
+
+fn mechanism_number(name: &str) -> Result<u64, String> {
+    codes::number(codes::MECHANISMS, name).ok_or_else(|| format!("no mechanism {name}"))
 }
 
 fn return_code(text: &str) -> Result<u64, String> {

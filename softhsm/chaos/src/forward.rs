@@ -66,11 +66,22 @@ macro_rules! written {
 
 written! { NewObject in objects; NewSlot in slots; }
 
+/// A mechanism, which the token may not have.
+struct Mechanism;
+
+impl Kind for Mechanism {
+    type C = *mut CK_MECHANISM;
+
+    fn real(given: *mut CK_MECHANISM, state: &State) -> Result<*mut CK_MECHANISM, CK_RV> {
+        // SAFETY: PKCS#11 demands of the caller a mechanism, or null where the module says so.
+        unsafe { state.offers(given) }.map(|()| given)
+    }
+}
+
 type Text = Plain<*mut CK_UTF8CHAR>;
 type Bytes = Plain<*mut CK_BYTE>;
 type Number = Plain<CK_ULONG>;
 type Length = Plain<*mut CK_ULONG>;
-type Mechanism = Plain<*mut CK_MECHANISM>;
 type Template = Plain<*mut CK_ATTRIBUTE>;
 type Pointer = Plain<CK_VOID_PTR>;
 
@@ -141,7 +152,6 @@ functions! {
         C_SetPIN(session: Session, old: Text, old_length: Number, new: Text, new_length: Number);
         C_GetOperationState(session: Session, state: Bytes, length: Length);
         C_SetOperationState(session: Session, state: Bytes, length: Number, encrypts: Object, authenticates: Object);
-        C_Login(session: Session, user: Plain<CK_USER_TYPE>, pin: Text, length: Number);
         C_Logout(session: Session);
         C_CopyObject(session: Session, object: Object, template: Template, count: Number, made: NewObject);
         C_GetObjectSize(session: Session, object: Object, size: Length);
@@ -189,7 +199,7 @@ functions! {
         special::C_CloseAllSessions, special::C_GetSessionInfo, special::C_EncryptInit, special::C_Encrypt,
         special::C_DecryptInit, special::C_Decrypt, attributes::C_GetAttributeValue, attributes::C_GenerateKey,
         attributes::C_GenerateKeyPair, attributes::C_FindObjects, attributes::C_CreateObject, attributes::C_UnwrapKey,
-        attributes::C_DestroyObject, special::C_GetTokenInfo,
+        attributes::C_DestroyObject, special::C_GetTokenInfo, special::C_Login,
     }
 }
 

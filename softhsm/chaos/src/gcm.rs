@@ -18,8 +18,6 @@ pub(crate) enum Mode {
     InPlace,
     /// The token: it wants no IV and puts its own, so many bytes, behind the ciphertext.
     Appended(usize),
-    /// There is no CKM_AES_GCM.
-    Absent,
 }
 
 /// The mode, and what is remembered between calls.
@@ -74,7 +72,6 @@ pub(crate) unsafe fn encrypt_init(real: Init, session: u64, mechanism: *mut CK_M
     };
     let mode = chaos().plug.state().gcm.mode;
     let mut iv = match mode {
-        Mode::Absent => return CKR_MECHANISM_INVALID,
         Mode::Caller => theirs.to_vec(),
         Mode::InPlace if theirs.len() == 12 && theirs.iter().all(|byte| *byte == 0) => vec![0; 12],
         Mode::Appended(length) if theirs.is_empty() => vec![0; length],

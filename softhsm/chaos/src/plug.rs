@@ -1,14 +1,15 @@
 //! Whether the token is plugged in, and the numbers under which it shows itself while it is.
 //!
-//! Owns: unplugging, the numbering, the cap on sessions, keys that hide. Called by: `forward`, `special`, `command`.
+//! Owns: unplugging, the numbering, the cap on sessions, keys that hide, mechanisms that are not there. Called by: `forward`, `special`,
+//! `attributes`, `command`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use cryptoki_sys::{
-    CK_RV, CKR_DEVICE_REMOVED, CKR_OBJECT_HANDLE_INVALID, CKR_SESSION_HANDLE_INVALID, CKR_SLOT_ID_INVALID,
-    CKR_TOKEN_NOT_PRESENT,
+    CK_ATTRIBUTE, CK_MECHANISM, CK_MECHANISM_TYPE, CK_RV, CKR_DEVICE_REMOVED, CKR_MECHANISM_INVALID, CKR_OBJECT_HANDLE_INVALID,
+    CKR_SESSION_HANDLE_INVALID, CKR_SLOT_ID_INVALID, CKR_TOKEN_NOT_PRESENT,
 };
 
 use crate::forward::Function;
@@ -44,6 +45,16 @@ pub(crate) struct State {
     /// What C_Decrypt answers to a ciphertext that does not verify; none: the module's own code.
     pub(crate) forged: Option<CK_RV>,
     pub(crate) gcm: Gcm,
+    /// Mechanisms that the module has and the token does not.
+    pub(crate) absent: HashSet<CK_MECHANISM_TYPE>,
+    /// Whether what others make is found only after the next login.
+    pub(crate) stale: bool,
+    /// Objects that are found, by the module's own handles: of the last login, and made since; none: all.
+    pub(crate) fresh: Option<HashSet<u64>>,
+    /// Free memory of both kinds that CK_TOKEN_INFO tells; none: the module's own.
+    pub(crate) room: Option<u64>,
+    /// Flags of CK_TOKEN_INFO that tell of the user's PIN; none: the module's own.
+    pub(crate) pin_flags: Option<u64>,
     pub(crate) refusals: Refusals,
 }
 
@@ -63,9 +74,31 @@ impl State {
         if shown == 0 { Ok(0) } else { self.objects.real(shown).ok_or(CKR_OBJECT_HANDLE_INVALID) }
     }
 
-    /// Whether a key is too young to be found.
+    /// That the token has a mechanism.
+    ///
+    /// # Safety
+    /// `mechanism` is null or points to one.
+    pub(crate) unsafe fn offers(&self, mechanism: *const CK_MECHANISM) -> Result<(), CK_RV> {
+        // SAFETY: see above.
+        let absent = unsafe { mechanism.as_ref() }.is_some_and(|m| self.absent.contains(&m.mechanism));
+        if absent { Err(CKR_MECHANISM_INVALID) } else { Ok(()) }
+    }
+
+    /// This process has made an object of a template.
+    pub(crate) fn made(&mut self, template: &[CK_ATTRIBUTE], real: u64) {
+        self.refusals.made(template, real);
+        if !self.hide.is_zero() {
+            self.born.insert(real, Instant::now());
+        }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.insert(real);
+        }
+    }
+
+    /// Whether a key is too young to be found, or another process's of after the login.
     pub(crate) fn hides(&self, real: u64) -> bool {
-        self.born.get(&real).is_some_and(|born| born.elapsed() < self.hide)
+        let young = self.born.get(&real).is_some_and(|born| born.elapsed() < self.hide);
+        young || self.fresh.as_ref().is_some_and(|fresh| !fresh.contains(&real))
     }
 
     /// Everything gets other numbers.
@@ -74,6 +107,7 @@ impl State {
         self.sessions.clear();
         self.objects.clear();
         self.born.clear();
+        self.fresh = None;
         self.gcm.forget_sessions();
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Owns: loading it, its function list. Called by: `forward`, `special`, `plug`.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::sync::OnceLock;
 
-use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CK_SLOT_ID, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK, Pkcs11};
+use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK, Pkcs11};
 
 use crate::{MODULE_VARIABLE, RESERVED_VARIABLE};
 
@@ -66,6 +67,29 @@ pub(crate) fn slots() -> Vec<CK_SLOT_ID> {
     }
     slots.truncate(usize::try_from(count).unwrap_or(0));
     slots
+}
+
+/// The objects that it shows to a session.
+///
+/// # Errors
+/// Its own.
+pub(crate) fn objects(session: CK_SESSION_HANDLE) -> Result<HashSet<u64>, CK_RV> {
+    let (init, find, last) =
+        (function(|l| l.C_FindObjectsInit)?, function(|l| l.C_FindObjects)?, function(|l| l.C_FindObjectsFinal)?);
+    let mut all = HashSet::new();
+    // SAFETY: an empty template; then room for as many handles as are asked for, and for their number.
+    unsafe {
+        match init(session, std::ptr::null_mut(), 0) {
+            CKR_OK => {}
+            code => return Err(code),
+        }
+        let (mut some, mut count) = ([0; 64], 0);
+        while find(session, some.as_mut_ptr(), some.len() as u64, &mut count) == CKR_OK && count > 0 {
+            all.extend(&some[..count as usize]);
+        }
+        last(session);
+    }
+    Ok(all)
 }
 
 /// Closes every session, which ends the login too. No other thread may be inside.

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use cryptoki_sys::{CK_ATTRIBUTE, CK_RV, CK_TRUE, CKA_TOKEN, CKR_DEVICE_MEMORY};
+use cryptoki_sys::{CK_ATTRIBUTE, CK_RV, CK_TRUE, CKA_TOKEN};
 
 /// A template that names this attribute is refused; with a value, only one that names this value.
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ pub(crate) struct Refusals {
     pub(crate) templates: Vec<Refusal>,
     /// Sessions that only read are refused with this.
     pub(crate) read_only: Option<CK_RV>,
-    /// Token objects that there may be of those made by this process; none: as many as the module takes.
-    pub(crate) most_objects: Option<usize>,
+    /// Token objects that there may be of those made by this process, and the code of one more; none: as many as the module takes.
+    pub(crate) most_objects: Option<(usize, CK_RV)>,
     /// The clock is text that is no time.
     pub(crate) no_clock: bool,
     objects: HashSet<u64>,
@@ -41,7 +41,7 @@ impl Refusals {
         }
         let more = templates.iter().filter(|template| is_token_object(template)).count();
         match self.most_objects {
-            Some(most) if more > 0 && self.objects.len() + more > most => Some(CKR_DEVICE_MEMORY),
+            Some((most, code)) if more > 0 && self.objects.len() + more > most => Some(code),
             _ => None,
         }
     }

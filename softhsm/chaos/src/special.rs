@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use cryptoki_sys::*;
 
 use crate::forward::{Function as F, LIST, call};
-use crate::gcm::{self, Mode};
+use crate::gcm;
 use crate::{chaos, real};
 
 /// Numbers become others: handles of before may be somebody else's.
@@ -81,12 +81,12 @@ pub(crate) unsafe extern "C" fn C_GetSlotList(with_token: CK_BBOOL, list: *mut C
     })
 }
 
-/// Tells no time where it is told to have none.
+/// Tells no time where it is told to have none, and of the user's PIN and of its memory what it is told to tell.
 pub(crate) unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
     call(F::C_GetTokenInfo, || {
-        let (slot, no_clock) = {
+        let (slot, no_clock, pin_flags, room) = {
             let state = chaos().plug.state();
-            (state.slot(slot)?, state.refusals.no_clock)
+            (state.slot(slot)?, state.refusals.no_clock, state.pin_flags, state.room)
         };
         // SAFETY: the caller's arguments; after CKR_OK `info` is filled.
         unsafe {
@@ -95,8 +95,37 @@ pub(crate) unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_T
                 (*info).flags |= CKF_CLOCK_ON_TOKEN;
                 (*info).utcTime = *b"        12:34:56";
             }
+            if let Some(room) = room.filter(|_| answer == CKR_OK) {
+                ((*info).ulFreePrivateMemory, (*info).ulFreePublicMemory) = (room, room);
+            }
+            if let Some(flags) = pin_flags.filter(|_| answer == CKR_OK) {
+                let all = CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED | CKF_USER_PIN_TO_BE_CHANGED;
+                (*info).flags = (*info).flags & !all | flags & all;
+            }
             Ok(answer)
         }
+    })
+}
+
+/// Where the token is stale, what is there now is all of others' that is found until the next.
+pub(crate) unsafe extern "C" fn C_Login(
+    session: CK_SESSION_HANDLE,
+    user: CK_USER_TYPE,
+    pin: *mut CK_UTF8CHAR,
+    length: CK_ULONG,
+) -> CK_RV {
+    call(F::C_Login, || {
+        let (session, stale) = {
+            let state = chaos().plug.state();
+            (state.session(session)?, state.stale)
+        };
+        // SAFETY: the caller's arguments.
+        let answer = unsafe { real::function(|list| list.C_Login)?(session, user, pin, length) };
+        if answer == CKR_OK && stale {
+            let there = real::objects(session)?;
+            chaos().plug.state().fresh = Some(there);
+        }
+        Ok(answer)
     })
 }
 
@@ -106,21 +135,18 @@ pub(crate) unsafe extern "C" fn C_GetMechanismList(
     count: *mut CK_ULONG,
 ) -> CK_RV {
     call(F::C_GetMechanismList, || {
-        let (slot, without) = {
+        let (slot, absent) = {
             let state = chaos().plug.state();
-            (state.slot(slot)?, state.gcm.mode == Mode::Absent)
+            (state.slot(slot)?, state.absent.clone())
         };
         // SAFETY: the caller's arguments.
         let answer = unsafe { real::function(|list| list.C_GetMechanismList)?(slot, list, count) };
-        if answer == CKR_OK && without && !list.is_null() {
+        if answer == CKR_OK && !list.is_null() {
             // SAFETY: the module has written `*count` mechanisms there, and a length to `count`.
-            unsafe {
-                let all = std::slice::from_raw_parts_mut(list, *count as usize);
-                if let Some(at) = all.iter().position(|mechanism| *mechanism == CKM_AES_GCM) {
-                    all.copy_within(at + 1.., at);
-                    *count -= 1;
-                }
-            }
+            let (all, count) = unsafe { (std::slice::from_raw_parts_mut(list, *count as usize), &mut *count) };
+            let offered: Vec<CK_MECHANISM_TYPE> = all.iter().copied().filter(|mechanism| !absent.contains(mechanism)).collect();
+            all[..offered.len()].copy_from_slice(&offered);
+            *count = offered.len() as CK_ULONG;
         }
         Ok(answer)
     })
@@ -134,7 +160,7 @@ pub(crate) unsafe extern "C" fn C_GetMechanismInfo(
     call(F::C_GetMechanismInfo, || {
         let slot = {
             let state = chaos().plug.state();
-            if state.gcm.mode == Mode::Absent && mechanism == CKM_AES_GCM {
+            if state.absent.contains(&mechanism) {
                 return Err(CKR_MECHANISM_INVALID);
             }
             state.slot(slot)?
@@ -217,6 +243,8 @@ pub(crate) unsafe extern "C" fn C_EncryptInit(
 ) -> CK_RV {
     call(F::C_EncryptInit, || {
         let init = real::function(|list| list.C_EncryptInit)?;
+        // SAFETY: the caller's argument.
+        unsafe { chaos().plug.state().offers(mechanism) }?;
         let (session, key) = session_and_key(session, key)?;
         // SAFETY: the caller's arguments.
         Ok(unsafe { gcm::encrypt_init(init, session, mechanism, key) })
@@ -244,11 +272,8 @@ pub(crate) unsafe extern "C" fn C_DecryptInit(
     key: CK_OBJECT_HANDLE,
 ) -> CK_RV {
     call(F::C_DecryptInit, || {
-        // SAFETY: null, or a mechanism.
-        let is_gcm = unsafe { mechanism.as_ref() }.is_some_and(|m| m.mechanism == CKM_AES_GCM);
-        if is_gcm && chaos().plug.state().gcm.mode == Mode::Absent {
-            return Err(CKR_MECHANISM_INVALID);
-        }
+        // SAFETY: the caller's argument.
+        unsafe { chaos().plug.state().offers(mechanism) }?;
         let (session, key) = session_and_key(session, key)?;
         // SAFETY: the caller's arguments.
         Ok(unsafe { real::function(|list| list.C_DecryptInit)?(session, mechanism, key) })

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::app::base::Base;
 use crate::app::start_retry::StartRetry;
+use crate::app::steps::Steps;
 use crate::base::failure::Failure;
 use crate::config::Config;
 use crate::keys::Mismatch;
@@ -62,8 +63,19 @@ struct Opened<'a> {
     deployment: Option<DeploymentRow>,
     token: Option<Arc<Token>>,
     base: Option<Base>,
+    steps: Option<Steps>,
     mismatch: Option<Mismatch>,
     logins: Option<Logins>,
+}
+
+/// What checks read of token and database, where both could be read.
+pub struct Compared {
+    /// The deployment.
+    pub base: Base,
+    /// How they fit.
+    pub mismatch: Mismatch,
+    /// What the deployment stands on.
+    pub steps: Steps,
 }
 
 type Check = fn(&mut Opened<'_>) -> Result<Found, Failure>;
@@ -101,6 +113,7 @@ pub const MAKING_KEYS: &str = "making keys";
 /// What a start does not wait for: comparisons that take as long as there are keys, and servers of others.
 const DEEP: &[(&str, Check)] = &[
     ("suite", remote::suite),
+    ("steps", remote::steps),
     ("keys", remote::keys),
     (MAKING_KEYS, remote::making_keys),
     ("logins at managed servers", remote::logins),
@@ -114,7 +127,7 @@ const DEEP: &[(&str, Check)] = &[
 
 impl<'a> Opened<'a> {
     fn new(config: &'a Config, retry: StartRetry) -> Self {
-        Self { config, retry, deployment: None, token: None, base: None, mismatch: None, logins: None }
+        Self { config, retry, deployment: None, token: None, base: None, steps: None, mismatch: None, logins: None }
     }
 
     /// Takes checks until one fails.
@@ -171,8 +184,8 @@ impl Base {
     }
 }
 
-/// Takes every check, whatever the ones before found, and gives how token and database fit, where both could be read.
-pub fn check(config: &Config) -> (Vec<Finding>, Option<(Base, Mismatch)>) {
+/// Takes every check, whatever the ones before found, and gives what they read.
+pub fn check(config: &Config) -> (Vec<Finding>, Option<Compared>) {
     let mut opened = Opened::new(config, StartRetry::Command);
     let findings = [HOST, BASE, LOG, DEEP].concat().into_iter().map(|(name, check)| match check(&mut opened) {
         Ok(Found::Fine(found)) => Finding { name, verdict: Verdict::Ok, found, hint: None },
@@ -183,5 +196,6 @@ pub fn check(config: &Config) -> (Vec<Finding>, Option<(Base, Mismatch)>) {
         Err(Failure { reason, hint, .. }) => Finding { name, verdict: Verdict::Fail, found: reason, hint },
     });
     let findings = findings.collect();
-    (findings, opened.base.zip(opened.mismatch))
+    let read = opened.base.zip(opened.mismatch).zip(opened.steps);
+    (findings, read.map(|((base, mismatch), steps)| Compared { base, mismatch, steps }))
 }

@@ -9,6 +9,7 @@ use crate::app::base::{Base, url_of};
 use crate::app::node::known_node;
 use crate::app::settings::servers;
 use crate::app::start_retry::StartRetry;
+use crate::app::steps::Steps;
 use crate::app::token as tokens;
 use crate::base::clock::Clock;
 use crate::base::clock_check;
@@ -248,6 +249,15 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
             "while nothing serves, destroy all but one of each CKA_ID with the vendor's tools; none holds data".to_owned(),
         )),
     }
+}
+
+/// Which step of what it may be each part stands on.
+pub(super) fn steps(opened: &mut Opened<'_>) -> Result<Found, Failure> {
+    let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
+    let steps = Steps::of(token, deployment)?;
+    let found = steps.to_string();
+    opened.steps = Some(steps);
+    Ok(Found::Fine(found))
 }
 
 pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {

@@ -9,6 +9,8 @@
 //! A caller's own DeleteKeyMaterial destroys at once. What has expired, or was left on its way, is unusable at once, `Absent` and
 //! condemned: the object goes when its quarantine is over (`keys::condemned`), unless an import takes its place before.
 
+use std::time::Instant;
+
 use super::{external, pair};
 use crate::auth::Caller;
 use crate::base::clock::{Moment, Timestamp};
@@ -78,7 +80,7 @@ impl Keys {
                 }
                 Next::Bring(row, before) => {
                     if before == Before::Condemned
-                        && let Err(error) = self.token.destroy(&row.key_version_id)
+                        && let Err(error) = self.token.destroy(&row.key_version_id, Instant::now())
                     {
                         self.take_back_or_leave(&row, caller.now());
                         return Err(error.into());
@@ -182,7 +184,10 @@ impl Keys {
             let key = external(tx, caller, key)?;
             begin_removal(tx, &key, now)
         })?;
-        removing.map_or(Ok(()), |row| self.finish_removal(&row, now))
+        removing.map_or(Ok(()), |row| {
+            self.token.destroy(&row.key_version_id, Instant::now())?;
+            self.finish_removal(&row, now)
+        })
     }
 
     fn take_back_or_leave(&self, row: &KeyMaterialRow, now: Timestamp) {
@@ -195,12 +200,15 @@ impl Keys {
     fn take_back(&self, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Error> {
         let removing = KeyMaterialRow { state: MaterialState::Removing, changed_at: now, ..row.clone() };
         let ours = self.store.write_rows("material_take_back", |tx| tx.key_material_update_if(row, &removing))?;
-        if ours { self.finish_removal(&removing, now) } else { Ok(()) }
+        if !ours {
+            return Ok(());
+        }
+        self.token.destroy_own(&row.key_version_id)?;
+        self.finish_removal(&removing, now)
     }
 
-    /// Destroys the object of material that is `Removing`.
+    /// The object of material that is `Removing` is gone.
     fn finish_removal(&self, row: &KeyMaterialRow, now: Timestamp) -> Result<(), Error> {
-        self.token.destroy(&row.key_version_id)?;
         reach(Step::MaterialOff);
         self.store.write("material_absent", |tx| Ok(gone(tx, row, now)?))
     }

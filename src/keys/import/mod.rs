@@ -27,7 +27,7 @@ impl Keys {
     /// Makes a key that waits for its material. Nothing is made on the token.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`], [`Error::Unavailable`].
+    /// [`Error::LimitExceeded`], [`Error::TokenFull`], [`Error::Unavailable`].
     pub(super) fn create_external(&self, caller: &Caller, new: &NewKey) -> Result<KeyDescription, Error> {
         let (key, version) = create::new_rows(&caller.account, new, false, caller.now());
         let key = KeyRow { state: KeyState::PendingImport, ..key };
@@ -35,6 +35,8 @@ impl Keys {
         let version = KeyVersionRow { ready: true, ..version };
         self.store.commit(&caller.effect, "key_external", |tx| {
             self.check_quota(tx, &key.account_id)?;
+            // For its material.
+            self.check_room(tx, key.spec.objects())?;
             create::begin(tx, &key, &version)?;
             create::attach_tags_and_policy(tx, key.clone(), new)
         })

@@ -129,7 +129,7 @@ impl Keys {
     /// Destroys a pair, then its row.
     fn pair_end(&self, row: &ImportParametersRow) -> Result<(), Error> {
         if row.wrapped.is_none() {
-            self.token.destroy(&row.id)?;
+            self.token.destroy_own(&row.id)?;
         }
         Ok(self.store.write_rows("import_parameters_end", |tx| tx.import_parameters_delete(&row.id)).map(drop)?)
     }

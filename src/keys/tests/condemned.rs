@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::base::secret::Plaintext;
+use crate::base::words::MaterialState;
 use crate::secrets::{NewSecret, NewVersion};
-use crate::store::CondemnedRow;
+use crate::store::{CondemnedRow, KeyMaterialRow};
+use crate::token::isolated::{isolated_each, second_process};
 
 /// A row that condemns an object of a key long ago.
 pub(super) fn condemned(key: &KeyRow, id: &KeyVersionId) -> CondemnedRow {
@@ -129,5 +131,56 @@ fn what_is_condemned_and_in_use_is_not_destroyed() {
         assert!(bench.token.exists(&key.primary_version).expect("a look"));
         let found = bench.keys.look_up(&bench.caller(), &by_id(&key)).expect("a look-up").row;
         assert_eq!(found.map(|key| key.state), Ok(KeyState::Enabled));
+    });
+}
+
+/// What another node made, on a module that shows it only after C_Initialize: none of it is said to be gone before it is.
+#[test]
+fn what_the_module_does_not_show_yet_is_destroyed_all_the_same() {
+    const MAKE: &str = "BULLA_TEST_MAKE";
+    let behind = softhsm::module().expect("softhsm2 is installed");
+    let environment = chaos::Chaos::environment(&behind, Path::new("."), "stale");
+    let environment = environment.into_iter().map(|(name, value)| (name, value.into())).collect();
+    isolated_each(softhsm::prepare, &[environment], |home| {
+        if let Ok(id) = std::env::var(MAKE) {
+            return open_token().create(&id.parse().expect("an id"), aes()).expect("an object");
+        }
+        let bench = Bench::sqlite(home);
+        let hidden = |id: &KeyVersionId| !bench.token.exists(id).expect("a look");
+        let another_makes = |id: &KeyVersionId| {
+            let made = second_process(|| (), MAKE, &id.to_string());
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+            assert!(hidden(id), "it is not shown");
+        };
+        // A caller's own material, at once.
+        let external = NewKey { origin: Origin::External, ..plain() };
+        let external = bench.keys.create(&bench.caller(), &external).expect("a key without material").key;
+        let row = KeyMaterialRow {
+            key_version_id: external.primary_version,
+            key_id: external.id,
+            state: MaterialState::Present,
+            check_value: Some(vec![7; 32]),
+            changed_at: bench.now(),
+        };
+        bench.write(|tx| tx.key_material_insert(&row));
+        another_makes(&external.primary_version);
+        bench.keys.delete_material(&bench.caller(), &by_id(&external)).expect("deleted");
+        // What was condemned.
+        let half = bench.make();
+        let version = bench.write(|tx| versions::begin(tx, &half, bench.now()));
+        another_makes(&version.id);
+        bench.pass(rows::STALE_MS + 1);
+        bench.keys.creations_sweep(bench.at()).expect("a sweep");
+        // A key that is deleted.
+        let deleted = bench.make();
+        bench.token.destroy_own(&deleted.primary_version).expect("to be another node's");
+        another_makes(&deleted.primary_version);
+        bench.keys.schedule_deletion(&bench.caller(), &by_id(&deleted), 7).expect("a window begins");
+        bench.pass(7 * DAY_MS);
+        bench.keys.deletions_sweep(bench.at(), 10).expect("a sweep");
+        chaos::Chaos::of(Path::new("."), std::process::id()).tell("stale none");
+        for id in [external.primary_version, version.id, deleted.primary_version] {
+            assert!(hidden(&id), "{id} is left");
+        }
     });
 }

@@ -58,7 +58,7 @@ fn a_kill_at_any_step_is_taken_up() {
             let gone = KeyRow { state: KeyState::Deleted, ..pending.clone() };
             bench.write(|tx| tx.key_update(&pending, &gone));
             if destroyed {
-                bench.token.destroy(&key.primary_version).expect("destroyed");
+                bench.token.destroy_own(&key.primary_version).expect("destroyed");
             }
             assert_eq!(bench.find(&key), Err(Error::KeyNotFound));
             assert_eq!(bench.keys.cancel_deletion(&bench.caller(), &by_id(&key)), Err(Error::KeyNotFound));

@@ -54,6 +54,28 @@ fn import(bench: &Bench, key: &KeyRow, material: &[u8], expires_at: Option<Times
     bench.keys.import_material(&bench.caller(), &by_id(key), &parameters.token, &wrapped, expires_at)
 }
 
+/// Whoever asks for parameters fills no token with pairs.
+#[test]
+fn a_deployment_has_a_hundred_pairs_on_the_token() {
+    isolated(softhsm::prepare, |home| {
+        let bench = Bench::sqlite(home);
+        let external = NewKey { origin: Origin::External, ..plain() };
+        let make = || bench.keys.create(&bench.caller(), &external).expect("a key without material").key;
+        let ask =
+            |key: &KeyRow| bench.keys.import_parameters(&bench.caller(), &by_id(key), ImportAlgorithm::OaepSha1).map(drop);
+        let full = make();
+        ask(&full).expect("a pair");
+        let pair = bench.read(|tx| tx.import_parameters_of_key(&full.id)).remove(0);
+        let more: Vec<ImportParametersRow> = (1..100)
+            .map(|n| ImportParametersRow { id: KeyVersionId::new(), token_digest: vec![n; 32], ..pair.clone() })
+            .collect();
+        bench.write(|tx| more.iter().try_for_each(|row| tx.import_parameters_insert(row)));
+        assert_eq!(ask(&make()), Err(Error::TokenFull));
+        bench.write(|tx| tx.import_parameters_delete(&more[0].id).map(drop));
+        assert_eq!(ask(&make()), Ok(()));
+    });
+}
+
 /// A key that waits for material, on a bench with a quarantine of a day.
 fn waiting(home: &Path) -> (Bench, KeyRow) {
     let limits = KeyLimits { quarantine_ms: DAY_MS, ..KeyLimits::default() };

@@ -8,10 +8,12 @@ mod model;
 mod rotation;
 mod uses;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use bulla_test_support::chaos;
 
 use super::*;
 use crate::audit::{Audit, AuditConfig, LineKey};
@@ -70,20 +72,34 @@ fn initialise(url: &str) -> DeploymentRow {
     DeploymentRow { ready: true, ..row }
 }
 
+fn pin() -> Pin {
+    Pin::new("1234".to_owned())
+}
+
+/// SoftHSM, or the chaos module where the child has it before SoftHSM.
+fn module() -> PathBuf {
+    if std::env::var_os("BULLA_CHAOS_MODULE").is_some() {
+        return chaos::module();
+    }
+    softhsm::module().expect("softhsm2 is installed")
+}
+
+fn open_token() -> Token {
+    let (module, selector) = (module(), Selector::Label("bulla test".into()));
+    let session_wait = Duration::from_secs(60);
+    let [open_wait, look_again, missed_for] = [Duration::ZERO; 3];
+    let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for };
+    Token::open(config, pin()).expect("the token opens")
+}
+
 impl Bench {
     pub(crate) fn sqlite(home: &Path) -> Self {
         Self::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), KeyLimits::default())
     }
 
     fn on(home: &Path, url: &str, limits: KeyLimits) -> Self {
-        let pin = || Pin::new("1234".to_owned());
-        let module = softhsm::module().expect("softhsm2 is installed");
-        Token::initialise(&module, "bulla test", &pin(), &pin()).expect("a new token");
-        let selector = Selector::Label("bulla test".into());
-        let session_wait = Duration::from_secs(60);
-        let [open_wait, look_again, missed_for] = [Duration::ZERO; 3];
-        let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for };
-        let token = Arc::new(Token::open(config, pin()).expect("the token opens"));
+        Token::initialise(&module(), "bulla test", &pin(), &pin()).expect("a new token");
+        let token = Arc::new(open_token());
         migrate::run(url).expect("a new schema");
         let options = StoreOptions { wait: Duration::from_secs(60), retries: 1000, ..StoreOptions::new(url) };
         let store = Arc::new(Store::open(options, &initialise(url), rows()).expect("the store opens"));
@@ -296,7 +312,7 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
         let key = bench.make();
         let stranger = KeyVersionId::new();
         bench.token.create(&stranger, aes()).expect("an object");
-        bench.token.destroy(&key.primary_version).expect("an accident");
+        bench.token.destroy_own(&key.primary_version).expect("an accident");
         let found = Mismatch { without_row: vec![stranger], without_object: vec![key.primary_version], half_made: vec![] };
         assert_eq!(bench.keys.mismatch(&[]).as_ref(), Ok(&found));
         let found = Mismatch { without_row: vec![], ..found };
@@ -309,13 +325,24 @@ fn strangers_on_the_token_are_reported_and_left_alone() {
 }
 
 #[test]
-fn the_tokens_room_bounds_default_keys_too() {
+fn the_tokens_room_bounds_default_keys_rotations_and_imports_too() {
     isolated(softhsm::prepare, |home| {
-        // SYS, INT, ROW, AUD's two halves, two of the key that is made anew, and one key.
-        let limits = KeyLimits { token_objects: Some(8), ..KeyLimits::default() };
+        // The deployment's own, and one key.
+        let limits = KeyLimits { token_objects: Some(11), ..KeyLimits::default() };
         let bench = Bench::on(home, &format!("sqlite:{}", home.join("bulla.db").display()), limits);
-        bench.make();
+        let rotates = NewKey { rotation_s: Some(7 * 86_400), ..plain() };
+        let key = bench.keys.create(&bench.caller(), &rotates).expect("a key is made").key;
         assert_eq!(bench.keys.default_key(&bench.caller(), || Ok(())).map(|key| key.id), Err(Error::TokenFull));
+        // A key whose material is to come has its place from the beginning.
+        let external = NewKey { origin: Origin::External, ..plain() };
+        assert_eq!(bench.keys.create(&bench.caller(), &external).map(drop), Err(Error::TokenFull));
+        // A rotation that is due waits for room.
+        bench.pass(7 * DAY_MS);
+        assert_eq!(bench.keys.rotations_sweep(bench.at(), 10), Err(Error::TokenFull));
+        assert_eq!(bench.versions(&key.id).len(), 1);
+        let roomier = bench.node(KeyLimits { token_objects: Some(12), ..KeyLimits::default() });
+        roomier.rotations_sweep(bench.at(), 10).expect("a sweep");
+        assert_eq!(bench.versions(&key.id).len(), 2);
         bench.fits();
     });
 }

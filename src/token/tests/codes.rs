@@ -119,7 +119,7 @@ impl Bench {
             "C_GetSessionInfo" => token.mac(&KeyVersionId::new(), b"input").map(|_| panic!("no such key")),
             "C_GenerateKey" => token.create(&KeyVersionId::new(), ObjectKind::Int),
             "C_GenerateKeyPair" => token.create(&KeyVersionId::new(), ObjectKind::Aud),
-            "C_DestroyObject" => token.destroy(&self.int),
+            "C_DestroyObject" => token.destroy_own(&self.int),
             "C_CreateObject" => {
                 let clear = KeyMaterial::new(Zeroizing::new(MATERIAL.to_vec()));
                 let (incoming, version) = (Incoming::Clear(&clear), KeyVersionId::new());
@@ -158,6 +158,20 @@ fn forbidden(function: &str, code: &str) -> Option<bool> {
     (of_user && (makes || destroys)).then_some(destroys)
 }
 
+/// What the token says of a key that is not as long as it must be, or none.
+const OF_THE_KEY: [&str; 10] = [
+    "CKR_MECHANISM_INVALID",
+    "CKR_KEY_SIZE_RANGE",
+    "CKR_KEY_TYPE_INCONSISTENT",
+    "CKR_KEY_INDIGESTIBLE",
+    "CKR_KEY_NOT_WRAPPABLE",
+    "CKR_KEY_UNEXTRACTABLE",
+    "CKR_ATTRIBUTE_VALUE_INVALID",
+    "CKR_TEMPLATE_INCONSISTENT",
+    "CKR_DATA_INVALID",
+    "CKR_DATA_LEN_RANGE",
+];
+
 /// What must come of a function that always answers a code of this meaning.
 fn expected(function: &str, code: &str, meaning: Meaning, found: &TokenError) -> bool {
     let canary_dead = matches!(function, "C_DecryptInit" | "C_Decrypt");
@@ -169,10 +183,16 @@ fn expected(function: &str, code: &str, meaning: Meaning, found: &TokenError) ->
             _ => false,
         };
     }
+    let makes = matches!(function, "C_GenerateKey" | "C_GenerateKeyPair" | "C_CreateObject" | "C_UnwrapKey");
+    if makes && code == "CKR_TOKEN_RESOURCE_EXCEEDED" {
+        return *found == TokenError::Full;
+    }
     match meaning {
         Meaning::Ambiguous if of_material => *found == TokenError::Tampered,
         // What does not wrap with AES key wrap is no AES key.
-        Meaning::Unsupported | Meaning::Fault if function == "C_WrapKey" => *found == TokenError::Tampered,
+        Meaning::Unsupported | Meaning::Fault if function == "C_WrapKey" && OF_THE_KEY.contains(&code) => {
+            *found == TokenError::Tampered
+        }
         Meaning::Tampered => *found == TokenError::Tampered,
         Meaning::Ambiguous if canary_dead => *found == TokenError::Gone,
         Meaning::Ambiguous | Meaning::Handle | Meaning::Fault => matches!(found, TokenError::Fault(_)),
@@ -389,6 +409,7 @@ fn allowed(function: &str, code: &str, meaning: Meaning, outcome: &Result<(), To
             matches!(meaning, Meaning::Unsupported | Meaning::Fault | Meaning::Tampered)
         }
         ("C_GenerateKey", Err(TokenError::MayNotMake(_))) => forbidden(function, code).is_some(),
+        ("C_GenerateKey", Err(TokenError::Full)) => expected(function, code, meaning, &TokenError::Full),
         ("C_CloseSession" | "C_Finalize", Ok(())) => true,
         ("C_GenerateRandom", Ok(())) => matches!(code, "CKR_RANDOM_NO_RNG" | "CKR_FUNCTION_NOT_SUPPORTED"),
         (_, Err(found)) => expected("C_Decrypt", code, meaning, found) || expected("", code, meaning, found),

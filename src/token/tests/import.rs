@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::tokens::on_softhsm;
+use super::tokens::{line, on_softhsm, under_chaos};
 use super::*;
 use crate::base::secret::KeyMaterial;
 use crate::base::words::{ImportAlgorithm, KeySpec};
@@ -136,7 +136,56 @@ fn a_pair_unwraps_and_does_nothing_else() {
         ] {
             assert_eq!(private.attributes.get(name).map(String::as_str), Some(value), "{name}");
         }
-        token.destroy(&pair).expect("destroyed");
+        token.destroy_own(&pair).expect("destroyed");
         assert_eq!(token.exists(&pair), Ok(false));
+    });
+}
+
+/// What the token lacks is no fault of the material: nobody counts it as an attempt, and no alarm is raised.
+#[test]
+fn a_mechanism_that_is_missing_is_named_and_the_material_not_blamed() {
+    under_chaos(|_| {
+        drop(new_token(2, 1000));
+        let chaos = line();
+        for lacking in ["CKM_AES_CBC", "CKM_AES_KEY_WRAP"] {
+            chaos.tell("mechanism all");
+            chaos.tell(&format!("mechanism absent {lacking}"));
+            let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+            let (pair, sealed) = wrapped(&token, ImportAlgorithm::OaepSha1, &[7; 32]);
+            let on_token = Incoming::Wrapped { pair: &pair, algorithm: ImportAlgorithm::OaepSha1, bytes: &sealed };
+            let in_process = clear(&[7; 32]);
+            let unsupported = |refused: &TokenError| matches!(refused, TokenError::Unsupported(what) if what.what() == lacking);
+            for material in [on_token, Incoming::Clear(&in_process)] {
+                let id = KeyVersionId::new();
+                let weighed = token.check_value(&material, &id, KeySpec::Aes256);
+                // Without AES key wrap only what is wrapped cannot be measured.
+                if lacking == "CKM_AES_CBC" || material.pair().is_some() {
+                    assert!(weighed.as_ref().is_err_and(unsupported), "{lacking}: {weighed:?}");
+                } else {
+                    assert_eq!(token.import(&material, &id, KeySpec::Aes256, &weighed.expect("weighed")), Ok(()));
+                }
+            }
+            // Also where the token lists it, and the material was weighed elsewhere.
+            chaos.tell("mechanism absent CKM_AES_CBC");
+            let imported = token.import(&Incoming::Clear(&in_process), &KeyVersionId::new(), KeySpec::Aes256, &[7; 32]);
+            assert!(matches!(&imported, Err(TokenError::Unsupported(what)) if what.what() == "CKM_AES_CBC"), "{imported:?}");
+            assert_eq!(token.status().epoch, 1);
+        }
+    });
+}
+
+/// Some tokens keep to a template in what SENSITIVE and EXTRACTABLE say, and ignore the rest of it: what is unwrapped there could do more than
+/// its one use, so material goes through this process instead.
+#[test]
+fn a_token_that_ignores_an_attribute_of_what_it_unwraps_is_not_asked_to() {
+    under_chaos(|_| {
+        drop(new_token(2, 1000));
+        let chaos = line();
+        for (lie, unwraps) in [("none", true), ("CKA_SIGN 01", false), ("CKA_UNWRAP 01", false), ("CKA_LOCAL 01", false)] {
+            chaos.tell("lie none");
+            chaos.tell(&format!("lie {lie}"));
+            let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+            assert_eq!(token.unwraps(ImportAlgorithm::OaepSha1), Ok(unwraps), "{lie}");
+        }
     });
 }

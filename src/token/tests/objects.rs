@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use aws_lc_rs::signature;
 use cryptoki::object::AttributeType;
 
-use super::tokens::{on_every_softhsm, on_every_token, on_softhsm};
+use super::tokens::{line, on_every_softhsm, on_every_token, on_softhsm, under_chaos};
 use super::*;
 use crate::token::isolated::second_process;
 
@@ -67,7 +68,7 @@ fn what_goes_while_objects_are_listed_is_no_failure() {
         let stays = new_key(&token);
         let go: Vec<_> = (0..100).map(|_| new_key(&token)).collect();
         thread::scope(|scope| {
-            let destroyer = scope.spawn(|| go.iter().for_each(|id| token.destroy(id).expect("destroy")));
+            let destroyer = scope.spawn(|| go.iter().for_each(|id| token.destroy_own(id).expect("destroy")));
             while !destroyer.is_finished() {
                 assert!(token.ids().expect("ids").contains(&stays));
             }
@@ -108,7 +109,7 @@ fn keys_are_made_while_objects_are_listed_and_looked_up() {
                 let id = KeyVersionId::new();
                 let kind = if n % 10 == 0 { ObjectKind::Aud } else { ObjectKind::Cmk(Material::Aes(32)) };
                 match token.create(&id, kind) {
-                    Ok(()) => token.destroy(&id).expect("destroyed"),
+                    Ok(()) => token.destroy_own(&id).expect("destroyed"),
                     Err(error) => refused.push((n, error)),
                 }
             }
@@ -173,7 +174,7 @@ fn a_pair_only_signs() {
         }
         assert_eq!(token.mac(&id, b"x"), Err(TokenError::NoSuchKey(id)), "a pair is no HMAC key");
         assert_eq!(token.create(&id, ObjectKind::Sys), Err(TokenError::Duplicate(id)), "whatever its class");
-        assert_eq!(token.destroy(&id), Ok(()));
+        assert_eq!(token.destroy_own(&id), Ok(()));
         assert_eq!(token.inspect(&id), Ok(vec![]));
         assert_eq!(token.sign(&id, b"x"), Err(TokenError::NoSuchKey(id)));
     });
@@ -196,7 +197,7 @@ fn two_objects_with_one_id_are_refused() {
         token.connection.run(Operation::Create, Access::ReadWrite, None, plant).expect("planted");
         assert_eq!(token.unwrap(suite(), &id, &wrapped, &context("a")).err(), Some(TokenError::Duplicate(id)));
         assert_eq!(token.prove(&id, ObjectKind::Sys), Err(TokenError::Duplicate(id)));
-        assert_eq!(token.destroy(&id), Err(TokenError::Duplicate(id)), "which one is ours is for a person to say");
+        assert_eq!(token.destroy_own(&id), Err(TokenError::Duplicate(id)), "which one is ours is for a person to say");
         assert_eq!(token.inspect(&id).expect("inspect").len(), 2);
         new_key(&token);
     });
@@ -209,8 +210,8 @@ fn destroyed_keys_stay_gone_and_others_stay() {
         let (id, kept) = (new_key(&token), new_key(&token));
         let wrapped = token.wrap(suite(), &kept, b"x", &context("a")).expect("wrap");
         assert_eq!(token.exists(&id), Ok(true));
-        assert_eq!(token.destroy(&id), Ok(()));
-        assert_eq!(token.destroy(&id), Ok(()), "done already is success");
+        assert_eq!(token.destroy_own(&id), Ok(()));
+        assert_eq!(token.destroy_own(&id), Ok(()), "done already is success");
         assert_eq!(token.exists(&id), Ok(false));
         assert_eq!(token.wrap(suite(), &id, b"x", &context("a")), Err(TokenError::NoSuchKey(id)));
         drop(token);
@@ -257,5 +258,34 @@ fn a_key_made_by_another_process_is_found() {
         assert_eq!(*token.unwrap(suite(), &id, &wrapped, &context("a")).expect("unwrap"), b"x");
         assert_eq!(token.prove(&before, ObjectKind::Cmk(Material::Aes(32))), Ok(()));
         assert_eq!(token.status().epoch, 2);
+    });
+}
+
+/// On a module that shows what another process made only after C_Initialize.
+#[test]
+fn what_another_process_made_is_not_taken_for_gone() {
+    const MAKE: &str = "BULLA_TEST_MAKE";
+    under_chaos(|_| {
+        if let Ok(id) = std::env::var(MAKE) {
+            let token = Token::open(config(1, 50), pin("1234")).expect("the second node");
+            return token.create(&id.parse().expect("an id"), ObjectKind::Aud).expect("create");
+        }
+        drop(new_token(1, 50));
+        line().tell("stale");
+        // As a server has it: not each look initialises the module anew.
+        let served = TokenConfig { look_again: Duration::from_millis(300), ..config(1, 50) };
+        let token = Token::open(served, pin("1234")).expect("open");
+        let id = KeyVersionId::new();
+        let output = second_process(|| (), MAKE, &id.to_string());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!((token.exists(&id), token.status().epoch), (Ok(false), 1), "the module does not show it");
+        let since = Instant::now();
+        assert_eq!(token.destroy(&id, since), Ok(()));
+        // Of more that are not there, each is looked for in vain as it is; and again where they may be younger than that look.
+        let nobody = KeyVersionId::new();
+        assert_eq!((token.destroy(&nobody, since), token.status().epoch), (Ok(()), 2));
+        assert_eq!((token.destroy(&nobody, Instant::now()), token.status().epoch), (Ok(()), 3));
+        line().tell("stale none");
+        assert_eq!(token.exists(&id), Ok(false), "and it was there");
     });
 }

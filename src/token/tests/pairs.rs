@@ -47,7 +47,7 @@ fn pairs_that_sign() {
             }
             let refused = token.decrypt_oaep(&id, EncryptionAlgorithm::OaepSha256, &[7; 256]);
             assert!(refused.is_err(), "a pair that signs decrypts nothing");
-            assert_eq!(token.destroy(&id), Ok(()));
+            assert_eq!(token.destroy_own(&id), Ok(()));
             assert_eq!(token.exists(&id), Ok(false));
         }
     });

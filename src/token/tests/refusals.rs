@@ -45,7 +45,7 @@ fn every_refusal_alone_and_in_pairs_is_lived_with_or_named() {
                 }
                 match deployment() {
                     Ok(()) => served += 1,
-                    Err(error) => assert!(says_what(&error), "{name}, {other}: {error}"),
+                    Err(error) => assert!(says_what(&error, &[command, more]), "{name}, {other}: {error}"),
                 }
             }
         }
@@ -72,19 +72,84 @@ fn deployment() -> Result<(), TokenError> {
         keys.iter().try_for_each(|(id, kind)| token.prove_system_key(id, *kind))
     });
     for (id, _) in &keys {
-        token.destroy(id).expect("nothing is left behind");
+        token.destroy_own(id).expect("nothing is left behind");
     }
     used
 }
 
-/// Whether an administrator who reads it knows what the token lacks.
-fn says_what(error: &TokenError) -> bool {
+/// Whether an administrator who reads it knows what the token lacks that was told these commands.
+fn says_what(error: &TokenError, commands: &[&str]) -> bool {
     let text = error.to_string();
     match error {
-        TokenError::Full => true,
-        TokenError::Unsupported(_) => text.contains("CKA_") || text.contains("CKM_"),
+        TokenError::Full => commands.iter().any(|command| command.starts_with("objects")),
+        TokenError::Unsupported(_) => {
+            commands.iter().flat_map(|command| command.split(' ')).any(|word| word.starts_with("CKA_") && text.contains(word))
+        }
         _ => false,
     }
+}
+
+/// The other attributes that templates name, alone and with the next.
+#[test]
+fn every_other_attribute_is_lived_without_or_named() {
+    const NAMED: [&str; 13] = [
+        "CKA_LABEL",
+        "CKA_UNWRAP",
+        "CKA_ENCRYPT",
+        "CKA_DECRYPT",
+        "CKA_SIGN",
+        "CKA_VERIFY",
+        "CKA_EXTRACTABLE",
+        "CKA_VALUE_LEN",
+        "CKA_KEY_TYPE",
+        "CKA_CLASS",
+        "CKA_PRIVATE",
+        "CKA_EC_PARAMS",
+        "CKA_TOKEN",
+    ];
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        let mut lived = Vec::new();
+        for (at, name) in NAMED.iter().enumerate() {
+            for next in [None, NAMED.get(at + 1)] {
+                chaos.tell("refuse none");
+                let commands: Vec<String> =
+                    [Some(name), next].into_iter().flatten().map(|name| format!("refuse attribute {name}")).collect();
+                commands.iter().for_each(|command| drop(chaos.tell(command)));
+                let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+                match deployment() {
+                    Ok(()) => lived.push(*name),
+                    Err(error) => assert!(says_what(&error, &commands), "{commands:?}: {error}"),
+                }
+            }
+        }
+        eprintln!("lived without: {lived:?}");
+        assert!(["CKA_EXTRACTABLE", "CKA_KEY_TYPE", "CKA_EC_PARAMS"].iter().all(|name| lived.contains(name)), "{lived:?}");
+    });
+}
+
+/// Whatever else a token refuses, a login that it answers so is not tried a third time, and it is the login that is told.
+#[test]
+fn a_pin_is_presented_at_most_twice_whatever_else_is_refused() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        let before_any_key = ["session objects", "sessions that only read", "random generator", "clock", "three sessions"];
+        for (name, command) in PROFILES.iter().filter(|(name, _)| before_any_key.iter().any(|what| name.contains(what))) {
+            for (code, times) in [("CKR_GENERAL_ERROR", 2), ("CKR_PIN_INCORRECT", 1)] {
+                chaos.tell("clear");
+                chaos.tell("refuse none");
+                chaos.tell("sessions any");
+                chaos.tell(command);
+                chaos.tell(&format!("fail C_Login {code}"));
+                let before = chaos.calls(Function::C_Login);
+                let refused = Token::open(config(2, 1000), pin("1234")).err().expect("no login");
+                assert!(refused.to_string().contains(code), "{name}, {code}: {refused}");
+                assert_eq!(chaos.calls(Function::C_Login) - before, times, "{name}, {code}");
+            }
+        }
+    });
 }
 
 /// What was made by a process that learnt what the token refuses is proved by one that did not, and people are told of it there too.
@@ -117,7 +182,7 @@ fn what_one_process_left_out_another_lives_with() {
             }
             chaos.tell("lie none");
             chaos.tell("refuse none");
-            keys.iter().for_each(|(id, _)| token.destroy(id).expect("destroyed"));
+            keys.iter().for_each(|(id, _)| token.destroy_own(id).expect("destroyed"));
         }
         assert_eq!(chaos.calls(Function::C_SetAttributeValue), 0);
     });
@@ -240,6 +305,21 @@ fn operations_are_as_few_calls_as_can_be() {
     });
 }
 
+/// A search costs as much as there are objects.
+#[test]
+fn a_key_is_made_with_as_few_searches_as_can_be() {
+    under_chaos(|_| {
+        let token = new_token(1, 1000);
+        let chaos = line();
+        for kind in [Material::Aes(32), Material::Ec(Curve::P256), Material::Hmac(MacAlgorithm::HmacSha256, 32)] {
+            let before = chaos.calls(Function::C_FindObjectsInit);
+            token.create(&KeyVersionId::new(), ObjectKind::Cmk(kind)).expect("create");
+            // That its id is free, and that it is found.
+            assert_eq!(chaos.calls(Function::C_FindObjectsInit) - before, 2, "{kind:?}");
+        }
+    });
+}
+
 fn all_calls(chaos: &bulla_test_support::chaos::Chaos) -> u64 {
     let counts = chaos.tell("calls");
     counts.split(' ').filter_map(|pair| pair.split_once('=')).filter_map(|(_, n)| n.parse::<u64>().ok()).sum()
@@ -254,12 +334,43 @@ fn a_full_token_is_not_a_busy_one() {
         chaos.tell("objects 3");
         let ids: Vec<KeyVersionId> = (0..3).map(|_| new_key(&token)).collect();
         let one_more = || token.create(&KeyVersionId::new(), ObjectKind::Cmk(Material::Aes(32)));
-        assert_eq!(one_more(), Err(TokenError::Full));
-        assert_eq!(token.create(&KeyVersionId::new(), ObjectKind::Aud), Err(TokenError::Full));
-        token.destroy(&ids[0]).expect("destroyed");
+        let full = || token.status().failures.iter().find(|(class, _)| *class == "full").map(|(_, times)| *times);
+        // The usual code, openCryptoki's and that of PKCS#11 3.0.
+        for code in ["CKR_DEVICE_MEMORY", "CKR_HOST_MEMORY", "CKR_TOKEN_RESOURCE_EXCEEDED"] {
+            chaos.tell(&format!("objects 3 {code}"));
+            let before = full().expect("counted");
+            assert_eq!(one_more(), Err(TokenError::Full), "{code}");
+            assert_eq!(token.create(&KeyVersionId::new(), ObjectKind::Aud), Err(TokenError::Full), "{code}");
+            assert_eq!(full(), Some(before + 2), "{code}");
+        }
+        // A module that has no memory at all is busy.
+        chaos.tell("fail C_GenerateKey CKR_HOST_MEMORY");
+        assert_eq!(one_more(), Err(TokenError::Busy));
+        chaos.tell("clear");
+        token.destroy_own(&ids[0]).expect("destroyed");
         assert_eq!(one_more(), Ok(()));
         token.ids().expect("ids");
         assert_eq!(token.status().objects, Some(3));
+    });
+}
+
+/// What is free is asked again when it was asked a minute ago, and not before.
+#[test]
+fn what_is_free_on_the_token_is_asked_once_a_minute() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        chaos.tell("room 4000");
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        chaos.tell("room 3000");
+        let before = chaos.calls(Function::C_GetTokenInfo);
+        assert_eq!((token.look_at_room(), token.status().free_private), (Ok(()), Some(4000)));
+        assert_eq!(chaos.calls(Function::C_GetTokenInfo), before);
+        token.connection.epoch.read().as_ref().expect("up").room.lock().asked -= epoch::ROOM_EVERY;
+        for _ in 0..3 {
+            assert_eq!((token.look_at_room(), token.status().free_public), (Ok(()), Some(3000)));
+        }
+        assert_eq!(chaos.calls(Function::C_GetTokenInfo), before + 1);
     });
 }
 

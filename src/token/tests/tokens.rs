@@ -17,7 +17,7 @@ const TOKENS: [(&str, Suite); 6] = [
     ("gcm caller", Suite::AesGcmCallerIv),
     ("gcm in-place", Suite::AesGcmTokenIv),
     ("gcm appended", Suite::AesGcmAppendedIv),
-    ("gcm absent", Suite::AesCbcHmac),
+    ("mechanism absent CKM_AES_GCM", Suite::AesCbcHmac),
     // NSS 3.87. Its database has no room for CKA_COPYABLE (C_GenerateKey: CKR_GENERAL_ERROR) and stores CKA_LOCAL=false for keys
     // that it made itself, so Bulla refuses it as it is. C_Encrypt leaves the tag of AES-GCM out of the length that it asks
     // for, which nobody asks.

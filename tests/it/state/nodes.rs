@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bulla_test_support::client::Client;
 use bulla_test_support::node::Node;
+use bulla_test_support::postgres::PostgresCluster;
+use bulla_test_support::server::Server;
 use bulla_test_support::sizes::size;
 
 use crate::{BULLA, create, on_postgres};
@@ -71,4 +73,42 @@ fn nodes_start_side_by_side() {
         }
     }
     eprintln!("{tried_again} starts tried their token again");
+}
+
+/// Data keys in memory are no way around what is admitted: of a key that one node disables the other refuses the secrets at once, and its data
+/// keys are gone from there within a second.
+#[test]
+fn what_a_node_has_in_memory_ends_with_the_key_s_state_on_another() {
+    const CACHE: (&str, &str) = ("BULLA_KEYS__DATA_KEY_CACHE_ENTRIES", "100");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = PostgresCluster::shared().database();
+    let server = Server::dev_with(BULLA, folder.path().join("data"), Some(&url), &[CACHE]);
+    let node = Node::start_in(BULLA, &server, "2", "", &[CACHE]).answering();
+    let (first, second) = (server.client(), node.client());
+    let key = first.call("CreateKey", &[]).ok();
+    let key = key.json["KeyMetadata"]["KeyId"].as_str().expect("an id").to_owned();
+    let under = [("SecretName", "a"), ("VersionId", "v1"), ("SecretData", "value"), ("EncryptionKeyId", &key)];
+    first.call("CreateSecret", &under).ok();
+    let read = || first.call("GetSecretValue", &[("SecretName", "a")]);
+    let hits = || first.figure("bulla_data_key_cache_hits_total");
+    read().ok();
+    let before = hits();
+    read().ok();
+    assert_eq!(hits(), before + 1.0, "from memory");
+    // Whoever may not read is refused, whatever is in memory.
+    server.admin(&["user", "create", "stranger"]);
+    let made = server.admin(&["access-key", "create", "--user", "stranger"]);
+    let part = |name: &str| made[name].as_str().expect("shown once").to_owned();
+    let stranger = server.client_as(&part("AccessKeyId"), &part("AccessKeySecret"));
+    assert_eq!(stranger.call("GetSecretValue", &[("SecretName", "a")]).code(), "Forbidden.NoPermission");
+    second.call("DisableKey", &[("KeyId", &key)]).ok();
+    let refused = read();
+    assert_eq!((refused.code(), refused.text("SecretData")), ("Rejected.Disabled", ""), "at once");
+    std::thread::sleep(Duration::from_secs(1));
+    second.call("EnableKey", &[("KeyId", &key)]).ok();
+    let before = hits();
+    assert_eq!(read().ok().text("SecretData"), "value");
+    assert_eq!(hits(), before, "asked of the token again");
+    read().ok();
+    assert_eq!(hits(), before + 1.0);
 }

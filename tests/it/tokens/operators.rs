@@ -10,11 +10,8 @@ use std::time::{Duration, Instant};
 use bulla_test_support::server::{spawn, terminate};
 
 use super::rig::{self, PIN, Rig};
+use super::text;
 use crate::until;
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 fn ran(rig: &Rig, arguments: &[&str]) -> String {
     let output = rig.bulla(arguments).stdin(Stdio::null()).output().expect("bulla");

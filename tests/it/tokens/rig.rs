@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulla_test_support::server::{bound_to_this_process, spawn};
 
@@ -18,6 +18,9 @@ const SO_PIN: &str = "87654321";
 
 /// The label of every token that is initialised here.
 const LABEL: &str = "bulla";
+
+/// How long a daemon of another run of the tests may be there.
+const ANOTHERS: Duration = Duration::from_secs(60);
 
 /// Where Debian keeps libraries.
 const LIBRARIES: [&str; 2] = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
@@ -72,6 +75,24 @@ impl Rig {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The module.
+    pub(super) fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// Gives programs more variables, or these ones other values.
+    pub(super) fn set(&mut self, variables: impl Iterator<Item = (&'static str, OsString)>) {
+        self.environment.extend(variables);
+    }
+
+    /// Takes a deployment's own files away: the next begins on the same token.
+    pub(super) fn anew(&self) {
+        for file in ["bulla.db", "bulla.db-wal", "bulla.db-shm"] {
+            let _ = fs::remove_file(self.path(file));
+        }
+        let _ = fs::remove_dir_all(self.path("audit"));
     }
 
     /// A program that sees the token.
@@ -226,8 +247,12 @@ pub(super) fn opencryptoki() -> Result<Rig, Absent> {
         rig.mounts.push((own, system.into()));
     }
     // One on a machine: its socket has one name.
-    let running = Command::new("pgrep").args(["-x", "pkcsslotd"]).output().is_ok_and(|o| o.status.success());
-    if running {
+    let running = || Command::new("pgrep").args(["-x", "pkcsslotd"]).output().is_ok_and(|o| o.status.success());
+    let begun = Instant::now();
+    while running() && begun.elapsed() < ANOTHERS {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    if running() {
         return Err(Absent("a pkcsslotd runs already, which is somebody else's".into()));
     }
     rig.tool("/usr/sbin/pkcsslotd", &[])?;

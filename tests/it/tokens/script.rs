@@ -16,6 +16,17 @@ use crate::api::import::{ALGORITHMS, wrap};
 /// SHA-256 of something.
 const DIGEST: [u8; 32] = [0x5a; 32];
 
+/// What a deployment stands on, as commands name it.
+const STEPS: [&str; 5] = ["Suite", "RowMacRoot", "AuditSignature", "SelfTestKey", "AttributesLeftOut"];
+
+/// Those members of what a command says.
+pub(super) fn members(rig: &Rig, command: &[&str]) -> [serde_json::Value; 5] {
+    let said = rig.bulla(command).output().expect("bulla");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let told: serde_json::Value = serde_json::from_str(said.lines().next().unwrap_or_default()).unwrap_or_default();
+    STEPS.map(|name| told[name].clone())
+}
+
 /// Runs all of it.
 pub(super) fn run(rig: &Rig) -> Table {
     rig.configure();
@@ -54,11 +65,16 @@ pub(super) fn run(rig: &Rig) -> Table {
         false => Outcome::Fails(String::from_utf8_lossy(&check.stderr).into_owned()),
     };
     table.push(("`bulla check`".into(), sound));
-    let steps = ["Suite", "RowMacRoot", "AuditSignature", "SelfTestKey"].map(|name| format!("{name}: {}", word(name)));
+    let steps: Vec<String> = STEPS[..4].iter().map(|name| format!("{name}: {}", word(name))).collect();
     let left_out = report["AttributesLeftOut"]
         .as_array()
         .map_or(String::new(), |names| names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", "));
     let left_out = if left_out.is_empty() { "none".to_owned() } else { left_out };
+    assert_eq!(members(rig, &["inventory", "--json"]), STEPS.map(|name| report[name].clone()), "inventory says the same");
+    let text = rig.bulla(&["check"]).output().expect("bulla check");
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let line = text.lines().find(|line| line.contains("  steps ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(STEPS[..4].iter().all(|name| line.contains(&word(name))), "people are told: {line}");
     table.push((format!("it stands on: {}; attributes left out: {left_out}", steps.join("; ")), Outcome::Works));
     table
 }
@@ -75,13 +91,13 @@ fn refusal_of_init(said: &str) -> Outcome {
 }
 
 /// A server on the token.
-struct Serving {
-    client: Client,
+pub(super) struct Serving {
+    pub(super) client: Client,
     child: Child,
 }
 
 impl Serving {
-    fn start(rig: &Rig, id: &str, secret: &str) -> Self {
+    pub(super) fn start(rig: &Rig, id: &str, secret: &str) -> Self {
         let log = rig.folder.path().join("serve.log");
         let file = File::create(&log).expect("a log");
         let mut command = rig.bulla(&["serve"]);
@@ -103,13 +119,13 @@ impl Serving {
         }
     }
 
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         assert!(terminate(&mut self.child).success(), "it ends in good order");
     }
 }
 
 /// What an answer means for the table.
-fn expect(answer: &Answer, right: bool) -> Outcome {
+pub(super) fn expect(answer: &Answer, right: bool) -> Outcome {
     match answer.status {
         200 if right => Outcome::Works,
         400 if answer.code() == "UnsupportedOperation" => Outcome::Refused(answer.text("Message").to_owned()),
@@ -117,7 +133,7 @@ fn expect(answer: &Answer, right: bool) -> Outcome {
     }
 }
 
-fn secrets(client: &Client, table: &mut Table) {
+pub(super) fn secrets(client: &Client, table: &mut Table) {
     let made = client.call("CreateSecret", &[("SecretName", "app/db"), ("VersionId", "v1"), ("SecretData", "first")]);
     let put = client.call("PutSecretValue", &[("SecretName", "app/db"), ("VersionId", "v2"), ("SecretData", "second")]);
     let read = client.call("GetSecretValue", &[("SecretName", "app/db")]);
@@ -132,7 +148,7 @@ fn secrets(client: &Client, table: &mut Table) {
 }
 
 /// A new key of this spec and usage, or what the table says of it.
-fn key(client: &Client, spec: &str, usage: &str) -> Result<String, Outcome> {
+pub(super) fn key(client: &Client, spec: &str, usage: &str) -> Result<String, Outcome> {
     // Long moduli take as long as luck and the machine's load have it, also longer than a request waits.
     let mut attempts = (0..5).map(|_| client.call("CreateKey", &[("KeySpec", spec), ("KeyUsage", usage)]));
     let made = attempts.find(|made| made.status != 503).unwrap_or_else(|| panic!("no {spec} in five attempts"));
@@ -149,7 +165,7 @@ fn symmetric(client: &Client, table: &mut Table) {
     }
 }
 
-fn encrypts(client: &Client, id: &str) -> Outcome {
+pub(super) fn encrypts(client: &Client, id: &str) -> Outcome {
     let text = STANDARD.encode("a text");
     let sealed = client.call("Encrypt", &[("KeyId", id), ("Plaintext", &text)]);
     let opened = client.call("Decrypt", &[("CiphertextBlob", sealed.text("CiphertextBlob"))]);
@@ -191,7 +207,7 @@ fn asymmetric(client: &Client, table: &mut Table) {
     table.push(("EC_SM2".to_owned(), sm2));
 }
 
-fn signs_with(client: &Client, id: &str, algorithm: &str) -> Outcome {
+pub(super) fn signs_with(client: &Client, id: &str, algorithm: &str) -> Outcome {
     let (version, digest) = (client.key_version(id), STANDARD.encode(DIGEST));
     let which = [("KeyId", id), ("KeyVersionId", &*version), ("Algorithm", algorithm), ("Digest", &digest)];
     let signed = client.call("AsymmetricSign", &which);
@@ -222,21 +238,21 @@ fn decrypts_with(client: &Client, id: &str, algorithm: &str) -> Outcome {
 
 fn macs(client: &Client, table: &mut Table) {
     for algorithm in ["HMAC_SHA_224", "HMAC_SHA_256", "HMAC_SHA_384", "HMAC_SHA_512"] {
-        let outcome = key(client, algorithm, "GENERATE/VERIFY_MAC").map_or_else(
-            |refused| refused,
-            |id| {
-                let message = STANDARD.encode("a message");
-                let which = [("KeyId", &*id), ("Algorithm", algorithm), ("Message", &*message)];
-                let made = client.call("GenerateMac", &which);
-                if made.status != 200 {
-                    return expect(&made, false);
-                }
-                let verified = client.call("VerifyMac", &[&which[..], &[("Mac", made.text("Mac"))]].concat());
-                expect(&verified, verified.json["Value"] == true)
-            },
-        );
+        let made = key(client, algorithm, "GENERATE/VERIFY_MAC");
+        let outcome = made.map_or_else(|refused| refused, |id| macs_with(client, &id, algorithm));
         table.push((format!("{algorithm}: GenerateMac, VerifyMac"), outcome));
     }
+}
+
+pub(super) fn macs_with(client: &Client, id: &str, algorithm: &str) -> Outcome {
+    let message = STANDARD.encode("a message");
+    let which = [("KeyId", id), ("Algorithm", algorithm), ("Message", &*message)];
+    let made = client.call("GenerateMac", &which);
+    if made.status != 200 {
+        return expect(&made, false);
+    }
+    let verified = client.call("VerifyMac", &[&which[..], &[("Mac", made.text("Mac"))]].concat());
+    expect(&verified, verified.json["Value"] == true)
 }
 
 fn imports(client: &Client, table: &mut Table) {

@@ -50,5 +50,5 @@ fn the_token_appends_a_long_iv() {
 
 #[test]
 fn the_token_has_no_gcm() {
-    main_flow("gcm absent", false);
+    main_flow("mechanism absent CKM_AES_GCM", false);
 }
