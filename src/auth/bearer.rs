@@ -36,6 +36,9 @@ const ACCESSOR_LENGTH: usize = 24;
 /// 64 letters, so that one random byte gives one letter without bias.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// The same for accessors, which people write behind commands: none may look like an option.
+const OF_ACCESSORS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+
 /// A token as it is shown. Wiped when dropped; no Debug, Clone or Serialize.
 pub struct BearerToken(Zeroizing<String>);
 
@@ -48,7 +51,7 @@ impl BearerToken {
     fn random(sys: &SysKey) -> Result<Self, Error> {
         let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + LENGTH));
         text.push_str(PREFIX);
-        text.push_str(&letters(sys, LENGTH)?);
+        text.push_str(&letters(sys, ALPHABET, LENGTH)?);
         Ok(Self(text))
     }
 
@@ -63,10 +66,10 @@ impl BearerToken {
     }
 }
 
-fn letters(sys: &SysKey, count: usize) -> Result<Zeroizing<String>, Error> {
+fn letters(sys: &SysKey, alphabet: &[u8; 64], count: usize) -> Result<Zeroizing<String>, Error> {
     let mut random = Zeroizing::new(vec![0u8; count]);
     sys.random(&mut random)?;
-    Ok(Zeroizing::new(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect()))
+    Ok(Zeroizing::new(random.iter().map(|byte| char::from(alphabet[usize::from(byte & 63)])).collect()))
 }
 
 /// Who shows a token: what the database says of it, kept as credentials are.
@@ -176,7 +179,7 @@ pub fn make(store: &Store, sys: &SysKey, new: NewToken, now: Timestamp) -> Resul
         account_id: new.account,
         user_id: new.user,
         access_key: new.access_key,
-        accessor: letters(sys, ACCESSOR_LENGTH)?.to_string(),
+        accessor: letters(sys, OF_ACCESSORS, ACCESSOR_LENGTH)?.to_string(),
         login: new.login,
         label: new.label,
         parent: new.parent.map(|digest| digest.as_bytes().to_vec()),
@@ -187,4 +190,17 @@ pub fn make(store: &Store, sys: &SysKey, new: NewToken, now: Timestamp) -> Resul
         renewable: new.renewable,
     };
     Ok((token, row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_letter_is_as_likely_and_no_accessor_looks_like_an_option() {
+        for alphabet in [ALPHABET, OF_ACCESSORS] {
+            assert_eq!(alphabet.iter().collect::<std::collections::BTreeSet<_>>().len(), 64);
+        }
+        assert!(!OF_ACCESSORS.contains(&b'-'));
+    }
 }
