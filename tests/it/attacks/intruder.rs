@@ -1,6 +1,6 @@
 //! Somebody who writes the database of a server, whichever that is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
@@ -29,7 +29,7 @@ impl Intruder {
         }
     }
 
-    fn sqlite(file: &PathBuf) -> SqliteConnection {
+    fn sqlite(file: &Path) -> SqliteConnection {
         let mut conn = SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("a database");
         conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
         conn
