@@ -8,14 +8,14 @@
 //! start with what its logs tell of the time before. The other way round, a mark of whose request no log tells says that lines were taken
 //! away which nothing else had bound yet: those of the last second before a crash.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::freshness::LOGS;
-use crate::audit::{LineKey, told};
+use crate::audit::{LineKey, Told, told};
 use crate::auth::proof::TIME_WINDOW_MS;
 use crate::base::clock::Timestamp;
 use crate::base::clock_check::ClockCheck;
@@ -51,24 +51,39 @@ pub(super) struct Marks {
 /// Waits so long; whether all ends.
 type Pause<'a> = &'a dyn Fn(Duration) -> bool;
 
-/// Every mark of a node from a time on, with its own time; none where all ends.
-fn present(
+/// Goes through the marks of a node from a time on, each with its own time; false where all ends before.
+fn each_mark(
     store: &Store,
     node: &NodeId,
     expires_from: Timestamp,
     pause: Pause<'_>,
-) -> Result<Option<HashMap<RequestId, Timestamp>>, StoreError> {
-    let (mut present, mut place) = (HashMap::new(), MarkPlace::before(expires_from));
+    mut visit: impl FnMut(Timestamp, RequestId),
+) -> Result<bool, StoreError> {
+    let mut place = MarkPlace::before(expires_from);
     loop {
         let begun = Instant::now();
         let (marks, next) = store.read_row("marks", |tx| tx.marks_page(node, &place, PAGE))?;
-        present.extend(marks.into_iter().map(|(expires_at, request)| (request, expires_at)));
-        let Some(next) = next else { return Ok(Some(present)) };
+        marks.into_iter().for_each(|(expires_at, request)| visit(expires_at, request));
+        let Some(next) = next else { return Ok(true) };
         if pause(begun.elapsed()) {
-            return Ok(None);
+            return Ok(false);
         }
         place = next;
     }
+}
+
+/// What the logs of a node tell, in one.
+fn told_by_logs(node: &NodeId, (folder, key): (&Path, &LineKey), since: Timestamp) -> Result<Told, StoreError> {
+    let mut all = Told::default();
+    for log in LOGS {
+        let told = told(folder, log, node, key, since);
+        let told = told.map_err(|e| StoreError::Fault(format!("the log \"{log}\" cannot be read: {e}")))?;
+        // Whole is what both are whole for.
+        all.since = all.since.max(told.since);
+        all.begun.extend(told.begun);
+        all.done.extend(told.done);
+    }
+    Ok(all)
 }
 
 /// What the logs of a node, in their folder, and the marks that it has left contradict each other in; none where all ends.
@@ -78,37 +93,39 @@ fn present(
 pub(super) fn beside_logs(
     store: &Store,
     node: &NodeId,
-    (folder, key): (&Path, &LineKey),
+    logs: (&Path, &LineKey),
     now: Timestamp,
     pause: Pause<'_>,
 ) -> Result<Option<Vec<String>>, StoreError> {
     // What was told before a restoration is of another state of the database.
     let restored_at = store.read_row("anchors", |tx| tx.anchors())?.restored_at;
     let since = now.plus_ms(-WINDOW_MS).max(restored_at);
+    let Told { since: read_since, begun, done } = told_by_logs(node, logs, since)?;
+    let whole_since = read_since.map_or(since, |read| read.max(since));
+    let mut missing: HashSet<_> = done.iter().map(|(_, id)| *id).collect();
+    let mut untold = Vec::new();
     let expires_from = since.plus_ms(RETENTION_MS - MAX_REQUEST_MS);
-    let Some(present) = present(store, node, expires_from, pause)? else { return Ok(None) };
-    // Behind the marks: the beginning of each of them is in a log by now.
-    let (mut whole_since, mut begun, mut done) = (since, HashSet::new(), Vec::new());
-    for log in LOGS {
-        let told = told(folder, log, node, key, since);
-        let told = told.map_err(|e| StoreError::Fault(format!("the log \"{log}\" cannot be read: {e}")))?;
-        whole_since = told.since.map_or(whole_since, |since| whole_since.max(since));
-        begun.extend(told.begun);
-        done.extend(told.done);
-    }
-    // What ended after the marks were read is none of their business.
-    let gone = done.into_iter().filter(|(time, id)| *time < now && !present.contains_key(id)).map(|(_, id)| id);
-    let was_left = |expires_at: Timestamp| {
+    let whole = each_mark(store, node, expires_from, pause, |expires_at, id| {
+        missing.remove(&id);
         let received = expires_at.plus_ms(-RETENTION_MS);
-        received > whole_since && received < now
-    };
-    let mut untold: Vec<_> = present.iter().filter(|(id, expires_at)| was_left(**expires_at) && !begun.contains(*id)).collect();
-    untold.sort_by_key(|(_, expires_at)| **expires_at);
-    let untold = untold.first().map(|(first, _)| {
+        if received > whole_since && received < now && !begun.contains(&id) {
+            untold.push(id);
+        }
+    })?;
+    if !whole {
+        return Ok(None);
+    }
+    if !untold.is_empty() {
+        // What was about to be written when the logs were read.
+        let begun = told_by_logs(node, logs, whole_since)?.begun;
+        untold.retain(|id| !begun.contains(id));
+    }
+    let untold = untold.first().map(|first| {
         let count = untold.len();
         format!("audit: no log of this node tells of {count} changes that it has made, the first of them request {first}: lines were taken away")
     });
-    Ok(Some(are_gone(&gone.collect::<Vec<_>>()).into_iter().chain(untold).collect()))
+    let gone: Vec<_> = done.into_iter().map(|(_, id)| id).filter(|id| missing.contains(id)).collect();
+    Ok(Some(are_gone(&gone).into_iter().chain(untold).collect()))
 }
 
 /// In words, that these marks are gone.
@@ -154,14 +171,23 @@ impl Marks {
     /// Looks for what this process has left itself.
     fn with_memory(&self, now: Timestamp, pause: Pause<'_>) -> Result<Option<Vec<String>>, StoreError> {
         let from = now.plus_ms(RETENTION_MS - WINDOW_MS);
-        let left = self.store.marks_left(from);
+        let mut left = self.store.marks_left(from);
         if left.is_empty() {
             return Ok(None);
         }
-        let Some(present) = present(&self.store, &self.node, from, pause)? else { return Ok(None) };
+        left.sort_unstable();
+        let mut is_there = vec![false; left.len()];
+        let whole = each_mark(&self.store, &self.node, from, pause, |_, id| {
+            if let Ok(at) = left.binary_search(&id) {
+                is_there[at] = true;
+            }
+        })?;
+        if !whole || is_there.iter().all(|there| *there) {
+            return Ok(None);
+        }
+        let is_missing = |id: &RequestId| left.binary_search(id).is_ok_and(|at| !is_there[at]);
         // A sweep may have been under way, by a clock that was believed then.
-        let still: HashSet<_> = self.store.marks_left(from).into_iter().collect();
-        let gone: Vec<_> = left.into_iter().filter(|id| still.contains(id) && !present.contains_key(id)).collect();
+        let gone: Vec<_> = self.store.marks_left(from).into_iter().filter(is_missing).collect();
         self.store.marks_gone(&gone);
         Ok(are_gone(&gone).map(|what| vec![what]))
     }

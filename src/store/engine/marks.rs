@@ -11,7 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 
 /// The most that are remembered, the last ones; 24 bytes each, taken as they come.
-const MOST: usize = 500_000;
+const MOST: usize = 200_000;
 
 /// Marks by when they expire and whose they are, in the order of their writes.
 #[derive(Default)]

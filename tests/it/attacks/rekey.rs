@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+#[cfg(debug_assertions)]
+use bulla::base::failpoint::Step;
 use bulla_test_support::client::Client;
 use bulla_test_support::server::Server;
+use bulla_test_support::sizes::size;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::{Value, json};
@@ -181,18 +184,17 @@ fn put_back(file: &Path, copy: &Path) {
     std::fs::copy(copy, file).expect("copied");
 }
 
-/// Killed at each step; then a server starts, or the command is run again.
+/// Killed at these steps; then a server starts, or the command is run again: in turn, and both in the longer runs.
 #[cfg(debug_assertions)]
-fn killed_at_each_step(server: &mut Server) {
+fn killed_at(server: &mut Server, steps: &[Step]) {
     use std::os::unix::process::ExitStatusExt;
-
-    use bulla::base::failpoint::Step;
 
     let seen = Seen::made(server);
     server.stop();
     let objects = system_keys(server).1;
-    for step in Step::OF_REKEY {
-        for again in [false, true] {
+    let both = size(1, 2);
+    for (n, step) in steps.iter().enumerate() {
+        for again in (0..both).map(|more| (n + more) % 2 == 1) {
             let (killed, what) = said(server, &["rekey", "--accept"], &[("BULLA_FAILPOINT", &format!("{step:?}:1"))]);
             assert_eq!(killed.status.signal(), Some(9), "{step:?}: {what}");
             assert_eq!(system_keys(server).0, "warn", "{step:?}: what is spare is told");
@@ -218,12 +220,13 @@ fn killed_at_each_step(server: &mut Server) {
 #[test]
 fn killed_at_each_step_on_sqlite() {
     let (_folder, mut server) = on_sqlite();
-    killed_at_each_step(&mut server);
+    killed_at(&mut server, &Step::OF_REKEY);
 }
 
 #[cfg(debug_assertions)]
 #[test]
-fn killed_at_each_step_on_postgres() {
+fn killed_beside_the_commit_on_postgres() {
     let (_folder, mut server) = on_postgres();
-    killed_at_each_step(&mut server);
+    let beside = [Step::RekeyCommitted, Step::RekeyWritten];
+    killed_at(&mut server, if size(1, 2) == 1 { &beside } else { &Step::OF_REKEY });
 }
