@@ -29,6 +29,6 @@ impl Audit {
     }
 
     fn default_min_free_bytes() -> u64 {
-        256 * 1024 * 1024
+        64 * 1024 * 1024
     }
 }
