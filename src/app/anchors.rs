@@ -27,7 +27,7 @@ use crate::store::{Abort, AnchorsRow, Head, LogHeadRow, LogHeads, Store, StoreEr
 const MAX_REQUESTS: usize = 64;
 
 /// The longest that a request may have been under way before its effect, ms.
-const MAX_REQUEST_MS: i64 = 5 * 60_000;
+pub(super) const MAX_REQUEST_MS: i64 = 5 * 60_000;
 
 /// How long ago, ms, a request may have been whose mark nobody has swept away: much less than marks are kept.
 const UNSWEPT_MS: i64 = 15 * 60_000;

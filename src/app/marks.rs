@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::app::anchors::MAX_REQUEST_MS;
 use crate::app::freshness::LOGS;
 use crate::audit::{LineKey, Told, told};
 use crate::auth::proof::TIME_WINDOW_MS;
 use crate::base::clock::Timestamp;
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{NodeId, RequestId};
-use crate::base::periodic::{Periodic, Rounds};
+use crate::base::periodic::{Periodic, Rounds, rest};
 use crate::effect::RETENTION_MS;
 use crate::store::{MarkPlace, Store, StoreError};
 
@@ -29,9 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How long ago a request may have been that would still pass by its own time, ms: it passes while that is ahead, and while it is behind.
 const WINDOW_MS: i64 = 2 * TIME_WINDOW_MS;
-
-/// The longest that a request may have been under way before its effect, ms.
-const MAX_REQUEST_MS: i64 = 5 * 60_000;
 
 /// Marks that are read at once.
 const PAGE: i64 = 500;
@@ -196,10 +194,4 @@ impl Marks {
         self.alarms.fetch_add(1, Ordering::Relaxed);
         log::error!(target: "bulla::integrity", "ALARM {what}");
     }
-}
-
-/// The pause after work that took so long.
-fn rest(worked: Duration, percent: u32) -> Duration {
-    let percent = percent.clamp(1, 100);
-    worked * (100 - percent) / percent
 }

@@ -34,6 +34,12 @@ pub enum Rounds {
     AndAtTheEnd,
 }
 
+/// The pause after work that took so long, for whoever may take this share of a core, per cent; nobody takes less than 1.
+pub fn rest(worked: Duration, percent: u32) -> Duration {
+    let percent = percent.clamp(1, 100);
+    worked * (100 - percent) / percent
+}
+
 impl Stopped {
     /// Whether it is to stop.
     pub fn is_asked(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::base::periodic::Stopped;
+use crate::base::periodic::{Stopped, rest};
 use crate::store::{PARTS, Store, StoreError};
 
 /// How long a pass takes at least at 5 % of a core: a small database needs no more.
@@ -117,8 +117,7 @@ impl Pass {
 
 /// The pause after work that took so long.
 fn pause(worked: Duration, percent: u32) -> Duration {
-    let rest = worked * (100 - percent) / percent;
-    rest.max(SHORTEST * 5 / percent / u32::from(PARTS))
+    rest(worked, percent).max(SHORTEST * 5 / percent / u32::from(PARTS))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Owns: a bounded memory of them. Must not know: SQL, what is done about one that is gone. Called by: the runner, once a write is
 //! committed; shared::nonces, which looks after them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use parking_lot::Mutex;
 
@@ -34,6 +34,8 @@ impl Marks {
 
     /// Forgets some that are known to be gone.
     pub(in crate::store) fn forget_these(&self, gone: &[RequestId]) {
+        // As many as there are, where somebody has taken all away: writes wait for the lock.
+        let gone: HashSet<_> = gone.iter().collect();
         self.0.lock().retain(|(_, request)| !gone.contains(request));
     }
 
