@@ -310,8 +310,8 @@ def test_every_command_of_the_table_has_a_transcript(life):
 # What differs from run to run, beside what conftest knows: ids, counts of what time adds (checkpoints, nonces), the program's version.
 SETTLED = [
     (r"\bs\.[\w-]{43,}", "<token>"),
-    (r"(?m)(^Accessor +|^\$ bulla token revoke )[\w-]{24}$", r"\1<accessor>"),
-    (r"(?m)^[\w-]{24}(?=  user/)", "<accessor>"),
+    (r"(?m)(^Accessor +|^\$ bulla token revoke )[\w.]{24}$", r"\1<accessor>"),
+    (r"(?m)^[\w.]{24}(?=  user/)", "<accessor>"),
     (r"(?m)(^|--signature |printf %s )[A-Za-z0-9+/]{43,}={0,2}(?=$| \|)", r"\1<base64>"),
     (r"(CKA_ID +)[0-9a-f]{32}", r"\1<id>"),
     (r"(CKA_EC_POINT +)[0-9a-f]{134}", r"\1<point>"),

@@ -268,7 +268,7 @@ def test_the_audit_log_has_no_token(api, audit_lines, path):
     assert api.token not in text and "correct horse" not in text
     lines = [json.loads(line) for line in text.splitlines() if f"secret/{path}" in line]
     read = [line for line in lines if line.get("action") == "GetSecretValue" and line.get("code") == "OK"]
-    assert read and read[-1]["via"] == "vault" and re.fullmatch(r"[\w-]{24}", read[-1]["token"])
+    assert read and read[-1]["via"] == "vault" and re.fullmatch(r"[\w.]{24}", read[-1]["token"])
 
 
 def test_two_nodes_one_of_them_under_tls(secure, target, address, path):
