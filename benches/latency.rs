@@ -1,4 +1,4 @@
-//! Reads while each call to the token takes its time, as it does across a network: the chaos module before SoftHSM waits.
+//! Reads while each call to the token takes its time, as it does across a network: the chaos module before SoftHSM waits for what is left of it.
 //!
 //! Owns: these rows. What is the most that can be: sessions ÷ (calls × time of a call), as long as the machine itself gives more. Reads from
 //! memory are compared with reads from memory on a token that takes no time.
@@ -50,7 +50,7 @@ pub fn rows(plan: &Plan) -> Result<(), Failure> {
 fn reads(plan: &Plan, ms: u64, sessions: usize, cache: bool) -> Result<f64, Failure> {
     let folder = tempfile::tempdir()?;
     let module = bulla::token::softhsm::module().ok_or("SoftHSM is not installed")?;
-    let delay = if ms == 0 { String::new() } else { format!("delay C_DecryptInit {ms}; delay C_Decrypt {ms}") };
+    let delay = if ms == 0 { String::new() } else { format!("lasts C_DecryptInit {ms}; lasts C_Decrypt {ms}") };
     let mut environment = Chaos::environment(&module, folder.path(), &delay);
     environment.push(("BULLA_TOKEN__SESSIONS", sessions.to_string()));
     environment.push(("BULLA_SERVER__THREADS", "128".to_owned()));

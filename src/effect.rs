@@ -7,8 +7,9 @@
 //! The mark is a row with the digest of the request's nonce. A replay, here or on another node, now or after a restart, finds the
 //! row and changes nothing; and after a crash the row tells whether an intent of the audit log became an effect.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use crate::audit::{AuditError, Intent};
 use crate::base::clock::{Moment, Timestamp};
 use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{NodeId, RequestId};
@@ -25,14 +26,24 @@ pub struct Effect {
     mark: NonceRow,
     of_request: bool,
     began: Moment,
+    intent: RefCell<Line>,
     marked: Cell<bool>,
+}
+
+/// The line of the audit log that comes before an effect.
+enum Line {
+    /// It is durable, or whoever records the effect has seen to it.
+    Durable,
+    OnItsWay(Intent),
+    /// There is none, so there is to be no effect either.
+    Refused(AuditError),
 }
 
 impl Effect {
     /// The effect of a request with a nonce of this digest, received on this node at this moment.
     pub fn of_request(digest: [u8; 16], request_id: RequestId, node: NodeId, received: Moment) -> Self {
         let mark = NonceRow { digest: digest.to_vec(), request_id, node, expires_at: received.now().plus_ms(RETENTION_MS) };
-        Self { digest, mark, of_request: true, began: received, marked: Cell::new(false) }
+        Self { digest, mark, of_request: true, began: received, intent: RefCell::new(Line::Durable), marked: Cell::new(false) }
     }
 
     /// The effect of something that the service does of its own accord.
@@ -40,7 +51,7 @@ impl Effect {
         let (request_id, expires_at) = (RequestId::new(), began.now().plus_ms(RETENTION_MS));
         let digest = *request_id.as_bytes();
         let mark = NonceRow { digest: digest.to_vec(), request_id, node, expires_at };
-        Self { digest, mark, of_request: false, began, marked: Cell::new(false) }
+        Self { digest, mark, of_request: false, began, intent: RefCell::new(Line::Durable), marked: Cell::new(false) }
     }
 
     /// The moment at which it began.
@@ -73,6 +84,30 @@ impl Effect {
         !self.of_request
     }
 
+    /// Has all transactions wait for a line that is on its way.
+    pub fn follows(&self, intent: Intent) {
+        *self.intent.borrow_mut() = Line::OnItsWay(intent);
+    }
+
+    /// Waits for that line; at once where there is none to wait for.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there will be none: nothing may happen then.
+    pub fn may_begin(&self) -> Result<(), Error> {
+        let mut line = self.intent.borrow_mut();
+        *line = match std::mem::replace(&mut *line, Line::Durable) {
+            Line::OnItsWay(intent) => match intent.wait() {
+                Ok(()) => {
+                    self.reach(Step::IntentRecorded);
+                    Line::Durable
+                }
+                Err(refused) => Line::Refused(refused),
+            },
+            known => known,
+        };
+        if let Line::Refused(refused) = &*line { Err(refused.clone().into()) } else { Ok(()) }
+    }
+
     /// Leaves the mark in a transaction that is not run by [`Store::commit`].
     ///
     /// # Errors
@@ -96,16 +131,17 @@ impl Effect {
 }
 
 impl Store {
-    /// Runs a write transaction of an effect; the first that succeeds leaves the mark.
+    /// Runs a write transaction of an effect once the line before it is durable; the first that succeeds leaves the mark.
     ///
     /// # Errors
-    /// [`Error::NonceUsed`] for a replay; whatever `f` answers; [`Error::Unavailable`] when the database is away.
+    /// [`Error::Unavailable`] where there is no such line; [`Error::NonceUsed`] for a replay; whatever `f` answers; [`Error::Unavailable`] when the database is away.
     pub fn commit<T>(
         &self,
         effect: &Effect,
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
     ) -> Result<T, Error> {
+        effect.may_begin()?;
         self.write(name, marking(effect, f)).inspect(|_| effect.committed())
     }
 
@@ -119,6 +155,7 @@ impl Store {
         name: &'static str,
         f: impl Fn(&mut Tx<'_>) -> Result<T, Abort<Error>>,
     ) -> Result<T, Error> {
+        effect.may_begin()?;
         self.write_guarded(name, marking(effect, f)).inspect(|_| effect.committed())
     }
 }

@@ -20,7 +20,7 @@
 //! | servers | base | the database servers of others, whose accounts are rotated; nothing else connects to them |
 //! | error | base, audit, token, store | what can go wrong |
 //! | code | base, error | the outcome of anything as one word |
-//! | effect | base, error, store | whose effect a transaction is |
+//! | effect | base, error, audit, store | whose effect a transaction is |
 //! | auth | base, logins, error, token, store, effect | who calls and what they may |
 //! | service_task | base, error, code, audit, effect | how what nobody asked for is recorded |
 //! | tags | base, error, store | what may stand on keys and secrets |

@@ -9,4 +9,14 @@ pub enum Effect {
     Read,
     /// Changes something: an audit line before, durable, and one after.
     Write,
+    /// The same, of what changes the database alone, by [`Store::commit`](crate::store::Store::commit): what comes before its transaction
+    /// is done while the line before becomes durable.
+    Commit,
+}
+
+impl Effect {
+    /// Whether anything is different afterwards.
+    pub fn changes(self) -> bool {
+        !matches!(self, Effect::Read)
+    }
 }

@@ -3,7 +3,7 @@
 //! 1. it arrives ([`Service::exchange`]): whatever comes of it is recorded;
 //! 2. who: access key, signature, time, nonce; the account's rate ([`Exchange::identify`]);
 //! 3. what: the operation's input, the permission on each resource (before anything is looked up);
-//! 4. record, and for a write wait until the intent is durable;
+//! 4. record; what a write changes waits until its intent is durable;
 //! 5. run;
 //! 6. record the result: the answer leaves when the record is durable.
 //!
@@ -247,8 +247,9 @@ fn execute<O: Operation>(
     const { assert!(!O::DRY_RUN || matches!(O::EFFECT, Effect::Read), "what can be rehearsed is a read") };
     let input = O::Input::read(request?)?;
     cx.authorised = authorise(&cx, &format!("kms:{}", O::PERMISSION), O::target(&input))?;
-    cx.recording.begin(O::EFFECT, cx.caller.effect.began())?;
+    cx.recording.begin(O::EFFECT, cx.caller)?;
     let response = O::run(&cx, input);
+    cx.recording.begun(cx.caller)?;
     cx.recording.settle()?;
     response
 }

@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use crate::api::effect::Effect;
 use crate::api::event::Event;
 use crate::audit::{Audit, Kind, Ticket};
-use crate::base::clock::Moment;
-use crate::base::failpoint::{Step, reach};
+use crate::auth::Caller;
 use crate::code::Code;
 use crate::error::Error;
 
@@ -35,23 +34,36 @@ impl<'a> Recording<'a> {
         Recording::new(self.audit, event)
     }
 
-    /// Records that the request, which began then, runs now; for a write, durably.
+    /// Records that the caller's request runs now; for a write, durably before its effect.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the intent of a write cannot be recorded: then it does not run.
-    pub fn begin(&self, effect: Effect, began: Moment) -> Result<(), Error> {
-        let mut event = self.event.borrow_mut();
-        match effect {
-            Effect::Read => event.becomes(Kind::Read),
-            Effect::Write => {
-                event.becomes(Kind::Intent);
-                let intended = self.audit.intend(&event.record(None), began);
-                event.becomes(if intended.is_ok() { Kind::Outcome } else { Kind::Refused });
-                event.reserved = Some(intended?);
-                reach(Step::IntentRecorded);
-            }
+    pub fn begin(&self, effect: Effect, caller: &Caller) -> Result<(), Error> {
+        if !effect.changes() {
+            self.event.borrow_mut().becomes(Kind::Read);
+            return Ok(());
         }
-        Ok(())
+        let mut event = self.event.borrow_mut();
+        event.becomes(Kind::Intent);
+        let announced = self.audit.announce(&event.record(None), caller.effect.began());
+        event.becomes(if announced.is_ok() { Kind::Outcome } else { Kind::Refused });
+        let (reserved, intent) = announced?;
+        event.reserved = Some(reserved);
+        drop(event);
+        caller.effect.follows(intent);
+        if effect == Effect::Commit { Ok(()) } else { self.begun(caller) }
+    }
+
+    /// Waits until the intent of a write is durable. Where it will not be, the request has been refused: nothing of it has happened.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] then.
+    pub fn begun(&self, caller: &Caller) -> Result<(), Error> {
+        caller.effect.may_begin().inspect_err(|_| {
+            let mut event = self.event.borrow_mut();
+            event.becomes(Kind::Refused);
+            event.reserved = None;
+        })
     }
 
     /// Records what a part came to.

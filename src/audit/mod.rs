@@ -216,6 +216,24 @@ impl Drop for Reserved {
     }
 }
 
+/// The line of something that is about to happen, on its way to the disk.
+#[must_use = "what is intended may happen only once its line is durable"]
+pub struct Intent {
+    line: Ticket,
+    request: RequestId,
+    gauges: Arc<Gauges>,
+}
+
+impl Intent {
+    /// Blocks until it is durable.
+    ///
+    /// # Errors
+    /// As [`Ticket::then`] is told: it must not happen then.
+    pub fn wait(self) -> Result<(), AuditError> {
+        self.line.wait().inspect_err(|_| self.gauges.marks.let_go(self.request))
+    }
+}
+
 /// The writing thread, and the lock that it holds the log by.
 struct Running {
     thread: JoinHandle<()>,
@@ -403,12 +421,22 @@ impl Audit {
         }
     }
 
-    /// Records what is about to happen, and waits until that is durable. Its outcome has a place then, and what the database is about to
-    /// know of it is kept until that is durable. `began` is when the database will say that it began.
+    /// Records what is about to happen, and waits until that is durable.
     ///
     /// # Errors
     /// As [`Ticket::then`] is told, and `Late`: it must not happen then.
     pub fn intend(&self, record: &Record<'_>, began: Moment) -> Result<Reserved, AuditError> {
+        let (reserved, intent) = self.announce(record, began)?;
+        intent.wait()?;
+        Ok(reserved)
+    }
+
+    /// Records what is about to happen when that is durable. Its outcome has a place from now on, and what the database is about to know of
+    /// it is kept until that is durable. `began` is when the database will say that it began.
+    ///
+    /// # Errors
+    /// `Full` and `Late`: it must not happen then.
+    pub fn announce(&self, record: &Record<'_>, began: Moment) -> Result<(Reserved, Intent), AuditError> {
         debug_assert_eq!(record.kind, Kind::Intent);
         // A sweep that does not know of it yet takes away nothing that began since then.
         if began.at().plus_ms(SILENCE_MS) < began.now() {
@@ -417,13 +445,8 @@ impl Audit {
         self.take_place(false)?;
         let reserved = Reserved(Arc::clone(&self.gauges));
         self.gauges.marks.keep(record.request_id, began.at());
-        match self.submit(record).wait() {
-            Ok(()) => Ok(reserved),
-            Err(error) => {
-                self.gauges.marks.let_go(record.request_id);
-                Err(error)
-            }
-        }
+        let intent = Intent { line: self.submit(record), request: record.request_id, gauges: Arc::clone(&self.gauges) };
+        Ok((reserved, intent))
     }
 
     /// Takes over to write the outcome of an intent that was left open: at once, or when the file can be written, or else the next start

@@ -25,6 +25,7 @@ pub(crate) fn obey(chaos: &Chaos, line: &str) -> Result<String, String> {
             chaos.faults.add(rule(function, effect, options)?);
         }
         ["delay", function, ms, options @ ..] => chaos.faults.add(rule(function, Effect::Delay(milliseconds(ms)?), options)?),
+        ["lasts", function, ms, options @ ..] => chaos.faults.add(rule(function, Effect::Lasts(milliseconds(ms)?), options)?),
         ["hang", function, options @ ..] => chaos.faults.add(rule(function, Effect::Hang, options)?),
         ["release"] => chaos.faults.release(),
         ["clear"] => chaos.faults.clear(),

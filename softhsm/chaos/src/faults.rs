@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cryptoki_sys::CK_RV;
 
@@ -22,6 +22,8 @@ pub(crate) enum Effect {
     FailLate(CK_RV),
     /// Waits first.
     Delay(Duration),
+    /// Answers so long after it was called, as a token across a network would: what the call itself takes is part of it.
+    Lasts(Duration),
     /// Waits first, until released.
     Hang,
 }
@@ -38,6 +40,23 @@ pub(crate) struct Rule {
     pub(crate) times: Option<u64>,
     /// With this probability.
     pub(crate) chance: f64,
+}
+
+/// What befalls one call.
+pub(crate) struct Met {
+    /// How it fails, if it does.
+    pub(crate) failure: Option<Effect>,
+    began: Instant,
+    lasts: Duration,
+}
+
+impl Met {
+    /// The call has been made: waits for as long as it lasts.
+    pub(crate) fn end(&self) {
+        if !self.lasts.is_zero() {
+            delay(self.lasts.saturating_sub(self.began.elapsed()));
+        }
+    }
 }
 
 /// Waits for as long as it says: Linux adds up to 50 µs to a sleep unless told not to, a tenth of what a read at 1 ms a call waits for.
@@ -89,25 +108,27 @@ impl Faults {
         }
     }
 
-    /// Counts a call, makes it wait as the rules say, and answers how it fails, if it does: the first such rule decides.
-    pub(crate) fn meet(&self, function: Function) -> Option<Effect> {
+    /// Counts a call, makes it wait as the rules say, and answers how it fails, if it does (the first such rule decides), and how long it
+    /// lasts.
+    pub(crate) fn meet(&self, function: Function) -> Met {
+        let mut met = Met { failure: None, began: Instant::now(), lasts: Duration::ZERO };
         self.calls[function as usize].fetch_add(1, Ordering::Relaxed);
         if !self.any.load(Ordering::Acquire) {
-            return None;
+            return met;
         }
         // Before the rules are read: a release in between must not be missed.
         let releases = *self.releases();
         let befallen: Vec<Effect> =
             self.rules().iter_mut().filter_map(|rule| rule.befalls(function).then_some(rule.effect)).collect();
-        let mut failure = None;
         for effect in befallen {
             match effect {
-                Effect::Fail(_) | Effect::FailLate(_) => failure = failure.or(Some(effect)),
+                Effect::Fail(_) | Effect::FailLate(_) => met.failure = met.failure.or(Some(effect)),
                 Effect::Delay(time) => delay(time),
+                Effect::Lasts(time) => met.lasts = time,
                 Effect::Hang => self.hang(releases),
             }
         }
-        failure
+        met
     }
 
     /// Adds a rule.

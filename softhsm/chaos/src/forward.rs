@@ -205,8 +205,8 @@ functions! {
 
 /// Runs a call: counts it, lets befall it what the rules say, and makes it while the plug stays where it is.
 pub(crate) fn call(function: Function, real: impl FnOnce() -> Result<CK_RV, CK_RV>) -> CK_RV {
-    let befallen = chaos().faults.meet(function);
-    if let Some(Effect::Fail(code)) = befallen {
+    let met = chaos().faults.meet(function);
+    if let Some(Effect::Fail(code)) = met.failure {
         return code;
     }
     let _held = chaos().plug.hold();
@@ -216,7 +216,8 @@ pub(crate) fn call(function: Function, real: impl FnOnce() -> Result<CK_RV, CK_R
         return code;
     }
     let answer = real().unwrap_or_else(|code| code);
-    match befallen {
+    met.end();
+    match met.failure {
         Some(Effect::FailLate(code)) => code,
         _ => answer,
     }

@@ -113,7 +113,7 @@ impl Input for Asked {
 
 impl Operation for CreateSecret {
     const NAME: &'static str = "CreateSecret";
-    const EFFECT: Effect = Effect::Write;
+    const EFFECT: Effect = Effect::Commit;
     type Input = Asked;
     type Response = Response;
 

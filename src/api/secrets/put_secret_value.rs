@@ -34,7 +34,7 @@ pub struct Response {
 
 impl Operation for PutSecretValue {
     const NAME: &'static str = "PutSecretValue";
-    const EFFECT: Effect = Effect::Write;
+    const EFFECT: Effect = Effect::Commit;
     type Input = Request;
     type Response = Response;
 

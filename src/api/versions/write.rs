@@ -39,7 +39,7 @@ pub struct WriteVersion;
 
 impl Operation for WriteVersion {
     const NAME: &'static str = "PutSecretValue";
-    const EFFECT: Effect = Effect::Write;
+    const EFFECT: Effect = Effect::Commit;
     type Input = Written;
     type Response = Added;
 
@@ -78,7 +78,7 @@ pub struct PatchVersion;
 
 impl Operation for PatchVersion {
     const NAME: &'static str = "PutSecretValue";
-    const EFFECT: Effect = Effect::Write;
+    const EFFECT: Effect = Effect::Commit;
     type Input = Patched;
     type Response = Added;
 

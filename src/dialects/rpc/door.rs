@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::table::for_each_operation;
-use crate::api::{self, Effect, Exchange, Input, Mode, Operation, Request};
+use crate::api::{self, Exchange, Input, Mode, Operation, Request};
 use crate::auth::proof::Origin;
 use crate::base::ids::RequestId;
 use crate::dialects::rpc::params::Params;
@@ -88,7 +88,7 @@ where
     let text = |form| encode::success(O::NAME, &response, request.id(), form);
     match (text(form), O::EFFECT) {
         // It has happened, so that the caller has to learn of it, in a form that can say it.
-        (Err(_), Effect::Write) if form == Form::Xml => Ok(Body { form: Form::Json, text: text(Form::Json)? }),
+        (Err(_), effect) if effect.changes() && form == Form::Xml => Ok(Body { form: Form::Json, text: text(Form::Json)? }),
         (told, _) => Ok(Body { form, text: told? }),
     }
 }

@@ -3,6 +3,7 @@
 
 mod condemned;
 mod deletion;
+mod intents;
 mod materials;
 mod model;
 mod rotation;
