@@ -23,16 +23,21 @@ pub fn rows(plan: &Plan, other: Option<&Path>) -> Result<(), Failure> {
     };
     let folder = tempfile::tempdir()?;
     let bulla = |program: &Path, name: &str| {
-        let server = Server::dev(program, folder.path().join(name), Some(&cluster.database()));
-        Side::new(Program::Bulla(Box::new(server)))
+        let database = cluster.database();
+        let server = Server::dev(program, folder.path().join(name), Some(&database));
+        (Side::new(Program::Bulla(Box::new(server))), database)
     };
-    let mut floor = Side::new(Program::floor_on_postgres(&folder.path().join("floor"), &cluster.database())?);
+    let database = cluster.database();
+    let mut floor = (Side::new(Program::floor_on_postgres(&folder.path().join("floor"), &database)?), database);
     let mut now = bulla(&programs::bulla(), "now");
     let mut then = other.map(|program| bulla(program, "then"));
     let among = plan.stored[0];
-    for side in [&mut floor, &mut now].into_iter().chain(&mut then) {
+    for (side, database) in [&mut floor, &mut now].into_iter().chain(&mut then) {
         side.fill(among)?;
+        // As the server does by itself, within a minute.
+        cluster.sql(database, "ANALYZE");
     }
+    let (floor, now, mut then) = (&mut floor.0, &mut now.0, then.as_mut().map(|(side, _)| side));
     let beside = if then.is_some() { "  the other                      of it" } else { "" };
     print(&format!(
         "\non PostgreSQL, the floor with a durable record; {among} stored\n\
@@ -42,10 +47,10 @@ pub fn rows(plan: &Plan, other: Option<&Path>) -> Result<(), Failure> {
         for connections in CONNECTIONS {
             let (row, then) = match &mut then {
                 Some(then) => {
-                    let [floor, now, then] = compare([&mut floor, &mut now, then], what, connections, plan.runs, plan.time)?;
+                    let [floor, now, then] = compare([floor, now, then], what, connections, plan.runs, plan.time)?;
                     ([floor, now], Some(then))
                 }
-                None => (compare([&mut floor, &mut now], what, connections, plan.runs, plan.time)?, None),
+                None => (compare([floor, now], what, connections, plan.runs, plan.time)?, None),
             };
             let [floor, now] = row;
             let then = then.map(|then| format!("  {}  {:>5.2}", cell(&then), now.per_second / then.per_second));
