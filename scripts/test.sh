@@ -10,8 +10,16 @@ export LC_ALL=C.UTF-8
 out=${CARGO_TARGET_DIR:-target}/test
 mkdir -p "$out"
 step=start
+began=$SECONDS
+took=()
 trap 'status=$?; jobs -p | xargs -r kill 2>/dev/null || true; ((status == 0)) || printf "test: FAILED at: %s\n" "$step" >&2' EXIT
+# Keeps for the closing lines how long a step took.
+ended() {
+  took+=("$(printf '%5d s  %s' $((SECONDS - began)) "$step")")
+  began=$SECONDS
+}
 begin() {
+  ended
   step=$1
   printf '\n== %s\n' "$step"
 }
@@ -93,6 +101,7 @@ cat "$out/people.txt"
 
 # The closing lines of each test binary and of each pytest run, added up: "test result: ok. 4 passed; 0 failed; …" and
 # "=== 4 passed, 1 skipped in 2.10s ===".
+ended
 step='counting'
 cat "$out/cargo.txt" "$out/again.txt" | grep '^test result:' >"$out/cargo.counts"
 grep -E '^=+ .*[0-9]+ (passed|failed|skipped).* in ' "$out/sdk.txt" >"$out/sdk.counts"
@@ -103,6 +112,8 @@ count() {
   cat "$@" | awk -v word="$word" '{ for (i = 2; i <= NF; i++) if ($i ~ "^" word "[;,]?$") n += $(i - 1) } END { print n + 0 }'
 }
 printf '\n== all passed\n'
+printf '%s\n' "${took[@]}"
+printf '%5d s  in all\n' "$SECONDS"
 printf 'cargo test: %s passed, %s ignored\n' "$(count passed "$out/cargo.counts")" "$(count ignored "$out/cargo.counts")"
 printf 'tests/sdk: %s passed, %s skipped\n' "$(count passed "$out/sdk.counts")" "$(count skipped "$out/sdk.counts")"
 printf 'tests/people: %s passed, %s skipped\n' "$(count passed "$out/people.counts")" "$(count skipped "$out/people.counts")"
