@@ -18,6 +18,9 @@ import pytest
 from client import Client
 from conftest import BULLA, ROOT, bulla, done, golden
 
+sys.path.insert(0, str(ROOT / "tests/sdk"))
+from run import free_port  # noqa: E402
+
 PACKAGING = ROOT / "packaging"
 
 
@@ -195,14 +198,6 @@ def left_in(root):
 def owner_in(root):
     """The number of the package's user."""
     return next(int(line.split(":")[2]) for line in (root / "etc/passwd").read_text().splitlines() if line.startswith("bulla:"))
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def test_a_supervisor_starts_nothing_again_that_a_person_must_mend():

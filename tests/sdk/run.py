@@ -22,6 +22,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -269,9 +270,13 @@ def stop(process, how):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nothing listens on, below those that the system takes for connections to others: one of these could take it before its
+    server listens, or while that is away."""
+    for port in random.sample(range(10_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
+    die("no free port among a hundred")
 
 
 # --- databases -----------------------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ import hvac.exceptions
 import pytest
 import requests
 
+from run import free_port
 from tls import Authority
-from vault import Api, bao, free_port
+from vault import Api, bao
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ import hvac.exceptions
 import pytest
 
 from conftest import need
-from vault import Api, Ended, bao_server, free_port
+from run import free_port
+from vault import Api, Ended, bao_server
 
 
 RECIPES = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/vault"

@@ -5,13 +5,14 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+from run import free_port
 
 BAO = pathlib.Path(sys.executable).parent / "bao"
 READY_S = 60
@@ -56,12 +57,6 @@ def bao(address, *arguments, token=None, stdin=None, expected=0, environment=Non
         )  # fmt: skip
     assert done.returncode == expected, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout + (done.stderr if expected else "")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Ended(AssertionError):
