@@ -48,6 +48,8 @@ run_again() {
   mapfile -t failed < <(failed_tests "$out/cargo.txt")
   ((${#failed[@]} > 0 && ${#failed[@]} <= 3)) || return 1
   begin 'cargo test, again'
+  # Alone; what became of the others is asked for again below.
+  wait "$others" || true
   for line in "${failed[@]}"; do
     IFS=$'\t' read -r target test <<<"$line"
     [[ -n $test ]] || return 1
@@ -68,15 +70,33 @@ preparing=$!
 begin 'cargo clippy'
 cargo clippy --locked --workspace --all-targets -- -D warnings
 
+begin 'building the tests'
+cargo test --locked --workspace --no-run
+
+begin 'tools of the SDK tests'
+wait "$preparing" || { cat "$out/prepare.txt"; exit 1; }
+cat "$out/prepare.txt"
+
+# Beside what follows, of which no part keeps all processors at work for long. One after the other: lints and unit tests, which the SDKs on
+# two databases are beside, ask a machine for less than the tests of faults, beside which one person's commands run, one at a time.
+others() {
+  local failed=0
+  # What is ended with this shell.
+  trap 'jobs -p | xargs -r kill 2>/dev/null; exit 1' TERM
+  tests/sdk/run.py >"$out/sdk.txt" 2>&1 &
+  wait $! || failed=1
+  tests/people/run.sh >"$out/people.txt" 2>&1 &
+  wait $! || failed=1
+  return "$failed"
+}
+others &
+others=$!
+
 begin 'cargo clippy of the client alone'
 cargo clippy --locked --no-default-features --features client --bin bulla -- -D warnings
 
 begin 'cargo doc'
 RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
-
-begin 'tools of the SDK tests'
-wait "$preparing" || { cat "$out/prepare.txt"; exit 1; }
-cat "$out/prepare.txt"
 
 begin 'cargo deny check'
 # Pinned in tests/sdk/requirements-tools.txt: a build from source takes minutes, and the result should not change by itself.
@@ -89,15 +109,11 @@ begin 'cargo test'
 # One more than there are cores: a third of the time every test waits for a server or a clock.
 RUST_TEST_THREADS=$(($(nproc) + 1)) cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$out/cargo.txt" || run_again "$out"
 
-# Beside each other: both wait more than they work.
 begin 'tests/sdk on SQLite and PostgreSQL; tests/people: what persons see, and the packages'
-cargo build --locked --bin bulla
-tests/people/run.sh >"$out/people.txt" 2>&1 &
-people=$!
-tests/sdk/run.py 2>&1 | tee "$out/sdk.txt"
-step='tests/people'
-wait "$people" || { cat "$out/people.txt"; exit 1; }
-cat "$out/people.txt"
+others_passed=0
+wait "$others" || others_passed=$?
+cat "$out/sdk.txt" "$out/people.txt"
+((others_passed == 0)) || exit 1
 
 # The closing lines of each test binary and of each pytest run, added up: "test result: ok. 4 passed; 0 failed; …" and
 # "=== 4 passed, 1 skipped in 2.10s ===".
