@@ -121,6 +121,7 @@ pub const HINTS: &[(&str, &str, &str)] = &[
     ("Rejected.PendingImport", "", "GetParametersForImport and ImportKeyMaterial bring its material in: docs/api.md"),
     ("Rejected.Unavailable", "encrypted as often", "`bulla key rotate KEY` makes one"),
     ("Rejected.Unavailable", "", "it is being made, or could not be made: try again, or make another with `bulla key create`"),
+    ("Rejected.StateModifiedFailed", "SetDeletionProtection", "`bulla key protect KEY --off` allows its deletion"),
     ("Rejected.StateModifiedFailed", "CancelKeyDeletion", "`bulla key delete KEY --cancel` takes that back"),
     ("Rejected.StateModifiedFailed", "", "`bulla key show KEY` says in which state it is"),
     (

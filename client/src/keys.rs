@@ -56,6 +56,12 @@ pub struct Key {
     /// When it will be gone; empty where nobody wants that.
     #[serde(default)]
     pub delete_date: String,
+    /// `Enabled` while its deletion is refused.
+    #[serde(default)]
+    pub deletion_protection: String,
+    /// Why, in words.
+    #[serde(default)]
+    pub deletion_protection_description: String,
     /// When it had its last new version; of symmetric keys.
     #[serde(default)]
     pub last_rotation_date: String,
@@ -270,6 +276,20 @@ impl Client {
             }
             other => other,
         }
+    }
+
+    /// SetDeletionProtection: the deletion of a key is refused from now on, for this reason; or, without one, no longer.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn set_deletion_protection(&self, key: &str, reason: Option<&str>) -> Result<(), Error> {
+        let request = Request::new("SetDeletionProtection")
+            .with("ProtectedResourceArn", key)
+            .with("EnableDeletionProtection", if reason.is_some() { "true" } else { "false" });
+        self.run(&match reason {
+            Some(reason) if !reason.is_empty() => request.with("DeletionProtectionDescription", reason),
+            _ => request,
+        })
     }
 
     /// CreateAlias: a name that no key has. Where an earlier attempt of this call got lost and did it, that is success.

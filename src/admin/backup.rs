@@ -47,6 +47,8 @@ pub(super) struct Manifest {
     region: String,
     /// CKA_ID of AUD, which signs this.
     audit_key: KeyVersionId,
+    /// What the token refused to be told of it, as the deployment's row has it.
+    left_out: String,
     bytes: u64,
     sha256: String,
     pub(super) rows: u64,
@@ -118,6 +120,7 @@ fn make(config: &Config, folder: &Path) -> Result<Output, Failure> {
         deployment: row.id.to_string(),
         region: row.region.to_string(),
         audit_key: row.aud_key,
+        left_out: row.left_out.clone(),
         bytes,
         sha256,
         rows: proof.rows,
@@ -161,7 +164,7 @@ pub(super) fn prove(config: &Config, folder: &Path) -> Result<Proved, Failure> {
         let failure = Failure::local(format!("{}: {e}", folder.join(MANIFEST).display()));
         failure.hint("it is no list that `bulla backup` wrote; take another backup")
     })?;
-    let token = open_token(config)?;
+    let token = open_token(config, &claimed.left_out)?;
     let subject = format!("token: AUD ({})", claimed.audit_key);
     token.prove_system_key(&claimed.audit_key, ObjectKind::Aud).map_err(|e| {
         context(subject.as_str())(e).hint("the backup is of another deployment, or the token is older than the deployment")

@@ -9,13 +9,14 @@ use std::fs;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::admin::{LOCK_WAIT_MS, init};
-use crate::app::{Base, Failure, context, system_keys};
+use crate::app::{Base, Failure, context, names_of, system_keys};
 use crate::audit::{Kind, Record, Verdict};
 use crate::base::clock::Clock;
 use crate::base::ids::{KeyVersionId, RequestId};
 use crate::base::whole_file::{self, Access};
 use crate::config::Config;
 use crate::output::Output;
+use crate::token::LeftOut;
 
 /// Runs the command: makes the system keys unless that was done, and records them as they are.
 pub fn run(config: &Config) -> Result<Output, Failure> {
@@ -79,7 +80,7 @@ fn transcript(config: &Config, base: &Base) -> Result<String, Failure> {
     line("Hardware version", &format!("{}.{}", token.hardware.0, token.hardware.1));
     line("Firmware version", &format!("{}.{}", token.firmware.0, token.firmware.1));
     line("Suite", row.suite.name());
-    line("Attributes left out", &if described.left_out.is_empty() { "none".to_owned() } else { described.left_out.join(", ") });
+    line("Attributes left out", &names_of(&LeftOut::read(&row.left_out).names()));
     for (name, id, _) in system_keys(row) {
         attributes(&mut text, base, name, &id)?;
     }

@@ -71,6 +71,7 @@ pub(super) fn told(steps: &Steps) -> Row {
         ("AuditSignature", steps.audit.clone().into()),
         ("SelfTestKey", steps.canary.into()),
         ("AttributesLeftOut", steps.left_out.clone().into()),
+        ("AttributesRefused", steps.refused.clone().into()),
     ])
 }
 

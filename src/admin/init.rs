@@ -1,9 +1,10 @@
 //! `bulla init`: the first start on a token.
 //!
 //! The row that names the deployment and the ids of its system keys is written first, marked as not ready; the keys are made under
-//! those ids; then it is sealed and marked ready, in one transaction with the row that names the first key that is made anew. A run that was killed is taken up by the next one, which keeps what it can prove
-//! and makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing. One process
-//! at a time does all this: two would make keys under the same ids, and each take the other's for what a failed call of its own had left.
+//! those ids; then what the token was found to refuse to be told is added, and it is sealed and marked ready, in one transaction with the
+//! row that names the first key that is made anew. A run that was killed is taken up by the next one, which keeps what it can prove and
+//! makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing. One process at a
+//! time does all this: two would make keys under the same ids, and each take the other's for what a failed call of its own had left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +52,9 @@ fn alone(config: &Config) -> Result<SetupLock, Failure> {
 fn begun(config: &Config) -> Result<Base, Failure> {
     let url = database_url(config)?;
     migrate::run(&url).map_err(context("database"))?;
-    let token = open_token(config)?;
-    let row = match deployment::read(&url).map_err(context("database"))? {
+    let row = deployment::read(&url).map_err(context("database"))?;
+    let token = open_token(config, row.as_ref().map_or("", |row| &row.left_out))?;
+    let row = match row {
         Some(row) => row,
         None => insert_row(config, &url, &token)?,
     };
@@ -91,6 +93,7 @@ fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow
         ready: false,
         created_at: Clock::System.now(),
         level: Levels::served().highest,
+        left_out: String::new(),
     };
     deployment::insert(url, &row).map_err(context("database"))?;
     Ok(row)
@@ -133,6 +136,8 @@ fn make_system_keys(url: &str, token: &Token, mut row: DeploymentRow) -> Result<
     let key_id = token_key::make(token).map_err(context("token: the first key that is made anew"))?;
     let (restored_at, key_since) = (Timestamp(0), Clock::System.now());
     let first = AnchorsRow { id: AnchorsRow::ID, restored_at, key_id, previous_key: None, key_since };
+    let (met, found) = token.left_out().map_err(context("token"))?;
+    row.left_out = met.and(&found).to_string();
     if !deployment::complete(url, &row, &first, &key).map_err(context("database"))? {
         return Err(Failure::new("database: another `bulla init` was faster").hint("`bulla check` says how it is"));
     }

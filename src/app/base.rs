@@ -37,12 +37,13 @@ pub struct Base {
     pub alarms: Arc<AtomicU64>,
 }
 
-/// Opens the token of the configuration for a command, with its PIN.
+/// Opens the token of the configuration for a command, with its PIN. `left_out`: what the deployment has recorded that it refuses to be
+/// told; of a row that is not verified it is a claim, which makes no key other than it must be: all is read back.
 ///
 /// # Errors
 /// When PIN, module or token are not as configured.
-pub fn open_token(config: &Config) -> Result<Token, Failure> {
-    token::open(config, token::Opener::Command)
+pub fn open_token(config: &Config, left_out: &str) -> Result<Token, Failure> {
+    token::open(config, token::Opener::Command, left_out)
 }
 
 impl Base {

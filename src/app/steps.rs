@@ -7,7 +7,7 @@ use std::fmt;
 use crate::base::failure::{Failure, context};
 use crate::base::ids::KeyVersionId;
 use crate::store::DeploymentRow;
-use crate::token::{CanaryKey, Token};
+use crate::token::{CanaryKey, LeftOut, Token};
 
 /// The steps of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub struct Steps {
     pub audit: String,
     /// What tells whether a session works.
     pub canary: &'static str,
-    /// Attributes that the token refuses to be told of new keys.
+    /// Attributes that the token refused to be told of new keys at `bulla init`, as the deployment's row has them.
     pub left_out: Vec<String>,
+    /// Those that it refuses now.
+    pub refused: Vec<String>,
 }
 
 impl Steps {
@@ -42,15 +44,33 @@ impl Steps {
             CanaryKey::SystemKey => "SYS: this user makes no keys",
         };
         let (root, audit) = (key_type(&row.row_key)?, key_type(&row.aud_key)?);
-        Ok(Self { suite: row.suite.name(), root, audit, canary, left_out: described.left_out })
+        let left_out = LeftOut::read(&row.left_out).names();
+        let (_, refused) = token.left_out().map_err(context("token"))?;
+        let refused = refused.names();
+        Ok(Self { suite: row.suite.name(), root, audit, canary, left_out, refused })
     }
+
+    /// Attributes that the token refuses now, and not yet at `bulla init`.
+    pub fn refused_since(&self) -> Vec<&str> {
+        self.refused.iter().filter(|name| !self.left_out.contains(name)).map(String::as_str).collect()
+    }
+}
+
+/// Names of attributes, or that there are none.
+pub fn names_of(attributes: &[String]) -> String {
+    if attributes.is_empty() { "none".to_owned() } else { attributes.join(", ") }
 }
 
 /// For people, on one line.
 impl fmt::Display for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { suite, root, audit, canary, left_out } = self;
-        let left_out = if left_out.is_empty() { "none".to_owned() } else { left_out.join(", ") };
-        write!(f, "{suite}; ROW is {root}, AUD {audit}; the self-test has {canary}; attributes left out: {left_out}")
+        let Self { suite, root, audit, canary, left_out, refused } = self;
+        let names = names_of(left_out);
+        write!(f, "{suite}; ROW is {root}, AUD {audit}; the self-test has {canary}; attributes left out: {names}")?;
+        if left_out == refused {
+            Ok(())
+        } else {
+            write!(f, ", recorded at `bulla init`; the token refuses now: {}", names_of(refused))
+        }
     }
 }

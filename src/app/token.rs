@@ -9,7 +9,7 @@ use crate::app::unlock;
 use crate::base::failure::{Failure, context};
 use crate::config::{self, Config};
 use crate::process::notify;
-use crate::token::{Pins, Selector, Token, TokenConfig, softhsm};
+use crate::token::{LeftOut, Pins, Selector, Token, TokenConfig, softhsm};
 
 /// How long a start tries to open its token.
 const OPEN_WAIT: Duration = Duration::from_secs(2);
@@ -29,11 +29,11 @@ pub(super) enum Opener {
     Command,
 }
 
-/// Opens the token of the configuration, with its PIN.
+/// Opens the token of the configuration, with its PIN. `left_out`: what the deployment has recorded that it refuses to be told.
 ///
 /// # Errors
 /// When PIN, module or token are not as configured.
-pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
+pub(super) fn open(config: &Config, opener: Opener, left_out: &str) -> Result<Token, Failure> {
     let token = &config.token;
     let selector = match (&token.label, &token.serial) {
         (Some(label), Some(serial)) => Selector::Both { label: label.clone(), serial: serial.clone() },
@@ -54,6 +54,7 @@ pub(super) fn open(config: &Config, opener: Opener) -> Result<Token, Failure> {
         open_wait: OPEN_WAIT,
         look_again: LOOK_AGAIN,
         missed_for: MISSED_FOR,
+        left_out: LeftOut::read(left_out),
     };
     Token::open(options, pins).map_err(context("token"))
 }

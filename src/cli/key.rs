@@ -72,6 +72,18 @@ pub enum Key {
         #[arg(value_parser = named)]
         key: String,
     },
+    /// Refuse the deletion of a key.
+    Protect {
+        /// The key.
+        #[arg(value_parser = named)]
+        key: String,
+        /// Why, for who reads `key show`.
+        #[arg(long, value_name = "TEXT", conflicts_with = "off")]
+        reason: Option<String>,
+        /// Allow its deletion again.
+        #[arg(long)]
+        off: bool,
+    },
     /// Delete a key after some days, with all that it protects. Asks for the key as it was named, unless --yes.
     Delete {
         /// The key.

@@ -76,6 +76,14 @@ pub(super) fn run(session: &Session, action: Key, json: bool) -> Result<(), Fail
         }
         Key::Disable { key } => enable(session, &key, false)?,
         Key::Enable { key } => enable(session, &key, true)?,
+        Key::Protect { key, reason, off } => {
+            let reason = (!off).then(|| reason.unwrap_or_default());
+            client.set_deletion_protection(&session.key_id(&key)?, reason.as_deref()).map_err(failure(&key))?;
+            let found = client.describe_key(&key).map_err(failure(&key))?;
+            let mut row = Output::row([("KeyId", found.key_id.as_str().into())]);
+            row.extend(protection(&found));
+            Output::One(row)
+        }
         Key::Delete { key, cancel: true, .. } => {
             client.cancel_key_deletion(&session.key_id(&key)?).map_err(failure(&key))?;
             state(session, &key)?
@@ -223,7 +231,7 @@ fn show(session: &Session, key: &str) -> Result<Output, Failure> {
     let found = session.client.describe_key(key).map_err(failure(key))?;
     let aliases = session.client.list_aliases(Some(&found.key_id)).map_err(failure(key))?;
     let text = |text: &str| if text.is_empty() { Json::Null } else { text.into() };
-    let row: Row = Output::row([
+    let mut row: Row = Output::row([
         ("KeyId", text(&found.key_id)),
         ("Arn", text(&found.arn)),
         ("KeySpec", text(&found.key_spec)),
@@ -238,8 +246,9 @@ fn show(session: &Session, key: &str) -> Result<Output, Failure> {
         ("LastRotationDate", text(&found.last_rotation_date)),
         ("NextRotationDate", text(found.next_rotation_date.as_deref().unwrap_or_default())),
         ("DeleteDate", text(&found.delete_date)),
-        ("Aliases", aliases.into_iter().map(|a| a.alias_name).collect::<Vec<_>>().into()),
     ]);
+    row.extend(protection(&found));
+    row.push(("Aliases", aliases.into_iter().map(|a| a.alias_name).collect::<Vec<_>>().into()));
     Ok(Output::One(row))
 }
 
@@ -268,6 +277,15 @@ fn state(session: &Session, key: &str) -> Result<Output, Failure> {
     let found = session.client.describe_key(key).map_err(failure(key))?;
     let gone = if found.delete_date.is_empty() { Json::Null } else { found.delete_date.into() };
     Ok(Output::one([("KeyId", found.key_id.into()), ("KeyState", found.key_state.into()), ("DeleteDate", gone)]))
+}
+
+/// Whether its deletion is refused, and why.
+fn protection(key: &KeyRow) -> Row {
+    let why = Some(key.deletion_protection_description.as_str()).filter(|why| !why.is_empty());
+    Output::row([
+        ("DeletionProtection", key.deletion_protection.as_str().into()),
+        ("DeletionProtectionDescription", why.map_or(Json::Null, Json::from)),
+    ])
 }
 
 fn bytes(input: &Input, prompt: &str) -> Result<Value, Failure> {

@@ -5,8 +5,9 @@
 
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
-use super::concessions::{Concessions, Maker, Templates};
+use super::concessions::{Concessions, Templates};
 use super::errors::{Class, Failure, TokenError};
+use super::left_out::Maker;
 use super::pool::{Access, Opener};
 use super::readback;
 use super::session::{Session, logged_in};

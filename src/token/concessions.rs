@@ -1,14 +1,15 @@
 //! What a token refuses to be told of a new object, and how that is found.
 //!
-//! Owns: the order in which a refused template is made less, and what this token was found to refuse. Must not know: what the
-//! object is for. Called by: whoever makes objects.
+//! Owns: how a refused template is made less, and what this token was found to refuse. Must not know: what the object is for. Called
+//! by: whoever makes objects.
 //!
 //! Vendors refuse attributes whose default is what we want: one knows no CKA_COPYABLE, another none of the recover flags, a third wants
 //! public halves private. So a template that is refused is tried again without one attribute after the other, in the order of
 //! [`ORDER`]. Where more than one is refused, all that may be left out are, and then as many are put back as the token takes, the last in
 //! that order first. What works is remembered for the life of the connection, for the call that it was found with (a token may refuse a
 //! type to C_GenerateKey, which has it from the mechanism, and must have it told to C_UnwrapKey), unless the key that was made so is
-//! refused after all. Nothing is given up by that: whatever was left out is read back (`readback`), and refuses the key if
+//! refused after all. A connection begins with what `bulla init` recorded; where a token has since come to want what it refused then,
+//! it is found anew. Nothing is given up by that: whatever was left out is read back (`readback`), and refuses the key if
 //! it is not as it must be. The two exceptions only make keys harder to misuse by others who have the PIN: CKA_MODIFIABLE=false and
 //! CKA_COPYABLE=false.
 
@@ -17,76 +18,15 @@ use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use parking_lot::Mutex;
 
 use super::errors::{Called, Class, Failure, Lacking, TokenError};
+use super::left_out::{Concession, LeftOut, Maker, ORDER};
 use super::permission::{Change, Permission};
 use super::session::Session;
 use super::templates::{Half, text_of};
 
-/// What a template does without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Concession {
-    /// This attribute is not named, whichever its value.
-    Without(AttributeType),
-    /// CKA_PRIVATE of public halves is not named.
-    PublicUnsaid,
-    /// CKA_PRIVATE of public halves is true.
-    PublicPrivate,
-}
-
-/// In this order: first what the fewest tokens know.
-const ORDER: [Concession; 19] = [
-    Concession::Without(AttributeType::SignRecover),
-    Concession::Without(AttributeType::VerifyRecover),
-    Concession::Without(AttributeType::Copyable),
-    Concession::Without(AttributeType::Derive),
-    Concession::PublicUnsaid,
-    Concession::PublicPrivate,
-    Concession::Without(AttributeType::Wrap),
-    Concession::Without(AttributeType::Unwrap),
-    Concession::Without(AttributeType::Encrypt),
-    Concession::Without(AttributeType::Decrypt),
-    Concession::Without(AttributeType::Sign),
-    Concession::Without(AttributeType::Verify),
-    Concession::Without(AttributeType::PublicExponent),
-    Concession::Without(AttributeType::Modifiable),
-    Concession::Without(AttributeType::KeyType),
-    Concession::Without(AttributeType::Class),
-    Concession::Without(AttributeType::Sensitive),
-    Concession::Without(AttributeType::Extractable),
-    Concession::Without(AttributeType::ValueLen),
-];
-
-/// The call that makes an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Maker {
-    /// C_GenerateKey.
-    Key,
-    /// C_GenerateKeyPair.
-    Pair,
-    /// C_UnwrapKey.
-    Unwrap,
-    /// C_CreateObject.
-    Create,
-}
-
-impl Maker {
-    /// How many there are; what is known of each stands at its position.
-    const COUNT: usize = 4;
-
-    /// What this call may be asked without. What bytes become is said by nothing but the template; a mechanism that makes a key says
-    /// that too.
-    fn may_do_without(self, concession: Concession) -> bool {
-        let essential = [AttributeType::KeyType, AttributeType::Class, AttributeType::ValueLen];
-        match self {
-            Maker::Key | Maker::Pair => true,
-            Maker::Unwrap | Maker::Create => !essential.map(Concession::Without).contains(&concession),
-        }
-    }
-}
-
 /// What this token was found to refuse, of each call.
 #[derive(Default)]
 pub(super) struct Concessions {
-    known: Mutex<[Vec<Concession>; Maker::COUNT]>,
+    known: Mutex<LeftOut>,
     /// What was found by asking for it alone: whether the call takes this attribute.
     asked: Mutex<Vec<(Maker, AttributeType, bool)>>,
     /// Whether it refuses its user every object.
@@ -100,26 +40,25 @@ pub(super) type Templates = Vec<(Half, Vec<Attribute>)>;
 pub(super) type Make<'a> = &'a mut dyn FnMut(&[Vec<Attribute>]) -> Result<Vec<ObjectHandle>, Failure>;
 
 impl Concessions {
-    /// Whether the token refuses to be told this attribute.
-    pub(super) fn unsaid(&self, attribute: AttributeType) -> bool {
-        self.known.lock().iter().flatten().any(|known| *known == Concession::Without(attribute))
+    /// Of a deployment that has recorded this.
+    pub(super) fn new(recorded: LeftOut) -> Self {
+        Self { known: Mutex::new(recorded), ..Self::default() }
     }
 
-    /// What the token refuses to be told, for people: `CKA_COPYABLE`.
-    pub(super) fn names(&self) -> Vec<String> {
-        let name = |concession: &Concession| match concession {
-            Concession::Without(attribute) => attribute.to_string(),
-            Concession::PublicUnsaid | Concession::PublicPrivate => "CKA_PRIVATE = false of public keys".to_owned(),
-        };
-        let known = self.known.lock();
-        let asked = self.asked.lock();
-        let refused = |c: &&Concession| {
-            known.iter().flatten().any(|known| known == *c)
-                || asked.iter().any(|(_, attribute, takes)| !takes && **c == Concession::Without(*attribute))
-        };
-        let mut names: Vec<String> = ORDER.iter().filter(refused).map(name).collect();
-        names.dedup();
-        names
+    /// Whether the token refuses to be told this attribute.
+    pub(super) fn unsaid(&self, attribute: AttributeType) -> bool {
+        self.known.lock().any(Concession::Without(attribute))
+    }
+
+    /// What the token refuses to be told, as far as it is known.
+    pub(super) fn left_out(&self) -> LeftOut {
+        let mut left_out = self.known.lock().clone();
+        for (maker, attribute, takes) in &*self.asked.lock() {
+            if !takes {
+                left_out.add(*maker, Concession::Without(*attribute));
+            }
+        }
+        left_out
     }
 
     /// Does what ends with a proved key. Where it fails, what was learnt in it is forgotten: a template less an attribute may be taken
@@ -220,27 +159,20 @@ impl Concessions {
             Err(Failure::Call(again)) if of_template(&again) != Suspicion::None => again,
             done => return done,
         };
+        if let Some(made) = self.search(session, maker, templates, &known, &refused, make)? {
+            return Ok(made);
+        }
+        // What the token was known to refuse it may want by now.
+        if !known.is_empty() && of_template(&refused) == Suspicion::Clear {
+            if let Some(made) = taken(make(&reduced(templates, &[])))? {
+                self.learn(maker, Vec::new(), &refused);
+                return Ok(made);
+            }
+            if let Some(made) = self.search(session, maker, templates, &[], &refused, make)? {
+                return Ok(made);
+            }
+        }
         let effective = effective(maker, templates, &known);
-        for one in &effective {
-            let candidate = [&known[..], &[*one]].concat();
-            if let Some(made) = taken(make(&reduced(templates, &candidate)))? {
-                self.learn(maker, candidate, &refused);
-                return Ok(made);
-            }
-        }
-        let mut works = |conceded: &[Concession]| {
-            let made = taken(make(&reduced(templates, &[&known[..], conceded].concat())))?;
-            Ok(made.map(|made| discard(session, made)).is_some())
-        };
-        for most in most_that_may_go(&effective) {
-            if works(&most)? {
-                let out = put_back(most, &mut works)?;
-                let candidate = [&known[..], &out].concat();
-                let made = make(&reduced(templates, &candidate))?;
-                self.learn(maker, candidate, &refused);
-                return Ok(made);
-            }
-        }
         if lives_for_the_moment(session, templates, &known, make) {
             return Err(not_kept(&refused).into());
         }
@@ -259,6 +191,40 @@ impl Concessions {
             }
             Blame::Missed(_) | Blame::Nothing => Err(Failure::Call(refused)),
         }
+    }
+
+    /// Makes the objects of templates less what must be, beyond what is known; none where that is of no use.
+    fn search(
+        &self,
+        session: &Session,
+        maker: Maker,
+        templates: &Templates,
+        known: &[Concession],
+        refused: &Called,
+        make: Make<'_>,
+    ) -> Result<Option<Vec<ObjectHandle>>, Failure> {
+        let effective = effective(maker, templates, known);
+        for one in &effective {
+            let candidate = [known, &[*one]].concat();
+            if let Some(made) = taken(make(&reduced(templates, &candidate)))? {
+                self.learn(maker, candidate, refused);
+                return Ok(Some(made));
+            }
+        }
+        let mut works = |conceded: &[Concession]| {
+            let made = taken(make(&reduced(templates, &[known, conceded].concat())))?;
+            Ok(made.map(|made| discard(session, made)).is_some())
+        };
+        for most in most_that_may_go(&effective) {
+            if works(&most)? {
+                let out = put_back(most, &mut works)?;
+                let candidate = [known, &out].concat();
+                let made = make(&reduced(templates, &candidate))?;
+                self.learn(maker, candidate, refused);
+                return Ok(Some(made));
+            }
+        }
+        Ok(None)
     }
 
     /// A failure whose code says nothing of the template: of a user who may not make objects that stay, if the token makes the same for
@@ -283,15 +249,18 @@ impl Concessions {
     }
 
     fn known(&self, maker: Maker) -> Vec<Concession> {
-        self.known.lock()[maker as usize].clone()
+        self.known.lock().of(maker).to_vec()
     }
 
     fn learn(&self, maker: Maker, found: Vec<Concession>, refused: &Called) {
         if self.known(maker) == found {
             return;
         }
-        self.known.lock()[maker as usize] = found;
-        log::info!("token: {}: templates without {} are taken", refused.describe(), self.names().join(", "));
+        self.known.lock().set(maker, found);
+        let names = self.left_out().names();
+        let without =
+            if names.is_empty() { "whole templates".to_owned() } else { format!("templates without {}", names.join(", ")) };
+        log::info!("token: {}: {without} are taken", refused.describe());
     }
 }
 

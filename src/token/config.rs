@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bulla_pkcs11::TokenText;
 
+use super::left_out::LeftOut;
+
 /// Which token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
@@ -62,4 +64,6 @@ pub struct TokenConfig {
     pub look_again: Duration,
     /// How long an object is missed, through one of those at least, before it is said that there is none.
     pub missed_for: Duration,
+    /// What the deployment has recorded that the token refuses to be told of new objects. The rest is found.
+    pub left_out: LeftOut,
 }

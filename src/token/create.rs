@@ -11,9 +11,10 @@ use aws_lc_rs::constant_time;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
-use super::concessions::{Concessions, Maker, Templates, not_kept};
+use super::concessions::{Concessions, Templates, not_kept};
 use super::epoch::{Epoch, duplicate, find_all};
 use super::errors::{Class, Failure, Lacking, TokenError, describe};
+use super::left_out::Maker;
 use super::material::{Curve, Material};
 use super::session::Session;
 use super::templates::{self, Half, ObjectKind, Shape};
@@ -90,6 +91,47 @@ pub(super) fn create(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: 
         }
     }
     Err(refused.unwrap_or_else(|| TokenError::Unsupported("a mechanism that makes such a key".into()).into()))
+}
+
+/// Finds what the token refuses to be told of a deployment's own keys, by making such as live for the moment. What it does not make so
+/// teaches nothing.
+///
+/// # Errors
+/// A lost session, login or token.
+pub(super) fn learn(session: &Session, conceded: &Concessions) -> Result<(), Failure> {
+    for kind in [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud] {
+        for shape in kind.shapes() {
+            let templates = for_the_moment(kind, shape);
+            let tried = conceded.if_proved(|| {
+                let made = generate(session, shape, &templates, conceded)?;
+                let compare = |(object, (half, template)): (&ObjectHandle, &(Half, Vec<Attribute>))| {
+                    readback::compare(session, *object, *half, template, conceded)
+                };
+                let kept = made.iter().zip(&templates).try_for_each(compare);
+                made.into_iter().try_for_each(|object| session.destroy_object(object))?;
+                kept
+            });
+            match tried {
+                Ok(()) => break,
+                Err(Failure::Call(call)) if matches!(call.class(), Class::Session | Class::Login | Class::Gone) => {
+                    return Err(Failure::Call(call));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All that is asked for of a key that stays, of one that lives as long as its session.
+fn for_the_moment(kind: ObjectKind, shape: Shape) -> Templates {
+    let of = |half: &Half| {
+        let mut template = kind.template(shape, *half, &KeyVersionId::new());
+        template.retain(|a| !matches!(a, Attribute::Id(_) | Attribute::Label(_) | Attribute::Token(_)));
+        template.push(Attribute::Token(false));
+        (*half, template)
+    };
+    shape.halves().iter().map(of).collect()
 }
 
 fn make(epoch: &Epoch, session: &Session, id: &KeyVersionId, kind: ObjectKind, shape: Shape) -> Result<(), Failure> {

@@ -56,12 +56,18 @@ impl Room {
 }
 
 /// What is known of a token beyond the span: it does not change when it comes back.
-#[derive(Default)]
 pub(super) struct Lasting {
     /// CKA_ID of the HMAC key of suite S3, once it is known.
     pub(super) integrity: OnceLock<KeyVersionId>,
     /// What it refuses to be told of new objects.
     pub(super) concessions: Concessions,
+}
+
+impl Lasting {
+    /// Before the first span.
+    pub(super) fn new(config: &TokenConfig) -> Self {
+        Self { integrity: OnceLock::new(), concessions: Concessions::new(config.left_out.clone()) }
+    }
 }
 
 /// Which OAEP parameters the token has refused in this epoch, so that it is asked once.

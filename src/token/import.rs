@@ -13,10 +13,10 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use zeroize::Zeroize;
 
-use super::concessions::Maker;
 use super::create::appears;
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
+use super::left_out::Maker;
 use super::material::Material;
 use super::session::Session;
 use super::templates::{self, Half};

@@ -11,7 +11,7 @@
 //! | `reconnect.rs` | how the token is opened, and opened again when it was lost |
 //! | `epoch.rs` | what is valid between two reconnects: login, sessions, handles |
 //! | `pool.rs`, `session.rs`, `module.rs` | sessions; the library and the slot |
-//! | `templates.rs`, `readback.rs`, `concessions.rs`, `told.rs` | every attribute: asked for, read back, left out where the token refuses it |
+//! | `templates.rs`, `readback.rs`, `concessions.rs`, `left_out.rs`, `told.rs` | every attribute: asked for, read back, left out where the token refuses it |
 //! | `create.rs` | making, proving, destroying objects |
 //! | `permission.rs` | whether the token lets its user make and destroy them |
 //! | `import.rs`, `wrapping.rs` | material that comes from outside, and the pairs it is wrapped with |
@@ -25,6 +25,7 @@ pub use self::canary::CanaryKey;
 pub use self::config::{Selector, TokenConfig};
 pub use self::errors::TokenError;
 pub use self::import::{CheckValue, Incoming};
+pub use self::left_out::LeftOut;
 pub use self::material::Material;
 pub use self::operations::{Token, Wrapped};
 pub use self::pin::{Offer, Pins};
@@ -43,6 +44,7 @@ mod import;
 #[cfg(test)]
 #[path = "../../softhsm/isolated.rs"]
 pub(crate) mod isolated;
+mod left_out;
 mod material;
 mod module;
 mod oaep;

@@ -16,12 +16,14 @@ use cryptoki::session::UserType;
 use zeroize::Zeroizing;
 
 use super::canary::CanaryKey;
+use super::concessions::Concessions;
 use super::config::TokenConfig;
 use super::connection::Connection;
 use super::create::Object;
 use super::epoch::{Epoch, auth_pin};
 use super::errors::{Failure, TokenError};
 use super::import::{CheckValue, Incoming, aes};
+use super::left_out::LeftOut;
 use super::module::Claim;
 use super::permission::Change;
 use super::pin::Pins;
@@ -30,7 +32,7 @@ use super::session::Session;
 use super::status::{Operation, TokenStatus};
 use super::suites::SEED_LEN;
 use super::templates::{Half, ObjectKind};
-use super::{asymmetric, canary, create, import, reconnect, signing, suites, told, wrapping};
+use super::{asymmetric, canary, create, import, reconnect, signing, suites, wrapping};
 use crate::base::canonical::Canonical;
 use crate::base::ids::KeyVersionId;
 use crate::base::public_key::{Digest32, PublicKey};
@@ -392,23 +394,36 @@ impl Token {
         self.connection.run(Operation::Inspect, Access::ReadOnly, None, work)
     }
 
-    /// What the token says of itself, what it does not let itself be told, and where the key of its test is: for people.
+    /// What the token says of itself, and where the key of its test is: for people.
     ///
     /// # Errors
     /// `Busy`, `Gone`, `Fault`.
     pub fn description(&self) -> Result<Description, TokenError> {
         let module = self.connection.module_text()?;
         self.connection.run(Operation::Inspect, Access::ReadOnly, None, |epoch, session| {
-            if epoch.canary.place() == CanaryKey::Session {
-                told::learn(session, &epoch.lasting.concessions)?;
-            }
             Ok(Description {
                 module: module.clone(),
                 token: epoch.token.clone(),
                 objects: create::count(session)?,
-                left_out: epoch.lasting.concessions.names(),
                 canary: epoch.canary.place(),
             })
+        })
+    }
+
+    /// What the token is known to refuse to be told of new keys, recorded or met with since; and what it refuses now, found by making a
+    /// deployment's own keys for the moment as if nothing were known. Where it makes no such keys, what is known is all.
+    ///
+    /// # Errors
+    /// `Busy`, `Gone`, `Fault`.
+    pub fn left_out(&self) -> Result<(LeftOut, LeftOut), TokenError> {
+        self.connection.run(Operation::Probe, Access::ReadOnly, None, |epoch, session| {
+            let known = epoch.lasting.concessions.left_out();
+            if epoch.canary.place() != CanaryKey::Session {
+                return Ok((known.clone(), known));
+            }
+            let now = Concessions::default();
+            create::learn(session, &now)?;
+            Ok((known, now.left_out()))
         })
     }
 
@@ -559,8 +574,6 @@ pub struct Description {
     pub token: bulla_pkcs11::TokenText,
     /// Objects on it, ours and others'.
     pub objects: u64,
-    /// Attributes that it refuses to be told of new keys.
-    pub left_out: Vec<String>,
     /// Where the key of its test is.
     pub canary: CanaryKey,
 }

@@ -33,7 +33,7 @@ const LOOK_FOR_PIN: Duration = Duration::from_secs(1);
 /// What the last attempt failed with.
 pub(super) fn open(config: TokenConfig, pins: Pins) -> Result<Connection, TokenError> {
     let claim = Claim::take(&config.module)?;
-    let lasting = Arc::new(Lasting::default());
+    let lasting = Arc::new(Lasting::new(&config));
     let mut begun = Instant::now();
     let mut told = false;
     let mut said = String::new();

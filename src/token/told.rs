@@ -1,17 +1,14 @@
 //! Whether a token lets itself be told an attribute, asked of it with a key that lives for the moment.
 //!
-//! Owns: which key that is. Must not know: what follows from the answer. Called by: `readback`, for what was made by another process;
-//! `operations`, for people.
+//! Owns: which key that is. Must not know: what follows from the answer. Called by: `readback`, for what was made by another process.
 
 use cryptoki::object::{Attribute, ObjectHandle};
 
-use super::concessions::{Concessions, Maker, Templates};
-use super::errors::{Class, Failure};
+use super::concessions::Concessions;
+use super::errors::Failure;
+use super::left_out::Maker;
 use super::session::Session;
 use super::templates::{self, Half, ObjectKind, Shape};
-
-/// What is of any value where the token refuses to be told.
-const OF_ANY_VALUE: [Attribute; 2] = [Attribute::Copyable(false), Attribute::Modifiable(false)];
 
 /// Whether the token takes this attribute when it makes what this half belongs to. No, where nothing is made for the moment: then what
 /// the token says of it has to do.
@@ -32,32 +29,6 @@ pub(super) fn takes(session: &Session, half: Half, attribute: &Attribute, conced
     }
     conceded.cannot_be_asked(maker, attribute.attribute_type());
     Ok(false)
-}
-
-/// Finds what the token refuses to be told of keys and of pairs. What it does not make for the moment teaches nothing.
-///
-/// # Errors
-/// A lost session, login or token.
-pub(super) fn learn(session: &Session, conceded: &Concessions) -> Result<(), Failure> {
-    for (maker, kind) in [(Maker::Key, ObjectKind::Sys), (Maker::Pair, ObjectKind::Aud)] {
-        for shape in kind.shapes() {
-            let mut templates: Templates = templates::of_session(shape);
-            templates.iter_mut().for_each(|(_, template)| template.extend(OF_ANY_VALUE));
-            match conceded.make(session, maker, &templates, &mut |t| make(session, shape, t)) {
-                Ok(made) => {
-                    for object in made {
-                        session.destroy_object(object)?;
-                    }
-                    break;
-                }
-                Err(Failure::Call(call)) if matches!(call.class(), Class::Session | Class::Login | Class::Gone) => {
-                    return Err(Failure::Call(call));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Makes what these templates describe; their order is that of [`Shape::halves`].

@@ -14,10 +14,11 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
-use super::concessions::{Concessions, Maker};
+use super::concessions::Concessions;
 use super::create::appears;
 use super::epoch::Epoch;
 use super::errors::{Class, Failure, TokenError};
+use super::left_out::Maker;
 use super::material::Material;
 use super::readback;
 use super::session::Session;

@@ -51,6 +51,8 @@ SERVING = [
     ("key decrypt", "", ONE, "{key encrypt[CiphertextBlob]}"),
     ("key disable", "alias/w/key", ONE),
     ("key enable", "alias/w/key", ONE),
+    ("key protect", "alias/w/key", ONE),
+    ("key protect", "alias/w/key --off", ONE),
     ("key delete", "alias/w/more --yes", ONE),
     ("key delete", "{key create[KeyId]} --cancel", ONE),
     ("key create", "--spec HMAC_SHA_256 --usage mac --alias w/mac", ONE),

@@ -18,6 +18,7 @@ CREATE TABLE deployment (
     ready      BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,
     level      SMALLINT NOT NULL,
+    left_out   TEXT COLLATE "C" NOT NULL,
     mac        BYTEA NOT NULL
 );
 CREATE UNIQUE INDEX deployment_is_one ON deployment ((1));

@@ -18,6 +18,7 @@ CREATE TABLE deployment (
     ready      INTEGER NOT NULL CHECK (ready IN (0, 1)),
     created_at INTEGER NOT NULL,
     level      INTEGER NOT NULL,
+    left_out   TEXT    NOT NULL,
     mac        BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX deployment_is_one ON deployment ((1));

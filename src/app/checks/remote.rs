@@ -165,7 +165,8 @@ pub(super) fn token(opened: &mut Opened<'_>) -> Result<Found, Failure> {
         StartRetry::Command => tokens::Opener::Command,
     };
     let softhsm = opened.config.token.module.to_string_lossy().contains("softhsm");
-    let token = tokens::open(opened.config, opener).map_err(|failure| match &failure.hint {
+    let left_out = opened.deployment.as_ref().map_or("", |row| &row.left_out);
+    let token = tokens::open(opened.config, opener, left_out).map_err(|failure| match &failure.hint {
         None if softhsm && ["no token", "C_Initialize"].into_iter().any(|what| failure.reason.contains(what)) => {
             let variable = softhsm::CONF_VARIABLE;
             let set = std::env::var(variable).map_or("is not set".to_owned(), |value| format!("is {value}"));
@@ -255,9 +256,16 @@ pub(super) fn suite(opened: &mut Opened<'_>) -> Result<Found, Failure> {
 pub(super) fn steps(opened: &mut Opened<'_>) -> Result<Found, Failure> {
     let Some(Base { token, deployment, .. }) = &opened.base else { return Ok(Found::Unseen("the row key")) };
     let steps = Steps::of(token, deployment)?;
-    let found = steps.to_string();
+    let (found, more) = (steps.to_string(), steps.refused_since().join(", "));
     opened.steps = Some(steps);
-    Ok(Found::Fine(found))
+    if more.is_empty() {
+        return Ok(Found::Fine(found));
+    }
+    let hint = format!(
+        "its firmware or its policy was changed since `bulla init`; keys are made without {more} all the same, and read back, but each \
+         process finds that anew"
+    );
+    Ok(Found::Odd(found, hint))
 }
 
 pub(super) fn keys(opened: &mut Opened<'_>) -> Result<Found, Failure> {

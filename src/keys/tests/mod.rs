@@ -32,7 +32,7 @@ use crate::servers::Servers;
 use crate::store::{Abort, AccountRow, AnchorsRow, KeyRow, KeyVersionRow, StoreError, StoreOptions, Tx, migrate};
 use crate::store::{DeploymentRow, Levels, RowKey, deployment};
 use crate::token::isolated::isolated;
-use crate::token::{Material, ObjectKind, Selector, TokenConfig, softhsm};
+use crate::token::{LeftOut, Material, ObjectKind, Selector, TokenConfig, softhsm};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -65,6 +65,7 @@ fn initialise(url: &str) -> DeploymentRow {
         ready: false,
         created_at: Timestamp(0),
         level: Levels::served().highest,
+        left_out: String::new(),
     };
     deployment::insert(url, &row).expect("a new row");
     let (restored_at, key_since) = (Timestamp(0), Timestamp(0));
@@ -89,7 +90,8 @@ fn open_token() -> Token {
     let (module, selector) = (module(), Selector::Label("bulla test".into()));
     let session_wait = Duration::from_secs(60);
     let [open_wait, look_again, missed_for] = [Duration::ZERO; 3];
-    let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for };
+    let left_out = LeftOut::default();
+    let config = TokenConfig { module, selector, sessions: 4, session_wait, open_wait, look_again, missed_for, left_out };
     Token::open(config, pin()).expect("the token opens")
 }
 

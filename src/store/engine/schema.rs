@@ -15,6 +15,7 @@ diesel::table! {
         ready -> Bool,
         created_at -> BigInt,
         level -> SmallInt,
+        left_out -> Text,
         mac -> Binary,
     }
 }

@@ -54,6 +54,8 @@ pub struct DeploymentRow {
     pub created_at: Timestamp,
     /// The level that rows are written at.
     pub level: Level,
+    /// What the token was found to refuse to be told of new keys, in the words of the token layer.
+    pub left_out: String,
 }
 
 impl DeploymentRow {
@@ -93,6 +95,7 @@ impl Sealed for DeploymentRow {
             .integer(self.ready.into())
             .integer(self.level.0.into())
             .optional(self.spare_row_key.as_ref().map(|id| &id.as_bytes()[..]))
+            .text(&self.left_out)
     }
 
     fn counted(&self) -> Counted {
@@ -149,7 +152,7 @@ pub fn is_used(url: &str) -> Result<bool, StoreError> {
     accounts::table.count().get_result(&mut conn).map(|count: i64| count > 0).map_err(of)
 }
 
-/// Marks set-up as done, seals the row with the key that the new system keys made, and writes the first anchors beside it: no deployment
+/// Writes the row as it is at the end of set-up, marked as done, seals the row with the key that the new system keys made, and writes the first anchors beside it: no deployment
 /// is ready without. False when it was done already or there is no such row.
 ///
 /// # Errors
@@ -160,7 +163,7 @@ pub fn complete(url: &str, row: &DeploymentRow, first: &AnchorsRow, key: &RowKey
     let mut conn = open(url, Levels::served())?;
     let begun = deployment::table.filter(deployment::id.eq(row.id)).filter(deployment::ready.eq(false));
     let completed = conn.transaction(|conn| {
-        let update = diesel::update(begun).set((deployment::ready.eq(true), deployment::mac.eq(&mac[..])));
+        let update = diesel::update(begun).set((&done, deployment::mac.eq(&mac[..])));
         if update.execute(conn)? == 0 {
             return Ok(false);
         }

@@ -90,6 +90,7 @@ pub(super) fn deployment(level: Level) -> DeploymentRow {
         ready: true,
         created_at: NOW,
         level,
+        left_out: "C_GenerateKey/CKA_COPYABLE".to_owned(),
     }
 }
 

@@ -51,6 +51,7 @@ fn config(sessions: usize, wait_ms: u64) -> TokenConfig {
         open_wait: Duration::ZERO,
         look_again: Duration::ZERO,
         missed_for: Duration::ZERO,
+        left_out: LeftOut::default(),
     }
 }
 

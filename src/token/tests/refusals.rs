@@ -173,7 +173,7 @@ fn what_one_process_left_out_another_lives_with() {
             // Nothing of it is in the memory of the next.
             let token = Token::open(config(2, 1000), pin("1234")).expect("open");
             keys.iter().for_each(|(id, kind)| assert_eq!(token.prove_system_key(id, *kind), Ok(()), "{refusal} {kind:?}"));
-            assert_eq!(token.description().expect("described").left_out, [name], "{refusal}");
+            assert_eq!(refused_now(&token).names(), [name], "{refusal}");
             // Told of one that the token does take, it still has to be right.
             let other = if name == "CKA_COPYABLE" { "CKA_MODIFIABLE" } else { "CKA_COPYABLE" };
             chaos.tell(&format!("lie {other} 01"));
@@ -202,7 +202,96 @@ fn without_keys_of_the_moment_a_deployment_starts_again_too() {
         drop(token);
         let token = Token::open(config(2, 1000), pin("1234")).expect("open");
         keys.iter().for_each(|(id, kind)| assert_eq!(token.prove_system_key(id, *kind), Ok(()), "{kind:?}"));
-        assert_eq!(token.description().expect("described").left_out, ["CKA_COPYABLE"]);
+        assert_eq!(refused_now(&token).names(), ["CKA_COPYABLE"]);
+    });
+}
+
+fn refused_now(token: &Token) -> LeftOut {
+    token.left_out().expect("found").1
+}
+
+/// What was recorded costs the next process no call that fails, whichever key it makes; and no more calls than a token that takes all.
+#[test]
+fn what_was_recorded_is_not_found_again() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        let kinds = [ObjectKind::Sys, ObjectKind::Int, ObjectKind::Aud, ObjectKind::Row];
+        let made = |left_out: LeftOut| {
+            let makers = || {
+                [Function::C_GenerateKey, Function::C_GenerateKeyPair, Function::C_DestroyObject].map(|call| chaos.calls(call))
+            };
+            let before = makers();
+            let token = Token::open(TokenConfig { left_out, ..config(2, 1000) }, pin("1234")).expect("open");
+            let keys = kinds.map(|kind| (KeyVersionId::new(), kind));
+            keys.iter().for_each(|(id, kind)| token.create(id, *kind).expect("create"));
+            keys.iter().for_each(|(id, kind)| assert_eq!(token.prove_system_key(id, *kind), Ok(())));
+            let after = makers();
+            let (known, found) = token.left_out().expect("found");
+            keys.iter().for_each(|(id, _)| token.destroy_own(id).expect("destroyed"));
+            ([0, 1, 2].map(|at| after[at] - before[at]), known.and(&found))
+        };
+        // The canary and three keys, and a pair.
+        let (least, nothing) = made(LeftOut::default());
+        assert_eq!((least, nothing), ([4, 1, 0], LeftOut::default()));
+        for profile in [
+            &["refuse attribute CKA_COPYABLE"][..],
+            &["refuse attribute CKA_MODIFIABLE", "refuse attribute CKA_COPYABLE", "refuse attribute CKA_EXTRACTABLE"],
+            &["refuse value CKA_PRIVATE 00", "refuse attribute CKA_DERIVE"],
+            &["refuse value CKA_COPYABLE 00", "refuse value CKA_KEY_TYPE 1000000000000000"],
+        ] {
+            profile.iter().for_each(|command| drop(chaos.tell(command)));
+            let (found, recorded) = made(LeftOut::default());
+            assert!(found[0] > 4 || found[1] > 1, "{profile:?}: {found:?}");
+            // As the row has it.
+            let (again, then) = made(LeftOut::read(&recorded.to_string()));
+            assert_eq!((again, &then), (least, &recorded), "{profile:?}");
+            let token = Token::open(TokenConfig { left_out: recorded.clone(), ..config(2, 1000) }, pin("1234")).expect("open");
+            assert_eq!(refused_now(&token).names(), recorded.names(), "{profile:?}");
+            chaos.tell("refuse none");
+            // It has learnt them since.
+            assert_eq!(refused_now(&token), LeftOut::default(), "{profile:?}");
+            drop(token);
+            assert_eq!(made(recorded.clone()).0, least, "{profile:?}");
+            // It refuses another one.
+            chaos.tell("refuse attribute CKA_CLASS");
+            let (_, more) = made(recorded.clone());
+            let mut names = [recorded.names(), vec!["CKA_CLASS".to_owned()]].concat();
+            let mut found = more.names();
+            names.sort();
+            found.sort();
+            assert_eq!(found, names, "{profile:?}");
+            chaos.tell("refuse none");
+        }
+    });
+}
+
+/// What was made without an attribute stays a key of ours when the token has learnt it; asked for a key without it, it may refuse that.
+#[test]
+fn a_token_that_has_learnt_an_attribute_keeps_its_keys() {
+    under_chaos(|_| {
+        drop(new_token(1, 1000));
+        let chaos = line();
+        chaos.tell("refuse attribute CKA_COPYABLE");
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        let keys = [ObjectKind::Sys, ObjectKind::Aud].map(|kind| (KeyVersionId::new(), kind));
+        keys.iter().for_each(|(id, kind)| token.create(id, *kind).expect("create"));
+        let (left_out, _) = token.left_out().expect("found");
+        drop(token);
+        chaos.tell("refuse none");
+        // Nothing tells a process that was not told that they were made so.
+        let token = Token::open(config(2, 1000), pin("1234")).expect("open");
+        let (sys, kind) = keys[0];
+        assert!(matches!(token.prove_system_key(&sys, kind), Err(TokenError::Unsupported(_))));
+        drop(token);
+        let token = Token::open(TokenConfig { left_out, ..config(2, 1000) }, pin("1234")).expect("open");
+        keys.iter().for_each(|(id, kind)| assert_eq!(token.prove_system_key(id, *kind), Ok(()), "{kind:?}"));
+        drop(token);
+        // What makes an AES key is asked without CKA_VALUE_LEN, which it cannot do without.
+        let left_out = LeftOut::read("C_GenerateKey/CKA_VALUE_LEN C_GenerateKey/CKA_COPYABLE");
+        let token = Token::open(TokenConfig { left_out, ..config(2, 1000) }, pin("1234")).expect("open");
+        new_key(&token);
+        assert_eq!(token.left_out().expect("found").0, LeftOut::default());
     });
 }
 
@@ -239,7 +328,7 @@ fn a_refused_key_type_breaks_no_import() {
         let hmac = Material::Hmac(MacAlgorithm::HmacSha256, 32);
         let made = token.create(&KeyVersionId::new(), ObjectKind::Cmk(hmac));
         assert!(made.is_ok(), "{made:?}");
-        let names = token.connection.lasting.concessions.names();
+        let names = token.connection.lasting.concessions.left_out().names();
         assert!(names.contains(&"CKA_KEY_TYPE".to_owned()), "{names:?}");
         let material = KeyMaterial::new(zeroize::Zeroizing::new(vec![7; 32]));
         let (version, spec) = (KeyVersionId::new(), KeySpec::Aes256);

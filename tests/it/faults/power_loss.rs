@@ -114,7 +114,7 @@ fn check_audit(image: &Path, key: &[u8], acknowledged: &[&Acknowledged]) {
 fn go_on(image: &Path) {
     let config = Config::load(&image.join("bulla.toml")).expect("its configuration");
     let row = deployment::read(&config.database.location().expect("a URL")).expect("a database").expect("a deployment");
-    let token = open_token(&config).expect("its token");
+    let token = open_token(&config, &row.left_out).expect("its token");
     let folder = image.join("audit");
     let node = std::fs::read_to_string(folder.join("node-id")).expect("the node's id").trim().parse().expect("an id");
     let key = line_key(&token, &row, &node).expect("INT");

@@ -2,8 +2,6 @@
 
 use std::process::Stdio;
 
-use bulla_test_support::chaos::Chaos;
-
 use super::rig::{self, Absent, Rig};
 use super::script::{self, Serving};
 use super::table::{Outcome, Table};
@@ -146,13 +144,5 @@ fn a_pin_that_the_token_says_is_at_its_end_is_not_presented() {
             assert_eq!(ended.status.code(), Some(if held { 8 } else { 0 }), "{flags}, {command}: {told}");
             assert!(!held || told.contains("no PIN is presented") && !told.contains("C_Login"), "{flags}, {command}: {told}");
         }
-    }
-}
-
-impl Rig {
-    /// Puts the chaos module before the token's, and has it obey these commands before its first call.
-    fn behind_chaos(&mut self, start: &str) {
-        let chaos = Chaos::environment(self.module(), self.folder.path(), start);
-        self.set(chaos.into_iter().map(|(name, value)| (name, value.into())));
     }
 }

@@ -10,6 +10,7 @@ use std::process::Output;
 
 mod ladder;
 mod operators;
+mod recorded;
 mod rig;
 mod script;
 mod table;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use bulla_test_support::chaos::Chaos;
 use bulla_test_support::server::{bound_to_this_process, spawn};
 
 use crate::BULLA;
@@ -85,6 +86,12 @@ impl Rig {
     /// Gives programs more variables, or these ones other values.
     pub(super) fn set(&mut self, variables: impl Iterator<Item = (&'static str, OsString)>) {
         self.environment.extend(variables);
+    }
+
+    /// Puts the chaos module before the token's, and has it obey these commands before its first call.
+    pub(super) fn behind_chaos(&mut self, start: &str) {
+        let chaos = Chaos::environment(self.module(), self.folder.path(), start);
+        self.set(chaos.into_iter().map(|(name, value)| (name, value.into())));
     }
 
     /// Takes a deployment's own files away: the next begins on the same token.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bulla_test_support::chaos::Chaos;
 use bulla_test_support::client::{Answer, Client};
 use bulla_test_support::server::{spawn, terminate};
 
@@ -17,10 +18,10 @@ use crate::api::import::{ALGORITHMS, wrap};
 const DIGEST: [u8; 32] = [0x5a; 32];
 
 /// What a deployment stands on, as commands name it.
-const STEPS: [&str; 5] = ["Suite", "RowMacRoot", "AuditSignature", "SelfTestKey", "AttributesLeftOut"];
+const STEPS: [&str; 6] = ["Suite", "RowMacRoot", "AuditSignature", "SelfTestKey", "AttributesLeftOut", "AttributesRefused"];
 
 /// Those members of what a command says.
-pub(super) fn members(rig: &Rig, command: &[&str]) -> [serde_json::Value; 5] {
+pub(super) fn members(rig: &Rig, command: &[&str]) -> [serde_json::Value; 6] {
     let said = rig.bulla(command).output().expect("bulla");
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let told: serde_json::Value = serde_json::from_str(said.lines().next().unwrap_or_default()).unwrap_or_default();
@@ -117,6 +118,11 @@ impl Serving {
             assert!(begun.elapsed() < Duration::from_secs(60), "it does not serve:\n{text}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The line to its chaos module, which it was started with.
+    pub(super) fn chaos(&self, rig: &Rig) -> Chaos {
+        Chaos::of(rig.folder.path(), self.child.id())
     }
 
     pub(super) fn stop(mut self) {
