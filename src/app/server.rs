@@ -89,8 +89,6 @@ impl Server {
     /// # Errors
     /// When anything that it needs is missing or does not fit.
     pub fn open(config: &Config) -> Result<Self, Failure> {
-        // At its first use the random generator of the library gathers entropy for some hundredths of a second: beside the token's opening.
-        std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0; 1]).is_ok());
         let (base, logins) = checks::start(config)?;
         Self::build(config, base, logins)
     }

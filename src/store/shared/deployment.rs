@@ -152,8 +152,8 @@ pub fn is_used(url: &str) -> Result<bool, StoreError> {
     accounts::table.count().get_result(&mut conn).map(|count: i64| count > 0).map_err(of)
 }
 
-/// Writes the row as it is at the end of set-up, marked as done, seals the row with the key that the new system keys made, and writes the first anchors beside it: no deployment
-/// is ready without. False when it was done already or there is no such row.
+/// Writes the row as it is at the end of set-up, marked as done and sealed with the key that the new system keys made, and the first anchors
+/// beside it: no deployment is ready without. False when it was done already or there is no such row.
 ///
 /// # Errors
 /// As [`read`].
