@@ -48,8 +48,8 @@ mod tests {
 
     use crate::cli::Cli;
 
-    /// What may be empty: a description that is taken away.
-    const MAY_BE_EMPTY: &[&str] = &["description"];
+    /// What may be empty: a text for people that is taken away.
+    const MAY_BE_EMPTY: &[&str] = &["description", "reason"];
 
     fn refused(words: &[String]) -> bool {
         let kind = Cli::command().try_get_matches_from(words).map_err(|e| e.kind());
