@@ -197,8 +197,16 @@ pub(super) struct LogAnchor {
     pub(super) log: String,
     place: String,
     clock: Clock,
-    /// What must stand there: the row that was written last, or, where the end of that is not known, one of two.
-    left: Mutex<Vec<LogHeadRow>>,
+    left: Mutex<Left>,
+}
+
+/// What must stand there: the row that was written last, none before the first, and where the end of a write is not known, one of both.
+struct Left(Vec<Option<LogHeadRow>>);
+
+impl Left {
+    fn allows(&self, row: Option<&LogHeadRow>) -> bool {
+        self.0.iter().any(|left| left.as_ref() == row)
+    }
 }
 
 impl LogAnchor {
@@ -210,21 +218,20 @@ impl LogAnchor {
         place: String,
         found: Option<LogHeadRow>,
     ) -> Self {
-        let left = Mutex::new(found.into_iter().collect());
+        let left = Mutex::new(Left(vec![found]));
         let (store, audit) = (Arc::clone(store), Arc::clone(audit));
         Self { store, audit, node, log: log.to_owned(), place, clock: Clock::System, left }
     }
 
     /// Whether this is as it was left.
     pub(super) fn is_as_left(&self, row: Option<&LogHeadRow>) -> bool {
-        let left = self.left.lock();
-        row.map_or(left.is_empty(), |row| left.contains(row))
+        self.left.lock().allows(row)
     }
 
     /// The number of the line that the database knows of.
     pub(super) fn known(&self) -> Option<u64> {
         let left = self.left.lock();
-        left.first().and_then(|row| u64::try_from(row.seq).ok())
+        left.0.first().and_then(Option::as_ref).and_then(|row| u64::try_from(row.seq).ok())
     }
 
     /// Writes how far the log has come, and has the log say that this was written.
@@ -278,15 +285,51 @@ impl LogAnchor {
         match written {
             Ok((row, restored_at)) => {
                 self.audit.set_anchor(Anchor::of(&row, restored_at).text());
-                *left = vec![row];
+                *left = Left(vec![Some(row)]);
                 Ok(())
             }
             Err(error) => {
                 if matches!(error, StoreError::Unknown(_)) {
-                    left.extend(next.into_inner());
+                    left.0.extend(next.into_inner().map(Some));
                 }
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(generation: i64) -> LogHeadRow {
+        LogHeadRow {
+            node: NodeId::new(),
+            log: "audit".to_owned(),
+            place: String::new(),
+            generation,
+            token: vec![7; 16],
+            seq: 1,
+            hash: Vec::new(),
+            open_from: 1,
+            rights: 0,
+            changes: 0,
+            digest: Vec::new(),
+            written_at: Timestamp(0),
+        }
+    }
+
+    /// As on a disk that is full when the first row is committed.
+    #[test]
+    fn where_the_end_of_a_write_is_not_known_what_was_before_may_stand_there_too() {
+        let (first, second) = (row(1), row(2));
+        let before_any = Left(vec![None]);
+        assert!(before_any.allows(None) && !before_any.allows(Some(&first)));
+        let after_the_first = Left(vec![None, Some(first.clone())]);
+        assert!(after_the_first.allows(None) && after_the_first.allows(Some(&first)) && !after_the_first.allows(Some(&second)));
+        let after_the_second = Left(vec![Some(first.clone()), Some(second.clone())]);
+        assert!(
+            !after_the_second.allows(None) && after_the_second.allows(Some(&first)) && after_the_second.allows(Some(&second))
+        );
     }
 }
