@@ -1,4 +1,5 @@
-//! Reads while each call to the token takes its time, as it does across a network: the chaos module before SoftHSM waits for what is left of it.
+//! Reads while each call to the token takes its time, as it does across a network: the chaos module before SoftHSM waits for what is left
+//! of it.
 //!
 //! Owns: these rows. What is the most that can be: sessions ÷ (calls × time of a call), as long as the machine itself gives more. Reads from
 //! memory are compared with reads from memory on a token that takes no time.

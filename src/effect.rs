@@ -134,7 +134,8 @@ impl Store {
     /// Runs a write transaction of an effect once the line before it is durable; the first that succeeds leaves the mark.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no such line; [`Error::NonceUsed`] for a replay; whatever `f` answers; [`Error::Unavailable`] when the database is away.
+    /// [`Error::NonceUsed`] for a replay; whatever `f` answers; [`Error::Unavailable`] where there is no such line, or when the database is
+    /// away.
     pub fn commit<T>(
         &self,
         effect: &Effect,
