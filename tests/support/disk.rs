@@ -43,6 +43,14 @@ impl SmallDisk {
     /// # Panics
     /// When it cannot be written for another reason than that it is full.
     pub fn fill(&self) {
+        self.fill_but(0);
+    }
+
+    /// Takes all but so many bytes, and what pages round them up to.
+    ///
+    /// # Panics
+    /// As [`SmallDisk::fill`].
+    pub fn fill_but(&self, left: u64) {
         let mut ballast = File::options().create(true).append(true).open(self.ballast()).expect("the disk is mounted");
         for block in [1 << 20, 1 << 12, 1] {
             let zeros = vec![0; block];
@@ -54,6 +62,8 @@ impl SmallDisk {
                 }
             }
         }
+        let length = ballast.metadata().expect("it is open").len();
+        ballast.set_len(length.saturating_sub(left)).expect("a shorter file takes no space");
     }
 
     /// Gives the space back.

@@ -18,6 +18,7 @@ mod announce;
 mod authority;
 mod folder;
 mod hold;
+mod room;
 mod root;
 mod seed;
 
@@ -69,16 +70,23 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
         return Err(restart(&data, &["--temporary"]));
     };
-    private_folder::make(&data).map_err(Failure::of_file(&data))?;
+    let database = dev.database.as_deref().and_then(|url| Path::new(url.strip_prefix("sqlite:")?).parent());
+    let folders: Vec<_> = std::iter::once(data.as_path()).chain(database).collect();
+    serve(dev, &data, seed.unwrap_or_default(), json).map_err(|failure| room::or_full(failure, &folders))
+}
+
+/// Serves a folder, with what it lacks made first.
+fn serve(dev: &cli::Dev, data: &Path, seed: seed::Seed, json: bool) -> Result<(), Failure> {
+    private_folder::make(data).map_err(Failure::of_file(data))?;
     // Before anything is made or looked for in the folder.
-    let _held = hold::hold(&data)?;
+    let _held = hold::hold(data)?;
     if let Some(pid) = audit::holder(&data.join("audit"), "audit") {
-        return Err(hold::served(&data, &pid));
+        return Err(hold::served(data, &pid));
     }
-    enter_made(&data)?;
-    let mut config = folder::prepare(&data, dev.database.as_deref())?;
+    enter_made(data)?;
+    let mut config = folder::prepare(data, dev.database.as_deref())?;
     if dev.tls {
-        config.server.tls = Some(authority::prepare(&data, dev.listen)?);
+        config.server.tls = Some(authority::prepare(data, dev.listen)?);
     }
     config.server.plain_http_beyond_loopback |= dev.listen_to_everyone;
     let config = config.listening_on(dev.listen)?;
@@ -86,16 +94,16 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
     let chosen = dev.access_key_id.as_ref().zip(dev.access_key_secret_file.as_deref());
     let root = match chosen {
         Some((id, file)) => Root::of_choice(&base, id, file)?,
-        None => Root::of(&base, &data)?,
+        None => Root::of(&base, data)?,
     };
     let server = Server::on(&config, base)?;
     let address = server.address()?;
     let target = Target {
         // Of all addresses, loopback is the one that this process can be sure of.
         endpoint: if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() },
-        authority: dev.tls.then(|| authority::certificate(&data)),
+        authority: dev.tls.then(|| authority::certificate(data)),
     };
-    let announcement = Announcement { root, target, folder: data.clone(), seed: seed.unwrap_or_default(), json };
+    let announcement = Announcement { root, target, folder: data.to_owned(), seed, json };
     announcement.write_files()?;
     let announced = std::thread::spawn(move || {
         announcement.make().inspect_err(|_| {
@@ -110,7 +118,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         _ => Ok(()),
     };
     if dev.temporary {
-        fs::remove_dir_all(&data).map_err(context(data.display()))?;
+        fs::remove_dir_all(data).map_err(context(data.display()))?;
     }
     announced.and(served)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bulla_test_support::client::Client;
 use bulla_test_support::disk::SmallDisk;
 use bulla_test_support::node::Node;
-use bulla_test_support::server::{Server, terminate};
+use bulla_test_support::server::{Server, bound_to_this_process, spawn, terminate};
 use bulla_test_support::sizes::size;
 
 use crate::faults::load::{check_audit_log, under_load, until_served};
@@ -117,6 +117,49 @@ fn a_start_on_a_full_disk_waits_for_space() {
     server.stop();
     let log = std::fs::metadata(disk.path().join("bulla.db-wal")).map_or(0, |file| file.len());
     assert_eq!(log, 0, "what was written is in the database's own file");
+}
+
+/// What `bulla dev` comes to on a folder: its exit code and words; or none where it serves, after which it is ended.
+fn dev(data: &Path) -> Option<(Option<i32>, String)> {
+    let said = tempfile::NamedTempFile::new().expect("another disk has space");
+    let output = said.reopen().expect("it is there");
+    let mut command = bound_to_this_process(Path::new(BULLA));
+    command.args(["dev", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data).stdin(Stdio::null());
+    command.stdout(output.try_clone().expect("it is open")).stderr(output);
+    let mut child = spawn(command).expect("the program is there");
+    let words = || std::fs::read_to_string(said.path()).expect("text");
+    let mut ended = None;
+    crate::until(PATIENCE, "it serves or ends", || {
+        ended = child.try_wait().expect("our own child");
+        ended.is_some() || words().contains("\"Endpoint\"")
+    });
+    match ended {
+        Some(status) => Some((status.code(), words())),
+        None => {
+            terminate(&mut child);
+            None
+        }
+    }
+}
+
+/// With 80 KiB more each time, from nothing to what is enough.
+#[test]
+fn a_first_start_of_dev_without_space_names_the_disk_and_goes_on_once_there_is_some() {
+    let Some(disk) = small_disk() else { return };
+    let mut refused = 0;
+    for left in (0..).map(|round| round * (80 << 10)) {
+        let data = disk.path().join(format!("with-{left}"));
+        disk.fill_but(left);
+        let ended = dev(&data);
+        disk.free();
+        let Some((code, words)) = ended else { break };
+        assert_eq!(code, Some(7), "{left} bytes left: {words}");
+        assert!(words.contains("the disk is full") || words.contains("No space left on device"), "{left} bytes left: {words}");
+        assert_eq!(dev(&data), None, "{left} bytes were left, and then there was space");
+        std::fs::remove_dir_all(&data).expect("it is there");
+        refused += 1;
+    }
+    assert!(refused > 1, "a full disk is no obstacle");
 }
 
 /// Attaches strace to a process, so that these system calls fail, for as long as the closure runs. False where there is no strace

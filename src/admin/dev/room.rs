@@ -1,0 +1,19 @@
+//! Disks that are full: what fails on one says so in many ways, of which SoftHSM's name no disk.
+//!
+//! Owns: what a failure says then. Must not know: what failed. Called by: `run`.
+
+use std::path::Path;
+
+use crate::app::Failure;
+use crate::audit::free_bytes;
+
+/// A disk with less is full for a token, a database and an audit log, bytes: what a first start writes, and as much again.
+const LITTLE: u64 = 2 << 20;
+
+/// The same failure; where the disk of one of these folders is full, with that as its reason.
+pub(super) fn or_full(failure: Failure, folders: &[&Path]) -> Failure {
+    let full = folders.iter().find_map(|folder| Some((folder, free_bytes(folder).filter(|free| *free < LITTLE)?)));
+    let Some((folder, free)) = full else { return failure };
+    let reason = format!("{}: the disk is full, {free} bytes are left: {failure}", folder.display());
+    Failure::local(reason).hint(format!("make room for {LITTLE} bytes and more, or name a folder elsewhere with --data"))
+}
