@@ -99,6 +99,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::gauge("bulla_token_up", "1 while the token answers", token.up),
         Figure::counter("bulla_token_epochs_total", "connections to the token: one at start, one for each reconnect", token.epoch),
         Figure::gauge("bulla_token_sessions_in_use", "PKCS#11 sessions at work", token.sessions_in_use),
+        Figure::gauge("bulla_token_sessions_waited_for", "requests that wait for a PKCS#11 session", token.sessions_waited_for),
         Figure::gauge("bulla_token_sessions_open", "PKCS#11 sessions open", token.sessions_open),
         Figure::gauge("bulla_token_sessions_limit", "PKCS#11 sessions at most", token.sessions_limit),
         Figure::gauge("bulla_token_pin_refused", "1 while the last login failed and waits for another PIN", token.refused),

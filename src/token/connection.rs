@@ -312,6 +312,7 @@ impl Connection {
             sessions_limit: readers.limit,
             sessions_open: readers.open,
             sessions_in_use: readers.lent,
+            sessions_waited_for: readers.waiting,
             objects: u64::try_from(self.objects.load(Ordering::Relaxed)).ok(),
             pin_tried: epoch.map(|e| e.token.pin_count_low()),
             free_private: room.and_then(|room| room.private),

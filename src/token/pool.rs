@@ -4,14 +4,16 @@
 //! Called by: `epoch`, `connection`.
 //!
 //! A session that comes back without [`Lease::keep`] is closed: whoever left early, by error or panic, may have left an operation
-//! open on it. When all sessions are lent and none comes back for a while, the token hangs: then nobody waits any more, so that callers'
-//! threads are free for other work, until one does come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and
+//! open on it. One that comes back goes to whoever has waited longest, before anybody who comes later. When all sessions are lent and none
+//! comes back for a while, the token hangs: then nobody waits any more, so that callers' threads are free for other work, until one does
+//! come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and
 //! a close that came later could hit a session of the next epoch that has the same number.
 //!
 //! A token that opens no more sessions is lived with: the limit is lowered to what there is, and tried again every
 //! [`FORGET_AFTER`], since sessions may have been another process's. The one session that makes keys goes before readers: one of
 //! theirs is closed for it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -47,7 +49,6 @@ pub(super) struct Pool {
     /// The limit of the configuration, or the token's own.
     most: usize,
     state: Mutex<State>,
-    changed: Condvar,
 }
 
 struct State {
@@ -59,7 +60,8 @@ struct State {
     learnt: Option<Instant>,
     /// Sessions to be closed when they come back, for somebody who needs one more.
     owed: usize,
-    waiting: usize,
+    /// Who waits, and first whoever has waited longest.
+    waiting: VecDeque<Arc<Waiter>>,
     /// Counts sessions that came back.
     returns: u64,
     /// None has come back for a long time.
@@ -68,12 +70,37 @@ struct State {
     closed: bool,
 }
 
+/// Somebody who waits for a session.
+#[derive(Default)]
+struct Waiter {
+    turn: Mutex<Option<Turn>>,
+    woken: Condvar,
+}
+
+/// What somebody who waits is woken for. Written under the lock of the pool.
+enum Turn {
+    /// This session.
+    Session(Session),
+    /// To look again: there is room for one more session, or there will be none.
+    Look,
+}
+
+impl Waiter {
+    /// Its turn, if that comes within the time.
+    fn wait(&self, time: Duration) -> Option<Turn> {
+        let mut turn = self.turn.lock();
+        self.woken.wait_while_for(&mut turn, |turn| turn.is_none(), time);
+        turn.take()
+    }
+}
+
 /// Numbers of a pool at a moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Occupancy {
     pub(super) limit: usize,
     pub(super) open: usize,
     pub(super) lent: usize,
+    pub(super) waiting: usize,
 }
 
 /// Opens sessions in one slot.
@@ -130,12 +157,12 @@ impl Pool {
             limit,
             learnt: None,
             owed: 0,
-            waiting: 0,
+            waiting: VecDeque::new(),
             returns: 0,
             stalled: false,
             closed: false,
         };
-        Self { opener, access, most: limit, state: Mutex::new(state), changed: Condvar::new() }
+        Self { opener, access, most: limit, state: Mutex::new(state) }
     }
 
     /// Puts a session that is open already into an empty pool.
@@ -171,7 +198,7 @@ impl Pool {
                 return Err(TokenError::Gone.into());
             }
             if let Some(session) = state.idle.pop() {
-                return Ok(Lease { pool: self, session: Some(session), keep: false });
+                return Ok(self.lend(session));
             }
             let forgotten = || state.learnt.is_none_or(|at| at.elapsed() >= FORGET_AFTER);
             if state.open >= state.limit && state.limit < self.most && forgotten() {
@@ -181,9 +208,10 @@ impl Pool {
                 state.open += 1;
                 drop(state);
                 match self.opener.open(self.access) {
-                    Ok(session) => return Ok(Lease { pool: self, session: Some(session), keep: false }),
-                    Err(error) => state = self.not_opened(error)?,
+                    Ok(session) => return Ok(self.lend(session)),
+                    Err(error) => self.not_opened(error)?,
                 }
+                state = self.state.lock();
                 continue;
             }
             let until = *until.get_or_insert_with(|| Instant::now() + wait);
@@ -192,27 +220,43 @@ impl Pool {
                 return Err(TokenError::Busy.into());
             }
             let (patience, before) = (self.patience(wait), state.returns);
-            state.waiting += 1;
-            let timeout = self.changed.wait_for(&mut state, left.min(patience));
-            state.waiting -= 1;
-            if timeout.timed_out() && left >= patience && state.returns == before && !state.stalled {
-                log::error!("token: no session has come back for {patience:?}: it hangs");
-                state.stalled = true;
-                self.changed.notify_all();
+            let waiter = Arc::<Waiter>::default();
+            state.waiting.push_back(Arc::clone(&waiter));
+            drop(state);
+            let turn = waiter.wait(left.min(patience)).or_else(|| {
+                let mut state = self.state.lock();
+                state.waiting.retain(|other| !Arc::ptr_eq(other, &waiter));
+                // It may have come in between.
+                let turn = waiter.turn.lock().take();
+                if turn.is_none() && left >= patience && state.returns == before && !state.stalled {
+                    log::error!("token: no session has come back for {patience:?}: it hangs");
+                    state.stalled = true;
+                    wake_all(state);
+                }
+                turn
+            });
+            if let Some(Turn::Session(session)) = turn {
+                return Ok(self.lend(session));
             }
+            state = self.state.lock();
         }
+    }
+
+    fn lend(&self, session: Session) -> Lease<'_> {
+        Lease { pool: self, session: Some(session), keep: false }
     }
 
     /// Ends the pool: waiting callers and later ones get `Gone`.
     pub(super) fn close(&self) {
-        self.state.lock().closed = true;
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.closed = true;
+        wake_all(state);
     }
 
     /// Its numbers now.
     pub(super) fn occupancy(&self) -> Occupancy {
         let state = self.state.lock();
-        Occupancy { limit: state.limit, open: state.open, lent: state.open - state.idle.len() }
+        Occupancy { limit: state.limit, open: state.open, lent: state.open - state.idle.len(), waiting: state.waiting.len() }
     }
 
     /// For how long no session must come back. Making a key takes seconds on some tokens.
@@ -225,26 +269,25 @@ impl Pool {
 
     /// Takes back the place of a session that did not open. When the token has no more sessions but some of ours exist, we live
     /// with those.
-    fn not_opened(&self, error: Pkcs11Error) -> Result<MutexGuard<'_, State>, Failure> {
+    fn not_opened(&self, error: Pkcs11Error) -> Result<(), Failure> {
         let mut state = self.state.lock();
         state.open -= 1;
-        self.returned(&mut state);
-        if matches!(error, Pkcs11Error::Pkcs11(RvError::SessionCount, _)) && state.open > 0 {
+        let some_exist = matches!(error, Pkcs11Error::Pkcs11(RvError::SessionCount, _)) && state.open > 0;
+        if some_exist {
             if state.learnt.is_none() {
                 log::warn!("token: {}; going on with {} sessions", describe(&error), state.open);
             }
             state.limit = state.open;
             state.learnt = Some(Instant::now());
-            return Ok(state);
         }
-        Err(error.into())
+        returned(state, Turn::Look);
+        if some_exist { Ok(()) } else { Err(error.into()) }
     }
 
     fn give_back(&self, session: Session, keep: bool) {
         let mut state = self.state.lock();
         if keep && state.owed == 0 {
-            state.idle.push(session);
-            self.returned(&mut state);
+            returned(state, Turn::Session(session));
             return;
         }
         if state.owed > 0 {
@@ -256,19 +299,32 @@ impl Pool {
         close(session);
         let mut state = self.state.lock();
         state.open -= 1;
-        self.returned(&mut state);
+        returned(state, Turn::Look);
     }
+}
 
-    /// There is a session, or room for one, again. A wake-up is a system call, so only when somebody waits.
-    fn returned(&self, state: &mut State) {
-        state.returns += 1;
-        if std::mem::take(&mut state.stalled) {
-            log::info!("token: a session has come back");
-        }
-        if state.waiting > 0 {
-            self.changed.notify_one();
-        }
+/// A session has come back, or there is room for another: the first of those who wait has it.
+fn returned(mut state: MutexGuard<'_, State>, turn: Turn) {
+    state.returns += 1;
+    if std::mem::take(&mut state.stalled) {
+        log::info!("token: a session has come back");
     }
+    if let Some(waiter) = state.waiting.pop_front() {
+        *waiter.turn.lock() = Some(turn);
+        // Whoever is woken may run at once, in place of this thread, which must hold nobody up then.
+        drop(state);
+        waiter.woken.notify_one();
+    } else if let Turn::Session(session) = turn {
+        state.idle.push(session);
+    }
+}
+
+/// All who wait look again.
+fn wake_all(mut state: MutexGuard<'_, State>) {
+    let waiting = std::mem::take(&mut state.waiting);
+    waiting.iter().for_each(|waiter| *waiter.turn.lock() = Some(Turn::Look));
+    drop(state);
+    waiting.iter().for_each(|waiter| _ = waiter.woken.notify_one());
 }
 
 fn close(session: Session) {

@@ -82,6 +82,8 @@ pub struct TokenStatus {
     pub sessions_open: usize,
     /// Sessions in use.
     pub sessions_in_use: usize,
+    /// Callers that wait for one.
+    pub sessions_waited_for: usize,
     /// Objects on the token, if they were counted.
     pub objects: Option<u64>,
     /// Whether a wrong PIN had been presented before the last login, by whomever; none while there is no login.

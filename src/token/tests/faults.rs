@@ -1,7 +1,7 @@
 //! Sessions run out, logins end, tokens go and come back.
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::Instant;
 
 use cryptoki::context::Function;
@@ -64,6 +64,36 @@ fn sixteen_threads_share_one_session() {
             }
         });
         assert_eq!(token.status().sessions_limit, 1);
+    });
+}
+
+#[test]
+fn a_session_goes_to_whoever_has_waited_longest() {
+    on_every_softhsm(|_| {
+        let token = new_token(1, 20_000);
+        let (held, order) = (Barrier::new(2), Mutex::new(Vec::new()));
+        let work = |n: usize| {
+            token.connection.run(Operation::Health, Access::ReadOnly, None, |_, _| {
+                order.lock().expect("no panic").push(n);
+                Ok(())
+            })
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                hold(&token, &held, |_| Ok(())).expect("a session");
+                // It is there already, and comes last all the same.
+                work(8).expect("a session");
+            });
+            held.wait();
+            for n in 0..8 {
+                scope.spawn(move || work(n).expect("a session"));
+                while token.status().sessions_waited_for <= n {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            held.wait();
+        });
+        assert_eq!(order.into_inner().expect("no panic"), (0..=8).collect::<Vec<_>>());
     });
 }
 
