@@ -39,6 +39,17 @@ enum Plan {
     Done,
 }
 
+/// What came of [`Relay::cut`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// The connection was cut.
+    Cut,
+    /// So many messages were counted, fewer than what was to pass.
+    Whole(u64),
+    /// The text did not come.
+    Absent,
+}
+
 impl Relay {
     /// A way to this port of loopback.
     ///
@@ -82,12 +93,12 @@ impl Relay {
         *self.shared.plan() = Plan::At(text, after);
     }
 
-    /// Ends the counting. How many messages were counted, where they were fewer than what was to pass; none when it was cut, or the
-    /// text did not come.
-    pub fn counted(&self) -> Option<u64> {
+    /// Ends the counting; what came of it.
+    pub fn counted(&self) -> Counted {
         match std::mem::take(&mut *self.shared.plan()) {
-            Plan::Counted { passed, .. } => Some(passed),
-            _ => None,
+            Plan::Counted { passed, .. } => Counted::Whole(passed),
+            Plan::Done => Counted::Cut,
+            Plan::Nothing | Plan::At(..) => Counted::Absent,
         }
     }
 }
