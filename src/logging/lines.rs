@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// How long lines are gathered behind those just written, so that under load many are one write and one wake-up. A line that comes after a
 /// quiet while, and one that warns, is written at once with all before it.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(1);
 
 /// How long the thread waits before it tries a full pipe again that does not block.
 const RETRY: Duration = Duration::from_millis(20);

@@ -6,8 +6,8 @@
 //! A session that comes back without [`Lease::keep`] is closed: whoever left early, by error or panic, may have left an operation
 //! open on it. One that comes back goes to whoever has waited longest, before anybody who comes later. When all sessions are lent and none
 //! comes back for a while, the token hangs: then nobody waits any more, so that callers' threads are free for other work, until one does
-//! come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and
-//! a close that came later could hit a session of the next epoch that has the same number.
+//! come back. Sessions are not closed at the end of an epoch; C_Finalize does that, and a close that came later could hit a session of the
+//! next epoch that has the same number.
 //!
 //! A token that opens no more sessions is lived with: the limit is lowered to what there is, and tried again every
 //! [`FORGET_AFTER`], since sessions may have been another process's. The one session that makes keys goes before readers: one of

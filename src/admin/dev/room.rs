@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::app::Failure;
 use crate::audit::free_bytes;
 
-/// A disk with less is full for a token, a database and an audit log, bytes: what a first start writes, and as much again.
+/// A disk with less is full, bytes: token, database and audit log of a first start take some 700,000.
 const LITTLE: u64 = 2 << 20;
 
 /// The same failure; where the disk of one of these folders is full, with that as its reason.
