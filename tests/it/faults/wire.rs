@@ -40,6 +40,19 @@ fn a_write_that_is_cut_at_any_message_is_whole_or_not_and_the_log_says_which() {
     let client = server.client();
     create(&client, "before", "value").ok();
     let mut answers = Vec::new();
+    // First the end, while writes are transactions: the commit does not arrive, and its answer does not. Another's may come first.
+    for delivered in [0, 1] {
+        let cut = (0..20).any(|attempt| {
+            let name = format!("commit/{delivered}/{attempt}");
+            relay.cut("COMMIT", delivered);
+            let answer = create(&client, &name, "value");
+            relay.counted();
+            answers.push((name, answer.status));
+            until_served(&client, &format!("after/{delivered}/{attempt}"), Duration::from_secs(15));
+            answer.status == 503
+        });
+        assert!(cut, "a commit was cut");
+    }
     // From the beginning of its transaction, and from the first message that has its name: a write that is one statement has no other.
     for (round, begun) in (0..size(1, 100)).flat_map(|round| [(round, true), (round, false)]) {
         let (text, least) = if begun { (BEGIN, 6) } else { ("/cut", 1) };
@@ -61,19 +74,6 @@ fn a_write_that_is_cut_at_any_message_is_whole_or_not_and_the_log_says_which() {
                 Counted::Cut | Counted::Absent => assert!(message < 40, "a write has no end"),
             }
         }
-    }
-    // The end itself: the commit does not arrive, and its answer does not. Another transaction's may come first.
-    for delivered in [0, 1] {
-        let cut = (0..20).any(|attempt| {
-            let name = format!("commit/{delivered}/{attempt}");
-            relay.cut("COMMIT", delivered);
-            let answer = create(&client, &name, "value");
-            relay.counted();
-            answers.push((name, answer.status));
-            until_served(&client, &format!("after/{delivered}/{attempt}"), Duration::from_secs(15));
-            answer.status == 503
-        });
-        assert!(cut, "a commit was cut");
     }
     // A write that is one statement, as it is once this node has seen how its part stands: before it arrives, and before its answer does.
     for number in 0..400 {
