@@ -2,6 +2,8 @@
 //! load; nothing acknowledged is, and the service finds the new one by itself.
 
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +36,8 @@ struct Cluster {
     folder: tempfile::TempDir,
     _etcd: Child,
     ports: [u16; 2],
+    /// Where each Patroni answers.
+    rest: [u16; 2],
     patroni: [Option<Child>; 2],
 }
 
@@ -48,7 +52,7 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("bulla-patroni-").tempdir().expect("a temporary folder");
         assert!(Command::new("chown").arg("postgres").arg(folder.path()).status().expect("chown").success());
         let port = || free_port().expect("a port");
-        let (clients, peers, ports) = (port(), port(), [port(), port()]);
+        let (clients, peers, ports, rest) = (port(), port(), [port(), port()], [port(), port()]);
         let mut etcd = Command::new("setpriv");
         etcd.args(["--pdeathsig", "KILL", "--", "etcd", "--enable-v2=true", "--data-dir"]).arg(folder.path().join("etcd"));
         let url = format!("http://127.0.0.1:{clients}");
@@ -57,12 +61,12 @@ impl Cluster {
         let etcd = spawn(silent(etcd)).expect("etcd");
         let place = folder.path().display().to_string();
         certificate(folder.path());
-        for (n, own) in ports.iter().enumerate() {
+        for (n, (own, rest)) in ports.iter().zip(&rest).enumerate() {
             let name = format!("name: node{n}");
             let changes = [
                 ("name: db1", name.as_str()),
                 ("[10.0.0.11:2379, 10.0.0.12:2379, 10.0.0.13:2379]", &format!("[127.0.0.1:{clients}]")),
-                ("10.0.0.11:8008", &format!("127.0.0.1:{}", port())),
+                ("10.0.0.11:8008", &format!("127.0.0.1:{rest}")),
                 ("10.0.0.11:5432", &format!("127.0.0.1:{own}")),
                 ("10.0.0.0/24", "127.0.0.1/32"),
                 ("/var/lib/postgresql/15/bulla", &format!("{place}/data{n}")),
@@ -77,7 +81,7 @@ impl Cluster {
             });
             std::fs::write(folder.path().join(format!("{n}.yml")), text).expect("a temporary folder");
         }
-        let mut cluster = Self { folder, _etcd: etcd, ports, patroni: [None, None] };
+        let mut cluster = Self { folder, _etcd: etcd, ports, rest, patroni: [None, None] };
         cluster.join(0);
         cluster.join(1);
         cluster
@@ -107,12 +111,23 @@ impl Cluster {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// The leader, once the other follows it and is waited for.
+    /// Whether a node may be made leader: PostgreSQL waits for it before Patroni has written so.
+    fn may_lead(&self, n: usize) -> bool {
+        let asked = TcpStream::connect(("127.0.0.1", self.rest[n])).and_then(|mut stream| {
+            stream.write_all(b"GET /synchronous HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        });
+        asked.is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+    }
+
+    /// The leader, once the other follows it and may take its place.
     fn whole(&self) -> usize {
         let begun = Instant::now();
         loop {
             let followed = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-            if let Some(leader) = (0..2).find(|n| self.sql(*n, followed).as_deref() == Some("1")) {
+            let is_followed = |n: &usize| self.sql(*n, followed).as_deref() == Some("1") && self.may_lead(1 - n);
+            if let Some(leader) = (0..2).find(is_followed) {
                 return leader;
             }
             let logs = || [0, 1].map(|n| std::fs::read_to_string(self.log(n)).unwrap_or_default()).join("\n");
