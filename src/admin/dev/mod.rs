@@ -70,9 +70,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
         return Err(restart(&data, &["--temporary"]));
     };
-    let database = dev.database.as_deref().and_then(|url| Path::new(url.strip_prefix("sqlite:")?).parent());
-    let folders: Vec<_> = std::iter::once(data.as_path()).chain(database).collect();
-    serve(dev, &data, seed.unwrap_or_default(), json).map_err(|failure| room::or_full(failure, &folders))
+    serve(dev, &data, seed.unwrap_or_default(), json).map_err(|failure| room::or_full(failure, &data))
 }
 
 /// Serves a folder, with what it lacks made first.

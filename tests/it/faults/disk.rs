@@ -120,11 +120,11 @@ fn a_start_on_a_full_disk_waits_for_space() {
 }
 
 /// What `bulla dev` comes to on a folder: its exit code and words; or none where it serves, after which it is ended.
-fn dev(data: &Path) -> Option<(Option<i32>, String)> {
+fn dev(data: &Path, more: &[&str]) -> Option<(Option<i32>, String)> {
     let said = tempfile::NamedTempFile::new().expect("another disk has space");
     let output = said.reopen().expect("it is there");
     let mut command = bound_to_this_process(Path::new(BULLA));
-    command.args(["dev", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data).stdin(Stdio::null());
+    command.args(["dev", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(more).stdin(Stdio::null());
     command.stdout(output.try_clone().expect("it is open")).stderr(output);
     let mut child = spawn(command).expect("the program is there");
     let words = || std::fs::read_to_string(said.path()).expect("text");
@@ -150,16 +150,32 @@ fn a_first_start_of_dev_without_space_names_the_disk_and_goes_on_once_there_is_s
     for left in (0..).map(|round| round * (80 << 10)) {
         let data = disk.path().join(format!("with-{left}"));
         disk.fill_but(left);
-        let ended = dev(&data);
+        let ended = dev(&data, &[]);
         disk.free();
         let Some((code, words)) = ended else { break };
         assert_eq!(code, Some(7), "{left} bytes left: {words}");
         assert!(words.contains("the disk is full") || words.contains("No space left on device"), "{left} bytes left: {words}");
-        assert_eq!(dev(&data), None, "{left} bytes were left, and then there was space");
+        assert_eq!(dev(&data, &[]), None, "{left} bytes were left, and then there was space");
         std::fs::remove_dir_all(&data).expect("it is there");
         refused += 1;
     }
     assert!(refused > 1, "a full disk is no obstacle");
+}
+
+/// Named once, it is in the folder's configuration.
+#[test]
+fn a_full_disk_under_the_database_of_dev_alone_is_named_at_each_start() {
+    let Some(disk) = small_disk() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, url) = (folder.path().join("data"), format!("sqlite:{}", disk.path().join("bulla.db").display()));
+    disk.fill();
+    for more in [&["--database", url.as_str()][..], &[]] {
+        let (code, words) = dev(&data, more).expect("it ends");
+        assert_eq!(code, Some(7), "{words}");
+        assert!(words.contains(&format!("{}: the disk is full", disk.path().display())), "{words}");
+    }
+    disk.free();
+    assert_eq!(dev(&data, &[]), None);
 }
 
 /// Attaches strace to a process, so that these system calls fail, for as long as the closure runs. False where there is no strace
