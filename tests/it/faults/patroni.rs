@@ -2,12 +2,11 @@
 //! load; nothing acknowledged is, and the service finds the new one by itself.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bulla_test_support::client::Client;
 use bulla_test_support::postgres::free_port;
 use bulla_test_support::server::{Server, spawn};
 use bulla_test_support::sizes::size;
@@ -113,12 +112,8 @@ impl Cluster {
 
     /// Whether a node may be made leader: PostgreSQL waits for it before Patroni has written so.
     fn may_lead(&self, n: usize) -> bool {
-        let asked = TcpStream::connect(("127.0.0.1", self.rest[n])).and_then(|mut stream| {
-            stream.write_all(b"GET /synchronous HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).map(|_| answer)
-        });
-        asked.is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+        let patroni = Client::new(&format!("127.0.0.1:{}", self.rest[n]), "", "");
+        patroni.send_raw(b"GET /synchronous HTTP/1.0\r\n\r\n").is_ok_and(|answer| answer.status == 200)
     }
 
     /// The leader, once the other follows it and may take its place.
