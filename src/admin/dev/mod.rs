@@ -17,8 +17,8 @@
 mod announce;
 mod authority;
 mod folder;
+mod full_disk;
 mod hold;
-mod room;
 mod root;
 mod seed;
 
@@ -70,7 +70,7 @@ pub fn run(dev: &cli::Dev, json: bool) -> Result<(), Failure> {
         let data = tempfile::Builder::new().prefix("bulla-dev-").tempdir()?.keep();
         return Err(restart(&data, &["--temporary"]));
     };
-    serve(dev, &data, seed.unwrap_or_default(), json).map_err(|failure| room::or_full(failure, &data))
+    serve(dev, &data, seed.unwrap_or_default(), json).map_err(|failure| full_disk::named(failure, &data))
 }
 
 /// Serves a folder, with what it lacks made first.

@@ -14,7 +14,7 @@ use crate::config::Config;
 const LITTLE: u64 = 2 << 20;
 
 /// The same failure; where the disk of the folder or of its database is full, with that as its reason. What has another of its own keeps it.
-pub(super) fn or_full(failure: Failure, data: &Path) -> Failure {
+pub(super) fn named(failure: Failure, data: &Path) -> Failure {
     if !matches!(failure.class, Class::Other | Class::Local | Class::Unavailable) {
         return failure;
     }
