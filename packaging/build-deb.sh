@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 program=$(realpath "${1:?program}")
 out=$(realpath -m "${2:?package to write}")
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)
+version=$(sed -n '0,/^version = /s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 tree=$root/tree

@@ -29,7 +29,8 @@ done
 # Loaded by name at run time: users and hosts by the C library; what modules of PKCS#11 lean on besides, SoftHSM's among them.
 modules=(libstdc++.so.6 libgcc_s.so.1 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1)
 for name in libnss_files.so.2 libnss_dns.so.2 "${modules[@]}"; do
-  library=$(ldconfig -p | awk -v n="$name" '$1 == n {print $NF; exit}')
+  # To its end: one that ends before ldconfig has said all ends ldconfig, and with it this build.
+  library=$(ldconfig -p | awk -v n="$name" '$1 == n && !found {found = $NF} END {print found}')
   [[ -n $library ]] && install -D -m 0755 "$(realpath "$library")" "$root$library"
 done
 install -D -m 0644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt" 2>/dev/null || true
