@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER};
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, HttpDate, RETRY_AFTER,
+};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -256,6 +258,7 @@ impl<S: Service> Handler<S> {
         if encoded && length != Length::Known(0) {
             return Err(Refused::last(Error::MalformedRequest("The body must come as it is: no Content-Encoding is served.")));
         }
+        sent_once(&received.headers).map_err(turn_away)?;
         // A client that has gone before it could be asked for its address.
         let Sender { client, certificate, place } = sender.ok_or(Refused::last(Error::MalformedRequest("")))?;
         let asked_to_leave = async {
@@ -353,6 +356,19 @@ impl<S: Service> Handler<S> {
             }
         }
     }
+}
+
+/// That what says how the body is read, and who asks, is there once at most (RFC 9110, sections 8.3 and 11.6.2): of two, a proxy and
+/// this service might each believe another.
+fn sent_once(headers: &HeaderMap) -> Result<(), Error> {
+    let twice = |name| headers.get_all(name).nth(1).is_some();
+    if twice(CONTENT_TYPE) {
+        return Err(Error::MalformedRequest("The header Content-Type must be sent once."));
+    }
+    if twice(AUTHORIZATION) {
+        return Err(Error::MalformedRequest("The header Authorization must be sent once."));
+    }
+    Ok(())
 }
 
 /// Names in lower case and values. Bytes that are no UTF-8 become U+FFFD: a signature that covers them cannot match.

@@ -88,7 +88,7 @@ pub trait Service: Send + Sync + 'static {
     /// The header with an answer's id, which the answers to probes have too; in lower case.
     fn request_id_header(&self) -> &'static str;
 
-    /// What of the service works now. Runs on a thread that may block, but probes wait for it: a second at most.
+    /// What of the service works now, as others have found it. Probes come to an event loop: it must not block.
     fn readiness(&self) -> Readiness;
 }
 

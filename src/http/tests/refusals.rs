@@ -85,6 +85,24 @@ fn heads_too_large_for_the_parser() {
 }
 
 #[test]
+fn what_says_who_asks_and_what_is_asked_is_sent_once() {
+    let server = start(config());
+    let request = |headers: &str| format!("POST /?echo=1 HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 2\r\n\r\n{{}}");
+    let (json, basic) = ("Content-Type: application/json\r\n", "Authorization: Basic eA==\r\n");
+    assert_eq!(ask(server.address, request(&[json, basic].concat())).json()["Echo"], "1");
+    for (twice, name) in [
+        ([json, json].concat(), "Content-Type"),
+        ([json, "content-type: application/x-www-form-urlencoded\r\n"].concat(), "Content-Type"),
+        ([basic, basic].concat(), "Authorization"),
+    ] {
+        let got = ask(server.address, request(&twice));
+        got.is_error(MALFORMED.0, MALFORMED.1);
+        assert!(got.json()["Message"].as_str().unwrap().contains(&format!("{name} must be sent once")), "{got:?}");
+    }
+    assert_eq!(server.echo.calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_refusal_comes_after_the_answers_before_it() {
     let server = start(config());
     let mut wire = Wire::to(server.address);
