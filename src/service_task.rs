@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::audit::{Audit, Kind, Record, Verdict};
+use crate::base::alarm;
 use crate::base::clock::Moment;
 use crate::base::ids::{AccountId, NodeId, Region};
 use crate::code::Code;
@@ -99,7 +100,7 @@ impl ServiceTasks {
         match &result {
             Ok(_) => log::info!("{} on {resource}: {}", task.action, task.reason),
             Err(Error::Integrity(what)) => {
-                log::error!(target: "bulla::integrity", "ALARM {} on {resource} ({}): {what}", task.action, task.reason);
+                alarm::raise(format!("{} on {resource} ({}): {what}", task.action, task.reason));
             }
             Err(error) => log::warn!("{} on {resource} ({}) failed: {error:?}", task.action, task.reason),
         }

@@ -232,7 +232,7 @@ impl Copy {
         prove_system_keys(&token, &row)?;
         let key = crate::app::row_key(&token, &row)?;
         let store = Store::open(options.clone(), &row, key).map_err(context("database"))?;
-        Ok(Self { options, base: Base { token, deployment: row, store: Arc::new(store), alarms: Arc::default() }, _file: file })
+        Ok(Self { options, base: Base { token, deployment: row, store: Arc::new(store) }, _file: file })
     }
 
     fn proof(&self) -> Result<crate::store::Proof, Failure> {

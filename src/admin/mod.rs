@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::{Base, Failure, OpenLog, clock_watch, context, database_url};
 use crate::audit::{Kind, Record, Verdict};
+use crate::base::alarm;
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::failure::Class;
 use crate::cli::{self, Host, Place, Scope};
@@ -236,7 +237,7 @@ impl Session {
                 Ok(_) if begun.elapsed() >= STAYS_FOR => return Ok(()),
                 Err(error @ StoreError::Corrupt { .. }) => {
                     let reason = format!("the change was made, and the database put back behind it: {error}");
-                    log::error!(target: "bulla::integrity", "ALARM database: {reason}");
+                    alarm::raise(format!("database: {reason}"));
                     let hint =
                         "somebody else writes the database: keep him from it, then look at what there is, and do it once more";
                     return Err(("Undone", Failure::new(reason).hint(hint)));

@@ -5,6 +5,7 @@
 use crate::audit::{Kind, Record, Reserved, Verdict};
 use crate::auth::Caller;
 use crate::auth::proof::Origin;
+use crate::base::alarm;
 use crate::base::ids::{AccessKeyId, RequestId};
 use crate::error::{Denied, Error};
 
@@ -34,8 +35,6 @@ pub(super) struct Event {
     pub grant: Option<String>,
     /// Whether a permission was missing, if only for what showed while it ran.
     denied: bool,
-    /// Whether stored bytes did not verify.
-    pub alarm: bool,
     /// The place of its record, of a write whose intent is recorded.
     pub reserved: Option<Reserved>,
 }
@@ -58,7 +57,6 @@ impl Event {
             via: None,
             grant: None,
             denied: false,
-            alarm: false,
             reserved: None,
         }
     }
@@ -87,7 +85,6 @@ impl Event {
             via: self.via,
             grant: None,
             denied: false,
-            alarm: false,
             reserved: None,
         }
     }
@@ -97,10 +94,9 @@ impl Event {
         let (id, action) = (self.request_id, self.action.as_str());
         match error {
             Error::Integrity(what) => {
-                self.alarm = true;
                 let about = |name: &str, it: Option<&str>| it.map(|it| format!("{name}={it} ")).unwrap_or_default();
                 let (on, key) = (about("resource", self.resource.as_deref()), about("access_key", self.access_key.as_deref()));
-                log::error!(target: "bulla::integrity", "ALARM request_id={id} action={action} {on}{key}{what}");
+                alarm::raise(format!("request_id={id} action={action} {on}{key}{what}"));
             }
             Error::Internal(what) => log::error!("request_id={id} action={action} {what}"),
             Error::Undecided => {

@@ -55,8 +55,6 @@ pub struct Outcome<T> {
     pub durable: Ticket,
     /// The operation as it was asked for; it need not exist.
     pub asked: String,
-    /// Whether stored bytes did not verify.
-    pub alarm: bool,
     /// Whether the caller has proved who it is.
     pub known: bool,
 }
@@ -65,7 +63,7 @@ impl Outcome<()> {
     /// Of a request that nothing is recorded of: it asks whether the service is there.
     pub fn unrecorded(result: Result<(), Error>) -> Self {
         let code = Code::of_result(&result);
-        Self { result, code, durable: Ticket::for_nothing(), asked: String::new(), alarm: false, known: false }
+        Self { result, code, durable: Ticket::for_nothing(), asked: String::new(), known: false }
     }
 }
 
@@ -113,7 +111,7 @@ impl Service {
         {
             let (result, code) = (Err(Error::Throttled), Code::Throttled);
             let durable = Ticket::for_nothing();
-            return Outcome { result, code, durable, asked: event.action, alarm: false, known: false };
+            return Outcome { result, code, durable, asked: event.action, known: false };
         }
         let code = Code::of_result(&result);
         if let Err(error) = &result {
@@ -121,7 +119,7 @@ impl Service {
         }
         let durable = self.audit.submit(&event.record(Some(code.as_str())));
         let known = !event.is_a_strangers();
-        Outcome { result, code, durable, asked: event.action, alarm: event.alarm, known }
+        Outcome { result, code, durable, asked: event.action, known }
     }
 }
 

@@ -71,7 +71,6 @@ impl<'a> Recording<'a> {
         if let Err(error) = result {
             part.failed(error);
         }
-        self.event.borrow_mut().alarm |= part.alarm;
         self.parts.borrow_mut().push(self.audit.submit(&part.record(Some(Code::of_result(result).as_str()))));
     }
 

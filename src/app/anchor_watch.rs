@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::anchors::{LogAnchor, digests_older_than, read, strange_heads};
 use crate::app::start_retry::Passing;
+use crate::base::alarm;
 use crate::base::ids::NodeId;
 use crate::base::periodic::{Periodic, Rounds};
 use crate::store::{AnchorsRow, Distrust, LogHeadRow, StoreError};
@@ -68,19 +69,15 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches from now on. `alarms` counts what it finds; `begin_anew` is called when somebody accepted another state of the database.
-    pub(super) fn start(
-        own: Arc<LogAnchor>,
-        alarms: Arc<AtomicU64>,
-        begin_anew: impl Fn() + Send + 'static,
-    ) -> Result<Self, StoreError> {
+    /// Watches from now on. `begin_anew` is called when somebody accepted another state of the database.
+    pub(super) fn start(own: Arc<LogAnchor>, begin_anew: impl Fn() + Send + 'static) -> Result<Self, StoreError> {
         let (_, anchors) = read(&own.store)?;
         let mut memory = Memory { own, anchors, heads: HashMap::new(), strange: 0, failed: false };
         let restored = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&restored);
         let mut written = Instant::now();
         let thread = Periodic::start("bulla-anchors", Rounds::AfterAPause, LOOK_EVERY, move |_| {
-            if !told.load(Ordering::Relaxed) && look(&mut memory, &alarms) {
+            if !told.load(Ordering::Relaxed) && look(&mut memory) {
                 told.store(true, Ordering::Relaxed);
                 begin_anew();
             }
@@ -109,7 +106,7 @@ impl Watch {
 }
 
 /// Looks once; whether the database was accepted in another state.
-fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
+fn look(memory: &mut Memory) -> bool {
     let store = Arc::clone(&memory.own.store);
     let put_back = |why| Distrust::Lie(format!("the database was put back to an earlier state, or exchanged: {why}"));
     let reason = match store.distrusted() {
@@ -124,8 +121,7 @@ fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
             Ok((heads, anchors)) => {
                 memory.failed = false;
                 if heads.strange > memory.strange {
-                    alarms.fetch_add(1, Ordering::Relaxed);
-                    log::error!(target: "bulla::integrity", "ALARM database: {}", strange_heads(heads.strange));
+                    alarm::raise(format!("database: {}", strange_heads(heads.strange)));
                 }
                 memory.strange = heads.strange;
                 match memory.compare(&heads.rows, &anchors) {
@@ -155,9 +151,7 @@ fn look(memory: &mut Memory, alarms: &AtomicU64) -> bool {
         match reason {
             Some(Distrust::Away(why)) => log::error!("database: it is away: {why}"),
             Some(Distrust::Lie(reason)) => {
-                alarms.fetch_add(1, Ordering::Relaxed);
-                let until = "nothing is served until it is as it was, or `bulla restore` accepts it";
-                log::error!(target: "bulla::integrity", "ALARM {reason}; {until}");
+                alarm::raise(format!("{reason}; nothing is served until it is as it was, or `bulla restore` accepts it"));
             }
             None => log::warn!("database: it is as it was again"),
         }

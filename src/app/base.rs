@@ -5,7 +5,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::app::anchors::{self, LogAnchor};
@@ -17,6 +16,7 @@ use crate::app::system_keys;
 use crate::app::token;
 use crate::audit::{Audit, AuditConfig, AuditError, LogEnd, Recovered, holder};
 use crate::auth::SysKey;
+use crate::base::alarm;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::{Class, Failure, Reason, context};
 use crate::base::ids::NodeId;
@@ -33,8 +33,6 @@ pub struct Base {
     pub deployment: DeploymentRow,
     /// The database.
     pub store: Arc<Store>,
-    /// How many alarms have been given; a server goes on counting.
-    pub alarms: Arc<AtomicU64>,
 }
 
 /// Opens the token of the configuration for a command, with its PIN. `left_out`: what the deployment has recorded that it refuses to be
@@ -64,7 +62,7 @@ impl Base {
         token.authenticate_with(deployment.int_key);
         system_keys::prove_system_keys(&token, &deployment)?;
         let store = open_store(config, &token, &deployment, retry)?;
-        Ok(Self { token, deployment, store: Arc::new(store), alarms: Arc::default() })
+        Ok(Self { token, deployment, store: Arc::new(store) })
     }
 
     /// SYS, which wraps access-key secrets.
@@ -84,8 +82,7 @@ impl Base {
             Ok(anchors) => Ok((heads, anchors)),
             Err(error) => {
                 let reason = format!("database: {error}: nothing says how old it is");
-                log::error!(target: "bulla::integrity", "ALARM {reason}");
-                self.alarms.fetch_add(1, Ordering::Relaxed);
+                alarm::raise(&reason);
                 Err(Failure::new(reason).hint(RESTORE))
             }
         }
@@ -168,7 +165,7 @@ impl Base {
     fn believed_heads(&self, config: &Config, name: &str, retry: StartRetry) -> Result<(Vec<LogHeadRow>, bool), Failure> {
         let (found, anchors) = self.heads(retry)?;
         if found.strange > 0 && retry == StartRetry::Command {
-            log::error!(target: "bulla::integrity", "ALARM database: {}", anchors::strange_heads(found.strange));
+            alarm::raise(format!("database: {}", anchors::strange_heads(found.strange)));
         }
         let no_heads = found.rows.is_empty();
         let heads = found.since_restoration(&anchors);
@@ -194,14 +191,10 @@ impl Base {
             true => self.believed_heads(config, name, retry)?,
             false => (Vec::new(), false),
         };
-        let alarm = |what: String| {
-            self.alarms.fetch_add(1, Ordering::Relaxed);
-            log::error!(target: "bulla::integrity", "ALARM {what}");
-        };
         if no_heads {
             let changes = retry.until("database", || self.store.head_told())?.changes;
             if changes > 0 {
-                alarm(format!(
+                alarm::raise(format!(
                     "audit: the database has had {changes} changes of secrets, and has no head of any log: they were deleted"
                 ));
             }
@@ -213,7 +206,7 @@ impl Base {
         let is_known = known.is_some_and(|known| heads.iter().any(|head| head.node == known));
         if let Some(gone) = here.filter(|_| !is_known) {
             let folder = folder.display();
-            alarm(format!("audit: the logs of node {gone}, which were in {folder}, are gone; a new node begins"));
+            alarm::raise(format!("audit: the logs of node {gone}, which were in {folder}, are gone; a new node begins"));
         }
         let node = retry.until("audit", || node_id(folder))?;
         let known = heads.iter().find(|head| head.node == node && head.log == name).and_then(log_end);
@@ -254,7 +247,7 @@ impl Base {
         });
         let (audit, recovered) = opened.map_err(hinted)?;
         if let Some(reason) = &recovered.set_aside {
-            alarm(format!("audit: the log \"{name}\" is not as this node left it: {reason}"));
+            alarm::raise(format!("audit: the log \"{name}\" is not as this node left it: {reason}"));
         }
         let audit = Arc::new(audit);
         let anchor = Arc::new(LogAnchor::new(&self.store, &audit, node, name, place, head.into_inner()));
@@ -334,7 +327,7 @@ impl Drop for OpenLog {
         match written.and_then(|()| self.anchor.write()) {
             Ok(()) => {}
             Err(error @ StoreError::Corrupt { .. }) => {
-                log::error!(target: "bulla::integrity", "ALARM database: how far the audit log is could not be written: {error}");
+                alarm::raise(format!("database: how far the audit log is could not be written: {error}"));
             }
             Err(error) => log::warn!("database: how far the audit log is could not be written: {error}"),
         }

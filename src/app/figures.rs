@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::app::host_figures::{Host, HostFigures};
 use crate::audit::{Audit, Stats};
+use crate::base::alarm;
 use crate::base::clock_check::{ClockCheck, Offsets};
 use crate::keys::{Keys, UseFigures};
 use crate::logging;
@@ -27,7 +28,6 @@ pub(super) struct Sources {
     pub(super) secrets: Arc<Secrets>,
     pub(super) audit: Arc<Audit>,
     pub(super) too_long_to_ship: Arc<AtomicU64>,
-    pub(super) alarms: Arc<AtomicU64>,
     pub(super) clocks: Arc<ClockCheck>,
     pub(super) swept: Arc<Mutex<Instant>>,
     pub(super) host: Host,
@@ -77,7 +77,7 @@ impl Sources {
             clock_trusted: self.clocks.proved().is_ok(),
             clock_offsets: self.clocks.offsets(),
             host: self.host.figures(),
-            integrity_alarms: self.alarms.load(Ordering::Relaxed) + audit.broken,
+            integrity_alarms: alarm::raised(),
             sweep_age_s: self.swept.lock().elapsed().as_secs(),
             log_lines_dropped: logging::dropped(),
         }
@@ -139,7 +139,7 @@ fn figures(now: &Readings) -> Vec<Figure> {
         Figure::counters("bulla_rotations_total", "rotations of managed secrets that were `done`, and attempts that `failed`", "result", &rotations),
         Figure::gauge("bulla_rotations_failing", "managed secrets, of all nodes, whose last attempt failed; absent while the database is away", now.rotations_failing),
         Figure::counter("bulla_log_lines_dropped_total", "lines of the log on standard error that nobody read in time", now.log_lines_dropped),
-        Figure::counter("bulla_integrity_alarms_total", "stored bytes that did not verify; anything but 0 needs a person", now.integrity_alarms),
+        Figure::counter("bulla_integrity_alarms_total", "alarms given: something stored is not as it was left; anything but 0 needs a person", now.integrity_alarms),
     ]
 }
 

@@ -3,7 +3,6 @@
 //! Owns: that adapter. Must not know: sockets, operations. Called by: http, to which app::server hands it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::app::vitals::Vital;
 use crate::audit::{Audit, AuditError, Ticket};
@@ -20,7 +19,6 @@ pub(super) struct Front {
     pub(super) token: Arc<Vital>,
     pub(super) database: Vital,
     pub(super) clocks: Arc<ClockCheck>,
-    pub(super) alarms: Arc<AtomicU64>,
 }
 
 impl http::Durable for Ticket {
@@ -45,9 +43,6 @@ impl http::Service for Front {
 
     fn call(&self, call: http::Call) -> http::Answer<Self::Durable> {
         let Answer { reply, action, done } = self.doors.call(&call);
-        if done.alarm {
-            self.alarms.fetch_add(1, Ordering::Relaxed);
-        }
         let action = action.map_or_else(|| http::Action::Unknown(done.asked), http::Action::Served);
         http::Answer { reply, action, code: done.code.as_str(), known: done.known, durable: done.durable }
     }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::audit::free_bytes;
+use crate::base::disk::free_bytes;
 use crate::config::Config;
 use crate::http::Tls;
 

@@ -11,13 +11,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::anchors::MAX_REQUEST_MS;
 use crate::app::freshness::LOGS;
 use crate::audit::{LineKey, Told, told};
 use crate::auth::proof::TIME_WINDOW_MS;
+use crate::base::alarm;
 use crate::base::clock::Timestamp;
 use crate::base::clock_check::ClockCheck;
 use crate::base::ids::{NodeId, RequestId};
@@ -38,7 +38,6 @@ const PAGE: i64 = 500;
 pub(super) struct Marks {
     pub(super) store: Arc<Store>,
     pub(super) clocks: Arc<ClockCheck>,
-    pub(super) alarms: Arc<AtomicU64>,
     pub(super) node: NodeId,
     /// Where its logs are, and whose lines there are its own.
     pub(super) logs: (PathBuf, LineKey),
@@ -158,7 +157,7 @@ impl Marks {
             match compared {
                 Ok(found) => {
                     logs_are_read = true;
-                    found.iter().flatten().for_each(|what| self.alarm(what));
+                    found.iter().flatten().for_each(alarm::raise);
                 }
                 Err(error) => log::warn!("database: the marks of this node's writes are not compared: {error}"),
             }
@@ -188,10 +187,5 @@ impl Marks {
         let gone: Vec<_> = self.store.marks_left(from).into_iter().filter(is_missing).collect();
         self.store.marks_gone(&gone);
         Ok(are_gone(&gone).map(|what| vec![what]))
-    }
-
-    fn alarm(&self, what: &str) {
-        self.alarms.fetch_add(1, Ordering::Relaxed);
-        log::error!(target: "bulla::integrity", "ALARM {what}");
     }
 }

@@ -159,7 +159,6 @@ impl Server {
             config.limits.nonces,
         );
         let metrics = Arc::new(Metrics::new());
-        let alarms = Arc::clone(&base.alarms);
         let swept = Arc::new(Mutex::new(Instant::now()));
         let sources = Sources {
             token: Arc::clone(&base.token),
@@ -168,7 +167,6 @@ impl Server {
             secrets: Arc::clone(&secrets),
             audit: Arc::clone(&audit),
             too_long_to_ship,
-            alarms: Arc::clone(&alarms),
             clocks: Arc::clone(&clocks),
             swept: Arc::clone(&swept),
             host: Host::new(config, tls.clone()),
@@ -186,7 +184,6 @@ impl Server {
                 let audit = Arc::clone(&audit);
                 Box::new(move |until| audit.marks_unneeded_until(until))
             },
-            alarms: Arc::clone(&alarms),
             swept,
             check_percent: config.database.check_percent.get(),
         });
@@ -207,17 +204,16 @@ impl Server {
         let marks = Marks {
             store: Arc::clone(&base.store),
             clocks: Arc::clone(&clocks),
-            alarms: Arc::clone(&alarms),
             node,
             logs: (config.audit.directory.clone(), line_key(&base.token, &base.deployment, &node)?),
             percent: config.database.check_percent.get(),
         };
         let marks = marks.start()?;
-        let front = Arc::new(Front { doors, audit, token, database, clocks, alarms: Arc::clone(&alarms) });
+        let front = Arc::new(Front { doors, audit, token, database, clocks });
         // From here on there is an answer to whoever comes.
         let bound = reserved.listen().map_err(context(config.server.listen))?;
         let stopper = bound.stopper();
-        let watch = Watch::start(Arc::clone(&log.anchor), Arc::clone(&alarms), move || stopper.stop());
+        let watch = Watch::start(Arc::clone(&log.anchor), move || stopper.stop());
         let watch = watch.map_err(context("database"))?;
         let file = config.file.clone();
         let again = move || Config::load(&file).map_err(|e| Failure::new(e.to_string()));

@@ -4,6 +4,7 @@
 
 use crate::app::start_retry::StartRetry;
 use crate::audit::{Audit, Completion, OpenIntent};
+use crate::base::alarm;
 use crate::base::clock::Timestamp;
 use crate::base::failure::Failure;
 use crate::base::ids::NodeId;
@@ -31,7 +32,7 @@ pub(super) fn told(intent: &OpenIntent, mark: Result<bool, StoreError>) -> Resul
         // Not that the database as a whole is not believed: that may pass.
         Err(StoreError::Corrupt { table: NonceRow::TABLE, detail }) => {
             let of = format!("request {} ({})", intent.request_id, intent.action);
-            log::error!(target: "bulla::integrity", "ALARM the mark of {of}, which has no outcome, does not verify: {detail}");
+            alarm::raise(format!("the mark of {of}, which has no outcome, does not verify: {detail}"));
             Ok(Completion::Unknown)
         }
         Err(error) => Err(error),

@@ -107,11 +107,6 @@ pub fn sound_folder(dir: &Path) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// Bytes that the file system of a folder has left for this service; none where it cannot be asked.
-pub fn free_bytes(dir: &Path) -> Option<u64> {
-    rustix::fs::statvfs(dir).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
 /// The process that holds a log, if one does.
 pub fn holder(dir: &Path, name: &str) -> Option<String> {
     let path = dir.join(format!("{name}.lock"));

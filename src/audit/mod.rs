@@ -98,7 +98,7 @@ use parking_lot::Mutex;
 
 pub use self::chain::{Hash, hash};
 pub use self::error::AuditError;
-pub use self::file::{free_bytes, holder, sound_folder};
+pub use self::file::{holder, sound_folder};
 use self::line::Line;
 pub use self::line_mac::LineKey;
 pub use self::logs::{Log, logs};
@@ -113,6 +113,7 @@ pub use self::verify::{Broken, Flaw, Keys, Line as ReadLine, Report, log_files, 
 use self::writer::{Job, Writer};
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::clock_check::SILENCE_MS;
+use crate::base::disk::free_bytes;
 use crate::base::ids::{NodeId, RequestId};
 use crate::base::signals::end;
 
@@ -257,8 +258,6 @@ pub struct Stats {
     pub checkpoints: u64,
     /// Signatures that the token did not give.
     pub checkpoint_failures: u64,
-    /// Files that were left because somebody else had written in them.
-    pub broken: u64,
     /// For how long the oldest record that is being written has waited for the disk.
     pub oldest_wait: Duration,
 }
@@ -278,7 +277,6 @@ struct Gauges {
     failures: AtomicU64,
     checkpoints: AtomicU64,
     checkpoint_failures: AtomicU64,
-    broken: AtomicU64,
     trouble: Mutex<Option<String>>,
     unresolved: Mutex<Vec<(Instant, OpenIntent)>>,
     end: Mutex<Option<LogEnd>>,
@@ -299,7 +297,6 @@ impl Default for Gauges {
             failures: AtomicU64::default(),
             checkpoints: AtomicU64::default(),
             checkpoint_failures: AtomicU64::default(),
-            broken: AtomicU64::default(),
             trouble: Mutex::default(),
             unresolved: Mutex::default(),
             end: Mutex::default(),
@@ -531,12 +528,12 @@ impl Audit {
     /// The numbers now.
     pub fn stats(&self) -> Stats {
         let g = &self.gauges;
-        let [lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, broken] =
-            [&g.lines, &g.syncs, &g.last_sync_us, &g.failures, &g.checkpoints, &g.checkpoint_failures, &g.broken]
+        let [lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures] =
+            [&g.lines, &g.syncs, &g.last_sync_us, &g.failures, &g.checkpoints, &g.checkpoint_failures]
                 .map(|n| n.load(Ordering::Relaxed));
         let queued = g.queued.load(Ordering::Relaxed);
         let oldest_wait = g.wait();
-        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, broken, oldest_wait }
+        Stats { queued, lines, syncs, last_sync_us, failures, checkpoints, checkpoint_failures, oldest_wait }
     }
 
     /// Writes what waits, the `stop` line and a last checkpoint (the token has two seconds for it). Records that come later are

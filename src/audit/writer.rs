@@ -15,6 +15,7 @@ use super::recover::{self, End, OpenIntents, Place, Tail, Unread};
 use super::seal::{Sealed, Sealer, Signer};
 use super::ticket::Promise;
 use super::{AuditConfig, AuditError, Gauges, LogEnd, Recovered};
+use crate::base::alarm;
 use crate::base::ids::NodeId;
 
 /// Most lines of one batch: bounds what one failure refuses, and the buffer.
@@ -285,11 +286,7 @@ impl Writer {
 
     /// Goes on in a new file: in the present one somebody else has written.
     fn leave(&mut self, reason: &str) {
-        self.gauges.broken.fetch_add(1, Relaxed);
-        log::error!(
-            target: "bulla::integrity",
-            "ALARM audit: the log \"{}\" is not as this node left it: {reason}", self.config.name
-        );
+        alarm::raise(format!("audit: the log \"{}\" is not as this node left it: {reason}", self.config.name));
         if self.trouble.is_none()
             && let Err(trouble) = self.begin_file(reason)
         {

@@ -2,11 +2,14 @@
 //!
 //! Owns: types that parse their own grammar. Must not know: anything else of this program. Called by: all.
 
+pub mod alarm;
 pub mod canonical;
 #[cfg(feature = "server")]
 pub mod certificate;
 pub mod clock;
 pub mod clock_check;
+#[cfg(feature = "server")]
+pub mod disk;
 pub mod dotenv;
 pub mod failpoint;
 pub mod failure;

@@ -7,9 +7,10 @@ mod rotation;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::base::alarm;
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::clock_check::{ClockCheck, SILENCE_MS};
 use crate::base::ids::{KeyVersionId, NodeId};
@@ -58,8 +59,6 @@ pub struct JobParts {
     pub clocks: Arc<ClockCheck>,
     /// Until when the marks of this node's requests are not needed any more, if not before this time.
     pub marks_unneeded_until: Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>,
-    /// Counts what did not verify.
-    pub alarms: Arc<AtomicU64>,
     /// When this node last did what one node does for all.
     pub swept: Arc<Mutex<Instant>>,
     /// The share of a core that the pass over the secrets may take, per cent.
@@ -74,13 +73,12 @@ pub struct Jobs {
 }
 
 /// Runs a job; what it leaves undone is done by a later round. One that panics keeps none behind it from its turn.
-fn attempt(alarms: &AtomicU64, name: &str, job: impl FnOnce() -> Result<(), Error>) {
+fn attempt(name: &str, job: impl FnOnce() -> Result<(), Error>) {
     let done = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(Error::Internal("it panicked".to_owned())));
     match done {
         Ok(()) => {}
         Err(Error::Integrity(what)) => {
-            alarms.fetch_add(1, Ordering::Relaxed);
-            log::error!(target: "bulla::integrity", "ALARM {name}: {what}");
+            alarm::raise(format!("{name}: {what}"));
         }
         Err(Error::Internal(what)) => log::error!("jobs: {name}: {what}"),
         Err(error) => log::warn!("jobs: {name}: {error:?}"),
@@ -110,20 +108,18 @@ impl Jobs {
             }
         };
         let data_keys = each("bulla-data-keys", DATA_KEYS_EVERY, Box::new(wipe))?;
-        let mut pass = Pass::new(Arc::clone(&jobs.parts.store), Arc::clone(&jobs.parts.alarms), jobs.parts.check_percent);
+        let mut pass = Pass::new(Arc::clone(&jobs.parts.store), jobs.parts.check_percent);
         let pass = each("bulla-pass", BETWEEN_PASSES, Box::new(move |stopped| pass.run(stopped)))?;
-        let rotate = move |stopped: &Stopped| attempt(&jobs.parts.alarms, "rotations", || jobs.rotate(stopped));
+        let rotate = move |stopped: &Stopped| attempt("rotations", || jobs.rotate(stopped));
         let rotations = each("bulla-rotation", ROTATION_EVERY, Box::new(rotate))?;
         Ok(vec![sweeps, data_keys, rotations, pass])
     }
 
     fn round(&self) {
         if !self.compared.swap(true, Ordering::Relaxed) {
-            attempt(&self.parts.alarms, "comparing token and database", || self.report_mismatch());
+            attempt("comparing token and database", || self.report_mismatch());
         }
-        attempt(&self.parts.alarms, "saying that this node runs", || {
-            Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?)
-        });
+        attempt("saying that this node runs", || Ok(self.parts.store.node_lives(self.parts.node, self.parts.clock.now())?));
         // Each node sweeps its own nonces, so that one that comes back after a crash still finds what its last requests did.
         self.attempt("expired nonces", |at| self.sweep_nonces(at.now()));
         self.attempt("what one node does for all, on rows alone", |at| {
@@ -165,7 +161,7 @@ impl Jobs {
     /// then is told by that moment alone.
     fn attempt(&self, name: &str, job: impl FnOnce(Moment) -> Result<(), Error>) {
         if let Ok(now) = self.parts.clocks.proved() {
-            attempt(&self.parts.alarms, name, || job(Moment::of(now)));
+            attempt(name, || job(Moment::of(now)));
         }
     }
 
@@ -223,10 +219,9 @@ mod tests {
 
     #[test]
     fn a_job_that_panics_keeps_none_behind_it_from_its_turn() {
-        let alarms = AtomicU64::new(0);
-        attempt(&alarms, "test", || panic!("meant"));
-        assert_eq!(alarms.load(Ordering::Relaxed), 0);
-        attempt(&alarms, "test", || Err(Error::Integrity("found".to_owned())));
-        assert_eq!(alarms.load(Ordering::Relaxed), 1);
+        let before = alarm::raised();
+        attempt("test", || panic!("meant"));
+        attempt("test", || Err(Error::Integrity("found".to_owned())));
+        assert!(alarm::raised() > before);
     }
 }

@@ -4,9 +4,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::base::alarm;
 use crate::base::periodic::{Stopped, rest};
 use crate::store::{PARTS, Store, StoreError};
 
@@ -19,7 +19,6 @@ const HEAD_EVERY: Duration = Duration::from_secs(1);
 /// A pass that never ends.
 pub(super) struct Pass {
     store: Arc<Store>,
-    alarms: Arc<AtomicU64>,
     /// The share of a core, per cent.
     percent: u32,
     /// What was said since the last pass began.
@@ -30,8 +29,8 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub(super) fn new(store: Arc<Store>, alarms: Arc<AtomicU64>, percent: u32) -> Self {
-        Self { store, alarms, percent: percent.clamp(1, 100), said: HashSet::new(), looked: Instant::now(), doubted: false }
+    pub(super) fn new(store: Arc<Store>, percent: u32) -> Self {
+        Self { store, percent: percent.clamp(1, 100), said: HashSet::new(), looked: Instant::now(), doubted: false }
     }
 
     /// One pass, until it is over or all ends.
@@ -109,8 +108,7 @@ impl Pass {
 
     fn alarm(&mut self, what: &str) {
         if self.said.insert(what.to_owned()) {
-            self.alarms.fetch_add(1, Ordering::Relaxed);
-            log::error!(target: "bulla::integrity", "ALARM pass: {what}");
+            alarm::raise(format!("pass: {what}"));
         }
     }
 }

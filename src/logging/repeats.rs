@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use log::{Level, Record};
 use parking_lot::Mutex;
 
+use crate::base::alarm;
+
 /// Lines of one place that pass in one [`PERIOD`].
 const PASS: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Targets whose lines all pass.
-const UNLIMITED: [&str; 2] = ["bulla::integrity", "bulla::reload"];
+const UNLIMITED: [&str; 2] = [alarm::TARGET, "bulla::reload"];
 
 /// A place in the code.
 type Place = (&'static str, u32);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::config_file;
 use crate::app::Failure;
-use crate::audit::free_bytes;
+use crate::base::disk::free_bytes;
 use crate::base::failure::Class;
 use crate::config::Config;
 

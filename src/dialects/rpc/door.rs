@@ -52,12 +52,12 @@ impl Dialect for Rpc {
         let (mut action, mut form) = (None, Form::Json);
         let origin = Origin { request_id: call.request_id, arrival: call.arrival, source_ip: call.peer, secure: call.secure };
         let done = service.exchange(origin, |exchange| answer(exchange, call, &mut action, &mut form));
-        let api::Outcome { result, code, durable, asked, alarm, known } = done;
+        let api::Outcome { result, code, durable, asked, known } = done;
         let (reply, result) = match result {
             Ok(Body { form, text }) => (encode::reply(200, form, text, None, &call.request_id), Ok(())),
             Err(error) => (encode::fault(&error, &call.request_id, form), Err(error)),
         };
-        Answer { reply, action, done: api::Outcome { result, code, durable, asked, alarm, known } }
+        Answer { reply, action, done: api::Outcome { result, code, durable, asked, known } }
     }
 
     fn refuse(&self, error: &Error, request_id: &RequestId) -> Reply {

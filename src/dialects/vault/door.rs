@@ -64,7 +64,7 @@ impl Dialect for Vault {
             asked.arrives(exchange);
             endpoint(&asked, exchange)
         });
-        let Outcome { result, code, durable, asked: name, alarm, known } = done;
+        let Outcome { result, code, durable, asked: name, known } = done;
         let (reply, result) = match result {
             Ok(content) => (content.reply(&call.request_id), Ok(())),
             Err(error) => {
@@ -76,7 +76,7 @@ impl Dialect for Vault {
                 (reply, Err(error))
             }
         };
-        Answer { reply, action: asked.action(), done: Outcome { result, code, durable, asked: name, alarm, known } }
+        Answer { reply, action: asked.action(), done: Outcome { result, code, durable, asked: name, known } }
     }
 
     fn refuse(&self, error: &Error, _: &RequestId) -> Reply {

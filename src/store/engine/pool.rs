@@ -15,6 +15,7 @@ use diesel::connection::SimpleConnection;
 use parking_lot::{Mutex, RwLock};
 use r2d2::ManageConnection;
 
+use crate::base::alarm;
 use crate::base::threads::waiting;
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn, each_transaction};
@@ -114,9 +115,7 @@ impl ManageConnection for Manager {
             was
         };
         match &opened {
-            Err(error @ StoreError::Corrupt { .. }) => {
-                log::error!(target: "bulla::integrity", "ALARM {place}: {error}");
-            }
+            Err(error @ StoreError::Corrupt { .. }) => alarm::raise(format!("{place}: {error}")),
             // Whoever closes it may take the database away as well.
             Err(_) if self.link.closed.load(Ordering::Acquire) => {}
             Err(error) if !was_down => log::error!("{place}: the database cannot be reached: {}", told(error)),
