@@ -149,8 +149,8 @@ impl Resource<'_> {
             |home: Option<&Home>, relative: &str| (cx.caller.arn(home, relative), cx.caller.authorise(action, home, relative));
         match self {
             Resource::Secrets => asked(None, "secret"),
-            Resource::NewSecret(name) => (cx.caller.arn(None, &format!("secret/{name}")), asked(None, "secret").1),
-            Resource::Secret(secret) => asked(secret.home.as_ref(), &format!("secret/{}", secret.name)),
+            Resource::NewSecret(name) => (cx.caller.arn(None, &name.resource()), asked(None, "secret").1),
+            Resource::Secret(secret) => asked(secret.home.as_ref(), &secret.name.resource()),
             Resource::Everything => (EVERYTHING.to_owned(), cx.caller.authorise(action, None, EVERYTHING)),
             Resource::Keys => asked(None, "key"),
             Resource::Key(key) => {
@@ -162,13 +162,13 @@ impl Resource<'_> {
                     },
                 );
                 match id {
-                    Ok(Some(id)) => asked(home, &format!("key/{id}")),
+                    Ok(Some(id)) => asked(home, &id.resource()),
                     Ok(None) => asked(home, &format!("key/{}", key.name)),
                     Err(error) => (cx.caller.arn(home, &format!("key/{}", key.name)), Err(error)),
                 }
             }
             Resource::KeyOfAlias(alias) => match follow(cx, alias, kept) {
-                Ok(Some(id)) => asked(None, &format!("key/{id}")),
+                Ok(Some(id)) => asked(None, &id.resource()),
                 Ok(None) => asked(None, &format!("key/{alias}")),
                 Err(error) => (cx.caller.arn(None, &format!("key/{alias}")), Err(error)),
             },

@@ -210,6 +210,20 @@ impl AccountId {
     }
 }
 
+impl KeyId {
+    /// The key as policies and the audit log name it, relative to its account: `key/<id>`.
+    pub fn resource(&self) -> String {
+        format!("key/{self}")
+    }
+}
+
+impl SecretName {
+    /// The secret as policies and the audit log name it, relative to its account: `secret/<name>`.
+    pub fn resource(&self) -> String {
+        format!("secret/{self}")
+    }
+}
+
 impl AccessKeyId {
     /// A new random access key id: `BLLA` and 20 letters and digits.
     pub fn random() -> Self {

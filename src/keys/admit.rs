@@ -254,7 +254,7 @@ pub fn admit(caller: &Caller, key: &KeyRow, purpose: Use) -> Result<AdmittedKey,
         return Err(caller.denied(purpose.action()));
     }
     if !key.service {
-        let relative = format!("key/{}", key.id);
+        let relative = key.id.resource();
         authorise_use(caller, purpose, None, &relative).map_err(|error| match error {
             Error::NoPermission(denied) => {
                 Error::NoPermission(Box::new(Denied { resource: Some(caller.arn(None, &relative)), ..*denied }))

@@ -48,7 +48,7 @@ impl Keys {
             let ours = |k: &KeyRow| k.account_id == caller.account && is_shown(k) && k.spec.is_symmetric();
             key.filter(ours).ok_or(Abort::App(wrong_blob()))
         });
-        let relative = row.as_ref().map_or_else(|_| format!("key/{version}"), |key: &KeyRow| format!("key/{}", key.id));
+        let relative = row.as_ref().map_or_else(|_| format!("key/{version}"), |key: &KeyRow| key.id.resource());
         FoundKey { home: None, relative, row }
     }
 

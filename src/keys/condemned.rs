@@ -10,7 +10,6 @@
 use std::time::Instant;
 
 use crate::base::clock::{Moment, Timestamp};
-use crate::base::ids::KeyId;
 use crate::base::words::{KeyState, Origin};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -44,7 +43,7 @@ impl Keys {
 
     /// Gives up one version, and its key if that was made with it, unless anything speaks against it.
     pub(super) fn give_up(&self, key: &KeyRow, version: &KeyVersionRow, at: Moment) -> Result<(), Error> {
-        let (resource, id) = (resource(&key.id), version.id.to_string());
+        let (resource, id) = (key.id.resource(), version.id.to_string());
         let reason = "its making was never finished";
         let task = TaskRecord {
             account: &key.account_id,
@@ -69,7 +68,7 @@ impl Keys {
         let due = self.store.read_rows("condemned", |tx| tx.condemned_until(until, BATCH))?;
         let since = Instant::now();
         each(due, |row| {
-            let (resource, id) = (resource(&row.key_id), row.id.to_string());
+            let (resource, id) = (row.key_id.resource(), row.id.to_string());
             let task = TaskRecord {
                 account: &row.account_id,
                 action: "DestroyKeyMaterial",
@@ -100,10 +99,6 @@ fn take(tx: &mut Tx<'_>, row: &CondemnedRow, now: Timestamp) -> Result<Option<Ke
     }
     let needed = tx.import_parameters_by_id(&row.id)?.is_some() || tx.key_version_is_needed(&row.id)?;
     if needed { Err(Abort::App(condemned_in_use(&row.id))) } else { Ok(None) }
-}
-
-fn resource(key: &KeyId) -> String {
-    format!("key/{key}")
 }
 
 /// Removes the row of a version in the making, and of its key if that was made with it, and condemns the object; false when it became

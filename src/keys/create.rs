@@ -3,7 +3,8 @@
 //! Owns: the steps over database and token, the quota. Must not know: HTTP. Called by: api, keys::{default_key, import}.
 //!
 //! Row first (`Creating`, with its version's id) → object on the token under CKA_ID = that id, proved there → `Enabled`.
-//! A kill at any point leaves rows that nobody sees; [`Keys::version_fail`] destroys what there is on the token, then the rows.
+//! A failure destroys what there is on the token, then the rows ([`Keys::version_fail`]). A kill at any point leaves rows that nobody sees; a
+//! sweep removes them and condemns what there may be on the token, which goes when its quarantine is over (`keys::condemned`).
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;

@@ -96,7 +96,7 @@ impl Keys {
         });
         match begun {
             Ok(()) => {
-                let resource = format!("key/{}", key.id);
+                let resource = key.id.resource();
                 let task = TaskRecord {
                     account,
                     action: "CreateKey",
@@ -119,7 +119,7 @@ impl Keys {
     }
 
     /// Takes a key that will not be finished out of others' way. Its own row stays while the token cannot be asked to destroy what
-    /// it may have made of it: the sweep does that. A key that was finished after all stays the default.
+    /// it may have made of it: a sweep gives it up then (`keys::condemned`). A key that was finished after all stays the default.
     fn abandon_default(&self, key: &KeyRow, now: Timestamp) -> Result<(), Error> {
         self.store.write("default_key_abandon", |tx| {
             let unfinished = tx.key_by_id(&key.id)?.is_some_and(|k| k.state == KeyState::Creating);

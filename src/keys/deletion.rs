@@ -109,7 +109,7 @@ impl Keys {
     /// Ends a key's window; none when its deletion was called off, or another node was faster. Its material stays on the token for
     /// the quarantine: a row of a deletion that was called off, put back, would end a window too.
     fn end(&self, key: &KeyRow, at: Moment) -> Result<Option<KeyRow>, Error> {
-        let resource = format!("key/{}", key.id);
+        let resource = key.id.resource();
         let reason = "the deletion window is over";
         let destroy_at = at.now().plus_ms(self.limits.quarantine_ms);
         let task = TaskRecord { account: &key.account_id, action: "DeleteKey", resource: &resource, version: None, reason, at };
@@ -118,7 +118,7 @@ impl Keys {
 
     /// Destroys the material of a key that is deleted, and removes what need not stay of its rows.
     fn destroy(&self, key: &KeyRow, since: Instant, at: Moment) -> Result<(), Error> {
-        let resource = format!("key/{}", key.id);
+        let resource = key.id.resource();
         let reason = "the key is deleted";
         let task = TaskRecord {
             account: &key.account_id,
@@ -175,7 +175,7 @@ fn end_window(tx: &mut Tx<'_>, key: &KeyRow, destroy_at: Timestamp) -> Result<Op
     }
     tx.aliases_delete_of_key(&key.id)?;
     tx.tags_delete(Tagged::Key(key.id))?;
-    tx.resource_policy_delete(&key.account_id, &format!("key/{}", key.id))?;
+    tx.resource_policy_delete(&key.account_id, &key.id.resource())?;
     tx.key_rotation_delete(&key.id)?;
     let ended = KeyRow { state: KeyState::Deleted, delete_at: Some(destroy_at), material_expires_at: None, ..key.clone() };
     replace(tx, key, ended.clone())?;

@@ -33,7 +33,7 @@ impl Keys {
                     return Ok((format!("key/{alias}"), Err(Error::AliasNotFound)));
                 };
                 let row = shown(tx.key_by_id(&alias.key_id)?, caller).ok_or(Error::KeyNotFound);
-                Ok((format!("key/{}", alias.key_id), row))
+                Ok((alias.key_id.resource(), row))
             })?,
             KeyName::Alias(_) => (format!("key/{}", key.name), Err(Error::AliasNotFound)),
             KeyName::Id(_) => (format!("key/{}", key.name), self.store.read_one("key", |tx| find(tx, caller, key))),

@@ -65,7 +65,7 @@ impl Keys {
                 return Ok(());
             }
             let Some((key, version)) = self.rotation_begin(&key, at.now())? else { return Ok(()) };
-            let (resource, id) = (format!("key/{}", key.id), version.id.to_string());
+            let (resource, id) = (key.id.resource(), version.id.to_string());
             let task = TaskRecord {
                 account: &key.account_id,
                 action: "CreateKeyVersion",

@@ -51,7 +51,7 @@ pub(super) fn condemned_in_use(id: &KeyVersionId) -> Error {
 pub(super) fn policy_row(key: &KeyRow) -> ResourcePolicyRow {
     ResourcePolicyRow {
         account_id: key.account_id.clone(),
-        resource: format!("key/{}", key.id),
+        resource: key.id.resource(),
         document: String::new(),
         updated_at: key.created_at,
     }

@@ -6,7 +6,7 @@
 //!
 //! Row first (not ready) → object on the token under CKA_ID = its id, proved there → ready and primary, in one transaction. Of a
 //! key one version at a time is in the making: the database refuses another, so of many nodes one makes it. A kill at any point
-//! leaves a row that is not ready; the sweep destroys what there is on the token, then the row.
+//! leaves a row that is not ready; a sweep removes it and condemns the object, which goes when its quarantine is over (`keys::condemned`).
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;

@@ -72,7 +72,7 @@ impl Secrets {
         let now = at.now();
         let due = self.store.read_rows("secrets_due", |tx| tx.secrets_due(now, limit))?;
         each(due, |secret| {
-            let resource = format!("secret/{}", secret.name);
+            let resource = secret.name.resource();
             let task = TaskRecord {
                 account: &secret.account_id,
                 action: "DeleteSecret",

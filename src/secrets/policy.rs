@@ -48,7 +48,7 @@ impl Secrets {
 pub(super) fn row(secret: &SecretRow) -> ResourcePolicyRow {
     ResourcePolicyRow {
         account_id: secret.account_id.clone(),
-        resource: format!("secret/{}", secret.name),
+        resource: secret.name.resource(),
         document: String::new(),
         updated_at: secret.created_at,
     }

@@ -91,7 +91,7 @@ impl Operation for CreateKey {
 
     fn run(cx: &Context<'_>, new: NewKey) -> Result<Response, Error> {
         let described = cx.keys.create(cx.caller, &new)?;
-        cx.makes(&format!("key/{}", described.key.id));
+        cx.makes(&described.key.id.resource());
         Ok(Response { key_metadata: KeyMetadata::new(cx.caller, described) })
     }
 }

@@ -56,7 +56,7 @@ impl Operation for ListKeys {
         let page = Page::new(request.page_number, request.page_size, DEFAULT_PAGE_SIZE);
         let conditions = request.filters.unwrap_or_default().conditions(cx.caller);
         let found = cx.keys.list(&cx.caller.account, &conditions, page.offset(), i64::from(page.size))?;
-        let item = |id: KeyId| Item { key_id: id, key_arn: cx.caller.arn(None, &format!("key/{id}")) };
+        let item = |id: KeyId| Item { key_id: id, key_arn: cx.caller.arn(None, &id.resource()) };
         Ok(Response {
             keys: KeyList { key: found.keys.into_iter().map(|k| item(k.id)).collect() },
             page: page.frame(found.total),

@@ -85,7 +85,7 @@ impl KeyMetadata {
         };
         let symmetric = key.spec.is_symmetric();
         Self {
-            arn: caller.arn(None, &format!("key/{}", key.id)),
+            arn: caller.arn(None, &key.id.resource()),
             key_id: key.id,
             key_spec: key.spec,
             key_usage: key.usage,

@@ -68,7 +68,7 @@ impl Entry {
     /// The secret, whatever form of its name was given; a name that is none as it is.
     fn secret(&self, caller: &Caller) -> String {
         match SecretRef::try_from(self.name.clone()) {
-            Ok(SecretRef { home, name }) => caller.arn(home.as_ref(), &format!("secret/{name}")),
+            Ok(SecretRef { home, name }) => caller.arn(home.as_ref(), &name.resource()),
             Err(_) => self.name.clone(),
         }
     }

@@ -128,7 +128,7 @@ impl Operation for CreateSecret {
     fn run(cx: &Context<'_>, Asked { new, key }: Asked) -> Result<Response, Error> {
         let key = key.map(|_| cx.key_for(Use::GenerateDataKey)).transpose()?;
         let answer = Response {
-            arn: cx.caller.arn(None, &format!("secret/{}", new.name)),
+            arn: cx.caller.arn(None, &new.name.resource()),
             secret_name: new.name.clone(),
             version_id: new.version.id.clone(),
             secret_type: if new.managed.is_some() { SecretType::Rds } else { SecretType::Generic },

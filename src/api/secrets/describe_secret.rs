@@ -56,7 +56,7 @@ impl Operation for DescribeSecret {
         let found = cx.secrets.describe(cx.caller, &request.secret_name, request.fetch_tags == Some(true))?;
         let secret = found.secret;
         Ok(Response {
-            arn: cx.caller.arn(None, &format!("secret/{}", secret.name)),
+            arn: cx.caller.arn(None, &secret.name.resource()),
             secret_name: secret.name,
             secret_type: secret.secret_type,
             description: secret.description,

@@ -39,7 +39,7 @@ impl Operation for RotateSecret {
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
         cx.secrets.rotate(cx.caller, &request.secret_name, &request.version_id)?;
         Ok(Response {
-            arn: cx.caller.arn(None, &format!("secret/{}", request.secret_name.name)),
+            arn: cx.caller.arn(None, &request.secret_name.name.resource()),
             secret_name: request.secret_name.name,
             version_id: request.version_id,
         })

@@ -49,7 +49,7 @@ impl Operation for WriteVersion {
     }
 
     fn run(cx: &Context<'_>, asked: Written) -> Result<Added, Error> {
-        let may_add = match cx.caller.authorise("kms:PutSecretValue", None, &format!("secret/{}", asked.secret.name)) {
+        let may_add = match cx.caller.authorise("kms:PutSecretValue", None, &asked.secret.name.resource()) {
             Err(Error::NoPermission(_)) => false,
             asked => asked.map(|_| true)?,
         };

@@ -255,7 +255,7 @@ impl Keys {
         at: Moment,
         work: impl Fn(&mut Tx<'_>, Timestamp) -> Result<(), Abort<Error>>,
     ) -> Result<(), Error> {
-        let (resource, version) = (format!("key/{}", key.id), key.primary_version.to_string());
+        let (resource, version) = (key.id.resource(), key.primary_version.to_string());
         let (account, version) = (&key.account_id, Some(&*version));
         let task = TaskRecord { account, action: "DeleteKeyMaterial", resource: &resource, version, reason, at };
         self.service_tasks.run(task, |effect| self.store.commit(effect, "material_condemn", |tx| work(tx, effect.now())))

@@ -187,7 +187,7 @@ impl Keys {
         })?;
         each(due, |(key, row)| {
             let Some(key) = key else { return Err(Error::Integrity(format!("wrapping pair {} has no key", row.id))) };
-            let (resource, pair) = (format!("key/{}", key.id), row.id.to_string());
+            let (resource, pair) = (key.id.resource(), row.id.to_string());
             let task = TaskRecord {
                 account: &key.account_id,
                 action: "DeleteWrappingPair",

@@ -124,7 +124,7 @@ impl Secrets {
         let task = TaskRecord {
             account: &due.secret.account_id,
             action: "RotateSecret",
-            resource: &format!("secret/{}", due.secret.name),
+            resource: &due.secret.name.resource(),
             version: Some(due.version.as_str()),
             reason: "rotation is due",
             at,

@@ -178,7 +178,7 @@ impl Tx<'_> {
         self.tags_delete(Tagged::Key(*id))?;
         let owner = keys::table.find(id).select(keys::account_id);
         if let Some(owner) = self.run(KeyRow::TABLE, per_backend!(|conn| owner.get_result::<AccountId>(conn).optional()))? {
-            self.resource_policy_delete(&owner, &format!("key/{id}"))?;
+            self.resource_policy_delete(&owner, &id.resource())?;
         }
         Ok(delete!(self, keys: KeyRow, keys::id.eq(id), |row| row.id == *id)? > 0)
     }

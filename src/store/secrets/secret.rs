@@ -382,7 +382,7 @@ impl Tx<'_> {
         let versions = secret_versions::table.filter(secret_versions::secret_id.eq(id));
         self.run_change("secret_versions", per_backend!(|conn| diesel::delete(versions).execute(conn)))?;
         self.tags_delete(Tagged::Secret(row.id))?;
-        self.resource_policy_delete(&row.account_id, &format!("secret/{}", row.name))?;
+        self.resource_policy_delete(&row.account_id, &row.name.resource())?;
         let key = secrets::account_id.eq(&row.account_id).and(secrets::name.eq(&row.name));
         let deleted = remove!(self, secrets, row, key)?;
         if deleted {
