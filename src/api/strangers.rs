@@ -8,7 +8,7 @@
 //! addresses in one second the rest in one line together. What a whole network of addresses can have written is therefore bounded too.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::api::rates::Limits;
 use crate::audit::{Audit, Kind, Record, Verdict};
+use crate::base::host;
 use crate::base::ids::RequestId;
 use crate::code::Code;
 
@@ -71,7 +72,8 @@ pub(super) struct Strangers {
 /// Whether the disk has room, as it was seen last.
 #[derive(Default)]
 struct Disk {
-    seen: Option<Instant>,
+    /// When somebody began to look.
+    looked: Option<Instant>,
     is_short: bool,
 }
 
@@ -98,30 +100,38 @@ impl Strangers {
         now.min_free_bytes = limits.min_free_bytes;
     }
 
-    /// Whether the disk of the audit log has fewer bytes than are kept for callers that are known; looked at once a second.
+    /// Whether the disk of the audit log has fewer bytes than are kept for callers that are known. One caller a second looks; the others go
+    /// by what was seen last, so that a disk which does not answer holds nobody else.
     fn is_short(&self, least: u64, free_bytes: impl FnOnce() -> Option<u64>) -> bool {
-        let mut disk = self.disk.lock();
-        if disk.seen.is_none_or(|seen| seen.elapsed() >= TELL_EVERY) {
-            let is_short = free_bytes().is_some_and(|free| free < least);
-            if is_short && !disk.is_short {
-                log::warn!(
-                    "audit: the disk has less than {least} bytes left: refusals of unknown callers are recorded by their number"
-                );
+        let was_short = {
+            let mut disk = self.disk.lock();
+            if disk.looked.is_some_and(|looked| looked.elapsed() < TELL_EVERY) {
+                return disk.is_short;
             }
-            *disk = Disk { seen: Some(Instant::now()), is_short };
+            disk.looked = Some(Instant::now());
+            disk.is_short
+        };
+        let is_short = free_bytes().is_some_and(|free| free < least);
+        if is_short && !was_short {
+            log::warn!(
+                "audit: the disk has less than {least} bytes left: refusals of unknown callers are recorded by their number"
+            );
         }
-        disk.is_short
+        self.disk.lock().is_short = is_short;
+        is_short
     }
 
     /// Whether a refusal of a request from this address is recorded like others; if not, it is counted. `free_bytes` tells what the disk
     /// of the audit log has left.
     pub fn is_recorded(&self, source_ip: IpAddr, free_bytes: impl FnOnce() -> Option<u64>) -> bool {
-        let network = network_of(source_ip);
-        let budgets = self.budgets.read();
-        if budgets.allow(network) && !self.is_short(budgets.min_free_bytes, free_bytes) {
+        let network = host::of_address(source_ip);
+        let (allowed, least) = {
+            let budgets = self.budgets.read();
+            (budgets.allow(network), budgets.min_free_bytes)
+        };
+        if allowed && !self.is_short(least, free_bytes) {
             return true;
         }
-        drop(budgets);
         let mut counted = self.counted.lock();
         counted.told_at.get_or_insert_with(Instant::now);
         if counted.by_address.len() < MAX_TOLD || counted.by_address.contains_key(&network) {
@@ -156,14 +166,6 @@ impl Strangers {
             let from = address.map_or_else(|| "other addresses".to_owned(), |address| address.to_string());
             log::warn!("{number} requests from {from} without a known caller, beyond the limit for refusals");
         }
-    }
-}
-
-/// The address itself; of IPv6 the /64, within which one host may have any.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

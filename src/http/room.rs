@@ -24,6 +24,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::base::host;
+
 /// Connections looked at for one that may go: enough for one that is among the most useless.
 const LOOK: usize = 4096;
 /// How long a new connection may take to ask, before it is one like those that never ask, ms.
@@ -106,7 +108,7 @@ impl Room {
 
     fn enter_at(self: &Arc<Self>, peer: Option<IpAddr>, now: u64) -> Place {
         let seat = Arc::new(Seat {
-            peer: host(peer),
+            peer: whose(peer),
             came: now,
             credit: AtomicU64::new(UNANSWERED),
             needed: AtomicBool::new(false),
@@ -158,16 +160,9 @@ impl Room {
     }
 }
 
-/// Whose connection it is: of IPv6 the network, since one host has all addresses of it.
-fn host(peer: Option<IpAddr>) -> IpAddr {
-    match peer.map(|peer| peer.to_canonical()) {
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        Some(address) => address,
-        None => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    }
+/// Whose connection it is.
+fn whose(peer: Option<IpAddr>) -> IpAddr {
+    peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), host::of_address)
 }
 
 impl Seats {
@@ -300,7 +295,7 @@ mod tests {
         let many = [room.enter_at(from(2), 5), room.enter_at(from(2), 6)];
         let new = room.enter_at(from(3), 5000);
         assert!(!leaves(&few) && leaves(&many[0]) && !leaves(&many[1]) && !leaves(&new));
-        let network = |text: &str| host(text.parse().ok());
+        let network = |text: &str| whose(text.parse().ok());
         assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:2"), "a host has a whole network of addresses");
         assert_ne!(network("::ffff:192.0.2.1"), network("::ffff:192.0.2.2"));
     }
