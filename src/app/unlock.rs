@@ -37,6 +37,9 @@ const NOT_NEEDED: &str = "already logged in; nothing kept";
 /// What a server's line begins with that could not present what it was given: no try was used up.
 const NOT_PRESENTED: &str = "not presented: ";
 
+/// Between a failure and the next one who asks.
+const REST: Duration = Duration::from_millis(100);
+
 /// How long the login may take.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
@@ -50,9 +53,11 @@ pub(super) fn listen(path: &Path, pins: Pins) -> Result<(), Failure> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let serve = move || {
-        for stream in listener.incoming().flatten() {
-            if let Err(error) = answer(stream, &pins) {
+        for stream in listener.incoming() {
+            if let Err(error) = stream.and_then(|stream| answer(stream, &pins)) {
                 log::warn!("unlock: {error}");
+                // Where no file is to be had, that passes.
+                std::thread::sleep(REST);
             }
         }
     };

@@ -170,7 +170,8 @@ pub(super) fn run(proof: &Proof, wanted: &Wanted, form: Form, limit: Option<u64>
                     verdict.unwrap_or_default()
                 )
             });
-            let mut lines: Vec<String> = vec![format!("{mark}{found} records")];
+            let records = if found == 1 { "record" } else { "records" };
+            let mut lines: Vec<String> = vec![format!("{mark}{found} {records}")];
             lines.extend(told);
             Output::Text("", lines.join("\n"))
         }

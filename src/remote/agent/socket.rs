@@ -134,14 +134,13 @@ fn accept(listener: &UnixListener, served: &Mutex<Arc<Served>>, closed: &AtomicB
         let Ok(user) = socket_peercred(&stream).map(|peer| peer.uid.as_raw()) else { continue };
         let may_ask = user == 0 || user == rustix::process::geteuid().as_raw() || served.users.contains(&user);
         let (count, most) = if may_ask { (&open, MAX_CONNECTIONS) } else { (&strangers, MAX_STRANGERS) };
-        if count.fetch_add(1, Ordering::SeqCst) >= most {
-            count.fetch_sub(1, Ordering::SeqCst);
+        let Some(place) = Taken::of(count, most) else {
             log::warn!("a connection too many at the socket, of the user {user}");
             continue;
-        }
-        let count = Arc::clone(count);
-        let in_thread = Arc::clone(&count);
-        let spawned = thread::Builder::new().name("bulla-socket".into()).spawn(move || {
+        };
+        // Where no thread can be had, its connection ends.
+        let _ = thread::Builder::new().name("bulla-socket".into()).spawn(move || {
+            let _place = place;
             // Whoever goes away early, or takes too long, misses the answer.
             let _ = exchange(Timed { stream, until: Instant::now() + WITHIN }, |asked| match asked {
                 _ if !may_ask => {
@@ -151,11 +150,24 @@ fn accept(listener: &UnixListener, served: &Mutex<Arc<Served>>, closed: &AtomicB
                 Some((method, target)) => answer(method, target, user, &served),
                 None => refusal(400, "this is no request of HTTP/1.1"),
             });
-            in_thread.fetch_sub(1, Ordering::SeqCst);
         });
-        if spawned.is_err() {
-            count.fetch_sub(1, Ordering::SeqCst);
-        }
+    }
+}
+
+/// A place among the connections that there may be at a time, until it is dropped.
+struct Taken(Arc<AtomicUsize>);
+
+impl Taken {
+    /// One more of so many at most; none where all are taken.
+    fn of(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |taken| (taken < most).then_some(taken + 1)).ok()?;
+        Some(Self(Arc::clone(count)))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

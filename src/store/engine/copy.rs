@@ -83,7 +83,7 @@ pub fn save(options: &StoreOptions, file: &Path, told: Told<'_>) -> Result<(), S
         }
         Conn::Postgres(_) => {
             begin(&mut conn, Mode::Snapshot).map_err(of)?;
-            let Conn::Postgres(from) = &mut conn else { return Ok(()) };
+            let Conn::Postgres(from) = &mut conn else { return Err(other_engine()) };
             let mut to = empty_file(file, options)?;
             to.batch_execute("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE").map_err(of)?;
             let tables = tables(&mut to)?;
@@ -157,7 +157,7 @@ fn fill_postgres(file: &Path, options: &StoreOptions, told: Told<'_>) -> Result<
     begin(&mut conn, Mode::Write).map_err(of)?;
     // The texts that come are quoted as the standard has it: with another setting of the role a backslash would end one.
     conn.batch_execute("SET LOCAL standard_conforming_strings = on").map_err(of)?;
-    let Conn::Postgres(to) = &mut conn else { return Ok(()) };
+    let Conn::Postgres(to) = &mut conn else { return Err(other_engine()) };
     let tables = tables(&mut from)?;
     for table in tables.iter().rev() {
         to.batch_execute(&format!("DELETE FROM {table}")).map_err(of)?;
@@ -219,8 +219,13 @@ fn empty_file(file: &Path, options: &StoreOptions) -> Result<SqliteConnection, S
     migrate::run(&url)?;
     match Conn::open(&Location::parse(&url)?, Access::Create, options.busy_timeout)? {
         Conn::Sqlite(conn) => Ok(conn),
-        Conn::Postgres(_) => Err(StoreError::Fault("no file".to_owned())),
+        Conn::Postgres(_) => Err(other_engine()),
     }
+}
+
+/// That a connection is not to the engine that its location names.
+fn other_engine() -> StoreError {
+    StoreError::Fault("another engine than the location names".to_owned())
 }
 
 /// The tables, those that others refer to before those that do: the order in which they were made.

@@ -38,12 +38,18 @@ fn put_back(server: &Server, copy: &Path) {
     std::fs::copy(copy, &file).expect("copied");
 }
 
-/// Makes every table that of a copy, while the service has the database open; with a row among the heads of logs that nobody wrote, which blinds
-/// nobody.
-fn put_back_beside(server: &Server, copy: &Path) {
+/// A connection to the database, which the service has open, with a copy of it attached as `copy`.
+fn beside(server: &Server, copy: &Path) -> SqliteConnection {
     let mut conn = SqliteConnection::establish(server.data().join("bulla.db").to_str().expect("UTF-8")).expect("a database");
     conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
     conn.batch_execute(&format!("ATTACH '{}' AS copy", copy.display())).expect("attached");
+    conn
+}
+
+/// Makes every table that of a copy, while the service has the database open; with a row among the heads of logs that nobody wrote, which blinds
+/// nobody.
+fn put_back_beside(server: &Server, copy: &Path) {
+    let mut conn = beside(server, copy);
     let names: Vec<Name> =
         sql_query("SELECT name FROM copy.sqlite_schema WHERE type = 'table'").load(&mut conn).expect("names");
     let each = |name: &Name| format!("DELETE FROM main.{0}; INSERT INTO main.{0} SELECT * FROM copy.{0};", name.name);
@@ -252,9 +258,7 @@ fn rows_that_are_put_back_with_their_digests_are_refused_at_start() {
 fn while_they_are_put_back<T>(server: &Server, folder: &Path, tables: &[&str], act: impl FnOnce() -> T) -> T {
     let before = folder.join("before.db");
     copy(server, &before);
-    let mut conn = SqliteConnection::establish(server.data().join("bulla.db").to_str().expect("UTF-8")).expect("a database");
-    conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF").expect("settings");
-    conn.batch_execute(&format!("ATTACH '{}' AS copy", before.display())).expect("attached");
+    let mut conn = beside(server, &before);
     let each = |table| format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM copy.{table};");
     let put_back = format!("BEGIN IMMEDIATE; {} COMMIT", tables.iter().map(each).collect::<String>());
     let done = AtomicBool::new(false);
@@ -328,6 +332,33 @@ fn a_right_that_is_put_back_behind_one_node_stops_the_other_too() {
         eprintln!("the second node refuses after {:?}", begun.elapsed());
     });
     until(PATIENCE, "an alarm of each", || server.log().contains("ALARM") && node.log().contains("ALARM"));
+}
+
+/// Of all that the database says of logs one row is put back: its node misses what it wrote, and the other one what it saw.
+#[test]
+fn the_row_of_a_log_that_is_put_back_stops_each_node_for_a_reason_of_its_own() {
+    let (folder, server) = on_sqlite();
+    let node = Node::start(BULLA, &server, "second");
+    let kept = folder.path().join("kept.db");
+    for name in ["before", "behind"] {
+        if name == "behind" {
+            copy(&server, &kept);
+        }
+        create(&server.client(), name, "value").ok();
+        // What the node has yet to write it writes now.
+        std::thread::sleep(Duration::from_millis(2500));
+    }
+    // The second node's folder is audit-second.
+    let row = "log_heads WHERE log = 'audit' AND place LIKE '%/audit'";
+    let put_back =
+        format!("BEGIN IMMEDIATE; DELETE FROM main.{row}; INSERT INTO main.log_heads SELECT * FROM copy.{row}; COMMIT");
+    beside(&server, &kept).batch_execute(&put_back).expect("put back");
+    for client in [server.client(), node.client()] {
+        let reads = || client.call("GetSecretValue", &[("SecretName", "before")]).status;
+        until(PATIENCE, "a node refuses", || reads() == 500);
+    }
+    assert!(server.log().contains("this node's row is not as this node left it"), "{}", server.log());
+    assert!(node.log().contains("is older than it was before"), "{}", node.log());
 }
 
 /// Database and both logs are put back to one moment, and no node runs: the key on the token was made anew since.
