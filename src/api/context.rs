@@ -4,6 +4,7 @@
 //! Called by: every operation; the pipeline, which makes one.
 
 use crate::api::authorised::Authorised;
+use crate::api::fields::Text;
 use crate::api::recording::Recording;
 use crate::auth::{Auth, Caller};
 use crate::base::ids::{Alias, KeyId, KeyName, KeyRef, KeyVersionId};
@@ -73,6 +74,15 @@ impl Context<'_> {
     /// Also [`Error::KeyVersionNotFound`].
     pub fn key_version_for(&self, purpose: Use, version: &KeyVersionId) -> Result<AdmittedVersion, Error> {
         self.keys.version_of(self.key_for(purpose)?, version)
+    }
+
+    /// The same for the version that a request names, by any text: one that is no id of ours is that of no version.
+    ///
+    /// # Errors
+    /// As [`Context::key_version_for`].
+    pub fn key_version_named(&self, purpose: Use, version: &Text) -> Result<AdmittedVersion, Error> {
+        let key = self.key_for(purpose)?;
+        self.keys.version_of(key, &version.0.parse().map_err(|_| Error::KeyVersionNotFound)?)
     }
 
     /// The key that an alias of the target named when its permission was asked for: it may have moved since.

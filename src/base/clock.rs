@@ -14,9 +14,19 @@ use std::time::Instant;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Reads an ISO 8601 time in UTC, with or without a fraction of a second (`2026-11-24T05:47:40.764700223Z`).
+    /// Reads a time in UTC in the one form of ISO 8601 that the API has (Common parameters: Timestamp), with or without a fraction of a
+    /// second (`2026-11-24T05:47:40.764700223Z`).
     pub fn parse(text: &str) -> Option<Self> {
-        if !text.ends_with('Z') {
+        let (seconds, fraction) = text.strip_suffix('Z')?.split_at_checked("YYYY-MM-DDThh:mm:ss".len())?;
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let is_in_place = |(at, b): (usize, u8)| match at {
+            4 | 7 => b == b'-',
+            10 => b == b'T',
+            13 | 16 => b == b':',
+            _ => b.is_ascii_digit(),
+        };
+        let has_form = seconds.bytes().enumerate().all(is_in_place) && !seconds.ends_with("60");
+        if !has_form || !(fraction.is_empty() || fraction.strip_prefix('.').is_some_and(is_digits)) {
             return None;
         }
         let time: jiff::Timestamp = text.parse().ok()?;
@@ -133,7 +143,19 @@ mod tests {
         for (ms, days) in [(0, u32::MAX), (Timestamp::LATEST.0, 1), (i64::MAX, 0)] {
             assert_eq!(Timestamp(ms).plus_days(days), Timestamp::LATEST);
         }
-        for bad in ["", "2026-11-24", "2026-11-24T05:47:40+08:00", "2026-13-24T05:47:40Z", "now"] {
+        let lenient =
+            ["20261124T054740Z", "2026-11-24 05:47:40Z", "2026-11-24T05:47Z", "2026-11-24T05:47:60Z", "2026-11-24t05:47:40Z"];
+        let broken = [
+            "",
+            "Z",
+            "2026-11-24",
+            "2026-11-24T05:47:40+08:00",
+            "2026-13-24T05:47:40Z",
+            "2026-11-24T05:47:40.Z",
+            "2026-11-24T05:47:4éZ",
+            "now",
+        ];
+        for bad in lenient.into_iter().chain(broken) {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }
     }

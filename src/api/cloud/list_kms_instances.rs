@@ -7,7 +7,7 @@ use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
 /// Rows on a page where nothing is said.
-const DEFAULT_PAGE_SIZE: u32 = 10;
+const DEFAULT_PAGE_SIZE: u32 = 20;
 
 pub struct ListKmsInstances;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::Base64;
-use crate::api::fields::{no_recipient, plaintext};
+use crate::api::fields::{Text, no_recipient, plaintext};
 use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::secret::Plaintext;
@@ -17,7 +17,7 @@ pub struct AsymmetricDecrypt;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
-    key_version_id: KeyVersionId,
+    key_version_id: Text,
     algorithm: EncryptionAlgorithm,
     ciphertext_blob: Base64,
     recipient: Option<String>,
@@ -35,7 +35,7 @@ pub struct Response {
 /// What is to be opened, and with what.
 pub struct Ciphertext {
     key: KeyRef,
-    version: KeyVersionId,
+    version: Text,
     algorithm: EncryptionAlgorithm,
     ciphertext: Vec<u8>,
 }
@@ -59,12 +59,12 @@ impl Operation for AsymmetricDecrypt {
 
     fn target(asked: &Ciphertext) -> Target<'_> {
         let purpose = Use::AsymmetricDecrypt(asked.algorithm);
-        Target::using(purpose, UsedKey::Named(&asked.key)).version(asked.version)
+        Target::using(purpose, UsedKey::Named(&asked.key)).version(&asked.version.0)
     }
 
     fn run(cx: &Context<'_>, asked: Ciphertext) -> Result<Response, Error> {
         let purpose = Use::AsymmetricDecrypt(asked.algorithm);
-        let key = cx.key_version_for(purpose, &asked.version)?;
+        let key = cx.key_version_named(purpose, &asked.version)?;
         let opened = cx.keys.private_decrypt(&key, asked.algorithm, &asked.ciphertext)?;
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), plaintext: opened.to_base64() })
     }

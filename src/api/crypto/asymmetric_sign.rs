@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::crypto::fields::{Base64, Digest};
+use crate::api::fields::Text;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::base::words::SignatureAlgorithm;
@@ -15,7 +16,7 @@ pub struct AsymmetricSign;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
-    key_version_id: KeyVersionId,
+    key_version_id: Text,
     algorithm: SignatureAlgorithm,
     digest: Digest,
 }
@@ -36,11 +37,11 @@ impl Operation for AsymmetricSign {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::using(Use::AsymmetricSign, UsedKey::Named(&request.key_id)).version(request.key_version_id)
+        Target::using(Use::AsymmetricSign, UsedKey::Named(&request.key_id)).version(&request.key_version_id.0)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.key_version_for(Use::AsymmetricSign, &request.key_version_id)?;
+        let key = cx.key_version_named(Use::AsymmetricSign, &request.key_version_id)?;
         key.signs_with(request.algorithm)?;
         cx.rehearse()?;
         let value = Base64(cx.keys.sign(&key, request.algorithm, &request.digest.0)?);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::fields::Text;
 use crate::api::{Context, Effect, Operation, Target, UsedKey};
 use crate::base::ids::{KeyId, KeyRef, KeyVersionId};
 use crate::error::Error;
@@ -13,7 +14,7 @@ pub struct GetPublicKey;
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
     key_id: KeyRef,
-    key_version_id: KeyVersionId,
+    key_version_id: Text,
 }
 
 #[derive(Serialize)]
@@ -32,11 +33,11 @@ impl Operation for GetPublicKey {
     type Response = Response;
 
     fn target(request: &Request) -> Target<'_> {
-        Target::using(Use::GetPublicKey, UsedKey::Named(&request.key_id)).version(request.key_version_id)
+        Target::using(Use::GetPublicKey, UsedKey::Named(&request.key_id)).version(&request.key_version_id.0)
     }
 
     fn run(cx: &Context<'_>, request: Request) -> Result<Response, Error> {
-        let key = cx.key_version_for(Use::GetPublicKey, &request.key_version_id)?;
+        let key = cx.key_version_named(Use::GetPublicKey, &request.key_version_id)?;
         cx.rehearse()?;
         let public_key = cx.keys.public_key(&key)?.to_pem();
         Ok(Response { key_id: *key.key(), key_version_id: *key.version(), public_key })

@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use crate::api::crypto::NewBlob;
 use crate::api::crypto::fields::{Base64, Context as EncryptionContext};
+use crate::api::fields::Text;
 use crate::api::{Context, Effect, Input, Operation, Target, UsedKey};
 use crate::base::field::Field;
-use crate::base::ids::{KeyRef, KeyVersionId};
+use crate::base::ids::KeyRef;
 use crate::base::secret::Plaintext;
 use crate::base::words::EncryptionAlgorithm;
 use crate::error::Error;
@@ -25,7 +26,7 @@ pub struct ReEncrypt;
 pub struct Request {
     ciphertext_blob: Base64,
     source_key_id: Option<KeyRef>,
-    source_key_version_id: Option<KeyVersionId>,
+    source_key_version_id: Option<Text>,
     source_encryption_algorithm: Option<EncryptionAlgorithm>,
     source_encryption_context: Option<EncryptionContext>,
     destination_key_id: KeyRef,
@@ -35,7 +36,7 @@ pub struct Request {
 /// What is encrypted anew.
 enum Source {
     Blob(Blob, BTreeMap<String, String>),
-    Pair(KeyRef, KeyVersionId, EncryptionAlgorithm, Vec<u8>),
+    Pair(KeyRef, Text, EncryptionAlgorithm, Vec<u8>),
 }
 
 /// From where, and under what.
@@ -79,7 +80,7 @@ impl Source {
                 Ok(cx.keys.decrypt(cx.caller, &cx.key_for(Use::ReEncryptFrom)?, blob, context)?.plaintext)
             }
             Source::Pair(_, version, algorithm, ciphertext) => {
-                let key = cx.key_version_for(Use::ReEncryptFromPair(*algorithm), version)?;
+                let key = cx.key_version_named(Use::ReEncryptFromPair(*algorithm), version)?;
                 Ok(cx.keys.private_decrypt(&key, *algorithm, ciphertext)?.to_base64())
             }
         }
@@ -101,7 +102,7 @@ impl Operation for ReEncrypt {
                 Target::using(Use::ReEncryptFrom, UsedKey::OfBlob(blob.key_version)).version(blob.key_version)
             }
             Source::Pair(key, version, algorithm, _) => {
-                Target::using(Use::ReEncryptFromPair(*algorithm), UsedKey::Named(key)).version(version)
+                Target::using(Use::ReEncryptFromPair(*algorithm), UsedKey::Named(key)).version(&version.0)
             }
         };
         source.and_using(Use::ReEncryptTo, UsedKey::Named(&asked.destination))
