@@ -108,6 +108,11 @@ impl Effect {
         if let Line::Refused(refused) = &*line { Err(refused.clone().into()) } else { Ok(()) }
     }
 
+    /// Whether a transaction has left the mark.
+    pub fn is_marked(&self) -> bool {
+        self.marked.get()
+    }
+
     /// Leaves the mark in a transaction that is not run by [`Store::commit`].
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub(super) struct Event {
     pub grant: Option<String>,
     /// Whether a permission was missing, if only for what showed while it ran.
     denied: bool,
+    /// Whether it has left the mark of an effect.
+    pub marked: bool,
     /// The place of its record, of a write whose intent is recorded.
     pub reserved: Option<Reserved>,
 }
@@ -57,6 +59,7 @@ impl Event {
             via: None,
             grant: None,
             denied: false,
+            marked: false,
             reserved: None,
         }
     }
@@ -85,6 +88,7 @@ impl Event {
             via: self.via,
             grant: None,
             denied: false,
+            marked: false,
             reserved: None,
         }
     }
@@ -173,6 +177,11 @@ impl Event {
     /// Whether the request was refused before it ran.
     pub fn is_refusal(&self) -> bool {
         self.kind == Kind::Refused
+    }
+
+    /// Whether it is a write that ran, and left no mark of an effect.
+    pub fn is_without_effect(&self) -> bool {
+        self.kind == Kind::Outcome && !self.marked
     }
 
     /// The record, with the result's code once there is one.

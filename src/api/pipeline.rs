@@ -105,6 +105,11 @@ impl Service {
             event.is_undecided();
             Err(Error::Internal("the handler panicked".to_owned()))
         });
+        // The log would tell of a change that no mark proves: whoever compares the two took the database for an older one.
+        let result = match result {
+            Ok(_) if event.is_without_effect() => Err(Error::Internal("a write that was done left no mark of it".to_owned())),
+            result => result,
+        };
         if result.is_err()
             && event.is_a_strangers()
             && !self.strangers.is_recorded(origin.source_ip, || self.audit.free_bytes())
@@ -227,6 +232,7 @@ impl Request<'_> {
         let recording = Recording::new(&service.audit, event);
         let authorised = Authorised::default();
         let done = execute::<O>(Context { caller: &self.caller, keys, secrets, auth, mode, recording, authorised }, request);
+        event.borrow_mut().marked = self.caller.effect.is_marked();
         match (mode, done) {
             (Mode::Real, done) => done,
             (Mode::Rehearsal, Ok(_)) => Err(Error::DryRunSucceeded),

@@ -88,7 +88,9 @@ impl Auth {
             if above.tokens.len() > MAX_ABOVE {
                 return Err(Abort::App(Error::LimitExceeded { most: MAX_ABOVE as i64, of: "tokens above a token" }));
             }
-            let row = BearerTokenRow { expires_at: row.expires_at.min(above.end), ..row.clone() };
+            let expires_at = row.expires_at.min(above.end);
+            let ttl_ms = row.ttl_ms.min(expires_at.0 - row.issued_at.0);
+            let row = BearerTokenRow { expires_at, ttl_ms, ..row.clone() };
             tx.bearer_token_insert(&row)?;
             Ok(row)
         })?;

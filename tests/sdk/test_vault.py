@@ -169,6 +169,11 @@ def test_what_is_refused(api, address, path):
     for odd in ("m%C3%BCnchen", "with%20space", "x" * 193, "acs/x"):
         status, _, answer = api.ask("POST", f"secret/data/{odd}", {"data": {"a": 1}})
         assert status == 400 and "letters, digits" in answer["errors"][0], odd
+    for half in (b'{"data": {"a": "\\ud800"}}', b'{"data": {"a": ["x\\uDC00y"]}}', b'{"data": {"\\ud800": 1}}'):
+        status, _, answer = api.ask("POST", f"secret/data/{path}", raw=half)
+        assert status == 400 and "surrogate" in answer["errors"][0], half
+    status, _, answer = api.ask("GET", "secret/metadata/?scan=true")
+    assert status == 405, answer
     status, _, answer = api.ask("POST", f"secret/data/{path}", {"data": {"a": "x" * 40_000}})
     assert status == 400 and "30720" in answer["errors"][0]
     status, _, answer = api.ask("POST", f"secret/data/{path}", raw=b'{"data": {"password": "hunter2"')
@@ -242,9 +247,29 @@ def test_the_log_tells_no_effect_that_there_was_none_of(api, admin, path):
         ("PUT", f"secret/delete/{path}", {"versions": [1]}),
         ("PUT", f"secret/undelete/{path}", {"versions": [1]}),
         ("PUT", f"secret/destroy/{path}", {"versions": [1]}),
+        ("POST", f"secret/metadata/{path}", {}),
+        ("PUT", f"secret/metadata/{path}", {"max_versions": 0, "cas_required": False}),
     ):
         assert api.ask(method, where, body)[0] == 204, (method, where)
-    admin("account", "list")
+        admin("account", "list")
+
+
+def test_a_form_is_taken_as_json_is(target, address, path):
+    """`curl -d role_id=… -d secret_id=…`, and requests.post(url, data=…)."""
+    form = {"role_id": target.access_key_id, "secret_id": target.access_key_secret}
+    answer = requests.post(f"{address}/v1/auth/approle/login", data=form, timeout=60)
+    assert answer.status_code == 200, answer.text
+    api = Api(address, answer.json()["auth"]["client_token"])
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert api.ask("POST", f"secret/data/{path}", {"data": {"k": "v"}}, headers=kind)[0] == 200, "what begins as JSON is JSON"
+    assert api.ask("POST", f"secret/destroy/{path}", raw=b"versions=1&versions=2", headers=kind)[0] == 204
+    assert api.ask("GET", f"secret/metadata/{path}")[2]["data"]["versions"]["1"]["destroyed"] is True
+    for wrong in (b"ttl=%4", b"ttl=%ff"):
+        status, _, answer = api.ask("POST", "auth/token/create", raw=wrong, headers=kind)
+        assert status == 400 and "form" in answer["errors"][0], answer
+    made = api.ask("POST", "auth/token/create", raw=b"ttl=5h&policies=", headers=kind)[2]["auth"]
+    told = Api(address, made["client_token"]).ask("GET", "auth/token/lookup-self")[2]["data"]
+    assert told["creation_ttl"] in (made["lease_duration"], made["lease_duration"] - 1), "less than it asked for, as it was given"
 
 
 def test_tokens_of_the_host(admin, address, new_user):

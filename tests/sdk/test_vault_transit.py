@@ -1,6 +1,7 @@
 """Transit through the second door: hvac's calls, and an OpenBao server that unseals itself with a key of Bulla's token."""
 
 import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -76,6 +77,15 @@ def test_encrypt_and_decrypt(client, make_key, witness):
     ciphertext = transit.encrypt_data(name, text(b"d"))["data"]["ciphertext"]
     again = transit.rewrap_data(name, ciphertext)["data"]["ciphertext"]
     assert again != ciphertext and transit.decrypt_data(name, again)["data"]["plaintext"] == text(b"d")
+    api = Api(client.url, client.token)
+    assert api.ask("POST", f"transit/datakey/wrapped/{name}", {"key_version": "1"})[0] == 200
+    for kind in ("encrypt", "datakey/wrapped"):
+        status, _, answer = api.ask("POST", f"transit/{kind}/{name}", {"plaintext": text(b"a"), "key_version": 7})
+        assert status == 400 and "is not the newest" in answer["errors"][0], answer
+    # What would count for all of a batch is not passed over in one item.
+    hashed = {"input": text(hashlib.sha256(b"a").digest()), "prehashed": True}
+    status, _, answer = api.ask("POST", f"transit/sign/{name}", {"batch_input": [hashed]})
+    assert status == 400 and answer["errors"] == ["prehashed counts for all of a batch: it stands beside batch_input, not in it"]
     witness.call("DisableKey", KeyId=key_id)
     with pytest.raises(hvac.exceptions.InvalidRequest, match="disabled"):
         transit.encrypt_data(name, text(b"a"))

@@ -74,6 +74,7 @@ def lines(server):
     ask("health", "GET", "/v1/sys/health", token=False)
     ask("health head", "HEAD", "/v1/sys/health", token=False)
     ask("health codes", "GET", "/v1/sys/health?activecode=299", token=False)
+    ask("health code that is none", "GET", "/v1/sys/health?activecode=x", token=False)
     ask("seal status", "GET", "/v1/sys/seal-status", token=False)
     ask("leader", "GET", "/v1/sys/leader", token=False)
     ask("mount of a path", "GET", "/v1/sys/internal/ui/mounts/secret/a/b")
@@ -125,6 +126,13 @@ def lines(server):
     ask("empty body", "POST", f"{d}/o/b", raw=b"")
     ask("form type", "POST", f"{d}/o/form", {"data": {"k": 1}}, headers={"Content-Type": "application/x-www-form-urlencoded"})
     ask("form body", "POST", f"{d}/o/form2", raw=b"data=1", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    # As `curl -d name=value` sends it; numbers and booleans are texts there.
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    ask("form of one", "POST", "/v1/auth/token/create", raw=b"ttl=60&renewable=false", headers=form)
+    ask("form of none", "POST", "/v1/auth/token/create", raw=b"ttl=never", headers=form)
+    ask("form capabilities", "POST", "/v1/sys/capabilities-self", raw=b"paths=secret%2Fdata%2Fo&paths=nope", headers=form)
+    ask("form destroy", "POST", "/v1/secret/destroy/o/nothing", raw=b"versions=1&versions=2", headers=form)
+    ask("form plus and percent", "PUT", "/v1/secret/metadata/o/nothing", raw=b"a=%2B+", headers=form)
     ask("duplicate keys", "POST", f"{d}/o/dup", raw=b'{"data": {"a": 1, "a": 2}}')
     ask("read duplicate", "GET", f"{d}/o/dup")
     ask("numbers", "POST", f"{d}/o/num", raw=b'{"data": {"big": 12345678901234567890123, "e": 1e3, "f": 1.10}}')

@@ -55,6 +55,8 @@ pub struct NewKeyBytes {
     pub bound: Bound,
     /// Whether it is given out.
     pub shown: bool,
+    /// The number of the version that is asked for: it must be the newest's, which encrypts.
+    pub version: Option<usize>,
 }
 
 /// A blob, and the number of the version that made it.
@@ -177,6 +179,7 @@ impl Operation for NumberedDataKey {
         let key = Plaintext::new(std::mem::take(&mut *bytes));
         let made = encrypt(cx, asked.purpose(), &key, &asked.bound)?;
         let version = number(&versions(cx, &made.key)?, &made.key_version)?;
+        newest(asked.version, version)?;
         Ok((key, Sealed { version, blob: made.blob }))
     }
 }

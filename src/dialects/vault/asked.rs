@@ -31,6 +31,8 @@ pub enum Said {
 pub struct Asked<'a> {
     /// The call.
     pub call: &'a Call,
+    /// Its body, of a form the JSON that says the same; or what is wrong with the form.
+    pub body: Result<&'a [u8], &'static str>,
     /// What stands behind `/v1/`, decoded.
     pub path: &'a str,
     /// The settings.
@@ -43,8 +45,8 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// A call of which nothing is known yet.
-    pub fn new(call: &'a Call, path: &'a str, settings: &'a Settings) -> Self {
-        Self { call, path, settings, said: RefCell::default(), action: RefCell::default() }
+    pub fn new(call: &'a Call, body: Result<&'a [u8], &'static str>, path: &'a str, settings: &'a Settings) -> Self {
+        Self { call, body, path, settings, said: RefCell::default(), action: RefCell::default() }
     }
 
     /// Notes that it came through this door.
@@ -59,11 +61,15 @@ impl<'a> Asked<'a> {
 
     /// The method; GET with the parameter `list` is LIST, on every path.
     pub fn method(&self) -> Method {
-        let lists = || matches!(self.query("list").as_deref(), Some("true" | "TRUE" | "True" | "t" | "T" | "1"));
         match self.call.method {
-            Method::Get if lists() => Method::List,
+            Method::Get if self.says("list") => Method::List,
             method => method,
         }
+    }
+
+    /// Whether a parameter of the query says true, in one of Go's spellings.
+    pub fn says(&self, name: &str) -> bool {
+        matches!(self.query(name).as_deref(), Some("true" | "TRUE" | "True" | "t" | "T" | "1"))
     }
 
     /// The operation, once it is known.

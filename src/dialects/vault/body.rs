@@ -1,4 +1,4 @@
-//! The body of a request: JSON, whatever its Content-Type says, as clients send it without one.
+//! The body of a request: JSON, whatever its Content-Type says, as clients send it without one; or a form, of which the JSON is made before.
 //!
 //! Owns: its members, and reading numbers, durations and lists in the forms in which clients write them. Must not know: endpoints.
 //! Called by: the endpoints.
@@ -22,7 +22,7 @@ impl<'a> Body<'a> {
     /// # Errors
     /// [`Error::Unreadable`].
     pub fn of(asked: &Asked<'a>) -> Result<Self, Error> {
-        let bytes = asked.call.body.trim_ascii();
+        let bytes = asked.body.map_err(|why| asked.bad(why))?.trim_ascii();
         if bytes.is_empty() || bytes == b"null" {
             return Ok(Self { members: Members::new() });
         }

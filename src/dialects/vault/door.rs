@@ -10,7 +10,7 @@ use crate::dialects::vault::asked::{Asked, Said, refusal};
 use crate::dialects::vault::fault;
 use crate::dialects::vault::path::{self, Path};
 use crate::dialects::vault::reply::{Content, reply};
-use crate::dialects::vault::{Settings, kv, kv_metadata, sys, tokens, transit};
+use crate::dialects::vault::{Settings, form, kv, kv_metadata, sys, tokens, transit};
 use crate::dialects::{Answer, Dialect};
 use crate::error::Error;
 use crate::http::{Call, Method, Reply};
@@ -52,7 +52,9 @@ impl Dialect for Vault {
             }
             Path::Unreadable => return unrecorded(fault::answer(&Error::PathNotFound, None), Err(Error::PathNotFound)),
         };
-        let asked = Asked::new(call, &path, &self.settings);
+        let form = form::as_json(call);
+        let body = form.as_ref().map(|form| form.as_deref().map_or(&*call.body, Vec::as_slice)).map_err(|why| *why);
+        let asked = Asked::new(call, body, &path, &self.settings);
         // Whether the service is there is asked often, and by strangers.
         if asked.is_private()
             && let Some(reply) = sys::unrecorded(&asked)

@@ -22,7 +22,7 @@ pub type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 pub enum Unfit {
     /// It is nested too deep.
     TooDeep,
-    /// A name in it is no text: half of a surrogate pair stands in it alone.
+    /// A name or a text in it is none: half of a surrogate pair stands in it alone.
     NoText,
 }
 
@@ -31,9 +31,7 @@ impl Unfit {
     pub fn why(&self) -> String {
         match self {
             Unfit::TooDeep => format!("the value is nested too deep: more than {DEEPEST} levels"),
-            Unfit::NoText => {
-                "the name of a member is no text: it has half of a surrogate pair (\\ud800 to \\udfff) alone".to_owned()
-            }
+            Unfit::NoText => "a name or a text is none: it has half of a surrogate pair (\\ud800 to \\udfff) alone".to_owned(),
         }
     }
 }
@@ -114,6 +112,10 @@ fn write(out: &mut Vec<u8>, text: &str, depth: usize) -> Result<(), Unfit> {
         }
         out.push(b']');
         return Ok(());
+    }
+    // Who reads it may refuse all of the answer for it.
+    if text.starts_with('"') && text.contains("\\u") {
+        serde_json::from_str::<String>(text).map(Zeroizing::new).map_err(|_| Unfit::NoText)?;
     }
     out.extend_from_slice(text.as_bytes());
     Ok(())
@@ -199,7 +201,7 @@ mod tests {
 
     /// What is not written as it was given is not written: nothing is left out.
     #[test]
-    fn names_that_are_no_text() {
+    fn names_and_texts_that_are_none() {
         let whole = r#"{"a":{"\ud800":1,"pw":"keep"},"b":2}"#;
         for given in [r#"{"\ud800":"v","b":1}"#, whole, r#"{"a":[{"\udc00x":1}]}"#] {
             assert_eq!(normal(given), Err(Unfit::NoText), "{given}");
@@ -212,7 +214,12 @@ mod tests {
         }
         assert_eq!(text(merged(whole, r#"{"a":1}"#)), r#"{"a":1,"b":2}"#, "it goes");
         assert_eq!(subkeys(whole, 0), Err(Unfit::NoText));
-        assert_eq!(text(normal(r#"{"\ud83d\ude00":"\ud800"}"#)), r#"{"😀":"\ud800"}"#, "a value is not looked into");
+        for whole_pair in [r#"{"\ud83d\ude00":"\ud83d\ude00"}"#, r#"{"\ud83d\ude00":"\\ud83d"}"#] {
+            assert!(normal(whole_pair).is_ok(), "{whole_pair}");
+        }
+        for half in [r#"{"a":"\ud800"}"#, r#"{"a":["x\udc00y"]}"#] {
+            assert_eq!(normal(half), Err(Unfit::NoText), "{half}");
+        }
     }
 
     /// The examples of RFC 7396, appendix A, but for those whose target or patch is no object.

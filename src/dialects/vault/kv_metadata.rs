@@ -13,7 +13,7 @@ use crate::api::{Exchange, Mode};
 use crate::dialects::vault::asked::Asked;
 use crate::dialects::vault::body::{Body, converting};
 use crate::dialects::vault::json::Members;
-use crate::dialects::vault::kv::{custom, merge_patch, removed, unchanged};
+use crate::dialects::vault::kv::{custom, merge_patch, removed, unchanged, unsupported};
 use crate::dialects::vault::path::secret;
 use crate::dialects::vault::reply::{Content, time, time_or_empty};
 use crate::error::Error;
@@ -23,6 +23,8 @@ use crate::http::Method;
 pub fn endpoint(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Content, Error> {
     match asked.method() {
         Method::List => list(asked, exchange, path),
+        // OpenBao's walk through all levels: no answer to it must look like that of an empty mount.
+        Method::Get if asked.says("scan") => unsupported(asked, exchange),
         Method::Get | Method::Head => match asked.query("list").as_deref() {
             None | Some("" | "false" | "FALSE" | "False" | "f" | "F" | "0") => read(asked, exchange, path),
             Some(_) => asked.for_bearer(exchange, "NoRoute", || Err(asked.bad("list must be true or false"))),
@@ -160,8 +162,8 @@ fn write(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str, patch: bool) ->
         let retagged = Retagged { secret, change: Box::new(change), create: !patch && says_some };
         match request.execute::<Retag>(Ok(retagged), Mode::Real) {
             Ok(()) => Ok(Content::Nothing),
-            // Nothing was to be written, and there is nothing to write it to.
-            Err(Error::SecretNotFound) if !patch && !says_some => Ok(Content::Nothing),
+            // Nothing was to be written, and there is nothing to write it to: nothing has happened, as the record says.
+            Err(error @ Error::SecretNotFound) if !patch && !says_some => Err(asked.answers(Content::Nothing, error)),
             Err(error @ Error::LimitExceeded { .. }) => {
                 Err(asked.say(400, format!("custom_metadata are tags: a secret has {MAX_TAGS} at most"), error))
             }

@@ -16,6 +16,7 @@ mod body;
 mod capabilities;
 mod door;
 mod fault;
+mod form;
 mod json;
 mod kv;
 mod kv_metadata;

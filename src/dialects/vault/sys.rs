@@ -42,11 +42,14 @@ pub fn unrecorded(asked: &Asked<'_>) -> Option<Reply> {
 }
 
 fn health(asked: &Asked<'_>, sealed: bool) -> Content {
-    let code = |name: &str, usual: u16| {
-        let given = asked.query(name).and_then(|code| code.parse().ok());
-        given.filter(|code| (200..600).contains(code)).unwrap_or(usual)
+    let code = |name: &str, usual: u16| match asked.query(name) {
+        None => Some(usual),
+        Some(code) => code.parse().ok().filter(|code| (200..600).contains(code)),
     };
-    let status = if sealed { code("sealedcode", 503) } else { code("activecode", 200) };
+    let (Some(active), Some(of_sealed)) = (code("activecode", 200), code("sealedcode", 503)) else {
+        return Content::Plain(400, json!({ "errors": [] }));
+    };
+    let status = if sealed { of_sealed } else { active };
     let told = json!({
         "initialized": true, "sealed": sealed, "standby": false, "performance_standby": false,
         "replication_performance_mode": "disabled", "replication_dr_mode": "disabled",

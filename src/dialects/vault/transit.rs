@@ -75,6 +75,10 @@ pub fn without_hash(path: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Members that say how all of a batch is done.
+const OF_A_BATCH: [&str; 6] =
+    ["algorithm", "hash_algorithm", "marshaling_algorithm", "prehashed", "salt_length", "signature_algorithm"];
+
 /// The key of a name.
 ///
 /// # Errors
@@ -226,7 +230,16 @@ impl<'a> Given<'a> {
         if each.len() > MAX_ITEMS {
             return Err(asked.bad(format!("batch_input may have {MAX_ITEMS} entries")));
         }
-        let item = |value: &&'a RawValue| json::members(value.get()).map(Item).ok_or_else(wrong);
+        let item = |value: &&'a RawValue| {
+            let members = json::members(value.get()).ok_or_else(wrong)?;
+            // What would count if it stood beside the batch is not passed over.
+            match OF_A_BATCH.iter().find(|name| members.contains_key(**name)) {
+                Some(name) => {
+                    Err(asked.bad(format!("{name} counts for all of a batch: it stands beside batch_input, not in it")))
+                }
+                None => Ok(Item(members)),
+            }
+        };
         Ok(Self { items: each.iter().map(item).collect::<Result<_, _>>()?, batch: true, ignored })
     }
 
@@ -358,9 +371,10 @@ fn data_key(asked: &Asked<'_>, exchange: &Exchange<'_>, name: &str, shown: bool)
             Some(512) => 64,
             Some(_) => return Err(asked.bad("invalid bit length: 128, 256 or 512")),
         };
-        let ignored = body.ignored(&["associated_data", "bits", "context"]);
-        let bound = Item(body.into_members()).bound(asked)?;
-        let new = NewKeyBytes { key: key(asked, name)?, length, bound, shown };
+        let ignored = body.ignored(&["associated_data", "bits", "context", "key_version"]);
+        let item = Item(body.into_members());
+        let new =
+            NewKeyBytes { key: key(asked, name)?, length, bound: item.bound(asked)?, shown, version: item.version(asked)? };
         let made = request.execute::<NumberedDataKey>(Ok(new), Mode::Real);
         let (bytes, made) = made.map_err(|error| refused(asked, "encryption", error))?;
         let mut told = sealed(&made);
