@@ -110,7 +110,8 @@ fn show(session: &Session, account: &AccountId, name: &PolicyName) -> Result<Out
         row.extend(Output::row([
             ("CreateTime", created.into()),
             ("Users", users.into()),
-            ("Document", document.trim_end().into()),
+            // In one line, so that it can be copied from a table too: between the members of JSON a line's end is a blank.
+            ("Document", document.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().into()),
         ]));
         Ok(Output::One(row))
     })

@@ -34,26 +34,32 @@ struct Memory {
 }
 
 impl Memory {
-    /// What contradicts what is remembered; takes up what does not.
+    /// What is wrong where what is found contradicts what is remembered; takes up what does not.
     fn compare(&mut self, heads: &[LogHeadRow], anchors: &AnchorsRow) -> Option<String> {
         if anchors.restored_at < self.anchors.restored_at {
-            return Some("it knows nothing of a restoration that this node knows".to_owned());
+            return Some(put_back("it knows nothing of a restoration that this node knows"));
         }
         // A key that is made anew is a later one.
         let (known, now) = ((self.anchors.key_since, self.anchors.key_id), (anchors.key_since, anchors.key_id));
         if now.0 < known.0 || (now.0 == known.0 && now.1 != known.1) {
-            return Some("it names a key of the token that was made before the one which it named".to_owned());
+            return Some(put_back("it names a key of the token that was made before the one which it named"));
         }
         let own = heads.iter().find(|head| head.node == self.own.node && head.log == self.own.log);
         if !self.own.is_as_left(own) {
-            return Some("this node's row is not as this node left it".to_owned());
+            return Some(match own.map(|row| &row.place).filter(|place| **place != self.own.place) {
+                Some(place) => format!(
+                    "the node at {place} writes as this one: the audit folder of one of them is a copy of the other's. Give that node an \
+                     empty folder, and start this one anew"
+                ),
+                None => put_back("this node's row is not as this node left it"),
+            });
         }
         let mut found: HashMap<_, _> =
             heads.iter().map(|head| ((head.node, head.log.clone()), (head.generation, head.token.clone()))).collect();
         for ((node, log), known) in &self.heads {
             match found.get(&(*node, log.clone())) {
                 Some(now) if now.0 > known.0 || now == known => {}
-                _ => return Some(format!("the row of node {node} is older than it was before")),
+                _ => return Some(put_back(&format!("the row of node {node} is older than it was before"))),
             }
         }
         std::mem::swap(&mut self.heads, &mut found);
@@ -105,12 +111,15 @@ impl Watch {
     }
 }
 
+fn put_back(why: &str) -> String {
+    format!("the database was put back to an earlier state, or exchanged: {why}")
+}
+
 /// Looks once; whether the database was accepted in another state.
 fn look(memory: &mut Memory) -> bool {
     let store = Arc::clone(&memory.own.store);
-    let put_back = |why| Distrust::Lie(format!("the database was put back to an earlier state, or exchanged: {why}"));
     let reason = match store.distrusted() {
-        Some(Distrust::Lie(why)) => Some(put_back(why)),
+        Some(Distrust::Lie(why)) => Some(Distrust::Lie(put_back(&why))),
         Some(away) => Some(away),
         None => match read(&store) {
             Ok((_, anchors)) if anchors.restored_at > memory.anchors.restored_at => {
@@ -125,16 +134,16 @@ fn look(memory: &mut Memory) -> bool {
                 }
                 memory.strange = heads.strange;
                 match memory.compare(&heads.rows, &anchors) {
-                    Some(why) => Some(put_back(why)),
+                    Some(why) => Some(Distrust::Lie(why)),
                     None => match digests_older_than(&store, &heads.since_restoration(&anchors)) {
-                        Ok(why) => why.map(put_back),
+                        Ok(why) => why.map(|why| Distrust::Lie(put_back(&why))),
                         // Nobody may do anything then, and the pass says so.
                         Err(StoreError::Corrupt { .. }) => None,
                         Err(_) => return false,
                     },
                 }
             }
-            Err(error @ StoreError::Corrupt { .. }) => Some(put_back(error.to_string())),
+            Err(error @ StoreError::Corrupt { .. }) => Some(Distrust::Lie(format!("database: {error}"))),
             // Away: what it is then is looked at when it is back.
             Err(error) if error.passes() => {
                 memory.failed = false;

@@ -195,7 +195,7 @@ pub(super) struct LogAnchor {
     pub(super) audit: Arc<Audit>,
     pub(super) node: NodeId,
     pub(super) log: String,
-    place: String,
+    pub(super) place: String,
     clock: Clock,
     left: Mutex<Left>,
 }

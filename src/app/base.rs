@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::anchors::{self, LogAnchor};
 use crate::app::freshness::{self, LOGS, RESTORE};
@@ -21,8 +21,12 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::failure::{Class, Failure, Reason, context};
 use crate::base::ids::NodeId;
 use crate::config::Config;
+use crate::process::notify;
 use crate::store::{AnchorsRow, DeploymentRow, LogHeadRow, LogHeads, Store, StoreError, StoreOptions, UrlAgain};
 use crate::token::Token;
+
+/// How long a node takes at most to say again that it runs: a round of its jobs, and what a slow database adds to it.
+const SAYS_SO_WITHIN: Duration = Duration::from_secs(25);
 
 /// What the server and the administration commands both stand on. A process opens its token once, so a base is handed on.
 #[derive(Clone)]
@@ -150,6 +154,46 @@ impl Base {
     /// As [`Base::audit`].
     pub fn audit_of_a_restored(&self, config: &Config, name: &str, lock_wait_ms: u64) -> Result<OpenLog, Failure> {
         self.open_log(config, name, lock_wait_ms, StartRetry::Command, false)
+    }
+
+    /// Refuses the audit folder of a node that runs elsewhere: both would write as one. A node that was killed has not said that it stops,
+    /// so what tells the two apart is whether it goes on to say that it runs.
+    ///
+    /// # Errors
+    /// That it does; or that database or folder cannot be read.
+    pub(super) fn require_own_folder(&self, config: &Config) -> Result<(), Failure> {
+        let retry = StartRetry::Server;
+        let folder = &config.audit.directory;
+        let Some(node) = retry.until("audit", || known_node(folder))? else { return Ok(()) };
+        let (heads, _) = self.heads(retry)?;
+        let here = anchors::place_of(folder);
+        let elsewhere = heads.rows.iter().find(|head| head.node == node && head.log == "audit" && head.place != here);
+        let Some(place) = elsewhere.map(|head| &head.place) else { return Ok(()) };
+        let seen = || {
+            let nodes = retry.until("database", || self.store.read_rows("nodes", |tx| tx.nodes()))?;
+            Ok::<_, Failure>(
+                nodes.into_iter().find(|row| row.id == node && row.runs(Clock::System.now())).map(|row| row.seen_at),
+            )
+        };
+        let Some(before) = seen()? else { return Ok(()) };
+        log::warn!("audit: the node of this folder was last seen at {place}; waiting whether it still runs there");
+        notify::waiting(&format!("audit: the node of this folder was last seen at {place}"));
+        let begun = Instant::now();
+        while begun.elapsed() < SAYS_SO_WITHIN {
+            std::thread::sleep(Duration::from_millis(500));
+            match seen()? {
+                Some(now) if now != before => {
+                    let reason =
+                        format!("audit: the node of {} runs at {place}: this folder is a copy of that", folder.display());
+                    return Err(
+                        Failure::conflict(reason).hint("name an empty folder in audit.directory: a node has one of its own")
+                    );
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(())
     }
 
     /// The log of a server, which waits for what passes.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-use crate::audit::AuditError;
+use crate::audit::{self, AuditError};
 use crate::base::ids::NodeId;
 use crate::base::private_folder;
 use crate::base::regular;
@@ -14,15 +14,15 @@ use crate::base::regular;
 /// The file of the audit folder.
 const FILE: &str = "node-id";
 
-/// This node's id, from its audit folder; made at the first start.
+/// This node's id, from its audit folder; made at the first start. Where the file alone is missing, the logs beside it say whose they are.
 pub(super) fn node_id(folder: &Path) -> Result<NodeId, AuditError> {
     let failed = |path: &Path, error: Error| AuditError::of(path, &error);
     private_folder::make(folder).map_err(|e| failed(folder, e))?;
     let file = folder.join(FILE);
-    match known_node(folder)? {
+    match written(folder)? {
         Some(node) => Ok(node),
         None => {
-            let id = NodeId::new();
+            let id = told_by_logs(folder).unwrap_or_else(NodeId::new);
             // Linked into place whole and durable, so that of two processes at their first start both use the one that was first, and
             // a crash of the machine leaves no empty one.
             let draft = folder.join(format!("node-id.{id}"));
@@ -37,6 +37,18 @@ pub(super) fn node_id(folder: &Path) -> Result<NodeId, AuditError> {
 
 /// The id of the node whose audit folder this is; none where no node has started.
 pub(super) fn known_node(folder: &Path) -> Result<Option<NodeId>, AuditError> {
+    Ok(written(folder)?.or_else(|| told_by_logs(folder)))
+}
+
+/// Whose the logs of a folder say that they are, if all say the same. Their lines are proved when they are opened, as that node's.
+fn told_by_logs(folder: &Path) -> Option<NodeId> {
+    let logs = audit::logs(&[folder.to_owned()]).ok()?;
+    let node = logs.first()?.node.parse().ok()?;
+    logs.iter().all(|log| log.node == logs[0].node).then_some(node)
+}
+
+/// What the file says; none where there is none.
+fn written(folder: &Path) -> Result<Option<NodeId>, AuditError> {
     match regular::read_text(&folder.join(FILE)) {
         Ok(text) => text.trim().parse().map(Some).map_err(|e| AuditError::of(&folder.join(FILE), &Error::other(e))),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),

@@ -110,6 +110,7 @@ impl Server {
                 .hint("this service, or another program, listens there; `ss -ltnp` says which"),
             _ => context(config.server.listen)(error),
         })?;
+        base.require_own_folder(config)?;
         // Before this node writes its own.
         let newest = base.newest_server_head()?;
         let log = base.audit_of_server(config)?;

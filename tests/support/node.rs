@@ -128,6 +128,22 @@ impl Node {
         self.child.id()
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// When it is still there after a minute; with its log.
+    #[track_caller]
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a process") {
+                return (status, self.log());
+            }
+            assert!(begun.elapsed() < PATIENCE, "the node goes on; its log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Asks it to end, by SIGTERM, and waits.
     ///
     /// # Panics

@@ -19,6 +19,7 @@ use crate::app::unlock;
 use crate::audit::{self, Receiver};
 use crate::base::certificate::{self, Validity};
 use crate::base::clock::Clock;
+use crate::base::disk::free_bytes;
 use crate::base::failure::{Failure, context};
 use crate::base::listen::Listen;
 use crate::process;
@@ -176,6 +177,12 @@ pub(super) fn audit_folder(opened: &mut Opened<'_>) -> Result<Found, Failure> {
                 _ => failure,
             });
         }
+    }
+    // Where nothing can be recorded, nothing is answered; and before, refusals of strangers are recorded by their number alone.
+    let (free, least) = (free_bytes(folder), opened.config.audit.min_free_bytes);
+    if let Some(free) = free.filter(|free| *free < least) {
+        let found = named(&format!("its disk has {free} bytes left, and fewer than audit.min_free_bytes ({least})"));
+        return Ok(Found::Odd(found, "make room before it is full: a server answers 503 then".to_owned()));
     }
     for name in ["audit.lock", "audit.jsonl"] {
         may_use("audit", &folder.join(name), Access::READ_OK | Access::WRITE_OK)?;

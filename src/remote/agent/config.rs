@@ -189,7 +189,7 @@ impl Config {
 impl WrittenSocket {
     fn door(self) -> Result<Door, String> {
         if !self.path.is_absolute() || self.path.file_name().is_none() {
-            return Err(said(t!("path is no file's, from / on")));
+            return Err(said(t!("path must be a whole one, beginning with /, and a file's")));
         }
         let mode = u32::from_str_radix(&self.mode, 8).ok().filter(|mode| *mode <= 0o777);
         let mode =
@@ -206,7 +206,7 @@ impl WrittenSocket {
 impl WrittenFile {
     fn kept(self, folder: &Path) -> Result<Kept, String> {
         if !self.path.is_absolute() || self.path.file_name().is_none() {
-            return Err(said(t!("path is no file's, from / on")));
+            return Err(said(t!("path must be a whole one, beginning with /, and a file's")));
         }
         let content = match (self.secret, self.template) {
             (Some(secret), None) => Content::Value(Reference::parse(&secret)?, self.format.unwrap_or_default()),
@@ -330,10 +330,16 @@ mod tests {
                 "[socket]\npath = \"/a\"\nsecrets = []",
                 "agent.toml: socket: secrets = [\"NAME\", \"BEGINNING*\"] says what can be read",
             ),
-            ("[socket]\npath = \"a\"\nsecrets = [\"x\"]", "agent.toml: socket: path is no file's, from / on"),
+            (
+                "[socket]\npath = \"a\"\nsecrets = [\"x\"]",
+                "agent.toml: socket: path must be a whole one, beginning with /, and a file's",
+            ),
             ("interval_seconds = 0", "agent.toml: interval_seconds is from 1 to 3600"),
             ("[[file]]\npath = \"/a\"", "agent.toml: /a: secret = \"NAME[#FIELD][@VERSION]\", or template = \"FILE\""),
-            ("[[file]]\nsecret = \"a\"\npath = \"a\"", "agent.toml: a: path is no file's, from / on"),
+            (
+                "[[file]]\nsecret = \"a\"\npath = \"a\"",
+                "agent.toml: a: path must be a whole one, beginning with /, and a file's",
+            ),
             (
                 "[[file]]\nsecret = \"a\"\npath = \"/a\"\nmode = \"0444\"",
                 "agent.toml: /a: mode = \"0444\": everybody on this host could read the secret",

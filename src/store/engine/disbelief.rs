@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::store::engine::error::NO_TABLE;
 use crate::store::engine::location::Location;
 use crate::store::{Store, StoreError};
 
@@ -50,7 +51,9 @@ impl Disbelief {
     /// Refuses while there is a reason.
     pub(in crate::store) fn check(&self, transaction: &str) -> Result<(), StoreError> {
         match &*self.reason.read() {
-            Some(Distrust::Lie(why)) if transaction != EXEMPT => Err(StoreError::Corrupt { table: "all", detail: why.clone() }),
+            Some(Distrust::Lie(why)) if transaction != EXEMPT => {
+                Err(StoreError::Corrupt { table: NO_TABLE, detail: why.clone() })
+            }
             Some(Distrust::Away(why)) if transaction != EXEMPT => Err(StoreError::Unavailable(why.clone())),
             _ => Ok(()),
         }

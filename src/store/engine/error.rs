@@ -20,6 +20,9 @@ pub enum Contention {
     Timeout,
 }
 
+/// In the place of a table: the database as a whole is not believed.
+pub(super) const NO_TABLE: &str = "all";
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
@@ -53,15 +56,22 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::Conflict => f.write_str("conflicts with another row"),
             StoreError::Busy | StoreError::Contended(_) => f.write_str("the database is busy"),
-            StoreError::Unavailable(detail) => write!(f, "the database is unavailable: {detail}"),
-            StoreError::Unknown(detail) => write!(f, "the database was lost during a commit: {detail}"),
+            StoreError::Unavailable(detail) => write!(f, "the database is unavailable: {}", one_line(detail)),
+            StoreError::Unknown(detail) => write!(f, "the database was lost during a commit: {}", one_line(detail)),
+            StoreError::Corrupt { table: NO_TABLE, detail } => f.write_str(detail),
             StoreError::Corrupt { table, detail } => write!(f, "a row of {table} does not verify: {detail}"),
-            StoreError::Fault(detail) => write!(f, "database fault: {detail}"),
+            StoreError::Fault(detail) => write!(f, "database fault: {}", one_line(detail)),
         }
     }
 }
 
 impl std::error::Error for StoreError {}
+
+/// What a server said in several lines, in one.
+pub(super) fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
+}
 
 impl Reason for StoreError {
     fn class(&self) -> Class {

@@ -19,6 +19,7 @@ use crate::base::alarm;
 use crate::base::threads::waiting;
 use crate::store::StoreError;
 use crate::store::engine::connection::{Access, Conn, each_transaction};
+use crate::store::engine::error::one_line;
 use crate::store::engine::location::Location;
 use crate::store::engine::waits::Watch;
 
@@ -78,8 +79,7 @@ fn told(error: &StoreError) -> String {
     if QUOTES_THE_URL.iter().any(|text_of_libpq| text.contains(text_of_libpq)) {
         return "its URL cannot be read as libpq reads it, or names a host that is not known".to_owned();
     }
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join("; ")
+    one_line(&text)
 }
 
 /// How long the end of a pool waits for connections that are being opened.

@@ -1,5 +1,6 @@
-//! Two nodes on one PostgreSQL and one token.
+//! Nodes on one database and one token.
 
+use std::process::Command;
 use std::time::Duration;
 
 use bulla_test_support::client::Client;
@@ -8,7 +9,7 @@ use bulla_test_support::postgres::PostgresCluster;
 use bulla_test_support::server::Server;
 use bulla_test_support::sizes::size;
 
-use crate::{BULLA, create, on_postgres};
+use crate::{BULLA, create, on_postgres, on_sqlite};
 
 #[test]
 fn nodes_share_everything_and_make_one_default_key() {
@@ -55,6 +56,51 @@ fn nodes_share_everything_and_make_one_default_key() {
     assert_eq!(read(), "");
     set("Deny");
     assert_eq!(read(), "Forbidden.NoPermission");
+}
+
+/// A machine that was cloned: its node would write as the one that it is a copy of, and neither could go on.
+#[test]
+fn a_node_on_a_copy_of_anothers_audit_folder_does_not_start_and_hurts_nobody() {
+    let (_folder, mut server) = on_sqlite();
+    create(&server.client(), "s", "value").ok();
+    // The database hears of its log, and of where that is.
+    std::thread::sleep(Duration::from_millis(2500));
+    let folder = server.data().join("audit");
+    let copied =
+        Command::new("cp").arg("-a").arg(&folder).arg(server.data().join("audit-clone")).status().expect("cp is there");
+    assert!(copied.success());
+    let (status, said) = Node::start_with(BULLA, &server, "clone", "").ended();
+    assert_eq!(status.code(), Some(5), "{said}");
+    assert!(said.contains("this folder is a copy of that") && said.contains("name an empty folder"), "{said}");
+    create(&server.client(), "t", "value").ok();
+    std::thread::sleep(Duration::from_millis(1500));
+    server.client().call("GetSecretValue", &[("SecretName", "t")]).ok();
+    assert!(!server.log().contains("ALARM"), "{}", server.log());
+    // The first one stops: its folder may be used elsewhere.
+    server.stop();
+    let moved = Command::new("rm").arg("-rf").arg(server.data().join("audit-clone")).status().expect("rm is there");
+    assert!(moved.success());
+    std::fs::rename(&folder, server.data().join("audit-clone")).expect("moved");
+    let node = Node::start(BULLA, &server, "clone");
+    node.client().call("GetSecretValue", &[("SecretName", "t")]).ok();
+    assert!(!node.log().contains("ALARM"), "{}", node.log());
+}
+
+/// The logs say whose they are, to whoever restores them alone.
+#[test]
+fn a_node_whose_id_is_lost_has_it_from_its_logs() {
+    let (_folder, mut server) = on_sqlite();
+    create(&server.client(), "s", "value").ok();
+    server.admin(&["user", "create", "u"]);
+    server.stop();
+    let file = server.data().join("audit/node-id");
+    let id = std::fs::read(&file).expect("an id");
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(server.admin(&["verify"])["FlawCount"], 0);
+    server.restart();
+    assert_eq!(std::fs::read(&file).expect("an id"), id);
+    server.client().call("GetSecretValue", &[("SecretName", "s")]).ok();
+    assert!(!server.log().contains("ALARM"), "{}", server.log());
 }
 
 /// Nodes that start together on one token, each of which SoftHSM may refuse while another one logs in.
