@@ -6,11 +6,12 @@
 //! makes the rest under new ids. Nothing on the token is ever destroyed here: until it is sealed, the row proves nothing. One process at a
 //! time does all this: two would make keys under the same ids, and each take the other's for what a failed call of its own had left.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{LOCK_WAIT_MS, Session, account, audit, same_user};
-use crate::app::{Base, Failure, context, database_url, open_token, row_key, system_keys, token_key};
+use crate::app::{Base, Failure, context, database_url, known_node, open_token, row_key, system_keys, token_key};
 use crate::audit::INITIALISE;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{DeploymentId, KeyVersionId, UserName};
@@ -56,7 +57,10 @@ fn begun(config: &Config) -> Result<Base, Failure> {
     let token = open_token(config, row.as_ref().map_or("", |row| &row.left_out))?;
     let row = match row {
         Some(row) => row,
-        None => insert_row(config, &url, &token)?,
+        None => {
+            unused_folder(&config.audit.directory)?;
+            insert_row(config, &url, &token)?
+        }
     };
     let row = if row.ready { row } else { make_system_keys(&url, &token, row)? };
     Base::on(config, Arc::new(token), row)
@@ -78,6 +82,15 @@ fn first_account_create(config: &Config, base: &Base, name: &UserName) -> Result
         row.push(("AuditKeyFingerprint", fingerprint.into()));
     }
     Ok(Some(created))
+}
+
+/// That no node has its logs where those of a new deployment are to be: the database is another than theirs then, most likely by mistake.
+fn unused_folder(folder: &Path) -> Result<(), Failure> {
+    let Some(node) = known_node(folder).map_err(context("audit"))? else { return Ok(()) };
+    let folder = folder.display();
+    let reason =
+        format!("audit.directory {folder} has the logs of node {node}, of another deployment, and the database is empty");
+    Err(Failure::conflict(reason).hint("name the database that they belong to; or, for a new deployment, an empty folder"))
 }
 
 fn insert_row(config: &Config, url: &str, token: &Token) -> Result<DeploymentRow, Failure> {

@@ -1,6 +1,6 @@
 //! Intervals as the API writes them: `7d`, `6h`, `604800s`.
 //!
-//! Owns: the grammar. Must not know: bounds; keys and secrets have their own. Called by: keys::interval, secrets::managed.
+//! Owns: the grammar. Must not know: bounds; keys and secrets have their own. Called by: api::keys, api::secrets.
 
 /// Seconds of an hour.
 pub const HOUR_S: i64 = 3600;

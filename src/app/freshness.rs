@@ -25,9 +25,8 @@ pub(super) const RESTORE: &str = "`bulla restore` shows what a database that was
 /// The logs of a node.
 pub(super) const LOGS: [&str; 2] = ["audit", "admin"];
 
-/// Why the database is older than the token, its own rows or this host's logs know it to be, if it is. The heads since the restoration, and the anchors, were read
-/// of it before; `logs` are
-/// those to ask, of [`LOGS`].
+/// Why the database is older than the token, its own rows or this host's logs know it to be, if it is. Its heads since the restoration and
+/// its anchors were read before; `logs` are those of [`LOGS`] to ask.
 ///
 /// # Errors
 /// When token, database or logs cannot be read.

@@ -48,6 +48,7 @@ pub use crate::base::failure::{Failure, context};
 pub use anchors::place_of;
 pub use base::{Base, OpenLog, open_token};
 pub use checks::{Compared, Finding, MAKING_KEYS, Verdict, check, database_url};
+pub use node::known_node;
 pub use server::Server;
 pub use steps::{Steps, names_of};
 pub use system_keys::{line_key, prove_system_keys, row_key, system_keys};

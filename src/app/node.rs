@@ -36,7 +36,7 @@ pub(super) fn node_id(folder: &Path) -> Result<NodeId, AuditError> {
 }
 
 /// The id of the node whose audit folder this is; none where no node has started.
-pub(super) fn known_node(folder: &Path) -> Result<Option<NodeId>, AuditError> {
+pub fn known_node(folder: &Path) -> Result<Option<NodeId>, AuditError> {
     Ok(written(folder)?.or_else(|| told_by_logs(folder)))
 }
 

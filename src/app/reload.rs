@@ -10,17 +10,38 @@ use std::sync::mpsc::sync_channel;
 /// The log's target of these lines, which no limit on lines holds back: each answers somebody who asked.
 pub(super) const TARGET: &str = "bulla::reload";
 
-type Part = Box<dyn Fn() -> Result<(), String> + Send>;
+type Source<C> = Box<dyn Fn() -> Result<C, String> + Send>;
+type Part<C> = Box<dyn Fn(&Result<C, String>) -> Result<(), String> + Send>;
 
 /// Parts that can read their settings or secrets again while the service runs. What does not fit is refused by its part, which then
-/// goes on with what it had.
-#[derive(Default)]
-pub(super) struct Reload(Vec<(&'static str, Part)>);
+/// goes on with what it had. `C` is the configuration: it is read once for all, so that no two parts have different ones.
+pub(super) struct Reload<C> {
+    source: Source<C>,
+    parts: Vec<(&'static str, Part<C>)>,
+}
 
-impl Reload {
-    /// With one more part, by the name that the log calls it.
+impl<C: 'static> Reload<C> {
+    /// Nothing yet; the configuration is read so.
+    pub(super) fn of<E: Display>(source: impl Fn() -> Result<C, E> + Send + 'static) -> Self {
+        Self { source: Box::new(move || source().map_err(|e| e.to_string())), parts: Vec::new() }
+    }
+
+    /// With one more part, by the name that the log calls it, which needs no configuration.
     pub(super) fn with<E: Display>(mut self, name: &'static str, again: impl Fn() -> Result<(), E> + Send + 'static) -> Self {
-        self.0.push((name, Box::new(move || again().map_err(|e| e.to_string()))));
+        self.parts.push((name, Box::new(move |_| again().map_err(|e| e.to_string()))));
+        self
+    }
+
+    /// With one more part that takes its settings from the configuration.
+    pub(super) fn with_settings<E: Display>(
+        mut self,
+        name: &'static str,
+        again: impl Fn(&C) -> Result<(), E> + Send + 'static,
+    ) -> Self {
+        let part = move |config: &Result<C, String>| {
+            config.as_ref().map_err(Clone::clone).and_then(|c| again(c).map_err(|e| e.to_string()))
+        };
+        self.parts.push((name, Box::new(part)));
         self
     }
 
@@ -40,15 +61,19 @@ impl Reload {
 
     /// Lets each part read again.
     fn run(&self) {
-        for (name, again) in &self.0 {
-            // Where it panics, it is the next time that it may read again.
-            let read = catch_unwind(AssertUnwindSafe(again)).unwrap_or_else(|_| Err("it panicked".to_owned()));
-            match read {
+        let config = caught(&self.source);
+        for (name, again) in &self.parts {
+            match caught(|| again(&config)) {
                 Ok(()) => log::info!(target: TARGET, "{name}: read again"),
                 Err(error) => log::error!(target: TARGET, "{name}: cannot be read again, goes on with what it had: {error}"),
             }
         }
     }
+}
+
+/// What this gives. Where it panics, it is the next time that it may read again.
+fn caught<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
 
 #[cfg(test)]
@@ -64,7 +89,9 @@ mod tests {
         let (begin, begun) = channel();
         let (tell, told) = channel();
         let hangs = move || begin.send(()).map_err(|e| e.to_string()).and_then(|()| gone.recv().map_err(|e| e.to_string()));
-        let ask = Reload::default().with("hangs", hangs).with("next", move || tell.send(())).start().expect("a thread");
+        let nothing = || Ok::<_, String>(());
+        let ask =
+            Reload::of(nothing).with("hangs", hangs).with_settings("next", move |()| tell.send(())).start().expect("a thread");
         let soon = Duration::from_secs(20);
         ask();
         begun.recv_timeout(soon).expect("it begins");

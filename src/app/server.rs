@@ -70,7 +70,7 @@ pub struct Server {
     clock_watch: Periodic,
     /// Until the end of the process.
     shipping: Vec<Periodic>,
-    reload: Reload,
+    reload: Reload<Config>,
     resolver: Periodic,
     stop_timeout: Duration,
 }
@@ -217,34 +217,32 @@ impl Server {
         let watch = Watch::start(Arc::clone(&log.anchor), move || stopper.stop());
         let watch = watch.map_err(context("database"))?;
         let file = config.file.clone();
-        let again = move || Config::load(&file).map_err(|e| Failure::new(e.to_string()));
-        let (limited, rotated) = (Arc::downgrade(&front), again.clone());
-        let (logged, let_in) = (again.clone(), again.clone());
+        let limited = Arc::downgrade(&front);
         // As the file has it: `bulla dev` sets some of it otherwise.
-        let started = again().ok().map(|config| config.of_a_start());
+        let started = Config::load(&file).ok().map(|config| config.of_a_start());
+        let reload = Reload::of(move || Config::load(&file));
         let reload = match tls {
-            Some(tls) => Reload::default().with("certificates", move || tls.reload()),
-            None => Reload::default(),
+            Some(tls) => reload.with("certificates", move || tls.reload()),
+            None => reload,
         };
         let reload = reload
-            .with("log", move || {
-                let config = logged()?;
+            .with_settings("log", move |config| {
                 logging::set(config.log);
-                if let Some(changed) = changed(started.as_ref(), &config) {
+                if let Some(changed) = changed(started.as_ref(), config) {
                     log::warn!(target: reload::TARGET, "settings that take a restart have changed: {changed}");
                 }
                 Ok::<_, Failure>(())
             })
-            .with("rotation servers", move || {
-                servers.replace(settings::server_options(&rotated()?)?);
+            .with_settings("rotation servers", move |config| {
+                servers.replace(settings::server_options(config)?);
                 Ok::<_, Failure>(())
             })
-            .with("logins", move || {
-                let options = settings::login_options(&let_in()?)?;
+            .with_settings("logins", move |config| {
+                let options = settings::login_options(config)?;
                 logins.replace(options).map_err(|reason| Failure::local(format!("vault.jwt: {reason}")))
             })
-            .with("limits", move || {
-                let limits = settings::limits(&again()?);
+            .with_settings("limits", move |config| {
+                let limits = settings::limits(config);
                 limited.upgrade().into_iter().for_each(|front| front.doors.limit(limits));
                 Ok::<_, Failure>(())
             });

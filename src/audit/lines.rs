@@ -1,6 +1,6 @@
 //! A file's lines, one by one, in bounded memory: whoever can write the folder can make one of any length.
 //!
-//! Owns: that bound. Must not know: what lines say. Called by: recover, verify, ship.
+//! Owns: that bound. Must not know: what lines say. Called by: logs, recover, verify, ship.
 
 use std::io::{self, BufRead, Read};
 

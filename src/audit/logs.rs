@@ -4,17 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::chain::Head;
+use super::lines::{Next, next_line};
 use super::recover::FIRST;
 use super::verify::{Broken, Flaw};
-
-/// The longest first line that is looked at, bytes: it names the intents that are open.
-const LONGEST_FIRST_LINE: u64 = 64 << 20;
 
 /// One log: of one node, the server's or that of its commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,13 +88,17 @@ fn name_of(file: &Path) -> String {
 fn first_line(file: &Path) -> Result<(String, String, u64), Broken> {
     let broken = |flaw| Broken { file: file.to_owned(), line: 1, flaw };
     let mut line = Vec::new();
-    let opened =
-        File::open(file).and_then(|open| BufReader::new(io::Read::take(open, LONGEST_FIRST_LINE)).read_until(b'\n', &mut line));
-    opened.map_err(|e| Broken { line: 0, ..broken(Flaw::Unreadable(e.to_string())) })?;
-    if line.is_empty() {
-        return Err(Broken { line: 0, ..broken(Flaw::Empty) });
+    let unreadable = |e: io::Error| Broken { line: 0, ..broken(Flaw::Unreadable(e.to_string())) };
+    // To open a FIFO would wait for who writes it.
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("it is no regular file")));
     }
-    line.pop_if(|last| *last == b'\n');
+    let first = File::open(file).and_then(|open| next_line(&mut BufReader::new(open), &mut line)).map_err(unreadable)?;
+    match first {
+        Next::End if line.is_empty() => return Err(Broken { line: 0, ..broken(Flaw::Empty) }),
+        Next::TooLong => return Err(broken(Flaw::NotALine)),
+        Next::Line | Next::End => {}
+    }
     let head = Head::parse(&line).ok_or_else(|| broken(Flaw::NotALine))?;
     if head.kind != FIRST {
         // Its beginning was cut off, which the proof says; whose it is its name tells.

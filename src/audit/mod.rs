@@ -1,7 +1,7 @@
 //! The audit log: what happened is on disk before anybody can see it happen.
 //!
 //! Owns: the file, its chain, the signed checkpoints, and their proof (`verify`). Must not know: tokens, databases, HTTP; the
-//! signer is a closure. Called by: api and jobs (submit), app and admin (open, complete, close, verify).
+//! signer is a closure. Called by: api and service_task (submit), app and admin (open, complete, close, verify).
 //!
 //! # Promises
 //! - When [`Ticket`] says yes, the line is durable (`fdatasync` returned). One sync serves all who wait.

@@ -151,8 +151,31 @@ pub(super) struct Log<'a> {
     pub(super) first_look: u64,
 }
 
+/// Refuses a present file of another log of this node, which somebody has given this one's name: in its own place it is as good as it was.
+fn require_name(log: &Log<'_>) -> io::Result<()> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        log: Cow<'a, str>,
+    }
+    let Ok(file) = regular::open_itself(&file::present(log.dir, log.name)) else { return Ok(()) };
+    let mut first = Vec::new();
+    let is_whole = next_line(&mut BufReader::new(file), &mut first)? == Next::Line;
+    if !is_whole || !Found::default().own(&first, log).is_ok_and(|head| head.kind == FIRST) {
+        return Ok(());
+    }
+    match serde_json::from_slice(&first) {
+        Ok(Named { log: other }) if other != log.name => Err(io::Error::other(format!(
+            "{}.jsonl holds lines of the log \"{other}\": give the files their names again",
+            log.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Finds the end of the chain: in the present file, or, where that has no line, in the newest rotated one.
 pub(super) fn end(log: &Log<'_>) -> io::Result<End> {
+    require_name(log)?;
     if let Some(end) = known_end(log)? {
         return Ok(end);
     }
@@ -231,6 +254,8 @@ fn end_of_files(log: &Log<'_>) -> io::Result<End> {
         Err(e) => return Err(e),
     };
     let exists = found.is_some();
+    // Why none of its lines is one of this log, where it has some.
+    let strange = found.as_ref().and_then(|found| found.broken.clone());
     if let Some(Found { position, first_seq: Some(first_seq), len, intents, last_time, anchor, done, tail, broken, .. }) = found
     {
         let place = match broken {
@@ -243,7 +268,7 @@ fn end_of_files(log: &Log<'_>) -> io::Result<End> {
     let missing = if last.is_some() { "the present file was missing" } else { "first" };
     let Found { position, intents, last_time, anchor, done, .. } = last.unwrap_or_default();
     let aside = exists.then(|| file::foreign(dir, name, position.next_seq));
-    let reason = if exists { "the present file had no line" } else { missing }.to_owned();
+    let reason = strange.unwrap_or_else(|| if exists { "the present file had no line" } else { missing }.to_owned());
     let place = Place::Begin { aside, reason };
     Ok(End { position, intents, last_time, anchor, done: requests(done), place, unread: None })
 }
@@ -384,6 +409,7 @@ fn read(path: &Path, log: &Log<'_>) -> io::Result<Found> {
 
 /// What the last lines of the present file say of the database; a log that is being written may be looked at.
 pub(super) fn glance(log: &Log<'_>) -> io::Result<End> {
+    require_name(log)?;
     let mut file = match regular::open_itself(&file::present(log.dir, log.name)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         other => Some(other?),

@@ -39,7 +39,7 @@ pub(super) fn told(file: &Path, figment: &Figment, error: figment::Error) -> Con
             | Kind::UnknownVariant(text, _) => Some(text.clone()),
             _ => figment.find_value(&key).ok().and_then(|value| value.as_str().map(str::to_owned)),
         };
-        let why = without_source(&without(&error.kind.to_string(), found.as_deref()));
+        let why = in_words(&without_source(&without(&error.kind.to_string(), found.as_deref())));
         match (from_environment, key.is_empty()) {
             (true, false) => format!("{}: {why}", variable(error.path.iter().map(String::as_str))),
             (_, true) => format!("{}: {why}", file.display()),
@@ -74,6 +74,18 @@ fn without(why: &str, found: Option<&str>) -> String {
     let Some(url) = found.filter(|text| text.contains("://")) else { return why.to_owned() };
     let quoted = format!("{url:?}");
     why.replace(&quoted, "a URL").replace(url, "a URL").replace(quoted.trim_matches('"'), "a URL")
+}
+
+/// What is expected, in words of people instead of the types of this program.
+fn in_words(why: &str) -> String {
+    const TYPES: [(&str, &str); 5] = [
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected u16", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected a nonzero u32", "expected a whole number of 1 or more"),
+    ];
+    TYPES.iter().fold(why.to_owned(), |why, (of_rust, of_people)| why.replace(of_rust, of_people))
 }
 
 /// What a parser of TOML says, without the line that it shows: where, and what it expected.

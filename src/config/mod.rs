@@ -311,6 +311,11 @@ mod tests {
         assert!(load(&format!("{LEAST}\n[keys]\nrotate_after_uses = 1000")).is_ok());
         assert!(load(&format!("{LEAST}\n[keys]\nstop_after_uses = 3000000000")).is_err());
         assert!(load(&format!("{LEAST}\n[limits]\nrequests_per_second = 0")).is_err());
+        let of_another_type = load(&format!("{LEAST}\n[server]\nhead_timeout_ms = \"10s\"")).expect_err("a text").to_string();
+        assert!(
+            of_another_type.contains("server.head_timeout_ms") && of_another_type.contains("a whole number"),
+            "{of_another_type}"
+        );
     }
 
     #[test]

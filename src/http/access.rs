@@ -1,6 +1,6 @@
 //! One line per request, whatever became of it.
 //!
-//! Owns: the fields of the access line. Never in it: the query, headers, bodies. Called by: front, for every answer.
+//! Owns: the fields of the access line. Never in it: the query, headers, bodies. Called by: handler, for every answer.
 
 use std::fmt;
 use std::net::IpAddr;

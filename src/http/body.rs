@@ -1,6 +1,6 @@
 //! The body of a request, read into memory within its limits.
 //!
-//! Owns: length, time and memory that bodies may take. Must not know: what is in them. Called by: front, before it asks for a
+//! Owns: length, time and memory that bodies may take. Must not know: what is in them. Called by: handler, before it asks for a
 //! permit, so that a body that trickles in holds none.
 
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! What a connection is doing, known to both its ends: the stream below the HTTP parser and the handler above it.
 //!
 //! Owns: the phases of a connection, which bytes are of its present request, and the length of the request line being read. Must not
-//! know: sockets, requests. Called by: deadlines (bytes come) and front (a request starts, an answer is ready). One thread only, hence cells.
+//! know: sockets, requests. Called by: deadlines (bytes come) and handler (a request starts, an answer is ready). One thread only, hence cells.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Who the client is when a proxy stands between.
 //!
 //! Owns: which forwarding headers are believed, and the one place that says whether a request came over TLS. Must not know:
-//! sockets. Called by: front.
+//! sockets. Called by: handler.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::keys::import::material::{gone, take_condemned};
 use crate::keys::rows::{STALE_MS, condemned_in_use, with_keys};
+use crate::keys::versions::delete_unmade;
 use crate::service_task::{TaskRecord, each};
 use crate::store::{Abort, CondemnedRow, KeyMaterialRow, KeyRow, KeyVersionRow, Tx};
 
@@ -115,13 +116,7 @@ fn give_up(tx: &mut Tx<'_>, version: &KeyVersionRow, now: Timestamp) -> Result<b
     }
     let (id, key_id, account_id) = (version.id, key.id, key.account_id.clone());
     tx.condemn(&CondemnedRow { id, key_id, account_id, condemned_at: now })?;
-    tx.key_version_delete(&version.id)?;
-    if key.state == KeyState::Creating {
-        if key.service {
-            tx.default_key_delete(&key.account_id, &key.id)?;
-        }
-        tx.key_delete(&key.id)?;
-    }
+    delete_unmade(tx, version)?;
     Ok(true)
 }
 

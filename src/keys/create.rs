@@ -8,16 +8,13 @@
 
 use crate::auth::Caller;
 use crate::base::clock::Timestamp;
-use crate::base::failpoint::{Step, reach};
 use crate::base::ids::{AccountId, KeyId, KeyVersionId, KmsInstanceId};
 use crate::base::words::{KeySpec, KeyState, KeyUsage, Origin, ProtectionLevel};
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::keys::describe::{KeyDescription, describe};
-use crate::keys::token_failure::token_failure;
 use crate::keys::{Keys, rows, schedule, versions};
 use crate::store::{Abort, KeyRow, KeyVersionRow, ResourcePolicyRow, StoreError, Tagged, Tx};
-use crate::token::{Material, ObjectKind};
 
 /// Objects of a deployment's own on the token, at most: SYS, INT, AUD's two halves, ROW and the one that takes its place, the key that is made
 /// anew every hour and the one before it, and the two keys of the token's test where it keeps none for a session.
@@ -71,20 +68,9 @@ impl Keys {
         new: &NewKey,
         effect: &Effect,
     ) -> Result<KeyDescription, Error> {
-        reach(Step::KeyBegun);
-        let made = Material::of(new.spec, new.usage)
-            .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
-            .map_err(token_failure)
-            .and_then(|()| {
-                reach(Step::KeyOnToken);
-                self.store.commit(effect, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
-            });
-        if made.is_err()
-            && let Err(left) = self.version_fail(version, effect.now())
-        {
-            log::warn!("key {} stays in Creating until the next sweep: {left:?}", key.id);
-        }
-        made
+        self.make(key, version, effect, || {
+            self.store.commit(effect, "key_enable_new", |tx| self.enable_new(tx, key, version, new))
+        })
     }
 
     pub(super) fn check_quota(&self, tx: &mut Tx<'_>, account: &AccountId) -> Result<(), Abort<Error>> {

@@ -1,7 +1,7 @@
 //! When the next version of a key is due.
 //!
 //! Owns: which keys rotate, and the row that says when. Must not know: how a version is made, what runs the sweep.
-//! Called by: keys::{create, rotation, uses, versions, default_key}.
+//! Called by: keys::{create, rotation, reserve, versions, default_key}.
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::KeyId;

@@ -99,13 +99,24 @@ impl Keys {
         version: &KeyVersionRow,
         effect: &Effect,
     ) -> Result<KeyVersionRow, Error> {
+        self.make(key, version, effect, || self.store.commit(effect, "key_version_ready", |tx| ready(tx, key, version)))
+    }
+
+    /// Makes the object of a version whose row is there, then takes the last step; what fails is undone.
+    pub(super) fn make<T>(
+        &self,
+        key: &KeyRow,
+        version: &KeyVersionRow,
+        effect: &Effect,
+        last: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         reach(Step::KeyBegun);
         let made = Material::of(key.spec, key.usage)
             .and_then(|material| self.token.create(&version.id, ObjectKind::Cmk(material)))
             .map_err(token_failure)
             .and_then(|()| {
                 reach(Step::KeyOnToken);
-                self.store.commit(effect, "key_version_ready", |tx| ready(tx, key, version))
+                last()
             });
         if made.is_err()
             && let Err(left) = self.version_fail(version, effect.now())
@@ -123,17 +134,20 @@ impl Keys {
             return Ok(());
         }
         self.token.destroy_own(&version.id)?;
-        self.store.write("key_version_fail", |tx| {
-            tx.key_version_delete(&version.id)?;
-            if let Some(key) = tx.key_by_id(&version.key_id)?.filter(|k| k.state == KeyState::Creating) {
-                if key.service {
-                    tx.default_key_delete(&key.account_id, &key.id)?;
-                }
-                tx.key_delete(&key.id)?;
-            }
-            Ok(())
-        })
+        self.store.write("key_version_fail", |tx| Ok(delete_unmade(tx, version)?))
     }
+}
+
+/// Deletes the row of a version that was not made, and its key's if that was made with it.
+pub(super) fn delete_unmade(tx: &mut Tx<'_>, version: &KeyVersionRow) -> Result<(), StoreError> {
+    tx.key_version_delete(&version.id)?;
+    if let Some(key) = tx.key_by_id(&version.key_id)?.filter(|key| key.state == KeyState::Creating) {
+        if key.service {
+            tx.default_key_delete(&key.account_id, &key.id)?;
+        }
+        tx.key_delete(&key.id)?;
+    }
+    Ok(())
 }
 
 /// Whether a key can have more versions than one: not with material from outside, nor where no caller can name a version, as with

@@ -166,10 +166,10 @@ fn brief_json(record: &Record<'_>) -> String {
     format!("{}\n", json_seen(serde_json::json!({ "warning": { "message": record.args().to_string() } }).to_string()))
 }
 
+/// The same as text.
 fn brief(record: &Record<'_>) -> String {
     let word = match record.level() {
-        Level::Error => "error",
-        Level::Warn => "warning",
+        Level::Error | Level::Warn => "warning",
         Level::Info | Level::Debug | Level::Trace => "note",
     };
     format!("{word}: {}\n", seen(&record.args().to_string()))

@@ -1,6 +1,6 @@
 //! Accounts of servers, as the values of managed secrets hold them.
 //!
-//! Owns: their two JSON forms, and new passwords. Must not know: servers, versions. Called by: secrets::managed and secrets::rotation.
+//! Owns: their two JSON forms, and new passwords. Must not know: servers, versions. Called by: secrets::{adopt, rotation}.
 //!
 //! - At creation (CreateSecret, SecretData): `{"Accounts":[{"AccountName":"a","AccountPassword":"p"}]}`.
 //! - Stored and read back (GetSecretValue): `{"AccountName":"a","AccountPassword":"p"}`, the account to be used.

@@ -14,20 +14,21 @@ use crate::secrets::Secrets;
 /// How many names one step reads.
 const STEP: i64 = 100;
 
-/// Entries of a level at most.
-const MAX_SECRETS: usize = 100_000;
+/// Entries of a level that are given at once, at most.
+const MAX_ENTRIES: usize = 100_000;
 
 impl Secrets {
     /// What stands directly under a prefix, which is empty or ends with `/`: names behind it, and with a `/` at the end those under which
-    /// there is more. In order. Names with an empty segment, `.` or `..` are left out: no path leads to them, and who follows them never ends.
+    /// there is more. In order, those behind `after`, and so many of them at most. Names with an empty segment, `.` or `..` are left out: no path leads to them, and who follows them never ends.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] for a level of more than 100,000; [`Error::Unavailable`].
-    pub fn level(&self, caller: &Caller, prefix: &str) -> Result<Vec<String>, Error> {
+    /// [`Error::LimitExceeded`] where more than 100,000 are wanted and there; [`Error::Unavailable`].
+    pub fn level(&self, caller: &Caller, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
         let (account, now, mut found) = (&caller.account, caller.now(), BTreeSet::new());
         // The first name that may come; with the mark that what begins with it is left out as a whole.
-        let mut from = prefix.to_owned();
-        loop {
+        let mut from = format!("{prefix}{after}");
+        // Entries come in order, as names do.
+        while found.len() < limit {
             let names = self.store.read_rows("secrets_level", |tx| tx.secret_names_from(account, now, &from, prefix, STEP))?;
             let Some(last) = names.last() else { break };
             // Names are ASCII: the next one behind a name is that with the lowest character added.
@@ -35,22 +36,23 @@ impl Secrets {
             for name in names.iter().filter(|name| !name.as_str().split('/').any(|part| matches!(part, "" | "." | ".."))) {
                 let rest = &name.as_str()[prefix.len()..];
                 match rest.find('/') {
-                    None => drop(found.insert(rest.to_owned())),
+                    None => found.extend((rest > after).then(|| rest.to_owned())),
                     Some(end) => {
-                        found.insert(rest[..=end].to_owned());
+                        let entry = &rest[..=end];
+                        found.extend((entry > after).then(|| entry.to_owned()));
                         // '0' follows '/'.
                         next = next.max(format!("{prefix}{}0", &rest[..end]));
                     }
                 }
             }
-            if found.len() > MAX_SECRETS {
-                return Err(Error::LimitExceeded { most: MAX_SECRETS as i64, of: "names in a list" });
+            if found.len().min(limit) > MAX_ENTRIES {
+                return Err(Error::LimitExceeded { most: MAX_ENTRIES as i64, of: "names in a list" });
             }
             if (names.len() as i64) < STEP {
                 break;
             }
             from = next;
         }
-        Ok(found.into_iter().collect())
+        Ok(found.into_iter().take(limit).collect())
     }
 }

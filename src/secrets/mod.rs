@@ -37,6 +37,7 @@ pub use password::{Class, PasswordRules};
 use rotation::under_way::Rotations;
 pub use rotation_policy::Rotation;
 pub use stage::{ListedVersion, Move};
+pub use stages::MOST_VERSIONS;
 pub use update::Changes;
 pub use value::Selector;
 pub use version::{NewVersion, identity, open_with};

@@ -1,7 +1,7 @@
 //! The token: master keys are made here, used here, and never leave.
 //!
 //! Owns: everything PKCS#11; the only user of cryptoki. Must not know: rows, states, policies, HTTP. Called by: keys (master keys),
-//! audit (its signature), app and admin (opening, system keys).
+//! auth (secrets of access keys), app and admin (opening, system keys, the audit log's signatures).
 //!
 //! | file | answers |
 //! |---|---|

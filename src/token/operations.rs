@@ -1,7 +1,7 @@
 //! What can be asked of the token, in our words: ids in, bytes out, never handles.
 //!
 //! Owns: [`Token`], and which session and counter each operation has. Must not know: rows, states, policies, HTTP. Called by: keys,
-//! audit, app, admin.
+//! auth, app, admin.
 //!
 //! All calls block, for as long as the module does; the wait for a session is bounded by [`TokenConfig::session_wait`]. Use of a
 //! key costs one lock, one map look-up and two calls (Init and the one-shot call) on a session that is open already.

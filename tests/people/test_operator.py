@@ -307,6 +307,17 @@ def test_of_inits_at_once_one_wins(copy):
     assert len(typed("account", "list", "--data", copy)) == 1
 
 
+def test_an_init_beside_the_logs_of_another_deployment_is_refused(copy):
+    """A path of the database that was mistyped, or a disk that is not mounted."""
+    for file in copy.glob("bulla.db*"):
+        file.unlink()
+    refused = bulla("init", "--data", copy)
+    assert refused.returncode == 5 and "of another deployment, and the database is empty" in refused.stderr, refused
+    assert "an empty folder" in refused.stderr
+    shutil.rmtree(copy / "audit")
+    done("init", "--data", copy)
+
+
 def test_an_init_that_was_killed_while_it_made_a_pair_is_finished(copy):
     """Half of AUD is there, and a file without content where the other half was to be."""
     configured(copy, "region", "region", QUIET)

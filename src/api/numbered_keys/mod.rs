@@ -18,8 +18,8 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{KeyId, KeyName, KeyRef, KeyVersionId};
 use crate::error::Error;
 
-/// Versions of one key at most; the API allows fewer.
-const MAX_VERSIONS: i64 = 1000;
+/// More versions than a key can have: all of them in one page.
+const ALL_VERSIONS: i64 = 1000;
 
 /// Versions of a key and when they were made, oldest first.
 type Versions = [(KeyVersionId, Timestamp)];
@@ -27,7 +27,7 @@ type Versions = [(KeyVersionId, Timestamp)];
 /// The versions of a key that there are, oldest first: the number of one is its place in the list.
 fn versions(cx: &Context<'_>, key: &KeyId) -> Result<Vec<(KeyVersionId, Timestamp)>, Error> {
     let by_id = KeyRef { home: None, name: KeyName::Id(key.to_string()) };
-    let page = cx.keys.versions(cx.caller, &by_id, 0, MAX_VERSIONS)?;
+    let page = cx.keys.versions(cx.caller, &by_id, 0, ALL_VERSIONS)?;
     Ok(page.versions.into_iter().map(|version| (version.id, version.created_at)).collect())
 }
 

@@ -4,8 +4,15 @@ use crate::api::versions::ready;
 use crate::api::{Context, Effect, Operation, Resource, Target};
 use crate::error::Error;
 
-/// Under which prefix: empty, or with `/` at its end.
-pub struct Level(pub String);
+/// A level, or a part of it.
+pub struct Level {
+    /// Under which prefix: empty, or with `/` at its end.
+    pub prefix: String,
+    /// Behind which entry; empty for the first.
+    pub after: String,
+    /// How many entries are wanted at most.
+    pub limit: usize,
+}
 
 ready!(Level);
 
@@ -22,7 +29,7 @@ impl Operation for ListLevel {
         Target::of(Resource::Secrets)
     }
 
-    fn run(cx: &Context<'_>, Level(prefix): Level) -> Result<Vec<String>, Error> {
-        cx.secrets.level(cx.caller, &prefix)
+    fn run(cx: &Context<'_>, Level { prefix, after, limit }: Level) -> Result<Vec<String>, Error> {
+        cx.secrets.level(cx.caller, &prefix, &after, limit)
     }
 }

@@ -19,7 +19,7 @@ pub use retag::{Retag, Retagged};
 pub use withhold::{DeleteVersions, DestroyVersions, UndeleteVersions, Versions};
 pub use write::{PatchVersion, Patched, WriteVersion, Written};
 
-pub use crate::secrets::{NumberedValue, NumberedVersions, VersionFacts, Which};
+pub use crate::secrets::{MOST_VERSIONS, NumberedValue, NumberedVersions, VersionFacts, Which};
 
 /// Inputs that a door makes itself, and of which nothing is left to read.
 macro_rules! ready {

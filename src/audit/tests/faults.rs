@@ -370,3 +370,32 @@ fn more_than_a_line_can_be_is_put_aside_and_not_read() {
     wait_until("noticed", || std::fs::read_to_string(home.present()).is_ok_and(begins_with));
     audit.close();
 }
+
+#[test]
+fn a_file_of_another_log_under_this_ones_name_is_refused_as_it_is() {
+    let home = Home::new();
+    let (audit, _) = home.open();
+    audit.submit(&read_record(RequestId::new())).wait().expect("durable");
+    audit.close();
+    let as_it_was = std::fs::read(home.present()).expect("there");
+    let other = file::present(home.dir.path(), "admin");
+    std::fs::rename(home.present(), &other).expect("renamed");
+    let config = AuditConfig { name: "admin".to_owned(), lock_wait_ms: 2_000, ..home.config() };
+    let refused = Audit::open(config.clone(), home.node, line_key(), home.aud.signer()).err().expect("another log");
+    let glanced = Audit::glance(&config, home.node, &line_key()).expect_err("another log");
+    for error in [refused, glanced] {
+        assert!(error.to_string().contains("admin.jsonl holds lines of the log \"audit\""), "{error}");
+    }
+    assert_eq!(std::fs::read(&other).expect("there"), as_it_was);
+    std::fs::rename(&other, home.present()).expect("renamed");
+    assert_eq!(home.open().1.set_aside, None);
+}
+
+#[test]
+fn a_fifo_is_no_log_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fifo = folder.path().join("audit.jsonl");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+    let refused = logs(&[fifo]).expect_err("no file").to_string();
+    assert!(refused.contains("no regular file"), "{refused}");
+}

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::api::versions::{
-    DeleteVersions, DestroyVersions, Numbered, NumberedValue, PatchVersion, Patched, ReadVersion, UndeleteVersions,
-    VersionFacts, Versions, Which, WriteVersion, Written,
+    DeleteVersions, DestroyVersions, MOST_VERSIONS, Numbered, NumberedValue, PatchVersion, Patched, ReadVersion,
+    UndeleteVersions, VersionFacts, Versions, Which, WriteVersion, Written,
 };
 use crate::api::{Exchange, Mode, Operation, Request};
 use crate::base::clock::Timestamp;
@@ -27,9 +27,6 @@ use crate::http::Method;
 
 /// Bytes of a value at most, as through every door.
 const LARGEST: usize = *VALUE_BYTES.end();
-
-/// Versions of a secret that are kept.
-pub const MAX_VERSIONS: u64 = 10;
 
 /// What Vault says of other paths of the mount, and of reading its root.
 const NO_SUCH_PATH: &str =
@@ -301,11 +298,11 @@ where
 fn config(asked: &Asked<'_>, exchange: &Exchange<'_>) -> Result<Content, Error> {
     match asked.method() {
         Method::Get => asked.for_bearer(exchange, "DescribeMount", || {
-            Ok(Content::data(&json!({"cas_required": false, "delete_version_after": "0s", "max_versions": MAX_VERSIONS})))
+            Ok(Content::data(&json!({"cas_required": false, "delete_version_after": "0s", "max_versions": MOST_VERSIONS})))
         }),
         Method::Post | Method::Put => asked.for_bearer(exchange, "ConfigureMount", || {
             // 0 is Vault's default, which is the same.
-            unchanged(asked, &Body::of(asked)?, &[MAX_VERSIONS as i64, 0])?;
+            unchanged(asked, &Body::of(asked)?, &[MOST_VERSIONS as i64, 0])?;
             Ok(Content::Nothing)
         }),
         _ => unsupported(asked, exchange),
@@ -322,7 +319,7 @@ pub fn unchanged(asked: &Asked<'_>, body: &Body<'_>, max_versions: &[i64]) -> Re
     }
     if body.number(asked, "max_versions")?.is_some_and(|most| !max_versions.contains(&most)) {
         let is = max_versions.first().copied().unwrap_or_default();
-        let text = format!("{MAX_VERSIONS} versions of a secret are kept; max_versions must be {is} here, or absent");
+        let text = format!("{MOST_VERSIONS} versions of a secret are kept; max_versions must be {is} here, or absent");
         return Err(asked.bad(text));
     }
     Ok(())

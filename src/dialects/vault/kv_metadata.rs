@@ -48,10 +48,8 @@ fn list(asked: &Asked<'_>, exchange: &Exchange<'_>, path: &str) -> Result<Conten
         if !prefix.is_ascii() {
             prefix = "\u{1}".to_owned();
         }
-        let (after, limit) = (asked.query("after").unwrap_or_default(), limit(asked)?);
-        let mut keys = request.execute::<ListLevel>(Ok(Level(prefix)), Mode::Real)?;
-        keys.retain(|key| *key > after);
-        keys.truncate(limit);
+        let level = Level { prefix, after: asked.query("after").unwrap_or_default(), limit: limit(asked)? };
+        let keys = request.execute::<ListLevel>(Ok(level), Mode::Real)?;
         if keys.is_empty() { Err(Error::SecretNotFound) } else { Ok(Content::data(&json!({ "keys": keys }))) }
     })
 }

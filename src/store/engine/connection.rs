@@ -1,7 +1,7 @@
 //! The connection to either database, and how one is opened.
 //!
-//! Owns: the two-backend connection and its settings. Must not know: rows, retries. Called by: store::pool, store::migrate,
-//! store::deployment.
+//! Owns: the two-backend connection and its settings. Must not know: rows, retries. Called by: the rest of
+//! store.
 //!
 //! `Conn::establish` is never used: it tries the variants in turn and takes any text for a file of SQLite.
 

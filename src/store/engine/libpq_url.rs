@@ -2,7 +2,7 @@
 //! outage that passes.
 //!
 //! Owns: the grammar of such URLs, and the values of parameters that libpq looks at before it connects. Must not know: connections, what
-//! the way has to be. Called by: store::location. Source: PostgreSQL 18, "Connection URIs" and "Parameter Key Words"; `conninfo_uri_parse`.
+//! the way has to be. Called by: location. Source: PostgreSQL 18, "Connection URIs" and "Parameter Key Words"; `conninfo_uri_parse`.
 //!
 //! Nothing of the URL is in an error but names of parameters that are ours: a password in which a character is not encoded may stand
 //! anywhere in it.

@@ -1,6 +1,6 @@
 //! Which database a URL names, decided by its scheme alone.
 //!
-//! Owns: the grammar of database URLs. Must not know: connections. Called by: store::connection, store::migrate.
+//! Owns: the grammar of database URLs. Must not know: connections. Called by: the rest of engine, store.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Whether the schema is ours: plain tables, without whatever could answer or act in their place.
 //!
-//! Owns: that look, at every connection that serves. Must not know: rows. Called by: store::connection, store.
+//! Owns: that look, at every connection that serves. Must not know: rows. Called by: connection, tx.
 //!
 //! A view can give other rows than there are, a trigger or rule undo a revocation behind its success. Who may make them may often
 //! change rows too, but not always (CREATE on the database is enough for a schema before ours), and what is found here is an alarm.

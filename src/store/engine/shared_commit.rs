@@ -1,6 +1,6 @@
 //! Group commit on SQLite: transactions that queue for the one writer share a commit, and with it the sync to the disk.
 //!
-//! Owns: the open transaction of the writer and who takes part in it. Must not know: rows, retries. Called by: store::runner.
+//! Owns: the open transaction of the writer and who takes part in it. Must not know: rows, retries. Called by: runner.
 //!
 //! Each transaction is a savepoint of one that all share; as long as nothing in that has to stay, it needs none. Whoever is done while
 //! others wait for the writer leaves the shared one open for the next of them; whoever finds nobody waiting commits it for all. Nobody

@@ -1,6 +1,6 @@
 //! The way to PostgreSQL: over a network only by TLS that verifies, unless plain is chosen in so many words.
 //!
-//! Owns: which hosts a URL names, and what their way must be. Must not know: connections. Called by: store::location.
+//! Owns: which hosts a URL names, and what their way must be. Must not know: connections. Called by: location.
 //!
 //! Who is on the way could answer queries. libpq's own default (`prefer`) takes what it gets, and `require` asks nobody's name.
 

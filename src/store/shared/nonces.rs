@@ -1,6 +1,6 @@
 //! Nonces of signed writes, inserted in the transaction of their effect: a replay meets the row and executes nothing.
 //!
-//! Owns: the rows of nonces. Must not know: signatures, how long a nonce is kept. Called by: auth, jobs, audit's recovery.
+//! Owns: the rows of nonces. Must not know: signatures, how long a nonce is kept. Called by: effect, jobs, app (what became of a write).
 
 use std::time::Duration;
 
