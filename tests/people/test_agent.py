@@ -424,7 +424,9 @@ def at_once(path, request=b"", user=None):
     finally:
         if user:
             os.seteuid(0)
-    peer.sendall(request)
+    # To send nothing is an error, too, where the other end has closed already.
+    if request:
+        peer.sendall(request)
     return peer
 
 
